@@ -1,0 +1,42 @@
+# Each verb sets up what it needs by itself: a venv in this folder, on a machine with Python 3.11 or newer.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint bench faults docs soak clean
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	else \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $@
+
+demo: $(VENV)/ready ## the sandbox and all seventeen reports, in demo.duckdb
+	@$(BIN)/counterfoil demo --once
+
+test: $(VENV)/ready ## the test suite, with coverage
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/references.py --check
+
+bench: $(VENV)/ready ## measurements, side by side with their floors
+	$(BIN)/python -m bench
+
+faults: $(VENV)/ready ## planted faults, each against the test named for it
+	$(BIN)/python tools/faults.py
+
+docs: $(VENV)/ready ## the generated references
+	$(BIN)/python tools/references.py
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

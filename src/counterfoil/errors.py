@@ -1,0 +1,99 @@
+"""Every error, arranged by what happens next.
+
+CounterfoilError
+├─ SettingsError        the operator changes a setting or a word of the command
+├─ AccountError         the user mends the account; never retried
+│  ├─ KeyRejected       401; the account's datasets pause
+│  └─ PermissionMissing 403, names the permission; that dataset pauses
+├─ TransientError       the same may work later; retried by policy
+│  ├─ RateLimited
+│  ├─ StripeUnavailable
+│  └─ DestinationBusy
+└─ RunError             this run cannot succeed as defined
+   ├─ SchemaConflict
+   └─ DestinationRejected
+
+Messages say what happened, with names and values; `hint` says what to do. Neither ever holds a key.
+"""
+
+
+class CounterfoilError(Exception):
+    """The root. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        request_id: str | None = None,
+        path: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        #: Stripe's `Request-Id`, where an answer brought one.
+        self.request_id = request_id
+        #: The path asked for, without parameters.
+        self.path = path
+        #: Stripe's `error.code`, where an answer brought one.
+        self.code = code
+
+    def __str__(self) -> str:
+        context = ", ".join(part for part in (self.path, self.request_id and f"request {self.request_id}") if part)
+        return f"{self.message} ({context})" if context else self.message
+
+
+class SettingsError(CounterfoilError):
+    """The operator changes a setting, an option or a word of the command."""
+
+    exit_code = 2
+
+
+class AccountError(CounterfoilError):
+    """The user mends the account at Stripe; the same request will not work later by itself."""
+
+    exit_code = 3
+
+
+class KeyRejected(AccountError):  # noqa: N818 - the names say what happened
+    """Stripe does not take the key (401)."""
+
+
+class PermissionMissing(AccountError):  # noqa: N818
+    """The key may not read this (403)."""
+
+    def __init__(self, message: str, *, permission: str | None = None, **context: str | None) -> None:
+        super().__init__(message, **context)
+        #: `rak_…`, as Stripe names it, or None when its sentence names none.
+        self.permission = permission
+
+
+class TransientError(CounterfoilError):
+    """The same may work later; retried by policy."""
+
+
+class RateLimited(TransientError):  # noqa: N818
+    """Stripe still answers 429 after the client's own tries."""
+
+
+class StripeUnavailable(TransientError):  # noqa: N818
+    """No connection, a time-out, a 5xx, or an answer that is not what it should be."""
+
+
+class DestinationBusy(TransientError):  # noqa: N818
+    """Another process holds the destination."""
+
+
+class RunError(CounterfoilError):
+    """This run cannot succeed as it is defined."""
+
+
+class SchemaConflict(RunError):  # noqa: N818
+    """The table has another shape than the data."""
+
+
+class DestinationRejected(RunError):  # noqa: N818
+    """The destination refuses: read-only, full, not a database, a table that is not ours."""

@@ -1,0 +1,54 @@
+"""Settings from `COUNTERFOIL_*`: where things are kept, how much of Stripe's limits to use, how to log."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from counterfoil.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """What the operator chose; every field is a variable of the environment with the prefix `COUNTERFOIL_`."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERFOIL_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default_factory=lambda: user_data_path("counterfoil"), description="Folder of archives, state and datasets."
+    )
+    archive_path: Path | None = Field(default=None, description="Folder of archives, when it is not in the home.")
+    rate_global: float | None = Field(
+        default=None, gt=0, description="Requests a second to one account; 100 with a live key and 25 with a test key."
+    )
+    rate_endpoint: float = Field(default=25, gt=0, description="Requests a second to one endpoint.")
+    rate_share: float = Field(
+        default=0.8, gt=0, le=1, description="Share of both rates to use; other integrations use the same limits."
+    )
+    in_flight: int = Field(default=64, ge=1, le=256, description="Most requests in flight to one account.")
+    currency_digits: Annotated[dict[str, int], NoDecode] = Field(
+        default_factory=dict, description="Digits of currencies, over Stripe's lists: `isk=0,usdc=6`."
+    )
+    busy_seconds: float = Field(
+        default=600, ge=0, description="How long a load waits for a destination that another process holds."
+    )
+    log: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
+
+    @cached_property
+    def archive(self) -> Path:
+        """The folder of archives."""
+        return self.archive_path or self.home / "archive"
+
+
+def load_settings() -> Settings:
+    """The settings of the environment; SettingsError names the variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "COUNTERFOIL_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name} is not valid: {first['msg']}", hint="See docs/settings.md.") from error

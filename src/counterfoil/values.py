@@ -1,0 +1,63 @@
+"""The small values that several rooms share. No behaviour beyond their own arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Method = Literal["replace", "append", "merge", "partition"]
+
+#: An object as Stripe sends it, decoded.
+StripeObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Half-open `[since, until)` of Stripe's `created`, in Unix seconds; None is unbounded."""
+
+    since: int | None = None
+    until: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.since is not None and self.until is not None and self.since > self.until:
+            raise ValueError(f"window ends at {self.until} before it starts at {self.since}")
+
+    def __contains__(self, created: int) -> bool:
+        return (self.since is None or created >= self.since) and (self.until is None or created < self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file of a run's archive."""
+
+    path: Path
+    rows: int
+    bytes: int
+    #: sha256 of the file, hexadecimal.
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Applying one run's parts to one table of a destination, in one transaction, once."""
+
+    run: str
+    table: str
+    method: Method
+    #: What the rows are limited to: `since`, `until`, `limit`, `options`; empty when the report is whole.
+    scope: Mapping[str, Any] = field(default_factory=dict)
+    #: Report key and account id, kept with the load.
+    report: str = ""
+    account: str = ""
+    #: Columns that tell rows apart.
+    primary_key: tuple[str, ...] = ()
+    #: Order of the rows in the table: column names, newest first where prefixed with `-`.
+    order: tuple[str, ...] = ()
+    #: Comment for each column that has one.
+    comments: Mapping[str, str] = field(default_factory=dict)
+    #: Title and description of the report, for the table's comment.
+    comment: str = ""
+    #: Replace a table that this program did not make, or that holds more than this load brings.
+    overwrite: bool = False
