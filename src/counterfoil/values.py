@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -61,3 +61,17 @@ class Load:
     comment: str = ""
     #: Replace a table that this program did not make, or that holds more than this load brings.
     overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of Stripe's, reduced to the objects that are rows, in Stripe's order."""
+
+    #: Which listing of the report it belongs to: its path, or its kind in a union.
+    source: str
+    window: Window
+    #: The id that the request started after; None for the window's first page.
+    cursor: str | None
+    objects: Sequence[StripeObject]
+    #: Whether the window is complete with this page.
+    last: bool
