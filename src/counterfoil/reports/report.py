@@ -52,6 +52,8 @@ class Singleton:
 
     path: str
     buckets: tuple[Bucket, ...] = ()
+    #: Embedded lists that are read to their end when Stripe cut them.
+    lists: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,8 @@ class Preview:
     previewed: tuple[Previewed, ...]
     key: str
     none: frozenset[str]
+    #: Embedded lists that are read to their end when Stripe cut them.
+    lists: tuple[str, ...] = ()
 
 
 Source = Listing | Singleton | Union | Collected | Preview
