@@ -1,0 +1,51 @@
+"""Reads objects that Stripe lists nowhere, from the objects of other lists in which they are embedded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from counterfoil.extract.listing import read_listing
+from counterfoil.extract.notices import Notices
+from counterfoil.extract.side_by_side import side_by_side
+from counterfoil.reports.report import Collected
+from counterfoil.stripe import Client
+from counterfoil.values import Page, StripeObject, Window
+
+
+async def read_collected(client: Client, source: Collected, *, notices: Notices) -> AsyncGenerator[Page, None]:
+    """Each embedded object once, by its id; memory grows with their number only by their ids."""
+    seen: set[str] = set()
+    only_ids: set[str] = set()
+    streams = [
+        read_listing(client, place.listing, Window(), notices=notices, source=str(number))
+        for number, place in enumerate(source.places)
+    ]
+    async with aclosing(side_by_side(streams)) as pages:
+        async for page in pages:
+            new: list[StripeObject] = []
+            for path in source.places[int(page.source)].at:
+                for found in _at(page.objects, ("*", *path)):
+                    if isinstance(found, str):
+                        only_ids.add(found)
+                    elif isinstance(found, dict) and (identifier := found.get("id")) not in seen:
+                        seen.add(str(identifier))
+                        new.append(found)
+            yield Page(source.places[int(page.source)].listing.path, page.window, page.cursor, new, page.last)
+    if missing := only_ids - seen:
+        notices.add(
+            f"{len(missing)} objects are known by their id only, e.g. {min(missing)}: Stripe did not expand them"
+        )
+
+
+def _at(value: Any, path: Sequence[str]) -> Iterator[Any]:
+    """What is found at the path; `*` is every entry of a list."""
+    if not path:
+        if value is not None:
+            yield value
+    elif path[0] == "*":
+        for entry in value if isinstance(value, list) else ():
+            yield from _at(entry, path[1:])
+    elif isinstance(value, dict):
+        yield from _at(value.get(path[0]), path[1:])

@@ -1,0 +1,39 @@
+"""Reads a report that is one object: one row, or a row for each entry of its buckets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from counterfoil.errors import StripeUnavailable
+from counterfoil.extract.children import complete
+from counterfoil.extract.notices import Notices
+from counterfoil.reports.report import Bucket, Singleton
+from counterfoil.stripe import Client
+from counterfoil.values import Page, StripeObject, Window
+
+
+async def read_singleton(client: Client, source: Singleton, *, notices: Notices) -> AsyncGenerator[Page, None]:
+    """One page with the rows."""
+    answer = await client.get(source.path)
+    if source.lists:
+        await complete(client, [answer.body], source.lists, expand=(), notices=notices)
+    rows = rows_of(answer.body, source.buckets) if source.buckets else [answer.body]
+    yield Page(source.path, Window(), None, rows, last=True)
+
+
+def rows_of(body: StripeObject, buckets: tuple[Bucket, ...]) -> list[StripeObject]:
+    """The entries of each bucket, with its name and state, and whatever the object says beside its buckets."""
+    taken = {bucket.path[0] for bucket in buckets}
+    beside = {name: value for name, value in body.items() if name not in taken}
+    rows = []
+    for bucket in buckets:
+        entries: Any = body
+        for key in bucket.path:
+            entries = entries.get(key) if isinstance(entries, Mapping) else None
+        if entries is None:
+            continue
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise StripeUnavailable(f"{'.'.join(bucket.path)} is not a list of amounts")
+        rows += [{**beside, **entry, "bucket": bucket.bucket, "state": bucket.state} for entry in entries]
+    return rows

@@ -1,0 +1,49 @@
+"""Reads several listings into one table, told apart by `kind`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from counterfoil.extract.listing import Params, read_listing
+from counterfoil.extract.notices import Notices
+from counterfoil.extract.side_by_side import side_by_side
+from counterfoil.reports.report import Listing, Union
+from counterfoil.stripe import Client
+from counterfoil.values import Page, StripeObject, Window
+
+
+async def read_union(
+    client: Client, source: Union, window: Window, *, notices: Notices, params: Params | None, limit: int | None
+) -> AsyncGenerator[Page, None]:
+    """The objects of all listings, each with its `kind`; with `limit` the newest so many of all of them together."""
+    streams = [
+        _of_kind(kind, client, listing, window, notices, params, limit) for kind, listing in source.listings.items()
+    ]
+    if limit is None:
+        async with aclosing(side_by_side(streams)) as pages:
+            async for page in pages:
+                yield page
+        return
+    newest: list[StripeObject] = []
+    async with aclosing(side_by_side(streams)) as pages:
+        async for page in pages:
+            newest = sorted([*newest, *page.objects], key=lambda o: (o["created"], o["id"]), reverse=True)[:limit]
+    yield Page("", window, None, newest, last=True)
+
+
+async def _of_kind(
+    kind: str,
+    client: Client,
+    listing: Listing,
+    window: Window,
+    notices: Notices,
+    params: Params | None,
+    limit: int | None,
+) -> AsyncGenerator[Page, None]:
+    listed = read_listing(client, listing, window, notices=notices, source=kind, params=params, limit=limit)
+    async with aclosing(listed) as pages:
+        async for page in pages:
+            for one in page.objects:
+                one["kind"] = kind
+            yield page

@@ -1,0 +1,129 @@
+"""Plans a run: checks what was asked against the report, and fixes what will be read before anything is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from difflib import get_close_matches
+from typing import Any
+
+from counterfoil.columns.money import is_currency
+from counterfoil.errors import SettingsError
+from counterfoil.reports.report import Option, Report
+from counterfoil.values import Window
+
+Instant = str | date | datetime | int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one run reads: which objects of which report."""
+
+    report: Report
+    window: Window = field(default_factory=Window)
+    #: The newest so many; None for all.
+    limit: int | None = None
+    #: Options that differ from the report's defaults, as they were given.
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """What the options send to Stripe."""
+        sent = {}
+        for option in self.report.options:
+            choice = self.options.get(option.name, option.default)
+            value = option.sends.get(choice, choice) if choice is not None else None
+            if value is not None:
+                sent[option.param or option.name] = value
+        return sent
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What narrows the rows, for comparison with another load's; empty when nothing does."""
+        chosen: dict[str, Any] = {
+            "since": self.window.since,
+            "until": self.window.until,
+            "limit": self.limit,
+            "options": dict(sorted(self.options.items())) or None,
+        }
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+def plan(
+    report: Report,
+    *,
+    since: Instant | None = None,
+    until: Instant | None = None,
+    limit: int | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Plan:
+    """The plan, or SettingsError naming the word that is wrong and what would be right."""
+    if limit is not None and limit < 1:
+        raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 1 or more.")
+    first = None if since is None else parse_instant(since, "--since")
+    end = None if until is None else parse_instant(until, "--until")
+    if (first is not None or end is not None) and report.created is None:
+        raise SettingsError(
+            f"{report.title} has no time of creation to be narrowed by", hint="Leave out --since and --until."
+        )
+    if first is not None and end is not None and end <= first:
+        raise SettingsError(
+            f"--until {until} is not after --since {since}", hint="The range is [since, until): until is left out."
+        )
+    given = {name: _checked(report, name, value) for name, value in (options or {}).items()}
+    defaults = {option.name: option.default for option in report.options}
+    narrowed = {name: value for name, value in given.items() if value != defaults[name]}
+    return Plan(report, Window(first, end), limit, narrowed)
+
+
+def parse_instant(value: Instant, name: str) -> int:
+    """Unix seconds of a date (UTC midnight) or an RFC 3339 instant; SettingsError names `name` and the value."""
+    if isinstance(value, bool):
+        raise SettingsError(f"{name} {value} is not a date")
+    if isinstance(value, int):
+        return value
+    hint = "Write 2026-01-31 for UTC midnight, or 2026-01-31T09:30:00Z."
+    try:
+        parsed: date = _parsed(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise SettingsError(f"{name} {value} is not a date: {error}", hint=hint) from error
+    if not isinstance(parsed, datetime):
+        parsed = datetime.combine(parsed, time(), UTC)
+    if parsed.tzinfo is None:
+        raise SettingsError(f"{name} {value} has no time zone", hint=hint)
+    return int(parsed.timestamp())
+
+
+def _parsed(text: str) -> date:
+    text = text.strip()
+    return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else datetime.fromisoformat(text)
+
+
+def _checked(report: Report, name: str, value: str) -> str:
+    options = {option.name: option for option in report.options}
+    if name not in options:
+        near = get_close_matches(name, options, n=1)
+        known = ", ".join(sorted(options))
+        raise SettingsError(
+            f"{report.title} has no option {name!r}",
+            hint=(f"Did you mean {near[0]!r}? " if near else "")
+            + (f"It has: {known}." if known else "It has no options."),
+        )
+    _check_value(options[name], value)
+    return value
+
+
+def _check_value(option: Option, value: str) -> None:
+    if option.choices and value not in option.choices:
+        raise SettingsError(
+            f"{value!r} is no choice of the option {option.name}", hint=f"Choose one of: {', '.join(option.choices)}."
+        )
+    if option.pattern == "currency" and not is_currency(value):
+        raise SettingsError(
+            f"{value!r} is not a currency that Stripe knows",
+            hint="Give a three-letter code in lower case, such as usd.",
+        )
+    if option.pattern == "id" and not re.fullmatch(r"[A-Za-z0-9_.-]{1,255}", value):
+        raise SettingsError(f"{value!r} can't be the value of {option.name}", hint="Give Stripe's own spelling.")
