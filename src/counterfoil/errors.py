@@ -30,6 +30,8 @@ class CounterfoilError(Exception):
         request_id: str | None = None,
         path: str | None = None,
         code: str | None = None,
+        status: int | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -40,6 +42,9 @@ class CounterfoilError(Exception):
         self.path = path
         #: Stripe's `error.code`, where an answer brought one.
         self.code = code
+        #: The HTTP status, and the parameter that Stripe's `error.param` names, where an answer brought them.
+        self.status = status
+        self.param = param
 
     def __str__(self) -> str:
         context = ", ".join(part for part in (self.path, self.request_id and f"request {self.request_id}") if part)
@@ -65,8 +70,18 @@ class KeyRejected(AccountError):  # noqa: N818 - the names say what happened
 class PermissionMissing(AccountError):  # noqa: N818
     """The key may not read this (403)."""
 
-    def __init__(self, message: str, *, permission: str | None = None, **context: str | None) -> None:
-        super().__init__(message, **context)
+    def __init__(
+        self,
+        message: str,
+        *,
+        permission: str | None = None,
+        hint: str | None = None,
+        request_id: str | None = None,
+        path: str | None = None,
+        code: str | None = None,
+        status: int | None = 403,
+    ) -> None:
+        super().__init__(message, hint=hint, request_id=request_id, path=path, code=code, status=status)
         #: `rak_…`, as Stripe names it, or None when its sentence names none.
         self.permission = permission
 
