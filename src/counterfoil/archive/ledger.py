@@ -1,0 +1,103 @@
+"""The ledger: which windows a run has read to their end, and the parts cut from them. Derived from the spool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from counterfoil.archive.disk import sync_folder, writing
+from counterfoil.errors import RunError
+from counterfoil.values import Page, Part, Window
+
+_NAME = "ledger.json"
+
+
+@dataclass(slots=True)
+class Coverage:
+    """What was read of one source."""
+
+    pages: int = 0
+    rows: int = 0
+    #: Windows whose last page is kept, in the order in which they ended, as bounded by that page.
+    complete: list[Window] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What a run's pages cover. Its parts are filled in when the archive is closed."""
+
+    sources: dict[str, Coverage] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+
+    def add(self, page: Page) -> None:
+        """Counts one page of the spool."""
+        coverage = self.sources.setdefault(page.source, Coverage())
+        coverage.pages += 1
+        coverage.rows += len(page.objects)
+        if page.last and page.window not in coverage.complete:
+            coverage.complete.append(page.window)
+
+    @classmethod
+    def of(cls, pages: Iterable[Page]) -> Ledger:
+        """The ledger of these pages."""
+        ledger = cls()
+        for page in pages:
+            ledger.add(page)
+        return ledger
+
+
+def write_ledger(folder: Path, ledger: Ledger) -> None:
+    """Written whole or not at all; its presence says that the run's archive was closed."""
+    data = {
+        "sources": {
+            source: {
+                "pages": coverage.pages,
+                "rows": coverage.rows,
+                "complete": [[window.since, window.until] for window in coverage.complete],
+            }
+            for source, coverage in ledger.sources.items()
+        },
+        "parts": [
+            {"name": part.path.name, "rows": part.rows, "bytes": part.bytes, "checksum": part.checksum}
+            for part in ledger.parts
+        ],
+    }
+    with writing(folder):
+        partial = folder / f"{_NAME}.partial"
+        with partial.open("wb") as file:
+            file.write(orjson.dumps(data, option=orjson.OPT_INDENT_2))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(folder / _NAME)
+        sync_folder(folder)
+
+
+def read_ledger(folder: Path) -> Ledger | None:
+    """The ledger of a closed archive; None when the archive was not closed."""
+    try:
+        text = (folder / _NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"{folder / _NAME} cannot be read: {error.strerror}") from error
+    try:
+        data = orjson.loads(text)
+        sources = {
+            source: Coverage(entry["pages"], entry["rows"], [Window(*bounds) for bounds in entry["complete"]])
+            for source, entry in data["sources"].items()
+        }
+        parts = tuple(
+            Part(folder / entry["name"], entry["rows"], entry["bytes"], entry["checksum"]) for entry in data["parts"]
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder / _NAME} is damaged", hint="Run the report again.") from error
+    return Ledger(sources, parts)
+
+
+def remove_ledger(folder: Path) -> None:
+    """Says that the archive is open again."""
+    (folder / _NAME).unlink(missing_ok=True)

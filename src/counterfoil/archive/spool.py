@@ -1,0 +1,141 @@
+"""The spool: every page of a run, one frame each, in the order of arrival.
+
+A frame is three little-endian numbers (length of the header, length of the body, CRC-32 of both lengths, header and
+body), the header as JSON, and the body: the page's objects as JSON, compressed. A file is valid up to its first frame
+that is cut short or fails its checksum; what follows that frame is never looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+import pyarrow as pa
+
+from counterfoil.archive.disk import writing
+from counterfoil.archive.ledger import Ledger
+from counterfoil.errors import RunError
+from counterfoil.values import Page, Window
+
+_MAGIC = b"CFSPOOL1"
+_LENGTHS = struct.Struct("<II")
+_CHECKSUM = struct.Struct("<I")
+_PREFIX = _LENGTHS.size + _CHECKSUM.size
+#: Level 1 costs 1.6 us an object where lz4 costs 1.2, and leaves half of its bytes.
+_CODEC = pa.Codec("zstd", compression_level=1)
+
+
+class Spool:
+    """Appends pages to one file, one writer at a time. An existing file is cut to its valid prefix and gone on with."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        #: What the pages cover, kept while they are appended.
+        self.ledger = Ledger()
+        with writing(path.parent):
+            self._end = self._open_at()
+            self._file = path.open("r+b", buffering=0)
+            self._file.truncate(self._end)
+            self._file.seek(self._end)
+
+    def _open_at(self) -> int:
+        end = 0
+        if self.path.exists():
+            for page, end in _pages(self.path):  # noqa: B007
+                self.ledger.add(page)
+            end = max(end, len(_MAGIC) if _is_spool(self.path) else 0)
+        if end == 0:
+            self.path.write_bytes(_MAGIC)
+            end = len(_MAGIC)
+        return end
+
+    def append(self, page: Page) -> None:
+        """Keeps the page: it outlives the process when this returns, and a power cut once `close` returned."""
+        frame = _frame(page)
+        with writing(self.path.parent):
+            try:
+                _write_all(self._file, frame)
+            except OSError:
+                # Half a frame would hide every later one from the reader.
+                self._file.truncate(self._end)
+                self._file.seek(self._end)
+                raise
+        self._end += len(frame)
+        self.ledger.add(page)
+
+    def close(self) -> None:
+        """Makes the file last through a power cut; a second call does nothing."""
+        if not self._file.closed:
+            with writing(self.path.parent):
+                os.fsync(self._file.fileno())
+                self._file.close()
+
+
+def read_spool(path: Path) -> Iterator[Page]:
+    """The pages of the valid prefix, one at a time; none for a file that is missing or empty."""
+    if path.exists():
+        for page, _ in _pages(path):
+            yield page
+
+
+def _frame(page: Page) -> bytes:
+    plain = orjson.dumps(page.objects)
+    body: bytes = _CODEC.compress(plain, asbytes=True)
+    header = orjson.dumps(
+        {
+            "source": page.source,
+            "since": page.window.since,
+            "until": page.window.until,
+            "cursor": page.cursor,
+            "last": page.last,
+            "rows": len(page.objects),
+            "bytes": len(plain),
+        }
+    )
+    lengths = _LENGTHS.pack(len(header), len(body))
+    checksum = _CHECKSUM.pack(zlib.crc32(body, zlib.crc32(header, zlib.crc32(lengths))))
+    return b"".join((lengths, checksum, header, body))
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _is_spool(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(len(_MAGIC))
+    if start and not _MAGIC.startswith(start):
+        raise RunError(f"{path} is not a spool of this version", hint="Remove the run's archive and start it again.")
+    return start == _MAGIC
+
+
+def _pages(path: Path) -> Iterator[tuple[Page, int]]:
+    """Each page of the valid prefix with the offset behind its frame."""
+    if not _is_spool(path):
+        return
+    left = path.stat().st_size - len(_MAGIC)
+    with path.open("rb") as file:
+        file.seek(len(_MAGIC))
+        while left >= _PREFIX:
+            lengths, checksum = file.read(_LENGTHS.size), file.read(_CHECKSUM.size)
+            header_length, body_length = _LENGTHS.unpack(lengths)
+            left -= _PREFIX + header_length + body_length
+            if left < 0:
+                return
+            header, body = file.read(header_length), file.read(body_length)
+            if _CHECKSUM.unpack(checksum)[0] != zlib.crc32(body, zlib.crc32(header, zlib.crc32(lengths))):
+                return
+            yield _page(orjson.loads(header), body), file.tell()
+
+
+def _page(header: dict[str, Any], body: bytes) -> Page:
+    objects = orjson.loads(_CODEC.decompress(body, decompressed_size=header["bytes"], asbytes=True))
+    window = Window(header["since"], header["until"])
+    return Page(header["source"], window, header["cursor"], objects, header["last"])

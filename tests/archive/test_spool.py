@@ -1,0 +1,139 @@
+"""The spool gives back what was appended, and of a damaged file exactly the frames before the damage."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from counterfoil.archive import Ledger, Spool, read_spool
+from counterfoil.errors import RunError
+from counterfoil.values import Page, Window
+
+_PAGES = [
+    Page("/v1/charges", Window(None, 2_000), None, [{"id": "ch_2", "amount": 1050}, {"id": "ch_1", "é": None}], False),
+    Page("/v1/charges", Window(1_000, 2_000), "ch_1", [], True),
+    Page("payouts", Window(), None, [{"id": "po_1", "metadata": {"big": 2**63 - 1}, "text": "\x00\U0001f600"}], True),
+]
+
+
+def _spool(path: Path, pages: list[Page]) -> list[int]:
+    """Writes the pages and says where each frame ends."""
+    ends = []
+    spool = Spool(path)
+    for page in pages:
+        spool.append(page)
+        ends.append(path.stat().st_size)
+    spool.close()
+    return ends
+
+
+def test_pages_are_read_back_as_they_were(tmp_path: Path) -> None:
+    _spool(tmp_path / "s", _PAGES)
+    assert list(read_spool(tmp_path / "s")) == _PAGES
+
+
+def test_a_page_can_be_read_before_the_spool_is_closed(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s")
+    spool.append(_PAGES[0])
+    assert list(read_spool(tmp_path / "s")) == _PAGES[:1]
+    spool.close()
+
+
+def test_a_missing_file_and_an_empty_file_have_no_pages(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert list(read_spool(tmp_path / "missing")) == []
+    assert list(read_spool(tmp_path / "empty")) == []
+
+
+def test_cut_at_any_byte_the_whole_frames_before_the_cut_remain(tmp_path: Path) -> None:
+    ends = _spool(tmp_path / "s", _PAGES)
+    data = (tmp_path / "s").read_bytes()
+    cut = tmp_path / "cut"
+    for length in range(len(data) + 1):
+        cut.write_bytes(data[:length])
+        whole = sum(end <= length for end in ends)
+        assert list(read_spool(cut)) == _PAGES[:whole], length
+
+
+def test_with_any_byte_changed_the_frames_before_it_remain_and_no_more(tmp_path: Path) -> None:
+    ends = _spool(tmp_path / "s", _PAGES)
+    data = (tmp_path / "s").read_bytes()
+    flipped = tmp_path / "flipped"
+    for at in range(8, len(data)):
+        flipped.write_bytes(data[:at] + bytes([data[at] ^ 0x41]) + data[at + 1 :])
+        assert list(read_spool(flipped)) == _PAGES[: sum(end <= at for end in ends)], at
+
+
+def test_a_spool_opened_again_goes_on_behind_its_valid_prefix(tmp_path: Path) -> None:
+    ends = _spool(tmp_path / "s", _PAGES)
+    with (tmp_path / "s").open("r+b") as file:
+        file.truncate(ends[1] + 5)
+    again = Spool(tmp_path / "s")
+    assert again.ledger.sources["/v1/charges"].pages == 2
+    again.append(_PAGES[2])
+    again.close()
+    assert list(read_spool(tmp_path / "s")) == _PAGES
+
+
+def test_another_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("something else of the user's")
+    with pytest.raises(RunError, match="not a spool"):
+        Spool(tmp_path / "s")
+    assert (tmp_path / "s").read_text() == "something else of the user's"
+
+
+def test_the_ledger_kept_while_appending_is_the_one_derived_from_the_file(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s")
+    for page in _PAGES:
+        spool.append(page)
+    spool.close()
+    assert spool.ledger == Ledger.of(read_spool(tmp_path / "s"))
+    assert spool.ledger.sources["/v1/charges"].complete == [Window(1_000, 2_000)]
+    assert spool.ledger.sources["/v1/charges"].rows == 2
+
+
+def test_a_full_disk_is_told_with_the_folder_and_the_pages_before_remain(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s")
+    spool.append(_PAGES[0])
+    page = Page("p", Window(), None, [{"id": str(n), "text": f"{n * 7919:x}" * 9} for n in range(5_000)], True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
+    try:
+        with pytest.raises(RunError, match="is full") as caught:
+            spool.append(page)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(tmp_path) in caught.value.message
+    assert caught.value.hint is not None
+    spool.append(_PAGES[1])
+    spool.close()
+    assert list(read_spool(tmp_path / "s")) == _PAGES[:2]
+
+
+_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=9)
+_NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+_JSON = st.recursive(
+    st.none() | st.booleans() | _NUMBERS | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+_SECONDS = st.integers(0, 2**40)
+_WINDOWS = (
+    st.builds(Window, _SECONDS, st.none())
+    | st.builds(Window, st.none(), _SECONDS)
+    | st.builds(lambda since, length: Window(since, since + length), _SECONDS, _SECONDS)
+)
+_OBJECTS = st.lists(st.dictionaries(_TEXT, _JSON, max_size=4), max_size=4)
+
+
+@given(st.lists(st.builds(Page, _TEXT, _WINDOWS, st.none() | _TEXT, _OBJECTS, st.booleans()), max_size=5))
+def test_whatever_the_pages_they_are_read_back_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, pages: list[Page]
+) -> None:
+    path = tmp_path_factory.mktemp("spool") / "s"
+    _spool(path, pages)
+    assert list(read_spool(path)) == pages
