@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class PartWriter:
             )
             for b in self._group
         ]
-        with writing(self._folder):
+        with self._writing():
             if self._writer is None:
                 self._file = _HashedFile(self._folder / f"part-{len(self.parts) + 1:05}.parquet.partial")
                 # Without dictionaries writing is a third cheaper and, under zstd, the file no larger.
@@ -82,7 +83,7 @@ class PartWriter:
         if self._file is None:
             return
         file = self._file
-        with writing(self._folder):
+        with self._writing():
             self._writer.close()
             file.sync()
             path = file.path.with_suffix("")
@@ -91,15 +92,27 @@ class PartWriter:
         self.parts.append(Part(path, self._rows, file.written, file.checksum()))
         self._file, self._writer, self._rows = None, None, 0
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with writing(self._folder):
+                yield
+        except RunError:
+            self.abandon()
+            raise
+
     def abandon(self) -> None:
         """Drops the part at hand."""
         if self._file is not None:
             self._file.discard()
+            if self._writer is not None:
+                # Else the writer would end the file by itself when it is collected.
+                self._writer.close()
         self._file, self._writer, self._rows, self._group, self._group_bytes = None, None, 0, [], 0
 
 
 class _HashedFile(io.RawIOBase):
-    """A new file whose SHA-256 is taken while it is written."""
+    """A new file whose SHA-256 is taken while it is written; once discarded it takes writes and keeps nothing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -115,6 +128,8 @@ class _HashedFile(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         view = memoryview(data)
+        if self._file.closed:
+            return view.nbytes
         self._file.write(view)
         self._hash.update(view)
         self.written += view.nbytes
@@ -126,7 +141,8 @@ class _HashedFile(io.RawIOBase):
         self._file.close()
 
     def discard(self) -> None:
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
     def checksum(self) -> str:
