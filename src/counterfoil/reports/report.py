@@ -118,6 +118,8 @@ class Option:
     #: What may be given; empty for a value of the form that `pattern` tells.
     choices: tuple[str, ...] = ()
     default: str | None = None
+    #: The choice that leaves nothing out; None where that is to give nothing.
+    widest: str | None = None
     #: Stripe's parameter; a choice that is a key of `sends` sends that value, None sends nothing.
     param: str = ""
     sends: Mapping[str, str | None] = field(default_factory=dict)

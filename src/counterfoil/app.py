@@ -1,0 +1,183 @@
+"""The calls that the command line, the page and other programs make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from counterfoil.runs.progress import Observe, unobserved
+from counterfoil.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from counterfoil.runs.plan import Instant
+    from counterfoil.runs.pull import Confirm, Pulled
+    from counterfoil.values import Method
+
+__all__ = ["Connection", "catalogue", "connect", "describe_reports"]
+
+DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
+
+
+class Connection:
+    """A Stripe account, open for reading. Closes with `with`, or with `close`.
+
+    Raises SettingsError for a key or an address that can't be right; what Stripe thinks of the key shows at the
+    first read.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_base: str | None = None,
+        stripe_account: str | None = None,
+        settings: Settings | None = None,
+        relative_to: Path | None = None,
+    ) -> None:
+        from counterfoil.stripe import API_BASE, Client
+
+        self._settings = settings or load_settings()
+        self._relative_to = relative_to or Path.cwd()
+        self._client = Client(
+            api_key, api_base=api_base or API_BASE, stripe_account=stripe_account, settings=self._settings
+        )
+
+    def __repr__(self) -> str:
+        return f"Connection({self._client!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connections to Stripe."""
+        from counterfoil.stripe.loop import run
+
+        run(self._client.close())
+
+    def read(
+        self,
+        report: str,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        limit: int | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> pa.RecordBatchReader:
+        """The report's rows as a stream of Arrow batches, in the order of their arrival; nothing is stored.
+
+        Columns are the report's, then `_account`, `_run`, `_synced_at`, `_api_version`, `_deleted`, `_deleted_at`,
+        `_extra`; the schema is known before the first row. `since` and `until` bound the creation, half open; with
+        `limit` the newest so many come in Stripe's order. A stream can be read once.
+        """
+        from counterfoil.reports.catalogue import report as find
+        from counterfoil.runs.plan import plan
+        from counterfoil.runs.read import read
+
+        chosen = plan(find(report), since=since, until=until, limit=limit, options=options)
+        return read(self._client, chosen, settings=self._settings)
+
+    def pull(
+        self,
+        report: str,
+        *,
+        to: str = DEFAULT_DESTINATION,
+        table: str | None = None,
+        method: Method = "replace",
+        since: Instant | None = None,
+        until: Instant | None = None,
+        limit: int | None = None,
+        options: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+        confirm: Confirm | None = None,
+        observe: Observe = unobserved,
+    ) -> Pulled:
+        """Reads the report and loads it into a table, in one transaction; see `counterfoil pull --help`.
+
+        A replace that narrows a fuller table needs `overwrite`, or a `confirm` that answers True to its question.
+        """
+        from counterfoil.destinations import open_destination
+        from counterfoil.reports.catalogue import report as find
+        from counterfoil.runs.plan import plan
+        from counterfoil.runs.pull import pull
+
+        found = find(report)
+        chosen = plan(found, since=since, until=until, limit=limit, options=options)
+        destination = open_destination(to, relative_to=self._relative_to, settings=self._settings)
+        try:
+            return pull(
+                self._client,
+                destination,
+                chosen,
+                table=table or found.key,
+                method=method,
+                settings=self._settings,
+                overwrite=overwrite,
+                confirm=confirm,
+                observe=observe,
+            )
+        finally:
+            destination.close()
+
+
+def connect(
+    api_key: str,
+    *,
+    api_base: str | None = None,
+    stripe_account: str | None = None,
+    settings: Settings | None = None,
+    relative_to: Path | None = None,
+) -> Connection:
+    """A connection to the account of the key.
+
+    `stripe_account` is a connected account of a platform; `api_base` is for a simulated Stripe; `relative_to` is the
+    folder of relative destinations, the working folder unless given.
+    """
+    return Connection(
+        api_key, api_base=api_base, stripe_account=stripe_account, settings=settings, relative_to=relative_to
+    )
+
+
+def catalogue() -> tuple[str, ...]:
+    """The keys of all reports, in the menu's order."""
+    from counterfoil.reports.catalogue import REPORTS
+
+    return tuple(report.key for report in REPORTS)
+
+
+def describe_reports() -> list[dict[str, Any]]:
+    """The catalogue in the menu's order, as plain values."""
+    from counterfoil.columns.schema import SQL_TYPES
+    from counterfoil.columns.system import SYSTEM_COLUMNS
+    from counterfoil.reports.catalogue import REPORTS
+
+    return [
+        {
+            "key": report.key,
+            "title": report.title,
+            "description": report.description,
+            "primary_key": list(report.primary_key),
+            "created": report.created,
+            "methods": list(report.methods),
+            "default_method": report.default_method,
+            "permissions": list(report.permissions),
+            "options": [
+                {"name": o.name, "choices": list(o.choices), "default": o.default, "description": o.description}
+                for o in report.options
+            ],
+            "notes": list(report.notes),
+            "columns": [
+                {"name": column.name, "type": SQL_TYPES[column.type], "description": column.description}
+                for column in (*report.columns, *SYSTEM_COLUMNS)
+            ],
+        }
+        for report in REPORTS
+    ]

@@ -1,0 +1,51 @@
+"""The command line: a thin skin over `counterfoil.app`. Heavy libraries are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from counterfoil import __version__
+from counterfoil.cli.screen import fail, plain_error
+from counterfoil.errors import CounterfoilError, SettingsError
+
+app = App(
+    name="counterfoil",
+    help="Stripe reports as typed, complete, current tables in your own database.",
+    help_epilogue="Keys are read from STRIPE_API_KEY, never from an argument. Exit codes: 0 done, 1 the run failed, "
+    "2 wrong usage or setting, 3 the account was refused.",
+    version=__version__,
+    error_formatter=plain_error,
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+app.command("counterfoil.cli.demo:demo", help="Try it: a simulated Stripe, every report, and a database to look at.")
+app.command("counterfoil.cli.pull:pull", help="Read a report, or all of them, into a table.")
+app.command("counterfoil.cli.reports:reports", help="List what can be read: titles, columns and types.")
+app.command("counterfoil.cli.sandbox:sandbox", help="Serve a simulated Stripe with two years of an invented company.")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Runs the command and ends the process with its exit code."""
+    sys.exit(run(words))
+
+
+def run(words: Sequence[str] | None = None) -> int:
+    """The command's exit code; every error has been told on stderr."""
+    try:
+        result = app(words, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return SettingsError.exit_code
+    except CounterfoilError as error:
+        fail(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Stopped; tables are as they were before.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does; what was asked for is done.
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,151 @@
+"""`counterfoil pull`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from counterfoil.cli.screen import ask, can_ask, fail, tell, watching
+from counterfoil.errors import CounterfoilError, SettingsError
+
+if TYPE_CHECKING:
+    from counterfoil.app import Connection, Pulled
+
+_FLAG = Parameter(negative=())
+
+
+def pull(
+    report: str,
+    *,
+    to: str = "duckdb:///counterfoil.duckdb",
+    table: str | None = None,
+    method: Literal["replace", "append"] = "replace",
+    since: str | None = None,
+    until: str | None = None,
+    limit: int | None = None,
+    option: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    overwrite: Annotated[bool, _FLAG] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Read a report, or all of them, into a table.
+
+    The key comes from STRIPE_API_KEY; STRIPE_API_BASE and STRIPE_ACCOUNT are honoured.
+
+    Parameters
+    ----------
+    report
+        A report's key, as `counterfoil reports` lists them, or `all`.
+    to
+        duckdb:///file (relative), duckdb:////file (absolute), or parquet:///folder.
+    table
+        The table's name; the report's key unless given.
+    method
+        replace: the whole table, atomically. append: one more snapshot, told apart by `_run`.
+    since
+        Only what was created from here on: 2026-01-31 (UTC midnight) or 2026-01-31T09:30:00Z.
+    until
+        Only what was created before.
+    limit
+        Only the newest so many.
+    option
+        NAME=VALUE, an option of the report; may be given several times.
+    overwrite
+        Replace a table that Counterfoil did not make, or one that holds more than is asked for now.
+    as_json
+        One JSON object on stdout for each report.
+    """
+    if report == "all" and (table or option):
+        raise SettingsError("`pull all` takes no --table and no --option", hint="Pull one report at a time.")
+    from counterfoil.app import catalogue
+
+    keys = catalogue() if report == "all" else (report,)
+    options = _options(option)
+    with connect_from_environment() as connection:
+        failed: CounterfoilError | None = None
+        for key in keys:
+            try:
+                with watching(quiet=as_json) as observe:
+                    pulled = connection.pull(
+                        key,
+                        to=to,
+                        table=table,
+                        method=method,
+                        since=since if report != "all" or connection.has_created(key) else None,
+                        until=until if report != "all" or connection.has_created(key) else None,
+                        limit=limit,
+                        options=options,
+                        overwrite=overwrite,
+                        confirm=ask if can_ask() and not as_json else None,
+                        observe=observe,
+                    )
+            except CounterfoilError as error:
+                if report != "all" or _hopeless(error):
+                    raise
+                failed = failed or error
+                _print_failure(key, error, as_json=as_json)
+            else:
+                print_pulled(pulled, as_json=as_json)
+    return 1 if failed else 0
+
+
+def connect_from_environment() -> Connection:
+    """A connection with the key of STRIPE_API_KEY; SettingsError when there is none."""
+    from counterfoil.app import connect
+
+    key = os.environ.get("STRIPE_API_KEY", "")
+    if not key.strip():
+        raise SettingsError(
+            "STRIPE_API_KEY is not set",
+            hint="Put a key of Stripe's there (a restricted one is best); to try without one: counterfoil demo --once",
+        )
+    return connect(
+        key,
+        api_base=os.environ.get("STRIPE_API_BASE") or None,
+        stripe_account=os.environ.get("STRIPE_ACCOUNT") or None,
+        relative_to=Path.cwd(),
+    )
+
+
+def _options(given: Sequence[str]) -> dict[str, str]:
+    options = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or not name or not value:
+            raise SettingsError(f"--option {one!r} is not NAME=VALUE", hint="For example: --option status=all")
+        options[name] = value
+    return options
+
+
+def _hopeless(error: CounterfoilError) -> bool:
+    """The next report would meet the same."""
+    from counterfoil.errors import KeyRejected
+
+    return isinstance(error, KeyRejected | SettingsError)
+
+
+def print_pulled(pulled: Pulled, *, as_json: bool) -> None:
+    """One report's result."""
+    if as_json:
+        print(json.dumps(pulled.as_dict(), ensure_ascii=False), flush=True)
+        return
+    print(
+        f"{pulled.report}: {pulled.rows:,} rows, {pulled.columns} columns into {pulled.destination} "
+        f"table {pulled.table} ({pulled.requests:,} requests, {pulled.seconds:.1f} s)",
+        flush=True,
+    )
+    for warning in pulled.warnings:
+        tell(f"  {warning}")
+
+
+def _print_failure(key: str, error: CounterfoilError, *, as_json: bool) -> None:
+    if as_json:
+        from counterfoil.app import Pulled
+
+        print(json.dumps(Pulled.failed(key, error).as_dict(), ensure_ascii=False), flush=True)
+    tell(f"{key}:")
+    fail(error)

@@ -1,0 +1,66 @@
+"""`counterfoil sandbox`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def sandbox(
+    *,
+    port: Annotated[int, Parameter(name="--port")] = 8322,
+    seed: int = 1,
+    scale: float = 1.0,
+    latency_ms: int = 0,
+    rps: float | None = None,
+    fault_rate: float = 0.0,
+    live: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Serve a simulated Stripe with two years of an invented company, until stopped.
+
+    Any key that begins with `sk_test_demo` is taken. docs/sandbox.md tells how to steer it.
+
+    Parameters
+    ----------
+    port
+        Where to listen on 127.0.0.1; 0 picks a free one.
+    seed
+        Which company; the same seed and scale give the same data.
+    scale
+        How large; 1 is about 3,000 charges.
+    latency_ms
+        How long each answer takes at least.
+    rps
+        Requests a second to one account, then 429; unlimited unless given.
+    fault_rate
+        Share of requests that fail: 0 to 1.
+    live
+        The company's clock runs.
+    """
+    from counterfoil.errors import SettingsError
+    from counterfoil.sandbox import serve
+
+    if not 0 <= fault_rate <= 1:
+        raise SettingsError(f"--fault-rate {fault_rate} is not a share", hint="Give a number from 0 to 1.")
+    if scale <= 0:
+        raise SettingsError(f"--scale {scale} is not a size", hint="Give a number above 0.")
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"--port {port} is not a port", hint="Give 1 to 65535, or 0 for a free one.")
+    try:
+        serve(
+            port=port,
+            seed=seed,
+            scale=scale,
+            latency_ms=latency_ms,
+            rps=rps,
+            fault_rate=fault_rate,
+            live=live,
+            ready=lambda url: print(f"Sandbox ready at {url}", flush=True),
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"Port {port} can't be listened on: {error.strerror or error}", hint="Choose another with --port."
+        ) from error
+    except KeyboardInterrupt:
+        print()
