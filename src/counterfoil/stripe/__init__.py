@@ -1,0 +1,1 @@
+"""WHERE FROM: the only package that speaks HTTP to Stripe."""

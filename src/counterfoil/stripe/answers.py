@@ -1,0 +1,188 @@
+"""What an answer means: the object that Stripe sent, or the error it is and whether to try again. Pure.
+
+Statuses and codes: https://docs.stripe.com/api/errors and https://docs.stripe.com/error-codes
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from counterfoil.errors import (
+    AccountError,
+    CounterfoilError,
+    KeyRejected,
+    PermissionMissing,
+    RateLimited,
+    RunError,
+    SettingsError,
+    StripeUnavailable,
+)
+from counterfoil.log import redacted
+from counterfoil.stripe.address import STRIPE, Address
+from counterfoil.stripe.key import Key
+from counterfoil.stripe.transport import Failure, Reply
+
+_EMAIL = re.compile(r"[^\s@'\"<>()]+@[^\s@'\"<>()]+\.[^\W\d_]{2,}")
+_CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?!\w)")
+_PERMISSION = re.compile(r"\brak_[a-z0-9_]+")
+#: Statuses that may be gone by the next try.
+_PASSING = frozenset({409, 424, 429})
+#: Parts of the sentences with which Stripe says that a product is not there for the account; observed.
+_NOT_FOR_THIS_ACCOUNT = (
+    "Your account is not authorized to send Forwarding requests in livemode",
+    "This endpoint is only available in testmode",
+    "Have you onboarded to Treasury",
+    "Unrecognized request URL (GET: /v1/treasury/financial_accounts)",
+    "Accounts v2 is not enabled for your platform",
+    "Your account is not set up to use Issuing",
+    "Your account is not set up to use Identity",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A JSON object from Stripe."""
+
+    body: dict[str, Any]
+    #: The `Date` header, in Unix seconds: Stripe's clock.
+    date: int
+    request_id: str | None
+    #: Of the body on the wire.
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked, as far as an error tells it."""
+
+    address: Address
+    key: Key
+    path: str
+
+
+def read(question: Question, reply: Reply) -> Answer | Failure:
+    """The meaning of one whole HTTP answer."""
+    request_id = reply.headers.get("Request-Id")
+    body = _json(reply.body)
+    if 200 <= reply.status < 300:
+        date = _unix_seconds(reply.headers.get("Date", ""))
+        if isinstance(body, dict) and date is not None and (request_id or "object" in body):
+            return Answer(body, date, request_id, reply.wire_bytes)
+        if body is None and "json" in reply.headers.get("Content-Type", "json"):
+            text = f"{question.address.host} sent an answer that is not whole JSON."
+            error = StripeUnavailable(text, hint="Run it again later.", request_id=request_id, path=question.path)
+            return Failure(error, retry=True)
+        return _not_stripe(question, reply)
+    said = body.get("error") if isinstance(body, dict) else None
+    if reply.status >= 500 or reply.status in _PASSING:
+        said = said if isinstance(said, dict) else {}
+    elif not isinstance(said, dict):
+        return _not_stripe(question, reply)
+    limited = reply.headers.get("Stripe-Rate-Limited-Reason") if reply.status == 429 else None
+    return Failure(_error(question, reply, said, limited), retry=_worth_retrying(reply), limited=limited)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _unix_seconds(date: str) -> int | None:
+    try:
+        return int(parsedate_to_datetime(date).timestamp())
+    except ValueError:
+        return None
+
+
+def _worth_retrying(reply: Reply) -> bool:
+    match reply.headers.get("Stripe-Should-Retry", "").lower():
+        case "true":
+            return True
+        case "false":
+            return False
+    return reply.status in _PASSING or reply.status >= 500
+
+
+def _not_stripe(question: Question, reply: Reply) -> Failure:
+    """Another program answers: a wrong address, or something between us and Stripe."""
+    address = question.address
+    what = f"a redirect, {reply.status}" if 300 <= reply.status < 400 else f"{reply.status}"
+    text = f"{address.host} does not answer like Stripe ({what}, {_content_type(reply)})."
+    if address.stripe:
+        hint = "Something on the network answers in Stripe's place: a login page of the network, a proxy, a firewall."
+        return Failure(StripeUnavailable(text, hint=hint, path=question.path, status=reply.status), retry=False)
+    hint = f"Check the API address; Stripe's own is {STRIPE}."
+    return Failure(SettingsError(text, hint=hint, path=question.path, status=reply.status), retry=False)
+
+
+def _content_type(reply: Reply) -> str:
+    return reply.headers.get("Content-Type", "no content type").partition(";")[0][:60]
+
+
+def _error(question: Question, reply: Reply, said: dict[str, Any], limited: str | None) -> CounterfoilError:
+    """Stripe's refusal as one of ours, with its words, less what is secret in them."""
+    status = reply.status
+    message = _safe(str(said.get("message") or "no reason given"), question.key)
+    facts: dict[str, Any] = {
+        "request_id": reply.headers.get("Request-Id"),
+        "path": question.path,
+        "code": _text(said.get("code")),
+        "param": _text(said.get("param")),
+        "status": status,
+    }
+    if status == 401:
+        hint = "Look up or make a key at https://dashboard.stripe.com/apikeys, and give it to this account."
+        return KeyRejected(f"Stripe does not take the key {question.key!r}: {message}", hint=hint, **facts)
+    if any(sentence in message for sentence in _NOT_FOR_THIS_ACCOUNT):
+        text = f"This table cannot be read on this account: {message}"
+        return AccountError(text, hint="Leave the report out, or ask Stripe to turn the product on.", **facts)
+    if status == 403:
+        return _permission_missing(question, message, facts)
+    if status == 429:
+        why = limited or facts["code"] or "no reason given"
+        hint = "Run it again later, or lower COUNTERFOIL_RATE_SHARE: others use the account's limits too."
+        return RateLimited(f"Stripe still answers 429 ({why}).", hint=hint, **facts)
+    if status >= 500 or status in _PASSING:
+        hint = "Run it again later; https://status.stripe.com tells of incidents."
+        return StripeUnavailable(f"Stripe answers {status}: {message}", hint=hint, **facts)
+    return RunError(f"Stripe refuses the request ({status}): {message}", hint=_refusal_hint(status), **facts)
+
+
+def _permission_missing(question: Question, message: str, facts: dict[str, Any]) -> PermissionMissing:
+    found = _PERMISSION.search(message)
+    permission = found.group() if found else None
+    page = "https://dashboard.stripe.com/" + ("apikeys" if question.key.live else "test/apikeys")
+    hint = f"Edit the key at {page} and give it the permission {permission or 'to read this'}, or use another key."
+    facts.pop("param")
+    return PermissionMissing(
+        f"The key {question.key!r} may not read this; it lacks {permission}."
+        if permission
+        else f"The key {question.key!r} may not read this: {message}",
+        permission=permission,
+        hint=hint,
+        **facts,
+    )
+
+
+def _refusal_hint(status: int) -> str:
+    if status == 404:
+        return "Check that the object is in this account and mode: live and test data are apart."
+    return "Look the request up by its id at https://dashboard.stripe.com/logs."
+
+
+def _text(value: object) -> str | None:
+    return value[:100] if isinstance(value, str) else None
+
+
+def _safe(text: str, key: Key) -> str:
+    text = redacted(text.replace(key.secret, repr(key)))
+    return _CARD.sub("…", _EMAIL.sub("…@…", text))[:500]

@@ -1,0 +1,250 @@
+"""The client of one Stripe account: asks within its limits, tries again where that helps, counts what it spent.
+
+It reads; the one POST is the preview of an invoice, which creates nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import structlog
+import tenacity
+
+from counterfoil import __version__
+from counterfoil.errors import AccountError, KeyRejected, RunError
+from counterfoil.settings import Settings
+from counterfoil.stripe.address import STRIPE, address_of
+from counterfoil.stripe.answers import Answer, Question, read
+from counterfoil.stripe.endpoints import endpoint
+from counterfoil.stripe.key import Key, account_header
+from counterfoil.stripe.limiter import Limiter, limiter_for
+from counterfoil.stripe.transport import Failure, Pairs, Transport
+
+#: The version that `columns/stripe_columns.json` is generated from; every request is pinned to it.
+API_VERSION = "2026-05-27.dahlia"
+PREVIEW_PATH = "/v1/invoices/create_preview"
+
+Params = Mapping[str, str | int | Sequence[str]]
+
+_PATH = re.compile(r"(/[A-Za-z0-9_.~%:@!$&'()*+,;=-]+)+")
+_ACCOUNT_ID = re.compile(r"\bacct_[A-Za-z0-9]+")
+_log = structlog.get_logger("counterfoil.stripe")
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Tries of one request. The wait before try n + 1 is drawn from zero to `base * 2^(n - 1)`, at most `cap`."""
+
+    tries: int = 6
+    base_seconds: float = 0.5
+    cap_seconds: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountIdentity:
+    """Whom a key reads."""
+
+    #: `acct_…`, or `key_<fingerprint>` where Stripe does not tell.
+    id: str
+    livemode: bool
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Pairs
+    form: Pairs | None
+    headers: Mapping[str, str]
+    question: Question
+    endpoint: str
+
+
+class Client:
+    """Lives on one event loop. The counters may be read from any thread."""
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        api_base: str = STRIPE,
+        stripe_account: str | None = None,
+        settings: Settings,
+        limiter: Limiter | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._key = Key(key.strip())
+        self._address = address_of(api_base)
+        self._stripe_account = stripe_account
+        self._settings = settings
+        self._own_limiter = limiter is None
+        # A connected account is read with its platform's key, and spends the limits of that key.
+        self._limiter = limiter or self._shared_limiter(self.fingerprint)
+        self._backoff = backoff or Backoff()
+        self._identity: AccountIdentity | None = None
+        headers = {
+            "Authorization": f"Bearer {self._key.secret}",
+            "Stripe-Version": API_VERSION,
+            "User-Agent": f"counterfoil/{__version__}",
+            **account_header(self._key, stripe_account),
+        }
+        self._transport = Transport(self._address, headers, connections=settings.in_flight)
+        #: Requests that Stripe may have seen, by endpoint; tries count, for Stripe meters them.
+        self.requests: Counter[str] = Counter()
+        #: Tries after the first.
+        self.retries = 0
+        #: Of the bodies on the wire.
+        self.bytes = 0
+
+    def __repr__(self) -> str:
+        return f"Client({self._key!r}, {self._address.host})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells keys apart and leads back to none."""
+        return self._key.fingerprint
+
+    @property
+    def livemode(self) -> bool:
+        return self._key.live
+
+    @property
+    def limiter(self) -> Limiter:
+        """Shared by all clients of the same key or account in this process."""
+        return self._limiter
+
+    def slots(self, path: str) -> int:
+        """How many requests to the path's endpoint may be in flight now."""
+        return self._limiter.slots(endpoint(_method(path), path))
+
+    async def get(self, path: str, params: Params | None = None, *, version: str | None = None) -> Answer:
+        """`path` may bring a query, as the URLs of Stripe's nested lists do; ids in it are percent-encoded."""
+        url = urlsplit(path)
+        query = [*parse_qsl(url.query, keep_blank_values=True), *_pairs(params or {})]
+        return await self._answer("GET", url.path, query, None, version)
+
+    async def post(self, path: str, params: Params | None = None, *, version: str | None = None) -> Answer:
+        """ValueError for any path but the preview of an invoice: this client changes nothing at Stripe."""
+        if path != PREVIEW_PATH:
+            raise ValueError(f"POST {path} is not a read")
+        return await self._answer("POST", path, (), _pairs(params or {}), version)
+
+    async def account(self) -> AccountIdentity:
+        """Asked once. Raises KeyRejected, and TransientError while Stripe cannot be reached, but nothing else: a key
+        that may not read the account is as good as any."""
+        if self._identity is None:
+            self._identity = await self._ask_account()
+            if self._own_limiter and self._stripe_account is None:
+                self._limiter = self._shared_limiter(self._identity.id, known=self._limiter)
+        return self._identity
+
+    async def _ask_account(self) -> AccountIdentity:
+        try:
+            body = (await self.get("/v1/account")).body
+        except KeyRejected:
+            raise
+        except (AccountError, RunError) as error:
+            named = _ACCOUNT_ID.search(error.message)
+            found = self._stripe_account or (named.group() if named else f"key_{self.fingerprint}")
+            return AccountIdentity(found, self._key.live)
+        told = body.get("id")
+        name = _name(body, "settings", "dashboard", "display_name") or _name(body, "business_profile", "name")
+        return AccountIdentity(told if isinstance(told, str) else f"key_{self.fingerprint}", self._key.live, name)
+
+    def _shared_limiter(self, account: str, *, known: Limiter | None = None) -> Limiter:
+        return limiter_for(
+            account, live=self._key.live, settings=self._settings, api_base=self._address.base, known=known
+        )
+
+    async def _answer(self, method: str, path: str, query: Pairs, form: Pairs | None, version: str | None) -> Answer:
+        if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+            raise ValueError(f"not a path of Stripe's API: {path}")
+        headers = {"Stripe-Version": version} if version else {}
+        question = Question(self._address, self._key, path)
+        request = _Request(method, path, query, form, headers, question, endpoint(method, path))
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._backoff.tries),
+            wait=tenacity.wait_random_exponential(multiplier=self._backoff.base_seconds, max=self._backoff.cap_seconds),
+            retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, Failure) and outcome.retry),
+            before_sleep=self._note_retry,
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
+        outcome: Answer | Failure = await retrying(self._try, request)
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        return outcome
+
+    async def _try(self, request: _Request) -> Answer | Failure:
+        limiter = self._limiter
+        permit = await limiter.acquire(request.endpoint)
+        limited: str | None = None
+        try:
+            reply = await self._transport.send(
+                request.method, request.path, query=request.query, form=request.form, headers=request.headers
+            )
+            outcome: Answer | Failure
+            if isinstance(reply, Failure):
+                outcome = reply
+            else:
+                self.bytes += reply.wire_bytes
+                outcome = read(request.question, reply)
+            if isinstance(outcome, Failure):
+                limited = outcome.limited
+            if not isinstance(outcome, Failure) or outcome.sent:
+                self.requests[request.endpoint] += 1
+            return outcome
+        finally:
+            limiter.release(permit, limited)
+
+    def _note_retry(self, state: tenacity.RetryCallState) -> None:
+        self.retries += 1
+        failure = state.outcome.result() if state.outcome else None
+        if isinstance(failure, Failure):
+            error = failure.error
+            # Being told to slow down is daily business; the rest is worth an operator's eye.
+            write = _log.debug if error.status == 429 else _log.warning
+            write(
+                "asking Stripe again",
+                path=error.path,
+                attempt=state.attempt_number,
+                wait_seconds=round(state.upcoming_sleep, 3),
+                reason=error.message,
+                request_id=error.request_id,
+            )
+
+
+def _method(path: str) -> str:
+    return "POST" if path == PREVIEW_PATH else "GET"
+
+
+def _pairs(params: Params) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in params.items():
+        if isinstance(value, bool):
+            pairs.append((name, "true" if value else "false"))
+        elif isinstance(value, str | int):
+            pairs.append((name, str(value)))
+        else:
+            pairs.extend((f"{name}[]", item) for item in value)
+    return pairs
+
+
+def _name(body: Any, *path: str) -> str | None:
+    for key in path:
+        body = body.get(key) if isinstance(body, dict) else None
+    return body if isinstance(body, str) and body else None

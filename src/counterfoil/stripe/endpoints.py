@@ -1,0 +1,53 @@
+"""Endpoints as Stripe limits and meters them: the method and the path with its ids replaced."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+#: First parts of paths that only group resources: /v1/issuing/cards.
+_GROUPS = frozenset(
+    {
+        *(
+            "apple_pay",
+            "apps",
+            "billing",
+            "billing_portal",
+            "checkout",
+            "climate",
+            "entitlements",
+            "financial_connections",
+        ),
+        *(
+            "forwarding",
+            "identity",
+            "issuing",
+            "radar",
+            "reporting",
+            "sigma",
+            "tax",
+            "terminal",
+            "test_helpers",
+            "treasury",
+        ),
+    }
+)
+#: Words that stand where an id could.
+_WORDS = frozenset({"create_preview", "find", "history", "lines", "preview", "search", "upcoming"})
+
+
+@lru_cache(maxsize=4096)
+def endpoint(method: str, path: str) -> str:
+    """`GET /v1/invoices/{id}/lines` for `GET`, `/v1/invoices/in_1/lines`."""
+    version, *segments = path.strip("/").split("/")
+    shown = [version]
+    name_next = True
+    for place, segment in enumerate(segments):
+        if name_next:
+            shown.append(segment)
+            name_next = place == 0 and segment in _GROUPS
+        elif segment in _WORDS:
+            shown.append(segment)
+        else:
+            shown.append("{id}")
+            name_next = True
+    return f"{method} /{'/'.join(shown)}"

@@ -1,0 +1,112 @@
+"""Who goes next: requests to one Stripe account wait here, first come first served, for what `rates.py` allows."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from counterfoil.settings import Settings
+from counterfoil.stripe.rates import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A request that may be in flight."""
+
+    endpoint: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    turn: int
+    permit: asyncio.Future[Permit]
+
+
+class Limiter:
+    """One per Stripe account in a process, on one event loop; everything but `nodes` belongs to that loop's thread."""
+
+    def __init__(self, *, live: bool, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._limits = Limits(live=live, settings=settings, now=clock())
+        self._queues: defaultdict[str, deque[_Waiter]] = defaultdict(deque)
+        self._turns = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes have a run of this account; they share its rates evenly."""
+        return self._limits.nodes
+
+    @nodes.setter
+    def nodes(self, nodes: int) -> None:
+        self._limits.nodes = nodes
+
+    def slots(self, endpoint: str) -> int:
+        """How many requests to this endpoint may be in flight now."""
+        return self._limits.slots(endpoint, self._clock())
+
+    async def acquire(self, endpoint: str) -> Permit:
+        """Waits for the request's turn. Whoever gets a permit releases it."""
+        waiter = _Waiter(next(self._turns), asyncio.get_running_loop().create_future())
+        self._queues[endpoint].append(waiter)
+        self._admit()
+        try:
+            return await waiter.permit
+        except asyncio.CancelledError:
+            if not waiter.permit.cancelled():
+                # Admitted and cancelled in the same moment.
+                self._limits.withdraw(endpoint, self._clock())
+            elif waiter in self._queues[endpoint]:
+                self._queues[endpoint].remove(waiter)
+            self._admit()
+            raise
+
+    def release(self, permit: Permit, reason: str | None = None) -> None:
+        """`reason` is the `Stripe-Rate-Limited-Reason` of a 429."""
+        self._limits.finish(permit.endpoint, permit.started_at, self._clock(), reason)
+        self._admit()
+
+    def _admit(self) -> None:
+        """Lets in all who may start, then sets the timer for the next."""
+        while True:
+            now = self._clock()
+            waits = {endpoint: self._limits.wait(endpoint, now) for endpoint, queue in self._queues.items() if queue}
+            ready = [endpoint for endpoint, wait in waits.items() if wait <= 0]
+            if not ready:
+                break
+            endpoint = min(ready, key=lambda endpoint: self._queues[endpoint][0].turn)
+            waiter = self._queues[endpoint].popleft()
+            if not waiter.permit.cancelled():
+                self._limits.start(endpoint, now)
+                waiter.permit.set_result(Permit(endpoint, now))
+        self._set_timer(min(waits.values(), default=math.inf))
+
+    def _set_timer(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds < math.inf:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._admit)
+
+
+_limiters: dict[tuple[object, ...], Limiter] = {}
+
+
+def limiter_for(
+    account: str, *, live: bool, settings: Settings, api_base: str = "", known: Limiter | None = None
+) -> Limiter:
+    """The limiter that all clients of an account share; `account` is its id, or the fingerprint of a key.
+
+    `known` is the limiter to share under that name when there is none yet.
+    """
+    rates = (settings.rate_global, settings.rate_endpoint, settings.rate_share, settings.in_flight)
+    name = (api_base, account, live, rates)
+    if name not in _limiters:
+        _limiters[name] = known or Limiter(live=live, settings=settings)
+    return _limiters[name]

@@ -1,0 +1,146 @@
+"""One event loop in one daemon thread per process, started at first use; the rest of the program is synchronous.
+
+`run` and `stream` are the two doors into it. Whoever waits at a door sleeps on a lock, and leaves by cancelling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextvars
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+#: How long a door waits for what it cancelled to clean up, before it leaves that to the daemon thread.
+CANCEL_SECONDS = 5.0
+
+
+class _Thread:
+    """The loop, its thread, and the way to end both."""
+
+    def __init__(self) -> None:
+        ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+        self.thread = threading.Thread(target=asyncio.run, args=(_serve(ready),), name="counterfoil-loop", daemon=True)
+        self.thread.start()
+        self.loop, self._stopped = ready.result()
+
+    def stop(self) -> None:
+        if self.thread.is_alive():
+            self.loop.call_soon_threadsafe(self._stopped.set)
+            self.thread.join(CANCEL_SECONDS)
+
+
+async def _serve(ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+    stopped = asyncio.Event()
+    ready.set_result((asyncio.get_running_loop(), stopped))
+    await stopped.wait()
+
+
+_lock = threading.Lock()
+_current: _Thread | None = None
+
+
+def _started() -> _Thread:
+    global _current  # noqa: PLW0603 - one loop per process is the point
+    with _lock:
+        # After a fork the child has no such thread: Python marks it as ended, and a new one is started.
+        if _current is None or not _current.thread.is_alive():
+            _current = _Thread()
+            atexit.register(_current.stop)
+        if threading.current_thread() is _current.thread:
+            raise RuntimeError("called from the event loop's own thread, which would wait for itself")
+        return _current
+
+
+@dataclass(frozen=True, slots=True)
+class _Item(Generic[T]):
+    value: T
+
+
+class _Task(Generic[T]):
+    """A task on the loop as another thread sees it: what it sends, and that it is done, come out of `inbox`."""
+
+    def __init__(self, start: Callable[[_Task[T]], Coroutine[Any, Any, Any]]) -> None:
+        self.inbox: queue.SimpleQueue[_Item[T] | None] = queue.SimpleQueue()
+        self._thread = _started()
+        self._start = start
+        # The caller's context comes along, and with it what is bound to its log lines.
+        self.call(self._create, context=contextvars.copy_context())
+
+    def call(self, function: Callable[..., Any], *, context: contextvars.Context | None = None) -> None:
+        self._thread.loop.call_soon_threadsafe(function, context=context)
+
+    def _create(self) -> None:
+        self._task = self._thread.loop.create_task(self._start(self))
+        self._task.add_done_callback(lambda _: self.inbox.put(None))
+
+    def _cancel(self) -> None:
+        self._task.cancel()
+
+    def result(self) -> Any:
+        """What the task returned; its exception is raised with its own traceback. Only once it is done."""
+        return self._task.result()
+
+    def cancel(self) -> None:
+        """Cancels the task and waits until it has cleaned up."""
+        self.call(self._cancel)
+        if threading.current_thread() is self._thread.thread:
+            return  # the garbage collector closes a forgotten stream on whatever thread it runs
+        try:
+            while self.inbox.get(timeout=CANCEL_SECONDS) is not None:
+                pass
+        except queue.Empty:
+            pass
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The coroutine's result. An interrupt of the waiting thread cancels it."""
+    try:
+        task: _Task[T] = _Task(lambda _: coroutine)
+    except RuntimeError:
+        coroutine.close()
+        raise
+    try:
+        task.inbox.get()
+    except BaseException:
+        task.cancel()
+        raise
+    result: T = task.result()
+    return result
+
+
+def stream(make_async_iterator: Callable[[], AsyncIterator[T]], *, buffer: int = 8) -> Iterator[T]:
+    """The items in order; at most `buffer` are made ahead of the consumer.
+
+    The async iterator is made at the first `next`. However the consumer leaves (end, close, exception, interrupt), it
+    is closed before this returns.
+    """
+    room = asyncio.Semaphore(buffer)
+
+    async def produce(task: _Task[T]) -> None:
+        iterator = make_async_iterator()
+        try:
+            await room.acquire()
+            async for item in iterator:
+                task.inbox.put(_Item(item))
+                await room.acquire()
+        finally:
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+
+    task = _Task(produce)
+    try:
+        while (item := task.inbox.get()) is not None:
+            task.call(room.release)
+            yield item.value
+    except BaseException:
+        task.cancel()
+        raise
+    task.result()

@@ -1,0 +1,149 @@
+"""One HTTP request and what comes back, whole or as the reason why nothing did. The only module that knows aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from counterfoil.errors import CounterfoilError, SettingsError, StripeUnavailable
+from counterfoil.stripe.address import Address, proxy_for
+
+CONNECT_SECONDS = 10
+TOTAL_SECONDS = 100
+
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer whose body came whole, decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    #: Of the body as it was sent.
+    wire_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request that did not work: the error that it ends with, unless trying again is worth it."""
+
+    error: CounterfoilError
+    retry: bool
+    #: Whether Stripe can have seen the request.
+    sent: bool = True
+    #: `Stripe-Rate-Limited-Reason` of a 429.
+    limited: str | None = None
+
+
+class Transport:
+    """Connections to one address, kept open and used again."""
+
+    def __init__(self, address: Address, headers: Mapping[str, str], *, connections: int) -> None:
+        self._address = address
+        self._headers = {"Accept-Encoding": "gzip", "Accept": "application/json", **headers}
+        self._connections = connections
+        self._proxy = proxy_for(address)
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise RuntimeError("the client is closed")
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                headers=self._headers,
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=_certificates(self._address)),
+                timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # one call for the whole body costs less than one for each chunk
+                # Not `trust_env`: it reads ~/.netrc in a thread for every request, and sends what stands there.
+                proxy=self._proxy.url if self._proxy else None,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def send(
+        self, method: str, path: str, *, query: Pairs = (), form: Pairs | None = None, headers: Mapping[str, str]
+    ) -> Reply | Failure:
+        """Redirects are not followed. Failures are values, since aiohttp's errors hold the request with its key."""
+        try:
+            async with self._opened().request(
+                method,
+                self._address.base + path,
+                params=query or None,
+                data=form,
+                headers=headers,
+                allow_redirects=False,
+                proxy_headers=self._proxy.headers if self._proxy else None,
+            ) as response:
+                raw = await response.read()
+                packed = response.headers.get("Content-Encoding", "").lower() == "gzip"
+                body = zlib.decompress(raw, wbits=31) if packed else raw
+                return Reply(response.status, response.headers, body, len(raw))
+        except (aiohttp.ClientError, TimeoutError, OSError, zlib.error) as error:
+            return self._failure(error, path)
+
+    def _failure(self, error: Exception, path: str) -> Failure:
+        host = self._address.host
+        proxy = self._proxy.host if self._proxy else ""
+        online = f"Check the network and that {host} can be reached from here."
+        match error:
+            case aiohttp.ClientHttpProxyError(status=407):
+                hint = "Put its user name and password into HTTPS_PROXY."
+                return Failure(SettingsError(f"The proxy {proxy} wants a login.", hint=hint), retry=False, sent=False)
+            case aiohttp.ClientHttpProxyError():
+                text, hint = f"The proxy {proxy} answers {error.status}", f"Ask who runs it to let {host} pass."
+                return Failure(StripeUnavailable(f"{text}.", hint=hint, path=path), retry=True, sent=False)
+            case aiohttp.ClientProxyConnectionError():
+                text, hint = f"The proxy {proxy} cannot be reached: {_reason(error)}.", "Check HTTPS_PROXY."
+                return Failure(StripeUnavailable(text, hint=hint, path=path), retry=True, sent=False)
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+                text = f"The connection to {host} is not trusted: {_reason(error)}."
+                hint = "Behind a proxy that opens TLS, set SSL_CERT_FILE to the file of its certificates."
+                return Failure(StripeUnavailable(text, hint=hint, path=path), retry=False, sent=False)
+            case aiohttp.ClientConnectorDNSError():
+                text = f"The name {host} cannot be resolved: {_reason(error)}."
+                return Failure(StripeUnavailable(text, hint=online, path=path), retry=True, sent=False)
+            case aiohttp.ClientConnectorError():
+                text = f"{host} cannot be reached: {_reason(error)}."
+                return Failure(StripeUnavailable(text, hint=online, path=path), retry=True, sent=False)
+            case aiohttp.ConnectionTimeoutError():
+                text = f"{host} does not take the connection within {CONNECT_SECONDS} seconds."
+                return Failure(StripeUnavailable(text, hint=online, path=path), retry=True, sent=False)
+            case asyncio.TimeoutError():
+                text = f"{host} does not answer within {TOTAL_SECONDS} seconds."
+            case _:
+                text = f"The connection to {host} broke off in the middle of an answer ({type(error).__name__})."
+        return Failure(StripeUnavailable(text, hint="Run it again later.", path=path), retry=True)
+
+
+def _reason(error: Exception) -> str:
+    """The system's words. Never the error's own: it knows the proxy's address, password included."""
+    cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return cause.verify_message
+    return getattr(cause, "strerror", None) or type(cause).__name__
+
+
+def _certificates(address: Address) -> ssl.SSLContext | bool:
+    """The system's, or those of SSL_CERT_FILE and SSL_CERT_DIR; REQUESTS_CA_BUNDLE is honoured for those who set it."""
+    if not address.base.startswith("https:"):
+        return True
+    try:
+        return ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE"))
+    except (OSError, ssl.SSLError) as error:
+        hint = "Set REQUESTS_CA_BUNDLE to a file of certificates, or unset it."
+        raise SettingsError("The certificates of REQUESTS_CA_BUNDLE cannot be read.", hint=hint) from error
