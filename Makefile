@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+GENERATED := README.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
 .PHONY: help demo test lint bench faults docs soak clean
 
@@ -27,7 +28,7 @@ lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are c
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tools/references.py --check
+	$(BIN)/cog --check -I tools $(GENERATED)
 
 bench: $(VENV)/ready ## measurements, side by side with their floors
 	$(BIN)/python -m bench
@@ -36,7 +37,7 @@ faults: $(VENV)/ready ## planted faults, each against the test named for it
 	$(BIN)/python tools/faults.py
 
 docs: $(VENV)/ready ## the generated references
-	$(BIN)/python tools/references.py
+	$(BIN)/cog -r -I tools $(GENERATED)
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

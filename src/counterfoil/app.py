@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from counterfoil.runs.pull import Confirm, Pulled
     from counterfoil.values import Method
 
-__all__ = ["Connection", "catalogue", "connect", "describe_reports"]
+__all__ = ["Connection", "catalogue", "connect", "describe_reports", "has_created"]
 
 DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
 
@@ -38,12 +38,13 @@ class Connection:
         settings: Settings | None = None,
         relative_to: Path | None = None,
     ) -> None:
-        from counterfoil.stripe import API_BASE, Client
+        from counterfoil.stripe.address import STRIPE
+        from counterfoil.stripe.client import Client
 
         self._settings = settings or load_settings()
         self._relative_to = relative_to or Path.cwd()
         self._client = Client(
-            api_key, api_base=api_base or API_BASE, stripe_account=stripe_account, settings=self._settings
+            api_key, api_base=api_base or STRIPE, stripe_account=stripe_account, settings=self._settings
         )
 
     def __repr__(self) -> str:
@@ -151,6 +152,13 @@ def catalogue() -> tuple[str, ...]:
     from counterfoil.reports.catalogue import REPORTS
 
     return tuple(report.key for report in REPORTS)
+
+
+def has_created(key: str) -> bool:
+    """Whether the report can be narrowed by the time of creation."""
+    from counterfoil.reports.catalogue import report
+
+    return report(key).created is not None
 
 
 def describe_reports() -> list[dict[str, Any]]:

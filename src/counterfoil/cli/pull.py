@@ -14,7 +14,8 @@ from counterfoil.cli.screen import ask, can_ask, fail, tell, watching
 from counterfoil.errors import CounterfoilError, SettingsError
 
 if TYPE_CHECKING:
-    from counterfoil.app import Connection, Pulled
+    from counterfoil.app import Connection
+    from counterfoil.runs.pull import Pulled
 
 _FLAG = Parameter(negative=())
 
@@ -61,13 +62,15 @@ def pull(
     """
     if report == "all" and (table or option):
         raise SettingsError("`pull all` takes no --table and no --option", hint="Pull one report at a time.")
-    from counterfoil.app import catalogue
+    from counterfoil.app import catalogue, has_created
 
     keys = catalogue() if report == "all" else (report,)
     options = _options(option)
     with connect_from_environment() as connection:
         failed: CounterfoilError | None = None
         for key in keys:
+            # Of all reports, those without a time of creation are read whole.
+            bounded = report != "all" or has_created(key)
             try:
                 with watching(quiet=as_json) as observe:
                     pulled = connection.pull(
@@ -75,8 +78,8 @@ def pull(
                         to=to,
                         table=table,
                         method=method,
-                        since=since if report != "all" or connection.has_created(key) else None,
-                        until=until if report != "all" or connection.has_created(key) else None,
+                        since=since if bounded else None,
+                        until=until if bounded else None,
                         limit=limit,
                         options=options,
                         overwrite=overwrite,
@@ -144,7 +147,7 @@ def print_pulled(pulled: Pulled, *, as_json: bool) -> None:
 
 def _print_failure(key: str, error: CounterfoilError, *, as_json: bool) -> None:
     if as_json:
-        from counterfoil.app import Pulled
+        from counterfoil.runs.pull import Pulled
 
         print(json.dumps(Pulled.failed(key, error).as_dict(), ensure_ascii=False), flush=True)
     tell(f"{key}:")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from counterfoil.extract.preview import read_preview
 from counterfoil.extract.singleton import read_singleton
 from counterfoil.extract.union import read_union
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
-from counterfoil.stripe import Client
+from counterfoil.stripe.client import Client
 from counterfoil.stripe.loop import stream
 from counterfoil.values import Page, Window
 
@@ -28,7 +28,7 @@ def read(
     notices: Notices,
     params: Mapping[str, str] | None = None,
     limit: int | None = None,
-) -> Iterator[Page]:
+) -> Generator[Page, None, None]:
     """The report's objects as pages, read on the event loop while the caller works on the page before.
 
     Pages come in the order of their arrival; with `limit`, the newest so many objects come in Stripe's order.

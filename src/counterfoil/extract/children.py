@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from counterfoil.errors import RunError, StripeUnavailable
 from counterfoil.extract.notices import Notices
-from counterfoil.stripe import Client
+from counterfoil.stripe.client import Client
 from counterfoil.values import StripeObject
 
 _PAGE_ROWS = 100
@@ -47,7 +47,7 @@ async def _read_rest(client: Client, embedded: dict[str, Any], expand: list[str]
         cursor = entries[-1]["id"]
         params: dict[str, Any] = {**dict(parse_qsl(parts.query)), "limit": _PAGE_ROWS, "starting_after": cursor}
         if expand:
-            params["expand[]"] = expand
+            params["expand"] = expand
         try:
             answer = await client.get(parts.path, params)
         except RunError as error:

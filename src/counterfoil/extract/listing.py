@@ -12,7 +12,7 @@ from counterfoil.extract.children import complete
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.windows import PAGE_ROWS, Request, Windows
 from counterfoil.reports.report import Listing
-from counterfoil.stripe import Client
+from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
 Params = Mapping[str, Any]
@@ -77,7 +77,7 @@ async def _fetch(
     if request.cursor is not None:
         params["starting_after"] = request.cursor
     if listing.expand:
-        params["expand[]"] = list(listing.expand)
+        params["expand"] = list(listing.expand)
     try:
         answer = await client.get(listing.path, params, version=listing.api_version)
     except RunError as error:

@@ -9,7 +9,7 @@ from counterfoil.errors import StripeUnavailable
 from counterfoil.extract.children import complete
 from counterfoil.extract.notices import Notices
 from counterfoil.reports.report import Bucket, Singleton
-from counterfoil.stripe import Client
+from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
 

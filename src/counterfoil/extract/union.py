@@ -9,7 +9,7 @@ from counterfoil.extract.listing import Params, read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.side_by_side import side_by_side
 from counterfoil.reports.report import Listing, Union
-from counterfoil.stripe import Client
+from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
 

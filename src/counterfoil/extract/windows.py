@@ -1,7 +1,7 @@
 """Which pages of a listing to ask for next, so that many can be in flight and each object comes once.
 
 No I/O and no clock: `request` says what to send, `answer` takes what came. A listing starts as one chain of pages,
-newest first; whenever a slot is free, the chain with the most pages left gives the older half of what it has not read
+newest first; whenever a slot is free, the chain with the most pages left gives the older part of what it has not read
 to a new chain. https://docs.stripe.com/api/pagination states order and cursor; `created` has a resolution of a second.
 """
 
@@ -25,7 +25,7 @@ FIRST_YEAR = 1_293_840_000  # 2011-01-01, the year in which Stripe opened
 
 @dataclass(slots=True, eq=False)
 class Chain:
-    """Consecutive pages of one window. `since` rises when the chain gives its older half away."""
+    """Consecutive pages of one window. `since` rises when the chain gives its older part away."""
 
     since: int | None
     until: int | None
@@ -38,6 +38,9 @@ class Chain:
     done: bool = False
     #: The last gift was empty: what this chain has left is denser than it looks, so its next page is waited for.
     resting: bool = False
+    #: Of the time that it has left, the share that it keeps when it is cut. Empty gifts shrink it fast, so that a gap of
+    #: years costs a handful of requests.
+    keeps: float = 0.5
     #: Ids of the rows seen in the second `oldest`: where the chain starts again when its cursor was deleted.
     last_second: set[str] = field(default_factory=set)
 
@@ -46,6 +49,11 @@ class Chain:
         if self.since is not None:
             return self.since
         return FIRST_YEAR if self.oldest is not None and self.oldest > FIRST_YEAR else 0
+
+    def learn(self, *, empty: bool) -> None:
+        """Takes note of the first page of what it gave."""
+        self.resting = self.resting or empty
+        self.keeps = self.keeps**2 if empty else 0.5
 
     def pages_left(self) -> float:
         """Estimated from the rows that it has read and the time that they span."""
@@ -95,7 +103,7 @@ class Windows:
         chain = request.chain
         self._in_flight.discard(chain)
         if chain.giver is not None and request.cursor is None:
-            chain.giver.resting = chain.giver.resting or not objects
+            chain.giver.learn(empty=not objects)
         if not objects:
             if has_more:
                 raise StripeUnavailable("An empty page says that more follows", hint="Try again later.")
@@ -170,7 +178,7 @@ class Windows:
         giver = max((chain for chain in self._in_flight if not chain.resting), key=Chain.pages_left, default=None)
         if giver is None or giver.oldest is None or giver.pages_left() < FEWEST_PAGES_TO_CUT:
             return False
-        middle = (giver.floor() + giver.oldest + 1) // 2
+        middle = giver.oldest - int((giver.oldest - giver.floor()) * giver.keeps)
         if not giver.floor() < middle <= giver.oldest:
             return False
         gift = Chain(giver.since, middle, giver=giver)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.system import with_system
-from counterfoil.stripe import API_VERSION
+from counterfoil.stripe.client import API_VERSION
 from counterfoil.values import Page, StripeObject
 
 #: Rows of a batch: enough that the cost of a column is shared, few enough that a hundred megabytes hold them.

@@ -23,7 +23,7 @@ from counterfoil.runs.extract import Stamp, batches
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
 from counterfoil.settings import Settings
-from counterfoil.stripe import Client
+from counterfoil.stripe.client import Client
 from counterfoil.stripe.loop import run as wait_for
 from counterfoil.values import Load, Method, Page
 

@@ -15,7 +15,7 @@ from counterfoil.runs.extract import Stamp, batches
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.pull import new_run_id
 from counterfoil.settings import Settings
-from counterfoil.stripe import Client
+from counterfoil.stripe.client import Client
 from counterfoil.stripe.loop import run as wait_for
 
 
