@@ -128,7 +128,9 @@ class Option:
     description: str = ""
 
 
-#: How a change run finds what changed; `reread` reads everything again.
+#: How a change run finds what changed, beside new objects, which the list has: `events` reads again the objects that
+#: events name; `pending` those of a status that is to change by itself; `parents` those of objects that changed;
+#: `reread` everything; `snapshot` has no objects, only a state; `immutable` never changes.
 ChangeRule = Literal["events", "pending", "reread", "snapshot", "immutable", "parents"]
 
 

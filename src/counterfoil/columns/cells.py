@@ -1,0 +1,124 @@
+"""Values as Stripe sends them, to cells of a column: a quick way for a whole column, an exact one for each value."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from types import NoneType
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from counterfoil.columns.column import ColumnType
+from counterfoil.columns.schema import arrow_types
+
+#: The years 1 to 9999: what Python, Postgres and DuckDB all can tell.
+EARLIEST = -62_135_596_800
+LATEST = 253_402_300_799
+INT64 = range(-(2**63), 2**63)
+#: Beyond it a double no longer holds every integer.
+DOUBLE = range(-(2**53), 2**53 + 1)
+
+#: A decimal string as Stripe writes it, the only writing that can be told from the number.
+_CANONICAL = re.compile(r"0|-?(?:[1-9][0-9]{0,25}(?:\.[0-9]{0,11}[1-9])?|0\.[0-9]{0,11}[1-9])").fullmatch
+
+#: Says that a value has no cell in a column.
+MISFIT: Final = object()
+
+#: The types that a column's values may have for the quick way; those of a JSON column are text by then.
+PLAIN: Mapping[ColumnType, frozenset[type]] = {
+    "string": frozenset({str, NoneType}),
+    "id": frozenset({str, NoneType}),
+    "integer": frozenset({int, NoneType}),
+    "double": frozenset({float, int, NoneType}),
+    "boolean": frozenset({bool, NoneType}),
+    "timestamp": frozenset({int, NoneType}),
+    "decimal": frozenset({str, NoneType}),
+    "json": frozenset({str, NoneType}),
+}
+
+
+def array(kind: ColumnType, values: Sequence[Any]) -> pa.Array:
+    """The column of values that have the types of `PLAIN`; ValueError or OverflowError when one does not fit."""
+    match kind:
+        case "timestamp":
+            seconds = pa.array(values, pa.int64())
+            _check(seconds, lambda low, high: low >= EARLIEST and high <= LATEST)
+            return pc.multiply(seconds, 1_000_000).cast(arrow_types()[kind])
+        case "double":
+            doubles = pa.array(values, pa.float64())
+            _check(doubles, lambda low, high: math.isfinite(low) and math.isfinite(high))
+            if pc.any(pc.is_nan(doubles)).as_py():
+                raise ValueError("not a number")
+            return doubles
+        case "decimal":
+            if not all(value is None or _CANONICAL(value) for value in values):
+                raise ValueError("not a decimal number in its plain writing")
+            return pa.array(values, pa.string()).cast(arrow_types()[kind])
+        case _:
+            return pa.array(values, arrow_types()[kind])
+
+
+def _check(numbers: pa.Array, fits: Callable[[Any, Any], bool]) -> None:
+    bounds = pc.min_max(numbers)
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    if low is not None and not fits(low, high):
+        raise ValueError(f"from {low} to {high} is out of range")
+
+
+def cell(kind: ColumnType, value: Any) -> Any:
+    """What a column of this type, not JSON, holds of a value that is not None, for `array`; MISFIT when it cannot."""
+    match kind:
+        case "string":
+            return value if _is_text(value) else MISFIT
+        case "id":
+            return _id(value)
+        case "integer":
+            return value if type(value) is int and value in INT64 else MISFIT
+        case "double":
+            fits = (type(value) is float and math.isfinite(value)) or (type(value) is int and value in DOUBLE)
+            return value if fits else MISFIT
+        case "boolean":
+            return value if type(value) is bool else MISFIT
+        case "timestamp":
+            return value if type(value) is int and EARLIEST <= value <= LATEST else MISFIT
+        case _:
+            return _decimal(value)
+
+
+def _is_text(value: Any) -> bool:
+    if type(value) is not str:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _id(value: Any) -> Any:
+    """Stripe sends an expandable field as the id or, when expanded, as the object."""
+    if type(value) is dict:
+        value = value.get("id")
+    return value if _is_text(value) else MISFIT
+
+
+def _decimal(value: Any) -> Any:
+    if type(value) is not str or len(value) > 60 or not value.isascii():
+        return MISFIT
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return MISFIT
+    text = plain(number) if number.is_finite() and -60 < number.adjusted() < 60 else ""
+    return text if _CANONICAL(text) else MISFIT
+
+
+def plain(number: Decimal) -> str:
+    """A decimal number without exponent, trailing zeros or a sign of zero."""
+    text = f"{number:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text

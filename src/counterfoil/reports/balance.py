@@ -1,0 +1,81 @@
+"""What Stripe holds for the account, and each movement of it."""
+
+from __future__ import annotations
+
+from counterfoil.columns.column import Column
+from counterfoil.columns.declared import declared
+from counterfoil.reports.report import Bucket, Listing, Option, Report, Singleton
+
+_AMOUNTS = ("amount", "source_types_bank_account", "source_types_card", "source_types_fpx")
+
+BALANCE = Report(
+    key="balance",
+    title="Balance",
+    description="What Stripe holds for you at this moment: a row per bucket, state and currency.",
+    source=Singleton(
+        path="/v1/balance",
+        buckets=(
+            Bucket(bucket="available", state="available", path=("available",)),
+            Bucket(bucket="pending", state="pending", path=("pending",)),
+            Bucket(bucket="connect_reserved", state="reserved", path=("connect_reserved",)),
+            Bucket(bucket="instant_available", state="available", path=("instant_available",)),
+            Bucket(bucket="issuing", state="available", path=("issuing", "available")),
+            Bucket(
+                bucket="refund_and_dispute_prefunding",
+                state="available",
+                path=("refund_and_dispute_prefunding", "available"),
+            ),
+            Bucket(
+                bucket="refund_and_dispute_prefunding",
+                state="pending",
+                path=("refund_and_dispute_prefunding", "pending"),
+            ),
+        ),
+    ),
+    columns=(
+        Column(
+            name="bucket", type="string", path=("bucket",), description="The list of the balance that the row is in"
+        ),
+        Column(
+            name="state", type="string", path=("state",), description="Whether it is available, pending or reserved"
+        ),
+        *declared(
+            "balance_amount",
+            money=dict.fromkeys(_AMOUNTS, "currency"),
+            also=(
+                Column(name="livemode", type="boolean", path=("livemode",)),
+                Column(name="object", type="string", path=("object",)),
+            ),
+        ),
+    ),
+    primary_key=("bucket", "state", "currency"),
+    created=None,
+    order=("bucket", "state", "currency"),
+    changes="snapshot",
+    methods=("replace", "append"),
+    default_method="append",
+    permissions=("rak_balance_read",),
+    notes=(
+        "Each run is the balance at its time; append keeps them all, told apart by _run.",
+        "Money in instant_available is in available or pending as well, so the buckets do not add up to one sum.",
+    ),
+)
+
+BALANCE_TRANSACTIONS = Report(
+    key="balance_transactions",
+    title="Balance History",
+    description="Each movement of your Stripe balance: payments, fees, refunds, transfers, payouts.",
+    source=Listing(path="/v1/balance_transactions"),
+    columns=declared("balance_transaction", money=dict.fromkeys(("amount", "fee", "net"), "currency")),
+    changes="pending",
+    permissions=("rak_balance_transaction_source_read",),
+    options=(
+        Option(name="currency", pattern="currency", description="Only movements in this currency."),
+        Option(name="type", pattern="id", description="Only movements of this type, such as charge or payout."),
+        Option(name="payout", pattern="id", description="Only movements that this automatic payout paid out."),
+    ),
+    notes=(
+        "A movement never changes, but for its status: pending becomes available when available_on has passed.",
+        "exchange_rate turns the source's amount into this one, both in minor units.",
+    ),
+)

@@ -1,0 +1,57 @@
+"""The reports in the menu's order."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+
+from counterfoil.columns.column import Column
+from counterfoil.columns.system import SYSTEM_COLUMNS
+from counterfoil.errors import SettingsError
+from counterfoil.reports import balance, billing, connect, payments, products
+from counterfoil.reports.report import Report
+
+REPORTS: tuple[Report, ...] = (
+    connect.ACCOUNT,
+    connect.APPLICATION_FEES,
+    balance.BALANCE,
+    balance.BALANCE_TRANSACTIONS,
+    payments.CHARGES,
+    products.COUPONS,
+    payments.CUSTOMERS,
+    products.DISCOUNTS,
+    payments.EVENTS,
+    billing.INVOICES,
+    billing.INVOICE_ITEMS,
+    billing.UPCOMING_INVOICES,
+    products.PLANS,
+    connect.RECIPIENTS,
+    payments.REFUNDS,
+    connect.TRANSFERS,
+    billing.SUBSCRIPTIONS,
+)
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+_BY_NAME = {name: report for report in REPORTS for name in (_folded(report.title), _folded(report.key))}
+
+
+def report(key: str) -> Report:
+    """The report of a key or a title, however they are spaced and cased; SettingsError names the nearest."""
+    found = _BY_NAME.get(_folded(key))
+    if found is not None:
+        return found
+    near = get_close_matches(_folded(key), _BY_NAME, n=3, cutoff=0.5)
+    keys = list(dict.fromkeys(_BY_NAME[name].key for name in near))
+    raise SettingsError(
+        f"There is no report {key!r}",
+        hint=f"Did you mean {' or '.join(keys)}?" if keys else "`counterfoil reports` lists them all.",
+    )
+
+
+def columns_of(report: Report) -> tuple[Column, ...]:
+    """Every column of the report's table, the system's included, in order."""
+    return (*report.columns, *SYSTEM_COLUMNS)

@@ -1,0 +1,180 @@
+"""Writes `src/counterfoil/columns/stripe_columns.json` from Stripe's OpenAPI spec: `python tools/columns.py SPEC`.
+
+The rule of depth stands in docs/decisions/0004-column-depth.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+OUTPUT = Path(__file__).resolve().parents[1] / "src" / "counterfoil" / "columns" / "stripe_columns.json"
+
+#: Our name of a resource, and the spec's.
+RESOURCES = {
+    "account": "account",
+    "application_fee": "application_fee",
+    "balance_amount": "balance_amount_net",  # the fullest entry of a balance's lists; the others have fewer fields
+    "balance_transaction": "balance_transaction",
+    "charge": "charge",
+    "coupon": "coupon",
+    "customer": "customer",
+    "discount": "discount",
+    "dispute": "dispute",
+    "event": "event",
+    "invoice": "invoice",
+    "invoiceitem": "invoiceitem",
+    "line_item": "line_item",
+    "payment_intent": "payment_intent",
+    "payout": "payout",
+    "plan": "plan",
+    "price": "price",
+    "product": "product",
+    "promotion_code": "promotion_code",
+    "refund": "refund",
+    "subscription": "subscription",
+    "subscription_item": "subscription_item",
+    "subscription_schedule": "subscription_schedule",
+    "transfer": "transfer",
+}
+#: Arms of a choice that become columns beside its JSON, since everyone asks for them.
+ARMS = {("charge", "payment_method_details"): ("card",)}
+#: The spec gives no format; the value is Unix time all the same.
+TIMESTAMPS = {
+    ("account", "settings.card_issuing.tos_acceptance.date"),
+    ("account", "settings.treasury.tos_acceptance.date"),
+    ("subscription_item", "created"),
+}
+
+MANY_ARMS = 4
+MANY_FLAGS = 20
+#: Postgres cuts longer names.
+NAME_BYTES = 63
+SCALARS = {"string": "string", "integer": "integer", "number": "double", "boolean": "boolean"}
+
+Schema = dict[str, Any]
+#: Name, type, path, derived.
+Row = tuple[str, str, tuple[str, ...], bool]
+
+
+class Spec:
+    """The schemas of one OpenAPI document, and what kind of column each becomes."""
+
+    def __init__(self, document: Schema) -> None:
+        self.version: str = document["info"]["version"]
+        self.schemas: dict[str, Schema] = document["components"]["schemas"]
+
+    def resolved(self, schema: Schema) -> Schema:
+        """The schema behind a reference, or behind a choice of one."""
+        if len(schema.get("anyOf", ())) == 1 and "x-expansionResources" not in schema:
+            return self.resolved(schema["anyOf"][0])
+        if "$ref" in schema:
+            return self.schemas[schema["$ref"].rpartition("/")[2]]
+        return schema
+
+    def is_shape(self, schema: Schema) -> bool:
+        """Whether the schema is an object, of fixed shape or a choice, that is not a resource of its own."""
+        fields = schema.get("properties", {})
+        tag = fields.get("object", {})
+        return bool(fields) and "x-resourceId" not in schema and not ("enum" in tag and tag.get("type") == "string")
+
+    def arms(self, schema: Schema) -> list[str]:
+        """The fields of a shape that are objects."""
+        resolved = {name: self.resolved(field) for name, field in schema["properties"].items()}
+        return [name for name, field in resolved.items() if field.get("type") == "object"]
+
+    def is_choice(self, schema: Schema) -> bool:
+        """Whether a shape is a union in disguise: many optional objects, with a tag or with nothing beside them."""
+        arms = set(self.arms(schema))
+        fields = set(schema["properties"])
+        return (
+            len(arms) >= MANY_ARMS
+            and ("type" in fields or arms == fields)
+            and not arms & set(schema.get("required", ()))
+        )
+
+    def is_map(self, schema: Schema) -> bool:
+        """Whether a shape is a map in disguise: many fields that share one enumeration."""
+        enums = [field.get("enum") for field in schema["properties"].values()]
+        return len(enums) > MANY_FLAGS and enums[0] is not None and all(enum == enums[0] for enum in enums)
+
+    def is_too_deep(self, schema: Schema, name: str) -> bool:
+        """Whether a field right below would have a name that a database cuts."""
+        return any(len(f"{name}_{field}") > NAME_BYTES for field in schema["properties"])
+
+    def scalar(self, schema: Schema) -> str:
+        """The type of a column that holds this field whole."""
+        if "x-expansionResources" in schema:
+            return "id" if any(arm.get("type") == "string" for arm in schema["anyOf"]) else "json"
+        if "anyOf" in schema:
+            kinds = {self.scalar(self.resolved(arm)) for arm in schema["anyOf"]}
+            return kinds.pop() if len(kinds) == 1 else "json"
+        match schema.get("type"), schema.get("format"):
+            case "integer", "unix-time":
+                return "timestamp"
+            case "string", "decimal":
+                return "decimal"
+            case kind, _:
+                return SCALARS.get(kind or "", "json")
+
+    def rows(
+        self, resource: str, schema: Schema, path: tuple[str, ...] = (), *, derived: bool = False
+    ) -> Iterator[Row]:
+        """The columns of a shape, in the spec's order, `id` and `created` first."""
+        fields = schema["properties"]
+        first = [name for name in ("id", "created") if name in fields and not path]
+        for name in [*first, *(name for name in fields if name not in first)]:
+            yield from self.field(resource, fields[name], (*path, name), derived=derived)
+
+    def field(self, resource: str, schema: Schema, path: tuple[str, ...], *, derived: bool) -> Iterator[Row]:
+        """The columns of one field."""
+        name = "_".join(path)
+        shape = self.resolved(schema)
+        if "x-expansionResources" in schema or not self.is_shape(shape):
+            kind = "timestamp" if (resource, ".".join(path)) in TIMESTAMPS else self.scalar(shape)
+            yield name, kind, path, derived
+        elif self.is_map(shape) or (self.is_too_deep(shape, name) and not self.is_choice(shape)):
+            yield name, "json", path, derived
+        elif self.is_choice(shape):
+            yield name, "json", path, derived
+            for arm in ("type", *ARMS.get((resource, ".".join(path)), ())):
+                if arm in shape["properties"]:
+                    yield from self.field(resource, shape["properties"][arm], (*path, arm), derived=True)
+        else:
+            yield from self.rows(resource, shape, path, derived=derived)
+
+
+def generate(document: Schema) -> str:
+    """The file's text; ValueError when two paths of a resource have one name."""
+    spec = Spec(document)
+    resources = []
+    for resource, name in RESOURCES.items():
+        rows = list(spec.rows(resource, spec.schemas[name]))
+        doubles = [column for column, times in Counter(row[0] for row in rows).items() if times > 1]
+        if doubles:
+            raise ValueError(f"{resource}: several paths are named {', '.join(doubles)}")
+        lines = ",\n".join(
+            json.dumps([column, kind, ".".join(path), *(["derived"] if derived else [])])
+            for column, kind, path, derived in rows
+        )
+        resources.append(f"{json.dumps(resource)}: [\n{lines}\n]")
+    body = ",\n".join(resources)
+    return f'{{"version": {json.dumps(spec.version)}, "resources": {{\n{body}\n}}}}\n'
+
+
+def main() -> None:
+    """Writes the file and prints the number of columns of each resource."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python tools/columns.py SPEC")
+    text = generate(json.loads(Path(sys.argv[1]).read_bytes()))
+    OUTPUT.write_text(text)
+    for resource, rows in json.loads(text)["resources"].items():
+        print(f"{len(rows):4} {resource}")
+
+
+if __name__ == "__main__":
+    main()
