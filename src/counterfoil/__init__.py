@@ -1,3 +1,63 @@
-"""Counterfoil: Stripe reports as typed, complete, current tables."""
+"""Stripe reports as typed, complete, current tables.
+
+    with counterfoil.connect(api_key) as stripe:
+        reader = stripe.read("charges", since="2026-01-01")   # a pyarrow.RecordBatchReader
+        stripe.pull("invoices", to="duckdb:///books.duckdb")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from counterfoil.errors import (
+    AccountError,
+    CounterfoilError,
+    DestinationBusy,
+    DestinationRejected,
+    KeyRejected,
+    PermissionMissing,
+    RateLimited,
+    RunError,
+    SchemaConflict,
+    SettingsError,
+    StripeUnavailable,
+    TransientError,
+)
+
+if TYPE_CHECKING:
+    from counterfoil.app import Connection, connect
+    from counterfoil.runs.pull import Pulled
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AccountError",
+    "Connection",
+    "CounterfoilError",
+    "DestinationBusy",
+    "DestinationRejected",
+    "KeyRejected",
+    "PermissionMissing",
+    "Pulled",
+    "RateLimited",
+    "RunError",
+    "SchemaConflict",
+    "SettingsError",
+    "StripeUnavailable",
+    "TransientError",
+    "__version__",
+    "connect",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # What imports pyarrow and pydantic waits for its first use, so that the command line starts quickly.
+    if name in {"Connection", "connect"}:
+        from counterfoil import app
+
+        return getattr(app, name)
+    if name == "Pulled":
+        from counterfoil.runs.pull import Pulled
+
+        return Pulled
+    raise AttributeError(f"module 'counterfoil' has no attribute {name!r}")

@@ -55,7 +55,7 @@ QUESTIONS = (
 )
 
 
-def demo(*, once: Annotated[bool, Parameter(negative=())] = False, port: int = 0) -> None:
+def demo(*, once: Annotated[bool, Parameter(negative=(), show_default=False)] = False, port: int = 0) -> None:
     """Try it: a simulated Stripe, every report, and a database to look at.
 
     Reads all seventeen reports of an invented company into demo.duckdb in the current folder, and asks it three

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from counterfoil.app import Connection
     from counterfoil.runs.pull import Pulled
 
-_FLAG = Parameter(negative=())
+_FLAG = Parameter(negative=(), show_default=False)
 
 
 def pull(
     report: str,
+    /,
     *,
     to: str = "duckdb:///counterfoil.duckdb",
     table: str | None = None,
@@ -29,9 +30,9 @@ def pull(
     since: str | None = None,
     until: str | None = None,
     limit: int | None = None,
-    option: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    option: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
     overwrite: Annotated[bool, _FLAG] = False,
-    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
 ) -> int:
     """Read a report, or all of them, into a table.
 

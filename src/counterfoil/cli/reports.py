@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 
-def reports(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
+def reports(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False) -> None:
     """List what can be read.
 
     Parameters

@@ -15,7 +15,7 @@ def sandbox(
     latency_ms: int = 0,
     rps: float | None = None,
     fault_rate: float = 0.0,
-    live: Annotated[bool, Parameter(negative=())] = False,
+    live: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> None:
     """Serve a simulated Stripe with two years of an invented company, until stopped.
 

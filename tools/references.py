@@ -1,0 +1,88 @@
+"""The generated parts of the documents: cog calls these from comments in them (`make docs`; `make lint` checks)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+
+from counterfoil.app import describe_reports
+from counterfoil.errors import CounterfoilError
+from counterfoil.settings import Settings
+
+COMMANDS = ("", "demo", "pull", "reports", "sandbox")
+
+
+def commands() -> str:
+    """The help of every command, as it is printed."""
+    return "\n".join(_command(name) for name in COMMANDS)
+
+
+def _command(name: str) -> str:
+    from counterfoil.cli import run
+
+    os.environ["COLUMNS"] = "110"
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        run([*name.split(), "--help"])
+    text = "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
+    return f"## `{f'counterfoil {name}'.strip()}`\n\n```text\n{text}\n```\n"
+
+
+def settings() -> str:
+    """A row per variable."""
+    rows = ["| variable | default | what it sets |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "the platform's data folder" if name == "home" else _default(field.get_default(call_default_factory=True))
+        rows.append(f"| `COUNTERFOIL_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _default(value: object) -> str:
+    return "" if value is None or value == {} else f"`{value}`"
+
+
+def reports() -> str:
+    """A row per report."""
+    rows = ["| report | title | columns | what it is |", "|---|---|--:|---|"]
+    rows += [f"| `{r['key']}` | {r['title']} | {len(r['columns'])} | {r['description']} |" for r in describe_reports()]
+    return "\n".join(rows)
+
+
+def report_details() -> str:
+    """A section per report: key, methods, permissions, options, notes, columns."""
+    return "\n".join("\n".join(_report(report)) for report in describe_reports())
+
+
+def _report(report: dict[str, object]) -> Iterator[str]:
+    yield f"## {report['title']}\n"
+    yield f"`{report['key']}`. {report['description']}\n"
+    yield f"- primary key: {_code(report['primary_key'])}; created: {_code(filter(None, [report['created']]))}"
+    yield f"- update methods: {_code(report['methods'])}; by default `{report['default_method']}`"
+    yield f"- permissions of a restricted key: {_code(report['permissions'])}"
+    for option in report["options"]:  # type: ignore[attr-defined]
+        choices = f": {_code(option['choices'])}" if option["choices"] else ""
+        yield f"- option `{option['name']}`{choices}. {option['description']}"
+    for note in report["notes"]:  # type: ignore[attr-defined]
+        yield f"- {note}"
+    yield "\n<details><summary>Columns</summary>\n\n| column | type | |\n|---|---|---|"
+    for column in report["columns"]:  # type: ignore[attr-defined]
+        yield f"| `{column['name']}` | {column['type']} | {column['description']} |"
+    yield "\n</details>\n"
+
+
+def _code(words: object) -> str:
+    return ", ".join(f"`{word}`" for word in words) or "none"  # type: ignore[attr-defined]
+
+
+def errors() -> str:
+    """The tree of errors, with exit codes."""
+    return "\n".join(["| error | exit code | when |", "|---|--:|---|", *_errors(CounterfoilError, 0)])
+
+
+def _errors(kind: type[CounterfoilError], depth: int) -> Iterator[str]:
+    told = (kind.__doc__ or "").strip().splitlines()[0]
+    yield f"| {'&nbsp;&nbsp;' * depth}`{kind.__name__}` | {kind.exit_code} | {told} |"
+    for below in kind.__subclasses__():
+        yield from _errors(below, depth + 1)
