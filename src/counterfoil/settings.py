@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from counterfoil.errors import SettingsError
+
+
+def parse_digits(text: str | Mapping[str, int]) -> dict[str, int]:
+    """`isk=0,usdc=3` as digits by lower-case code; SettingsError names the entry that is wrong."""
+    if isinstance(text, Mapping):
+        entries = [f"{code}={digits}" for code, digits in text.items()]
+    else:
+        entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+    parsed: dict[str, int] = {}
+    for entry in entries:
+        match = re.fullmatch(r"([a-z]{3,8})\s*=\s*([0-3])", entry.lower())
+        if match is None or match[1] in parsed:
+            raise SettingsError(
+                f"COUNTERFOIL_CURRENCY_DIGITS is not valid: {entry!r}",
+                hint="Give each currency once with 0 to 3 digits, such as isk=0,usdc=2.",
+            )
+        parsed[match[1]] = int(match[2])
+    return parsed
 
 
 class Settings(BaseSettings):
@@ -30,8 +50,8 @@ class Settings(BaseSettings):
         default=0.8, gt=0, le=1, description="Share of both rates to use; other integrations use the same limits."
     )
     in_flight: int = Field(default=64, ge=1, le=256, description="Most requests in flight to one account.")
-    currency_digits: Annotated[dict[str, int], NoDecode] = Field(
-        default_factory=dict, description="Digits of currencies, over Stripe's lists: `isk=0,usdc=6`."
+    currency_digits: Annotated[dict[str, int], NoDecode, BeforeValidator(parse_digits)] = Field(
+        default_factory=dict, description="Digits of currencies, 0 to 3, over Stripe's lists: `isk=0,usdc=2`."
     )
     busy_seconds: float = Field(
         default=600, ge=0, description="How long a load waits for a destination that another process holds."
