@@ -1,0 +1,117 @@
+"""The DuckDB destination: a load is one transaction on a file that is held only meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from counterfoil.destinations import duckdb_tables as tables
+from counterfoil.destinations.destination import Guarantee, Progress, check_load, check_rows
+from counterfoil.destinations.duckdb_errors import mapped, mapped_query
+from counterfoil.destinations.duckdb_file import database_file, transaction
+from counterfoil.destinations.sql import quoted
+from counterfoil.errors import DestinationRejected, RunError
+from counterfoil.settings import Settings
+from counterfoil.values import Load, Method, Part
+
+_BATCH_ROWS = 10_000
+
+
+class DuckDBDestination:
+    """Tables in the schema `main` of one file."""
+
+    methods: frozenset[Method] = frozenset({"replace", "append"})
+    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "query"})
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._file = database_file(path)
+        self._archive = settings.archive.resolve()
+        self._busy_seconds = settings.busy_seconds
+        self._place = str(self._file.path)
+        self.name = f"duckdb:///{self._place}"
+
+    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], *, progress: Progress | None = None) -> int:
+        check_load(load, schema, self.methods)
+        paths = [self._readable(part) for part in parts if part.rows]
+        with (
+            self._file.loading,
+            self._file.held(self._archive, self._busy_seconds, progress) as cursor,
+            transaction(cursor, self._place),
+        ):
+            tables.make_loads(cursor)
+            done = tables.loaded_rows(cursor, load)
+            if done is not None:
+                return done
+            tables.prepare(cursor, load, schema, self._place)
+            tables.comment(cursor, load, schema)
+            rows = tables.insert(cursor, load, schema, paths)
+            check_rows(load, parts, rows)
+            tables.record(cursor, load, rows)
+            return rows
+
+    def has_load(self, load: Load) -> bool:
+        with self._reading() as cursor:
+            return cursor is not None and tables.loaded_rows(cursor, load) is not None
+
+    def columns(self, table: str) -> tuple[tuple[str, str], ...] | None:
+        with self._reading() as cursor:
+            return None if cursor is None or not tables.kind_of(cursor, table) else tables.columns_of(cursor, table)
+
+    def rows(self, table: str) -> int | None:
+        with self._reading() as cursor:
+            if cursor is None or not tables.kind_of(cursor, table):
+                return None
+            counted = cursor.execute(f"SELECT count(*) FROM main.{quoted(table)}").fetchone()  # noqa: S608 - quoted
+            return int(counted[0]) if counted else 0
+
+    def last_scope(self, table: str) -> Mapping[str, Any] | None:
+        with self._reading() as cursor:
+            return None if cursor is None else tables.last_scope_of(cursor, table)
+
+    def query(self, sql: str) -> pa.RecordBatchReader:
+        if not self._file.path.exists():
+            raise DestinationRejected(f"there is no file {self._place} yet", hint="Load a report into it first.")
+        with ExitStack() as stack:
+            cursor = stack.enter_context(self._file.held(self._archive, self._busy_seconds))
+            reader = select(cursor, sql)
+            # From here on the file is held by the reader's batches.
+            return pa.RecordBatchReader.from_batches(reader.schema, _batches(reader, stack.pop_all()))
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
+        """A cursor, or None while there is no file: looking never makes one."""
+        if not self._file.path.exists():
+            yield None
+            return
+        with self._file.held(self._archive, self._busy_seconds) as cursor, mapped(self._place):
+            yield cursor
+
+    def _readable(self, part: Part) -> str:
+        path = part.path.resolve()
+        if not path.is_relative_to(self._archive):
+            raise RunError(f"the part {path} lies outside of the archive {self._archive}")
+        return str(path)
+
+
+def select(cursor: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
+    """Starts one SELECT in a transaction that cannot write; RunError for anything else."""
+    with mapped_query():
+        statements = cursor.extract_statements(sql)
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise RunError("a query is one SELECT", hint="Other statements need DuckDB's own command line.")
+        cursor.execute("BEGIN TRANSACTION READ ONLY")
+        reader: pa.RecordBatchReader = cursor.sql(sql).to_arrow_reader(_BATCH_ROWS)
+        return reader
+
+
+def _batches(reader: pa.RecordBatchReader, held: ExitStack) -> Iterator[pa.RecordBatch]:
+    with held, mapped_query():
+        yield from reader

@@ -1,0 +1,142 @@
+"""The DuckDB file: opened when it is needed, once in a process, waited for when another process holds it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import structlog
+
+from counterfoil.destinations.destination import Progress
+from counterfoil.destinations.duckdb_errors import holder_of, mapped, meaning
+from counterfoil.destinations.sql import literal
+from counterfoil.destinations.waiting import Held, wait_for
+from counterfoil.errors import DestinationBusy, DestinationRejected
+
+_log = structlog.get_logger(__name__)
+
+_CONFIG = {
+    "memory_limit": "256MB",
+    "threads": "2",
+    # Files that we make are opened by every DuckDB since 1.4.
+    "storage_compatibility_version": "v1.4.0",
+    # Nothing is ever fetched from the network, and no variable of Python's is taken for a table.
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
+_OTHERS = ((b"SQLite format 3", "an SQLite database"), (b"PAR1", "a Parquet file"), (b"", "not a DuckDB database"))
+
+
+class DatabaseFile:
+    """One file. Its users share one connection, and the last of them closes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        #: Held while loading: loads into one file come one after the other.
+        self.loading = threading.Lock()
+        self._guard = threading.Lock()
+        self._users = 0
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._readable: Path | None = None
+
+    @contextmanager
+    def held(
+        self, readable: Path, busy_seconds: float = 0, progress: Progress | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor on the file, which may read Parquet files below `readable` and nothing else outside itself."""
+        with self._guard:
+            if self._connection is None:
+                self._connection = wait_for(lambda: self._attempt(readable), str(self.path), busy_seconds, progress)
+                self._readable = readable
+            elif self._readable != readable:
+                raise DestinationBusy(
+                    f"{self.path} is in use by a load from another archive", hint="Try again when it is done."
+                )
+            self._users += 1
+            cursor = self._connection.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+            self._release()
+
+    def _release(self) -> None:
+        with self._guard:
+            self._users -= 1
+            if self._users == 0 and self._connection is not None:
+                connection, self._connection = self._connection, None
+                connection.close()
+
+    def _attempt(self, readable: Path) -> duckdb.DuckDBPyConnection:
+        try:
+            self._inspect()
+            return self._open(readable)
+        except (duckdb.Error, OSError) as error:
+            if (holder := holder_of(error)) is not None:
+                raise Held(holder) from error
+            raise meaning(error, str(self.path)) from error
+
+    def _open(self, readable: Path) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(str(self.path), config=_CONFIG)
+        try:
+            connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            connection.execute(f"SET allowed_directories = [{literal(f'{readable}/')}]")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+        except duckdb.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _inspect(self) -> None:
+        """Refuses what DuckDB would take for something else, or refuse in words that do not help."""
+        path = self.path
+        if not path.parent.is_dir():
+            raise DestinationRejected(
+                f"{path} cannot be made: there is no folder {path.parent}",
+                hint=f"Make it first: mkdir -p {path.parent}",
+            )
+        if path.is_dir():
+            raise DestinationRejected(
+                f"{path} is a folder, not a file", hint="Choose a file in it, such as stripe.duckdb."
+            )
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            start = file.read(16)
+        if not start:
+            raise DestinationRejected(f"{path} is empty, not a DuckDB database", hint="Remove it; it is made anew.")
+        if start[8:12] != b"DUCK":
+            kind = next(words for magic, words in _OTHERS if start.startswith(magic))
+            raise DestinationRejected(f"{path} is {kind}", hint="Choose another file.")
+
+
+_files: dict[Path, DatabaseFile] = {}
+_files_guard = threading.Lock()
+
+
+def database_file(path: Path) -> DatabaseFile:
+    """The one DatabaseFile of this process for the file, by whatever name it goes."""
+    with _files_guard:
+        return _files.setdefault(path.resolve(), DatabaseFile(path.resolve()))
+
+
+@contextmanager
+def transaction(cursor: duckdb.DuckDBPyConnection, name: str) -> Iterator[None]:
+    """Commits when the block ends well, and else leaves everything as it was."""
+    with mapped(name):
+        cursor.execute("BEGIN TRANSACTION")
+        try:
+            yield
+            cursor.execute("COMMIT")
+        except BaseException:
+            try:
+                cursor.execute("ROLLBACK")
+            except duckdb.Error as error:
+                # DuckDB has rolled back by itself, or the database is gone; either way nothing was committed.
+                _log.debug("rollback", error=str(error))
+            raise

@@ -1,0 +1,135 @@
+"""What is done to tables inside a transaction on a DuckDB file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import duckdb
+import orjson
+import pyarrow as pa
+
+from counterfoil.destinations.destination import LOADS_TABLE, not_ours, same_name
+from counterfoil.destinations.sql import definitions, duckdb_type, literal, quoted, select_parts
+from counterfoil.errors import DestinationRejected, SchemaConflict
+from counterfoil.values import Load
+
+_LOADS = f"main.{LOADS_TABLE}"
+_LOADS_COLUMNS = (
+    "run VARCHAR, table_name VARCHAR, method VARCHAR, report VARCHAR, account VARCHAR, scope JSON, rows BIGINT, "
+    "loaded_at TIMESTAMP WITH TIME ZONE"
+)
+_OBJECTS = """
+    SELECT 'table', table_name FROM duckdb_tables()
+        WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal
+    UNION ALL
+    SELECT 'view', view_name FROM duckdb_views()
+        WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal
+"""
+
+
+def kind_of(cursor: duckdb.DuckDBPyConnection, name: str) -> Literal["table", "view"] | None:
+    """What goes by that name in the schema `main`."""
+    found = (kind for kind, other in cursor.execute(_OBJECTS).fetchall() if same_name(other) == same_name(name))
+    return next(found, None)
+
+
+def columns_of(cursor: duckdb.DuckDBPyConnection, table: str) -> tuple[tuple[str, str], ...]:
+    """Name and type of each column of a table or view."""
+    described = cursor.execute(f"DESCRIBE main.{quoted(table)}").fetchall()
+    return tuple((name, kind) for name, kind, *_ in described)
+
+
+def make_loads(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Makes the record of loads where it is missing."""
+    if kind_of(cursor, LOADS_TABLE) == "view":
+        raise DestinationRejected(f"{LOADS_TABLE} is a view, and has to be our table", hint="Drop or rename the view.")
+    cursor.execute(f"CREATE TABLE IF NOT EXISTS {_LOADS} ({_LOADS_COLUMNS})")
+
+
+def loads_of(cursor: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, int, str]]:
+    """Run, rows and scope of each load into the table, the latest first."""
+    if kind_of(cursor, LOADS_TABLE) is None:
+        return []
+    sql = f"SELECT run, rows, scope::VARCHAR, table_name FROM {_LOADS} ORDER BY loaded_at DESC, rowid DESC"  # noqa: S608
+    loads = cursor.execute(sql).fetchall()
+    return [(run, rows, scope) for run, rows, scope, name in loads if same_name(name) == same_name(table)]
+
+
+def loaded_rows(cursor: duckdb.DuckDBPyConnection, load: Load) -> int | None:
+    """The rows that this run brought to its table; None when it did not, or when the table is gone."""
+    if kind_of(cursor, load.table) != "table":
+        return None
+    return next((rows for run, rows, _ in loads_of(cursor, load.table) if run == load.run), None)
+
+
+def last_scope_of(cursor: duckdb.DuckDBPyConnection, table: str) -> Mapping[str, Any] | None:
+    """The scope of the latest load into the table."""
+    if kind_of(cursor, table) is None:
+        return None
+    return next((dict(orjson.loads(scope)) for _, _, scope in loads_of(cursor, table)), None)
+
+
+def record(cursor: duckdb.DuckDBPyConnection, load: Load, rows: int) -> None:
+    """Notes the load; an older note of the same run, whose table is gone, is dropped."""
+    cursor.execute(f"DELETE FROM {_LOADS} WHERE run = ? AND table_name = ?", [load.run, load.table])  # noqa: S608
+    cursor.execute(
+        f"INSERT INTO {_LOADS} VALUES (?, ?, ?, ?, ?, ?, ?, now())",  # noqa: S608
+        [load.run, load.table, load.method, load.report, load.account, orjson.dumps(dict(load.scope)).decode(), rows],
+    )
+
+
+def prepare(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, place: str) -> None:
+    """Makes the table empty and as the schema is, or for `append` adds the columns that it lacks."""
+    kind = kind_of(cursor, load.table)
+    if kind == "view":
+        raise DestinationRejected(
+            f"{load.table} in {place} is a view", hint="Choose another table, or drop the view first."
+        )
+    if kind == "table" and not load.overwrite and not loads_of(cursor, load.table):
+        raise not_ours(load.table, place)
+    if kind is None or load.method == "replace":
+        cursor.execute(f"CREATE OR REPLACE TABLE main.{quoted(load.table)} ({definitions(schema)})")
+    else:
+        _widen(cursor, load.table, schema)
+
+
+def _widen(cursor: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> None:
+    present = {same_name(name): kind for name, kind in columns_of(cursor, table)}
+    for field in schema:
+        wanted = duckdb_type(field)
+        kind = present.get(same_name(field.name))
+        if kind is None:
+            cursor.execute(f"ALTER TABLE main.{quoted(table)} ADD COLUMN {quoted(field.name)} {wanted}")
+        elif kind != wanted:
+            raise SchemaConflict(
+                f"column {field.name} of {table} is {kind} in the table and {wanted} in the data",
+                hint="Replace the table instead of appending to it, or choose another table.",
+            )
+
+
+def comment(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) -> None:
+    """Sets the comments that differ from the load's."""
+    table = quoted(load.table)
+    sql = """SELECT column_name, comment FROM duckdb_columns() WHERE database_name = current_database()
+        AND schema_name = 'main' AND table_name = ?"""
+    present = dict(cursor.execute(sql, [load.table]).fetchall())
+    for name in schema.names:
+        text = load.comments.get(name)
+        if text is not None and present.get(name) != text:
+            cursor.execute(f"COMMENT ON COLUMN main.{table}.{quoted(name)} IS {literal(text)}")
+    if load.comment:
+        cursor.execute(f"COMMENT ON TABLE main.{table} IS {literal(load.comment)}")
+
+
+def insert(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, paths: Sequence[str]) -> int:
+    """Adds the rows of the parts in the load's order and says how many there were."""
+    if not paths:
+        return 0
+    select = select_parts(paths, load, [quoted(name) for name in schema.names])
+    # INSERT would round a double into an integer without a word: the parts' types must be the schema's.
+    for (name, kind, *_), field in zip(cursor.execute(f"DESCRIBE {select}").fetchall(), schema, strict=True):
+        if kind != duckdb_type(field) and (kind, duckdb_type(field)) != ("VARCHAR", "JSON"):
+            raise SchemaConflict(f"column {name} is {kind} in the parts and {duckdb_type(field)} in the report")
+    inserted = cursor.execute(f"INSERT INTO main.{quoted(load.table)} BY NAME {select}").fetchone()
+    return int(inserted[0]) if inserted else 0

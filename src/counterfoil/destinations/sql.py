@@ -1,0 +1,56 @@
+"""DuckDB's SQL as text: names, literals, types, and the select that reads parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+
+from counterfoil.errors import SchemaConflict
+from counterfoil.values import Load
+
+
+def quoted(name: str) -> str:
+    """The name as an identifier, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """The text as a string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def duckdb_type(field: pa.Field) -> str:
+    """The type of the column that holds the field, as DuckDB spells it."""
+    if (field.metadata or {}).get(b"counterfoil") == b"json":
+        return "JSON"
+    kind = field.type
+    if pa.types.is_decimal128(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMP WITH TIME ZONE" if kind.tz else "TIMESTAMP"
+    known = {
+        pa.string(): "VARCHAR",
+        pa.large_string(): "VARCHAR",
+        pa.bool_(): "BOOLEAN",
+        pa.int32(): "INTEGER",
+        pa.int64(): "BIGINT",
+        pa.float64(): "DOUBLE",
+        pa.date32(): "DATE",
+    }
+    if kind not in known:
+        raise SchemaConflict(f"column {field.name} is {kind}, and no destination has a type for that")
+    return known[kind]
+
+
+def definitions(schema: pa.Schema) -> str:
+    """The columns of a CREATE TABLE."""
+    return ", ".join(f"{quoted(field.name)} {duckdb_type(field)}" for field in schema)
+
+
+def select_parts(paths: Sequence[str], load: Load, columns: Iterable[str]) -> str:
+    """The rows of the parts in the load's order; nulls last, as Stripe's lists have none first."""
+    keys = [f"{quoted(name.removeprefix('-'))} {'DESC' if name[0] == '-' else 'ASC'} NULLS LAST" for name in load.order]
+    order = f" ORDER BY {', '.join(keys)}" if keys else ""
+    files = ", ".join(literal(path) for path in paths)
+    return f"SELECT {', '.join(columns)} FROM read_parquet([{files}]){order}"  # noqa: S608 - quoted
