@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
@@ -100,6 +101,23 @@ def check_rows(load: Load, parts: Sequence[Part], loaded: int) -> None:
             f"{load.table}: the parts of {load.run} have {expected} rows and {loaded} were loaded",
             hint="The table is as it was. Run the report again.",
         )
+
+
+def files_of(parts: Sequence[Part], archive: Path) -> list[Path]:
+    """The files of the parts that have rows; a destination reads nothing outside of the archive."""
+    files = [part.path.resolve() for part in parts if part.rows]
+    for file in files:
+        if not file.is_relative_to(archive):
+            raise RunError(f"the part {file} lies outside of the archive {archive}")
+    return files
+
+
+def conflict(table: str, column: str, present: str, wanted: str) -> SchemaConflict:
+    """The refusal to append values of another type."""
+    return SchemaConflict(
+        f"column {column} of {table} is {present} in the table and {wanted} in the data",
+        hint="Replace the table instead of appending to it, or choose another table.",
+    )
 
 
 def not_ours(table: str, place: str) -> DestinationRejected:

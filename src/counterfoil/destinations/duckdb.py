@@ -11,15 +11,14 @@ import duckdb
 import pyarrow as pa
 
 from counterfoil.destinations import duckdb_tables as tables
-from counterfoil.destinations.destination import Guarantee, Progress, check_load, check_rows
-from counterfoil.destinations.duckdb_errors import mapped, mapped_query
+from counterfoil.destinations.destination import Guarantee, Progress, check_load, check_rows, files_of
+from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import database_file, transaction
+from counterfoil.destinations.duckdb_query import batches_of, select
 from counterfoil.destinations.sql import quoted
-from counterfoil.errors import DestinationRejected, RunError
+from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Method, Part
-
-_BATCH_ROWS = 10_000
 
 
 class DuckDBDestination:
@@ -37,10 +36,10 @@ class DuckDBDestination:
 
     def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], *, progress: Progress | None = None) -> int:
         check_load(load, schema, self.methods)
-        paths = [self._readable(part) for part in parts if part.rows]
+        files = files_of(parts, self._archive)
         with (
             self._file.loading,
-            self._file.held(self._archive, self._busy_seconds, progress) as cursor,
+            self._file.held([self._archive], self._busy_seconds, progress) as cursor,
             transaction(cursor, self._place),
         ):
             tables.make_loads(cursor)
@@ -49,7 +48,7 @@ class DuckDBDestination:
                 return done
             tables.prepare(cursor, load, schema, self._place)
             tables.comment(cursor, load, schema)
-            rows = tables.insert(cursor, load, schema, paths)
+            rows = tables.insert(cursor, load, schema, files)
             check_rows(load, parts, rows)
             tables.record(cursor, load, rows)
             return rows
@@ -77,10 +76,10 @@ class DuckDBDestination:
         if not self._file.path.exists():
             raise DestinationRejected(f"there is no file {self._place} yet", hint="Load a report into it first.")
         with ExitStack() as stack:
-            cursor = stack.enter_context(self._file.held(self._archive, self._busy_seconds))
+            cursor = stack.enter_context(self._file.held([self._archive], self._busy_seconds))
             reader = select(cursor, sql)
             # From here on the file is held by the reader's batches.
-            return pa.RecordBatchReader.from_batches(reader.schema, _batches(reader, stack.pop_all()))
+            return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))
 
     def close(self) -> None:
         """Nothing is held between calls."""
@@ -91,27 +90,5 @@ class DuckDBDestination:
         if not self._file.path.exists():
             yield None
             return
-        with self._file.held(self._archive, self._busy_seconds) as cursor, mapped(self._place):
+        with self._file.held([self._archive], self._busy_seconds) as cursor, mapped(self._place):
             yield cursor
-
-    def _readable(self, part: Part) -> str:
-        path = part.path.resolve()
-        if not path.is_relative_to(self._archive):
-            raise RunError(f"the part {path} lies outside of the archive {self._archive}")
-        return str(path)
-
-
-def select(cursor: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
-    """Starts one SELECT in a transaction that cannot write; RunError for anything else."""
-    with mapped_query():
-        statements = cursor.extract_statements(sql)
-        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-            raise RunError("a query is one SELECT", hint="Other statements need DuckDB's own command line.")
-        cursor.execute("BEGIN TRANSACTION READ ONLY")
-        reader: pa.RecordBatchReader = cursor.sql(sql).to_arrow_reader(_BATCH_ROWS)
-        return reader
-
-
-def _batches(reader: pa.RecordBatchReader, held: ExitStack) -> Iterator[pa.RecordBatch]:
-    with held, mapped_query():
-        yield from reader

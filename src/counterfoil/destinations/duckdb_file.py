@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,13 +41,13 @@ class DatabaseFile:
         self._guard = threading.Lock()
         self._users = 0
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._readable: Path | None = None
+        self._readable: Sequence[Path] | None = None
 
     @contextmanager
     def held(
-        self, readable: Path, busy_seconds: float = 0, progress: Progress | None = None
+        self, readable: Sequence[Path], busy_seconds: float = 0, progress: Progress | None = None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor on the file, which may read Parquet files below `readable` and nothing else outside itself."""
+        """A cursor on the file, which may read files below the `readable` folders and no others."""
         with self._guard:
             if self._connection is None:
                 self._connection = wait_for(lambda: self._attempt(readable), str(self.path), busy_seconds, progress)
@@ -71,26 +71,14 @@ class DatabaseFile:
                 connection, self._connection = self._connection, None
                 connection.close()
 
-    def _attempt(self, readable: Path) -> duckdb.DuckDBPyConnection:
+    def _attempt(self, readable: Sequence[Path]) -> duckdb.DuckDBPyConnection:
         try:
             self._inspect()
-            return self._open(readable)
+            return _connect(str(self.path), readable)
         except (duckdb.Error, OSError) as error:
             if (holder := holder_of(error)) is not None:
                 raise Held(holder) from error
             raise meaning(error, str(self.path)) from error
-
-    def _open(self, readable: Path) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(str(self.path), config=_CONFIG)
-        try:
-            connection.execute("SET GLOBAL TimeZone = 'UTC'")
-            connection.execute(f"SET allowed_directories = [{literal(f'{readable}/')}]")
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-        except duckdb.Error:
-            connection.close()
-            raise
-        return connection
 
     def _inspect(self) -> None:
         """Refuses what DuckDB would take for something else, or refuse in words that do not help."""
@@ -113,6 +101,31 @@ class DatabaseFile:
         if start[8:12] != b"DUCK":
             kind = next(words for magic, words in _OTHERS if start.startswith(magic))
             raise DestinationRejected(f"{path} is {kind}", hint="Choose another file.")
+
+
+def _connect(database: str, readable: Sequence[Path], **config: str) -> duckdb.DuckDBPyConnection:
+    """Opens it, and shuts out the network, every other file and all further settings."""
+    connection = duckdb.connect(database, config=_CONFIG | config)
+    try:
+        folders = ", ".join(literal(f"{folder}/") for folder in readable)
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        connection.execute(f"SET allowed_directories = [{folders}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def in_memory(readable: Sequence[Path], spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to no file, for reading and writing Parquet; what does not fit in memory goes to `spill`."""
+    connection = _connect(":memory:", readable, temp_directory=str(spill))
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 _files: dict[Path, DatabaseFile] = {}

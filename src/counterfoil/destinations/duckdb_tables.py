@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
 import orjson
 import pyarrow as pa
 
-from counterfoil.destinations.destination import LOADS_TABLE, not_ours, same_name
-from counterfoil.destinations.sql import definitions, duckdb_type, literal, quoted, select_parts
-from counterfoil.errors import DestinationRejected, SchemaConflict
+from counterfoil.destinations.destination import LOADS_TABLE, conflict, not_ours, same_name
+from counterfoil.destinations.duckdb_query import check_types
+from counterfoil.destinations.sql import definitions, duckdb_type, literal, order_by, parts_source, quoted
+from counterfoil.errors import DestinationRejected
 from counterfoil.values import Load
 
 _LOADS = f"main.{LOADS_TABLE}"
@@ -102,10 +104,7 @@ def _widen(cursor: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> 
         if kind is None:
             cursor.execute(f"ALTER TABLE main.{quoted(table)} ADD COLUMN {quoted(field.name)} {wanted}")
         elif kind != wanted:
-            raise SchemaConflict(
-                f"column {field.name} of {table} is {kind} in the table and {wanted} in the data",
-                hint="Replace the table instead of appending to it, or choose another table.",
-            )
+            raise conflict(table, field.name, kind, wanted)
 
 
 def comment(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) -> None:
@@ -122,14 +121,12 @@ def comment(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) ->
         cursor.execute(f"COMMENT ON TABLE main.{table} IS {literal(load.comment)}")
 
 
-def insert(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, paths: Sequence[str]) -> int:
+def insert(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, files: Sequence[Path]) -> int:
     """Adds the rows of the parts in the load's order and says how many there were."""
-    if not paths:
+    if not files:
         return 0
-    select = select_parts(paths, load, [quoted(name) for name in schema.names])
-    # INSERT would round a double into an integer without a word: the parts' types must be the schema's.
-    for (name, kind, *_), field in zip(cursor.execute(f"DESCRIBE {select}").fetchall(), schema, strict=True):
-        if kind != duckdb_type(field) and (kind, duckdb_type(field)) != ("VARCHAR", "JSON"):
-            raise SchemaConflict(f"column {name} is {kind} in the parts and {duckdb_type(field)} in the report")
+    check_types(cursor, files, schema)
+    columns = ", ".join(quoted(name) for name in schema.names)
+    select = f"SELECT {columns} FROM {parts_source(files)}{order_by(load)}"  # noqa: S608 - quoted
     inserted = cursor.execute(f"INSERT INTO main.{quoted(load.table)} BY NAME {select}").fetchone()
     return int(inserted[0]) if inserted else 0

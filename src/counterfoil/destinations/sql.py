@@ -1,8 +1,9 @@
-"""DuckDB's SQL as text: names, literals, types, and the select that reads parts."""
+"""DuckDB's SQL as text: names, literals, types, files and order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -48,9 +49,12 @@ def definitions(schema: pa.Schema) -> str:
     return ", ".join(f"{quoted(field.name)} {duckdb_type(field)}" for field in schema)
 
 
-def select_parts(paths: Sequence[str], load: Load, columns: Iterable[str]) -> str:
-    """The rows of the parts in the load's order; nulls last, as Stripe's lists have none first."""
+def parts_source(paths: Sequence[Path]) -> str:
+    """What stands behind FROM to read these Parquet files."""
+    return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
+
+
+def order_by(load: Load) -> str:
+    """The load's order as the end of a SELECT; empty when it has none. Nulls come last either way."""
     keys = [f"{quoted(name.removeprefix('-'))} {'DESC' if name[0] == '-' else 'ASC'} NULLS LAST" for name in load.order]
-    order = f" ORDER BY {', '.join(keys)}" if keys else ""
-    files = ", ".join(literal(path) for path in paths)
-    return f"SELECT {', '.join(columns)} FROM read_parquet([{files}]){order}"  # noqa: S608 - quoted
+    return f" ORDER BY {', '.join(keys)}" if keys else ""

@@ -1,0 +1,48 @@
+"""Reading with DuckDB: a person's SELECT, and what the columns of Parquet files are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from counterfoil.destinations.duckdb_errors import mapped_query
+from counterfoil.destinations.sql import duckdb_type, parts_source
+from counterfoil.errors import RunError, SchemaConflict
+
+_BATCH_ROWS = 10_000
+
+
+def select(cursor: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
+    """Starts one SELECT in a transaction that cannot write; RunError for anything else."""
+    with mapped_query():
+        statements = cursor.extract_statements(sql)
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise RunError("a query is one SELECT", hint="Other statements need DuckDB's own command line.")
+        cursor.execute("BEGIN TRANSACTION READ ONLY")
+        reader: pa.RecordBatchReader = cursor.sql(sql).to_arrow_reader(_BATCH_ROWS)
+        return reader
+
+
+def batches_of(reader: pa.RecordBatchReader, held: ExitStack) -> Iterator[pa.RecordBatch]:
+    """The reader's batches; closes `held` behind the last one, or when they are dropped."""
+    with held, mapped_query():
+        yield from reader
+
+
+def described(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+    """Name and type of each column of the files."""
+    rows = cursor.execute(f"DESCRIBE SELECT * FROM {parts_source(files)}").fetchall()  # noqa: S608 - quoted
+    return tuple((name, kind) for name, kind, *_ in rows)
+
+
+def check_types(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], schema: pa.Schema) -> None:
+    """Refuses parts of other types than the schema's: DuckDB would round a double into an integer without a word."""
+    present = dict(described(cursor, files))
+    for field in schema:
+        kind, wanted = present.get(field.name), duckdb_type(field)
+        if kind != wanted and (kind, wanted) != ("VARCHAR", "JSON"):
+            raise SchemaConflict(f"column {field.name} is {kind or 'missing'} in the parts and {wanted} in the report")

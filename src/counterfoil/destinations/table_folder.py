@@ -1,0 +1,160 @@
+"""A table as a folder of Parquet files: its versions, the link that names the current one, and its record of loads."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import orjson
+
+from counterfoil.destinations.destination import LOADS_TABLE, Progress
+from counterfoil.destinations.waiting import Held, program_of, wait_for
+from counterfoil.errors import DestinationRejected
+
+HIDDEN = ".counterfoil"
+_RECORD = f"{LOADS_TABLE}.json"
+
+
+@dataclass(slots=True)
+class Record:
+    """What a version says of itself: columns as DuckDB types, rows, comments, and its loads, oldest first."""
+
+    columns: list[tuple[str, str]]
+    rows: int
+    comment: str = ""
+    comments: dict[str, str] = field(default_factory=dict)
+    loads: list[dict[str, Any]] = field(default_factory=list)
+
+
+class TableFolder:
+    """One table below the destination's folder."""
+
+    def __init__(self, folder: Path, table: str) -> None:
+        self.link = folder / file_name(table)
+        self._versions = folder / HIDDEN / file_name(table)
+
+    def exists(self) -> bool:
+        """Whether anything goes by the table's name."""
+        return os.path.lexists(self.link)
+
+    def record(self) -> Record | None:
+        """The current version's record; None when there is none, so that the table is not ours."""
+        try:
+            data = orjson.loads((self.link / _RECORD).read_bytes())
+            return Record(**data | {"columns": [(name, kind) for name, kind in data["columns"]]})
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, TypeError, KeyError) as error:
+            raise DestinationRejected(
+                f"{self.link / _RECORD} is damaged", hint="Choose another table, or remove this one."
+            ) from error
+
+    def files(self) -> list[Path]:
+        """The Parquet files of the current version, in order of name."""
+        return sorted(self.link.resolve().glob("*.parquet"))
+
+    @contextmanager
+    def next_version(self) -> Iterator[Path]:
+        """A new folder, which becomes the table when the block ends well and is removed when it does not."""
+        self._versions.mkdir(parents=True, exist_ok=True)
+        self._sweep(self.link.resolve())
+        version = self._versions / uuid.uuid4().hex
+        version.mkdir()
+        try:
+            yield version
+            for path in (*version.iterdir(), version, self._versions):
+                sync(path)
+            self._publish(version)
+        except BaseException:
+            shutil.rmtree(version, ignore_errors=True)
+            raise
+        self._sweep(version)
+
+    def _sweep(self, keep: Path) -> None:
+        """Removes all versions but one: the old one, and what a killed load left."""
+        for path in self._versions.iterdir():
+            if path.is_symlink():
+                path.unlink()
+            elif path != keep:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _publish(self, version: Path) -> None:
+        link = self._versions / "next"
+        link.symlink_to(Path(HIDDEN, self._versions.name, version.name), target_is_directory=True)
+        if self.link.is_dir() and not self.link.is_symlink():
+            # Someone else's folder, which may be overwritten: a link cannot take its name in one step.
+            self.link.rename(self._versions / uuid.uuid4().hex)
+        link.replace(self.link)
+        sync(self.link.parent)
+
+    def overwritable(self) -> bool:
+        """Whether all that goes by the table's name is a folder of Parquet files and nothing else."""
+        return (
+            self.link.is_dir()
+            and not self.link.is_symlink()
+            and all(path.suffix == ".parquet" and path.is_file() for path in self.link.iterdir())
+        )
+
+
+def write_record(version: Path, record: Record) -> None:
+    """Puts the record into a version that is being made."""
+    (version / _RECORD).write_bytes(orjson.dumps(asdict(record), option=orjson.OPT_INDENT_2))
+
+
+def tables_below(folder: Path) -> dict[str, list[Path]]:
+    """The Parquet files of each table of the folder, by the table's name."""
+    if not folder.is_dir():
+        return {}
+    names = [unquote(path.name) for path in sorted(folder.iterdir()) if path.is_dir() and path.name != HIDDEN]
+    return {name: files for name in names if (files := TableFolder(folder, name).files())}
+
+
+def file_name(name: str) -> str:
+    """The name as that of a file: what is not a letter, digit, space, `_`, `-` or inner dot is percent-encoded."""
+    encoded = "".join(letter if letter.isalnum() or letter in " _-." else quote(letter, safe="") for letter in name)
+    return "%2E" + encoded[1:] if encoded.startswith(".") else encoded
+
+
+def sync(path: Path) -> None:
+    """Makes a file, or the names in a folder, last through a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(folder: Path, busy_seconds: float, progress: Progress | None) -> Iterator[None]:
+    """Makes the folder when its parent is there, and holds it against other loads."""
+    if not folder.parent.is_dir():
+        raise DestinationRejected(
+            f"{folder} cannot be made: there is no folder {folder.parent}",
+            hint=f"Make it first: mkdir -p {folder.parent}",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise DestinationRejected(f"{folder} is a file, not a folder", hint="Choose a folder.")
+    (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
+    with (folder / HIDDEN / "lock").open("a+") as file:
+        wait_for(lambda: _take(file.fileno()), str(folder), busy_seconds, progress)
+        # The system lets go when the file is closed, however the process ends.
+        yield
+
+
+def _take(handle: int) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(handle, 20, 0)
+        raise Held(program_of(int(holder)) if holder.isdigit() else "another process") from error
+    os.ftruncate(handle, 0)
+    # In append mode every write goes to the end, which is the start of the emptied file.
+    os.write(handle, str(os.getpid()).encode())
