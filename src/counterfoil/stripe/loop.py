@@ -10,7 +10,7 @@ import atexit
 import contextvars
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -70,6 +70,9 @@ class _Task(Generic[T]):
         self.inbox: queue.SimpleQueue[_Item[T] | None] = queue.SimpleQueue()
         self._thread = _started()
         self._start = start
+        self._task: asyncio.Task[Any] | None = None
+
+    def start(self) -> None:
         # The caller's context comes along, and with it what is bound to its log lines.
         self.call(self._create, context=contextvars.copy_context())
 
@@ -81,10 +84,14 @@ class _Task(Generic[T]):
         self._task.add_done_callback(lambda _: self.inbox.put(None))
 
     def _cancel(self) -> None:
-        self._task.cancel()
+        if self._task is None:
+            self.inbox.put(None)  # interrupted before it was started
+        else:
+            self._task.cancel()
 
     def result(self) -> Any:
         """What the task returned; its exception is raised with its own traceback. Only once it is done."""
+        assert self._task is not None
         return self._task.result()
 
     def cancel(self) -> None:
@@ -107,6 +114,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         coroutine.close()
         raise
     try:
+        task.start()
         task.inbox.get()
     except BaseException:
         task.cancel()
@@ -115,7 +123,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return result
 
 
-def stream(make_async_iterator: Callable[[], AsyncIterator[T]], *, buffer: int = 8) -> Iterator[T]:
+def stream(make_async_iterator: Callable[[], AsyncIterator[T]], *, buffer: int = 8) -> Generator[T, None, None]:
     """The items in order; at most `buffer` are made ahead of the consumer.
 
     The async iterator is made at the first `next`. However the consumer leaves (end, close, exception, interrupt), it
@@ -137,6 +145,7 @@ def stream(make_async_iterator: Callable[[], AsyncIterator[T]], *, buffer: int =
 
     task = _Task(produce)
     try:
+        task.start()
         while (item := task.inbox.get()) is not None:
             task.call(room.release)
             yield item.value
