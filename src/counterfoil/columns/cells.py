@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from types import NoneType
 from typing import Any, Final
 
@@ -24,6 +24,9 @@ DOUBLE = range(-(2**53), 2**53 + 1)
 
 #: A decimal string as Stripe writes it, the only writing that can be told from the number.
 _CANONICAL = re.compile(r"0|-?(?:[1-9][0-9]{0,25}(?:\.[0-9]{0,11}[1-9])?|0\.[0-9]{0,11}[1-9])").fullmatch
+
+#: Any writing of a number whose plain one cannot be huge.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,60}(?:\.[0-9]{0,60})?(?:[eE][+-]?[0-9]{1,2})?").fullmatch
 
 #: Says that a value has no cell in a column.
 MISFIT: Final = object()
@@ -107,13 +110,9 @@ def _id(value: Any) -> Any:
 
 
 def _decimal(value: Any) -> Any:
-    if type(value) is not str or len(value) > 60 or not value.isascii():
+    if type(value) is not str or not _NUMBER(value):
         return MISFIT
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return MISFIT
-    text = plain(number) if number.is_finite() and -60 < number.adjusted() < 60 else ""
+    text = plain(Decimal(value))
     return text if _CANONICAL(text) else MISFIT
 
 

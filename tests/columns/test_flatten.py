@@ -1,0 +1,314 @@
+"""Flattening by exact examples: what becomes a cell, what goes to `_extra`, what is named as drift."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from counterfoil.columns.column import Column, ColumnType
+from counterfoil.columns.drift import MOST
+from counterfoil.columns.flatten import Flattener
+from counterfoil.columns.rebuild import rebuild
+
+KINDS: tuple[ColumnType, ...] = ("string", "id", "integer", "double", "boolean", "timestamp", "json", "decimal")
+
+
+def column(name: str, kind: ColumnType, path: str = "", *, derived: bool = False) -> Column:
+    return Column(name=name, type=kind, path=tuple((path or name).split(".")), derived=derived)
+
+
+def one(kind: ColumnType, value: Any) -> tuple[Any, Any, list[str]]:
+    """The cell, what `_extra` holds, and the kinds of drift, for one value."""
+    flattener = Flattener([column("it", kind)])
+    row = flattener.batch([{"it": value}]).to_pylist()[0]
+    extra = None if row["_extra"] is None else json.loads(row["_extra"])
+    return row["it"], extra, [drift.kind for drift in flattener.drift.values()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "cell"),
+    [
+        ("string", "text", "text"),
+        ("string", "", ""),
+        ("string", "nul \x00 and 🧾", "nul \x00 and 🧾"),
+        ("id", "cus_1", "cus_1"),
+        ("id", {"id": "cus_1", "object": "customer"}, "cus_1"),
+        ("id", {"id": "cus_1", "deleted": True}, "cus_1"),
+        ("integer", 0, 0),
+        ("integer", 2**63 - 1, 2**63 - 1),
+        ("integer", -(2**63), -(2**63)),
+        ("double", 12.5, 12.5),
+        ("double", 25, 25.0),
+        ("boolean", False, False),
+        ("timestamp", 0, datetime(1970, 1, 1, tzinfo=UTC)),
+        ("timestamp", 1_700_000_000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+        ("timestamp", 253_402_300_799, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("timestamp", -62_135_596_800, datetime(1, 1, 1, tzinfo=UTC)),
+        ("json", {}, "{}"),
+        ("json", [1, "a", None], '[1,"a",null]'),
+        ("json", False, "false"),
+        ("json", "a", '"a"'),
+        ("decimal", "0.000000000001", Decimal("0.000000000001")),
+        ("decimal", "1050", Decimal(1050)),
+        ("decimal", "-12.5", Decimal("-12.5")),
+        ("decimal", "9" * 26 + "." + "9" * 12, Decimal("9" * 26 + "." + "9" * 12)),
+    ],
+)
+def test_a_value_that_fits_is_a_cell(kind: ColumnType, value: Any, cell: Any) -> None:
+    assert one(kind, value) == (cell, None, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("string", 1),
+        ("string", True),
+        ("string", {"id": "cus_1"}),
+        ("string", ["a"]),
+        ("string", "\ud800"),
+        ("id", 1),
+        ("id", {"object": "customer"}),
+        ("id", {"id": 1}),
+        ("id", {"id": "\ud800"}),
+        ("id", ["cus_1"]),
+        ("integer", 1.5),
+        ("integer", 1.0),
+        ("integer", True),
+        ("integer", "1"),
+        ("integer", 2**63),
+        ("integer", -(2**63) - 1),
+        ("integer", 10**30),
+        ("double", True),
+        ("double", "1.5"),
+        ("double", 2**53 + 1),
+        ("double", 10**400),
+        ("boolean", 1),
+        ("boolean", "true"),
+        ("timestamp", 1.5),
+        ("timestamp", True),
+        ("timestamp", "2026-01-01"),
+        ("timestamp", 253_402_300_800),
+        ("timestamp", -62_135_596_801),
+        ("timestamp", 2**70),
+        ("decimal", 12),
+        ("decimal", 1.5),
+        ("decimal", "ten"),
+        ("decimal", ""),
+        ("decimal", "NaN"),
+        ("decimal", "Infinity"),
+        ("decimal", "1_000"),
+        ("decimal", " 1"),
+        ("decimal", "١"),
+        ("decimal", "9" * 27),
+        ("decimal", "0." + "0" * 12 + "1"),
+        ("decimal", "1e99"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_null_and_kept(kind: ColumnType, value: Any) -> None:
+    assert one(kind, value) == (None, {"it": value}, ["wrong type"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_no_cell(value: float) -> None:
+    cell, _, drift = one("double", value)
+    assert (cell, drift) == (None, ["wrong type"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_null_is_null_and_nothing_else(kind: ColumnType) -> None:
+    assert one(kind, None) == (None, None, [])
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("12.50", "12.5"), ("1e3", "1000"), ("-0", "0"), ("+5", "5"), ("007", "7")]
+)
+def test_an_unusual_writing_of_a_decimal_is_kept_beside_its_number(written: str, number: str) -> None:
+    assert one("decimal", written) == (Decimal(number), {"it": written}, [])
+
+
+def test_one_misfit_leaves_the_other_rows_of_its_column_alone() -> None:
+    flattener = Flattener([column("it", "integer")])
+    batch = flattener.batch([{"it": 1}, {"it": 1.5}, {}, {"it": 2**63}, {"it": 4}])
+    assert batch["it"].to_pylist() == [1, None, None, None, 4]
+    assert batch["_extra"].to_pylist() == [None, '{"it":1.5}', None, '{"it":9223372036854775808}', None]
+
+
+NESTED = (column("id", "string"), column("a_b_c", "integer", "a.b.c"), column("a_d", "json", "a.d"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "extra"),
+    [
+        ({"a": {"b": {"c": 1}}}, None),
+        ({"a": None}, None),
+        ({"a": {"b": None}}, None),
+        ({"new": 1}, {"new": 1}),
+        ({"a": {"new": [1]}}, {"a": {"new": [1]}}),
+        ({"a": {"b": {"new": {"x": 1}, "c": 1}}}, {"a": {"b": {"new": {"x": 1}}}}),
+        ({"a": "text"}, {"a": "text"}),
+        ({"a": [1]}, {"a": [1]}),
+        ({"a": {"b": 0}}, {"a": {"b": 0}}),
+        ({"a": {"b": {"c": {"d": 1}}}}, {"a": {"b": {"c": {"d": 1}}}}),
+        ({"a": {"new": None}}, None),
+        ({"a": {"d": {"anything": 1}}}, None),
+        ({"a.b.c": 1, "": 2, "_extra": 3}, {"a.b.c": 1, "": 2, "_extra": 3}),
+    ],
+)
+def test_what_is_not_declared_is_kept_under_its_path(sent: dict[str, Any], extra: Any) -> None:
+    row = Flattener(NESTED).batch([sent]).to_pylist()[0]
+    assert (None if row["_extra"] is None else json.loads(row["_extra"])) == extra
+
+
+def test_rows_with_unlike_keys_keep_their_order_and_values() -> None:
+    sent = [
+        {"id": "1"},
+        {"a": {"b": {"c": 2}}, "id": "2"},
+        {},
+        {"id": "4", "a": {"d": 0, "b": {}}},
+        {"x": 1, "id": "5"},
+    ]
+    batch = Flattener(NESTED).batch(sent)
+    assert batch["id"].to_pylist() == ["1", "2", None, "4", "5"]
+    assert batch["a_b_c"].to_pylist() == [None, 2, None, None, None]
+    assert batch["a_d"].to_pylist() == [None, None, None, "0", None]
+    assert batch["_extra"].to_pylist() == [None, None, None, None, '{"x":1}']
+
+
+def test_pages_added_one_by_one_are_the_batch_of_all() -> None:
+    sent = [
+        {"id": str(number), "a": {"b": {"c": number}}, **({"x": number} if number % 7 == 0 else {})}
+        for number in range(350)
+    ]
+    whole = Flattener(NESTED).batch(sent)
+    flattener = Flattener(NESTED)
+    for start in range(0, 350, 35):
+        flattener.add(sent[start : start + 35])
+    assert flattener.rows == 350
+    assert flattener.flush().equals(whole)
+    assert flattener.rows == 0
+    assert whole["_extra"].to_pylist()[::7] == [f'{{"x":{number}}}' for number in range(0, 350, 7)]
+
+
+def test_a_second_batch_knows_nothing_of_the_first() -> None:
+    flattener = Flattener(NESTED)
+    flattener.batch([{"id": "1", "new": 1}])
+    assert flattener.batch([{"id": "2"}]).to_pylist() == [{"id": "2", "a_b_c": None, "a_d": None, "_extra": None}]
+
+
+def test_no_objects_make_a_batch_without_rows() -> None:
+    batch = Flattener(NESTED).batch([])
+    assert batch.num_rows == 0
+    assert batch.schema.names == ["id", "a_b_c", "a_d", "_extra"]
+
+
+def test_the_objects_are_left_as_they_were() -> None:
+    sent = [{"id": 1, "a": None, "new": {"x": 1}}, {"a": {"b": 2}}]
+    before = json.dumps(sent)
+    Flattener(NESTED).batch(sent)
+    assert json.dumps(sent) == before
+
+
+DERIVED = (
+    column("details", "json"),
+    column("details_type", "string", "details.type", derived=True),
+    column("details_card_year", "integer", "details.card.year", derived=True),
+)
+
+
+def test_columns_below_a_json_column_repeat_it_and_leave_nothing_in_extra() -> None:
+    flattener = Flattener(DERIVED)
+    sent = {"details": {"type": "card", "card": {"year": 2030, "new": 1}, "other": {}}}
+    row = flattener.batch([sent]).to_pylist()[0]
+    assert (row["details_type"], row["details_card_year"], row["_extra"]) == ("card", 2030, None)
+    assert json.loads(row["details"]) == sent["details"]
+    assert not flattener.drift
+    assert rebuild(DERIVED, row) == {"details": {"type": "card", "card": {"year": 2030, "new": 1}}}
+
+
+def test_a_misfit_below_a_json_column_is_named_but_kept_there_only() -> None:
+    flattener = Flattener(DERIVED)
+    row = flattener.batch([{"details": {"type": 5, "card": "none"}}]).to_pylist()[0]
+    assert row == {
+        "details": '{"type":5,"card":"none"}',
+        "details_type": None,
+        "details_card_year": None,
+        "_extra": None,
+    }
+    assert sorted(drift.path for drift in flattener.drift.values()) == ["details.card", "details.type"]
+
+
+def test_drift_is_named_once_however_often_it_is_met() -> None:
+    flattener = Flattener(NESTED)
+    for _ in range(3):
+        flattener.batch([{"id": 5, "a": {"new": {"x": 1}}}] * 150)
+    assert {drift.message: drift.count for drift in flattener.drift.values()} == {
+        "a.new is not declared: object, kept in _extra": 450,
+        "id does not fit its column: integer, kept in _extra": 450,
+    }
+
+
+def test_a_new_field_that_is_null_is_drift_of_no_known_type_until_a_value_comes() -> None:
+    flattener = Flattener(NESTED)
+    flattener.batch([{"new": None}])
+    (drift,) = flattener.drift.values()
+    assert drift.message == "new is not declared: null so far"
+    flattener.batch([{"new": 1.5}])
+    assert drift.message == "new is not declared: number, kept in _extra"
+
+
+def test_endless_new_keys_do_not_fill_the_memory() -> None:
+    flattener = Flattener(NESTED)
+    batch = flattener.batch([{f"key_{number}": number} for number in range(MOST + 500)])
+    assert len(flattener.drift) == MOST
+    assert batch["_extra"].null_count == 0
+
+
+@pytest.mark.parametrize("kind", ["json", "string"])
+def test_json_that_a_strict_encoder_refuses_is_kept_whole(kind: ColumnType) -> None:
+    hostile = {"\ud800": ["\udfff", 10**40, -(2**64)], "": {"": {}}, "a.b": [[], [{}]], "text": 'quo"te\u2028\x00'}
+    cell, extra, _ = one(kind, hostile)
+    assert (json.loads(cell) if kind == "json" else extra["it"]) == hostile
+
+
+def test_json_deeper_than_the_stack_is_kept_whole() -> None:
+    depth = 5_000
+    deep: Any = None
+    for _ in range(depth):
+        deep = {"a": [deep]}
+    text = Flattener([column("it", "json")]).batch([{"it": deep}])["it"][0].as_py()
+    assert text == '{"a":[' * depth + "null" + "]}" * depth
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        (column("a", "string"), column("b", "string", "a")),
+        (column("a", "string"), column("a_b", "string", "a.b")),
+        (column("a", "json"), column("a_b", "string", "a.b")),
+    ],
+)
+def test_columns_that_claim_one_place_are_refused(columns: tuple[Column, ...]) -> None:
+    with pytest.raises(ValueError, match="a"):
+        Flattener(columns)
+
+
+def test_the_schema_is_known_before_the_first_row() -> None:
+    schema = Flattener([column(kind, kind) for kind in KINDS]).schema
+    assert [str(field.type) for field in schema] == [
+        "string",
+        "string",
+        "int64",
+        "double",
+        "bool",
+        "timestamp[us, tz=UTC]",
+        "string",
+        "decimal128(38, 12)",
+        "string",
+    ]
+    assert [field.name for field in schema if field.metadata] == ["json", "_extra"]
+    assert schema.field("_extra").type == pa.string()

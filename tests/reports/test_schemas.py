@@ -1,0 +1,44 @@
+"""The schema of each report's table, as a committed file: a change of it is seen, and meant.
+
+`COUNTERFOIL_SNAPSHOTS=write pytest tests/reports/test_schemas.py` writes the files again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from counterfoil.columns.schema import SQL_TYPES, arrow_schema, sql_type
+from counterfoil.reports.catalogue import REPORTS, columns_of
+from counterfoil.reports.report import Report
+
+FOLDER = Path(__file__).parent / "schemas"
+
+
+def described(found: Report) -> str:
+    lines = [
+        f"{column.name} {SQL_TYPES[column.type]}" + (f" in {column.currency}" if column.currency else "")
+        for column in columns_of(found)
+    ]
+    key = ", ".join(found.primary_key)
+    return "\n".join((f"{found.title}: key {key}; order {', '.join(found.order)}", *lines, ""))
+
+
+@pytest.mark.parametrize("found", REPORTS, ids=[each.key for each in REPORTS])
+def test_a_reports_schema_is_the_one_that_was_agreed(found: Report) -> None:
+    path = FOLDER / f"{found.key}.txt"
+    if os.environ.get("COUNTERFOIL_SNAPSHOTS") == "write":
+        path.write_text(described(found))
+    assert described(found) == path.read_text()
+
+
+@pytest.mark.parametrize("found", REPORTS, ids=[each.key for each in REPORTS])
+def test_the_arrow_schema_has_the_same_types(found: Report) -> None:
+    columns = columns_of(found)
+    assert [sql_type(field) for field in arrow_schema(columns)] == [SQL_TYPES[column.type] for column in columns]
+
+
+def test_no_schema_is_left_of_a_report_that_is_gone() -> None:
+    assert {path.stem for path in FOLDER.glob("*.txt")} == {found.key for found in REPORTS}
