@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 #: First parts of paths that only group resources: /v1/issuing/cards.
-_GROUPS = frozenset(
-    {
-        *(
-            "apple_pay",
-            "apps",
-            "billing",
-            "billing_portal",
-            "checkout",
-            "climate",
-            "entitlements",
-            "financial_connections",
-        ),
-        *(
-            "forwarding",
-            "identity",
-            "issuing",
-            "radar",
-            "reporting",
-            "sigma",
-            "tax",
-            "terminal",
-            "test_helpers",
-            "treasury",
-        ),
-    }
+_GROUP = re.compile(
+    "apple_pay|apps|billing|billing_portal|checkout|climate|entitlements|financial_connections|forwarding|identity|"
+    "issuing|radar|reporting|sigma|tax|terminal|test_helpers|treasury"
 )
 #: Words that stand where an id could.
 _WORDS = frozenset({"create_preview", "find", "history", "lines", "preview", "search", "upcoming"})
@@ -44,7 +23,7 @@ def endpoint(method: str, path: str) -> str:
     for place, segment in enumerate(segments):
         if name_next:
             shown.append(segment)
-            name_next = place == 0 and segment in _GROUPS
+            name_next = place == 0 and _GROUP.fullmatch(segment) is not None
         elif segment in _WORDS:
             shown.append(segment)
         else:

@@ -91,8 +91,7 @@ class _Task(Generic[T]):
 
     def result(self) -> Any:
         """What the task returned; its exception is raised with its own traceback. Only once it is done."""
-        assert self._task is not None
-        return self._task.result()
+        return self._task.result() if self._task else None
 
     def cancel(self) -> None:
         """Cancels the task and waits until it has cleaned up."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 import zlib
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from counterfoil.errors import CounterfoilError, SettingsError, StripeUnavailable
-from counterfoil.stripe.address import Address, proxy_for
+from counterfoil.stripe.address import Address, Proxy, proxy_for
 
 CONNECT_SECONDS = 10
 TOTAL_SECONDS = 100
@@ -94,40 +93,37 @@ class Transport:
                 body = zlib.decompress(raw, wbits=31) if packed else raw
                 return Reply(response.status, response.headers, body, len(raw))
         except (aiohttp.ClientError, TimeoutError, OSError, zlib.error) as error:
-            return self._failure(error, path)
+            return unreachable(error, self._address, self._proxy, path)
 
-    def _failure(self, error: Exception, path: str) -> Failure:
-        host = self._address.host
-        proxy = self._proxy.host if self._proxy else ""
-        online = f"Check the network and that {host} can be reached from here."
-        match error:
-            case aiohttp.ClientHttpProxyError(status=407):
-                hint = "Put its user name and password into HTTPS_PROXY."
-                return Failure(SettingsError(f"The proxy {proxy} wants a login.", hint=hint), retry=False, sent=False)
-            case aiohttp.ClientHttpProxyError():
-                text, hint = f"The proxy {proxy} answers {error.status}", f"Ask who runs it to let {host} pass."
-                return Failure(StripeUnavailable(f"{text}.", hint=hint, path=path), retry=True, sent=False)
-            case aiohttp.ClientProxyConnectionError():
-                text, hint = f"The proxy {proxy} cannot be reached: {_reason(error)}.", "Check HTTPS_PROXY."
-                return Failure(StripeUnavailable(text, hint=hint, path=path), retry=True, sent=False)
-            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-                text = f"The connection to {host} is not trusted: {_reason(error)}."
-                hint = "Behind a proxy that opens TLS, set SSL_CERT_FILE to the file of its certificates."
-                return Failure(StripeUnavailable(text, hint=hint, path=path), retry=False, sent=False)
-            case aiohttp.ClientConnectorDNSError():
-                text = f"The name {host} cannot be resolved: {_reason(error)}."
-                return Failure(StripeUnavailable(text, hint=online, path=path), retry=True, sent=False)
-            case aiohttp.ClientConnectorError():
-                text = f"{host} cannot be reached: {_reason(error)}."
-                return Failure(StripeUnavailable(text, hint=online, path=path), retry=True, sent=False)
-            case aiohttp.ConnectionTimeoutError():
-                text = f"{host} does not take the connection within {CONNECT_SECONDS} seconds."
-                return Failure(StripeUnavailable(text, hint=online, path=path), retry=True, sent=False)
-            case asyncio.TimeoutError():
-                text = f"{host} does not answer within {TOTAL_SECONDS} seconds."
-            case _:
-                text = f"The connection to {host} broke off in the middle of an answer ({type(error).__name__})."
-        return Failure(StripeUnavailable(text, hint="Run it again later.", path=path), retry=True)
+
+def unreachable(error: Exception, address: Address, proxy: Proxy | None, path: str) -> Failure:
+    """No whole answer came. The message names the host, never the URL of the proxy: it may hold a password."""
+    host, by = address.host, proxy.host if proxy else ""
+    hint = f"Check the network, and that {host} can be reached from here."
+    retry, sent = True, False
+    match error:
+        case aiohttp.ClientHttpProxyError(status=407):
+            hint = "Put its user name and password into HTTPS_PROXY."
+            return Failure(SettingsError(f"The proxy {by} wants a login.", hint=hint), retry=False, sent=False)
+        case aiohttp.ClientHttpProxyError():
+            text, hint = f"The proxy {by} answers {error.status}.", f"Ask who runs it to let {host} pass."
+        case aiohttp.ClientProxyConnectionError():
+            text, hint = f"The proxy {by} cannot be reached: {_reason(error)}.", "Check HTTPS_PROXY."
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+            text, retry = f"The connection to {host} is not trusted: {_reason(error)}.", False
+            hint = "Where a proxy opens TLS, set SSL_CERT_FILE to its certificates; a plain http address needs http://."
+        case aiohttp.ClientConnectorDNSError():
+            text = f"The name {host} cannot be resolved: {_reason(error)}."
+        case aiohttp.ClientConnectorError():
+            text = f"{host} cannot be reached: {_reason(error)}."
+        case aiohttp.ConnectionTimeoutError():
+            text = f"{host} does not take a connection within {CONNECT_SECONDS} seconds."
+        case TimeoutError():
+            text, sent = f"{host} does not answer within {TOTAL_SECONDS} seconds.", True
+        case _:
+            text, sent = f"The answer of {host} broke off ({type(error).__name__}).", True
+            hint = "Run it again later."
+    return Failure(StripeUnavailable(text, hint=hint, path=path), retry=retry, sent=sent)
 
 
 def _reason(error: Exception) -> str:
