@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -100,7 +99,11 @@ def pull(
 def connect_from_environment() -> Connection:
     """A connection with the key of STRIPE_API_KEY; SettingsError when there is none."""
     from counterfoil.app import connect
+    from counterfoil.log import configure
+    from counterfoil.settings import load_settings
 
+    settings = load_settings()
+    configure(settings.log)
     key = os.environ.get("STRIPE_API_KEY", "")
     if not key.strip():
         raise SettingsError(
@@ -111,7 +114,7 @@ def connect_from_environment() -> Connection:
         key,
         api_base=os.environ.get("STRIPE_API_BASE") or None,
         stripe_account=os.environ.get("STRIPE_ACCOUNT") or None,
-        relative_to=Path.cwd(),
+        settings=settings,
     )
 
 

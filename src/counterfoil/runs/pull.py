@@ -17,6 +17,7 @@ from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
+from counterfoil.destinations.destination import not_ours
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.extract import Notices, read
 from counterfoil.runs.extract import Stamp, batches
@@ -77,8 +78,7 @@ def pull(
     """
     watch = Watch(client, plan.report.key, observe)
     watch.tell("connecting")
-    if method == "replace" and not overwrite:
-        _check_narrowing(destination, plan, table, confirm)
+    _check_table(destination, plan, table, method, overwrite=overwrite, confirm=confirm)
     identity = wait_for(client.account())
     stamp = Stamp(new_run_id(), identity.id, client.date)
     flattener = Flattener(plan.report.columns, digits=settings.currency_digits)
@@ -178,9 +178,16 @@ def _archive_name(client: Client, destination: Destination, plan: Plan, table: s
     return f"pull-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"
 
 
-def _check_narrowing(destination: Destination, plan: Plan, table: str, confirm: Confirm | None) -> None:
+def _check_table(
+    destination: Destination, plan: Plan, table: str, method: Method, *, overwrite: bool, confirm: Confirm | None
+) -> None:
+    """Refuses before anything is read what the load would refuse after it, and asks about a narrowing."""
+    if overwrite or destination.columns(table) is None:
+        return
     before = destination.last_scope(table)
-    if before is None or not narrower(plan, before):
+    if before is None:
+        raise not_ours(table, destination.name)
+    if method != "replace" or not narrower(plan, before):
         return
     rows = destination.rows(table) or 0
     if not rows:

@@ -1,0 +1,54 @@
+"""A client that answers by a function, for tests of what is asked and what is made of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from counterfoil.stripe.answers import Answer
+from counterfoil.stripe.client import Client
+from counterfoil.values import Page, StripeObject
+
+Respond = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
+@dataclass
+class Scripted:
+    """What extract uses of a client."""
+
+    respond: Respond
+    in_flight: int = 4
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    requests: Counter[str] = field(default_factory=Counter)
+
+    async def get(self, path: str, params: Mapping[str, Any] | None = None, *, version: str | None = None) -> Answer:
+        told = dict(params or {}) | ({"version": version} if version else {})
+        self.asked.append((path, told))
+        self.requests[path] += 1
+        await asyncio.sleep(0)
+        return Answer(body=self.respond(path, told), date=0, request_id=None, bytes=0)
+
+    post = get
+
+    def slots(self, path: str) -> int:
+        return self.in_flight
+
+    @property
+    def client(self) -> Client:
+        return cast("Client", self)
+
+
+def listed(objects: list[StripeObject], *, has_more: bool = False) -> dict[str, Any]:
+    return {"object": "list", "data": objects, "has_more": has_more, "url": "/v1/x"}
+
+
+def gathered(pages: AsyncIterator[Page]) -> list[StripeObject]:
+    """All objects of the pages."""
+
+    async def read() -> list[StripeObject]:
+        return [one async for page in pages for one in page.objects]
+
+    return asyncio.run(read())

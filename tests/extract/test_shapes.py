@@ -1,0 +1,282 @@
+"""Each source shape asks for what it needs and makes rows of what comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from counterfoil.errors import PermissionMissing, RunError, StripeUnavailable
+from counterfoil.extract.collected import read_collected
+from counterfoil.extract.listing import read_listing
+from counterfoil.extract.notices import Notices
+from counterfoil.extract.preview import read_preview
+from counterfoil.extract.singleton import read_singleton
+from counterfoil.extract.union import read_union
+from counterfoil.reports.report import (
+    Bucket,
+    Collected,
+    Listing,
+    Place,
+    Preview,
+    Previewed,
+    Singleton,
+    Union,
+)
+from counterfoil.values import Window
+
+from .scripted import Scripted, gathered, listed
+
+CHARGES = Listing(path="/v1/charges")
+
+
+def refused(status: int, **told: Any) -> RunError:
+    return RunError("refused", status=status, **told)
+
+
+def test_a_listing_sends_its_window_its_parameters_and_its_expansions() -> None:
+    stripe = Scripted(lambda _path, _params: listed([]))
+    listing = Listing(path="/v1/plans", params={"active": "true"}, expand=("data.tiers",), api_version="2020-08-27")
+    gathered(read_listing(stripe.client, listing, Window(5, 9), notices=Notices(), params={"product": "prod_1"}))
+    assert stripe.asked == [
+        (
+            "/v1/plans",
+            {
+                "active": "true",
+                "product": "prod_1",
+                "limit": 100,
+                "created[gte]": 5,
+                "created[lt]": 9,
+                "expand": ["data.tiers"],
+                "version": "2020-08-27",
+            },
+        )
+    ]
+
+
+def test_a_listing_without_the_filter_is_one_chain_without_bounds() -> None:
+    pages = {None: listed([{"id": "b"}], has_more=True), "b": listed([{"id": "a"}])}
+    stripe = Scripted(lambda _path, params: pages[params.get("starting_after")])
+    listing = Listing(path="/v1/accounts", created=None)
+    assert gathered(read_listing(stripe.client, listing, Window(), notices=Notices())) == [{"id": "b"}, {"id": "a"}]
+    assert stripe.asked == [("/v1/accounts", {"limit": 100}), ("/v1/accounts", {"limit": 100, "starting_after": "b"})]
+
+
+def test_a_limit_reads_the_newest_so_many_and_asks_for_no_more() -> None:
+    rows = [{"id": f"c{number:03}", "created": 1_000 - number} for number in range(250)]
+
+    def respond(_path: str, params: dict[str, Any]) -> dict[str, Any]:
+        start = next((n + 1 for n, row in enumerate(rows) if row["id"] == params.get("starting_after")), 0)
+        return listed(rows[start : start + params["limit"]], has_more=start + params["limit"] < len(rows))
+
+    stripe = Scripted(respond)
+    assert gathered(read_listing(stripe.client, CHARGES, Window(), notices=Notices(), limit=130)) == rows[:130]
+    assert [params["limit"] for _, params in stripe.asked] == [100, 30]
+
+
+def test_a_retired_list_is_no_rows_and_a_notice() -> None:
+    def respond(_path: str, _params: dict[str, Any]) -> dict[str, Any]:
+        raise refused(404)
+
+    notices = Notices()
+    listing = Listing(path="/v1/recipients", retired=frozenset({404}))
+    assert gathered(read_listing(Scripted(respond).client, listing, Window(), notices=notices)) == []
+    assert list(notices) == ["retired by Stripe, use connected accounts"]
+
+
+@pytest.mark.parametrize("error", [refused(404), PermissionMissing("no", permission="rak_charge_read")])
+def test_an_error_of_a_list_that_is_not_retired_stays_an_error(error: Exception) -> None:
+    def respond(_path: str, _params: dict[str, Any]) -> dict[str, Any]:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        gathered(read_listing(Scripted(respond).client, CHARGES, Window(), notices=Notices()))
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"data": [], "has_more": "no"}, {"data": {}, "has_more": False}, {"data": [1], "has_more": False}],
+)
+def test_an_answer_that_is_no_list_is_an_error(answer: dict[str, Any]) -> None:
+    with pytest.raises(StripeUnavailable, match="not a list"):
+        gathered(read_listing(Scripted(lambda *_: answer).client, CHARGES, Window(), notices=Notices()))
+
+
+def test_a_deleted_cursor_starts_its_second_again_without_doubling() -> None:
+    rows = [{"id": f"c{number:03}", "created": 1_000 - number // 30} for number in range(180)]
+    gone: set[str] = set()
+
+    def respond(_path: str, params: dict[str, Any]) -> dict[str, Any]:
+        cursor = params.get("starting_after")
+        if cursor is not None and cursor not in gone:
+            gone.add(cursor)
+            raise refused(404, code="resource_missing", param="starting_after")
+        left = [row for row in rows if row["created"] < params.get("created[lt]", 10_000)]
+        return listed(left[: params["limit"]], has_more=len(left) > params["limit"])
+
+    got = gathered(read_listing(Scripted(respond, in_flight=1).client, CHARGES, Window(), notices=Notices()))
+    assert [row["id"] for row in got] == [row["id"] for row in rows]
+
+
+def test_another_missing_resource_is_no_lost_cursor() -> None:
+    def respond(_path: str, _params: dict[str, Any]) -> dict[str, Any]:
+        raise refused(404, code="resource_missing", param="customer")
+
+    with pytest.raises(RunError, match="refused"):
+        gathered(read_listing(Scripted(respond).client, CHARGES, Window(), notices=Notices()))
+
+
+def invoice_answers(path: str, params: dict[str, Any]) -> dict[str, Any]:
+    if path == "/v1/invoices":
+        lines = {"data": [{"id": "il_1"}], "has_more": True, "url": "/v1/invoices/in_1/lines?kept=yes"}
+        return listed([{"id": "in_1", "created": 5, "lines": lines}])
+    assert path == "/v1/invoices/in_1/lines"
+    assert params["kept"] == "yes"
+    later = {"il_1": listed([{"id": "il_2"}], has_more=True), "il_2": listed([{"id": "il_3"}])}
+    return later[params["starting_after"]]
+
+
+def test_an_embedded_list_is_read_to_its_end_by_its_own_url() -> None:
+    stripe = Scripted(invoice_answers)
+    listing = Listing(path="/v1/invoices", lists=("lines",), expand=("data.discounts", "data.lines.data.discounts"))
+    (invoice,) = gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
+    assert [line["id"] for line in invoice["lines"]["data"]] == ["il_1", "il_2", "il_3"]
+    assert invoice["lines"]["has_more"] is False
+    assert [params.get("expand") for _, params in stripe.asked[1:]] == [["data.discounts"]] * 2
+
+
+def test_an_embedded_list_that_leads_elsewhere_is_not_followed() -> None:
+    lines = {"data": [{"id": "il_1"}], "has_more": True, "url": "https://elsewhere.example/v1/lines"}
+    stripe = Scripted(lambda *_: listed([{"id": "in_1", "created": 5, "lines": lines}]))
+    listing = Listing(path="/v1/invoices", lists=("lines",))
+    with pytest.raises(StripeUnavailable, match="no path"):
+        gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
+    assert len(stripe.asked) == 1
+
+
+def test_a_singleton_is_one_row() -> None:
+    stripe = Scripted(lambda *_: {"id": "acct_1", "object": "account"})
+    rows = gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Notices()))
+    assert rows == [{"id": "acct_1", "object": "account"}]
+
+
+def test_buckets_become_a_row_per_entry_with_what_stands_beside_them() -> None:
+    body = {
+        "object": "balance",
+        "livemode": False,
+        "available": [{"amount": 1, "currency": "usd"}, {"amount": 2, "currency": "jpy"}],
+        "issuing": {"available": [{"amount": 3, "currency": "usd"}]},
+    }
+    source = Singleton(
+        path="/v1/balance",
+        buckets=(
+            Bucket(bucket="available", state="available", path=("available",)),
+            Bucket(bucket="issuing", state="available", path=("issuing", "available")),
+            Bucket(bucket="pending", state="pending", path=("pending",)),
+        ),
+    )
+    rows = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Notices()))
+    beside = {"object": "balance", "livemode": False, "state": "available"}
+    assert rows == [
+        {**beside, "amount": 1, "currency": "usd", "bucket": "available"},
+        {**beside, "amount": 2, "currency": "jpy", "bucket": "available"},
+        {**beside, "amount": 3, "currency": "usd", "bucket": "issuing"},
+    ]
+
+
+def kinds(path: str, _params: dict[str, Any]) -> dict[str, Any]:
+    base = 10 if path == "/v1/payouts" else 11
+    return listed([{"id": f"{path}-{n}", "created": base - 2 * n} for n in range(3)])
+
+
+UNION = Union(listings={"transfer": Listing(path="/v1/transfers"), "payout": Listing(path="/v1/payouts")})
+
+
+def test_a_union_holds_the_objects_of_all_its_lists_with_their_kind() -> None:
+    rows = gathered(read_union(Scripted(kinds).client, UNION, Window(), notices=Notices(), params=None, limit=None))
+    assert sorted(row["kind"] for row in rows) == ["payout"] * 3 + ["transfer"] * 3
+    assert all(row["id"].startswith(f"/v1/{row['kind']}s") for row in rows)
+
+
+def test_a_limited_union_holds_the_newest_of_all_its_lists_together() -> None:
+    rows = gathered(read_union(Scripted(kinds).client, UNION, Window(), notices=Notices(), params=None, limit=3))
+    assert [row["created"] for row in rows] == [11, 10, 9]
+
+
+def test_an_error_of_one_list_ends_the_union_with_that_error() -> None:
+    def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
+        if path == "/v1/payouts":
+            raise refused(400, code="odd")
+        return kinds(path, params)
+
+    with pytest.raises(RunError) as caught:
+        gathered(read_union(Scripted(respond).client, UNION, Window(), notices=Notices(), params=None, limit=None))
+    assert caught.value.code == "odd"
+
+
+def test_embedded_objects_are_collected_from_every_place_once() -> None:
+    answers = {
+        "/v1/customers": listed([{"id": "cus_1", "created": 1, "discount": {"id": "di_1"}}]),
+        "/v1/subscriptions": listed(
+            [
+                {
+                    "id": "sub_1",
+                    "created": 1,
+                    "discounts": [{"id": "di_1"}, {"id": "di_2"}, "di_9"],
+                    "items": {"data": [{"id": "si_1", "discounts": [{"id": "di_3"}]}], "has_more": False},
+                }
+            ]
+        ),
+    }
+    source = Collected(
+        places=(
+            Place(listing=Listing(path="/v1/customers"), at=(("discount",),)),
+            Place(
+                listing=Listing(path="/v1/subscriptions"),
+                at=(("discounts", "*"), ("items", "data", "*", "discounts", "*")),
+            ),
+        )
+    )
+    notices = Notices()
+    rows = gathered(read_collected(Scripted(lambda path, _: answers[path]).client, source, notices=notices))
+    assert sorted(row["id"] for row in rows) == ["di_1", "di_2", "di_3"]
+    assert "di_9" in "".join(notices)
+
+
+PREVIEW = Preview(
+    path="/v1/invoices/create_preview",
+    previewed=(
+        Previewed(
+            listing=Listing(path="/v1/subscriptions"), param="subscription", statuses=frozenset({"active", "trialing"})
+        ),
+    ),
+    key="preview_of",
+    none=frozenset({"invoice_upcoming_none"}),
+    lists=("lines",),
+)
+
+
+def preview_answers(path: str, params: dict[str, Any]) -> dict[str, Any]:
+    if path == "/v1/subscriptions":
+        statuses = {"sub_1": "active", "sub_2": "canceled", "sub_3": "trialing", "sub_4": "active"}
+        return listed([{"id": one, "created": 1, "status": status} for one, status in statuses.items()])
+    if params["subscription"] == "sub_3":
+        raise refused(404, code="invoice_upcoming_none")
+    return {"id": "upcoming_in_1", "lines": {"data": [], "has_more": False}}
+
+
+def test_each_live_object_has_a_preview_and_no_upcoming_invoice_is_no_row() -> None:
+    rows = gathered(read_preview(Scripted(preview_answers).client, PREVIEW, notices=Notices()))
+    assert [row["preview_of"] for row in rows] == ["sub_1", "sub_4"]
+
+
+def test_another_error_of_a_preview_stays_an_error() -> None:
+    def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
+        if params.get("subscription") == "sub_4":
+            raise refused(400, code="invoice_no_payment_method_types")
+        return preview_answers(path, params)
+
+    with pytest.raises(RunError) as caught:
+        gathered(read_preview(Scripted(respond).client, PREVIEW, notices=Notices()))
+    assert caught.value.code == "invoice_no_payment_method_types"
