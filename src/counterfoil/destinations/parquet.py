@@ -153,13 +153,19 @@ def _widened(present: Sequence[tuple[str, str]], load: Load, schema: pa.Schema) 
     kinds = {same_name(name): kind for name, kind in present}
     added = []
     for field in schema:
-        wanted = duckdb_type(field)
+        wanted = _file_type(field)
         kind = kinds.get(same_name(field.name))
         if kind is None:
             added.append((field.name, wanted))
         elif kind != wanted:
             raise conflict(load.table, field.name, kind, wanted)
     return [*present, *added]
+
+
+def _file_type(field: pa.Field) -> str:
+    """JSON is kept as text: Parquet has a type for it, which other readers take for bytes (polars 1) or not at all."""
+    kind = duckdb_type(field)
+    return "VARCHAR" if kind == "JSON" else kind
 
 
 def _carry(
@@ -202,8 +208,9 @@ def _write(
     to: Path,
 ) -> int:
     """Writes the parts, in the load's order, as one file; without parts a file that has columns and no rows."""
-    if files:
-        check_types(cursor, files, schema)
+    if not files:
+        return _copy(cursor, files, _values(columns, set()), "", to)
+    check_types(cursor, files, schema)
     return _copy(cursor, files, _values(columns, {same_name(name) for name in schema.names}), order_by(load), to)
 
 

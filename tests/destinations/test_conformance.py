@@ -1,0 +1,360 @@
+"""What every destination declares, proved of each of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from counterfoil.archive import Archive
+from counterfoil.destinations import LOADS_TABLE, Destination, open_destination
+from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
+from counterfoil.settings import Settings
+from counterfoil.values import Load, Part
+from tests.destinations.conftest import Archived
+
+_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
+_ROWS = [{"id": "ch_1", "amount": 1050}, {"id": "ch_2", "amount": None}]
+
+
+def _load(run: str = "run-1", **changes: Any) -> Load:
+    return Load(**{"run": run, "table": "charges", "method": "replace", "order": ("id",)} | changes)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _rows(destination: Destination, table: str = "charges", order: str = "1") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (
+        destination.query(f"SELECT * FROM {_quoted(table)} ORDER BY {order}").read_all().to_pylist()
+    )
+    return found
+
+
+def test_replace_makes_the_table_and_says_how_many_rows(destination: Destination, archived: Archived) -> None:
+    assert destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS)) == 2
+    assert _rows(destination) == _ROWS
+    assert destination.rows("charges") == 2
+    assert destination.columns("charges") == (("id", "VARCHAR"), ("amount", "BIGINT"))
+
+
+def test_replace_leaves_nothing_of_the_earlier_table(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    other = pa.schema([pa.field("id", pa.int64()), pa.field("name", pa.string())])
+    assert destination.load(_load("run-2"), other, archived(other, [{"id": 7, "name": "x"}])) == 1
+    assert _rows(destination) == [{"id": 7, "name": "x"}]
+    assert destination.columns("charges") == (("id", "BIGINT"), ("name", "VARCHAR"))
+
+
+def test_append_adds_the_rows_behind_those_that_are_there(destination: Destination, archived: Archived) -> None:
+    parts = archived(_SCHEMA, _ROWS)
+    assert destination.load(_load(method="append"), _SCHEMA, parts) == 2
+    assert destination.load(_load("run-2", method="append"), _SCHEMA, parts) == 2
+    assert _rows(destination) == [_ROWS[0]] * 2 + [_ROWS[1]] * 2
+    assert destination.rows("charges") == 4
+
+
+def test_append_adds_columns_and_leaves_missing_ones_null(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    other = pa.schema([pa.field("new", pa.string()), pa.field("id", pa.string())])
+    destination.load(_load("run-2", method="append"), other, archived(other, [{"new": "x", "id": "ch_3"}]))
+    assert destination.columns("charges") == (("id", "VARCHAR"), ("amount", "BIGINT"), ("new", "VARCHAR"))
+    assert _rows(destination) == [
+        *({**row, "new": None} for row in _ROWS),
+        {"id": "ch_3", "amount": None, "new": "x"},
+    ]
+
+
+def test_append_of_another_type_names_both_and_changes_nothing(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    other = pa.schema([pa.field("fresh", pa.string()), pa.field("amount", pa.float64())])
+    with pytest.raises(SchemaConflict, match=r"amount of charges is BIGINT in the table and DOUBLE in the data"):
+        destination.load(
+            _load("run-2", method="append", order=()), other, archived(other, [{"fresh": "x", "amount": 1.5}])
+        )
+    assert _rows(destination) == _ROWS
+    assert destination.columns("charges") == (("id", "VARCHAR"), ("amount", "BIGINT"))
+
+
+@pytest.mark.parametrize("method", ["replace", "append"])
+def test_a_run_loaded_twice_counts_once(destination: Destination, archived: Archived, method: str) -> None:
+    load = _load(method=method)
+    assert not destination.has_load(load)
+    parts = archived(_SCHEMA, _ROWS)
+    assert [destination.load(load, _SCHEMA, parts) for _ in range(3)] == [2, 2, 2]
+    assert destination.has_load(load)
+    assert not destination.has_load(_load("run-2"))
+    assert _rows(destination) == _ROWS
+
+
+def test_one_run_can_load_two_tables(destination: Destination, archived: Archived) -> None:
+    parts = archived(_SCHEMA, _ROWS)
+    destination.load(_load(), _SCHEMA, parts)
+    destination.load(_load(table="refunds"), _SCHEMA, parts)
+    assert _rows(destination, "refunds") == _rows(destination, "charges") == _ROWS
+
+
+def test_no_parts_make_the_typed_table(destination: Destination) -> None:
+    assert destination.load(_load(), _SCHEMA, ()) == 0
+    assert destination.columns("charges") == (("id", "VARCHAR"), ("amount", "BIGINT"))
+    assert destination.rows("charges") == 0
+    assert destination.has_load(_load())
+
+
+def test_no_parts_appended_change_nothing(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    assert destination.load(_load("run-2", method="append"), _SCHEMA, ()) == 0
+    assert _rows(destination) == _ROWS
+    assert destination.has_load(_load("run-2"))
+
+
+def test_before_the_first_load_there_is_nothing_and_looking_makes_nothing(
+    destination: Destination, tmp_path: Path
+) -> None:
+    assert destination.columns("charges") is None
+    assert destination.rows("charges") is None
+    assert destination.last_scope("charges") is None
+    assert not destination.has_load(_load())
+    assert not list(tmp_path.glob("stripe*"))
+
+
+def test_the_scope_of_the_latest_load_is_told(destination: Destination, archived: Archived) -> None:
+    parts = archived(_SCHEMA, _ROWS)
+    destination.load(_load(scope={"since": 5, "options": {"status": "all"}}), _SCHEMA, parts)
+    assert destination.last_scope("charges") == {"since": 5, "options": {"status": "all"}}
+    destination.load(_load("run-2"), _SCHEMA, parts)
+    assert destination.last_scope("charges") == {}
+    assert destination.last_scope("refunds") is None
+
+
+def test_rows_stand_in_the_loads_order_with_nulls_last(
+    destination: Destination, archived: Archived, settings: Settings
+) -> None:
+    numbers = [(n * 7919) % 10_007 for n in range(6_000)]
+    rows = [{"id": f"ch_{n % 50:02}", "amount": None if n % 10 == 3 else n} for n in numbers]
+    load = _load(order=("-id", "amount"))
+    with Archive(settings.archive / "two-parts", _SCHEMA) as archive:
+        archive.write(pa.RecordBatch.from_pylist(rows[:3_000], schema=_SCHEMA))
+        archive._parts.cut()
+        archive.write(pa.RecordBatch.from_pylist(rows[3_000:], schema=_SCHEMA))
+    assert len(archive.parts()) == 2
+    destination.load(load, _SCHEMA, archive.parts())
+    stored = destination.query("SELECT * FROM charges").read_all().to_pylist()
+    by_amount = sorted(rows, key=lambda row: (row["amount"] is None, row["amount"] or 0))
+    assert stored == sorted(by_amount, key=lambda row: row["id"], reverse=True)
+
+
+_TYPES = pa.schema(
+    [
+        pa.field("text", pa.string()),
+        pa.field("whole", pa.int64()),
+        pa.field("double", pa.float64()),
+        pa.field("yes", pa.bool_()),
+        pa.field("at", pa.timestamp("us", tz="UTC")),
+        pa.field("major", pa.decimal128(22, 3)),
+        pa.field("fine", pa.decimal128(38, 12)),
+        pa.field("json", pa.string(), metadata={b"counterfoil": b"json"}),
+    ]
+)
+_VALUES: list[dict[str, Any]] = [
+    dict.fromkeys(_TYPES.names),
+    {
+        "text": "",
+        "whole": -(2**63),
+        "double": -0.1,
+        "yes": False,
+        "at": dt.datetime(1970, 1, 1, tzinfo=dt.UTC),
+        "major": Decimal("-9999999999999999999.999"),
+        "fine": Decimal("0.000000000001"),
+        "json": "null",
+    },
+    {
+        "text": 'naïve "quote" \' ; -- \x00 \U0001f600\r\n\t',
+        "whole": 2**63 - 1,
+        "double": 1.7976931348623157e308,
+        "yes": True,
+        "at": dt.datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=dt.UTC),
+        "major": Decimal("9999999999999999999.999"),
+        "fine": Decimal("99999999999999999999999999.999999999999"),
+        "json": json.dumps({"a": [1, {"b": "é'\""}], "big": 2**53 + 1}),
+    },
+]
+
+
+@pytest.mark.parametrize("method", ["replace", "append"])
+def test_values_of_every_type_come_back_exactly(destination: Destination, archived: Archived, method: str) -> None:
+    load = _load(method=method, order=())
+    destination.load(load, _TYPES, archived(_TYPES, _VALUES))
+    reader = destination.query("SELECT * FROM charges")
+    assert [str(f.type) for f in reader.schema][4:7] == [
+        "timestamp[us, tz=UTC]",
+        "decimal128(22, 3)",
+        "decimal128(38, 12)",
+    ]
+    assert reader.read_all().to_pylist() == _VALUES
+    types = [kind for _, kind in destination.columns("charges") or ()]
+    assert types[:7] == [
+        "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "TIMESTAMP WITH TIME ZONE", "DECIMAL(22,3)", "DECIMAL(38,12)",
+    ]  # fmt: skip
+    inside = destination.query("SELECT json ->> '$.a[1].b' AS b FROM charges WHERE text LIKE 'na%'").read_all()
+    assert inside.to_pylist() == [{"b": "é'\""}]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["order", "a.b", 'q"uo"te', "it's", "new\nline",
+     "😀", "1st", " ", "..", ".", "../up", "a/b", "%2E", "*?[x]", "rowid",
+     "sqlite_master", "; DROP TABLE x; --", "$1", "x" * 120],
+)  # fmt: skip
+def test_a_name_is_only_a_name(destination: Destination, archived: Archived, tmp_path: Path, name: str) -> None:
+    schema = pa.schema([pa.field(name, pa.string()), pa.field("plain", pa.int64())])
+    rows = [{name: "a", "plain": 1}, {name: None, "plain": 2}]
+    parts = archived(schema, rows)
+    before = sorted(tmp_path.iterdir())
+    loads = [_load(run, table=name, method=method, order=("plain",), comments={name: f"{name}'s"}, comment=name)
+             for run, method in (("r/1'", "replace"), ("..", "append"))]  # fmt: skip
+    for load in loads:
+        assert destination.load(load, schema, parts) == 2
+    assert _rows(destination, name, "plain") == [rows[0], rows[0], rows[1], rows[1]]
+    assert destination.rows(name) == 4
+    assert destination.columns(name) == ((name, "VARCHAR"), ("plain", "BIGINT"))
+    assert destination.has_load(loads[0])
+    assert {path.name for path in set(tmp_path.iterdir()) - set(before)} <= {"stripe", "stripe.duckdb"}
+
+
+@pytest.mark.parametrize("table", ["", "a\0b", LOADS_TABLE, LOADS_TABLE.upper()])
+def test_a_name_that_cannot_be_a_tables_is_refused(destination: Destination, table: str) -> None:
+    with pytest.raises(DestinationRejected):
+        destination.load(_load(table=table), _SCHEMA, ())
+
+
+@pytest.mark.parametrize("names", [("id", "ID"), ("id", ""), ("id", "a\0b")])
+def test_columns_that_cannot_be_are_refused(destination: Destination, names: tuple[str, str]) -> None:
+    with pytest.raises(SchemaConflict):
+        destination.load(_load(), pa.schema([pa.field(name, pa.string()) for name in names]), ())
+
+
+@pytest.mark.parametrize("method", ["merge", "partition"])
+def test_a_method_that_is_not_declared_is_refused(destination: Destination, method: Any) -> None:
+    assert method not in destination.methods
+    with pytest.raises(DestinationRejected, match=f"cannot {method}"):
+        destination.load(_load(method=method), _SCHEMA, ())
+
+
+def test_an_order_that_is_no_column_is_refused(destination: Destination) -> None:
+    with pytest.raises(RunError, match="no column created"):
+        destination.load(_load(order=("-created",)), _SCHEMA, ())
+
+
+def test_five_hundred_columns_are_a_table(destination: Destination, archived: Archived) -> None:
+    schema = pa.schema([pa.field(f"column_{n}", pa.string() if n % 2 else pa.int64()) for n in range(500)])
+    rows = [{f"column_{n}": f"{row}" if n % 2 else row for n in range(500)} for row in range(3)]
+    load = _load(order=("-column_0",), comments={f"column_{n}": f"number {n}" for n in range(500)})
+    assert destination.load(load, schema, archived(schema, rows)) == 3
+    assert destination.query("SELECT * FROM charges").read_all().to_pylist() == rows[::-1]
+
+
+def test_wide_text_comes_back_whole(destination: Destination, archived: Archived) -> None:
+    rows = [{"id": f"{n}" * 3_000_000, "amount": n} for n in range(8)]
+    destination.load(_load(order=("-amount",)), _SCHEMA, archived(_SCHEMA, rows))
+    assert _rows(destination, order="amount") == rows
+
+
+@pytest.mark.parametrize("method", ["replace", "append"])
+def test_parts_with_fewer_rows_than_they_say_change_nothing(
+    destination: Destination, archived: Archived, method: str
+) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    (part,) = archived(_SCHEMA, [{"id": "ch_9", "amount": 9}])
+    with pytest.raises(RunError, match="have 5 rows and 1 were loaded"):
+        destination.load(_load("run-2", method=method), _SCHEMA, (Part(part.path, 5, part.bytes, part.checksum),))
+    assert _rows(destination) == _ROWS
+    assert not destination.has_load(_load("run-2"))
+
+
+def test_parts_of_another_type_than_the_schemas_change_nothing(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    doubles = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.float64())])
+    with pytest.raises(SchemaConflict, match="amount is DOUBLE in the parts and BIGINT"):
+        destination.load(_load("run-2"), _SCHEMA, archived(doubles, [{"id": "ch_9", "amount": 1.5}]))
+    assert _rows(destination) == _ROWS
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_part_changes_nothing(destination: Destination, archived: Archived, damage: str) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    whole, damaged = archived(_SCHEMA, _ROWS) + archived(_SCHEMA, _ROWS)
+    if damage == "cut":
+        damaged.path.write_bytes(damaged.path.read_bytes()[:50])
+    else:
+        damaged.path.unlink()
+    with pytest.raises(RunError):
+        destination.load(_load("run-2"), _SCHEMA, (whole, damaged))
+    assert _rows(destination) == _ROWS
+
+
+def test_a_part_outside_of_the_archive_is_not_read(
+    destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    (part,) = archived(_SCHEMA, _ROWS)
+    elsewhere = part.path.rename(tmp_path / "part.parquet")
+    with pytest.raises(RunError, match="outside of the archive"):
+        destination.load(_load(), _SCHEMA, (Part(elsewhere, part.rows, part.bytes, part.checksum),))
+
+
+def test_threads_load_side_by_side_and_a_run_given_to_all_of_them_counts_once(
+    destination: Destination, archived: Archived, tmp_path: Path, settings: Settings
+) -> None:
+    parts = archived(_SCHEMA, _ROWS)
+    waiting = settings.model_copy(update={"busy_seconds": 60})
+    patient = open_destination(destination.name, relative_to=tmp_path, settings=waiting)
+
+    def load(run: str) -> int:
+        return patient.load(_load(run, method="append"), _SCHEMA, parts)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(load, ["shared", "a", "shared", "b", "shared", "c", "shared", "d"])) == [2] * 8
+    assert patient.rows("charges") == 2 * 5
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["DROP TABLE charges", "SELECT 1; SELECT 2", "", "COPY charges TO 'x.csv'", "SET threads = 1", "INSTALL httpfs"],
+)
+def test_a_query_is_one_select(destination: Destination, archived: Archived, sql: str) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    with pytest.raises(RunError):
+        destination.query(sql)
+    assert _rows(destination) == _ROWS
+
+
+@pytest.mark.parametrize("sql", ["SELEC 1", "SELECT * FROM nowhere", "SELECT * FROM read_text('/etc/hostname')"])
+def test_a_query_that_cannot_be_answered_is_an_error_of_ours(
+    destination: Destination, archived: Archived, sql: str
+) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    with pytest.raises(RunError, match="query failed"):
+        destination.query(sql)
+
+
+def test_a_query_that_fails_on_its_way_is_an_error_of_ours(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    reader = destination.query("SELECT CASE WHEN range = 90000 THEN error('boom') ELSE 'x' END FROM range(100000)")
+    with pytest.raises(RunError, match="query failed"):
+        reader.read_all()
+
+
+def test_a_load_goes_on_while_a_query_is_read(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    reader = destination.query("SELECT amount FROM charges, range(50000)")
+    first = reader.read_next_batch()
+    destination.load(_load("run-2"), _SCHEMA, ())
+    assert first.num_rows + sum(batch.num_rows for batch in reader) == 100_000
+    assert destination.rows("charges") == 0
