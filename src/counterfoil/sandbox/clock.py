@@ -1,0 +1,37 @@
+"""The sandbox's own time."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+#: 2026-11-01T12:00:00Z, when the company's two years of history end.
+FIXED_NOW = 1793534400
+
+
+class Clock:
+    """Stands still until it is advanced; a live clock also runs with real time."""
+
+    def __init__(self, *, live: bool = False) -> None:
+        self.live = live
+        self._start = int(time.time()) if live else FIXED_NOW
+        self._advanced = 0
+
+    @property
+    def start(self) -> int:
+        """The instant at which the company's generated history ends."""
+        return self._start
+
+    def now(self) -> int:
+        running = int(time.time()) - self._start if self.live else 0
+        return self._start + running + self._advanced
+
+    def advance(self, seconds: int) -> int:
+        if seconds < 0:
+            raise ValueError("time does not run backwards")
+        self._advanced += seconds
+        return self.now()
+
+    def date(self) -> str:
+        """Now, as the `Date` header has it."""
+        return formatdate(self.now(), usegmt=True)

@@ -1,0 +1,1 @@
+"""One invented company: its numbers in compact arrays, the same for the same seed."""

@@ -1,0 +1,22 @@
+"""Billing periods in UTC."""
+
+from __future__ import annotations
+
+from calendar import monthrange, timegm
+from time import gmtime
+
+DAY = 86400
+
+
+def months_later(instant: int, months: int) -> int:
+    """The same day and time that many months later, or the month's last day where it has no such day."""
+    at = gmtime(instant)
+    month = at.tm_mon - 1 + months
+    year, month = at.tm_year + month // 12, month % 12 + 1
+    day = at.tm_mday if at.tm_mday <= 28 else min(at.tm_mday, monthrange(year, month)[1])
+    return timegm((year, month, day, at.tm_hour, at.tm_min, at.tm_sec))
+
+
+def growing(n: int, count: int, chance: float, since: int, span: int, power: float) -> int:
+    """When the n-th of so many happened: in order of n, and ever more often."""
+    return since + int(span * ((n + chance) / count) ** power)

@@ -1,0 +1,391 @@
+"""The kinds of object that are listed at a path of their own: data about each, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from counterfoil.sandbox import filters as f
+from counterfoil.sandbox.company import history, ledger
+from counterfoil.sandbox.company import tables as t
+from counterfoil.sandbox.company.charges import ACCOUNTS
+from counterfoil.sandbox.company.money import CURRENCIES
+from counterfoil.sandbox.objects import account, catalogue, charges, customers, events, invoices, money, subscriptions
+from counterfoil.sandbox.objects.json import Json
+from counterfoil.sandbox.wire.errors import bad_parameter
+
+if TYPE_CHECKING:
+    from counterfoil.sandbox.company.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    #: Stripe's `object`.
+    name: str
+    path: str
+    permission: str
+    #: When each was created, ascending.
+    created: Callable[[World], Sequence[int]]
+    render: Callable[[World, int], Json]
+    filters: Mapping[str, f.Filter] = field(default_factory=dict)
+    #: Of which family its ids are, when not of its own name.
+    family: str = ""
+    time_field: str = "created"
+    #: Whether the list passes over it.
+    hidden: Callable[[World, int], bool] | None = None
+    #: Whether there is no such object at all.
+    absent: Callable[[World, int], bool] | None = None
+    #: Whether the list takes `created`.
+    by_created: bool = True
+
+    def index(self, world: World, id_: str) -> int | None:
+        if self.name == "coupon":
+            return world.catalogue.coupon_index(id_)
+        n = world.ids[self.family or self.name].index(id_)
+        if n is None or n >= len(self.created(world)) or (self.absent and self.absent(world, n)):
+            return None
+        return n
+
+    def id_of(self, world: World, n: int) -> str:
+        return world.catalogue.coupons[n].id if self.name == "coupon" else world.ids[self.family or self.name].of(n)
+
+
+_SUBSCRIPTION_WORDS = (
+    "active, past_due, unpaid, canceled, incomplete, incomplete_expired, trialing, paused, all, or ended"
+)
+
+
+def _subscription_status() -> f.Filter:
+    ended = {"canceled", "incomplete_expired"}
+
+    def wanted(value: Any) -> set[str]:
+        if value == "all":
+            return set(t.SUBSCRIPTION_STATUSES)
+        if value == "ended":
+            return ended
+        if value not in t.SUBSCRIPTION_STATUSES:
+            raise bad_parameter(f"Invalid status: must be one of {_SUBSCRIPTION_WORDS}", "status")
+        return {str(value)}
+
+    def by_object(value: Any) -> f.OfObject:
+        words = wanted(value)
+        return lambda one: one["status"] in words
+
+    def by_index(world: World, value: Any) -> f.OfIndex:
+        words = wanted(value)
+        codes = {n for n, word in enumerate(t.SUBSCRIPTION_STATUSES) if word in words}
+        column = world.subscriptions.status
+        return lambda n: column[n] in codes
+
+    return f.Filter(by_object, by_index)
+
+
+def _transaction_source() -> f.Filter:
+    def by_index(world: World, value: Any) -> f.OfIndex:
+        pairs = set()
+        for code, kind in enumerate(ledger.KINDS):
+            index = world.ids[kind.source].index(str(value)) if kind.source else None
+            if index is not None:
+                pairs.add((code, index))
+        kinds, sources = world.transactions.kind, world.transactions.source
+        return lambda n: (kinds[n], sources[n]) in pairs
+
+    return f.Filter(lambda value: lambda one: one["source"] == value, by_index)
+
+
+def _transaction_type() -> f.Filter:
+    def by_index(world: World, value: Any) -> f.OfIndex:
+        return lambda n: money.transaction_type(world, n) == value
+
+    return f.Filter(lambda value: lambda one: one["type"] == value, by_index)
+
+
+def _currency(column: Callable[[World], Sequence[int]]) -> f.Filter:
+    def by_index(world: World, value: Any) -> f.OfIndex:
+        codes = column(world)
+        wanted = CURRENCIES.index(value) if value in CURRENCIES else -1
+        return lambda n: codes[n] == wanted
+
+    return f.Filter(lambda value: lambda one: one["currency"] == value, by_index)
+
+
+def _event_type(*, several: bool) -> f.Filter:
+    def matches(value: Any) -> Callable[[str], bool]:
+        words = value if isinstance(value, list) else [value]
+        if several and len(words) > 20:
+            raise bad_parameter("You may pass up to 20 event types.", "types")
+        return lambda kind: any(kind == w or (w.endswith("*") and kind.startswith(w[:-1])) for w in words)
+
+    def by_index(world: World, value: Any) -> f.OfIndex:
+        test = matches(value)
+        codes, column = {n for n, (kind, _) in enumerate(history.KINDS) if test(kind)}, world.events.kind
+        return lambda n: column[n] in codes
+
+    def by_object(value: Any) -> f.OfObject:
+        test = matches(value)
+        return lambda one: test(one["type"])
+
+    return f.Filter(by_object, by_index)
+
+
+def _payment_intent(column: Callable[[World], Sequence[int]] | None) -> f.Filter:
+    def by_index(world: World, value: Any) -> f.OfIndex:
+        index = world.ids["payment_intent"].index(str(value))
+        if column is None:
+            return lambda n: n == index
+        charge_of = column(world)
+        return lambda n: charge_of[n] == index
+
+    return f.Filter(lambda value: lambda one: one["payment_intent"] == value, by_index)
+
+
+_NO_ACCOUNT_CUSTOMER = f.equal("customer_account")
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        name="account",
+        path="/v1/accounts",
+        permission="rak_accounts_kyc_basic_read",
+        created=lambda w: [account.created(w, n) for n in range(ACCOUNTS + 1)],
+        render=account.account,
+        hidden=lambda _, n: n == 0,
+    ),
+    Kind(
+        name="application_fee",
+        path="/v1/application_fees",
+        permission="rak_application_fee_read",
+        created=lambda w: w.fees.created,
+        render=money.application_fee,
+        filters={"charge": f.reference("charge", "charge", lambda w: w.fees.charge)},
+    ),
+    Kind(
+        name="balance_transaction",
+        path="/v1/balance_transactions",
+        permission="rak_balance_transaction_source_read",
+        created=lambda w: w.transactions.created,
+        render=money.balance_transaction,
+        filters={
+            "currency": _currency(lambda w: w.transactions.currency),
+            "payout": f.reference("payout", "payout", lambda w: w.transactions.payout),
+            "source": _transaction_source(),
+            "type": _transaction_type(),
+        },
+    ),
+    Kind(
+        name="charge",
+        path="/v1/charges",
+        permission="rak_charge_read",
+        created=lambda w: w.charges.created,
+        render=charges.charge,
+        filters={
+            "customer": f.reference("customer", "customer", lambda w: w.charges.customer),
+            "payment_intent": _payment_intent(None),
+            "transfer_group": f.equal("transfer_group"),
+        },
+    ),
+    Kind(
+        name="coupon",
+        path="/v1/coupons",
+        permission="rak_coupon_read",
+        created=lambda w: [one.created for one in w.catalogue.coupons],
+        render=catalogue.coupon,
+    ),
+    Kind(
+        name="customer",
+        path="/v1/customers",
+        permission="rak_customer_read",
+        created=lambda w: w.customers.created,
+        render=customers.customer,
+        filters={"email": f.equal("email"), "test_clock": f.equal("test_clock")},
+        hidden=lambda w, n: bool(w.customers.deleted[n]),
+    ),
+    Kind(
+        name="dispute",
+        path="/v1/disputes",
+        permission="rak_dispute_read",
+        created=lambda w: w.disputes.created,
+        render=charges.dispute,
+        filters={
+            "charge": f.reference("charge", "charge", lambda w: w.disputes.charge),
+            "payment_intent": _payment_intent(lambda w: w.disputes.charge),
+        },
+    ),
+    Kind(
+        name="event",
+        path="/v1/events",
+        permission="rak_event_read",
+        created=lambda w: w.events.created,
+        render=events.event,
+        filters={
+            "type": _event_type(several=False),
+            "types": _event_type(several=True),
+            "delivery_success": f.Filter(lambda value: lambda _: value == "true"),
+        },
+        hidden=lambda w, n: w.events.created[n] < w.now - history.KEPT_DAYS * 86400,
+    ),
+    Kind(
+        name="invoice",
+        path="/v1/invoices",
+        permission="rak_invoice_read",
+        created=lambda w: w.invoices.created,
+        render=invoices.invoice,
+        filters={
+            "collection_method": f.choice("collection_method", ("charge_automatically", "send_invoice")),
+            "customer": f.reference("customer", "customer", lambda w: w.invoices.customer),
+            "customer_account": _NO_ACCOUNT_CUSTOMER,
+            "due_date": f.between("due_date"),
+            "status": f.choice("status", t.INVOICE_STATUSES, lambda w: w.invoices.status),
+            "subscription": f.Filter(
+                lambda value: lambda one: _subscription_of(one) == value,
+                f.reference("", "subscription", lambda w: w.invoices.subscription).by_index,
+            ),
+        },
+    ),
+    Kind(
+        name="invoiceitem",
+        path="/v1/invoiceitems",
+        permission="rak_invoice_read",
+        created=lambda w: w.invoice_items.created,
+        render=invoices.invoice_item,
+        time_field="date",
+        filters={
+            "customer": f.reference("customer", "customer", lambda w: w.invoice_items.customer),
+            "customer_account": _NO_ACCOUNT_CUSTOMER,
+            "invoice": f.reference("invoice", "invoice", lambda w: w.invoice_items.invoice),
+            "pending": f.pending(lambda w: w.invoice_items.invoice),
+        },
+    ),
+    Kind(
+        name="invoice_payment",
+        path="/v1/invoice_payments",
+        permission="rak_invoice_read",
+        created=lambda w: w.charges.created,
+        render=invoices.invoice_payment,
+        hidden=lambda w, n: w.charges.invoice[n] < 0,
+        absent=lambda w, n: w.charges.invoice[n] < 0,
+        filters={
+            "invoice": f.reference("invoice", "invoice", lambda w: w.charges.invoice),
+            "payment": f.Filter(lambda value: lambda one: value.items() <= one["payment"].items()),
+            "status": f.choice("status", ("open", "paid", "canceled")),
+        },
+    ),
+    Kind(
+        name="payout",
+        path="/v1/payouts",
+        permission="rak_payout_read",
+        created=lambda w: w.payouts.created,
+        render=money.payout,
+        filters={
+            "arrival_date": f.between("arrival_date"),
+            "destination": f.equal("destination"),
+            "status": f.choice("status", ("pending", "paid", "failed", "canceled", "in_transit")),
+        },
+    ),
+    Kind(
+        name="plan",
+        path="/v1/plans",
+        permission="rak_plan_read",
+        family="price",
+        created=lambda w: [one.created for one in w.catalogue.prices],
+        render=catalogue.plan,
+        filters={"active": f.flag("active"), "product": f.equal("product")},
+        hidden=lambda w, n: w.catalogue.prices[n].interval is None,
+        absent=lambda w, n: w.catalogue.prices[n].interval is None,
+    ),
+    Kind(
+        name="price",
+        path="/v1/prices",
+        permission="rak_plan_read",
+        created=lambda w: [one.created for one in w.catalogue.prices],
+        render=catalogue.price,
+        filters={
+            "active": f.flag("active"),
+            "currency": f.equal("currency"),
+            "lookup_keys": f.any_of("lookup_key"),
+            "product": f.equal("product"),
+            "recurring": f.Filter(lambda value: lambda one: value.items() <= (one["recurring"] or {}).items()),
+            "type": f.choice("type", ("one_time", "recurring")),
+        },
+    ),
+    Kind(
+        name="product",
+        path="/v1/products",
+        permission="rak_product_read",
+        created=lambda w: [one.created for one in w.catalogue.products],
+        render=catalogue.product,
+        filters={
+            "active": f.flag("active"),
+            "ids": f.any_of("id"),
+            "shippable": f.flag("shippable"),
+            "url": f.equal("url"),
+        },
+    ),
+    Kind(
+        name="refund",
+        path="/v1/refunds",
+        permission="rak_charge_read",
+        created=lambda w: w.refunds.created,
+        render=charges.refund,
+        filters={
+            "charge": f.reference("charge", "charge", lambda w: w.refunds.charge),
+            "payment_intent": _payment_intent(lambda w: w.refunds.charge),
+        },
+    ),
+    Kind(
+        name="subscription",
+        path="/v1/subscriptions",
+        permission="rak_subscription_read",
+        created=lambda w: w.subscriptions.created,
+        render=subscriptions.subscription,
+        filters={
+            "automatic_tax": f.Filter(
+                lambda value: lambda one: str(one["automatic_tax"]["enabled"]).lower() == value.get("enabled")
+            ),
+            "collection_method": f.choice("collection_method", ("charge_automatically", "send_invoice")),
+            "current_period_end": f.between("items", "data", "current_period_end"),
+            "current_period_start": f.between("items", "data", "current_period_start"),
+            "customer": f.reference("customer", "customer", lambda w: w.subscriptions.customer),
+            "customer_account": _NO_ACCOUNT_CUSTOMER,
+            "plan": f.Filter(lambda value: lambda one: _has_price(one, value)),
+            "price": f.Filter(lambda value: lambda one: _has_price(one, value)),
+            "status": _subscription_status(),
+            "test_clock": f.equal("test_clock"),
+        },
+    ),
+    Kind(
+        name="subscription_schedule",
+        path="/v1/subscription_schedules",
+        permission="rak_subscription_read",
+        created=lambda w: w.schedules.created,
+        render=subscriptions.subscription_schedule,
+        filters={
+            "canceled_at": f.between("canceled_at"),
+            "completed_at": f.between("completed_at"),
+            "customer": f.reference("customer", "customer", lambda w: w.schedules.customer),
+            "customer_account": _NO_ACCOUNT_CUSTOMER,
+            "released_at": f.between("released_at"),
+            "scheduled": f.Filter(lambda value: lambda one: str(one["status"] == "not_started").lower() == value),
+        },
+    ),
+    Kind(
+        name="transfer",
+        path="/v1/transfers",
+        permission="rak_transfer_read",
+        created=lambda w: w.transfers.created,
+        render=money.transfer,
+        filters={"destination": f.equal("destination"), "transfer_group": f.equal("transfer_group")},
+    ),
+)
+
+
+def _subscription_of(invoice: Json) -> Any:
+    return ((invoice["parent"] or {}).get("subscription_details") or {}).get("subscription")
+
+
+def _has_price(subscription: Json, price: Any) -> bool:
+    return any(item["price"]["id"] == price for item in subscription["items"]["data"])
+
+
+BY_NAME = {kind.name: kind for kind in KINDS}
+BY_PATH = {kind.path: kind for kind in KINDS}

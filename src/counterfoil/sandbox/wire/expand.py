@@ -1,0 +1,131 @@
+"""`expand`: ids become objects, and what is left out unless asked for is put in (docs.stripe.com/expand)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from counterfoil.sandbox.kinds import BY_NAME
+from counterfoil.sandbox.lists import Lister, query
+from counterfoil.sandbox.objects import catalogue, charges, invoices
+from counterfoil.sandbox.objects.json import Json, nested
+from counterfoil.sandbox.store import Store
+from counterfoil.sandbox.wire.errors import bad_parameter
+
+#: Ids of objects that the sandbox does not serve: they stay ids.
+_ELSEWHERE = ("pi_", "pm_", "py_", "ba_", "ca_", "tu_", "ipi_", "mandate_")
+
+
+def expanded(store: Store, one: Any, path: Sequence[str], whole: str | None = None) -> Any:
+    """A copy of a value with the property at that path expanded; shared parts are left as they are."""
+    whole = whole or ".".join(path)
+    if one is None:
+        return None
+    if isinstance(one, list):
+        return [expanded(store, entry, path, whole) for entry in one]
+    if isinstance(one, str):
+        found = store.find(one)
+        if found is None and one.startswith(_ELSEWHERE):
+            return one
+        if found is None:
+            raise _refused(whole)
+        return expanded(store, found, path, whole) if path else found
+    if not isinstance(one, dict):
+        raise _refused(whole)
+    if not path:
+        return one
+    head, rest = path[0], path[1:]
+    if head in one:
+        child = one[head]
+    elif (make := _ON_REQUEST.get((str(one.get("object")), head))) is not None:
+        child = make(store, one)
+    elif one.get("deleted") or head in _SOMETIMES:
+        return one
+    else:
+        raise _refused(whole)
+    if isinstance(child, dict) and not rest:
+        return {**one, head: child}
+    return {**one, head: expanded(store, child, rest, whole)}
+
+
+#: Fields that only some objects of their kind have.
+_SOMETIMES = frozenset({"failure_balance_transaction", "transfer"})
+
+
+def _refused(path: str) -> Exception:
+    return bad_parameter(f"This property cannot be expanded ({path}).", "expand")
+
+
+def _index(store: Store, family: str, one: Json) -> int | None:
+    return BY_NAME[family].index(store.world, one["id"])
+
+
+def _price_tiers(store: Store, one: Json) -> list[Json]:
+    n = _index(store, "price", one)
+    return catalogue.tiers(store.world, n) if n is not None else []
+
+
+def _price_options(store: Store, one: Json) -> Json:
+    n = _index(store, "price", one)
+    return catalogue.currency_options(store.world, n) if n is not None else {}
+
+
+def _applies_to(store: Store, one: Json) -> Json | None:
+    n = _index(store, "coupon", one)
+    return catalogue.applies_to(store.world, n) if n is not None else None
+
+
+def _coupon_options(store: Store, one: Json) -> Json:
+    n = _index(store, "coupon", one)
+    return catalogue.coupon_currency_options(store.world, n) if n is not None else {}
+
+
+def refunds_of(store: Store, charge: Json) -> list[Json]:
+    """All refunds of a charge as they are now, newest first."""
+    kind = BY_NAME["refund"]
+    return Lister(store).page(kind, query(kind, {"charge": charge["id"], "limit": "100"}))[0]
+
+
+def payments_of(store: Store, invoice: Json) -> list[Json]:
+    n = _index(store, "invoice", invoice)
+    return invoices.payments_of(store.world, n) if n is not None else []
+
+
+def _refunds(store: Store, one: Json) -> Json:
+    n = _index(store, "charge", one)
+    quick = not store.overlays["refund"] and n is not None
+    found = charges.refunds_of(store.world, n) if quick and n is not None else refunds_of(store, one)
+    return nested(f"/v1/charges/{one['id']}/refunds", found)
+
+
+def _payments(store: Store, one: Json) -> Json:
+    return nested(f"/v1/invoice_payments?invoice={one['id']}", payments_of(store, one))
+
+
+def subscriptions_of(store: Store, customer: Json) -> list[Json]:
+    """A customer's subscriptions that are not canceled, newest first."""
+    kind = BY_NAME["subscription"]
+    return Lister(store).page(kind, query(kind, {"customer": customer["id"], "limit": "100"}))[0]
+
+
+def _subscriptions(store: Store, one: Json) -> Json:
+    return nested(f"/v1/customers/{one['id']}/subscriptions", subscriptions_of(store, one))
+
+
+def _nothing(name: str) -> Callable[[Store, Json], Json]:
+    return lambda _, one: nested(f"/v1/customers/{one['id']}/{name}", [])
+
+
+_ON_REQUEST: dict[tuple[str, str], Callable[[Store, Json], Any]] = {
+    ("charge", "refunds"): _refunds,
+    ("coupon", "applies_to"): _applies_to,
+    ("coupon", "currency_options"): _coupon_options,
+    ("customer", "sources"): _nothing("sources"),
+    ("customer", "subscriptions"): _subscriptions,
+    ("customer", "tax"): lambda *_: {"automatic_tax": "not_collecting", "ip_address": None, "location": None},
+    ("customer", "tax_ids"): _nothing("tax_ids"),
+    ("invoice", "payments"): _payments,
+    ("plan", "tiers"): _price_tiers,
+    ("price", "currency_options"): _price_options,
+    ("price", "tiers"): _price_tiers,
+}
