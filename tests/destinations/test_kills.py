@@ -1,0 +1,91 @@
+"""Killed at any moment, a load leaves the table as it was or as it should be."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from counterfoil.destinations import Destination
+from counterfoil.settings import Settings
+from counterfoil.values import Load
+from tests.destinations.conftest import Archived
+
+_SCHEMA = pa.schema([pa.field("state", pa.int64()), pa.field("text", pa.string())])
+_ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
+_ROUNDS = 25
+
+#: Forks a child for each line; the child loads one state after the other until a timer of the kernel's kills it, which
+#: like kill -9 leaves it no time for anything.
+_LOADER = """
+import os, signal, sys
+from pathlib import Path
+import pyarrow as pa, orjson, duckdb
+from counterfoil.destinations import open_destination, parquet, duckdb as adapter
+from counterfoil.settings import Settings
+from counterfoil.values import Load, Part
+
+url, home, *parts = sys.argv[1:]
+parts = [Part(Path(path), int(rows), 0, "") for path, rows in zip(parts[::2], parts[1::2])]
+schema = pa.schema([pa.field("state", pa.int64()), pa.field("text", pa.string())])
+settings = Settings(home=Path(home), busy_seconds=0)
+for line in sys.stdin:
+    first, after = line.split()
+    child = os.fork()
+    if not child:
+        destination = open_destination(url, relative_to=Path("/"), settings=settings)
+        signal.setitimer(signal.ITIMER_REAL, float(after))
+        state = int(first)
+        while True:
+            load = Load(run=f"{os.getpid()}-{state}", table="charges", method="replace", order=("text",))
+            destination.load(load, schema, [parts[state % 3]])
+            state += 1
+    _, status = os.waitpid(child, 0)
+    print(os.WTERMSIG(status), flush=True)
+"""
+
+
+@pytest.fixture
+def loader(destination: Destination, settings: Settings, archived: Archived) -> Iterator[subprocess.Popen[str]]:
+    arguments = [destination.name, str(settings.home)]
+    for state, rows in _ROWS.items():
+        (part,) = archived(_SCHEMA, [{"state": state, "text": f"{n * 7919 % 104_729:099}"} for n in range(rows)])
+        arguments += [str(part.path), str(rows)]
+        if state == 0:
+            destination.load(Load(run="first", table="charges", method="replace"), _SCHEMA, (part,))
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LOADER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+def test_a_replace_that_is_killed_leaves_the_table_whole(
+    destination: Destination, loader: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    chance = random.Random()
+    seen = set()
+    assert loader.stdin
+    assert loader.stdout
+    for _ in range(_ROUNDS):
+        print(chance.randrange(3), chance.uniform(0.005, 0.2), file=loader.stdin, flush=True)
+        assert loader.stdout.readline() == "14\n"
+        counted = destination.query("SELECT state, count(*) AS rows FROM charges GROUP BY state").read_all().to_pylist()
+        assert counted == [{"state": counted[0]["state"], "rows": _ROWS[counted[0]["state"]]}]
+        seen.add(counted[0]["state"])
+        # What a reader sees who knows nothing of us.
+        files = list((tmp_path / "stripe/charges").glob("*.parquet"))
+        assert sum(pq.read_metadata(file).num_rows for file in files) in ({*_ROWS.values()} if files else {0})
+    assert len(seen) > 1, "no kill came after a load"
+    load = Load(run="last", table="charges", method="replace")
+    assert destination.load(load, _SCHEMA, ()) == 0
+    assert destination.rows("charges") == 0
+    left = [path for path in (tmp_path / "stripe/.counterfoil/charges").glob("*") if path.is_dir()]
+    assert len(left) <= 1
