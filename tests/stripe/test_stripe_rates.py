@@ -17,16 +17,18 @@ from counterfoil.stripe.limiter import Limiter, limiter_for
 from counterfoil.stripe.rates import FIRST_SLOTS, Limits
 
 CHARGES, REFUNDS = "GET /v1/charges", "GET /v1/refunds"
+#: Stripe's own limits, whatever the environment says.
+STRIPES: dict[str, Any] = {"rate_global": None, "rate_endpoint": 25.0, "rate_share": 1.0, "in_flight": 64}
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def limits(*, live: bool = True, **chosen: Any) -> Limits:
-    return Limits(live=live, settings=Settings(**({"rate_share": 1.0} | chosen)), now=0.0)
+    return Limits(live=live, settings=Settings(**(STRIPES | chosen)), now=0.0)
 
 
 def limiter(*, live: bool = True, **chosen: Any) -> Limiter:
     """On the running loop's clock."""
-    settings = Settings(**({"rate_share": 1.0} | chosen))
+    settings = Settings(**(STRIPES | chosen))
     return Limiter(live=live, settings=settings, clock=asyncio.get_running_loop().time)
 
 
@@ -341,7 +343,7 @@ def test_the_account_never_has_more_in_flight_than_the_cap(in_virtual_time: Run)
 
 
 def test_a_limiter_works_again_after_its_loop_has_ended(in_virtual_time: Run) -> None:
-    kept = Limiter(live=True, settings=Settings())
+    kept = Limiter(live=True, settings=Settings(**STRIPES))
 
     async def leave_waiters() -> None:
         waiting = [asyncio.create_task(kept.acquire(CHARGES)) for _ in range(9)]

@@ -30,6 +30,7 @@ from counterfoil.stripe.transport import Failure, Reply
 
 _EMAIL = re.compile(r"[^\s@'\"<>()]+@[^\s@'\"<>()]+\.[^\W\d_]{2,}")
 _CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?!\w)")
+_ACCOUNT = re.compile(r"\bacct_[A-Za-z0-9]+")
 _PERMISSION = re.compile(r"\brak_[a-z0-9_]+")
 #: Statuses that may be gone by the next try.
 _PASSING = frozenset({409, 424, 429})
@@ -116,12 +117,17 @@ def _not_stripe(question: Question, reply: Reply) -> Failure:
     """Another program answers: a wrong address, or something between us and Stripe."""
     address = question.address
     what = f"a redirect, {reply.status}" if 300 <= reply.status < 400 else f"{reply.status}"
+    facts: dict[str, Any] = {
+        "request_id": reply.headers.get("Request-Id"),
+        "path": question.path,
+        "status": reply.status,
+    }
     text = f"{address.host} does not answer like Stripe ({what}, {_content_type(reply)})."
     if address.stripe:
         hint = "Something on the network answers in Stripe's place: a login page of the network, a proxy, a firewall."
-        return Failure(StripeUnavailable(text, hint=hint, path=question.path, status=reply.status), retry=False)
+        return Failure(StripeUnavailable(text, hint=hint, **facts), retry=False)
     hint = f"Check the API address; Stripe's own is {STRIPE}."
-    return Failure(SettingsError(text, hint=hint, path=question.path, status=reply.status), retry=False)
+    return Failure(SettingsError(text, hint=hint, **facts), retry=False)
 
 
 def _content_type(reply: Reply) -> str:
@@ -162,11 +168,13 @@ def _permission_missing(question: Question, message: str, facts: dict[str, Any])
     permission = found.group() if found else None
     page = "https://dashboard.stripe.com/" + ("apikeys" if question.key.live else "test/apikeys")
     hint = f"Edit the key at {page} and give it the permission {permission or 'to read this'}, or use another key."
+    account = _ACCOUNT.search(message)
+    where = f"this of account {account.group()}" if account else "this"
     facts.pop("param")
     return PermissionMissing(
-        f"The key {question.key!r} may not read this; it lacks {permission}."
+        f"The key {question.key!r} may not read {where}; it lacks {permission}."
         if permission
-        else f"The key {question.key!r} may not read this: {message}",
+        else f"The key {question.key!r} may not read {where}: {message}",
         permission=permission,
         hint=hint,
         **facts,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import structlog
 import tenacity
@@ -132,13 +132,13 @@ class Client:
 
     def slots(self, path: str) -> int:
         """How many requests to the path's endpoint may be in flight now."""
-        return self._limiter.slots(endpoint(_method(path), path))
+        return self._limiter.slots(endpoint("POST" if path == PREVIEW_PATH else "GET", path))
 
     async def get(self, path: str, params: Params | None = None, *, version: str | None = None) -> Answer:
         """`path` may bring a query, as the URLs of Stripe's nested lists do; ids in it are percent-encoded."""
-        url = urlsplit(path)
-        query = [*parse_qsl(url.query, keep_blank_values=True), *_pairs(params or {})]
-        return await self._answer("GET", url.path, query, None, version)
+        path, _, query = path.partition("?")
+        pairs = [*parse_qsl(query, keep_blank_values=True), *_pairs(params or {})]
+        return await self._answer("GET", path, pairs, None, version)
 
     async def post(self, path: str, params: Params | None = None, *, version: str | None = None) -> Answer:
         """ValueError for any path but the preview of an invoice: this client changes nothing at Stripe."""
@@ -230,10 +230,6 @@ class Client:
                 reason=error.message,
                 request_id=error.request_id,
             )
-
-
-def _method(path: str) -> str:
-    return "POST" if path == PREVIEW_PATH else "GET"
 
 
 def _pairs(params: Params) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import ssl
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
@@ -58,7 +59,7 @@ class Transport:
             raise RuntimeError("the client is closed")
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                headers=self._headers,
+                # No headers here: aiohttp would put a session's Authorization into the CONNECT, for the proxy to read.
                 connector=aiohttp.TCPConnector(limit=self._connections, ssl=_certificates(self._address)),
                 timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -66,6 +67,8 @@ class Transport:
                 # Not `trust_env`: it reads ~/.netrc in a thread for every request, and sends what stands there.
                 proxy=self._proxy.url if self._proxy else None,
             )
+            # aiohttp would send a GET a second time by itself, uncounted and past the limiter. It has no public switch.
+            self._session._retry_connection = False
         return self._session
 
     async def close(self) -> None:
@@ -84,7 +87,7 @@ class Transport:
                 self._address.base + path,
                 params=query or None,
                 data=form,
-                headers=headers,
+                headers={**self._headers, **headers},
                 allow_redirects=False,
                 proxy_headers=self._proxy.headers if self._proxy else None,
             ) as response:
@@ -135,11 +138,14 @@ def _reason(error: Exception) -> str:
 
 
 def _certificates(address: Address) -> ssl.SSLContext | bool:
-    """The system's, or those of SSL_CERT_FILE and SSL_CERT_DIR; REQUESTS_CA_BUNDLE is honoured for those who set it."""
+    """The system's, or those of SSL_CERT_FILE and SSL_CERT_DIR, which OpenSSL reads; and of REQUESTS_CA_BUNDLE."""
     if not address.base.startswith("https:"):
         return True
-    try:
-        return ssl.create_default_context(cafile=os.environ.get("REQUESTS_CA_BUNDLE"))
-    except (OSError, ssl.SSLError) as error:
-        hint = "Set REQUESTS_CA_BUNDLE to a file of certificates, or unset it."
-        raise SettingsError("The certificates of REQUESTS_CA_BUNDLE cannot be read.", hint=hint) from error
+    context = ssl.create_default_context()
+    if bundle := os.environ.get("REQUESTS_CA_BUNDLE"):
+        try:
+            context.load_verify_locations(**{"capath" if Path(bundle).is_dir() else "cafile": bundle})
+        except OSError as error:
+            hint = "Set REQUESTS_CA_BUNDLE to a file of certificates, or unset it."
+            raise SettingsError("The certificates of REQUESTS_CA_BUNDLE cannot be read.", hint=hint) from error
+    return context
