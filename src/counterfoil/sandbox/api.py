@@ -12,7 +12,7 @@ from counterfoil.sandbox.objects import balance, invoices, money, subscriptions
 from counterfoil.sandbox.objects.json import Json
 from counterfoil.sandbox.store import Store
 from counterfoil.sandbox.wire import expand, keys, recipients, versions
-from counterfoil.sandbox.wire.errors import StripeError, bad_parameter, missing_object, unknown_route
+from counterfoil.sandbox.wire.errors import StripeError, bad_parameter, masked, missing_object, unknown_route
 from counterfoil.sandbox.wire.keys import Keys
 from counterfoil.sandbox.wire.parameters import LISTING, expand_of, parsed, refuse_unknown
 from counterfoil.sandbox.wire.preview import KNOWN as PREVIEW_KNOWN
@@ -68,7 +68,7 @@ class Api:
         if account is not None and BY_NAME["account"].index(self.store.world, account) is None:
             raise StripeError(
                 403,
-                f"The provided key '{keys.masked(key)}' does not have access to account '{account}' (or that account does "
+                f"The provided key '{masked(key)}' does not have access to account '{account}' (or that account does "
                 "not exist). Application access may have been revoked.",
                 code="account_invalid",
             )
@@ -231,7 +231,7 @@ def _of_data(paths: list[list[str]]) -> list[list[str]]:
     for path in paths:
         if path[0] != "data":
             raise bad_parameter(
-                f"This property cannot be expanded ({path[0]}). You may want to try expanding 'data.{'.'.join(path)}' instead.",
+                f"This property cannot be expanded ({path[0]}). In a list it is 'data.{'.'.join(path)}'.",
                 "expand",
             )
     return [path[1:] for path in paths if len(path) > 1]

@@ -43,7 +43,7 @@ class Changes:
         self._store = store
 
     def create(self, name: str, fields: Mapping[str, Any], created: int | None = None) -> Json:
-        """A new object, like the newest generated one of its kind but for the fields given; events and ledger included."""
+        """A new object, like the newest of its kind but for the fields given; events and ledger included."""
         kind = BY_NAME[name]
         one = self._modelled(kind) | {kind.time_field: self._store.clock.now() if created is None else created}
         one = _fresh(self._store, one, self._store.new_id(kind.family or name)) | dict(fields)

@@ -65,14 +65,14 @@ class Lister:
             found.reverse()
         overlay = self.store.overlays[kind.name]
         if overlay:
-            return [overlay.added[k.id] if k.index < 0 else self.store.at(kind, k.index) for k in found], more
+            return [overlay.added[k.id] if k.at < 0 else self.store.at(kind, k.at) for k in found], more
         world, render = self.store.world, kind.render
-        return [render(world, key.index) for key in found], more
+        return [render(world, key.at) for key in found], more
 
     def ids(self, kind: Kind, asked: Query) -> Iterator[str]:
         """Every id of a listing, newest first."""
         for key in self._keys(kind, asked, ascending=False):
-            yield key.id or kind.id_of(self.store.world, key.index)
+            yield key.id or kind.id_of(self.store.world, key.at)
 
     def _keys(self, kind: Kind, asked: Query, *, ascending: bool) -> Iterator[Position]:
         created, overlay = kind.created(self.store.world), self.store.overlays[kind.name]
@@ -83,9 +83,9 @@ class Lister:
             self._cursor(kind, asked.before, "ending_before"),
         )
         if older:
-            high = min(high, older.index if older.index >= 0 else bisect_right(created, older.created))
+            high = min(high, older.at if older.at >= 0 else bisect_right(created, older.created))
         if newer:
-            low = max(low, newer.index + 1 if newer.index >= 0 else bisect_right(created, newer.created))
+            low = max(low, newer.at + 1 if newer.at >= 0 else bisect_right(created, newer.created))
         by_index, by_object = self._tests(kind, asked)
         generated = self._generated(
             kind, range(low, high) if ascending else range(high - 1, low - 1, -1), by_index, by_object
@@ -103,7 +103,7 @@ class Lister:
         if not ascending:
             order.reverse()
         # Ids of added objects sort after all generated ones, whose ids need not be made to be compared.
-        return merge(generated, order, key=lambda key: (key.created, key.id, key.index), reverse=not ascending)
+        return merge(generated, order, key=lambda key: (key.created, key.id, key.at), reverse=not ascending)
 
     def _cursor(self, kind: Kind, id_: str | None, param: str) -> Position | None:
         if id_ is None:

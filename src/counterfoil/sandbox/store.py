@@ -15,11 +15,11 @@ from counterfoil.sandbox.objects.json import Json
 
 
 class Position(NamedTuple):
-    """Where an object stands in its list: by second, then by id. `index` is -1 for an added one."""
+    """Where an object stands in its list: by second, then by id. `at` is its index, -1 for an added one."""
 
     created: int
     id: str
-    index: int
+    at: int
 
 
 @dataclass(slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from counterfoil.sandbox.company import tables as t
 from counterfoil.sandbox.company.discounts import in_force
+from counterfoil.sandbox.company.invoices import bill
 from counterfoil.sandbox.company.money import CURRENCIES, DISPUTE_FEES, SETTLEMENT_DAYS, localized, processing_fee
 from counterfoil.sandbox.company.world import World
 from counterfoil.sandbox.kinds import BY_NAME, Kind
@@ -24,6 +25,20 @@ def balance(store: Store) -> Json:
     def move(currency: int, amount: int, available_on: int) -> None:
         sums[CURRENCIES[currency]]["available" if available_on <= now else "pending"] += amount
 
+    _sales(world, move)
+    _platform(world, move)
+    for n, amount in enumerate(world.payouts.amount):
+        if world.payouts.status[n] != t.PAYOUT_FAILED:
+            move(world.payouts.currency[n], -amount, world.payouts.created[n])
+    for month in range(23):
+        for currency in range(4):
+            move(currency, -localized(1000, currency), world.start + (month + 1) * 30 * _DAY + currency)
+    for one in store.overlays["balance_transaction"].added.values():
+        sums[one["currency"]]["available" if one["available_on"] <= now else "pending"] += one["net"]
+    return sums
+
+
+def _sales(world: World, move: Callable[[int, int, int], None]) -> None:
     charges = world.charges
     for n, status in enumerate(charges.status):
         if status == t.SUCCEEDED:
@@ -37,16 +52,6 @@ def balance(store: Store) -> Json:
         currency = charges.currency[charge]
         lost = 0 if world.disputes.status[n] == t.WON else charges.amount[charge]
         move(currency, -lost - DISPUTE_FEES[currency], world.disputes.created[n])
-    _platform(world, move)
-    for n, amount in enumerate(world.payouts.amount):
-        if world.payouts.status[n] != t.PAYOUT_FAILED:
-            move(world.payouts.currency[n], -amount, world.payouts.created[n])
-    for month in range(23):
-        for currency in range(4):
-            move(currency, -localized(1000, currency), world.start + (month + 1) * 30 * _DAY + currency)
-    for one in store.overlays["balance_transaction"].added.values():
-        sums[one["currency"]]["available" if one["available_on"] <= now else "pending"] += one["net"]
-    return sums
 
 
 def _platform(world: World, move: Callable[[int, int, int], None]) -> None:
@@ -63,44 +68,43 @@ def _platform(world: World, move: Callable[[int, int, int], None]) -> None:
 
 def discounts(store: Store) -> list[str]:
     """Ids of every discount that some object still shows, sorted."""
-    world = store.world
+    world, invoices = store.world, store.world.invoices
     of = world.ids["discount"].of
+    billed: dict[tuple[str, int], list[int]] = {}
+    for i, sub in enumerate(invoices.subscription):
+        billed.setdefault(("subscription", sub), []).append(i)
+        billed.setdefault(("customer", invoices.customer[i]), []).append(i)
     shown = {
-        of(n) for n in range(len(world.discounts.place)) if any(not _changed(store, *at) for at in _carriers(world, n))
+        of(n)
+        for n in range(len(world.discounts.place))
+        if any(not _changed(store, kind, at) for kind, at in _carriers(world, n, billed))
     }
-    for overlay in store.overlays.values():
-        if overlay is not store.overlays["event"]:
+    for name, overlay in store.overlays.items():
+        if name != "event":
             for one in [*overlay.changed.values(), *overlay.added.values()]:
                 shown |= {text for text in _texts(one) if text.startswith("di_1")}
     return sorted(shown)
 
 
-def _carriers(world: World, n: int) -> Iterator[tuple[str, int]]:
+def _carriers(world: World, n: int, billed: Mapping[tuple[str, int], list[int]]) -> Iterator[tuple[str, int]]:
     """Objects that show a discount: what it was given to, and the invoices that it was used on."""
     place, owner = world.discounts.place[n], world.discounts.owner[n]
-    invoices = world.invoices
+    used_on: list[int] = []
     if place == t.ON_CUSTOMER:
         yield "customer", owner
-        yield from _billed(world, n, lambda i: invoices.customer[i] == owner)
+        used_on = billed.get(("customer", owner), [])
     elif place in (t.ON_SUBSCRIPTION, t.ON_ITEM):
         sub = owner if place == t.ON_SUBSCRIPTION else owner >> 5
         if place == t.ON_ITEM or in_force(world, n, world.end):
             yield "subscription", sub
-        yield from _billed(world, n, lambda i: invoices.subscription[i] == sub)
+        used_on = billed.get(("subscription", sub), [])
     elif place == t.ON_INVOICE_ITEM:
         yield "invoiceitem", owner
         if world.invoice_items.invoice[owner] >= 0:
             yield "invoice", world.invoice_items.invoice[owner]
     else:
         yield "invoice", owner if place == t.ON_INVOICE else owner >> 6
-
-
-def _billed(world: World, n: int, of_owner: Callable[[int], bool]) -> Iterator[tuple[str, int]]:
-    from counterfoil.sandbox.company.invoices import bill
-
-    for i in range(len(world.invoices.created)):
-        if of_owner(i) and n in bill(world, i).totals():
-            yield "invoice", i
+    yield from (("invoice", i) for i in used_on if n in bill(world, i).totals())
 
 
 def _changed(store: Store, kind: str, n: int) -> bool:
@@ -120,7 +124,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def upcoming_invoices(store: Store) -> Json:
-    """Which subscriptions and unstarted schedules have an invoice to come, what is due before discounts, and which have none."""
+    """What has an invoice to come, with its subtotal where the ledger knows it, and what has none."""
     world, subs = store.world, store.world.subscriptions
     kind, schedules = BY_NAME["subscription"], BY_NAME["subscription_schedule"]
     coming: list[Json] = []

@@ -120,7 +120,7 @@ class Catalogue:
         self.prices.append(Price(created=self._start + 3600 + 61 * len(self.prices), **fields))  # type: ignore[arg-type]
 
     def _sell_services(self) -> None:
-        for n, (name, cents, unit) in enumerate(_SERVICES):
+        for n, (name, _, unit) in enumerate(_SERVICES):
             self.products.append(Product(name, self._start + 60 * n, active=True, unit=unit))
         for currency in range(len(CURRENCIES)):
             for n, (name, cents, _) in enumerate(_SERVICES):
@@ -204,12 +204,8 @@ def _coupons(start: int) -> list[Coupon]:
     coupons.append(percent("HALFYEAR20", "Half a year", 20.0, "repeating", 6))
     coupons.append(percent("EXPIRED90", "Black Friday", 90.0, "once", valid=False, redeem_by=start + 40 * DAY))
     for currency, code in enumerate(CURRENCIES):
-        created = start + 5000 + len(coupons) * 86000
-        coupons.append(
-            Coupon(
-                f"OFF_{code.upper()}", f"A little off ({code.upper()})", created, None, localized(500, currency), currency,
-                "forever", None,
-            )
-        )  # fmt: skip
+        created, name = start + 5000 + len(coupons) * 86000, f"A little off ({code.upper()})"
+        off = localized(500, currency)
+        coupons.append(Coupon(f"OFF_{code.upper()}", name, created, None, off, currency, "forever", None))
     coupons.extend(percent(f"PARTNER{n:02d}", f"Partner {n}", 3.0 + n / 2, "forever") for n in range(1, 20))
     return coupons

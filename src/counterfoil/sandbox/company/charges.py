@@ -120,9 +120,11 @@ def _happens_later(
     later = at + DAY + (dice >> 20) % (40 * DAY)
     if (dice >> 10) % 18 == 0:
         parts = MANY if (dice >> 14) % 24 == 0 or len(returned) == 5 else 1
-        for part in range(parts):
-            if later + part * 60 < world.end:
-                returned.append((later + part * 60) << 36 | n << 4 | (part if parts == 1 else part + 1))
+        returned.extend(
+            (later + part * 60) << 36 | n << 4 | (0 if parts == 1 else part + 1)
+            for part in range(parts)
+            if later + part * 60 < world.end
+        )
     elif (dice >> 10) % 18 == 1 and (dice >> 14) % 8 == 0:
         if later < world.end:
             disputed.append(later << 32 | n)

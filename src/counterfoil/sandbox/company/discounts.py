@@ -29,7 +29,7 @@ def give(world: World, place: int, owner: int, coupon: int, start: int) -> int:
     return n
 
 
-def _coupon(world: World, dice: int, currency: int, *, lasting: bool) -> int:
+def _coupon(dice: int, currency: int, *, lasting: bool) -> int:
     """A coupon that works in the currency; a lasting one never ends."""
     choices = (1, 3, 7 + currency, 11 + dice % 19) if lasting else (0, 1, 2, 4, 5, 7 + currency)
     return choices[(dice >> 24) % len(choices)]
@@ -40,17 +40,17 @@ def give_lasting(world: World) -> None:
     customers, subs, chance = world.customers, world.subscriptions, world.chance("discount")
     for n in range(7, len(customers.created), 24):
         if not customers.deleted[n]:
-            coupon = _coupon(world, chance.of(n), customers.currency[n], lasting=True)
+            coupon = _coupon(chance.of(n), customers.currency[n], lasting=True)
             give(world, t.ON_CUSTOMER, n, coupon, customers.created[n] + 5)
     for n in range(len(subs.created)):
         dice = chance.of(n ^ 0x5000000)
         currency = customers.currency[subs.customer[n]]
         if dice % 10 == 0 or n == 3:
-            give(world, t.ON_SUBSCRIPTION, n, _coupon(world, dice, currency, lasting=False), subs.created[n])
+            give(world, t.ON_SUBSCRIPTION, n, _coupon(dice, currency, lasting=False), subs.created[n])
         if dice % 16 == 1 or n == 3:
             # The last item: of a wide subscription it is one that the first ten do not show.
             owner = n * 32 + subs.items[n] - 1
-            give(world, t.ON_ITEM, owner, _coupon(world, dice >> 8, currency, lasting=True), subs.created[n])
+            give(world, t.ON_ITEM, owner, _coupon(dice >> 8, currency, lasting=True), subs.created[n])
 
 
 def give_once(world: World) -> None:
@@ -60,14 +60,14 @@ def give_once(world: World) -> None:
         dice = chance.of(n)
         currency = world.customers.currency[invoices.customer[n]]
         if invoices.subscription[n] < 0 and dice % 3 == 0:
-            give(world, t.ON_INVOICE, n, _coupon(world, dice, currency, lasting=True), invoices.created[n])
+            give(world, t.ON_INVOICE, n, _coupon(dice, currency, lasting=True), invoices.created[n])
         if invoices.subscription[n] < 0 and dice % 4 == 1:
             line = n * 64 + len(own) - 1
-            give(world, t.ON_LINE, line, _coupon(world, dice >> 4, currency, lasting=True), invoices.created[n])
+            give(world, t.ON_LINE, line, _coupon(dice >> 4, currency, lasting=True), invoices.created[n])
     for n in range(2, len(items.created), 9):
         if items.amount[n] > 0:
             currency = world.customers.currency[items.customer[n]]
-            give(world, t.ON_INVOICE_ITEM, n, _coupon(world, chance.of(~n), currency, lasting=True), items.created[n])
+            give(world, t.ON_INVOICE_ITEM, n, _coupon(chance.of(~n), currency, lasting=True), items.created[n])
 
 
 def in_force(world: World, discount: int | None, at: int) -> bool:

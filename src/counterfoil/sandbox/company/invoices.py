@@ -51,8 +51,7 @@ def invoice(world: World) -> None:
     keys: list[int] = []
     for n in range(len(subs.created)):
         created, months = subs.created[n], 12 if subs.yearly[n] else 1
-        for cycle in range(subs.cycles[n]):
-            keys.append(months_later(created, cycle * months) << 40 | n << 8 | cycle)
+        keys.extend(months_later(created, cycle * months) << 40 | n << 8 | cycle for cycle in range(subs.cycles[n]))
     chance = world.chance("manual")
     manual = max(12, round(60 * world.scale))
     for n in range(manual):
@@ -84,8 +83,7 @@ def _by_hand(world: World, items: list[tuple[int, ...]], number: int, dice: int)
         status = t.PAID
     _append(world, customer, -1, 0, status)
     count = 11 + (dice >> 8) % 27 if number % 9 == 2 else 1 + (dice >> 8) % 5
-    for position in range(count):
-        items.append(_item(world, created - 1, customer, n, -1, mix(dice + position), position))
+    items.extend(_item(world, created - 1, customer, n, -1, mix(dice + at), at) for at in range(count))
 
 
 def _of_period(world: World, items: list[tuple[int, ...]], sub: int, cycle: int) -> None:

@@ -112,36 +112,30 @@ def settle(world: World) -> None:
     _write_back(world)
 
 
+def _key(kind: int, created: int, source: int) -> int:
+    """Sortable by time, and the whole transaction besides."""
+    return created << 38 | kind << 33 | source
+
+
 def _movements(world: World) -> list[int]:
-    keys: list[int] = []
-
-    def add(kind: int, created: int, source: int) -> None:
-        keys.append(created << 38 | kind << 33 | source)
-
-    for n, status in enumerate(world.charges.status):
-        if status == t.SUCCEEDED:
-            keys.append(world.charges.created[n] << 38 | n)
-    for n, created in enumerate(world.refunds.created):
-        add(REFUND, created, n)
-        if world.refunds.status[n] == t.REFUND_FAILED:
-            add(REFUND_FAILURE, created + 5 * DAY, n)
-    for n, created in enumerate(world.disputes.created):
-        add(DISPUTE, created, n)
-        if world.disputes.status[n] == t.WON:
-            add(DISPUTE_WON, created + 40 * DAY, n)
+    """Keys of every transaction but those of payouts."""
+    created = world.charges.created
+    keys = [_key(CHARGE, created[n], n) for n, status in enumerate(world.charges.status) if status == t.SUCCEEDED]
+    created, refunds = world.refunds.created, world.refunds.status
+    keys += [_key(REFUND, at, n) for n, at in enumerate(created)]
+    failed = [n for n, status in enumerate(refunds) if status == t.REFUND_FAILED]
+    keys += [_key(REFUND_FAILURE, created[n] + 5 * DAY, n) for n in failed]
+    created, disputes = world.disputes.created, world.disputes.status
+    keys += [_key(DISPUTE, at, n) for n, at in enumerate(created)]
+    keys += [_key(DISPUTE_WON, created[n] + 40 * DAY, n) for n, status in enumerate(disputes) if status == t.WON]
     for kind, created_at in (
         (TRANSFER, world.transfers.created), (REVERSAL, world.reversals.created),
         (FEE, world.fees.created), (FEE_REFUND, world.fee_refunds.created),
     ):  # fmt: skip
-        for n, created in enumerate(created_at):
-            add(kind, created, n)
-    for month in range(23):
-        for currency in range(4):
-            add(STRIPE_FEE, world.start + (month + 1) * 30 * DAY + currency, month * 4 + currency)
-    for n in range(len(_TOPUPS)):
-        add(TOPUP, world.start + (200 + 90 * n) * DAY, n)
-    for n in range(len(_ISSUED)):
-        add(ISSUING, world.end - (7 * n + 3) * DAY, n)
+        keys += [_key(kind, at, n) for n, at in enumerate(created_at)]
+    keys += [_key(STRIPE_FEE, world.start + (n // 4 + 1) * 30 * DAY + n % 4, n) for n in range(4 * 23)]
+    keys += [_key(TOPUP, world.start + (200 + 90 * n) * DAY, n) for n in range(len(_TOPUPS))]
+    keys += [_key(ISSUING, world.end - (7 * n + 3) * DAY, n) for n in range(len(_ISSUED))]
     return keys
 
 
@@ -174,10 +168,10 @@ def _pay_out(world: World, keys: list[int]) -> None:
             table.status.append(status)
             table.transaction.append(-1)
             world.payouts_by_week[currency][week] = n
-            keys.append(at << 38 | PAYOUT << 33 | n)
+            keys.append(_key(PAYOUT, at, n))
             if fails:
                 sums[currency][week + 1] += amount
-                keys.append((at + 3 * DAY) << 38 | PAYOUT_FAILURE << 33 | n)
+                keys.append(_key(PAYOUT_FAILURE, at + 3 * DAY, n))
 
 
 def _write_back(world: World) -> None:

@@ -51,6 +51,10 @@ _SECURE: Json = {
     "version": "2.2.0",
 }
 _CHECKS: Json = {"address_line1_check": "pass", "address_postal_code_check": "pass", "cvc_check": "pass"}
+_RECEIPT = (
+    "https://pay.stripe.com/receipts/payment/CAcaFwoVYWNjdF8xUGdhZlRCN1daMDF6Z2tXKI_ei7UGMgZv2S_KfiY6LCJrxC7awazgQA9I88"
+    "krZKw5uuCkZ5Nup2tomEtAbSpdfzjVZHO3ZYP5KFZP"
+)
 _TOKEN: Json = {"used": False}
 
 
@@ -108,6 +112,19 @@ def _method(method: int, dice: int, amount: int, country: str) -> Json:
     return {"type": "us_bank_account", "us_bank_account": bank}
 
 
+def _order(n: int, dice: int) -> Json:
+    """What a shop notes on a sale."""
+    return {
+        "order_id": f"{1000000 + n}",
+        "channel": ("web", "app", "phone")[n % 3],
+        "cart_token": f"c1-{dice:016x}{dice ^ n:016x}",
+        "warehouse": ("pdx-1", "ber-2", "osa-1")[dice % 3],
+        "utm_source": ("newsletter", "search", "partner", "direct")[(dice >> 3) % 4],
+        "campaign": f"autumn-{2024 + (dice >> 7) % 3}-returning-customers",
+        "note": "Leave with the neighbours at the blue door — thank you!" if dice & 1 else "Gift wrapped, with a card",
+    }
+
+
 def charge(world: World, n: int) -> Json:
     table, ids = world.charges, world.ids
     amount, currency, status, owner = table.amount[n], table.currency[n], table.status[n], table.customer[n]
@@ -146,7 +163,7 @@ def charge(world: World, n: int) -> Json:
         "failure_message": "Your card has insufficient funds." if failed else None,
         "fraud_details": {},
         "livemode": False,
-        "metadata": {} if invoiced else {"order_id": f"{1000000 + n}", "channel": ("web", "app", "phone")[n % 3]},
+        "metadata": _order(n, dice),
         "on_behalf_of": None,
         "outcome": (_DECLINED if failed else _APPROVED) | {"risk_score": (dice >> 36) % 60},
         "paid": not failed,
@@ -157,13 +174,11 @@ def charge(world: World, n: int) -> Json:
         "radar_options": {},
         "receipt_email": mail if n & 1 else None,
         "receipt_number": f"{1000 + n % 9000}-{n:04d}" if n % 9 == 0 else None,
-        "receipt_url": f"https://pay.stripe.com/receipts/payment/CAcaFwoVYWNjdF8x{dice:016x}{id_}"
-        if not failed
-        else None,
+        "receipt_url": None if failed else f"{_RECEIPT}{dice:016x}{id_}",
         "refunded": returned == amount and returned > 0,
         "review": None,
         "shipping": {"address": address, "carrier": None, "name": name, "phone": phone, "tracking_number": None}
-        if not invoiced and n % 4 == 0
+        if not invoiced and n % 4
         else None,
         "source": None,
         "source_transfer": None,

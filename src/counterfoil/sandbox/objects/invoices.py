@@ -49,7 +49,7 @@ def _line_parent(world: World, line: Line, sub: int) -> Json:
     return {"invoice_item_details": None, "subscription_item_details": details, "type": "subscription_item_details"}
 
 
-def line_item(world: World, id_: str, invoice: str, line: Line, taken: Json, **where: int) -> Json:
+def line_item(world: World, id_: str, invoice: str, line: Line, taken: dict[int, int], **where: int) -> Json:
     """A line; `where` names its subscription, its period and its currency."""
     of = world.ids["discount"].of
     sub = where["subscription"]

@@ -19,33 +19,26 @@ _ELSEWHERE = ("pi_", "pm_", "py_", "ba_", "ca_", "tu_", "ipi_", "mandate_")
 def expanded(store: Store, one: Any, path: Sequence[str], whole: str | None = None) -> Any:
     """A copy of a value with the property at that path expanded; shared parts are left as they are."""
     whole = whole or ".".join(path)
-    if one is None:
-        return None
     if isinstance(one, list):
         return [expanded(store, entry, path, whole) for entry in one]
     if isinstance(one, str):
         found = store.find(one)
-        if found is None and one.startswith(_ELSEWHERE):
-            return one
-        if found is None:
+        if found is None and not one.startswith(_ELSEWHERE):
             raise _refused(whole)
-        return expanded(store, found, path, whole) if path else found
+        return one if found is None else expanded(store, found, path, whole)
+    if one is None or (isinstance(one, dict) and not path):
+        return one
     if not isinstance(one, dict):
         raise _refused(whole)
-    if not path:
-        return one
     head, rest = path[0], path[1:]
     if head in one:
-        child = one[head]
-    elif (make := _ON_REQUEST.get((str(one.get("object")), head))) is not None:
-        child = make(store, one)
-    elif one.get("deleted") or head in _SOMETIMES:
+        return {**one, head: expanded(store, one[head], rest, whole)}
+    if (make := _ON_REQUEST.get((str(one.get("object")), head))) is not None:
+        made = make(store, one)
+        return {**one, head: expanded(store, made, rest, whole) if rest else made}
+    if one.get("deleted") or head in _SOMETIMES:
         return one
-    else:
-        raise _refused(whole)
-    if isinstance(child, dict) and not rest:
-        return {**one, head: child}
-    return {**one, head: expanded(store, child, rest, whole)}
+    raise _refused(whole)
 
 
 #: Fields that only some objects of their kind have.

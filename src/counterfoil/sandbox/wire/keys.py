@@ -36,9 +36,8 @@ class Keys:
         if not key:
             raise StripeError(
                 401,
-                "You did not provide an API key. You need to provide your API key in the Authorization header, using "
-                "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication "
-                "for details, or we can help at https://support.stripe.com/.",
+                "You did not provide an API key. Provide your API key in the Authorization header, using Bearer auth "
+                "(e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
             )
         if key.startswith("pk_"):
             raise StripeError(
