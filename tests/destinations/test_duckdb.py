@@ -1,0 +1,141 @@
+"""What the DuckDB file holds beside rows: comments, JSON, the record of loads; and what it keeps out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.errors import DestinationBusy
+from counterfoil.settings import Settings
+from counterfoil.values import Load
+from tests.destinations.conftest import Archived
+
+_SCHEMA = pa.schema(
+    [pa.field("id", pa.string()), pa.field("metadata", pa.string(), metadata={b"counterfoil": b"json"})]
+)
+_ROWS = [{"id": "ch_1", "metadata": '{"order": "7"}'}]
+
+
+def _load(run: str = "run-1", **changes: Any) -> Load:
+    return Load(**{"run": run, "table": "charges", "method": "replace"} | changes)
+
+
+def _plainly(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """The answer that a person gets who opens the file without us."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("method", ["replace", "append"])
+def test_columns_and_tables_carry_their_comments(
+    duckdb_destination: Destination, archived: Archived, tmp_path: Path, method: str
+) -> None:
+    parts = archived(_SCHEMA, _ROWS)
+    duckdb_destination.load(_load(comments={"id": "Stripe's id"}, comment="Charges"), _SCHEMA, parts)
+    again = _load("run-2", method=method, comments={"id": "the id", "metadata": "keys"}, comment="All charges")
+    duckdb_destination.load(again, _SCHEMA, parts)
+    path = tmp_path / "stripe.duckdb"
+    assert _plainly(
+        path, "SELECT comment FROM duckdb_columns() WHERE table_name = 'charges' ORDER BY column_index"
+    ) == [
+        ("the id",),
+        ("keys",),
+    ]
+    assert _plainly(path, "SELECT comment FROM duckdb_tables() WHERE table_name = 'charges'") == [("All charges",)]
+
+
+def test_marked_columns_are_json_also_from_parts_that_hold_text(
+    duckdb_destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    plain = pa.schema([pa.field("id", pa.string()), pa.field("metadata", pa.string())])
+    duckdb_destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    duckdb_destination.load(_load("run-2", method="append"), _SCHEMA, archived(plain, _ROWS))
+    assert duckdb_destination.columns("charges") == (("id", "VARCHAR"), ("metadata", "JSON"))
+    assert _plainly(tmp_path / "stripe.duckdb", "SELECT metadata.order FROM charges") == [('"7"',)] * 2
+
+
+def test_each_load_is_recorded_with_what_it_was(
+    duckdb_destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    load = _load(report="charges", account="acct_1", scope={"limit": 5})
+    duckdb_destination.load(load, _SCHEMA, archived(_SCHEMA, _ROWS))
+    duckdb_destination.load(load, _SCHEMA, archived(_SCHEMA, _ROWS))
+    sql = "SELECT run, table_name, method, report, account, scope, rows, loaded_at IS NOT NULL FROM _counterfoil_loads"
+    recorded = [("run-1", "charges", "replace", "charges", "acct_1", '{"limit":5}', 1, True)]
+    assert _plainly(tmp_path / "stripe.duckdb", sql) == recorded
+
+
+def test_a_run_whose_table_was_dropped_can_be_loaded_again(
+    duckdb_destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    parts = archived(_SCHEMA, _ROWS)
+    duckdb_destination.load(_load(), _SCHEMA, parts)
+    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
+        connection.execute("DROP TABLE charges")
+    assert not duckdb_destination.has_load(_load())
+    assert duckdb_destination.load(_load(), _SCHEMA, parts) == 1
+    assert duckdb_destination.rows("charges") == 1
+    assert _plainly(tmp_path / "stripe.duckdb", "SELECT count(*) FROM _counterfoil_loads") == [(1,)]
+
+
+def test_a_file_that_we_make_is_of_a_storage_version_that_older_programs_read(
+    duckdb_destination: Destination, tmp_path: Path
+) -> None:
+    duckdb_destination.load(_load(), _SCHEMA, ())
+    sql = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"
+    assert _plainly(tmp_path / "stripe.duckdb", sql) == [("v1.4.0+",)]
+
+
+def test_nothing_but_the_file_is_left_behind(
+    duckdb_destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    rows = [{"id": f"{n * 7919 % 104_729:0999}", "metadata": None} for n in range(5_000)]
+    duckdb_destination.load(_load(order=("id",)), _SCHEMA, archived(_SCHEMA, rows))
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "stripe.duckdb"}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('{folder}/secret.txt')",
+        "SELECT * FROM '{folder}/secret.csv'",
+        "SELECT * FROM glob('{folder}/*')",
+        "SELECT * FROM read_parquet('{folder}/home/archive/../../secret.parquet')",
+        "SELECT * FROM read_json('http://127.0.0.1:1/x.json')",
+    ],
+)
+def test_a_query_reads_no_file_but_the_database(duckdb_destination: Destination, tmp_path: Path, sql: str) -> None:
+    for name in ("secret.txt", "secret.csv", "secret.parquet"):
+        (tmp_path / name).write_text("a\n1\n")
+    duckdb_destination.load(_load(), _SCHEMA, ())
+    with pytest.raises(Exception, match=r"disabled|not permitted|no extension|Missing Extension|extension"):
+        duckdb_destination.query(sql.format(folder=tmp_path)).read_all()
+
+
+def test_the_same_file_by_another_name_is_the_same_handle(
+    duckdb_destination: Destination, tmp_path: Path, settings: Settings
+) -> None:
+    duckdb_destination.load(_load(), _SCHEMA, ())
+    (tmp_path / "link.duckdb").symlink_to("stripe.duckdb")
+    linked = open_destination("duckdb:///link.duckdb", relative_to=tmp_path, settings=settings)
+    reader = duckdb_destination.query("SELECT * FROM range(100000)")
+    assert linked.load(_load("run-2"), _SCHEMA, ()) == 0
+    assert reader.read_all().num_rows == 100_000
+
+
+def test_a_load_from_another_archive_meanwhile_is_told_to_come_back(
+    duckdb_destination: Destination, tmp_path: Path, settings: Settings
+) -> None:
+    duckdb_destination.load(_load(), _SCHEMA, ())
+    elsewhere = Settings(home=settings.home, archive_path=tmp_path / "other", busy_seconds=0)
+    other = open_destination("duckdb:///stripe.duckdb", relative_to=tmp_path, settings=elsewhere)
+    reader = duckdb_destination.query("SELECT * FROM range(100000)")
+    with pytest.raises(DestinationBusy, match="another archive"):
+        other.load(_load("run-2"), _SCHEMA, ())
+    del reader
+    assert other.load(_load("run-2"), _SCHEMA, ()) == 0
