@@ -96,10 +96,12 @@ class Sandbox:
     async def serve(self, ready: Callable[[str], None]) -> None:
         """Serves until it is stopped or canceled; calls `ready` with the URL once it listens."""
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        runner = web.ServerRunner(web.Server(Server(self.world, self.clock, **self._options).handle))
+        runner = web.ServerRunner(
+            web.Server(Server(self.world, self.clock, **self._options).handle), shutdown_timeout=0.1
+        )
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self.host, self.port, shutdown_timeout=0.1)
+            site = web.TCPSite(runner, self.host, self.port)
             await site.start()
             self.port = runner.addresses[0][1]
             ready(self.url)
