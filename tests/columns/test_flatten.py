@@ -138,6 +138,11 @@ def test_one_misfit_leaves_the_other_rows_of_its_column_alone() -> None:
     assert batch["_extra"].to_pylist() == [None, '{"it":1.5}', None, '{"it":9223372036854775808}', None]
 
 
+def test_what_is_no_number_is_found_among_numbers() -> None:
+    batch = Flattener([column("it", "double")]).batch([{"it": 1.5}, {"it": float("nan")}, {"it": 2}])
+    assert batch["it"].to_pylist() == [1.5, None, 2.0]
+
+
 NESTED = (column("id", "string"), column("a_b_c", "integer", "a.b.c"), column("a_d", "json", "a.d"))
 
 
@@ -192,6 +197,19 @@ def test_pages_added_one_by_one_are_the_batch_of_all() -> None:
     assert flattener.flush().equals(whole)
     assert flattener.rows == 0
     assert whole["_extra"].to_pylist()[::7] == [f'{{"x":{number}}}' for number in range(0, 350, 7)]
+
+
+def test_what_is_kept_stays_with_its_row_on_every_page() -> None:
+    sent: list[dict[str, Any]] = [{"id": str(number)} for number in range(350)]
+    sent[120] |= {"a": "no object"}
+    sent[230] |= {"a": {"b": {"new": 1}}}
+    sent[340] |= {"id": 340}
+    extra = Flattener(NESTED).batch(sent)["_extra"].to_pylist()
+    assert {row: json.loads(text) for row, text in enumerate(extra) if text is not None} == {
+        120: {"a": "no object"},
+        230: {"a": {"b": {"new": 1}}},
+        340: {"id": 340},
+    }
 
 
 def test_a_second_batch_knows_nothing_of_the_first() -> None:

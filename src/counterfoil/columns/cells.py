@@ -31,21 +31,18 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,60}(?:\.[0-9]{0,60})?(?:[eE][+-]?[0-9]{1,2})
 #: Says that a value has no cell in a column.
 MISFIT: Final = object()
 
-#: The types that a column's values may have for the quick way; those of a JSON column are text by then.
-PLAIN: Mapping[ColumnType, frozenset[type]] = {
-    "string": frozenset({str, NoneType}),
-    "id": frozenset({str, NoneType}),
+#: Where pyarrow would take values of other types and change them, as 1.5 to 1 and True to 1.0: those that may be there.
+STRICT: Mapping[ColumnType, frozenset[type]] = {
     "integer": frozenset({int, NoneType}),
     "double": frozenset({float, int, NoneType}),
-    "boolean": frozenset({bool, NoneType}),
     "timestamp": frozenset({int, NoneType}),
-    "decimal": frozenset({str, NoneType}),
-    "json": frozenset({str, NoneType}),
 }
 
 
 def array(kind: ColumnType, values: Sequence[Any]) -> pa.Array:
-    """The column of values that have the types of `PLAIN`; ValueError or OverflowError when one does not fit."""
+    """The column of the values, of which JSON is text already; TypeError, ValueError or OverflowError for a misfit."""
+    if kind in STRICT and not set(map(type, values)) <= STRICT[kind]:
+        raise TypeError(f"not only values of the type {kind}")
     match kind:
         case "timestamp":
             seconds = pa.array(values, pa.int64())

@@ -8,6 +8,7 @@ without looking up a key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 
@@ -81,14 +82,9 @@ class Flattener:
         }
         if undeclared and not shape.derived:
             self._keep_undeclared(shape, page, undeclared)
-        nulls = (None,) * len(page)
-        if len(layouts) == 1:
-            values = dict(zip(layouts.pop(), zip(*map(dict.values, page), strict=True), strict=True))
-            for key, place in shape.fields.items():
-                self._add(place, values.get(key, nulls))
-        else:
-            for key, place in shape.fields.items():
-                self._add(place, [item.get(key) for item in page])
+        values = _columns(page, layouts)
+        for key, place in shape.fields.items():
+            self._add(place, values.get(key) or [item.get(key) for item in page])
 
     def _add(self, place: Field, values: Sequence[Any]) -> None:
         if place.index is not None:
@@ -115,12 +111,10 @@ class Flattener:
             self._read(shape, [value if type(value) is dict else _NOTHING for value in values])
 
     def _array(self, column: Column, values: Sequence[Any]) -> pa.Array:
-        if set(map(type, values)) <= cells.PLAIN[column.type]:
-            try:
-                return cells.array(column.type, values)
-            except (ValueError, OverflowError):  # some value does not fit; the exact way finds it
-                pass
-        return cells.array(column.type, [self._cell(column, row, value) for row, value in enumerate(values)])
+        try:
+            return cells.array(column.type, values)
+        except (TypeError, ValueError, OverflowError):  # some value does not fit; the exact way finds it
+            return cells.array(column.type, [self._cell(column, row, value) for row, value in enumerate(values)])
 
     def _cell(self, column: Column, row: int, value: Any) -> Any:
         cell = None if value is None else cells.cell(column.type, value)
@@ -162,3 +156,13 @@ class Flattener:
         for key in above:
             place = place.setdefault(key, {})
         place[last] = value
+
+
+def _columns(page: Sequence[StripeObject], layouts: set[tuple[str, ...]]) -> dict[str, Sequence[Any]]:
+    """The values of keys that every object has; nearly all, and quicker than asking each object for each key."""
+    if len(layouts) == 1:
+        return dict(zip(*layouts, zip(*map(dict.values, page), strict=True), strict=True))
+    common = set.intersection(*map(set, layouts))
+    if len(common) < 2:
+        return {}
+    return dict(zip(common, zip(*map(itemgetter(*common), page), strict=True), strict=True))
