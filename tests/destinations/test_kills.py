@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from tests.destinations.conftest import Archived
 _SCHEMA = pa.schema([pa.field("state", pa.int64()), pa.field("text", pa.string())])
 _ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
 _ROUNDS = 25
+_COUNT = "SELECT state, count(*) AS rows FROM charges GROUP BY state"
 
 #: Forks a child for each line; the child loads one state after the other until a timer of the kernel's kills it, which
 #: like kill -9 leaves it no time for anything.
@@ -71,19 +73,22 @@ def test_a_replace_that_is_killed_leaves_the_table_whole(
     destination: Destination, loader: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     chance = random.Random()
-    seen = set()
+    longest, now, changes = 0.2, 0, 0
     assert loader.stdin
     assert loader.stdout
     for _ in range(_ROUNDS):
-        print(chance.randrange(3), chance.uniform(0.005, 0.2), file=loader.stdin, flush=True)
-        assert loader.stdout.readline() == "14\n"
-        counted = destination.query("SELECT state, count(*) AS rows FROM charges GROUP BY state").read_all().to_pylist()
-        assert counted == [{"state": counted[0]["state"], "rows": _ROWS[counted[0]["state"]]}]
-        seen.add(counted[0]["state"])
+        print(now + 1, chance.uniform(0.005, longest), file=loader.stdin, flush=True)
+        assert loader.stdout.readline() == f"{signal.SIGALRM}\n"
+        before = now
+        ((now, rows),) = destination.query(_COUNT).read_all().to_pandas().itertuples(index=False)
+        assert rows == _ROWS[now]
         # What a reader sees who knows nothing of us.
         files = list((tmp_path / "stripe/charges").glob("*.parquet"))
-        assert sum(pq.read_metadata(file).num_rows for file in files) in ({*_ROWS.values()} if files else {0})
-    assert len(seen) > 1, "no kill came after a load"
+        assert sum(pq.read_metadata(file).num_rows for file in files) == (rows if files else 0)
+        changes += now != before
+        # Half of the kills should come before the first load is done, and half after, however fast the machine.
+        longest = min(longest * 1.3, 2) if now == before else longest * 0.8
+    assert changes, "no load was ever done before the kill"
     load = Load(run="last", table="charges", method="replace")
     assert destination.load(load, _SCHEMA, ()) == 0
     assert destination.rows("charges") == 0
