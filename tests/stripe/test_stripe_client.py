@@ -29,11 +29,16 @@ from counterfoil.errors import (
 )
 from counterfoil.settings import Settings
 from counterfoil.stripe import loop
+from counterfoil.stripe.address import STRIPE, address_of
+from counterfoil.stripe.answers import Question, read
 from counterfoil.stripe.client import API_VERSION, AccountIdentity, Backoff, Client, Params
+from counterfoil.stripe.key import Key
+from counterfoil.stripe.transport import Failure, Reply
 
 MakeClient = Callable[..., Client]
 
 JSON = {"Request-Id": "req_7", "Content-Type": "application/json"}
+DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 GATED = "Your account is not set up to use Issuing. Please visit https://dashboard.stripe.com/issuing/overview."
 LACKS_CHARGES = (
@@ -216,6 +221,23 @@ def test_what_is_tried_again_succeeds_when_stripe_recovers(
     client = make_client()
     assert get(client).body == {"object": "charge"}
     assert client.retries == 5
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(200, {"Date": DATE, **HTML}, b"<html>Log in</html>", 19), "api.stripe.com does not answer like Stripe"),
+        (Reply(200, {"Request-Id": "req_1"}, b'{"object": "list"}', 18), "api.stripe.com does not answer like Stripe"),
+        (Reply(200, {"Request-Id": "req_1", "Date": "today"}, b'{"object": "list"}', 18), "like Stripe"),
+    ],
+    ids=["a login page", "no date", "a date that is none"],
+)
+def test_who_answers_in_the_place_of_stripe_itself_may_be_gone_later(reply: Reply, words: str) -> None:
+    failure = read(Question(address_of(STRIPE), Key(KEY), "/v1/charges"), reply)
+    assert isinstance(failure, Failure)
+    assert type(failure.error) is StripeUnavailable
+    assert words in failure.error.message
+    assert not failure.retry
 
 
 def test_an_error_keeps_stripes_code_and_parameter(server: StripeServer, make_client: MakeClient) -> None:

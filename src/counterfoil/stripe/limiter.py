@@ -62,8 +62,6 @@ class Limiter:
             if not waiter.permit.cancelled():
                 # Admitted and cancelled in the same moment.
                 self._limits.withdraw(endpoint, self._clock())
-            elif waiter in self._queues[endpoint]:
-                self._queues[endpoint].remove(waiter)
             self._admit()
             raise
 
@@ -82,7 +80,7 @@ class Limiter:
                 break
             endpoint = min(ready, key=lambda endpoint: self._queues[endpoint][0].turn)
             waiter = self._queues[endpoint].popleft()
-            if not waiter.permit.cancelled():
+            if not waiter.permit.cancelled():  # those have left the line
                 self._limits.start(endpoint, now)
                 waiter.permit.set_result(Permit(endpoint, now))
         self._set_timer(min(waits.values(), default=math.inf))
