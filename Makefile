@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := README.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test lint bench faults docs soak clean
+.PHONY: help demo test lint bench faults docs picture clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,9 @@ faults: $(VENV)/ready ## planted faults, each against the test named for it
 
 docs: $(VENV)/ready ## the generated references
 	$(BIN)/cog -r -I tools $(GENERATED)
+
+picture: $(VENV)/ready ## docs/demo.svg anew
+	$(BIN)/python tools/picture.py
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

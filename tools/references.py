@@ -34,13 +34,13 @@ def settings() -> str:
     """A row per variable."""
     rows = ["| variable | default | what it sets |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "the platform's data folder" if name == "home" else _default(field.get_default(call_default_factory=True))
+        default = "the platform's data folder" if name == "home" else _default(field.get_default())
         rows.append(f"| `COUNTERFOIL_{name.upper()}` | {default} | {field.description} |")
     return "\n".join(rows)
 
 
 def _default(value: object) -> str:
-    return "" if value is None or value == {} else f"`{value}`"
+    return f"`{value}`" if isinstance(value, int | float | str) else ""
 
 
 def reports() -> str:

@@ -13,8 +13,10 @@ from counterfoil.settings import Settings, load_settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from counterfoil.runs.overwriting import Confirm
     from counterfoil.runs.plan import Instant
-    from counterfoil.runs.pull import Confirm, Pulled
+    from counterfoil.runs.pull import Pulled
+    from counterfoil.stripe.client import AccountIdentity
     from counterfoil.values import Method
 
 __all__ = ["Connection", "catalogue", "connect", "describe_reports", "has_created"]
@@ -63,6 +65,12 @@ class Connection:
         from counterfoil.stripe.loop import run
 
         run(self._client.close())
+
+    def account(self) -> AccountIdentity:
+        """Whose key it is, asked once; raises what Stripe says to the key, or that it can't be reached."""
+        from counterfoil.stripe.loop import run
+
+        return run(self._client.account())
 
     def read(
         self,

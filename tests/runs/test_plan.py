@@ -9,8 +9,8 @@ import pytest
 
 from counterfoil.errors import SettingsError
 from counterfoil.reports.catalogue import report
+from counterfoil.runs.overwriting import narrower
 from counterfoil.runs.plan import parse_instant, plan
-from counterfoil.runs.pull import narrower
 from counterfoil.values import Window
 
 

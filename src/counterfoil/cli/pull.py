@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from counterfoil.cli.screen import ask, can_ask, fail, tell, watching
-from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.errors import CounterfoilError, KeyRejected, SettingsError
 
 if TYPE_CHECKING:
     from counterfoil.app import Connection
@@ -68,6 +68,8 @@ def pull(
     options = _options(option)
     with connect_from_environment() as connection:
         failed: CounterfoilError | None = None
+        # What every report would meet is told once.
+        connection.account()
         for key in keys:
             # Of all reports, those without a time of creation are read whole.
             bounded = report != "all" or has_created(key)
@@ -87,7 +89,7 @@ def pull(
                         observe=observe,
                     )
             except CounterfoilError as error:
-                if report != "all" or _hopeless(error):
+                if report != "all" or isinstance(error, SettingsError | KeyRejected):
                     raise
                 failed = failed or error
                 _print_failure(key, error, as_json=as_json)
@@ -126,13 +128,6 @@ def _options(given: Sequence[str]) -> dict[str, str]:
             raise SettingsError(f"--option {one!r} is not NAME=VALUE", hint="For example: --option status=all")
         options[name] = value
     return options
-
-
-def _hopeless(error: CounterfoilError) -> bool:
-    """The next report would meet the same."""
-    from counterfoil.errors import KeyRejected
-
-    return isinstance(error, KeyRejected | SettingsError)
 
 
 def print_pulled(pulled: Pulled, *, as_json: bool) -> None:

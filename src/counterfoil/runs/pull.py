@@ -6,10 +6,10 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from math import inf
 from typing import Any
 
 from counterfoil.archive import Archive, claim
@@ -17,18 +17,16 @@ from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
-from counterfoil.destinations.destination import not_ours
-from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.errors import CounterfoilError
 from counterfoil.extract import Notices, read
 from counterfoil.runs.extract import Stamp, batches
+from counterfoil.runs.overwriting import Confirm, check_table
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
 from counterfoil.settings import Settings
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.loop import run as wait_for
 from counterfoil.values import Load, Method, Page
-
-Confirm = Callable[[str], bool]
 
 #: Progress is told at most this often, but for the first and the last of a stage.
 _TOLD_SECONDS = 0.1
@@ -78,28 +76,25 @@ def pull(
     """
     watch = Watch(client, plan.report.key, observe)
     watch.tell("connecting")
-    _check_table(destination, plan, table, method, overwrite=overwrite, confirm=confirm)
     identity = wait_for(client.account())
+    if not overwrite:
+        check_table(destination, plan, table, method, account=identity.id, confirm=confirm)
     stamp = Stamp(new_run_id(), identity.id, client.date)
     flattener = Flattener(plan.report.columns, digits=settings.currency_digits)
     schema = arrow_schema((*plan.report.columns, *SYSTEM_COLUMNS))
     notices = Notices()
     with claim(settings.archive, _archive_name(client, destination, plan, table)) as folder:
-        archive = Archive(folder, schema)
         rows = 0
         pages = read(client, plan.report, plan.window, notices=notices, params=plan.params, limit=plan.limit)
-        try:
+        with Archive(folder, schema) as archive, closing(pages):
             for batch in batches(_spooled(archive, pages, watch), flattener, stamp):
                 archive.write(batch)
                 rows += batch.num_rows
-            archive.close()
-        finally:
-            pages.close()
         load = Load(
             run=stamp.run,
             table=table,
             method=method,
-            scope=plan.scope,
+            scope={**plan.scope, "report": plan.report.key, "account": identity.id},
             report=plan.report.key,
             account=identity.id,
             primary_key=plan.report.primary_key,
@@ -176,46 +171,3 @@ def _archive_name(client: Client, destination: Destination, plan: Plan, table: s
     """The same for the same pull, so that a later one finds what a killed one left."""
     told = [client.fingerprint, plan.report.key, plan.scope, destination.name, table]
     return f"pull-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"
-
-
-def _check_table(
-    destination: Destination, plan: Plan, table: str, method: Method, *, overwrite: bool, confirm: Confirm | None
-) -> None:
-    """Refuses before anything is read what the load would refuse after it, and asks about a narrowing."""
-    if overwrite or destination.columns(table) is None:
-        return
-    before = destination.last_scope(table)
-    if before is None:
-        raise not_ours(table, destination.name)
-    if method != "replace" or not narrower(plan, before):
-        return
-    rows = destination.rows(table) or 0
-    if not rows:
-        return
-    told = ", ".join(f"{name} {value}" for name, value in sorted(plan.scope.items()))
-    question = (
-        f"Table {table} holds {rows:,} rows that were loaded with a wider choice; replace them by a narrower one"
-        f"{f' ({told})' if told else ''}?"
-    )
-    if confirm is None or not confirm(question):
-        raise SettingsError(
-            f"Table {table} holds {rows:,} rows of a wider choice than this one",
-            hint="Add --overwrite to replace them, or choose another --table.",
-        )
-
-
-def narrower(plan: Plan, before: Mapping[str, Any]) -> bool:
-    """Whether a table that was loaded with the scope `before` can hold rows that the plan leaves out."""
-    now = plan.scope
-    if (
-        now.get("since", -inf) > before.get("since", -inf)
-        or now.get("until", inf) < before.get("until", inf)
-        or now.get("limit", inf) < before.get("limit", inf)
-    ):
-        return True
-    chosen_before: Mapping[str, str] = before.get("options") or {}
-    return any(
-        plan.options.get(option.name, option.default)
-        not in (chosen_before.get(option.name, option.default), option.widest)
-        for option in plan.report.options
-    )
