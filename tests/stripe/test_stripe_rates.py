@@ -210,6 +210,16 @@ def test_a_long_listing_uses_the_whole_rate_whatever_the_latency(
     assert 1000 / float(in_virtual_time(main())) >= least_share * 25
 
 
+def test_four_listings_side_by_side_use_the_whole_rate_of_the_account(in_virtual_time: Run) -> None:
+    async def main() -> float:
+        asks = limiter()
+        endpoints = (CHARGES, REFUNDS, "GET /v1/customers", "GET /v1/balance_transactions")
+        started = await asyncio.gather(*(ask(asks, endpoint, 0.15) for _ in range(500) for endpoint in endpoints))
+        return 2000 / (max(started) - min(started))
+
+    assert in_virtual_time(main()) >= 0.98 * 100
+
+
 def test_a_strict_server_of_the_same_rate_answers_hardly_ever_429(in_virtual_time: Run) -> None:
     async def main() -> float:
         clock, rng = asyncio.get_running_loop().time, random.Random(1)
