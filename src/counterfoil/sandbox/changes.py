@@ -145,6 +145,10 @@ class Changes:
         self._store.add(BY_NAME["event"], made)
 
 
+#: A new object is given none of the discounts of the one that it is modelled on.
+_NOT_COPIED: Json = {"discount": None, "discounts": [], "total_discount_amounts": []}
+
+
 def _fresh(store: Store, one: Json, id_: str) -> Json:
     """A copy under its own id, whose embedded lists are whole and have ids and URLs of their own."""
     made = one | {"id": id_}
@@ -154,6 +158,7 @@ def _fresh(store: Store, one: Json, id_: str) -> Json:
         kept = value["data"] if name in ("lines", "items") else []
         entries = [_owned(store, entry, one["id"], id_) for entry in kept]
         made[name] = value | {"data": entries, "has_more": False, "url": value["url"].replace(one["id"], id_)}
+    made |= {name: empty for name, empty in _NOT_COPIED.items() if name in one}
     if one["object"] == "charge":
         made |= {"amount_refunded": 0, "refunded": False, "disputed": False, "application_fee": None}
     return made
@@ -161,4 +166,5 @@ def _fresh(store: Store, one: Json, id_: str) -> Json:
 
 def _owned(store: Store, entry: Json, old: str, new: str) -> Json:
     made = entry | {"id": store.new_id(entry["object"])}
+    made |= {name: [] for name in ("discounts", "discount_amounts") if name in entry}
     return made | {name: new for name in ("invoice", "subscription") if entry.get(name) == old}

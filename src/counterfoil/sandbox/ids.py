@@ -30,11 +30,11 @@ class Ids:
         return f"{self.prefix}{_PAIRS[n // 14776336]}{_PAIRS[n // 3844 % 3844]}{_PAIRS[n % 3844]}{tail:012x}"
 
     def index(self, text: str) -> int | None:
-        """The index of an id of this family; None when it is not one."""
+        """The index of a generated object's id; None when it is not one of this family."""
         start = len(self.prefix)
         if len(text) != start + 18 or not text.startswith(self.prefix):
             return None
         n = 0
         for digit in text[start : start + 6]:
             n = n * 62 + _VALUE.get(digit, 0)
-        return n if self.of(n) == text else None
+        return n if n < FIRST_ADDED and self.of(n) == text else None

@@ -35,6 +35,8 @@ def expanded(store: Store, one: Any, path: Sequence[str], whole: str | None = No
         return {**one, head: expanded(store, one[head], rest, whole)}
     if (make := _ON_REQUEST.get((str(one.get("object")), head))) is not None:
         made = make(store, one)
+        if made is None:
+            return one
         return {**one, head: expanded(store, made, rest, whole) if rest else made}
     if one.get("deleted") or head in _SOMETIMES:
         return one

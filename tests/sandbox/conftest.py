@@ -1,0 +1,92 @@
+"""One company that nobody changes for the whole session, and a small one of its own for each test that does."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from counterfoil.sandbox import Sandbox
+
+KEY = "sk_test_demo_sandbox"
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def error(self) -> dict[str, Any]:
+        return self.body["error"]
+
+
+class Client:
+    """Raw HTTP, so that nothing is hidden by a library."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        params: Any = None,
+        *,
+        key: str | None = KEY,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        sent = ({"Authorization": f"Bearer {key}"} if key else {}) | (headers or {})
+        text = urlencode(params or [], doseq=True)
+        connection = http.client.HTTPConnection(self.sandbox.host, self.sandbox.port, timeout=10)
+        try:
+            if method == "GET":
+                connection.request(method, f"{path}?{text}" if text else path, headers=sent)
+            else:
+                connection.request(method, path, text, sent | {"Content-Type": "application/x-www-form-urlencoded"})
+            answer = connection.getresponse()
+            raw = answer.read()
+        finally:
+            connection.close()
+        if answer.getheader("Content-Encoding") == "gzip":
+            raw = gzip.decompress(raw)
+        return Answer(answer.status, dict(answer.getheaders()), json.loads(raw))
+
+    def get(self, path: str, params: Any = None, **options: Any) -> Any:
+        """The body of an answer that must be 200."""
+        answer = self.send("GET", path, params, **options)
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def all(self, path: str, params: dict[str, Any] | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            cursor = {"starting_after": found[-1]["id"]} if found else {}
+            page = self.get(path, {"limit": limit, **(params or {}), **cursor})
+            found += page["data"]
+            if not page["has_more"]:
+                return found
+
+
+@pytest.fixture(scope="session")
+def company() -> Iterator[Client]:
+    with Sandbox() as sandbox:
+        yield Client(sandbox)
+
+
+@pytest.fixture
+def own() -> Iterator[Client]:
+    with Sandbox(scale=0.2) as sandbox:
+        yield Client(sandbox)
+
+
+def basic(key: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}
