@@ -81,6 +81,6 @@ PLANS = Report(
     ),
     notes=(
         "One-time prices are not plans.",
-        "amount is null with tiers, and where the price is no whole number of minor units; amount_decimal has the latter.",
+        "amount is null with tiers, and where the price is no whole number of minor units (amount_decimal has it).",
     ),
 )
