@@ -27,7 +27,7 @@ lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are c
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/cog --check -I tools $(GENERATED)
 
 bench: $(VENV)/ready ## measurements, side by side with their floors

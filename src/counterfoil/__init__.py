@@ -1,8 +1,8 @@
 """Stripe reports as typed, complete, current tables.
 
-    with counterfoil.connect(api_key) as stripe:
-        reader = stripe.read("charges", since="2026-01-01")   # a pyarrow.RecordBatchReader
-        stripe.pull("invoices", to="duckdb:///books.duckdb")
+with counterfoil.connect(api_key) as stripe:
+    reader = stripe.read("charges", since="2026-01-01")   # a pyarrow.RecordBatchReader
+    stripe.pull("invoices", to="duckdb:///books.duckdb")
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from counterfoil.errors import (
     StripeUnavailable,
     TransientError,
 )
+from counterfoil.version import __version__
 
 if TYPE_CHECKING:
     from counterfoil.app import Connection, connect
     from counterfoil.runs.pull import Pulled
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AccountError",

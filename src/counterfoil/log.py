@@ -1,4 +1,7 @@
-"""structlog with redaction: whatever looks like a key of Stripe's never reaches a line."""
+"""structlog with redaction: whatever looks like a key of Stripe's never reaches a line.
+
+Loggers of ours are set up here and nowhere else, so that a program which uses structlog itself keeps its own.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,16 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
+Style = Literal["text", "json"]
+
 _SECRET = re.compile(r"\b((?:sk|rk|rkcs)_(?:live|test|org)[A-Za-z]*_?|sk_org_?|whsec_)[A-Za-z0-9_*]{4,}")
+
+#: As a library: warnings, as text. The command line asks for more.
+_chosen: dict[str, Any] = {"style": "text", "level": logging.WARNING}
 
 
 def redacted(text: str) -> str:
@@ -18,33 +26,54 @@ def redacted(text: str) -> str:
     return _SECRET.sub(lambda match: match.group(1) + "…", text)
 
 
-def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = redacted(value)
-        elif isinstance(value, BaseException):
-            event[key] = redacted(repr(value))
-    return event
+def configure(style: Style = "text", *, level: int = logging.INFO) -> None:
+    """Lines from `level` on go to stderr, as text or as one JSON object each."""
+    _chosen.update(style=style, level=level)
 
 
-def configure(style: str = "text", *, level: int = logging.INFO) -> None:
-    """Log lines go to stderr, as text or as one JSON object each."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
+def get_logger(name: str) -> Any:
+    """A logger of ours; its lines say which room speaks."""
+    return structlog.wrap_logger(
+        _Stderr(),
         processors=[
             structlog.contextvars.merge_contextvars,
+            _drop_below_level,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _redact,
-            renderer,
+            _render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        # Looked up for each line: progress on a terminal stands in for stderr while it is drawn.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-        cache_logger_on_first_use=False,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
+        context_class=dict,
+        cache_logger_on_first_use=True,
+        room=name,
     )
+
+
+class _Stderr:
+    """Looks stderr up for each line: progress on a terminal stands in for it while it is drawn."""
+
+    def msg(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is where lines come out
+
+    debug = info = warning = error = critical = msg
+
+
+def _drop_below_level(_logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if logging.getLevelNamesMapping()[method.upper()] < _chosen["level"]:
+        raise structlog.DropEvent
+    return event
+
+
+def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str | BaseException):
+            event[key] = redacted(str(value))
+    return event
+
+
+def _render(logger: object, method: str, event: MutableMapping[str, Any]) -> str | bytes:
+    if _chosen["style"] == "json":
+        return structlog.processors.JSONRenderer()(logger, method, event)
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())(logger, method, event)

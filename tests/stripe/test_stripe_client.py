@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 import pytest
+from log_lines import logged
 from stripe_server import KEY, Asked, Says, StripeServer
-from structlog.testing import capture_logs
 
 from counterfoil import __version__
 from counterfoil.errors import (
@@ -261,9 +261,9 @@ def test_a_missing_permission_is_named_with_the_page_where_it_is_given(
 
 def test_each_retry_writes_a_line_with_its_reason(server: StripeServer, make_client: MakeClient) -> None:
     server.answers = in_turn(refusal(500, message="oops"), refusal(429, code="lock_timeout"), ok({"object": "list"}))
-    with capture_logs() as lines:
+    with logged() as lines:
         get(make_client())
-    assert [(line["log_level"], line["attempt"], line["path"], line["request_id"]) for line in lines] == [
+    assert [(line["level"], line["attempt"], line["path"], line["request_id"]) for line in lines] == [
         ("warning", 1, "/v1/charges", "req_7"),
         ("debug", 2, "/v1/charges", "req_7"),
     ]
@@ -273,7 +273,7 @@ def test_each_retry_writes_a_line_with_its_reason(server: StripeServer, make_cli
 def test_the_waits_are_drawn_from_a_growing_and_bounded_range(server: StripeServer, make_client: MakeClient) -> None:
     server.answers = lambda asked: refusal(500)
     client = make_client(backoff=Backoff(tries=9, base_seconds=0.001, cap_seconds=0.004))
-    with capture_logs() as lines, pytest.raises(StripeUnavailable):
+    with logged() as lines, pytest.raises(StripeUnavailable):
         get(client)
     waits = [line["wait_seconds"] for line in lines]
     assert len(waits) == 8
@@ -432,7 +432,7 @@ def everything_said(error: BaseException) -> Iterator[str]:
 def test_no_error_or_log_line_shows_the_key(server: StripeServer, make_client: MakeClient, name: str) -> None:
     server.answers = lambda asked: REACTIONS[name][0]
     client = make_client()
-    with capture_logs() as lines, pytest.raises(CounterfoilError) as caught:
+    with logged() as lines, pytest.raises(CounterfoilError) as caught:
         get(client)
     said = [*everything_said(caught.value), repr(lines), repr(client), str(client)]
     assert not [text for text in said if SECRET in text]
@@ -441,7 +441,7 @@ def test_no_error_or_log_line_shows_the_key(server: StripeServer, make_client: M
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 500])
 def test_what_stripe_quotes_is_redacted(server: StripeServer, make_client: MakeClient, status: int) -> None:
     server.answers = lambda asked: refusal(status, message=SPILL)
-    with capture_logs() as lines, pytest.raises(CounterfoilError) as caught:
+    with logged() as lines, pytest.raises(CounterfoilError) as caught:
         get(make_client())
     said = "".join(everything_said(caught.value)) + repr(lines)
     assert not [secret for secret in (SECRET, "jane", "example.co", "4242 4242", "4000056655665556") if secret in said]

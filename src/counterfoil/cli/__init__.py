@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from counterfoil import __version__
 from counterfoil.cli.screen import fail, plain_error
 from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.version import __version__
 
 app = App(
     name="counterfoil",

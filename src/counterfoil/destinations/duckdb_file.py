@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-import structlog
 
 from counterfoil.destinations.destination import Progress
 from counterfoil.destinations.duckdb_errors import holder_of, mapped, meaning
 from counterfoil.destinations.sql import literal
 from counterfoil.destinations.waiting import Held, wait_for
 from counterfoil.errors import DestinationBusy, DestinationRejected
+from counterfoil.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _CONFIG = {
     "memory_limit": "256MB",

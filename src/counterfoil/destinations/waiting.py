@@ -7,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
 from counterfoil.destinations.destination import Progress
 from counterfoil.errors import DestinationBusy
+from counterfoil.log import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _Taken = TypeVar("_Taken")
 
 

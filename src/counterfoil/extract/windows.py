@@ -38,8 +38,8 @@ class Chain:
     done: bool = False
     #: The last gift was empty: what this chain has left is denser than it looks, so its next page is waited for.
     resting: bool = False
-    #: Of the time that it has left, the share that it keeps when it is cut. Empty gifts shrink it fast, so that a gap of
-    #: years costs a handful of requests.
+    #: Of the time that it has left, the share that it keeps when it is cut. Empty gifts shrink it fast, so that a gap
+    #: of years costs a handful of requests.
     keeps: float = 0.5
     #: Ids of the rows seen in the second `oldest`: where the chain starts again when its cursor was deleted.
     last_second: set[str] = field(default_factory=set)

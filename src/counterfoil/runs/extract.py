@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.system import with_system
+from counterfoil.reports.report import Listing, Report
 from counterfoil.stripe.client import API_VERSION
-from counterfoil.values import Page, StripeObject
+from counterfoil.values import Page
 
-#: Rows of a batch: enough that the cost of a column is shared, few enough that a hundred megabytes hold them.
+#: Rows of a batch: enough that the cost of a column is shared, few enough that some tens of megabytes hold them.
 BATCH_ROWS = 2_000
 
 
@@ -25,31 +26,31 @@ class Stamp:
     account: str
     #: Unix seconds by Stripe's clock.
     synced_at: int
-    api_version: str = API_VERSION
+    api_version: str
+
+
+def stamp_of(report: Report, *, run: str, account: str, synced_at: int) -> Stamp:
+    """The stamp of a run; a report can be read under another version than the one that the client pins."""
+    source = report.source
+    version = source.api_version if isinstance(source, Listing) else None
+    return Stamp(run, account, synced_at, version or API_VERSION)
 
 
 def batches(pages: Iterable[Page], flattener: Flattener, stamp: Stamp) -> Iterator[pa.RecordBatch]:
     """The pages' objects in batches of about BATCH_ROWS rows; no row, no batch."""
-    rows: list[StripeObject] = []
     for page in pages:
-        rows += page.objects
-        if len(rows) >= BATCH_ROWS:
-            yield _batch(rows, flattener, stamp)
-            rows = []
-    if rows:
-        yield _batch(rows, flattener, stamp)
+        flattener.add(page.objects)
+        if flattener.rows >= BATCH_ROWS:
+            yield _batch(flattener, stamp)
+    if flattener.rows:
+        yield _batch(flattener, stamp)
 
 
-def _batch(rows: list[StripeObject], flattener: Flattener, stamp: Stamp) -> pa.RecordBatch:
+def _batch(flattener: Flattener, stamp: Stamp) -> pa.RecordBatch:
     return with_system(
-        flattener.batch(rows),
+        flattener.flush(),
         account=stamp.account,
         run=stamp.run,
         synced_at=datetime.fromtimestamp(stamp.synced_at, UTC),
         api_version=stamp.api_version,
     )
-
-
-def spent(before: Mapping[str, int], after: Mapping[str, int]) -> int:
-    """Requests between two readings of a client's counts."""
-    return sum(after.values()) - sum(before.values())

@@ -19,7 +19,7 @@ from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
 from counterfoil.errors import CounterfoilError
 from counterfoil.extract import Notices, read
-from counterfoil.runs.extract import Stamp, batches
+from counterfoil.runs.extract import batches, stamp_of
 from counterfoil.runs.overwriting import Confirm, check_table
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
@@ -79,7 +79,7 @@ def pull(
     identity = wait_for(client.account())
     if not overwrite:
         check_table(destination, plan, table, method, account=identity.id, confirm=confirm)
-    stamp = Stamp(new_run_id(), identity.id, client.date)
+    stamp = stamp_of(plan.report, run=new_run_id(), account=identity.id, synced_at=client.date)
     flattener = Flattener(plan.report.columns, digits=settings.currency_digits)
     schema = arrow_schema((*plan.report.columns, *SYSTEM_COLUMNS))
     notices = Notices()

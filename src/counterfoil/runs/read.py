@@ -11,7 +11,7 @@ from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.extract import Notices
 from counterfoil.extract import read as read_pages
-from counterfoil.runs.extract import Stamp, batches
+from counterfoil.runs.extract import batches, stamp_of
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.pull import new_run_id
 from counterfoil.settings import Settings
@@ -28,7 +28,7 @@ def read(client: Client, plan: Plan, *, settings: Settings) -> pa.RecordBatchRea
 
 def _batches(client: Client, plan: Plan, settings: Settings) -> Iterator[pa.RecordBatch]:
     identity = wait_for(client.account())
-    stamp = Stamp(new_run_id(), identity.id, client.date)
+    stamp = stamp_of(plan.report, run=new_run_id(), account=identity.id, synced_at=client.date)
     flattener = Flattener(plan.report.columns, digits=settings.currency_digits)
     pages = read_pages(client, plan.report, plan.window, notices=Notices(), params=plan.params, limit=plan.limit)
     try:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-import structlog
 import tenacity
 
-from counterfoil import __version__
 from counterfoil.errors import AccountError, KeyRejected, RunError
+from counterfoil.log import get_logger
 from counterfoil.settings import Settings
 from counterfoil.stripe.address import STRIPE, address_of
 from counterfoil.stripe.answers import Answer, Question, read
@@ -24,6 +23,7 @@ from counterfoil.stripe.endpoints import endpoint
 from counterfoil.stripe.key import Key, account_header
 from counterfoil.stripe.limiter import Limiter, limiter_for
 from counterfoil.stripe.transport import Failure, Pairs, Transport
+from counterfoil.version import __version__
 
 #: The version that `columns/stripe_columns.json` is generated from; every request is pinned to it.
 API_VERSION = "2026-05-27.dahlia"
@@ -33,7 +33,7 @@ Params = Mapping[str, str | int | Sequence[str]]
 
 _PATH = re.compile(r"(/[A-Za-z0-9_.~%:@!$&'()*+,;=-]+)+")
 _ACCOUNT_ID = re.compile(r"\bacct_[A-Za-z0-9]+")
-_log = structlog.get_logger("counterfoil.stripe")
+_log = get_logger("counterfoil.stripe")
 
 
 @dataclass(frozen=True, slots=True)

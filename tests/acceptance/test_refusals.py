@@ -1,0 +1,274 @@
+"""Bad input gets one or two lines that say what and what to do, the right exit code, and leaves the table as it was."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from counterfoil.cli import run
+
+from .conftest import KEY, Stripe
+
+TO = "duckdb:///x.duckdb"
+
+
+@pytest.fixture(autouse=True)
+def _working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command; its exit code and what it said on stderr, checked for form."""
+
+    def command(*words: str) -> tuple[int, str]:
+        code = run(words)
+        printed = capsys.readouterr()
+        lines = [line for line in printed.err.splitlines() if not line.startswith("20")]
+        assert "Traceback" not in printed.err
+        assert code == 0 or (1 <= len(lines) <= 3 and lines[0].startswith("error: ")), printed.err
+        return code, printed.err
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("key", "code", "says"),
+    [
+        ("", 2, "STRIPE_API_KEY is not set"),
+        ("   ", 2, "STRIPE_API_KEY is not set"),
+        ("hunter2hunter2", 2, "key"),
+        ("pk_test_publishable1234", 2, "publishable"),
+        ("sk_test_wrong1234567890", 3, "key"),
+        ("sk_test_demo\nX-Evil: 1", 2, "key"),
+    ],
+)
+def test_a_key_that_can_not_be_right_or_is_refused_is_said_so_and_never_shown(
+    key: str, code: int, says: str, stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", key)
+    monkeypatch.setenv("STRIPE_API_BASE", stripe.url)
+    got, err = told("pull", "charges", "--to", TO)
+    assert got == code
+    assert says in err
+    assert not key.strip() or key.strip() not in err
+    assert not Path("x.duckdb").exists()
+
+
+def test_a_missing_permission_is_named(own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any) -> None:
+    own_stripe.control("keys", {"key": "rk_test_customers1234", "permissions": ["rak_customer_read"]})
+    monkeypatch.setenv("STRIPE_API_KEY", "rk_test_customers1234")
+    monkeypatch.setenv("STRIPE_API_BASE", own_stripe.url)
+    assert told("pull", "customers", "--to", TO)[0] == 0
+    code, err = told("pull", "charges", "--to", TO)
+    assert code == 3
+    assert "rak_charge_read" in err
+
+
+@pytest.mark.parametrize(
+    ("base", "code"),
+    [
+        ("http://api.stripe.com", 2),
+        ("https://user:secret@api.stripe.com", 2),
+        ("ftp://127.0.0.1", 2),
+        ("api.stripe.com", 2),
+        ("http://192.0.2.1", 2),
+    ],
+)
+def test_an_address_that_is_not_safe_is_refused_before_the_key_goes_there(
+    base: str, code: int, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", KEY)
+    monkeypatch.setenv("STRIPE_API_BASE", base)
+    got, err = told("pull", "charges", "--to", TO)
+    assert got == code
+    assert "secret" not in err
+
+
+def test_nobody_listening_is_told_with_the_host(monkeypatch: pytest.MonkeyPatch, told: Any) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        monkeypatch.setenv("STRIPE_API_KEY", KEY)
+        monkeypatch.setenv("STRIPE_API_BASE", f"http://127.0.0.1:{port}")
+        code, err = told("pull", "charges", "--to", TO)
+    assert code == 1
+    assert f"127.0.0.1:{port} cannot be reached" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("pull", "charge"), "charges"),
+        (("pull", "charges", "--since", "yesterday"), "yesterday"),
+        (("pull", "charges", "--since", "2026-02-01", "--until", "2026-01-01"), "2026-01-01"),
+        (("pull", "charges", "--limit", "0"), "0"),
+        (("pull", "charges", "--limit", "many"), "many"),
+        (("pull", "charges", "--option", "colour=red"), "colour"),
+        (("pull", "charges", "--option", "colour"), "colour"),
+        (("pull", "balance_transactions", "--option", "currency=dollars"), "dollars"),
+        (("pull", "subscriptions", "--option", "status=dead"), "dead"),
+        (("pull", "balance", "--since", "2026-01-01"), "--since"),
+        (("pull", "all", "--table", "x"), "--table"),
+        (("pull", "charges", "--method", "merge"), "merge"),
+        (("pull", "charges", "--to", "mysql://x"), "mysql"),
+        (("pull", "charges", "--to", "x.duckdb"), "duckdb:///x.duckdb"),
+        (("pull", "charges", "--to", "duckdb:///"), "duckdb:///"),
+        (("pull",), "REPORT"),
+        (("pul", "charges"), "pull"),
+        (("pull", "charges", "--too", "x"), "--too"),
+        (("sandbox", "--fault-rate", "2"), "2"),
+        (("sandbox", "--scale", "0"), "--scale"),
+        (("sandbox", "--port", "70000"), "70000"),
+    ],
+)
+def test_a_wrong_word_is_named_with_what_would_be_right(
+    words: tuple[str, ...], says: str, connected: Stripe, told: Any
+) -> None:
+    if words[0] == "pull" and "--to" not in words:
+        words = (*words, "--to", TO)
+    code, err = told(*words)
+    assert code == 2
+    assert says in err
+    assert not Path("x.duckdb").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("COUNTERFOIL_RATE_SHARE", "2"), ("COUNTERFOIL_RATE_ENDPOINT", "fast"), ("COUNTERFOIL_CURRENCY_DIGITS", "usd=x")],
+)
+def test_a_wrong_setting_is_named(
+    name: str, value: str, connected: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    monkeypatch.setenv(name, value)
+    code, err = told("pull", "charges", "--to", TO)
+    assert code == 2
+    assert name in err
+
+
+def _table(sql: str) -> None:
+    with duckdb.connect("x.duckdb") as connection:
+        connection.execute(sql)
+
+
+def _rows(sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect("x.duckdb", read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_a_table_that_is_not_ours_is_left_alone_unless_told(connected: Stripe, told: Any) -> None:
+    _table("CREATE TABLE coupons AS SELECT 42 AS mine")
+    before = connected.control("requests")
+    code, err = told("pull", "coupons", "--to", TO)
+    assert code == 1
+    assert "--overwrite" in err
+    assert _rows("SELECT * FROM coupons") == [(42,)]
+    assert told("pull", "coupons", "--to", TO, "--overwrite")[0] == 0
+    assert _rows("SELECT count(*) > 1 FROM coupons") == [(True,)]
+    assert before
+
+
+def test_a_narrowed_replace_of_a_fuller_table_needs_to_be_told(connected: Stripe, told: Any) -> None:
+    assert told("pull", "coupons", "--to", TO)[0] == 0
+    full = _rows("SELECT count(*) FROM coupons")
+    code, err = told("pull", "coupons", "--to", TO, "--limit", "1")
+    assert code == 2
+    assert "--overwrite" in err
+    assert _rows("SELECT count(*) FROM coupons") == full
+    assert told("pull", "coupons", "--to", TO, "--limit", "1", "--overwrite")[0] == 0
+    assert _rows("SELECT count(*) FROM coupons") == [(1,)]
+    assert told("pull", "coupons", "--to", TO)[0] == 0, "a wider replace needs no word"
+    assert _rows("SELECT count(*) FROM coupons") == full
+
+
+def test_a_table_of_another_report_is_not_replaced_by_mistake(connected: Stripe, told: Any) -> None:
+    assert told("pull", "coupons", "--to", TO, "--table", "mine")[0] == 0
+    code, err = told("pull", "plans", "--to", TO, "--table", "mine")
+    assert code == 1
+    assert "coupons" in err
+    assert _rows("SELECT DISTINCT object FROM mine") == [("coupon",)]
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all, but a text of some length " * 300, b"SQLite format 3\0" * 600]
+)
+def test_a_file_that_is_no_database_is_refused_and_left_alone(content: bytes, connected: Stripe, told: Any) -> None:
+    Path("x.duckdb").write_bytes(content)
+    code, err = told("pull", "coupons", "--to", TO)
+    assert code == 1
+    assert "x.duckdb" in err
+    assert Path("x.duckdb").read_bytes() == content
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(connected: Stripe, told: Any) -> None:
+    Path("x.duckdb").mkdir()
+    code, err = told("pull", "coupons", "--to", TO)
+    assert code == 1
+    assert "x.duckdb" in err
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_is_read(connected: Stripe, told: Any) -> None:
+    code, err = told("pull", "coupons", "--to", "duckdb:///nowhere/x.duckdb")
+    assert code in (1, 2)
+    assert "nowhere" in err
+
+
+@pytest.fixture
+def holder() -> Iterator[int]:
+    """Another process that holds the file."""
+    script = "import duckdb, sys; c = duckdb.connect('x.duckdb'); print('held', flush=True); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    process.stdout.readline()
+    yield process.pid
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_file_that_another_process_holds_is_told_with_its_number(
+    connected: Stripe, holder: int, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    monkeypatch.setenv("COUNTERFOIL_BUSY_SECONDS", "0.1")
+    code, err = told("pull", "coupons", "--to", TO)
+    assert code == 1
+    assert str(holder) in err
+
+
+def test_a_full_disk_leaves_the_table_as_it_was(connected: Stripe, tmp_path: Path) -> None:
+    """The limit on the size of a file stands in for the disk: the system refuses the same write."""
+    command = [str(Path(sys.executable).with_name("counterfoil")), "pull", "coupons", "--to", TO]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    before = _rows("SELECT id FROM coupons")
+    limited = ["bash", "-c", 'ulimit -f 64; trap "" XFSZ; exec "$@"', "bash", *command]
+    limited[limited.index("coupons")] = "charges"
+    done = subprocess.run(limited, capture_output=True, text=True, check=False, env=dict(os.environ))
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert _rows("SELECT id FROM coupons") == before
+
+
+def test_what_stripe_adds_or_changes_is_kept_and_named_once(
+    own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", KEY)
+    monkeypatch.setenv("STRIPE_API_BASE", own_stripe.url)
+    for coupon in own_stripe.all("/v1/coupons")[:3]:
+        change = {"kind": "coupon", "action": "update", "id": coupon["id"]}
+        own_stripe.control("objects", {**change, "fields": {"brand_new": {"a": 1}, "times_redeemed": "many"}})
+    code, err = told("pull", "coupons", "--to", TO)
+    assert code == 0
+    assert err.count("brand_new") == 1
+    assert err.count("times_redeemed") == 1
+    kept = _rows("SELECT _extra->>'$.times_redeemed', times_redeemed FROM coupons WHERE _extra IS NOT NULL")
+    assert kept == [("many", None)] * 3
