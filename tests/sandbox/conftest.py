@@ -32,8 +32,10 @@ class Answer:
 class Client:
     """Raw HTTP, so that nothing is hidden by a library."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, *, unchanging: bool = False) -> None:
         self.sandbox = sandbox
+        #: Whole listings of a company that nobody changes need be read once only.
+        self._read: dict[str, list[dict[str, Any]]] | None = {} if unchanging else None
 
     def send(
         self,
@@ -67,19 +69,25 @@ class Client:
         return answer.body
 
     def all(self, path: str, params: dict[str, Any] | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        name = repr((path, params, limit))
+        if self._read is not None and name in self._read:
+            return list(self._read[name])
         found: list[dict[str, Any]] = []
-        while True:
+        more = True
+        while more:
             cursor = {"starting_after": found[-1]["id"]} if found else {}
             page = self.get(path, {"limit": limit, **(params or {}), **cursor})
             found += page["data"]
-            if not page["has_more"]:
-                return found
+            more = page["has_more"]
+        if self._read is not None:
+            self._read[name] = list(found)
+        return found
 
 
 @pytest.fixture(scope="session")
 def company() -> Iterator[Client]:
     with Sandbox() as sandbox:
-        yield Client(sandbox)
+        yield Client(sandbox, unchanging=True)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def official(company: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[strip
     http.close()
 
 
-@pytest.mark.parametrize("name", ["customers", "refunds", "subscriptions", "invoice_items", "payouts", "events"])
+@pytest.mark.parametrize("name", ["customers", "refunds", "subscriptions", "invoice_items", "payouts"])
 def test_it_pages_to_the_same_objects(official: stripe.StripeClient, company: Client, name: str) -> None:
     service = getattr(official.v1, name)
     found = [one.id for one in service.list({"limit": 100}).auto_paging_iter()]

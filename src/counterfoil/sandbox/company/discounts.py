@@ -46,7 +46,10 @@ def give_lasting(world: World) -> None:
         dice = chance.of(n ^ 0x5000000)
         currency = customers.currency[subs.customer[n]]
         if dice % 10 == 0 or n == 3:
-            give(world, t.ON_SUBSCRIPTION, n, _coupon(dice, currency, lasting=False), subs.created[n])
+            # Some only since their last invoice: no invoice shows those.
+            late = (dice >> 4) % 3 == 0 and subs.status[n] == t.ACTIVE and subs.period_start[n] + 7200 < world.end
+            start = subs.period_start[n] + 7200 if late else subs.created[n]
+            give(world, t.ON_SUBSCRIPTION, n, _coupon(dice, currency, lasting=late), start)
         if dice % 16 == 1 or n == 3:
             # The last item: of a wide subscription it is one that the first ten do not show.
             owner = n * 32 + subs.items[n] - 1
@@ -71,4 +74,6 @@ def give_once(world: World) -> None:
 
 
 def in_force(world: World, discount: int | None, at: int) -> bool:
-    return discount is not None and not 0 < world.discounts.end[discount] <= at
+    if discount is None or world.discounts.start[discount] > at:
+        return False
+    return not 0 < world.discounts.end[discount] <= at

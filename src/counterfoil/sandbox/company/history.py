@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from counterfoil.sandbox.company import tables as t
 from counterfoil.sandbox.company.calendar import DAY
+from counterfoil.sandbox.company.money import ARRIVAL_DAYS
 
 if TYPE_CHECKING:
     from counterfoil.sandbox.company.world import World
@@ -125,7 +126,7 @@ def _of_money(world: World, since: int) -> Iterator[Happening]:
     for n in range(bisect_left(payouts.created, since - 7 * DAY), len(payouts.created)):
         yield payouts.created[n], "payout.created", n
         if payouts.status[n] == t.PAYOUT_PAID:
-            yield payouts.created[n] + 2 * DAY, "payout.paid", n
+            yield payouts.created[n] + ARRIVAL_DAYS[payouts.currency[n]] * DAY, "payout.paid", n
         elif payouts.status[n] == t.PAYOUT_FAILED:
             yield payouts.created[n] + 3 * DAY, "payout.failed", n
     for n in range(bisect_left(world.transfers.created, since), len(world.transfers.created)):

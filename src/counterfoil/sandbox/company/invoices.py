@@ -229,7 +229,7 @@ def bill(world: World, n: int) -> Bill:
     of_sub = at[t.ON_SUBSCRIPTION].get(sub) if sub >= 0 else None
     of_customer = at[t.ON_CUSTOMER].get(invoices.customer[n])
     found = [d for d in (own, of_sub) if d is not None and in_force(world, d, created)]
-    if not found and of_customer is not None and world.discounts.start[of_customer] <= created:
+    if not found and of_customer is not None and in_force(world, of_customer, created):
         found = [of_customer]
     return discounted(world, lines_of(world, n), found, world.customers.currency[invoices.customer[n]])
 

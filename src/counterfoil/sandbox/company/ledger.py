@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from counterfoil.sandbox.company import tables as t
 from counterfoil.sandbox.company.calendar import DAY
-from counterfoil.sandbox.company.money import DISPUTE_FEES, SETTLEMENT_DAYS, localized, processing_fee
+from counterfoil.sandbox.company.money import ARRIVAL_DAYS, DISPUTE_FEES, SETTLEMENT_DAYS, localized, processing_fee
 
 if TYPE_CHECKING:
     from counterfoil.sandbox.company.world import World
@@ -159,7 +159,7 @@ def _pay_out(world: World, keys: list[int]) -> None:
                 sums[currency][week + 1] += amount
                 continue
             n = len(table.created)
-            arrival = at + 2 * DAY
+            arrival = at + ARRIVAL_DAYS[currency] * DAY
             fails = chance.of(n) % 40 == 5 and at + 3 * DAY < world.end
             status = t.PAYOUT_FAILED if fails else t.PAYOUT_PAID if arrival <= world.end else t.PAYOUT_IN_TRANSIT
             table.created.append(at)

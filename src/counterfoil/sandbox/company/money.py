@@ -10,6 +10,8 @@ _RATES = (100, 92, 150, 310)
 #: Days until a card payment is available.
 SETTLEMENT_DAYS = (2, 3, 4, 7)
 _FIXED_FEES = (30, 25, 40, 100)
+#: Days until a payout is on the bank account.
+ARRIVAL_DAYS = (2, 2, 7, 7)
 DISPUTE_FEES = (1500, 2000, 1500, 5000)
 
 

@@ -57,6 +57,8 @@ _RECEIPT = (
 )
 _TOKEN: Json = {"used": False}
 
+_PAGES = ("notebooks", "pens", "cards", "gifts")
+
 
 def _card(dice: int, amount: int, country: str) -> Json:
     brand, last4 = _BRANDS[(dice >> 6) % 6]
@@ -120,7 +122,7 @@ def _order(n: int, dice: int) -> Json:
         "cart_token": f"c1-{dice:016x}{dice ^ n:016x}",
         "warehouse": ("pdx-1", "ber-2", "osa-1")[dice % 3],
         "utm_source": ("newsletter", "search", "partner", "direct")[(dice >> 3) % 4],
-        "landing_page": f"https://paper-and-ink.example/{('notebooks', 'pens', 'cards', 'gifts')[n % 4]}?ref={dice >> 40:x}",
+        "landing_page": f"https://paper-and-ink.example/collections/{n % 40}?ref={dice >> 40:x}",
         "experiment": ("checkout-one-page", "checkout-two-steps")[(dice >> 9) & 1],
         "campaign": f"autumn-{2024 + (dice >> 7) % 3}-returning-customers",
         "note": "Leave with the neighbours at the blue door — thank you!" if dice & 1 else "Gift wrapped, with a card",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from counterfoil.sandbox.company import ledger
 from counterfoil.sandbox.company import tables as t
-from counterfoil.sandbox.company.money import CURRENCIES
+from counterfoil.sandbox.company.money import ARRIVAL_DAYS, CURRENCIES
 from counterfoil.sandbox.objects.json import Json, nested
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def payout(world: World, n: int) -> Json:
         "amount": table.amount[n],
         "application_fee": None,
         "application_fee_amount": None,
-        "arrival_date": (created + 2 * 86400) // 86400 * 86400,
+        "arrival_date": (created + ARRIVAL_DAYS[table.currency[n]] * 86400) // 86400 * 86400,
         "automatic": True,
         "balance_transaction": ids["balance_transaction"].of(table.transaction[n]),
         "created": created,

@@ -117,7 +117,12 @@ _ON_REQUEST: dict[tuple[str, str], Callable[[Store, Json], Any]] = {
     ("coupon", "currency_options"): _coupon_options,
     ("customer", "sources"): _nothing("sources"),
     ("customer", "subscriptions"): _subscriptions,
-    ("customer", "tax"): lambda *_: {"automatic_tax": "not_collecting", "ip_address": None, "location": None},
+    ("customer", "tax"): lambda *_: {
+        "automatic_tax": "not_collecting",
+        "ip_address": None,
+        "location": None,
+        "provider": "stripe",
+    },
     ("customer", "tax_ids"): _nothing("tax_ids"),
     ("invoice", "payments"): _payments,
     ("plan", "tiers"): _price_tiers,

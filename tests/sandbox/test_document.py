@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from counterfoil.sandbox.kinds import KINDS
+from counterfoil.sandbox.wire.faults import NAMES
+from tests.sandbox.conftest import Client
+
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs/sandbox.md").read_text()
+
+
+def test_every_fault_and_list_is_documented() -> None:
+    assert [name for name in NAMES if f"`{name}`" not in DOCUMENT] == []
+    assert [kind.path for kind in KINDS if f"`{kind.path.removeprefix('/v1/')}`" not in DOCUMENT] == []
+
+
+def test_every_documented_control_answers_and_there_are_no_others(own: Client) -> None:
+    posts = set(re.findall(r"`POST /_sandbox/(\w+)`", DOCUMENT))
+    assert posts == set(own.sandbox.ask("state")["controls"])
+    for name in ("truth/balance", "truth/account", "requests", "state"):
+        assert own.sandbox.ask(name)
+
+
+def test_reset_undoes_every_turn(own: Client) -> None:
+    own.sandbox.control("limits", rps=0.001)
+    own.sandbox.control("faults", fault="500", count=None)
+    own.sandbox.control("recipients", mode="list")
+    own.sandbox.control("latency", ms=5000)
+    own.sandbox.control("reset")
+    assert [own.send("GET", "/v1/charges").status for _ in range(3)] == [200] * 3
+    assert own.send("GET", "/v1/recipients", headers={"Stripe-Version": "2020-08-27"}).status == 404
