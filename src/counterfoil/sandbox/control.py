@@ -188,6 +188,7 @@ class Control:
             "account": server.api.account_id,
             "seed": server.world.seed,
             "generated": counts,
+            "controls": sorted(self._posts),
         }
 
     def _truth(self, report: str) -> Json:
