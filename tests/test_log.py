@@ -1,0 +1,58 @@
+"""No line of ours holds a secret of Stripe's."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from counterfoil import log
+
+SECRETS = (
+    "sk_live_51H8abcdefGHIJKL",
+    "sk_test_51H8abcdefGHIJKL",
+    "rk_live_51H8abcdefGHIJKL",
+    "rk_test_51H8abcdefGHIJKL",
+    "rkcs_test_51H8abcdefGHIJKL",
+    "sk_org_live_51H8abcdefGHIJKL",
+    "whsec_51H8abcdefGHIJKL",
+)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_again() -> Iterator[None]:
+    yield
+    log.configure("text", level=logging.WARNING)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_a_secret_never_reaches_a_line(secret: str, style: log.Style, capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(style)
+    log.get_logger("test").info(f"the key {secret} is bad", key=secret, cause=ValueError(f"with {secret}"))
+    line = capsys.readouterr().err
+    assert "51H8" not in line
+    assert line.count("…" if style == "text" else "\\u2026") == 3 or line.count("…") == 3
+
+
+def test_text_without_a_secret_is_left_as_it_is() -> None:
+    text = "ask_for task_live_data risk_test sk_ test"
+    assert log.redacted(text) == text
+
+
+def test_a_library_says_warnings_only_and_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = log.get_logger("test")
+    logger.info("not said")
+    logger.warning("said")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "said" in printed.err
+    assert "not said" not in printed.err
+
+
+def test_json_lines_are_one_object_each(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("json")
+    log.get_logger("test").info("first", rows=3)
+    assert json.loads(capsys.readouterr().err)["rows"] == 3
