@@ -53,8 +53,8 @@ async def _read_rest(client: Client, embedded: dict[str, Any], expand: list[str]
         except RunError as error:
             if error.status != 404:
                 raise
-            # The preview of an invoice names a list that not every account can read; its first lines are still true.
-            notices.add(f"{parts.path} can't be read: its list stays cut, as `has_more` in it says")
+            # The preview of an invoice names a list that Stripe may not serve; its first lines are still true.
+            notices.add("Stripe shows no more of these embedded lists; `has_more` in them stays true", of=parts.path)
             return
         more = answer.body.get("data")
         if not isinstance(more, list) or (not more and answer.body.get("has_more")):

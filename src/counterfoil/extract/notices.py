@@ -1,4 +1,4 @@
-"""What a run has to tell beside its rows: a sentence each, in the order of their first appearance, once."""
+"""What a run has to tell beside its rows: a sentence each, in the order of their first appearance."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ class Notices:
     """Collected on the event loop, read when the reading has ended."""
 
     def __init__(self) -> None:
-        self._sentences: dict[str, None] = {}
+        #: How often each sentence was said, and of what first.
+        self._said: dict[str, tuple[int, str]] = {}
 
-    def add(self, sentence: str) -> None:
-        """Keeps the sentence unless it is known."""
-        self._sentences.setdefault(sentence)
+    def add(self, sentence: str, *, of: str = "") -> None:
+        """Keeps the sentence; when it is said of several things, they are counted and the first is named."""
+        count, first = self._said.get(sentence, (0, of))
+        self._said[sentence] = (count + 1, first)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._sentences))
+        for sentence, (count, first) in self._said.items():
+            yield f"{sentence} ({count:,}, the first: {first})" if first else sentence

@@ -116,7 +116,8 @@ def pull(
         columns=len(schema),
         requests=watch.requests,
         seconds=round(watch.seconds, 3),
-        warnings=(*notices, *(drift.message for drift in flattener.drift.values())),
+        # A new field without a value is nothing to act on.
+        warnings=(*notices, *(drift.message for drift in flattener.drift.values() if drift.example != "null")),
     )
 
 
