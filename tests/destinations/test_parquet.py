@@ -72,7 +72,7 @@ def test_a_replaced_table_leaves_no_files_behind(
     for number in range(3):
         parquet_destination.load(_load(f"run-{number}"), _SCHEMA, parts)
     assert len(list(tmp_path.glob("stripe/.counterfoil/charges/*"))) == 1
-    assert [path.name for path in tmp_path.glob("stripe/charges/*.parquet")] == ["run-2.parquet"]
+    assert [path.name for path in tmp_path.glob("stripe/charges/*.parquet")] == ["run-2-00001.parquet"]
 
 
 def test_a_folder_that_is_not_ours_is_refused(

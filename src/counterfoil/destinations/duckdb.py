@@ -65,8 +65,8 @@ class DuckDBDestination:
         with self._reading() as cursor:
             if cursor is None or not tables.kind_of(cursor, table):
                 return None
-            counted = cursor.execute(f"SELECT count(*) FROM main.{quoted(table)}").fetchone()  # noqa: S608 - quoted
-            return int(counted[0]) if counted else 0
+            ((rows,),) = cursor.execute(f"SELECT count(*) FROM main.{quoted(table)}").fetchall()  # noqa: S608 - quoted
+            return int(rows)
 
     def last_scope(self, table: str) -> Mapping[str, Any] | None:
         with self._reading() as cursor:

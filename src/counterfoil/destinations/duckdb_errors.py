@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from counterfoil.destinations.waiting import program_of
 from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected, RunError
@@ -74,10 +75,10 @@ def meaning(error: BaseException, name: str) -> CounterfoilError:
 
 @contextmanager
 def mapped(name: str) -> Iterator[None]:
-    """Lets our errors pass and turns DuckDB's, and the system's, into them."""
+    """Lets our errors pass and turns DuckDB's, Arrow's and the system's into them."""
     try:
         yield
-    except (duckdb.Error, OSError) as error:
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise meaning(error, name) from error
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from counterfoil.destinations.destination import LOADS_TABLE, conflict, not_ours, same_name
 from counterfoil.destinations.duckdb_query import check_types
-from counterfoil.destinations.sql import definitions, duckdb_type, literal, order_by, parts_source, quoted
+from counterfoil.destinations.ordering import sorted_slices
+from counterfoil.destinations.sql import definitions, duckdb_type, literal, parts_source, quoted
 from counterfoil.errors import DestinationRejected
 from counterfoil.values import Load
 
@@ -127,6 +128,9 @@ def insert(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, fil
         return 0
     check_types(cursor, files, schema)
     columns = ", ".join(quoted(name) for name in schema.names)
-    select = f"SELECT {columns} FROM {parts_source(files)}{order_by(load)}"  # noqa: S608 - quoted
-    inserted = cursor.execute(f"INSERT INTO main.{quoted(load.table)} BY NAME {select}").fetchone()
-    return int(inserted[0]) if inserted else 0
+    select = f"SELECT {columns} FROM {parts_source(files)}"  # noqa: S608 - quoted
+    rows = 0
+    for end in sorted_slices(cursor, load, files):
+        ((inserted,),) = cursor.execute(f"INSERT INTO main.{quoted(load.table)} BY NAME {select}{end}").fetchall()
+        rows += int(inserted)
+    return rows

@@ -31,7 +31,8 @@ from counterfoil.destinations.destination import (
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import in_memory
 from counterfoil.destinations.duckdb_query import batches_of, check_types, described, select
-from counterfoil.destinations.sql import duckdb_type, literal, order_by, parts_source, quoted
+from counterfoil.destinations.ordering import sorted_slices
+from counterfoil.destinations.sql import duckdb_type, literal, parts_source, quoted
 from counterfoil.destinations.table_folder import (
     HIDDEN,
     Record,
@@ -81,7 +82,7 @@ class ParquetDestination:
                 carried = sum(pq.read_metadata(file).num_rows for file in kept)
                 rows = 0
                 if files or not kept:
-                    rows = _write(cursor, load, schema, files, columns, version / f"{file_name(load.run)}.parquet")
+                    rows = _write(cursor, load, schema, files, columns, version)
                 check_rows(load, parts, rows)
                 write_record(version, _next_record(record if kept else None, load, columns, rows, carried))
             return rows
@@ -192,11 +193,11 @@ def _values(columns: Sequence[tuple[str, str]], present: set[str]) -> str:
     return ", ".join(values)
 
 
-def _copy(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], values: str, order: str, to: Path) -> int:
-    select = f"SELECT {values} FROM {parts_source(files)}{order}" if files else f"SELECT {values} WHERE false"  # noqa: S608
+def _copy(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], values: str, end: str, to: Path) -> int:
+    select = f"SELECT {values} FROM {parts_source(files)}{end}" if files else f"SELECT {values} WHERE false"  # noqa: S608
     options = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {_GROUP_ROWS}"
-    copied = cursor.execute(f"COPY ({select}) TO {literal(str(to))} ({options})").fetchone()
-    return int(copied[0]) if copied else 0
+    ((copied,),) = cursor.execute(f"COPY ({select}) TO {literal(str(to))} ({options})").fetchall()
+    return int(copied)
 
 
 def _write(
@@ -205,13 +206,21 @@ def _write(
     schema: pa.Schema,
     files: Sequence[Path],
     columns: Sequence[tuple[str, str]],
-    to: Path,
+    version: Path,
 ) -> int:
-    """Writes the parts, in the load's order, as one file; without parts a file that has columns and no rows."""
+    """Writes the parts, in the load's order, as files that are named for the run and sort by name.
+
+    Without parts that is one file which has columns and no rows.
+    """
+    name = file_name(load.run)
     if not files:
-        return _copy(cursor, files, _values(columns, set()), "", to)
+        return _copy(cursor, files, _values(columns, set()), "", version / f"{name}.parquet")
     check_types(cursor, files, schema)
-    return _copy(cursor, files, _values(columns, {same_name(name) for name in schema.names}), order_by(load), to)
+    values = _values(columns, {same_name(column) for column in schema.names})
+    return sum(
+        _copy(cursor, files, values, end, version / f"{name}-{number:05}.parquet")
+        for number, end in enumerate(sorted_slices(cursor, load, files), start=1)
+    )
 
 
 def _next_record(record: Record | None, load: Load, columns: list[tuple[str, str]], rows: int, carried: int) -> Record:

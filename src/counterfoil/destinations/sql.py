@@ -1,4 +1,4 @@
-"""DuckDB's SQL as text: names, literals, types, files and order."""
+"""DuckDB's SQL as text: names, literals, types and files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from counterfoil.errors import SchemaConflict
-from counterfoil.values import Load
 
 
 def quoted(name: str) -> str:
@@ -52,9 +51,3 @@ def definitions(schema: pa.Schema) -> str:
 def parts_source(paths: Sequence[Path]) -> str:
     """What stands behind FROM to read these Parquet files."""
     return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
-
-
-def order_by(load: Load) -> str:
-    """The load's order as the end of a SELECT; empty when it has none. Nulls come last either way."""
-    keys = [f"{quoted(name.removeprefix('-'))} {'DESC' if name[0] == '-' else 'ASC'} NULLS LAST" for name in load.order]
-    return f" ORDER BY {', '.join(keys)}" if keys else ""

@@ -1,0 +1,83 @@
+"""Sorting slice by slice gives what sorting at once gives."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from counterfoil.destinations.ordering import sorted_slices
+from counterfoil.destinations.sql import parts_source
+from counterfoil.values import Load
+from tests.destinations.conftest import Archived
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("created", pa.timestamp("us", tz="UTC")),
+        pa.field("amount", pa.int64()),
+        pa.field("rate", pa.float64()),
+    ]
+)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_ROWS = st.fixed_dictionaries(
+    {
+        "id": st.none() | st.text("ab'é", max_size=2),
+        "created": st.none() | st.integers(0, 30).map(lambda n: _EPOCH + dt.timedelta(seconds=n, microseconds=n)),
+        "amount": st.none() | st.integers(-5, 5),
+        "rate": st.none() | st.floats(allow_nan=False, width=32),
+    }
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@given(
+    rows=st.lists(_ROWS, min_size=1, max_size=60),
+    order=st.lists(st.sampled_from(_SCHEMA.names), unique=True, min_size=1).flatmap(
+        lambda names: st.tuples(*(st.sampled_from([name, f"-{name}"]) for name in names))
+    ),
+    slice_bytes=st.integers(1_000, 8_000),
+)
+def test_the_slices_together_are_the_rows_in_order(
+    archived: Archived, rows: list[dict[str, Any]], order: tuple[str, ...], slice_bytes: int
+) -> None:
+    files = [part.path for part in archived(_SCHEMA, rows)]
+    load = Load(run="r", table="t", method="replace", order=order)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+
+        def values(end: str) -> list[tuple[Any, ...]]:
+            table = connection.sql(f"SELECT * FROM {parts_source(files)}{end}").to_arrow_table()
+            return [tuple(row.values()) for row in table.to_pylist()]
+
+        (whole,) = sorted_slices(connection, load, files)
+        slices = [values(end) for end in sorted_slices(connection, load, files, slice_bytes)]
+        together = [row for rows in slices for row in rows]
+        keys = [_SCHEMA.names.index(name.removeprefix("-")) for name in order]
+        assert [[row[key] for key in keys] for row in together] == [[row[key] for key in keys] for row in values(whole)]
+        assert sorted(map(repr, together)) == sorted(repr(tuple(row[name] for name in _SCHEMA.names)) for row in rows)
+
+
+def test_large_tables_are_cut_into_slices_of_about_a_size(archived: Archived) -> None:
+    rows = [{"id": f"{n}", "created": _EPOCH + dt.timedelta(seconds=n * 7919 % 10_007)} for n in range(10_000)]
+    files = [part.path for part in archived(_SCHEMA, rows)]
+    load = Load(run="r", table="t", method="replace", order=("-created", "-id"))
+    with duckdb.connect() as connection:
+        ends = sorted_slices(connection, load, files, slice_bytes=200_000)
+        sizes = [len(connection.execute(f"SELECT id FROM {parts_source(files)}{end}").fetchall()) for end in ends]
+    assert len(sizes) > 5
+    assert sum(sizes) == 10_000
+    assert max(sizes) < 2 * 10_000 / len(sizes)
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 1 << 40])
+def test_without_an_order_the_rows_are_taken_as_they_come(archived: Archived, slice_bytes: int) -> None:
+    files = [part.path for part in archived(_SCHEMA, [{"id": "a"}])]
+    with duckdb.connect() as connection:
+        load = Load(run="r", table="t", method="replace")
+        assert sorted_slices(connection, load, files, slice_bytes) == [""]
