@@ -25,7 +25,7 @@ QUESTIONS = (
         SELECT strftime(created, '%Y-%m') AS month, currency, count(*) AS charges,
                sum(amount_captured_major - amount_refunded_major) AS net_of_refunds
         FROM charges WHERE status = 'succeeded'
-        GROUP BY ALL ORDER BY month DESC, net_of_refunds DESC LIMIT 12
+        GROUP BY ALL ORDER BY month DESC, currency LIMIT 12
         """,
     ),
     (
@@ -82,7 +82,7 @@ def demo(*, once: Annotated[bool, Parameter(negative=(), show_default=False)] = 
     # The sandbox limits nobody, so Stripe's own rates need not be kept.
     settings = load_settings().model_copy(update={"rate_global": 10_000.0, "rate_endpoint": 10_000.0})
     with Sandbox(port=port) as sandbox, connect("sk_test_demo", api_base=sandbox.url, settings=settings) as connection:
-        console.print(f"A simulated Stripe answers at {sandbox.url}; reading {len(catalogue())} reports of it.\n")
+        console.print(f"A simulated Stripe answers at {sandbox.url}\nReading all {len(catalogue())} reports of it.\n")
         done = []
         for key in catalogue():
             with watching() as observe:
