@@ -42,7 +42,11 @@ _MEANINGS = (
         "is in use by something else in this process",
         "Try again when it is done.",
     ),
-    (r"out of memory", "needs more memory for this load than it may take", "Load fewer rows at once."),
+    (
+        r"out of memory|could not allocate|failed to pin",
+        "needs more memory for this load than it may take",
+        "Load fewer rows at once.",
+    ),
 )
 
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from counterfoil.destinations.sql import literal, parts_source, quoted
 from counterfoil.values import Load
 
-#: Bytes that one sort may take, of which DuckDB spills a part. At its 256 MB, 400 MB work and 1.2 GB do not.
-_SLICE_BYTES = 384 << 20
+#: Bytes that one sort may take, some of which DuckDB spills: at its 256 MB limit, 400 of them work and 800 do not.
+_SLICE_BYTES = 256 << 20
 #: What a value and a row take in a sort beside their bytes in the file.
 _VALUE_BYTES, _ROW_BYTES = 16, 64
 _SAMPLE_ROWS = 20_000
