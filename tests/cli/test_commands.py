@@ -1,0 +1,98 @@
+"""The commands beside `pull`, as a person starts them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from counterfoil.cli import run
+from counterfoil.cli.demo import QUESTIONS
+
+COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
+
+MENU = [
+    ("account", "Account Description"),
+    ("application_fees", "Application Fees"),
+    ("balance", "Balance"),
+    ("balance_transactions", "Balance History"),
+    ("charges", "Charges"),
+    ("coupons", "Coupons"),
+    ("customers", "Customers"),
+    ("discounts", "Discounts"),
+    ("events", "Events"),
+    ("invoices", "All Invoices"),
+    ("invoiceitems", "Invoice Items"),
+    ("upcoming_invoices", "Upcoming Invoices"),
+    ("plans", "Plans"),
+    ("recipients", "Recipients (DEPRECATED)"),
+    ("refunds", "Refunds"),
+    ("transfers", "Transfers"),
+    ("subscriptions", "Subscriptions"),
+]
+
+
+def test_reports_lists_the_seventeen_in_the_menus_order_with_their_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["reports", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["key"], one["title"]) for one in told] == MENU
+    (charges,) = (one for one in told if one["key"] == "charges")
+    types = {column["name"]: column["type"] for column in charges["columns"]}
+    assert types["amount"] == "BIGINT"
+    assert types["amount_major"] == "DECIMAL(22,3)"
+    assert types["created"] == "TIMESTAMP WITH TIME ZONE"
+    assert types["metadata"] == types["_extra"] == "JSON"
+
+
+def test_reports_prints_a_line_for_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["reports"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [key for key, _ in MENU]
+
+
+def test_the_demo_pulls_everything_and_answers_its_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    assert run(["demo", "--once"]) == 0
+    printed = capsys.readouterr().out
+    assert all(key in printed for key, _ in MENU)
+    with duckdb.connect("demo.duckdb", read_only=True) as connection:
+        answers = [connection.execute(sql).fetchall() for _, sql in QUESTIONS]
+    assert all(answers)
+    assert all(title in printed for title, _ in QUESTIONS)
+    assert {difference for *_, difference in answers[-1]} == {0}
+
+
+def test_the_demo_can_be_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    duckdb.connect("demo.duckdb").execute("CREATE TABLE charges AS SELECT 1 AS old").close()
+    assert run(["demo", "--once"]) == 0
+
+
+def test_the_sandbox_says_where_it_is_and_ends_when_interrupted() -> None:
+    with subprocess.Popen([COUNTERFOIL, "sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        url = line.split()[-1]
+        request = urllib.request.Request(f"{url}/v1/account", headers={"Authorization": "Bearer sk_test_demo"})
+        with urllib.request.urlopen(request) as answer:
+            assert json.load(answer)["object"] == "account"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert line.startswith("Sandbox ready at http://127.0.0.1:")
+
+
+def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    from counterfoil import __version__
+
+    assert run(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
