@@ -1,0 +1,48 @@
+"""`python -m bench [MEASURE…] [--quick] [--docs FOLDER]`: a table on the terminal, and a full run also into docs/."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.figures import Figure, table
+from bench.measures import MEASURES, QUICK, Sizes, measured
+from bench.processes import stripe
+from bench.record import ROOT, keep, load, surroundings
+
+
+def main() -> None:
+    """Runs the measures that were named, or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures, beside the floors.")
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; all unless given")
+    parser.add_argument("--quick", action="store_true", help="small sizes: whether it works, not how fast")
+    parser.add_argument("--docs", type=Path, help="where the page goes; docs/ for a full run, else nowhere")
+    given = parser.parse_args()
+    if unknown := set(given.measures) - MEASURES.keys():
+        parser.error(f"no measure is called {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    names = [name for name in MEASURES if name in given.measures] or list(MEASURES)
+    sizes = QUICK if given.quick else Sizes()
+    about, started = surroundings(load()), time.monotonic()
+    if about["load_before"] > 0.5 and not given.quick:
+        print(f"The machine is busy (load {about['load_before']:.2f}): expect figures that are too low.")
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, stripe(sizes.scale) as sandbox:
+        for figure in measured(names, sandbox, sizes, Path(folder)):
+            figures.append(figure)
+            print(f"{figure.what}: {figure.cells()[1]} {figure.verdict}", file=sys.stderr, flush=True)
+            for note in figure.notes:
+                print(f"  {note}", file=sys.stderr, flush=True)
+    about["seconds"] = round(time.monotonic() - started)
+    print(table(figures))
+    print(f"{about['seconds']} s, load of the machine {about['load_before']:.2f} before")
+    docs = given.docs or (None if given.quick or given.measures else ROOT / "docs")
+    if docs is not None:
+        keep(docs, about, figures)
+        print(f"Kept in {docs}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+"""What is measured. Each measure takes the sandbox, sizes and an empty folder, and gives its figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.figures import Figure
+from bench.processes import COUNTERFOIL, KEY, PYTHON, UNLIMITED, Reading, Spent, Stripe, run
+
+ENDPOINT_RATE, GLOBAL_RATE, PAGE_ROWS = 25, 100, 100
+REPORTS = ("charges", "customers", "refunds", "balance_transactions")
+HEAVY = ("duckdb", "pyarrow", "pandas", "polars", "aiohttp", "pydantic", "dbos", "sqlalchemy", "fastapi")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """Rows and rounds."""
+
+    scale: float = 350
+    rounds: int = 3
+    rate_rows: int = 40_000
+    slow_rows: int = 125_000
+    slow_rounds: int = 2
+    slow_ms: int = 2_700
+    side_rows: int = 37_500
+    cpu_rows: int = 100_000
+    many_rows: int = 1_000_000
+    loop_rows: int = 5_000
+    loop_rounds: int = 2
+
+
+QUICK = Sizes(
+    scale=2,
+    rounds=1,
+    rate_rows=1_500,
+    slow_rows=1_000,
+    slow_rounds=1,
+    slow_ms=300,
+    side_rows=400,
+    cpu_rows=1_500,
+    many_rows=3_000,
+    loop_rows=300,
+    loop_rounds=1,
+)
+
+
+@contextmanager
+def _empty(folder: Path) -> Iterator[Path]:
+    """A folder for one process."""
+    place = folder / "process"
+    place.mkdir()
+    yield place
+    shutil.rmtree(place)
+
+
+def _pull(stripe: Stripe, since: int, rows: int, environment: Mapping[str, str], folder: Path) -> Spent:
+    """`counterfoil pull charges`, from its start to the committed table."""
+    with _empty(folder) as place:
+        since_text = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        command = [COUNTERFOIL, "pull", "charges", "--to", f"duckdb:///{place}/a.duckdb", "--since", since_text]
+        key = {"STRIPE_API_KEY": KEY, "STRIPE_API_BASE": stripe.url}
+        spent = run([*command, "--json"], {**key, **environment}, folder=place)
+    loaded = spent.json()["rows"]
+    if loaded != rows:
+        raise RuntimeError(f"{loaded} rows were loaded, and {rows} are there")
+    return spent
+
+
+def _told(reading: Reading, rows: int) -> str:
+    return (
+        f"{rows:,} rows in {reading.seconds:.1f} s, {reading.requests:,} requests, {reading.limited} of them 429; "
+        f"the sandbox used {reading.sandbox_load:.0%} of a core; "
+        f"to the start of the last request {rows / reading.asking_seconds:,.0f} rows/s"
+    )
+
+
+def rate(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """One report against the rate of an endpoint, at 150 ms a page."""
+    yield _rate(stripe, folder, "rate", 150, sizes.rate_rows, sizes.rounds, bar=0.95, goal=0.99)
+
+
+def slow(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """The same where a page takes as long as one of large objects can."""
+    yield _rate(stripe, folder, "slow", sizes.slow_ms, sizes.slow_rows, sizes.slow_rounds, bar=0.85, goal=0.95)
+
+
+def _rate(
+    stripe: Stripe, folder: Path, key: str, latency_ms: int, rows: int, rounds: int, *, bar: float, goal: float
+) -> Figure:
+    cut = stripe.cut("charges", rows)
+    floor = ENDPOINT_RATE * PAGE_ROWS
+    values, notes = [], []
+    for _ in range(rounds):
+        stripe.set(latency_ms=latency_ms, rps=ENDPOINT_RATE, endpoint_rps=ENDPOINT_RATE)
+        _pull(stripe, cut.since, cut.rows, {"COUNTERFOIL_RATE_SHARE": "1"}, folder)
+        reading = stripe.reading()
+        values.append(cut.rows / reading.seconds)
+        notes.append(_told(reading, cut.rows))
+    return Figure(
+        key=key,
+        what=f"one report, {ENDPOINT_RATE} requests/s, {latency_ms:,} ms a page",
+        unit="rows/s",
+        values=values,
+        floor="the rate",
+        floor_values=[floor],
+        bar=bar * floor,
+        goal=goal * floor,
+        notes=notes,
+    )
+
+
+def side_by_side(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """Four reports of one account at once, 150 ms a page."""
+    cuts = {report: stripe.cut(report, sizes.side_rows) for report in REPORTS}
+    rows = sum(cut.rows for cut in cuts.values())
+    environment = {"COUNTERFOIL_RATE_GLOBAL": str(GLOBAL_RATE), "COUNTERFOIL_RATE_SHARE": "1"}
+    floor = GLOBAL_RATE * PAGE_ROWS
+    values, notes = [], []
+    for _ in range(sizes.rounds):
+        stripe.set(latency_ms=150, rps=GLOBAL_RATE, endpoint_rps=ENDPOINT_RATE)
+        with _empty(folder) as place:
+            given = [f"{report}={cut.since}" for report, cut in cuts.items()]
+            spent = run([PYTHON, "-m", "bench.side_by_side", stripe.url, str(place), *given], environment, folder=place)
+        if (loaded := sum(spent.json().values())) != rows:
+            raise RuntimeError(f"{loaded} rows were loaded, and {rows} are there")
+        reading = stripe.reading()
+        values.append(rows / reading.seconds)
+        notes.append(_told(reading, rows))
+    yield Figure(
+        key="side_by_side",
+        what=f"four reports side by side, {GLOBAL_RATE} requests/s, 150 ms a page",
+        unit="rows/s",
+        values=values,
+        floor="the rate",
+        floor_values=[floor],
+        bar=0.90 * floor,
+        goal=0.98 * floor,
+        notes=notes,
+    )
+
+
+def cpu(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """CPU from socket to committed table, against what the libraries alone take for the same rows."""
+    cut = stripe.cut("charges", sizes.cpu_rows, chains=16)
+    ours: list[float] = []
+    floors: dict[str, list[float]] = {}
+    notes = []
+    stripe.set()
+    for _ in range(sizes.rounds):
+        spent = _pull(stripe, cut.since, cut.rows, UNLIMITED, folder)
+        reading = stripe.reading()
+        ours.append(cut.rows / spent.cpu_seconds)
+        notes.append(
+            f"{cut.rows:,} rows in {spent.seconds:.1f} s, {spent.cpu_seconds:.2f} CPU s; reading took "
+            f"{reading.seconds:.1f} s, while the sandbox used {reading.sandbox_load:.0%} of a core"
+        )
+        with _empty(folder) as place:
+            command = [PYTHON, "-m", "bench.floors", stripe.url, json.dumps(cut.ranges), str(place)]
+            told = run(command, {}, folder=place).json()
+        stripe.reading()
+        for name, micros in told["micros"].items():
+            floors.setdefault(name, []).append(micros)
+    sums = [1e6 / sum(each) for each in zip(*floors.values(), strict=True)]
+    yield Figure(
+        key="cpu",
+        what="CPU from socket to committed table, no latency",
+        unit="rows/CPU s",
+        values=ours,
+        floor="1 / sum of the floors",
+        floor_values=sums,
+        bar=15_000,
+        goal=20_000,
+        notes=notes,
+    )
+    yield Figure(
+        key="cpu_share",
+        what="the same as a share of the floors",
+        unit="share",
+        values=[one / floor for one, floor in zip(ours, sums, strict=True)],
+        bar=0.60,
+    )
+    for name, values in floors.items():
+        key = f"floor_{name.lower().replace(' ', '_')}"
+        yield Figure(key=key, what=f"floor: {name}", unit="us/row", values=values)
+
+
+def memory(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """Peak of a pull's process, for few rows and for many."""
+    stripe.set()
+    few, many = stripe.cut("charges", sizes.cpu_rows), stripe.cut("charges", sizes.many_rows)
+    peaks = [_pull(stripe, few.since, few.rows, UNLIMITED, folder).peak_bytes for _ in range(sizes.rounds)]
+    once = _pull(stripe, many.since, many.rows, UNLIMITED, folder)
+    told = f"{once.seconds:.1f} s, {once.cpu_seconds:.1f} CPU s: {many.rows / once.cpu_seconds:,.0f} rows/CPU s"
+    first = Figure(
+        key="memory_few",
+        what=f"peak memory, {few.rows:,} charges",
+        unit="bytes",
+        values=peaks,
+        bar=500e6,
+        goal=300e6,
+        less_is_better=True,
+    )
+    yield first
+    yield Figure(
+        key="memory_many",
+        what=f"peak memory, {many.rows:,} charges",
+        unit="bytes",
+        values=[once.peak_bytes],
+        bar=500e6,
+        goal=300e6,
+        less_is_better=True,
+        notes=[told],
+    )
+    yield Figure(
+        key="memory_growth",
+        what="the second to the first",
+        unit="times",
+        values=[once.peak_bytes / first.value],
+        bar=1.2,
+        less_is_better=True,
+    )
+
+
+def merge(_stripe: Stripe, _sizes: Sizes, _folder: Path) -> Iterator[Figure]:
+    """Changes into a table of a million rows."""
+    yield Figure(
+        key="merge", what="merge of 1,000 changes into 1,000,000 rows", unit="seconds", bar=3, less_is_better=True
+    )
+
+
+def start(_stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """`counterfoil --help`, and what it imports."""
+    heavy = f"print(sorted(sys.modules.keys() & set({HEAVY!r})))"
+    script = f"import atexit, sys; atexit.register(lambda: {heavy}); sys.argv[1:] = ['--help']; import counterfoil.cli"
+    script += "; counterfoil.cli.main()"
+    with _empty(folder) as place:
+        ours, bare = [], []
+        for _ in range(3 * sizes.rounds):
+            ours.append(run([COUNTERFOIL, "--help"], {}, folder=place).seconds)
+            bare.append(run([PYTHON, "-c", "pass"], {}, folder=place).seconds)
+        imported: list[str] = json.loads(
+            run([PYTHON, "-c", script], {}, folder=place).printed.splitlines()[-1].replace("'", '"')
+        )
+    yield Figure(
+        key="help",
+        what="counterfoil --help",
+        unit="seconds",
+        values=ours,
+        floor="python -c pass",
+        floor_values=bare,
+        bar=0.5,
+        goal=0.3,
+        less_is_better=True,
+    )
+    yield Figure(
+        key="help_imports",
+        what="heavy modules that it imports",
+        unit="modules",
+        values=[len(imported)],
+        bar=0,
+        less_is_better=True,
+        notes=[f"looked for {', '.join(HEAVY)}; found {', '.join(imported) or 'none'}"],
+    )
+
+
+def loop(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """Beside the loop over Stripe's own client that most people write; both from start to table."""
+    cut = stripe.cut("charges", sizes.loop_rows)
+    for latency_ms in (150, 0):
+        # At 150 ms ours keeps to the rate of an endpoint, as it would at Stripe; the loop never comes near it.
+        environment = {"COUNTERFOIL_RATE_SHARE": "1"} if latency_ms else UNLIMITED
+        ours, loops = [], []
+        for _ in range(sizes.loop_rounds):
+            stripe.set(latency_ms=latency_ms)
+            ours.append(cut.rows / _pull(stripe, cut.since, cut.rows, environment, folder).seconds)
+            with _empty(folder) as place:
+                command = [PYTHON, "-m", "bench.sdk_loop", stripe.url, str(cut.since), str(place / "a.duckdb")]
+                spent = run(command, {}, folder=place)
+            loops.append(spent.json()["rows"] / spent.seconds)
+        yield Figure(
+            key=f"loop_{latency_ms}",
+            what=f"{cut.rows:,} charges, start to table, {latency_ms} ms a page",
+            unit="rows/s",
+            values=ours,
+            floor="loop over the stripe package",
+            floor_values=loops,
+        )
+
+
+Measure = Callable[[Stripe, Sizes, Path], Iterator[Figure]]
+MEASURES: Mapping[str, Measure] = {
+    "rate": rate,
+    "slow": slow,
+    "side_by_side": side_by_side,
+    "cpu": cpu,
+    "memory": memory,
+    "merge": merge,
+    "start": start,
+    "loop": loop,
+}
+
+
+def measured(names: Sequence[str], stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """The figures of the measures, as they come."""
+    for name in names:
+        yield from MEASURES[name](stripe, sizes, folder)
