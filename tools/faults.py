@@ -30,6 +30,7 @@ class Fault:
 
 
 WINDOWS = "tests/extract/test_windows.py::test_every_object_is_read_exactly_once_whatever_the_times"
+RESUMED = "tests/extract/test_earlier.py::test_after_any_kills_every_object_was_kept_exactly_once"
 
 FAULTS = (
     Fault(
@@ -95,6 +96,20 @@ FAULTS = (
         right="if _CHECKSUM.unpack(checksum)[0] != zlib",
         wrong="if _CHECKSUM.unpack(checksum)[0] == -1 != zlib",
         test="tests/archive/test_spool.py::test_with_any_byte_changed_the_frames_before_it_remain_and_no_more",
+    ),
+    Fault(
+        name="resume forgets a gift",
+        file="extract/windows.py",
+        right="since = below.window.until if below else window.since",
+        wrong="since = one.window.since",
+        test=RESUMED,
+    ),
+    Fault(
+        name="resume doubles a second",
+        file="extract/windows.py",
+        right="last_second=set(one.last_second),",
+        wrong="",
+        test=RESUMED,
     ),
     Fault(
         name="key in a log line",

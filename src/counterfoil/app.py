@@ -106,6 +106,7 @@ class Connection:
         limit: int | None = None,
         options: Mapping[str, str] | None = None,
         overwrite: bool = False,
+        resume: bool = False,
         confirm: Confirm | None = None,
         observe: Observe = unobserved,
     ) -> Pulled:
@@ -130,6 +131,7 @@ class Connection:
                 method=method,
                 settings=self._settings,
                 overwrite=overwrite,
+                resume=resume,
                 confirm=confirm,
                 observe=observe,
             )

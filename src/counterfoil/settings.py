@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,7 +57,7 @@ class Settings(BaseSettings):
     )
     log: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
 
-    @cached_property
+    @property
     def archive(self) -> Path:
         """The folder of archives."""
         return self.archive_path or self.home / "archive"

@@ -64,14 +64,32 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """How far the pages of one window have come: what it takes to go on after them."""
+
+    #: Id of the last object that Stripe listed, row or not.
+    cursor: str
+    #: `created` of the newest and of the oldest object listed; None where the list can't be bounded by it.
+    newest: int | None
+    oldest: int | None
+    #: Objects listed so far, rows or not.
+    listed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One answer of Stripe's, reduced to the objects that are rows, in Stripe's order."""
 
     #: Which listing of the report it belongs to: its path, or its kind in a union.
     source: str
+    #: What the pages behind this one may still hold is bounded by it too: a window that was cut has a later `since`.
     window: Window
     #: The id that the request started after; None for the window's first page.
     cursor: str | None
     objects: Sequence[StripeObject]
     #: Whether the window is complete with this page.
     last: bool
+    #: None when nothing was listed, or when reading can't go on from here.
+    position: Position | None = None
+    #: When Stripe rendered it, by Stripe's clock, in Unix seconds.
+    date: int = 0

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -29,6 +30,17 @@ def _pull(folder: Path, url: str, *words: str) -> subprocess.Popen[bytes]:
 def _finish(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     out, err = process.communicate(timeout=60)
     return process.returncode, (out + err).decode()
+
+
+def _wait_until(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
+    """Until the condition holds; the process must live on meanwhile."""
+    while not condition():
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.02)
+
+
+def _asked(stripe: Stripe) -> int:
+    return sum(stripe.control("requests")["endpoints"].get("GET /v1/charges", {}).values())
 
 
 def _held(folder: Path) -> tuple[int, int, int]:
@@ -89,3 +101,71 @@ def test_an_interrupt_stops_within_two_seconds_and_leaves_the_table(stripe: Stri
     assert "Traceback" not in told
     assert time.monotonic() - started < 2
     assert _held(tmp_path) == whole
+
+
+def test_resume_goes_on_where_the_kill_was_and_asks_for_nothing_twice(stripe: Stripe, tmp_path: Path) -> None:
+    stripe.control("latency", {"ms": 60})
+    kills, code, told = 0, -9, ""
+    try:
+        while code == -9 and kills < 12:
+            process = _pull(tmp_path, stripe.url, "--resume")
+            try:
+                process.wait(1.0 + 0.3 * kills)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                kills += 1
+            code, told = _finish(process)
+    finally:
+        stripe.control("latency", {"ms": 0})
+    assert code == 0, told
+    expected = stripe.all("/v1/charges")
+    rows, distinct, runs = _held(tmp_path)
+    assert rows == distinct == len(expected)
+    assert runs == 1, "the same run, however often it was killed"
+    assert kills > 0
+    assert list((tmp_path / "home" / "archive").iterdir()) == []
+
+
+def test_what_was_read_is_kept_when_the_load_fails_and_loaded_without_asking_again(
+    stripe: Stripe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNTERFOIL_BUSY_SECONDS", "0.1")
+    before = _asked(stripe)
+    stripe.control("latency", {"ms": 200})
+    try:
+        process = _pull(tmp_path, stripe.url)
+        _wait_until(process, lambda: _asked(stripe) > before)
+        with duckdb.connect(str(tmp_path / "x.duckdb")):
+            code, told = _finish(process)
+    finally:
+        stripe.control("latency", {"ms": 0})
+    assert code == 1, told
+    assert "--resume" in told
+    before = _asked(stripe)
+    code, told = _finish(_pull(tmp_path, stripe.url, "--resume"))
+    assert code == 0, told
+    assert _asked(stripe) == before
+    rows, distinct, _ = _held(tmp_path)
+    assert rows == distinct == len(stripe.all("/v1/charges"))
+
+
+def test_a_damaged_spool_is_read_again_from_the_damage_on(stripe: Stripe, tmp_path: Path) -> None:
+    archive = tmp_path / "home" / "archive"
+    stripe.control("latency", {"ms": 100})
+    try:
+        process = _pull(tmp_path, stripe.url)
+        _wait_until(
+            process, lambda: any(spool.stat().st_size > 100_000 for spool in archive.glob("pull-*/pages.spool"))
+        )
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    finally:
+        stripe.control("latency", {"ms": 0})
+    (spool,) = archive.glob("pull-*/pages.spool")
+    content = bytearray(spool.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    spool.write_bytes(content)
+    code, told = _finish(_pull(tmp_path, stripe.url, "--resume"))
+    assert code == 0, told
+    rows, distinct, _ = _held(tmp_path)
+    assert rows == distinct == len(stripe.all("/v1/charges"))

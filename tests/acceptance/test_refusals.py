@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,7 +15,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from counterfoil import RunError, connect
 from counterfoil.cli import run
+from counterfoil.runs.progress import Progress
 
 from .conftest import KEY, Stripe
 
@@ -180,7 +184,7 @@ def test_a_narrowed_replace_of_a_fuller_table_needs_to_be_told(connected: Stripe
     assert told("pull", "coupons", "--to", TO)[0] == 0
     full = _rows("SELECT count(*) FROM coupons")
     code, err = told("pull", "coupons", "--to", TO, "--limit", "1")
-    assert code == 2
+    assert code == 1
     assert "--overwrite" in err
     assert _rows("SELECT count(*) FROM coupons") == full
     assert told("pull", "coupons", "--to", TO, "--limit", "1", "--overwrite")[0] == 0
@@ -272,3 +276,88 @@ def test_what_stripe_adds_or_changes_is_kept_and_named_once(
     assert err.count("times_redeemed") == 1
     kept = _rows("SELECT _extra->>'$.times_redeemed', times_redeemed FROM coupons WHERE _extra IS NOT NULL")
     assert kept == [("many", None)] * 3
+
+
+def test_a_replace_of_several_snapshots_needs_to_be_told(connected: Stripe, told: Any) -> None:
+    assert told("pull", "balance", "--to", TO, "--method", "append")[0] == 0
+    assert told("pull", "balance", "--to", TO, "--method", "append")[0] == 0
+    held = _rows("SELECT count(*) FROM balance")
+    code, err = told("pull", "balance", "--to", TO)
+    assert code == 1
+    assert "2 loads" in err
+    assert _rows("SELECT count(*) FROM balance") == held
+
+
+def test_a_narrow_load_behind_a_wide_one_does_not_hide_it(connected: Stripe, told: Any) -> None:
+    assert told("pull", "coupons", "--to", TO)[0] == 0
+    assert told("pull", "coupons", "--to", TO, "--limit", "1", "--method", "append")[0] == 0
+    assert told("pull", "coupons", "--to", TO, "--limit", "1")[0] == 1
+
+
+def test_test_data_and_live_data_never_meet_in_a_table(
+    own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    own_stripe.control("keys", {"key": "sk_live_abcdefgh1234"})
+    monkeypatch.setenv("STRIPE_API_BASE", own_stripe.url)
+    monkeypatch.setenv("STRIPE_API_KEY", "sk_live_abcdefgh1234")
+    assert told("pull", "coupons", "--to", TO)[0] == 0
+    monkeypatch.setenv("STRIPE_API_KEY", KEY)
+    for method in ("replace", "append"):
+        code, err = told("pull", "coupons", "--to", TO, "--method", method)
+        assert code == 1
+        assert "live data" in err
+
+
+def test_pull_all_goes_on_behind_a_table_that_it_may_not_replace(connected: Stripe, told: Any, capsys: Any) -> None:
+    assert told("pull", "coupons", "--to", TO)[0] == 0
+    assert run(["pull", "all", "--since", "2026-10-25", "--to", TO, "--json"]) == 1
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["report"] for one in results if one["error"]] == ["coupons"]
+    assert len(results) == 17
+
+
+@pytest.mark.parametrize("report", ["balance", "discounts", "upcoming_invoices"])
+def test_a_report_without_newest_rows_takes_no_limit(report: str, connected: Stripe, told: Any) -> None:
+    code, err = told("pull", report, "--to", TO, "--limit", "5")
+    assert code == 2
+    assert "--limit" in err
+
+
+def test_a_key_that_may_not_read_its_account_still_stamps_the_time(
+    own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    own_stripe.control("keys", {"key": "rk_test_coupons1234", "permissions": ["rak_coupon_read"]})
+    monkeypatch.setenv("STRIPE_API_KEY", "rk_test_coupons1234")
+    monkeypatch.setenv("STRIPE_API_BASE", own_stripe.url)
+    assert told("pull", "coupons", "--to", TO)[0] == 0
+    assert _rows("SELECT DISTINCT strftime(_synced_at AT TIME ZONE 'UTC', '%Y-%m-%d') FROM coupons") == [
+        ("2026-11-01",)
+    ]
+
+
+def test_a_second_run_of_a_connection_has_a_time_of_its_own(own_stripe: Stripe) -> None:
+    with connect(KEY, api_base=own_stripe.url) as connection:
+        connection.pull("balance", to=TO, method="append")
+        own_stripe.control("advance", {"seconds": 3 * 86_400})
+        connection.pull("balance", to=TO, method="append")
+    days = _rows("SELECT DISTINCT strftime(_synced_at AT TIME ZONE 'UTC', '%Y-%m-%d') FROM balance ORDER BY 1")
+    assert days == [("2026-11-01",), ("2026-11-04",)]
+
+
+def test_an_archive_that_vanishes_while_it_is_filled_is_an_error(own_stripe: Stripe, tmp_path: Path) -> None:
+    def remove(progress: Progress) -> None:
+        if progress.stage == "reading" and progress.rows:
+            shutil.rmtree(tmp_path / "home" / "archive", ignore_errors=True)
+
+    with connect(KEY, api_base=own_stripe.url) as connection:
+        connection.pull("coupons", to=TO)
+        before = _rows("SELECT count(*) FROM coupons")
+        with pytest.raises(RunError):
+            connection.pull("coupons", to=TO, observe=remove)
+    assert _rows("SELECT count(*) FROM coupons") == before
+
+
+def test_what_a_stream_has_to_tell_is_logged(own_stripe: Stripe, capsys: pytest.CaptureFixture[str]) -> None:
+    with connect(KEY, api_base=own_stripe.url) as connection:
+        assert connection.read("recipients").read_all().num_rows == 0
+    assert "retired by Stripe" in capsys.readouterr().err

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from counterfoil.archive import Ledger, Spool, read_spool
 from counterfoil.errors import RunError
-from counterfoil.values import Page, Window
+from counterfoil.values import Page, Position, Window
 
 _PAGES = [
     Page("/v1/charges", Window(None, 2_000), None, [{"id": "ch_2", "amount": 1050}, {"id": "ch_1", "é": None}], False),
-    Page("/v1/charges", Window(1_000, 2_000), "ch_1", [], True),
+    Page("/v1/charges", Window(1_000, 2_000), "ch_1", [], True, Position("ch_0", 1_999, 1_000, 102)),
     Page("payouts", Window(), None, [{"id": "po_1", "metadata": {"big": 2**63 - 1}, "text": "\x00\U0001f600"}], True),
 ]
 

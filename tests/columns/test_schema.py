@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from counterfoil.columns.column import Column
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import SQL_TYPES, arrow_schema, is_json, sql_type
-from counterfoil.columns.system import SYSTEM_COLUMNS, with_system
+from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS, with_system
 
 COLUMNS = tuple(
     Column(name=kind, type=kind, path=(kind,), currency="string" if kind == "major" else None) for kind in SQL_TYPES
@@ -41,7 +41,8 @@ def test_json_is_told_apart_from_text_after_parquet(tmp_path: Path) -> None:
 
 def test_system_columns_stand_between_the_declared_ones_and_extra() -> None:
     at = datetime(2026, 11, 23, 12, tzinfo=UTC)
-    batch = Flattener([Column(name="id", type="string", path=("id",))]).batch([{"id": "1", "x": 1}, {"id": "2"}])
+    flattener = Flattener([Column(name="id", type="string", path=("id",)), DELETED])
+    batch = flattener.batch([{"id": "1", "x": 1}, {"id": "2", "deleted": True}])
     whole = with_system(batch, account="acct_1", run="run_1", synced_at=at, api_version="2026-05-27.dahlia")
     assert whole.schema.names == ["id", *(column.name for column in SYSTEM_COLUMNS)]
     assert whole.schema.names[1:] == [
@@ -65,9 +66,11 @@ def test_system_columns_stand_between_the_declared_ones_and_extra() -> None:
         "_extra": '{"x":1}',
     }
     assert whole["_extra"].to_pylist() == ['{"x":1}', None]
+    assert whole["_deleted"].to_pylist() == [False, True]
+    assert whole["_deleted_at"].to_pylist() == [None, at]
 
 
 def test_a_batch_without_rows_gets_its_system_columns_too() -> None:
-    batch = Flattener([Column(name="id", type="string", path=("id",))]).batch([])
+    batch = Flattener([Column(name="id", type="string", path=("id",)), DELETED]).batch([])
     whole = with_system(batch, account="a", run="r", synced_at=datetime.now(UTC), api_version="v")
     assert (whole.num_rows, whole.num_columns) == (0, 8)

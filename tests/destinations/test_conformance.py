@@ -120,18 +120,20 @@ def test_before_the_first_load_there_is_nothing_and_looking_makes_nothing(
 ) -> None:
     assert destination.columns("charges") is None
     assert destination.rows("charges") is None
-    assert destination.last_scope("charges") is None
+    assert destination.scopes("charges") is None
     assert not destination.has_load(_load())
     assert not list(tmp_path.glob("stripe*"))
 
 
-def test_the_scope_of_the_latest_load_is_told(destination: Destination, archived: Archived) -> None:
+def test_the_scopes_of_the_loads_that_are_in_the_table_are_told(destination: Destination, archived: Archived) -> None:
     parts = archived(_SCHEMA, _ROWS)
     destination.load(_load(scope={"since": 5, "options": {"status": "all"}}), _SCHEMA, parts)
-    assert destination.last_scope("charges") == {"since": 5, "options": {"status": "all"}}
-    destination.load(_load("run-2"), _SCHEMA, parts)
-    assert destination.last_scope("charges") == {}
-    assert destination.last_scope("refunds") is None
+    assert destination.scopes("charges") == ({"since": 5, "options": {"status": "all"}},)
+    destination.load(_load("run-2", method="append", scope={"since": 9}), _SCHEMA, parts)
+    assert destination.scopes("charges") == ({"since": 9}, {"since": 5, "options": {"status": "all"}})
+    destination.load(_load("run-3"), _SCHEMA, parts)
+    assert destination.scopes("charges") == ({},), "a replace leaves nothing of the loads before it"
+    assert destination.scopes("refunds") is None
 
 
 def test_rows_stand_in_the_loads_order_with_nulls_last(

@@ -81,7 +81,7 @@ def test_a_folder_that_is_not_ours_is_refused(
     table = _theirs(tmp_path)
     assert parquet_destination.rows("charges") == 1
     assert parquet_destination.columns("charges") == (("id", "VARCHAR"), ("amount", "BIGINT"), ("metadata", "VARCHAR"))
-    assert parquet_destination.last_scope("charges") is None
+    assert parquet_destination.scopes("charges") is None
     with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
         parquet_destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     assert [path.name for path in table.iterdir()] == ["mine.parquet"]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 
 from counterfoil.errors import PermissionMissing, RunError, StripeUnavailable
 from counterfoil.extract.collected import read_collected
+from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.preview import read_preview
+from counterfoil.extract.side_by_side import side_by_side
 from counterfoil.extract.singleton import read_singleton
 from counterfoil.extract.union import read_union
+from counterfoil.reports.catalogue import report
 from counterfoil.reports.report import (
     Bucket,
     Collected,
@@ -23,11 +29,12 @@ from counterfoil.reports.report import (
     Singleton,
     Union,
 )
-from counterfoil.values import Window
+from counterfoil.values import Page, Window
 
-from .scripted import Scripted, gathered, listed
+from .scripted import Respond, Scripted, gathered, listed
 
 CHARGES = Listing(path="/v1/charges")
+ANEW = Earlier(report("charges"))
 
 
 def refused(status: int, **told: Any) -> RunError:
@@ -157,7 +164,7 @@ def test_an_embedded_list_that_leads_elsewhere_is_not_followed() -> None:
 
 def test_a_singleton_is_one_row() -> None:
     stripe = Scripted(lambda *_: {"id": "acct_1", "object": "account"})
-    rows = gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Notices()))
+    rows = gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Notices(), earlier=ANEW))
     assert rows == [{"id": "acct_1", "object": "account"}]
 
 
@@ -176,7 +183,7 @@ def test_buckets_become_a_row_per_entry_with_what_stands_beside_them() -> None:
             Bucket(bucket="pending", state="pending", path=("pending",)),
         ),
     )
-    rows = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Notices()))
+    rows = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Notices(), earlier=ANEW))
     beside = {"object": "balance", "livemode": False, "state": "available"}
     assert rows == [
         {**beside, "amount": 1, "currency": "usd", "bucket": "available"},
@@ -194,13 +201,17 @@ UNION = Union(listings={"transfer": Listing(path="/v1/transfers"), "payout": Lis
 
 
 def test_a_union_holds_the_objects_of_all_its_lists_with_their_kind() -> None:
-    rows = gathered(read_union(Scripted(kinds).client, UNION, Window(), notices=Notices(), params=None, limit=None))
+    rows = gathered(
+        read_union(Scripted(kinds).client, UNION, Window(), notices=Notices(), params=None, limit=None, earlier=ANEW)
+    )
     assert sorted(row["kind"] for row in rows) == ["payout"] * 3 + ["transfer"] * 3
     assert all(row["id"].startswith(f"/v1/{row['kind']}s") for row in rows)
 
 
 def test_a_limited_union_holds_the_newest_of_all_its_lists_together() -> None:
-    rows = gathered(read_union(Scripted(kinds).client, UNION, Window(), notices=Notices(), params=None, limit=3))
+    rows = gathered(
+        read_union(Scripted(kinds).client, UNION, Window(), notices=Notices(), params=None, limit=3, earlier=ANEW)
+    )
     assert [row["created"] for row in rows] == [11, 10, 9]
 
 
@@ -211,7 +222,11 @@ def test_an_error_of_one_list_ends_the_union_with_that_error() -> None:
         return kinds(path, params)
 
     with pytest.raises(RunError) as caught:
-        gathered(read_union(Scripted(respond).client, UNION, Window(), notices=Notices(), params=None, limit=None))
+        gathered(
+            read_union(
+                Scripted(respond).client, UNION, Window(), notices=Notices(), params=None, limit=None, earlier=ANEW
+            )
+        )
     assert caught.value.code == "odd"
 
 
@@ -239,7 +254,9 @@ def test_embedded_objects_are_collected_from_every_place_once() -> None:
         )
     )
     notices = Notices()
-    rows = gathered(read_collected(Scripted(lambda path, _: answers[path]).client, source, notices=notices))
+    rows = gathered(
+        read_collected(Scripted(lambda path, _: answers[path]).client, source, notices=notices, earlier=ANEW)
+    )
     assert sorted(row["id"] for row in rows) == ["di_1", "di_2", "di_3"]
     assert "di_9" in "".join(notices)
 
@@ -267,16 +284,136 @@ def preview_answers(path: str, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_each_live_object_has_a_preview_and_no_upcoming_invoice_is_no_row() -> None:
-    rows = gathered(read_preview(Scripted(preview_answers).client, PREVIEW, notices=Notices()))
+    rows = gathered(read_preview(Scripted(preview_answers).client, PREVIEW, notices=Notices(), earlier=ANEW))
     assert [row["preview_of"] for row in rows] == ["sub_1", "sub_4"]
 
 
-def test_another_error_of_a_preview_stays_an_error() -> None:
+def failing(*subscriptions: str) -> Respond:
+    """Previews of which Stripe refuses some."""
+
     def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
-        if params.get("subscription") == "sub_4":
-            raise refused(400, code="invoice_no_payment_method_types")
+        if params.get("subscription") in subscriptions:
+            raise refused(400, code="customer_tax_location_invalid")
         return preview_answers(path, params)
 
+    return respond
+
+
+def test_a_preview_that_stripe_refuses_is_told_and_the_others_are_rows() -> None:
+    notices = Notices()
+    rows = gathered(read_preview(Scripted(failing("sub_4")).client, PREVIEW, notices=notices, earlier=ANEW))
+    assert [row["preview_of"] for row in rows] == ["sub_1"]
+    assert "sub_4" in "".join(notices)
+
+
+def test_when_stripe_refuses_every_preview_that_is_an_error() -> None:
+    stripe = Scripted(failing("sub_1", "sub_3", "sub_4"))
     with pytest.raises(RunError) as caught:
-        gathered(read_preview(Scripted(respond).client, PREVIEW, notices=Notices()))
-    assert caught.value.code == "invoice_no_payment_method_types"
+        gathered(read_preview(stripe.client, PREVIEW, notices=Notices(), earlier=ANEW))
+    assert caught.value.code == "customer_tax_location_invalid"
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [{"id": "d", "created": 7}, {"id": "c", "created": 3}],
+        [{"id": "a", "created": 5}, {"id": "c", "created": 3}],
+        [{"id": "d", "created": 3}, {"id": "c", "created": 4}],
+    ],
+    ids=["newer than the page before", "there before", "newer within the page"],
+)
+def test_a_list_that_jumps_back_is_an_error(second: list[dict[str, Any]]) -> None:
+    pages = {None: listed([{"id": "b", "created": 6}, {"id": "a", "created": 5}], has_more=True), "a": listed(second)}
+    stripe = Scripted(lambda _path, params: pages[params.get("starting_after")])
+    with pytest.raises(StripeUnavailable, match="not newest first"):
+        gathered(read_listing(stripe.client, CHARGES, Window(), notices=Notices()))
+
+
+def test_a_retired_list_that_has_answered_once_is_not_retired() -> None:
+    def respond(_path: str, params: dict[str, Any]) -> dict[str, Any]:
+        if "starting_after" in params:
+            raise refused(403)
+        return listed([{"id": "rp_1"}], has_more=True)
+
+    listing = Listing(path="/v1/recipients", created=None, retired=frozenset({403}))
+    with pytest.raises(RunError):
+        gathered(read_listing(Scripted(respond).client, listing, Window(), notices=Notices()))
+
+
+def lines_answers(code: str, param: str | None, status: int) -> Respond:
+    """An invoice of three lines, whose second line goes away when the list is gone on with."""
+    refusals = [refused(status, code=code, param=param)]
+
+    def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
+        if path == "/v1/invoices":
+            lines = {"data": [{"id": "il_1"}, {"id": "il_2"}], "has_more": True, "url": "/v1/invoices/in_1/lines"}
+            return listed([{"id": "in_1", "created": 5, "lines": lines}])
+        if params.get("starting_after") == "il_2" and refusals:
+            raise refusals.pop()
+        return listed([{"id": "il_1"}, {"id": "il_3"}])
+
+    return respond
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_an_embedded_list_whose_cursor_was_deleted_is_read_anew(status: int) -> None:
+    stripe = Scripted(lines_answers("resource_missing", "starting_after", status))
+    listing = Listing(path="/v1/invoices", lists=("lines",))
+    (invoice,) = gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
+    assert [line["id"] for line in invoice["lines"]["data"]] == ["il_1", "il_3"]
+    assert invoice["lines"]["has_more"] is False
+
+
+def test_an_embedded_list_of_a_deleted_object_stays_cut_and_is_told() -> None:
+    notices = Notices()
+    stripe = Scripted(lines_answers("resource_missing", "invoice", 404))
+    listing = Listing(path="/v1/invoices", lists=("lines",))
+    (invoice,) = gathered(read_listing(stripe.client, listing, Window(), notices=notices))
+    assert invoice["lines"]["has_more"] is True
+    assert "/v1/invoices/in_1/lines" in "".join(notices)
+
+
+def test_an_embedded_list_that_stripe_does_not_know_is_an_error() -> None:
+    stripe = Scripted(lines_answers("", None, 404))
+    listing = Listing(path="/v1/invoices", lists=("lines",))
+    with pytest.raises(RunError):
+        gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
+
+
+def test_an_embedded_list_that_shows_an_entry_twice_is_an_error() -> None:
+    def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
+        answer = lines_answers("", None, 404)(path, params) if path == "/v1/invoices" else None
+        return answer or listed([{"id": "il_2"}])
+
+    listing = Listing(path="/v1/invoices", lists=("lines",))
+    with pytest.raises(StripeUnavailable, match="il_2 twice"):
+        gathered(read_listing(Scripted(respond).client, listing, Window(), notices=Notices()))
+
+
+def test_a_list_that_is_no_bucket_stays_beside_the_rows() -> None:
+    body = {"available": [{"amount": 1, "currency": "usd"}], "issuing": {"available": [], "pending": [{"amount": 2}]}}
+    source = Singleton(
+        path="/v1/balance",
+        buckets=(
+            Bucket(bucket="available", state="available", path=("available",)),
+            Bucket(bucket="issuing", state="available", path=("issuing", "available")),
+        ),
+    )
+    (row,) = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Notices(), earlier=ANEW))
+    assert row["issuing"] == {"pending": [{"amount": 2}]}
+
+
+def test_leaving_streams_that_fail_in_their_clean_up_does_not_hang() -> None:
+    async def failing_late(name: str) -> AsyncGenerator[Page, None]:
+        try:
+            while True:
+                yield Page(name, Window(), None, [], last=False)
+        finally:
+            raise RuntimeError("late")
+
+    async def leave() -> None:
+        async with aclosing(side_by_side([failing_late("a"), failing_late("b")])) as pages:
+            async for _ in pages:
+                break
+
+    asyncio.run(asyncio.wait_for(leave(), 5))

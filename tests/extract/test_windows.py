@@ -24,6 +24,8 @@ class List:
 
     times: dict[str, int]
     gone: set[str] = field(default_factory=set)
+    #: How often, for tests that lose objects while they read.
+    loss: float = 0.0
 
     def page(self, request: Request) -> tuple[list[StripeObject], bool] | None:
         if request.cursor in self.gone:

@@ -31,6 +31,7 @@ class Archive:
             folder.chmod(0o700)
             remove_ledger(folder)
             remove_parts(folder)
+        self._removed = False
         self.spool = Spool(folder / "pages.spool")
         self._parts = PartWriter(folder, schema)
 
@@ -59,6 +60,7 @@ class Archive:
         with writing(self.folder):
             self.spool.close()
             shutil.rmtree(self.folder)
+        self._removed = True
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +68,7 @@ class Archive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self.folder.exists():
+        if kind is None and not self._removed:
             self.close()
         elif kind is not None:
             self._parts.abandon()

@@ -1,4 +1,4 @@
-"""The folder of a run's archive: one process at a time, and gone when the run has ended."""
+"""The folder of a run's archive: one process at a time, gone when the run has succeeded, kept when it has not."""
 
 from __future__ import annotations
 
@@ -14,36 +14,60 @@ from counterfoil.errors import SettingsError
 
 
 @contextmanager
-def claim(root: Path, name: str) -> Iterator[Path]:
-    """An empty folder `root/name` that no other process uses, removed at the end.
+def claim(root: Path, name: str, *, keep: bool = False) -> Iterator[Path]:
+    """A folder `root/name` that no other process uses; it is removed when the block ends well.
 
-    What a killed process left there is removed first. When a living one works there, the folder gets a name of its own.
-    SettingsError when the folder can't be made.
+    What an earlier run left there is removed first, unless it is to be kept. While another process works there, the
+    folder gets a name of its own, and nobody will look for what is in it. SettingsError when it can't be made.
     """
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = _lock(root, name)
+        lock, shared = _lock(root, name)
+        folder = Path(lock.lock_file).with_suffix("")
+        try:
+            if not keep:
+                shutil.rmtree(folder, ignore_errors=True)
+            if not shared:
+                _sweep(root, name)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError:
+            lock.release()
+            raise
     except OSError as error:
         raise SettingsError(
             f"The archive folder {root} can't be used: {error.strerror or error}",
             hint="Choose another with COUNTERFOIL_HOME or COUNTERFOIL_ARCHIVE_PATH.",
         ) from error
-    folder = Path(lock.lock_file).with_suffix("")
+    ended_well = False
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
         yield folder
+        ended_well = True
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if ended_well or shared:
+            shutil.rmtree(folder, ignore_errors=True)
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
-def _lock(root: Path, name: str) -> FileLock:
+def _sweep(root: Path, name: str) -> None:
+    """Removes what processes left that were killed beside another one: nobody will look for it."""
+    for left in root.glob(f"{name}-*.lock"):
+        lock = FileLock(left, blocking=False)
+        try:
+            with lock:
+                shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+                left.unlink(missing_ok=True)
+        except Timeout:
+            continue
+
+
+def _lock(root: Path, name: str) -> tuple[FileLock, bool]:
+    """The lock of the folder to use, and whether its own name is in use by another process."""
     lock = FileLock(root / f"{name}.lock", blocking=False)
     try:
         lock.acquire()
     except Timeout:
         lock = FileLock(root / f"{name}-{secrets.token_hex(4)}.lock", blocking=False)
         lock.acquire()
-    return lock
+        return lock, True
+    return lock, False

@@ -20,9 +20,9 @@ import pyarrow as pa
 from counterfoil.archive.disk import writing
 from counterfoil.archive.ledger import Ledger
 from counterfoil.errors import RunError
-from counterfoil.values import Page, Window
+from counterfoil.values import Page, Position, Window
 
-_MAGIC = b"CFSPOOL1"
+_MAGIC = b"CFSPOOL2"
 _LENGTHS = struct.Struct("<II")
 _CHECKSUM = struct.Struct("<I")
 _PREFIX = _LENGTHS.size + _CHECKSUM.size
@@ -93,6 +93,8 @@ def _frame(page: Page) -> bytes:
             "until": page.window.until,
             "cursor": page.cursor,
             "last": page.last,
+            "position": page.position,
+            "date": page.date,
             "rows": len(page.objects),
             "bytes": len(plain),
         }
@@ -138,4 +140,5 @@ def _pages(path: Path) -> Iterator[tuple[Page, int]]:
 def _page(header: dict[str, Any], body: bytes) -> Page:
     objects = orjson.loads(_CODEC.decompress(body, decompressed_size=header["bytes"], asbytes=True))
     window = Window(header["since"], header["until"])
-    return Page(header["source"], window, header["cursor"], objects, header["last"])
+    position = Position(**header["position"]) if header["position"] else None
+    return Page(header["source"], window, header["cursor"], objects, header["last"], position, header["date"])

@@ -31,6 +31,7 @@ def pull(
     limit: int | None = None,
     option: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
     overwrite: Annotated[bool, _FLAG] = False,
+    resume: Annotated[bool, _FLAG] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
 ) -> int:
     """Read a report, or all of them, into a table.
@@ -57,6 +58,8 @@ def pull(
         NAME=VALUE, an option of the report; may be given several times.
     overwrite
         Replace a table that Counterfoil did not make, or one that holds more than is asked for now.
+    resume
+        Go on behind what the same pull had read when it failed, was stopped or killed.
     as_json
         One JSON object on stdout for each report.
     """
@@ -71,7 +74,7 @@ def pull(
         # What every report would meet is told once.
         connection.account()
         for key in keys:
-            # Of all reports, those without a time of creation are read whole.
+            # Of all reports, those without a time of creation have no newest rows: they are read whole.
             bounded = report != "all" or has_created(key)
             try:
                 with watching(quiet=as_json) as observe:
@@ -82,9 +85,10 @@ def pull(
                         method=method,
                         since=since if bounded else None,
                         until=until if bounded else None,
-                        limit=limit,
+                        limit=limit if bounded else None,
                         options=options,
                         overwrite=overwrite,
+                        resume=resume,
                         confirm=ask if can_ask() and not as_json else None,
                         observe=observe,
                     )

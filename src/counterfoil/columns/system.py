@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from counterfoil.columns.column import Column
 from counterfoil.columns.schema import arrow_schema, arrow_types
@@ -17,12 +17,17 @@ EXTRA = Column(
     description="What Stripe sent beside the declared columns, or what did not fit their types, under its path",
 )
 
+#: Stripe marks what is gone, where it still shows it, with `deleted: true`.
+DELETED = Column(
+    name="_deleted", type="boolean", path=("deleted",), description="Whether Stripe says that the object is gone"
+)
+
 SYSTEM_COLUMNS = (
     Column(name="_account", type="string", description="The Stripe account that the row was read from"),
     Column(name="_run", type="string", description="The run that brought the row"),
     Column(name="_synced_at", type="timestamp", description="When Stripe's data was read, by Stripe's clock, in UTC"),
     Column(name="_api_version", type="string", description="The version of Stripe's API that rendered the row"),
-    Column(name="_deleted", type="boolean", description="Whether Stripe says that the object is gone"),
+    DELETED,
     Column(name="_deleted_at", type="timestamp", description="When that was noticed, in UTC"),
     EXTRA,
 )
@@ -31,20 +36,20 @@ SYSTEM_COLUMNS = (
 def with_system(
     batch: pa.RecordBatch, *, account: str, run: str, synced_at: datetime, api_version: str
 ) -> pa.RecordBatch:
-    """A flattened batch with the system columns between the declared ones and `_extra`; no row is deleted yet."""
+    """A flattened batch, whose last columns are DELETED and EXTRA, with all of the system columns."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     types = arrow_types()
-    values: dict[str, Any] = {
-        "_account": account,
-        "_run": run,
-        "_synced_at": synced_at,
-        "_api_version": api_version,
-        "_deleted": False,
-        "_deleted_at": None,
-    }
-    added = [
-        pa.repeat(pa.scalar(values[column.name], types[column.type]), batch.num_rows) for column in SYSTEM_COLUMNS[:-1]
+    *declared, deleted, extra = batch.columns
+    deleted = pc.fill_null(deleted, False)
+    same = {"_account": account, "_run": run, "_synced_at": synced_at, "_api_version": api_version}
+    repeated = [
+        pa.repeat(pa.scalar(same[column.name], types[column.type]), batch.num_rows)
+        for column in SYSTEM_COLUMNS
+        if column.name in same
     ]
-    fields = [*list(batch.schema)[:-1], *arrow_schema(SYSTEM_COLUMNS)]
-    return pa.RecordBatch.from_arrays([*batch.columns[:-1], *added, batch.columns[-1]], schema=pa.schema(fields))
+    instant = pa.scalar(synced_at, types["timestamp"])
+    deleted_at = pc.if_else(deleted, instant, pa.scalar(None, types["timestamp"]))
+    fields = [*list(batch.schema)[:-2], *arrow_schema(SYSTEM_COLUMNS)]
+    return pa.RecordBatch.from_arrays([*declared, *repeated, deleted, deleted_at, extra], schema=pa.schema(fields))

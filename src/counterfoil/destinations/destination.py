@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -56,8 +56,8 @@ class Destination(Protocol):
         """Rows of the table; None when there is no such table."""
         ...
 
-    def last_scope(self, table: str) -> Mapping[str, Any] | None:
-        """The scope of the table's latest load; None when no load of ours made the table."""
+    def scopes(self, table: str) -> tuple[Mapping[str, Any], ...] | None:
+        """The scope of each load whose rows are in the table, the latest first; None when none of ours made it."""
         ...
 
     def query(self, sql: str) -> pa.RecordBatchReader:
@@ -65,6 +65,16 @@ class Destination(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def since_replace(loads: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Mapping[str, Any], ...]:
+    """Of loads as (method, scope), the latest first, the scopes up to the latest replace."""
+    scopes = []
+    for method, scope in loads:
+        scopes.append(scope)
+        if method == "replace":
+            break
+    return tuple(scopes)
 
 
 def check_load(load: Load, schema: pa.Schema, methods: frozenset[Method]) -> None:

@@ -68,9 +68,9 @@ class DuckDBDestination:
             ((rows,),) = cursor.execute(f"SELECT count(*) FROM main.{quoted(table)}").fetchall()  # noqa: S608 - quoted
             return int(rows)
 
-    def last_scope(self, table: str) -> Mapping[str, Any] | None:
+    def scopes(self, table: str) -> tuple[Mapping[str, Any], ...] | None:
         with self._reading() as cursor:
-            return None if cursor is None else tables.last_scope_of(cursor, table)
+            return None if cursor is None else tables.scopes_of(cursor, table)
 
     def query(self, sql: str) -> pa.RecordBatchReader:
         if not self._file.path.exists():

@@ -10,7 +10,7 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from counterfoil.destinations.destination import LOADS_TABLE, conflict, not_ours, same_name
+from counterfoil.destinations.destination import LOADS_TABLE, conflict, not_ours, same_name, since_replace
 from counterfoil.destinations.duckdb_query import check_types
 from counterfoil.destinations.ordering import sorted_slices
 from counterfoil.destinations.sql import definitions, duckdb_type, literal, parts_source, quoted
@@ -50,27 +50,28 @@ def make_loads(cursor: duckdb.DuckDBPyConnection) -> None:
     cursor.execute(f"CREATE TABLE IF NOT EXISTS {_LOADS} ({_LOADS_COLUMNS})")
 
 
-def loads_of(cursor: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, int, str]]:
-    """Run, rows and scope of each load into the table, the latest first."""
+def loads_of(cursor: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, int, str, str]]:
+    """Run, rows, method and scope of each load into the table, the latest first."""
     if kind_of(cursor, LOADS_TABLE) is None:
         return []
-    sql = f"SELECT run, rows, scope::VARCHAR, table_name FROM {_LOADS} ORDER BY loaded_at DESC, rowid DESC"  # noqa: S608
+    sql = f"SELECT run, rows, method, scope::VARCHAR, table_name FROM {_LOADS} ORDER BY loaded_at DESC, rowid DESC"  # noqa: S608
     loads = cursor.execute(sql).fetchall()
-    return [(run, rows, scope) for run, rows, scope, name in loads if same_name(name) == same_name(table)]
+    return [load for *load, name in loads if same_name(name) == same_name(table)]
 
 
 def loaded_rows(cursor: duckdb.DuckDBPyConnection, load: Load) -> int | None:
     """The rows that this run brought to its table; None when it did not, or when the table is gone."""
     if kind_of(cursor, load.table) != "table":
         return None
-    return next((rows for run, rows, _ in loads_of(cursor, load.table) if run == load.run), None)
+    return next((rows for run, rows, *_ in loads_of(cursor, load.table) if run == load.run), None)
 
 
-def last_scope_of(cursor: duckdb.DuckDBPyConnection, table: str) -> Mapping[str, Any] | None:
-    """The scope of the latest load into the table."""
+def scopes_of(cursor: duckdb.DuckDBPyConnection, table: str) -> tuple[Mapping[str, Any], ...] | None:
+    """The scopes of the loads whose rows are in the table."""
     if kind_of(cursor, table) is None:
         return None
-    return next((dict(orjson.loads(scope)) for _, _, scope in loads_of(cursor, table)), None)
+    loads = loads_of(cursor, table)
+    return since_replace((method, orjson.loads(scope)) for _, _, method, scope in loads) if loads else None
 
 
 def record(cursor: duckdb.DuckDBPyConnection, load: Load, rows: int) -> None:

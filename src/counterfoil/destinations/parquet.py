@@ -27,6 +27,7 @@ from counterfoil.destinations.destination import (
     files_of,
     not_ours,
     same_name,
+    since_replace,
 )
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import in_memory
@@ -110,9 +111,11 @@ class ParquetDestination:
             files = TableFolder(self._folder, table).files()
             return sum(pq.read_metadata(file).num_rows for file in files) if files else None
 
-    def last_scope(self, table: str) -> Mapping[str, Any] | None:
+    def scopes(self, table: str) -> tuple[Mapping[str, Any], ...] | None:
         record = self._record(table)
-        return None if record is None or not record.loads else dict(record.loads[-1]["scope"])
+        if record is None or not record.loads:
+            return None
+        return since_replace((load["method"], load["scope"]) for load in reversed(record.loads))
 
     def query(self, sql: str) -> pa.RecordBatchReader:
         with ExitStack() as stack:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 
 from counterfoil.extract.collected import read_collected
+from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.preview import read_preview
@@ -17,7 +17,7 @@ from counterfoil.stripe.client import Client
 from counterfoil.stripe.loop import stream
 from counterfoil.values import Page, Window
 
-__all__ = ["Notices", "read"]
+__all__ = ["Earlier", "Notices", "read"]
 
 
 def read(
@@ -28,13 +28,14 @@ def read(
     notices: Notices,
     params: Mapping[str, str] | None = None,
     limit: int | None = None,
+    earlier: Earlier | None = None,
 ) -> Generator[Page, None, None]:
     """The report's objects as pages, read on the event loop while the caller works on the page before.
 
     Pages come in the order of their arrival; with `limit`, the newest so many objects come in Stripe's order.
-    Closing the iterator cancels what is in flight.
+    What `earlier` holds of the same reading is left out. Closing the iterator cancels what is in flight.
     """
-    return stream(lambda: _pages(client, report, window, notices, params, limit))
+    return stream(lambda: _pages(client, report, window, notices, params, limit, earlier or Earlier(report)))
 
 
 async def _pages(
@@ -44,27 +45,22 @@ async def _pages(
     notices: Notices,
     params: Mapping[str, str] | None,
     limit: int | None,
+    earlier: Earlier,
 ) -> AsyncGenerator[Page, None]:
     source = report.source
     match source:
         case Listing():
-            pages = read_listing(client, source, window, notices=notices, params=params, limit=limit)
+            left = None if limit is None else limit - earlier.rows
+            reached = earlier.reached(source.path)
+            pages = read_listing(client, source, window, notices=notices, params=params, limit=left, reached=reached)
         case Singleton():
-            pages = read_singleton(client, source, notices=notices)
+            pages = read_singleton(client, source, notices=notices, earlier=earlier)
         case Union():
-            pages = read_union(client, source, window, notices=notices, params=params, limit=limit)
+            pages = read_union(client, source, window, notices=notices, params=params, limit=limit, earlier=earlier)
         case Collected():
-            pages = read_collected(client, source, notices=notices)
+            pages = read_collected(client, source, notices=notices, earlier=earlier)
         case Preview():
-            pages = read_preview(client, source, notices=notices)
-    left = limit
+            pages = read_preview(client, source, notices=notices, earlier=earlier)
     async with aclosing(pages):
         async for page in pages:
-            if left is None:
-                yield page
-                continue
-            kept = page.objects[:left]
-            left -= len(kept)
-            yield replace(page, objects=kept)
-            if left == 0:
-                return
+            yield page

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
+from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.side_by_side import side_by_side
@@ -14,25 +16,28 @@ from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
 
-async def read_collected(client: Client, source: Collected, *, notices: Notices) -> AsyncGenerator[Page, None]:
+async def read_collected(
+    client: Client, source: Collected, *, notices: Notices, earlier: Earlier
+) -> AsyncGenerator[Page, None]:
     """Each embedded object once, by its id; memory grows with their number only by their ids."""
-    seen: set[str] = set()
+    seen = set(earlier.ids)
     only_ids: set[str] = set()
+    places = {place.listing.path: place for place in source.places}
     streams = [
-        read_listing(client, place.listing, Window(), notices=notices, source=str(number))
-        for number, place in enumerate(source.places)
+        read_listing(client, place.listing, Window(), notices=notices, reached=earlier.reached(path))
+        for path, place in places.items()
     ]
     async with aclosing(side_by_side(streams)) as pages:
         async for page in pages:
             new: list[StripeObject] = []
-            for path in source.places[int(page.source)].at:
+            for path in places[page.source].at:
                 for found in _at(page.objects, ("*", *path)):
                     if isinstance(found, str):
                         only_ids.add(found)
                     elif isinstance(found, dict) and (identifier := found.get("id")) not in seen:
                         seen.add(str(identifier))
                         new.append(found)
-            yield Page(source.places[int(page.source)].listing.path, page.window, page.cursor, new, page.last)
+            yield replace(page, objects=new)
     if missing := only_ids - seen:
         notices.add(
             f"{len(missing)} objects are known by their id only, e.g. {min(missing)}: Stripe did not expand them"

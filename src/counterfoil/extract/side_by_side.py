@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
 
 from counterfoil.values import Page
 
+T = TypeVar("T")
 Pages = AsyncGenerator[Page, None]
 
 
 async def side_by_side(streams: Sequence[Pages]) -> Pages:
     """The pages of all streams, in the order of their arrival; the first error ends all of them."""
-    arrived: asyncio.Queue[Page | Exception | None] = asyncio.Queue(maxsize=1)
+    arrived: asyncio.Queue[Page | None] = asyncio.Queue(maxsize=1)
+    left = asyncio.Event()
 
     async def forward(stream: Pages) -> None:
         async with aclosing(stream):
@@ -21,22 +24,28 @@ async def side_by_side(streams: Sequence[Pages]) -> Pages:
                 await arrived.put(page)
 
     async def forward_all() -> None:
-        end: Exception | None = None
         try:
-            async with asyncio.TaskGroup() as group:
-                for stream in streams:
-                    group.create_task(forward(stream))
-        except ExceptionGroup as failures:
-            end = failures.exceptions[0]
-        await arrived.put(end)
+            await all_of([forward(stream) for stream in streams])
+        finally:
+            if not left.is_set():
+                await arrived.put(None)
 
     forwarding = asyncio.create_task(forward_all())
     try:
         while (page := await arrived.get()) is not None:
-            if isinstance(page, Exception):
-                raise page
             yield page
+        await forwarding
     finally:
+        left.set()
         forwarding.cancel()
-        with suppress(asyncio.CancelledError):
-            await forwarding
+        await asyncio.gather(forwarding, return_exceptions=True)
+
+
+async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results in their order; the first error cancels the rest and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

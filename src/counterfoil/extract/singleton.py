@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
 
 from counterfoil.errors import StripeUnavailable
 from counterfoil.extract.children import complete
+from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.notices import Notices
 from counterfoil.reports.report import Bucket, Singleton
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
 
-async def read_singleton(client: Client, source: Singleton, *, notices: Notices) -> AsyncGenerator[Page, None]:
+async def read_singleton(
+    client: Client, source: Singleton, *, notices: Notices, earlier: Earlier
+) -> AsyncGenerator[Page, None]:
     """One page with the rows."""
+    if earlier.reached(source.path):
+        return
     answer = await client.get(source.path)
     if source.lists:
         await complete(client, [answer.body], source.lists, expand=(), notices=notices)
     rows = rows_of(answer.body, source.buckets) if source.buckets else [answer.body]
-    yield Page(source.path, Window(), None, rows, last=True)
+    yield Page(source.path, Window(), None, rows, last=True, date=answer.date)
 
 
 def rows_of(body: StripeObject, buckets: tuple[Bucket, ...]) -> list[StripeObject]:
     """The entries of each bucket, with its name and state, and whatever the object says beside its buckets."""
-    taken = {bucket.path[0] for bucket in buckets}
-    beside = {name: value for name, value in body.items() if name not in taken}
+    beside = _without(body, {bucket.path for bucket in buckets})
     rows = []
     for bucket in buckets:
         entries: Any = body
@@ -37,3 +41,16 @@ def rows_of(body: StripeObject, buckets: tuple[Bucket, ...]) -> list[StripeObjec
             raise StripeUnavailable(f"{'.'.join(bucket.path)} is not a list of amounts")
         rows += [{**beside, **entry, "bucket": bucket.bucket, "state": bucket.state} for entry in entries]
     return rows
+
+
+def _without(body: StripeObject, paths: Collection[tuple[str, ...]]) -> StripeObject:
+    """The object without what is at the paths, and without what is empty then: a list that is no bucket stays."""
+    left: StripeObject = {}
+    for name, value in body.items():
+        below = {path[1:] for path in paths if path[0] == name}
+        if () in below:
+            continue
+        rest = _without(value, below) if below and isinstance(value, dict) else value
+        if rest or not below:
+            left[name] = rest
+    return left

@@ -5,43 +5,59 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import Params, read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.side_by_side import side_by_side
-from counterfoil.reports.report import Listing, Union
+from counterfoil.reports.report import Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
 
 async def read_union(
-    client: Client, source: Union, window: Window, *, notices: Notices, params: Params | None, limit: int | None
+    client: Client,
+    source: Union,
+    window: Window,
+    *,
+    notices: Notices,
+    params: Params | None,
+    limit: int | None,
+    earlier: Earlier,
 ) -> AsyncGenerator[Page, None]:
     """The objects of all listings, each with its `kind`; with `limit` the newest so many of all of them together."""
     streams = [
-        _of_kind(kind, client, listing, window, notices, params, limit) for kind, listing in source.listings.items()
+        _of_kind(
+            kind,
+            read_listing(
+                client,
+                listing,
+                window,
+                notices=notices,
+                source=kind,
+                params=params,
+                limit=limit,
+                reached=earlier.reached(kind),
+            ),
+        )
+        for kind, listing in source.listings.items()
     ]
     if limit is None:
         async with aclosing(side_by_side(streams)) as pages:
             async for page in pages:
                 yield page
         return
+    if earlier.reached(""):
+        return
     newest: list[StripeObject] = []
+    date = 0
     async with aclosing(side_by_side(streams)) as pages:
         async for page in pages:
+            date = date or page.date
             newest = sorted([*newest, *page.objects], key=lambda o: (o["created"], o["id"]), reverse=True)[:limit]
-    yield Page("", window, None, newest, last=True)
+    yield Page("", window, None, newest, last=True, date=date)
 
 
-async def _of_kind(
-    kind: str,
-    client: Client,
-    listing: Listing,
-    window: Window,
-    notices: Notices,
-    params: Params | None,
-    limit: int | None,
-) -> AsyncGenerator[Page, None]:
-    listed = read_listing(client, listing, window, notices=notices, source=kind, params=params, limit=limit)
+async def _of_kind(kind: str, listed: AsyncGenerator[Page, None]) -> AsyncGenerator[Page, None]:
     async with aclosing(listed) as pages:
         async for page in pages:
             for one in page.objects:

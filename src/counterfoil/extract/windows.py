@@ -8,11 +8,13 @@ to a new chain. https://docs.stripe.com/api/pagination states order and cursor; 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from math import inf
 
 from counterfoil.errors import StripeUnavailable
-from counterfoil.values import StripeObject, Window
+from counterfoil.values import Position, StripeObject, Window
 
 PAGE_ROWS = 100
 
@@ -21,6 +23,10 @@ FEWEST_PAGES_TO_CUT = 4
 
 #: Where the search for the oldest object of an unbounded window starts to halve; older objects are still found.
 FIRST_YEAR = 1_293_840_000  # 2011-01-01, the year in which Stripe opened
+
+
+#: Id and `created` of a row.
+Place = tuple[str, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +49,8 @@ class Chain:
     keeps: float = 0.5
     #: Ids of the rows seen in the second `oldest`: where the chain starts again when its cursor was deleted.
     last_second: set[str] = field(default_factory=set)
+    #: Ids of the page before: what comes again shows a list that does not go on.
+    last_page: frozenset[str] = frozenset()
 
     def floor(self) -> int:
         """The lowest `created` that the chain may still meet, as far as is known."""
@@ -62,6 +70,53 @@ class Chain:
         density = self.rows / (self.newest - self.oldest + 1)
         return density * (self.oldest - self.floor()) / PAGE_ROWS
 
+    def position(self) -> Position | None:
+        """How far it has come."""
+        return None if self.cursor is None else Position(self.cursor, self.newest, self.oldest, self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far an earlier, interrupted reading came in one of its windows."""
+
+    window: Window
+    #: None when the window was empty.
+    position: Position | None
+    done: bool
+    #: Ids of the rows in the oldest second that was read.
+    last_second: frozenset[str] = frozenset()
+
+
+def chains_left(window: Window, reached: Iterable[Reached]) -> list[Chain]:
+    """The chains that read what earlier pages of the window left out, and nothing that they hold.
+
+    Earlier windows are told apart by their `until`, which never changes. A window that was cut when its reading was
+    interrupted may have had a gift that brought no page yet: it takes that back.
+    """
+    known = sorted(reached, key=lambda one: inf if one.window.until is None else one.window.until, reverse=True)
+    if not known:
+        return [Chain(window.since, window.until)]
+    chains = []
+    for one, below in zip_longest(known, known[1:]):
+        since = below.window.until if below else window.since
+        if one.done:
+            if one.window.since is not None and one.window.since != since:
+                chains.append(Chain(since, one.window.since))
+        elif one.position and (since is None or one.position.oldest is None or one.position.oldest >= since):
+            at = one.position
+            chains.append(
+                Chain(
+                    since,
+                    one.window.until,
+                    cursor=at.cursor,
+                    newest=at.newest,
+                    oldest=at.oldest,
+                    rows=at.listed,
+                    last_second=set(one.last_second),
+                )
+            )
+    return chains
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -75,11 +130,17 @@ class Request:
 class Windows:
     """The chains that cover `window`; every object in it is kept from exactly one of them."""
 
-    def __init__(self, window: Window, *, created: str | None = "created", parallel: bool = True) -> None:
+    def __init__(
+        self,
+        window: Window,
+        *,
+        created: str | None = "created",
+        parallel: bool = True,
+        reached: Iterable[Reached] = (),
+    ) -> None:
         self._created = created
         self._parallel = parallel and created is not None
-        first = Chain(window.since, window.until)
-        self._waiting: deque[Chain] = deque([first])
+        self._waiting: deque[Chain] = deque(chains_left(window, reached))
         self._in_flight: set[Chain] = set()
 
     @property
@@ -109,11 +170,14 @@ class Windows:
                 raise StripeUnavailable("An empty page says that more follows", hint="Try again later.")
             chain.done = True
             return []
-        last_id, last_created = self._place(objects[-1])
+        places = [self._place(row) for row in objects]
+        last_id, last_created = places[-1]
         if last_id == request.cursor:
             raise StripeUnavailable(f"The page after {last_id} ends with {last_id} again", hint="Try again later.")
-        kept = self._kept(chain, objects)
-        self._advance(chain, objects, last_id, last_created)
+        if self._created is not None:
+            _check_order(chain, places)
+        kept = self._kept(chain, objects, places)
+        self._advance(chain, places)
         if has_more and (chain.since is None or last_created >= chain.since):
             self._waiting.append(chain)
         else:
@@ -128,9 +192,10 @@ class Windows:
             raise StripeUnavailable(f"The object {request.cursor} went while the list was read", hint="Try again.")
         chain.until = chain.oldest + 1
         chain.cursor = None
+        chain.last_page = frozenset()
         self._waiting.append(chain)
 
-    def _place(self, row: StripeObject) -> tuple[str, int]:
+    def _place(self, row: StripeObject) -> Place:
         identifier = row.get("id")
         created = row.get(self._created) if self._created else 0
         if not isinstance(identifier, str) or type(created) is not int:
@@ -141,36 +206,29 @@ class Windows:
             )
         return identifier, created
 
-    def _kept(self, chain: Chain, objects: Sequence[StripeObject]) -> list[StripeObject]:
+    def _kept(self, chain: Chain, objects: Sequence[StripeObject], places: Sequence[Place]) -> list[StripeObject]:
         if self._created is None:
             return list(objects)
         since, again = chain.since, chain.last_second
-        kept = []
-        for row in objects:
-            identifier, created = self._place(row)
-            if since is not None and created < since:
-                continue
-            if created == chain.oldest and identifier in again:
-                continue
-            kept.append(row)
-        return kept
+        return [
+            row
+            for row, (identifier, created) in zip(objects, places, strict=True)
+            if (since is None or created >= since) and not (created == chain.oldest and identifier in again)
+        ]
 
-    def _advance(self, chain: Chain, objects: Sequence[StripeObject], last_id: str, last_created: int) -> None:
+    def _advance(self, chain: Chain, places: Sequence[Place]) -> None:
         chain.resting = False
-        chain.cursor = last_id
-        chain.rows += len(objects)
+        chain.cursor, oldest = places[-1]
+        chain.rows += len(places)
         if self._created is None:
             return
         if chain.newest is None:
-            chain.newest = self._place(objects[0])[1]
-        if last_created != chain.oldest:
+            chain.newest = places[0][1]
+        if oldest != chain.oldest:
             chain.last_second = set()
-        chain.oldest = last_created
-        for row in reversed(objects):
-            identifier, created = self._place(row)
-            if created != last_created:
-                break
-            chain.last_second.add(identifier)
+        chain.oldest = oldest
+        chain.last_second.update(identifier for identifier, created in places if created == oldest)
+        chain.last_page = frozenset(identifier for identifier, _ in places)
 
     def _cut(self) -> bool:
         if not self._parallel:
@@ -185,3 +243,15 @@ class Windows:
         giver.since = middle
         self._waiting.append(gift)
         return True
+
+
+def _check_order(chain: Chain, places: Sequence[Place]) -> None:
+    """Windows stand on the order that Stripe documents; a list that jumps back would lose or double rows."""
+    newest = chain.oldest if chain.cursor is not None else None
+    for identifier, created in places:
+        if identifier in chain.last_page or (newest is not None and created > newest):
+            raise StripeUnavailable(
+                f"The list is not newest first: {identifier} comes where only older objects can",
+                hint="Try again later; if it stays so, please report it.",
+            )
+        newest = created

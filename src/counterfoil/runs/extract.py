@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.system import with_system
+from counterfoil.errors import StripeUnavailable
 from counterfoil.reports.report import Listing, Report
 from counterfoil.stripe.client import API_VERSION
 from counterfoil.values import Page
@@ -24,33 +27,59 @@ class Stamp:
 
     run: str
     account: str
-    #: Unix seconds by Stripe's clock.
-    synced_at: int
     api_version: str
 
 
-def stamp_of(report: Report, *, run: str, account: str, synced_at: int) -> Stamp:
+def stamp_of(report: Report, *, run: str, account: str) -> Stamp:
     """The stamp of a run; a report can be read under another version than the one that the client pins."""
     source = report.source
     version = source.api_version if isinstance(source, Listing) else None
-    return Stamp(run, account, synced_at, version or API_VERSION)
+    return Stamp(run, account, version or API_VERSION)
+
+
+def keep_stamp(folder: Path, stamp: Stamp) -> None:
+    """Keeps the stamp with what the run reads, so that a later process can go on as the same run."""
+    partial = folder / "run.json.partial"
+    partial.write_text(json.dumps(asdict(stamp)))
+    partial.replace(folder / "run.json")
+
+
+def kept_stamp(folder: Path) -> Stamp | None:
+    """The stamp of the run that was interrupted here; None when there was none."""
+    try:
+        return Stamp(**json.loads((folder / "run.json").read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def batches(pages: Iterable[Page], flattener: Flattener, stamp: Stamp) -> Iterator[pa.RecordBatch]:
-    """The pages' objects in batches of about BATCH_ROWS rows; no row, no batch."""
+    """The pages' objects in batches of about BATCH_ROWS rows; no row, no batch.
+
+    All of them are stamped with the time of the first page: whatever changed at Stripe later may be missing in any.
+    """
+    synced_at: int | None = None
     for page in pages:
+        synced_at = synced_at or page.date
         flattener.add(page.objects)
         if flattener.rows >= BATCH_ROWS:
-            yield _batch(flattener, stamp)
+            yield _batch(flattener, stamp, synced_at)
     if flattener.rows:
-        yield _batch(flattener, stamp)
+        yield _batch(flattener, stamp, synced_at)
 
 
-def _batch(flattener: Flattener, stamp: Stamp) -> pa.RecordBatch:
+def _batch(flattener: Flattener, stamp: Stamp, synced_at: int | None) -> pa.RecordBatch:
+    if not synced_at:
+        raise StripeUnavailable("Stripe's answer does not say when it was made", hint="Try again later.")
     return with_system(
         flattener.flush(),
         account=stamp.account,
         run=stamp.run,
-        synced_at=datetime.fromtimestamp(stamp.synced_at, UTC),
+        synced_at=datetime.fromtimestamp(synced_at, UTC),
         api_version=stamp.api_version,
     )
+
+
+def warnings_of(notices: Iterable[str], flattener: Flattener) -> tuple[str, ...]:
+    """What a run has to tell of its rows, a sentence each."""
+    # A new field without a value is nothing to act on.
+    return (*notices, *(drift.message for drift in flattener.drift.values() if drift.example != "null"))

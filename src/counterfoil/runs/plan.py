@@ -62,6 +62,8 @@ def plan(
     """The plan, or SettingsError naming the word that is wrong and what would be right."""
     if limit is not None and limit < 1:
         raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 1 or more.")
+    if limit is not None and report.created is None:
+        raise SettingsError(f"{report.title} has no newest rows to be limited to", hint="Leave out --limit.")
     first = None if since is None else parse_instant(since, "--since")
     end = None if until is None else parse_instant(until, "--until")
     if (first is not None or end is not None) and report.created is None:

@@ -6,25 +6,25 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from counterfoil.archive import Archive, claim
+from counterfoil.archive import Archive, claim, read_spool
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
-from counterfoil.columns.system import SYSTEM_COLUMNS
+from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
-from counterfoil.errors import CounterfoilError
-from counterfoil.extract import Notices, read
-from counterfoil.runs.extract import batches, stamp_of
-from counterfoil.runs.overwriting import Confirm, check_table
+from counterfoil.errors import CounterfoilError, RunError
+from counterfoil.extract import Earlier, Notices, read
+from counterfoil.runs.extract import batches, keep_stamp, kept_stamp, stamp_of, warnings_of
+from counterfoil.runs.overwriting import Confirm, check_table, scope_of
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
 from counterfoil.settings import Settings
-from counterfoil.stripe.client import Client
+from counterfoil.stripe.client import API_VERSION, Client
 from counterfoil.stripe.loop import run as wait_for
 from counterfoil.values import Load, Method, Page
 
@@ -66,48 +66,41 @@ def pull(
     method: Method,
     settings: Settings,
     overwrite: bool = False,
+    resume: bool = False,
     confirm: Confirm | None = None,
     observe: Observe,
 ) -> Pulled:
     """Loads what the plan reads into `table`.
 
-    Until the load's transaction ends, the table stays as it was, whatever happens. A replace that would leave fewer
-    rows than the table was loaded with is asked about with `confirm`, and refused when there is nobody to ask.
+    Until the load's transaction ends, the table stays as it was, whatever happens. What was read when a pull failed or
+    was killed is kept; with `resume` the next pull of the same goes on behind it.
     """
     watch = Watch(client, plan.report.key, observe)
     watch.tell("connecting")
     identity = wait_for(client.account())
     if not overwrite:
-        check_table(destination, plan, table, method, account=identity.id, confirm=confirm)
-    stamp = stamp_of(plan.report, run=new_run_id(), account=identity.id, synced_at=client.date)
-    flattener = Flattener(plan.report.columns, digits=settings.currency_digits)
+        check_table(destination, plan, table, method, identity=identity, confirm=confirm)
+    flattener = Flattener((*plan.report.columns, DELETED), digits=settings.currency_digits)
     schema = arrow_schema((*plan.report.columns, *SYSTEM_COLUMNS))
     notices = Notices()
-    with claim(settings.archive, _archive_name(client, destination, plan, table)) as folder:
-        rows = 0
-        pages = read(client, plan.report, plan.window, notices=notices, params=plan.params, limit=plan.limit)
-        with Archive(folder, schema) as archive, closing(pages):
-            for batch in batches(_spooled(archive, pages, watch), flattener, stamp):
-                archive.write(batch)
-                rows += batch.num_rows
-        load = Load(
-            run=stamp.run,
-            table=table,
-            method=method,
-            scope={**plan.scope, "report": plan.report.key, "account": identity.id},
-            report=plan.report.key,
-            account=identity.id,
-            primary_key=plan.report.primary_key,
-            order=plan.report.order,
-            comments={column.name: column.description for column in (*plan.report.columns, *SYSTEM_COLUMNS)},
-            comment=f"{plan.report.title}: {plan.report.description}",
-            overwrite=overwrite,
-        )
-        watch.tell("loading", rows)
-        loaded = destination.load(
-            load, schema, archive.parts(), progress=lambda note: watch.tell("waiting", rows, note)
-        )
-    watch.tell("done", loaded)
+    with claim(settings.archive, _archive_name(client, destination, plan, table), keep=resume) as folder:
+        stamp = kept_stamp(folder) or stamp_of(plan.report, run=new_run_id(), account=identity.id)
+        keep_stamp(folder, stamp)
+        with Archive(folder, schema) as archive, telling_what_is_kept(archive):
+            pages = _pages(client, plan, archive, notices, watch)
+            with closing(pages):
+                for batch in batches(pages, flattener, stamp):
+                    archive.write(batch)
+            archive.close()
+            _check_parts(archive, watch.rows)
+            watch.tell("loading")
+            loaded = destination.load(
+                _load(plan, scope_of(plan, identity), stamp.run, table, method, overwrite=overwrite),
+                schema,
+                archive.parts(),
+                progress=lambda note: watch.tell("waiting", note=note),
+            )
+    watch.tell("done")
     return Pulled(
         report=plan.report.key,
         table=table,
@@ -116,9 +109,72 @@ def pull(
         columns=len(schema),
         requests=watch.requests,
         seconds=round(watch.seconds, 3),
-        # A new field without a value is nothing to act on.
-        warnings=(*notices, *(drift.message for drift in flattener.drift.values() if drift.example != "null")),
+        warnings=warnings_of(notices, flattener),
     )
+
+
+def _pages(client: Client, plan: Plan, archive: Archive, notices: Notices, watch: Watch) -> Generator[Page, None, None]:
+    """What an earlier pull left, then the rest from Stripe; each new page is in the spool before it is passed on."""
+    earlier = Earlier(plan.report)
+    for page in read_spool(archive.spool.path):
+        earlier.add(page)
+        watch.rows += len(page.objects)
+        watch.tell("reading")
+        yield page
+    fresh = read(
+        client,
+        plan.report,
+        plan.window,
+        notices=notices,
+        params=plan.params,
+        limit=plan.limit,
+        earlier=earlier,
+    )
+    with closing(fresh):
+        for page in fresh:
+            archive.spool.append(page)
+            watch.rows += len(page.objects)
+            watch.tell("reading")
+            yield page
+
+
+def _check_parts(archive: Archive, rows: int) -> None:
+    kept = sum(part.rows for part in archive.parts())
+    if kept != rows or not archive.folder.is_dir():
+        raise RunError(
+            f"Of {rows:,} rows that were read, {kept:,} are in the archive {archive.folder}",
+            hint="Something else removes files there. The table is as it was; run this again.",
+        )
+
+
+def _load(plan: Plan, scope: Mapping[str, Any], run: str, table: str, method: Method, *, overwrite: bool) -> Load:
+    columns = (*plan.report.columns, *SYSTEM_COLUMNS)
+    return Load(
+        run=run,
+        table=table,
+        method=method,
+        scope=scope,
+        report=plan.report.key,
+        account=scope["account"],
+        primary_key=plan.report.primary_key,
+        order=plan.report.order,
+        comments={column.name: column.description for column in columns},
+        comment=f"{plan.report.title}: {plan.report.description}",
+        overwrite=overwrite,
+    )
+
+
+@contextmanager
+def telling_what_is_kept(archive: Archive) -> Iterator[None]:
+    """Adds to the hint of an error that reading need not start again."""
+    try:
+        yield
+    except CounterfoilError as error:
+        pages = sum(source.pages for source in archive.spool.ledger.sources.values())
+        if pages:
+            kept = f"The {pages:,} pages read so far are kept: --resume goes on behind them."
+            error.hint = f"{error.hint} {kept}" if error.hint else kept
+        raise
 
 
 class Watch:
@@ -133,6 +189,8 @@ class Watch:
         self._retries_before = client.retries
         self._told_at = 0.0
         self._stage: Stage | None = None
+        #: Read so far.
+        self.rows = 0
 
     @property
     def requests(self) -> int:
@@ -144,23 +202,14 @@ class Watch:
         """Since the watch began."""
         return time.monotonic() - self._started
 
-    def tell(self, stage: Stage, rows: int = 0, note: str = "") -> None:
+    def tell(self, stage: Stage, *, note: str = "") -> None:
         """Passes a moment on."""
         now = time.monotonic()
         if stage == self._stage and now - self._told_at < _TOLD_SECONDS:
             return
         self._stage, self._told_at = stage, now
         retries = self._client.retries - self._retries_before
-        self._observe(Progress(self._report, stage, rows, self.requests, retries, note))
-
-
-def _spooled(archive: Archive, pages: Iterator[Page], watch: Watch) -> Iterator[Page]:
-    rows = 0
-    for page in pages:
-        archive.spool.append(page)
-        rows += len(page.objects)
-        watch.tell("reading", rows)
-        yield page
+        self._observe(Progress(self._report, stage, self.rows, self.requests, retries, note))
 
 
 def new_run_id() -> str:
@@ -170,5 +219,5 @@ def new_run_id() -> str:
 
 def _archive_name(client: Client, destination: Destination, plan: Plan, table: str) -> str:
     """The same for the same pull, so that a later one finds what a killed one left."""
-    told = [client.fingerprint, plan.report.key, plan.scope, destination.name, table]
+    told = [client.fingerprint, API_VERSION, plan.report.key, plan.scope, destination.name, table]
     return f"pull-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"

@@ -101,8 +101,6 @@ class Client:
         self.retries = 0
         #: Of the bodies on the wire.
         self.bytes = 0
-        #: Unix seconds by Stripe's clock, of its first answer; 0 before it.
-        self.date = 0
 
     def __repr__(self) -> str:
         return f"Client({self._key!r}, {self._address.host})"
@@ -205,8 +203,6 @@ class Client:
             else:
                 self.bytes += reply.wire_bytes
                 outcome = read(request.question, reply)
-                if isinstance(outcome, Answer):
-                    self.date = self.date or outcome.date
             if isinstance(outcome, Failure):
                 limited = outcome.limited
             if not isinstance(outcome, Failure) or outcome.sent:

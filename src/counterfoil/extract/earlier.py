@@ -1,0 +1,53 @@
+"""What an earlier, interrupted reading of the same report left: gathered from its pages, so that reading goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from counterfoil.extract.windows import Reached
+from counterfoil.reports.report import Collected, Listing, Preview, Report, Union
+from counterfoil.values import Page
+
+
+@dataclass(slots=True)
+class Earlier:
+    """Filled by `add`, page by page in the order of their arrival. Empty for a reading that starts anew."""
+
+    report: Report
+    rows: int = 0
+    #: Of reports whose rows are told apart while they are read: the ids that were there.
+    ids: set[str] = field(default_factory=set)
+    _reached: dict[str, dict[int | None, Reached]] = field(default_factory=dict)
+
+    def add(self, page: Page) -> None:
+        """Takes note of a page."""
+        self.rows += len(page.objects)
+        windows = self._reached.setdefault(page.source, {})
+        seconds = self._last_second(page)
+        # Also those of another window: one that lost its cursor goes on as another, from the same second.
+        for other in windows.values():
+            if other.position and page.position and other.position.oldest == page.position.oldest:
+                seconds |= other.last_second
+        windows[page.window.until] = Reached(page.window, page.position, page.last, seconds)
+        if isinstance(self.report.source, Collected | Preview):
+            (key,) = self.report.primary_key
+            self.ids.update(str(one[key]) for one in page.objects)
+
+    def reached(self, source: str) -> list[Reached]:
+        """How far each window of the source came."""
+        return list(self._reached.get(source, {}).values())
+
+    def _last_second(self, page: Page) -> frozenset[str]:
+        created = self._created(page.source)
+        if created is None or page.position is None:
+            return frozenset()
+        return frozenset(str(one["id"]) for one in page.objects if one.get(created) == page.position.oldest)
+
+    def _created(self, source: str) -> str | None:
+        match self.report.source:
+            case Listing(created=created):
+                return created
+            case Union(listings=listings) if source in listings:
+                return listings[source].created
+            case _:
+                return None
