@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, table
-from bench.measures import MEASURES, QUICK, Sizes, measured
-from bench.processes import stripe
-from bench.record import ROOT, keep, load, surroundings
+from bench.measures import MEASURES, QUICK, Sizes
+from bench.processes import Others, stripe
+from bench.record import ROOT, busy_with, keep, load, surroundings
 
 
 def main() -> None:
@@ -30,18 +30,25 @@ def main() -> None:
         print(f"The machine is busy (load {about['load_before']:.2f}): expect figures that are too low.")
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, stripe(sizes.scale) as sandbox:
-        for figure in measured(names, sandbox, sizes, Path(folder)):
-            figures.append(figure)
-            print(f"{figure.what}: {figure.cells()[1]} {figure.verdict}", file=sys.stderr, flush=True)
-            for note in figure.notes:
-                print(f"  {note}", file=sys.stderr, flush=True)
+        others = Others(sandbox)
+        for name in names:
+            for figure in MEASURES[name](sandbox, sizes, Path(folder)):
+                figures.append(figure)
+                _tell(figure)
+            about["others"][name] = others.cores()
     about["seconds"] = round(time.monotonic() - started)
     print(table(figures))
-    print(f"{about['seconds']} s, load of the machine {about['load_before']:.2f} before")
+    print(f"{about['seconds']} s, load of the machine {about['load_before']:.2f} before. {busy_with(about)}")
     docs = given.docs or (None if given.quick or given.measures else ROOT / "docs")
     if docs is not None:
         keep(docs, about, figures)
         print(f"Kept in {docs}")
+
+
+def _tell(figure: Figure) -> None:
+    print(f"{figure.what}: {figure.cells()[1]} {figure.verdict}", file=sys.stderr, flush=True)
+    for note in figure.notes:
+        print(f"  {note}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

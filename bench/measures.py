@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -304,9 +304,3 @@ MEASURES: Mapping[str, Measure] = {
     "start": start,
     "loop": loop,
 }
-
-
-def measured(names: Sequence[str], stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """The figures of the measures, as they come."""
-    for name in names:
-        yield from MEASURES[name](stripe, sizes, folder)

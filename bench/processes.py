@@ -89,8 +89,9 @@ class Reading:
 class Stripe:
     """The sandbox in its own process."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pid: int) -> None:
         self.url = url
+        self.pid = pid
 
     def set(self, *, latency_ms: float = 0, **limits: float | None) -> None:
         """Latency, and limits by the names that docs/sandbox.md gives them; those that are not named are lifted."""
@@ -124,6 +125,34 @@ class Stripe:
             return json.load(answer)
 
 
+class Others:
+    """How many cores other programs use; None where the system does not tell."""
+
+    def __init__(self, stripe: Stripe) -> None:
+        self._sandbox = Path(f"/proc/{stripe.pid}/stat")
+        self._at = time.perf_counter()
+        self._busy = self._seconds()
+
+    def cores(self) -> float | None:
+        """Since this was asked last."""
+        at, busy = time.perf_counter(), self._seconds()
+        used = None if busy is None or self._busy is None else max(0.0, (busy - self._busy) / (at - self._at))
+        self._at, self._busy = at, busy
+        return used
+
+    def _seconds(self) -> float | None:
+        """CPU seconds that the machine has spent, less ours, our children's and the sandbox's."""
+        try:
+            user, nice, system, _, _, irq, softirq, *_ = Path("/proc/stat").read_text().split()[1:9]
+            sandbox = self._sandbox.read_text().rpartition(")")[2].split()[11:13]
+        except (OSError, ValueError):
+            return None
+        tick = os.sysconf("SC_CLK_TCK")
+        times = os.times()
+        ours = times.user + times.system + times.children_user + times.children_system
+        return (sum(map(int, (user, nice, system, irq, softirq))) - sum(map(int, sandbox))) / tick - ours
+
+
 @contextmanager
 def stripe(scale: float) -> Iterator[Stripe]:
     """A company of this size, until the block ends."""
@@ -133,5 +162,5 @@ def stripe(scale: float) -> Iterator[Stripe]:
         url = process.stdout.readline().strip()
         if not url:
             raise RuntimeError("the sandbox did not start")
-        yield Stripe(url)
+        yield Stripe(url, process.pid)
         process.communicate()

@@ -44,6 +44,8 @@ def surroundings(load_before: float) -> dict[str, Any]:
             "python": platform.python_version(),
         },
         "load_before": load_before,
+        #: Cores that other programs used during each measure.
+        "others": {},
         "versions": {name: version(name) for name in LIBRARIES},
     }
 
@@ -71,6 +73,12 @@ def keep(folder: Path, about: dict[str, Any], figures: Sequence[Figure]) -> None
     (folder / "benchmarks.md").write_text(_page(about, figures, runs))
 
 
+def busy_with(about: dict[str, Any]) -> str:
+    """A sentence on what other programs took away meanwhile."""
+    cores = [f"{name} {used:.2f}" for name, used in about["others"].items() if used is not None]
+    return f"Cores that other programs used meanwhile: {', '.join(cores)}." if cores else ""
+
+
 def _caption(about: dict[str, Any]) -> str:
     machine = about["machine"]
     return f"{about['at'][:10]}, commit {about['commit']}, {machine['processor']}, {machine['cores']} cores"
@@ -82,7 +90,7 @@ def _page(about: dict[str, Any], figures: Sequence[Figure], runs: Sequence[dict[
     changed = " with changes" if about["changed"] else ""
     where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory']} of memory, {machine['system']}"
     when = f"{about['at']}, commit {about['commit']}{changed}, {about['seconds']} s in all; "
-    when += f"the load of the machine was {about['load_before']:.2f} before."
+    when += f"the load of the machine was {about['load_before']:.2f} before. {busy_with(about)}"
     libraries = ", ".join(f"{name} {text}" for name, text in versions.items())
     parts = (
         "# Benchmarks",
