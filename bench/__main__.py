@@ -6,11 +6,12 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.figures import Figure, table
 from bench.measures import MEASURES, QUICK, Sizes
-from bench.processes import Others, stripe
+from bench.processes import MeasureError, Others, Stripe, stripe
 from bench.record import ROOT, busy_with, keep, load, surroundings
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, stripe(sizes.scale) as sandbox:
         others = Others(sandbox)
         for name in names:
-            for figure in MEASURES[name](sandbox, sizes, Path(folder)):
+            for figure in _measured(name, sandbox, sizes, Path(folder)):
                 figures.append(figure)
                 _tell(figure)
             about["others"][name] = others.cores()
@@ -43,6 +44,16 @@ def main() -> None:
     if docs is not None:
         keep(docs, about, figures)
         print(f"Kept in {docs}")
+    if any(figure.failed for figure in figures):
+        sys.exit(1)
+
+
+def _measured(name: str, sandbox: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
+    """A measure that fails is a line that says so; the others go on."""
+    try:
+        yield from MEASURES[name](sandbox, sizes, folder)
+    except MeasureError as failure:
+        yield Figure(key=name, what=name, unit="rows/s", failed=str(failure), notes=[" ".join(str(failure).split())])
 
 
 def _tell(figure: Figure) -> None:

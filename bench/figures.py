@@ -21,7 +21,7 @@ _FORMATS: Mapping[str, Callable[[float], str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """Without values its feature is not there yet."""
+    """Without values its feature is not there yet, or it `failed` for this reason."""
 
     key: str
     what: str
@@ -34,6 +34,7 @@ class Figure:
     goal: float | None = None
     #: Whether little is good, as with memory.
     less_is_better: bool = False
+    failed: str = ""
     notes: Sequence[str] = field(default=())
 
     @property
@@ -50,7 +51,7 @@ class Figure:
     def verdict(self) -> str:
         """What of bar and goal the median reaches."""
         if not self.values:
-            return "not there yet"
+            return "failed" if self.failed else "not there yet"
         if self.bar is None:
             return ""
         for name, wanted in (("goal", self.goal), ("bar", self.bar)):

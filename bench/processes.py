@@ -24,6 +24,10 @@ KEY = "sk_test_demo"
 UNLIMITED = {"COUNTERFOIL_RATE_GLOBAL": "100000", "COUNTERFOIL_RATE_ENDPOINT": "100000"}
 
 
+class MeasureError(Exception):
+    """A process that is measured ended with an error, or gave other rows than there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What a process printed, and what it took from its start to its end."""
@@ -39,7 +43,7 @@ class Spent:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], *, folder: Path) -> Spent:
-    """Runs to its end; RuntimeError with its words when it fails."""
+    """Runs to its end; MeasureError with its words when it fails."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("COUNTERFOIL_", "STRIPE_"))}
     with tempfile.TemporaryFile() as words:
         started = time.perf_counter()
@@ -59,7 +63,9 @@ def run(command: Sequence[str], environment: Mapping[str, str], *, folder: Path)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             words.seek(0)
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {words.read().decode()}")
+            raise MeasureError(
+                f"{Path(command[0]).name} ended with {process.returncode}: {words.read().decode()[-2_000:]}"
+            )
     unit = 1 if sys.platform == "darwin" else 1024
     return Spent(printed, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
 

@@ -57,6 +57,11 @@ def test_the_median_decides_what_is_met(values: list[float], less_is_better: boo
     assert figure.verdict == verdict
 
 
+def test_a_measure_that_fails_says_so() -> None:
+    figure = Figure(key="a", what="a", unit="rows/s", failed="out of memory", bar=95)
+    assert figure.verdict == "failed"
+
+
 def test_later_runs_stand_beside_earlier_ones(tmp_path: Path) -> None:
     about = {**surroundings(0.25), "seconds": 1}
     for value in (2_000, 2_400):
