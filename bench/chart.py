@@ -32,10 +32,10 @@ def chart(figures: Sequence[Figure], caption: str) -> str:
     """An SVG document."""
     parts: list[str] = []
     y = 44
-    for title, rows in _panels({figure.key: figure for figure in figures if figure.values}):
+    for title, rows in _panels({figure.key: figure for figure in figures if figure.values or figure.failed}):
         y += TITLE
         parts.append(_text(24, y - 10, title, size=14, weight=600))
-        top = 1.04 * max(max(row.value, row.bar or 0, row.goal or 0) for row in rows)
+        top = 1.04 * max(max(row.value, row.bar or 0, row.goal or 0) for row in rows) or 1
         for row in rows:
             parts.extend(_bar(row, y, (WIDTH - LEFT - RIGHT) / top))
             y += ROW
@@ -75,6 +75,9 @@ def _panels(found: dict[str, Figure]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _rows(figure: Figure) -> Iterator[Row]:
+    if figure.failed:
+        yield Row(figure.what, 0, "failed", MISSED, figure.bar, figure.goal)
+        return
     colour = MISSED if figure.verdict == "missed" else OURS
     if figure.floor == "the rate":
         floor = figure.floor_values[0]
@@ -90,7 +93,7 @@ def _rows(figure: Figure) -> Iterator[Row]:
 def _bar(row: Row, y: int, unit: float) -> Iterator[str]:
     yield _text(LEFT - 12, y + 13, row.label, anchor="end", colour=QUIET if row.colour == OTHER else INK)
     yield f'<rect x="{LEFT}" y="{y}" width="{WIDTH - LEFT - RIGHT}" height="18" fill="{RAIL}"/>'
-    yield f'<rect x="{LEFT}" y="{y}" width="{max(row.value * unit, 1):.1f}" height="18" fill="{row.colour}"/>'
+    yield f'<rect x="{LEFT}" y="{y}" width="{max(row.value * unit, 2):.1f}" height="18" fill="{row.colour}"/>'
     for wanted, dashes in ((row.bar, ""), (row.goal, ' stroke-dasharray="2 3"')):
         if wanted is not None:
             x = f"{LEFT + wanted * unit:.1f}"

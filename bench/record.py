@@ -69,6 +69,14 @@ def keep(folder: Path, about: dict[str, Any], figures: Sequence[Figure]) -> None
     runs = json.loads(history_file.read_text())["runs"] if history_file.exists() else []
     runs.append({**about, "figures": [figure.as_dict() for figure in figures]})
     history_file.write_text(json.dumps({"runs": runs}, indent=1, ensure_ascii=False) + "\n")
+    write_page(folder)
+
+
+def write_page(folder: Path) -> None:
+    """Page and picture of the last run in the history."""
+    runs = json.loads((folder / "benchmarks.json").read_text())["runs"]
+    about = runs[-1]
+    figures = [Figure(**_fields(told)) for told in about["figures"]]
     (folder / "benchmarks.svg").write_text(chart(figures, _caption(about)))
     (folder / "benchmarks.md").write_text(_page(about, figures, runs))
 
@@ -86,7 +94,7 @@ def _caption(about: dict[str, Any]) -> str:
 
 def _page(about: dict[str, Any], figures: Sequence[Figure], runs: Sequence[dict[str, Any]]) -> str:
     machine, versions = about["machine"], about["versions"]
-    notes = [f"- {figure.what}: {note}." for figure in figures for note in figure.notes]
+    notes = [f"- {figure.what}: {note.rstrip('.')}." for figure in figures for note in figure.notes]
     changed = " with changes" if about["changed"] else ""
     where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory']} of memory, {machine['system']}"
     when = f"{about['at']}, commit {about['commit']}{changed}, {about['seconds']} s in all; "

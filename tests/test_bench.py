@@ -57,9 +57,13 @@ def test_the_median_decides_what_is_met(values: list[float], less_is_better: boo
     assert figure.verdict == verdict
 
 
-def test_a_measure_that_fails_says_so() -> None:
-    figure = Figure(key="a", what="a", unit="rows/s", failed="out of memory", bar=95)
+def test_a_measure_that_fails_says_so_in_every_place(tmp_path: Path) -> None:
+    figure = Figure(key="memory_many", what="peak", unit="bytes", failed="too much", notes=["too much"], bar=500e6)
+    keep(tmp_path, {**surroundings(0.25), "seconds": 1}, [figure])
     assert figure.verdict == "failed"
+    assert "failed" in (tmp_path / "benchmarks.svg").read_text()
+    assert "| failed |" in (tmp_path / "benchmarks.md").read_text()
+    assert "failed" in table([figure])
 
 
 def test_later_runs_stand_beside_earlier_ones(tmp_path: Path) -> None:
