@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from counterfoil.errors import SettingsError
@@ -41,6 +41,16 @@ class Settings(BaseSettings):
         default_factory=lambda: user_data_path("counterfoil"), description="Folder of archives, state and datasets."
     )
     archive_path: Path | None = Field(default=None, description="Folder of archives, when it is not in the home.")
+    state_url: SecretStr | None = Field(
+        default=None, description="Where the state is kept: `sqlite:///file` (below the home) or `postgresql://…`."
+    )
+    state_url_file: Path | None = Field(default=None, description="File that holds the URL of the state instead.")
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Master keys of the vault, base64 of 32 bytes each, separated by commas or lines; the first encrypts. "
+        "Without one, `secret.key` in the home is made at first use.",
+    )
+    secret_key_file: Path | None = Field(default=None, description="File that holds the master keys instead.")
     rate_global: float | None = Field(
         default=None, gt=0, description="Requests a second to one account; 100 with a live key and 25 with a test key."
     )
@@ -61,6 +71,26 @@ class Settings(BaseSettings):
     def archive(self) -> Path:
         """The folder of archives."""
         return self.archive_path or self.home / "archive"
+
+    def secret(self, name: Literal["state_url", "secret_key"]) -> str | None:
+        """The secret itself, from its variable or from the file that `…_FILE` names; None when neither is set.
+
+        SettingsError when both are, or when the file can't be read. It is read anew each time.
+        """
+        variable = f"COUNTERFOIL_{name.upper()}"
+        given: SecretStr | None = getattr(self, name)
+        file: Path | None = getattr(self, f"{name}_file")
+        if given is not None and file is not None:
+            raise SettingsError(f"{variable} and {variable}_FILE are both set", hint="Keep one of them.")
+        if file is None:
+            return None if given is None else given.get_secret_value().strip()
+        try:
+            return file.expanduser().read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise SettingsError(
+                f"{variable}_FILE can't be read: {file}: {reason}", hint="Name a file that this user may read."
+            ) from error
 
 
 def load_settings() -> Settings:
