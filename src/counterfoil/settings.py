@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     state_url_file: Path | None = Field(default=None, description="File that holds the URL of the state instead.")
     secret_key: SecretStr | None = Field(
         default=None,
-        description="Master keys of the vault, base64 of 32 bytes each, separated by commas or lines; the first encrypts. "
+        description="Master keys of the vault, base64 of 32 bytes each, apart by commas or lines; the first encrypts. "
         "Without one, `secret.key` in the home is made at first use.",
     )
     secret_key_file: Path | None = Field(default=None, description="File that holds the master keys instead.")

@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from difflib import get_close_matches
 from typing import Any
 
-from counterfoil.columns.money import is_currency
 from counterfoil.errors import SettingsError
-from counterfoil.reports.report import Option, Report
+from counterfoil.reports.options import checked_option
+from counterfoil.reports.report import Report
 from counterfoil.values import Window
 
 Instant = str | date | datetime | int
@@ -74,7 +73,7 @@ def plan(
         raise SettingsError(
             f"--until {until} is not after --since {since}", hint="The range is [since, until): until is left out."
         )
-    given = {name: _checked(report, name, value) for name, value in (options or {}).items()}
+    given = {name: checked_option(report, name, value) for name, value in (options or {}).items()}
     defaults = {option.name: option.default for option in report.options}
     narrowed = {name: value for name, value in given.items() if value != defaults[name]}
     return Plan(report, Window(first, end), limit, narrowed)
@@ -101,31 +100,3 @@ def parse_instant(value: Instant, name: str) -> int:
 def _parsed(text: str) -> date:
     text = text.strip()
     return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else datetime.fromisoformat(text)
-
-
-def _checked(report: Report, name: str, value: str) -> str:
-    options = {option.name: option for option in report.options}
-    if name not in options:
-        near = get_close_matches(name, options, n=1)
-        known = ", ".join(sorted(options))
-        raise SettingsError(
-            f"{report.title} has no option {name!r}",
-            hint=(f"Did you mean {near[0]!r}? " if near else "")
-            + (f"It has: {known}." if known else "It has no options."),
-        )
-    _check_value(options[name], value)
-    return value
-
-
-def _check_value(option: Option, value: str) -> None:
-    if option.choices and value not in option.choices:
-        raise SettingsError(
-            f"{value!r} is no choice of the option {option.name}", hint=f"Choose one of: {', '.join(option.choices)}."
-        )
-    if option.pattern == "currency" and not is_currency(value):
-        raise SettingsError(
-            f"{value!r} is not a currency that Stripe knows",
-            hint="Give a three-letter code in lower case, such as usd.",
-        )
-    if option.pattern == "id" and not re.fullmatch(r"[A-Za-z0-9_.-]{1,255}", value):
-        raise SettingsError(f"{value!r} can't be the value of {option.name}", hint="Give Stripe's own spelling.")
