@@ -1,0 +1,191 @@
+"""The tables of the state, as `migrations` make them; a test holds the two together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+#: What the newest migration is called. Names are numbers, so that older and newer can be told without Alembic.
+SCHEMA = "0001"
+#: Not Alembic's default: a Postgres database may hold another program's beside ours.
+SCHEMA_TABLE = "counterfoil_schema"
+
+#: A run that is not over. A dataset has at most one.
+ACTIVE = ("queued", "running", "waiting")
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware datetime in UTC; SQLite, which knows no zones, keeps it without one."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.engine.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.engine.Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _json(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.JSON(none_as_null=True), nullable=nullable)
+
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("livemode", sa.Boolean),
+    sa.Column("stripe_id", sa.String),
+    sa.Column("display_name", sa.String),
+    sa.Column("shown", sa.String, nullable=False),
+    sa.Column("fingerprint", sa.String, nullable=False),
+    sa.Column("reference", sa.String),
+    sa.Column("ciphertext", sa.LargeBinary),
+    sa.Column("key_version", sa.String),
+    sa.Column("api_base", sa.String, nullable=False),
+    sa.Column("stripe_account", sa.String),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("problem", sa.String),
+    _json("readable"),
+    _json("missing"),
+    sa.Column("checked_at", Instant),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.CheckConstraint("(reference IS NULL) = (ciphertext IS NOT NULL)", name="one_key"),
+    sa.CheckConstraint("(ciphertext IS NULL) = (key_version IS NULL)", name="sealed"),
+)
+
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("description", sa.String, nullable=False),
+    sa.Column("account", sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("report", sa.String, nullable=False),
+    _json("choice"),
+    sa.Column("method", sa.String, nullable=False),
+    _json("partition", nullable=True),
+    _json("schedule"),
+    sa.Column("after", sa.ForeignKey("datasets.id"), index=True),
+    _json("retry"),
+    sa.Column("deadline_minutes", sa.Integer),
+    _json("pause", nullable=True),
+    _json("bookmark", nullable=True),
+    sa.Column("next_due_at", Instant, index=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+)
+
+targets = sa.Table(
+    "targets",
+    metadata,
+    sa.Column("dataset", sa.ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("table", sa.String, nullable=False),
+    # One spelling of what `url` and `table` name, so that two datasets can't write one table.
+    sa.Column("place", sa.String, nullable=False, unique=True),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("dataset", sa.ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("trigger", sa.String, nullable=False),
+    sa.Column("due_at", Instant),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("started_at", Instant),
+    sa.Column("finished_at", Instant),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    _json("plan"),
+    sa.Column("read", sa.BigInteger, nullable=False),
+    sa.Column("added", sa.BigInteger, nullable=False),
+    sa.Column("changed", sa.BigInteger, nullable=False),
+    sa.Column("deleted", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    _json("requests"),
+    _json("warnings"),
+    _json("error", nullable=True),
+    _json("bookmark", nullable=True),
+    sa.Column("owner", sa.String),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False),
+    sa.Column("deadline_at", Instant),
+    sa.Column("reason", sa.String),
+    sa.Column("archive_removed_at", Instant),
+    sa.Index("ix_runs_dataset_created_at", "dataset", "created_at"),
+    sa.Index("ix_runs_created_at", "created_at"),
+    # A due time runs once, however many nodes and restarts there are.
+    sa.Index("uq_runs_dataset_due_at", "dataset", "due_at", unique=True),
+)
+
+# One run of a dataset at a time: the database itself refuses a second one, whichever process asks.
+_active = runs.c.status.in_(ACTIVE)
+sa.Index("uq_runs_active", runs.c.dataset, unique=True, sqlite_where=_active, postgresql_where=_active)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("run", sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("started_at", Instant, nullable=False),
+    sa.Column("finished_at", Instant),
+    _json("error", nullable=True),
+    sa.Column("workflow", sa.String),
+)
+
+loads = sa.Table(
+    "loads",
+    metadata,
+    sa.Column("run", sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("url", sa.String, primary_key=True),
+    sa.Column("table", sa.String, primary_key=True),
+    sa.Column("method", sa.String, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+
+run_lines = sa.Table(
+    "run_lines",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("run", sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("level", sa.String, nullable=False),
+    sa.Column("message", sa.String, nullable=False),
+    _json("fields"),
+    sa.Index("ix_run_lines_run_number", "run", "number"),
+)
+
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    _json("value"),
+    sa.Column("updated_at", Instant, nullable=False),
+)
