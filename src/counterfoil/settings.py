@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     busy_seconds: float = Field(
         default=600, ge=0, description="How long a load waits for a destination that another process holds."
     )
+    least_minutes: int = Field(default=15, ge=1, description="Least minutes between two scheduled runs of a dataset.")
     log: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
 
     @property

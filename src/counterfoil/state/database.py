@@ -138,7 +138,7 @@ class State:
             connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=values))
 
     def schema(self) -> str | None:
-        """The step that the schema is at; None when there is nothing yet. SettingsError when its tables are not ours."""
+        """The step that the schema is at; None when there is nothing. SettingsError when its tables are not ours."""
         with self.read() as connection:
             inspector = sa.inspect(connection)
             if inspector.has_table(SCHEMA_TABLE):

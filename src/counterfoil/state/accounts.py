@@ -1,0 +1,318 @@
+"""Accounts: saved credentials of Stripe, what is known of them, and their keys, in the vault or by reference."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from counterfoil.errors import AccountError, SettingsError
+from counterfoil.log import redacted
+from counterfoil.state import names
+from counterfoil.state.database import State
+from counterfoil.state.tables import accounts, datasets
+from counterfoil.state.vault import Vault
+
+STRIPE = "https://api.stripe.com"
+
+#: `locked`: the master key that its key was encrypted with is gone; the key must be entered again.
+Status = Literal["ok", "rejected", "locked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What Stripe said of a key when it was tried."""
+
+    at: datetime
+    status: Status = "ok"
+    problem: str | None = None
+    livemode: bool | None = None
+    #: `acct_…`, or `key_<fingerprint>` where the key may not be asked whose it is.
+    stripe_id: str | None = None
+    display_name: str | None = None
+    #: Keys of the reports that it may read; for each of the others the permission (`rak_…`) that it lacks.
+    readable: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A saved credential. The key itself is not in here: `Accounts.key` gives it."""
+
+    id: str
+    name: str
+    livemode: bool | None
+    stripe_id: str | None
+    display_name: str | None
+    #: The key as it may be shown: `sk_test_…4242`.
+    shown: str
+    fingerprint: str
+    #: Where the key is kept instead of here: `env:NAME` or `file:/path`.
+    reference: str | None
+    api_base: str
+    stripe_account: str | None
+    status: Status
+    problem: str | None
+    readable: tuple[str, ...]
+    missing: Mapping[str, str]
+    checked_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What a rotation did: how many keys it encrypted anew, and the names of the accounts whose keys are lost."""
+
+    keys: int
+    locked: tuple[str, ...]
+
+
+class Accounts:
+    """The saved accounts."""
+
+    def __init__(self, state: State, vault: Vault) -> None:
+        self._state = state
+        self._vault = vault
+
+    def add(
+        self,
+        name: str,
+        *,
+        shown: str,
+        fingerprint: str,
+        key: str | None = None,
+        reference: str | None = None,
+        api_base: str = STRIPE,
+        stripe_account: str | None = None,
+        checked: Checked | None = None,
+    ) -> Account:
+        """Saves an account with its key, or with a reference to it."""
+        name = names.checked_name("account", name)
+        account = names.new_id("account")
+        with self._state.begin() as connection:
+            if connection.scalar(sa.select(accounts.c.id).where(accounts.c.name == name)):
+                raise names.taken("account", name)
+            connection.execute(
+                accounts.insert().values(
+                    id=account,
+                    name=name,
+                    shown=shown,
+                    fingerprint=fingerprint,
+                    api_base=api_base,
+                    stripe_account=stripe_account,
+                    created_at=self._state.now(),
+                    **self._kept(account, key, reference),
+                    **_said(checked),
+                )
+            )
+            return self._one(connection, account)
+
+    def list(self) -> tuple[Account, ...]:
+        """All accounts by name."""
+        with self._state.read() as connection:
+            return self._accounts(connection, sa.select(accounts).order_by(accounts.c.name))
+
+    def get(self, name_or_id: str) -> Account:
+        """The account of a name or an id; SettingsError names the nearest."""
+        with self._state.read() as connection:
+            return self._one(connection, name_or_id)
+
+    def rename(self, name_or_id: str, name: str) -> Account:
+        """Gives another name."""
+        name = names.checked_name("account", name)
+        with self._state.begin() as connection:
+            account = self._one(connection, name_or_id).id
+            other = sa.select(accounts.c.id).where(accounts.c.name == name, accounts.c.id != account)
+            if connection.scalar(other):
+                raise names.taken("account", name)
+            self._change(connection, account, name=name)
+            return self._one(connection, account)
+
+    def replace_key(
+        self,
+        name_or_id: str,
+        *,
+        shown: str,
+        fingerprint: str,
+        key: str | None = None,
+        reference: str | None = None,
+        checked: Checked | None = None,
+    ) -> Account:
+        """Another key, or another reference, for the same account; what was known of the old key is forgotten."""
+        with self._state.begin() as connection:
+            account = self._one(connection, name_or_id).id
+            kept = self._kept(account, key, reference)
+            self._change(connection, account, shown=shown, fingerprint=fingerprint, **kept, **_said(checked))
+            return self._one(connection, account)
+
+    def set_check(self, name_or_id: str, checked: Checked) -> Account:
+        """Keeps what Stripe said of the key."""
+        with self._state.begin() as connection:
+            account = self._one(connection, name_or_id).id
+            self._change(connection, account, **_said(checked))
+            return self._one(connection, account)
+
+    def used_by(self, name_or_id: str) -> tuple[str, ...]:
+        """The names of the datasets that read the account."""
+        with self._state.read() as connection:
+            return _users(connection, self._one(connection, name_or_id).id)
+
+    def remove(self, name_or_id: str, *, with_datasets: bool = False) -> tuple[str, ...]:
+        """Forgets the account and its key; the names of the datasets that went with it.
+
+        While datasets read it that needs `with_datasets`: else SettingsError names them. Their tables stay.
+        """
+        from counterfoil.state.datasets import Datasets
+
+        with self._state.begin() as connection:
+            account = self._one(connection, name_or_id)
+            users = _users(connection, account.id)
+            if users and not with_datasets:
+                raise SettingsError(
+                    f"The account {account.name!r} is read by {len(users)} datasets: {', '.join(users)}",
+                    hint="They would stop. Say --yes to remove them too; their tables stay.",
+                )
+            Datasets(self._state).remove(*users)
+            connection.execute(accounts.delete().where(accounts.c.id == account.id))
+        return users
+
+    def key(self, name_or_id: str) -> str:
+        """The key itself, for a client that is about to be made. AccountError when it must be entered again."""
+        account = self.get(name_or_id)
+        if account.reference is not None:
+            return resolve(account.reference)
+        with self._state.read() as connection:
+            found = connection.execute(
+                sa.select(accounts.c.ciphertext, accounts.c.key_version).where(accounts.c.id == account.id)
+            ).one()
+        try:
+            return self._vault.open(account.id, found.ciphertext, found.key_version)
+        except AccountError as error:
+            if account.status != "locked":
+                self._lock(account.id, error.message)
+            raise AccountError(
+                f"The key of the account {account.name!r} can't be decrypted. {error.message}",
+                hint=_again(account.name),
+            ) from None
+
+    def rotate(self) -> Rotated:
+        """Encrypts every key anew under the first master key, in one transaction.
+
+        A ring that the operator does not give gets a new first key. Keys that can't be decrypted stay as they are.
+        """
+        lost = []
+        with self._state.begin() as connection:
+            rows = connection.execute(sa.select(accounts).where(accounts.c.ciphertext.is_not(None))).all()
+            if rows and not self._vault.given:
+                self._vault.add()
+            for row in rows:
+                try:
+                    key = self._vault.open(row.id, row.ciphertext, row.key_version)
+                except AccountError:
+                    lost.append(row.name)
+                    continue
+                ciphertext, version = self._vault.seal(row.id, key)
+                self._change(connection, row.id, ciphertext=ciphertext, key_version=version)
+        return Rotated(len(rows) - len(lost), tuple(sorted(lost)))
+
+    def _kept(self, account: str, key: str | None, reference: str | None) -> dict[str, Any]:
+        if (key is None) == (reference is None):
+            raise ValueError("an account has a key or a reference to one")
+        if key is None:
+            return {"reference": checked_reference(str(reference)), "ciphertext": None, "key_version": None}
+        ciphertext, version = self._vault.seal(account, key)
+        return {"reference": None, "ciphertext": ciphertext, "key_version": version}
+
+    def _lock(self, account: str, problem: str) -> None:
+        with self._state.begin() as connection:
+            self._change(connection, account, status="locked", problem=problem)
+
+    @staticmethod
+    def _change(connection: sa.Connection, account: str, **values: Any) -> None:
+        connection.execute(accounts.update().where(accounts.c.id == account).values(**values))
+
+    def _one(self, connection: sa.Connection, word: str) -> Account:
+        column = accounts.c.id if names.is_id("account", word) else accounts.c.name
+        found = self._accounts(connection, sa.select(accounts).where(column == word.strip()))
+        if not found:
+            raise names.unknown("account", word, connection.scalars(sa.select(accounts.c.name)))
+        return found[0]
+
+    def _accounts(self, connection: sa.Connection, select: sa.Select[Any]) -> tuple[Account, ...]:
+        rows = connection.execute(select).mappings().all()
+        locked = self._vault.locked({row["key_version"] for row in rows if row["key_version"]})
+        return tuple(_account(row, locked.get(row["key_version"])) for row in rows)
+
+
+def resolve(reference: str) -> str:
+    """The key that a reference leads to; SettingsError when there is none."""
+    kind, _, place = reference.partition(":")
+    if kind == "env":
+        key = os.environ.get(place, "").strip()
+        if not key:
+            raise SettingsError(f"{place} is not set, and the account's key is kept there", hint=f"Set {place}.")
+        return key
+    try:
+        key = Path(place).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingsError(
+            f"{place} can't be read, and the account's key is kept there: {reason}", hint="Give this user the right to."
+        ) from error
+    if not key:
+        raise SettingsError(f"{place} is empty, and the account's key is kept there", hint="Write the key into it.")
+    return key
+
+
+def checked_reference(reference: str) -> str:
+    """`env:NAME` or `file:/path`; SettingsError for anything else."""
+    kind, _, place = reference.partition(":")
+    if kind == "env" and place.isidentifier():
+        return reference
+    if kind == "file" and Path(place).expanduser().is_absolute():
+        return reference
+    raise SettingsError(
+        f"{redacted(reference)!r} does not say where a key is kept", hint="Give env:NAME, or file:/path from the root."
+    )
+
+
+def _said(checked: Checked | None) -> dict[str, Any]:
+    if checked is None:
+        # Nothing is known until it is tried.
+        unknown = dict.fromkeys(("problem", "livemode", "stripe_id", "display_name", "checked_at"))
+        return {**unknown, "status": "ok", "readable": [], "missing": {}}
+    return {
+        "status": checked.status,
+        "problem": None if checked.problem is None else redacted(checked.problem),
+        "livemode": checked.livemode,
+        "stripe_id": checked.stripe_id,
+        "display_name": checked.display_name,
+        "readable": list(checked.readable),
+        "missing": dict(checked.missing),
+        "checked_at": checked.at,
+    }
+
+
+def _account(row: sa.RowMapping, lost: str | None) -> Account:
+    values = {name: row[name] for name in Account.__slots__} | {"readable": tuple(row["readable"])}
+    if lost is not None:
+        values |= {"problem": lost, "status": "locked"}
+    if values["status"] == "locked":
+        values["problem"] = f"{values['problem']} {_again(row['name'])}"
+    return Account(**values)
+
+
+def _again(name: str) -> str:
+    return f"Enter the key again: counterfoil accounts key {shlex.quote(name)}"
+
+
+def _users(connection: sa.Connection, account: str) -> tuple[str, ...]:
+    return tuple(
+        connection.scalars(sa.select(datasets.c.name).where(datasets.c.account == account).order_by(datasets.c.name))
+    )

@@ -1,0 +1,120 @@
+"""What a dataset must be before it is stored. Needs the reports and nothing else; SettingsError says what to change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from counterfoil.columns.chosen import choose
+from counterfoil.errors import SettingsError
+from counterfoil.log import redacted
+from counterfoil.reports.catalogue import report as report_of
+from counterfoil.reports.options import checked_option
+from counterfoil.reports.report import Report
+from counterfoil.state.dataset import Choice, Partition, Retry, Target
+from counterfoil.state.schedules import Schedule, check
+from counterfoil.values import Method
+
+#: Postgres cuts longer names.
+_TABLE_BYTES = 63
+_MOST = {"day": 366, "week": 104, "month": 36}
+_MONTH_MINUTES = 31 * 24 * 60
+
+
+def check_dataset(values: Mapping[str, Any], *, least_minutes: int) -> None:
+    """The fields of a dataset, all of them, against its report and one another."""
+    report = report_of(values["report"])
+    check_method(report, values["method"], values["partition"])
+    check_choice(report, values["choice"], values["method"])
+    check_targets(values["targets"])
+    check_schedule(values["schedule"], least_minutes=least_minutes)
+    check_retry(values["retry"])
+    if values["deadline_minutes"] is not None:
+        _check_number("The deadline", values["deadline_minutes"], 1, _MONTH_MINUTES, "minutes")
+    if len(values["description"]) > 2_000:
+        raise SettingsError("The description is too long", hint="Give at most 2,000 characters.")
+    for name in ("name", "description"):
+        if redacted(values[name]) != values[name]:
+            raise SettingsError(f"The {name} holds a key of Stripe's", hint="Leave the key out: anyone may read this.")
+
+
+def check_method(report: Report, method: Method, partition: Partition | None) -> None:
+    """Whether the report permits the method, and the partition goes with both."""
+    if method not in report.methods:
+        reason = " has no time of creation to be partitioned by" if method == "partition" else f" can't be {method!r}"
+        raise SettingsError(f"{report.title}{reason}", hint=f"Choose one of: {', '.join(report.methods)}.")
+    if (partition is not None) != (method == "partition"):
+        if partition is None:
+            raise SettingsError("The method partition needs a period", hint="Such as the last 3 months.")
+        raise SettingsError(f"A period does not go with the method {method}", hint="Choose partition, or no period.")
+    if partition is not None:
+        if partition.unit not in _MOST:
+            raise SettingsError(f"{partition.unit!r} is no period", hint=f"Choose one of: {', '.join(_MOST)}.")
+        _check_number("The period", partition.last, 1, _MOST[partition.unit], f"{partition.unit}s")
+
+
+def check_choice(report: Report, choice: Choice, method: Method) -> None:
+    """Whether the report has what was chosen of it."""
+    for name, value in choice.options.items():
+        checked_option(report, name, value)
+    choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
+    bounds = [
+        word
+        for word, value in (("since", choice.since), ("until", choice.until), ("last days", choice.last_days))
+        if value is not None
+    ]
+    if bounds and report.created is None:
+        raise SettingsError(
+            f"{report.title} has no time of creation to be narrowed by", hint=f"Leave out {' and '.join(bounds)}."
+        )
+    if bounds and method == "partition":
+        raise SettingsError(
+            f"{' and '.join(bounds).capitalize()} do not go with the method partition",
+            hint="Its period says what is read. Leave them out, or choose another method.",
+        )
+    if choice.last_days is not None:
+        if len(bounds) > 1:
+            raise SettingsError(
+                f"The last {choice.last_days} days do not go with since or until", hint="Choose one of the two."
+            )
+        _check_number("The last days", choice.last_days, 1, 36_500, "days")
+    if choice.since is not None and choice.until is not None and choice.until <= choice.since:
+        raise SettingsError(
+            f"until {choice.until} is not after since {choice.since}",
+            hint="The range is [since, until): until is left out.",
+        )
+
+
+def check_targets(targets: tuple[Target, ...]) -> None:
+    """Whether each names a table in a place. Whether the place is there is for the destinations to say."""
+    if not targets:
+        raise SettingsError("The dataset goes nowhere", hint="Give it a destination, such as duckdb:///stripe.duckdb.")
+    for target in targets:
+        if not re.match(r"[a-z][a-z0-9+]*:", target.url):
+            raise SettingsError(
+                f"{redacted(target.url)!r} is not a destination", hint="Give a URL such as duckdb:///stripe.duckdb."
+            )
+        table = target.table
+        if not table.strip() or not table.isprintable() or len(table.encode()) > _TABLE_BYTES:
+            raise SettingsError(
+                f"{table!r} can't be the name of a table", hint=f"Give 1 to {_TABLE_BYTES} printable characters."
+            )
+        if table.lower().startswith("_counterfoil"):
+            raise SettingsError(f"{table} is a name that counterfoil keeps for itself", hint="Choose another table.")
+
+
+def check_schedule(schedule: Schedule, *, least_minutes: int) -> None:
+    """Whether it ever fires, and not too often."""
+    check(schedule, least_minutes=least_minutes)
+
+
+def check_retry(retry: Retry) -> None:
+    """Whether its numbers make sense."""
+    _check_number("The time between attempts", retry.every_minutes, 1, 24 * 60, "minutes")
+    _check_number("The number of attempts", retry.attempts, 1, 100, "attempts")
+
+
+def _check_number(what: str, value: int, low: int, high: int, unit: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise SettingsError(f"{what} can't be {value} {unit}", hint=f"Give {low} to {high:,}.")

@@ -1,0 +1,320 @@
+"""Datasets: which there are, who owns which table, and which are due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from counterfoil.errors import RunError, SettingsError
+from counterfoil.log import redacted
+from counterfoil.reports.catalogue import report as report_of
+from counterfoil.state import names
+from counterfoil.state.database import State
+from counterfoil.state.dataset import Choice, Dataset, Partition, Pause, Retry, Target, restored, stored
+from counterfoil.state.dataset_rules import check_dataset
+from counterfoil.state.places import place
+from counterfoil.state.schedules import Manual, Schedule, next_after
+from counterfoil.state.tables import ACTIVE, accounts, datasets, runs, targets
+from counterfoil.values import Method
+
+__all__ = ["Choice", "Dataset", "Datasets", "Partition", "Pause", "Retry", "Target"]
+
+#: What `edit` changes. Another report is another dataset: its table has other columns.
+_EDITABLE = frozenset(
+    {
+        "name",
+        "description",
+        "account",
+        "choice",
+        "method",
+        "partition",
+        "targets",
+        "schedule",
+        "after",
+        "retry",
+        "deadline_minutes",
+    }
+)
+
+
+class Datasets:
+    """The saved datasets. Whatever is wrong with one is refused before it is stored."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def add(
+        self,
+        name: str,
+        *,
+        account: str,
+        report: str,
+        targets: Sequence[Target],
+        method: Method | None = None,
+        description: str = "",
+        choice: Choice | None = None,
+        partition: Partition | None = None,
+        schedule: Schedule | None = None,
+        after: str | None = None,
+        retry: Retry | None = None,
+        deadline_minutes: int | None = None,
+    ) -> Dataset:
+        """Saves a dataset. `account` and `after` are names or ids; without a method the report's default is taken."""
+        known = report_of(report)
+        values: dict[str, Any] = {
+            "name": names.checked_name("dataset", name),
+            "description": description.strip(),
+            "account": account,
+            "report": known.key,
+            "choice": choice or Choice(),
+            "method": method or known.default_method,
+            "partition": partition,
+            "targets": tuple(targets),
+            "schedule": schedule or Manual(),
+            "after": after,
+            "retry": retry or Retry(),
+            "deadline_minutes": deadline_minutes,
+        }
+        self._check(values)
+        dataset, now = names.new_id("dataset"), self._state.now()
+        with self._state.begin() as connection:
+            self._resolve(connection, values, dataset)
+            connection.execute(
+                datasets.insert().values(
+                    id=dataset,
+                    failures=0,
+                    next_due_at=next_after(values["schedule"], now),
+                    created_at=now,
+                    updated_at=now,
+                    **stored(values),
+                )
+            )
+            self._own(connection, dataset, values)
+            return self._one(connection, dataset)
+
+    def edit(self, name_or_id: str, **changes: Any) -> Dataset:
+        """Changes some fields; another schedule counts from now. All or nothing."""
+        for name in changes:
+            if name not in _EDITABLE:
+                raise SettingsError(
+                    f"The {name} of a dataset can't be changed", hint="Create another dataset, and remove this one."
+                )
+        if "name" in changes:
+            changes["name"] = names.checked_name("dataset", changes["name"])
+        if "targets" in changes:
+            changes["targets"] = tuple(changes["targets"])
+        with self._state.begin() as connection:
+            dataset = self._one(connection, name_or_id)
+            if "method" in changes and changes["method"] != "partition":
+                changes.setdefault("partition", None)
+            values = {name: getattr(dataset, name) for name in (*_EDITABLE, "report")} | changes
+            self._check(values)
+            self._resolve(connection, values, dataset.id)
+            now = self._state.now()
+            made = stored({name: values[name] for name in changes}) | {"updated_at": now}
+            if "schedule" in changes and dataset.pause is None:
+                made["next_due_at"] = next_after(values["schedule"], now)
+            self._change(connection, dataset.id, **made)
+            if "targets" in changes:
+                connection.execute(targets.delete().where(targets.c.dataset == dataset.id))
+                self._own(connection, dataset.id, values)
+            return self._one(connection, dataset.id)
+
+    def get(self, name_or_id: str) -> Dataset:
+        """The dataset of a name or an id; SettingsError names the nearest."""
+        with self._state.read() as connection:
+            return self._one(connection, name_or_id)
+
+    def list(self) -> tuple[Dataset, ...]:
+        """All datasets by name."""
+        with self._state.read() as connection:
+            return _datasets(connection, sa.select(datasets).order_by(datasets.c.name))
+
+    def followers(self, name_or_id: str) -> tuple[Dataset, ...]:
+        """The datasets that run after this one, paused or not."""
+        with self._state.read() as connection:
+            dataset = self._one(connection, name_or_id)
+            return _datasets(connection, sa.select(datasets).where(datasets.c.after == dataset.id))
+
+    def owner_of(self, target: Target) -> Dataset | None:
+        """The dataset whose table it is, however it is spelled."""
+        with self._state.read() as connection:
+            owner = connection.scalar(sa.select(targets.c.dataset).where(targets.c.place == self._place(target)))
+            return None if owner is None else self._one(connection, owner)
+
+    def pause(self, name_or_id: str, reason: str, action: str | None = None) -> Dataset:
+        """Stops scheduled runs, with the reason and what to do; a pause that is there already stays."""
+        with self._state.begin() as connection:
+            dataset = self._one(connection, name_or_id)
+            if dataset.pause is None:
+                self._pause(connection, dataset.id, reason, action or f"counterfoil datasets resume {dataset.id}")
+            return self._one(connection, dataset.id)
+
+    def pause_account(self, account: str, reason: str, action: str) -> tuple[Dataset, ...]:
+        """Pauses every dataset of an account (by id) that runs; those that it paused."""
+        with self._state.begin() as connection:
+            running = sa.select(datasets.c.id).where(datasets.c.account == account, datasets.c.pause.is_(sa.null()))
+            stopped = connection.scalars(running.order_by(datasets.c.name)).all()
+            for dataset in stopped:
+                self._pause(connection, dataset, reason, action)
+            return tuple(self._one(connection, dataset) for dataset in stopped)
+
+    def resume(self, name_or_id: str) -> Dataset:
+        """Lets scheduled runs go on from the next time after now; failures count from nothing again."""
+        with self._state.begin() as connection:
+            dataset = self._one(connection, name_or_id)
+            due = next_after(dataset.schedule, self._state.now())
+            self._change(connection, dataset.id, pause=None, failures=0, next_due_at=due)
+            return self._one(connection, dataset.id)
+
+    def set_bookmark(self, name_or_id: str, bookmark: Mapping[str, Any] | None) -> Dataset:
+        """Goes on from there at the next run; None reads everything again."""
+        with self._state.begin() as connection:
+            dataset = self._one(connection, name_or_id)
+            self._change(connection, dataset.id, bookmark=bookmark and dict(bookmark))
+            return self._one(connection, dataset.id)
+
+    def remove(self, *names_or_ids: str) -> None:
+        """Forgets datasets with their runs; their tables stay. RunError while one runs.
+
+        SettingsError while another dataset runs after one of them.
+        """
+        with self._state.begin() as connection:
+            gone = {dataset.id: dataset.name for dataset in (self._one(connection, word) for word in names_or_ids)}
+            self._check_idle(connection, gone)
+            outside = datasets.c.after.in_(gone) & datasets.c.id.not_in(gone)
+            follower = connection.execute(sa.select(datasets.c.name, datasets.c.after).where(outside)).first()
+            if follower:
+                raise SettingsError(
+                    f"The dataset {follower.name!r} runs after {gone[follower.after]!r}",
+                    hint="Let it run after another one, or give it a schedule. Then remove this one.",
+                )
+            connection.execute(datasets.update().where(datasets.c.id.in_(gone)).values(after=None))
+            connection.execute(datasets.delete().where(datasets.c.id.in_(gone)))
+
+    def claim_due(self, now: datetime, limit: int = 100) -> tuple[tuple[Dataset, datetime], ...]:
+        """Takes the datasets that are due, the longest due first, each with the instant at which it was.
+
+        In the same transaction each gets its next time strictly after `now`: times that were missed are skipped, and no
+        other process is handed the same instant. Inside `State.begin` the runs can be made in that transaction too.
+        """
+        due = (
+            sa.select(datasets)
+            .where(datasets.c.next_due_at <= now, datasets.c.pause.is_(sa.null()))
+            .order_by(datasets.c.next_due_at, datasets.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        with self._state.begin() as connection:
+            claimed = []
+            for dataset in _datasets(connection, due):
+                try:
+                    following = next_after(dataset.schedule, now)
+                except SettingsError as error:
+                    # Its zone may be gone from the machine. The others must not wait for it.
+                    self._pause(connection, dataset.id, error.message, error.hint or "Give it another schedule.")
+                    continue
+                self._change(connection, dataset.id, next_due_at=following)
+                claimed.append((replace(dataset, next_due_at=following), dataset.next_due_at or now))
+        return tuple(claimed)
+
+    def _check(self, values: Mapping[str, Any]) -> None:
+        check_dataset(values, least_minutes=self._state.settings.least_minutes)
+
+    def _resolve(self, connection: sa.Connection, values: dict[str, Any], dataset: str) -> None:
+        """Puts ids where names are, and checks what only the other rows can tell."""
+        values["account"] = _account(connection, values["account"])
+        other = sa.select(datasets.c.id).where(datasets.c.name == values["name"], datasets.c.id != dataset)
+        if connection.scalar(other):
+            raise names.taken("dataset", values["name"])
+        if values["after"] is not None:
+            before = self._one(connection, values["after"])
+            values["after"] = before.id
+            _check_order(connection, before, dataset)
+
+    def _own(self, connection: sa.Connection, dataset: str, values: Mapping[str, Any]) -> None:
+        for position, target in enumerate(values["targets"]):
+            spelled = self._place(target)
+            owner = connection.scalar(
+                sa.select(datasets.c.name)
+                .join(targets, targets.c.dataset == datasets.c.id)
+                .where(targets.c.place == spelled)
+            )
+            if owner is not None:
+                said = "is named twice" if owner == values["name"] else f"belongs to the dataset {owner!r}"
+                raise SettingsError(
+                    f"The table {target.table} of {redacted(target.url)} {said}",
+                    hint="Choose another table; two datasets in one would overwrite each other.",
+                )
+            connection.execute(
+                targets.insert().values(
+                    dataset=dataset, position=position, url=target.url, table=target.table, place=spelled
+                )
+            )
+
+    def _place(self, target: Target) -> str:
+        return place(target.url, target.table, home=self._state.settings.home)
+
+    def _pause(self, connection: sa.Connection, dataset: str, reason: str, action: str) -> None:
+        pause = Pause(reason=redacted(reason), action=action, at=self._state.now())
+        self._change(connection, dataset, next_due_at=None, **stored({"pause": pause}))
+
+    @staticmethod
+    def _change(connection: sa.Connection, dataset: str, **values: Any) -> None:
+        connection.execute(datasets.update().where(datasets.c.id == dataset).values(**values))
+
+    @staticmethod
+    def _check_idle(connection: sa.Connection, gone: Mapping[str, str]) -> None:
+        active = connection.execute(
+            sa.select(runs.c.id, runs.c.dataset).where(runs.c.dataset.in_(gone), runs.c.status.in_(ACTIVE))
+        ).first()
+        if active:
+            raise RunError(
+                f"The dataset {gone[active.dataset]!r} has a run that is not over: {active.id}",
+                hint=f"Wait for it, or: counterfoil runs cancel {active.id}",
+            )
+
+    @staticmethod
+    def _one(connection: sa.Connection, word: str) -> Dataset:
+        column = datasets.c.id if names.is_id("dataset", word) else datasets.c.name
+        found = _datasets(connection, sa.select(datasets).where(column == word.strip()))
+        if not found:
+            raise names.unknown("dataset", word, connection.scalars(sa.select(datasets.c.name)))
+        return found[0]
+
+
+def _datasets(connection: sa.Connection, select: sa.Select[Any]) -> tuple[Dataset, ...]:
+    rows = connection.execute(select).mappings().all()
+    of: dict[str, list[Target]] = {row["id"]: [] for row in rows}
+    chosen = sa.select(targets).order_by(targets.c.dataset, targets.c.position)
+    # A single one is asked for by its id; many are cheaper to pick from all than to name.
+    if len(rows) == 1:
+        chosen = chosen.where(targets.c.dataset == rows[0]["id"])
+    for row in connection.execute(chosen) if rows else ():
+        if row.dataset in of:
+            of[row.dataset].append(Target(url=row.url, table=row.table))
+    return tuple(restored({**row}, tuple(of[row["id"]])) for row in rows)
+
+
+def _account(connection: sa.Connection, word: str) -> str:
+    column = accounts.c.id if names.is_id("account", word) else accounts.c.name
+    found: str | None = connection.scalar(sa.select(accounts.c.id).where(column == word.strip()))
+    if found is None:
+        raise names.unknown("account", word, connection.scalars(sa.select(accounts.c.name)))
+    return found
+
+
+def _check_order(connection: sa.Connection, before: Dataset, dataset: str) -> None:
+    """A dataset that in the end runs after itself would run for ever."""
+    step: str | None = before.id
+    while step is not None:
+        if step == dataset:
+            raise SettingsError(
+                f"The dataset would run after itself: {before.name!r} already runs after it, or is the same",
+                hint="Let it run after another one, or give it a schedule.",
+            )
+        step = connection.scalar(sa.select(datasets.c.after).where(datasets.c.id == step))

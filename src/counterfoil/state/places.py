@@ -1,0 +1,26 @@
+"""Which table a destination's URL and a table's name mean, in one spelling, so that two datasets can't share one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+#: Destinations whose URL is a path: below the home with three slashes, from the root with four.
+_FILES = frozenset({"duckdb", "parquet", "delta"})
+
+
+def place(url: str, table: str, *, home: Path) -> str:
+    """The same for every spelling of the same table. Never holds a password.
+
+    Names of tables are compared without case, as DuckDB does; a user or a password makes no other place.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme in _FILES:
+        path = Path(rest.removeprefix("//").removeprefix("/")).expanduser()
+        return f"{scheme}:{Path(home.absolute(), path).resolve()} {table.casefold()}"
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2].lower()
+    scheme = "postgresql" if scheme.startswith("postgres") else scheme
+    if scheme == "postgresql":
+        host = host.removesuffix(":5432")
+    return f"{scheme}://{host}{parts.path.rstrip('/')} {table.casefold()}"
