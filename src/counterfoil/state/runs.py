@@ -1,0 +1,339 @@
+"""Runs: that a dataset has one at a time, whose attempt may write, how each went, what it said and where its rows are."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from counterfoil.errors import CounterfoilError, RunError, SettingsError
+from counterfoil.state.database import State
+from counterfoil.state.run import (
+    Attempt,
+    Counts,
+    Ending,
+    Level,
+    Line,
+    LoadRecord,
+    Run,
+    Status,
+    Trigger,
+    described,
+    without_secrets,
+)
+from counterfoil.state.tables import ACTIVE, attempts, datasets, loads, run_lines, runs
+
+__all__ = ["Attempt", "Counts", "Line", "LoadRecord", "Run", "Runs"]
+
+
+class Runs:
+    """The runs of all datasets."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def create(
+        self,
+        dataset: str,
+        trigger: Trigger,
+        due_at: datetime | None = None,
+        *,
+        deadline_at: datetime | None = None,
+        reason: str | None = None,
+    ) -> Run:
+        """A queued run of a dataset (by id).
+
+        While another one of it is not over, a manual run is a RunError that names that one, and any other is kept as
+        skipped, with the reason. A due instant has one run: asked for again, that run is returned.
+        """
+        run = self._new_id()
+        with self._state.begin() as connection:
+            known = connection.scalar(sa.select(datasets.c.name).where(datasets.c.id == dataset))
+            if known is None:
+                raise SettingsError(
+                    f"There is no dataset {dataset}", hint="`counterfoil datasets list` shows them all."
+                )
+            values = {"id": run, "dataset": dataset, "trigger": trigger, "due_at": due_at, "deadline_at": deadline_at}
+            try:
+                # The database refuses a second active run and a second run of a due instant. To look first would
+                # not do: with Postgres another process can be between its look and its insert.
+                with connection.begin_nested():
+                    self._insert(connection, status="queued", reason=reason, **values)
+            except sa.exc.IntegrityError:
+                same = self._of_due_time(connection, dataset, due_at)
+                if same is not None:
+                    return same
+                active = self._active(connection, dataset)
+                if active is None:  # it ended in between
+                    return self.create(dataset, trigger, due_at, deadline_at=deadline_at, reason=reason)
+                if trigger == "manual":
+                    raise RunError(
+                        f"The dataset {known!r} has a run that is not over: {active.id} ({active.status})",
+                        hint=f"Wait for it, or: counterfoil runs cancel {active.id}",
+                    ) from None
+                why = f"The run {active.id} was not over."
+                self._insert(connection, status="skipped", reason=why, finished_at=self._state.now(), **values)
+            return self._one(connection, run)
+
+    def get(self, run: str) -> Run:
+        """The run of an id."""
+        with self._state.read() as connection:
+            return self._one(connection, run)
+
+    def list(
+        self, dataset: str | None = None, status: Status | Sequence[Status] | None = None, limit: int = 50
+    ) -> tuple[Run, ...]:
+        """Runs, the newest first, of one dataset (by id) or all, of some statuses or all."""
+        chosen = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
+        if dataset is not None:
+            chosen = chosen.where(runs.c.dataset == dataset)
+        if status is not None:
+            chosen = chosen.where(runs.c.status.in_([status] if isinstance(status, str) else list(status)))
+        with self._state.read() as connection:
+            return tuple(_run({**row}) for row in connection.execute(chosen).mappings())
+
+    def attempts(self, run: str) -> tuple[Attempt, ...]:
+        """The attempts of a run, the first first."""
+        chosen = sa.select(attempts).where(attempts.c.run == run).order_by(attempts.c.number)
+        with self._state.read() as connection:
+            return tuple(Attempt(**row) for row in connection.execute(chosen).mappings())
+
+    def begin_attempt(self, run: str, *, workflow: str | None = None) -> str:
+        """The token of the attempt that may write from now on. Tokens given out before are worth nothing any more.
+
+        A workflow that begins again after its process was killed goes on with its attempt; anything else is a new one.
+        RunError when the run is over.
+        """
+        owner, now = secrets.token_hex(16), self._state.now()
+        with self._state.begin() as connection:
+            found = self._one(connection, run, lock=True)
+            if found.status not in ACTIVE:
+                raise RunError(f"The run {run} is over: {found.status}", hint="Start another one.")
+            known = workflow and connection.scalar(
+                sa.select(attempts.c.number).where(attempts.c.run == run, attempts.c.workflow == workflow)
+            )
+            number = known or found.attempt + 1
+            if known:
+                self._change_attempt(connection, run, number, status="running", finished_at=None, error=None)
+            else:
+                self._end_attempt(connection, found, "failed", None)
+                connection.execute(
+                    attempts.insert().values(
+                        run=run, number=number, status="running", started_at=now, workflow=workflow
+                    )
+                )
+            started = found.started_at or now
+            self._change(connection, run, status="running", attempt=number, owner=owner, started_at=started)
+        return owner
+
+    def owns(self, run: str, owner: str) -> bool:
+        """Whether the attempt of the token may still write."""
+        with self._state.read() as connection:
+            chosen = sa.select(runs.c.id).where(runs.c.id == run, runs.c.owner == owner, runs.c.status == "running")
+            return connection.scalar(chosen) is not None
+
+    def update(self, run: str, *, owner: str | None = None, **changes: Any) -> Run:
+        """Keeps `plan`, `counts`, `requests`, `warnings`, `deadline_at` or `reason`.
+
+        With a token: RunError when it is not the one that may write.
+        """
+        unknown = changes.keys() - {"plan", "counts", "requests", "warnings", "deadline_at", "reason"}
+        if unknown:
+            raise ValueError(f"a run has no {', '.join(sorted(unknown))} to be changed")
+        with self._state.begin() as connection:
+            self._check_owner(self._one(connection, run, lock=True), owner)
+            self._change(connection, run, **_stored(changes))
+            return self._one(connection, run)
+
+    def wait(self, run: str, error: CounterfoilError, *, owner: str | None = None) -> Run:
+        """The attempt failed, and another one will follow."""
+        with self._state.begin() as connection:
+            found = self._one(connection, run, lock=True)
+            self._check_owner(found, owner)
+            if found.status in ACTIVE:
+                self._end_attempt(connection, found, "failed", described(error))
+                self._change(connection, run, status="waiting", owner=None, error=without_secrets(described(error)))
+            return self._one(connection, run)
+
+    def finish(
+        self,
+        run: str,
+        status: Ending,
+        *,
+        owner: str | None = None,
+        error: CounterfoilError | None = None,
+        bookmark: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+        **changes: Any,
+    ) -> Run:
+        """Ends a run, and in the same transaction keeps the dataset's bookmark and counts its failures in a row.
+
+        A run that is over stays as it is: finishing twice is the same as once. `changes` are those of `update`.
+        """
+        with self._state.begin() as connection:
+            found = self._one(connection, run, lock=True)
+            if found.status not in ACTIVE:
+                return found
+            self._check_owner(found, owner)
+            told = None if error is None else without_secrets(described(error))
+            self._end_attempt(connection, found, status, told)
+            if changes:
+                self.update(run, owner=owner, **changes)
+            values: dict[str, Any] = {"status": status, "finished_at": self._state.now(), "owner": None, "error": told}
+            if reason is not None:
+                values["reason"] = without_secrets(reason)
+            if status == "succeeded":
+                values["bookmark"] = None if bookmark is None else dict(bookmark)
+            self._change(connection, run, **values)
+            self._tell_dataset(connection, found.dataset, status, bookmark)
+            return self._one(connection, run)
+
+    def request_cancel(self, run: str, reason: str = "Canceled by hand.") -> Run:
+        """A run that no attempt works on is canceled at once, a running one is told. RunError when it is over."""
+        with self._state.begin() as connection:
+            found = self._one(connection, run, lock=True)
+            if found.status not in ACTIVE:
+                raise RunError(f"The run {run} is over: {found.status}", hint="There is nothing to cancel.")
+            self._change(connection, run, cancel_requested=True, reason=without_secrets(reason))
+            if found.status != "running":
+                return self.finish(run, "canceled")
+            return self._one(connection, run)
+
+    def log(self, run: str, level: Level, message: str, **fields: Any) -> None:
+        """Adds a line to the run's log. Keys of Stripe's are cut out of it."""
+        line = {"level": level, "message": without_secrets(message), "fields": without_secrets(fields)}
+        with self._state.begin() as connection:
+            connection.execute(run_lines.insert().values(run=run, at=self._state.now(), **line))
+
+    def lines(self, run: str, *, after: int = 0, limit: int = 10_000) -> tuple[Line, ...]:
+        """The run's log, the oldest first, from behind the line of a number on."""
+        columns = [run_lines.c[name] for name in Line.__slots__]
+        chosen = sa.select(*columns).where(run_lines.c.run == run, run_lines.c.number > after)
+        with self._state.read() as connection:
+            found = connection.execute(chosen.order_by(run_lines.c.number).limit(limit)).mappings()
+            return tuple(Line(**line) for line in found)
+
+    def record_load(self, run: str, url: str, table: str, method: str, rows: int) -> LoadRecord:
+        """Keeps that the rows are in the table; again is the same as once."""
+        place = {"run": run, "url": url, "table": table}
+        values = {"method": method, "rows": rows, "at": self._state.now()}
+        with self._state.begin() as connection:
+            insert = self._state.insert(loads).values(**place, **values)
+            connection.execute(insert.on_conflict_do_update(index_elements=list(place), set_=values))
+        return LoadRecord(**place, **values)  # type: ignore[arg-type]
+
+    def loads(self, run: str) -> tuple[LoadRecord, ...]:
+        """Where the run's rows went."""
+        chosen = sa.select(loads).where(loads.c.run == run).order_by(loads.c.at, loads.c.url, loads.c.table)
+        with self._state.read() as connection:
+            return tuple(LoadRecord(**row) for row in connection.execute(chosen).mappings())
+
+    def expired(self, keep_days: int = 30, keep_runs: int = 10) -> tuple[Run, ...]:
+        """Runs whose archives may go, the oldest first.
+
+        Kept are those that are not over or ended in the last days, and of each dataset the last that succeeded.
+        """
+        place = sa.func.row_number().over(
+            partition_by=runs.c.dataset, order_by=(runs.c.created_at.desc(), runs.c.id.desc())
+        )
+        ranked = sa.select(runs.c.id, place.label("place")).where(runs.c.status == "succeeded").subquery()
+        kept = sa.select(ranked.c.id).where(ranked.c.place <= keep_runs)
+        chosen = sa.select(runs).where(
+            runs.c.finished_at < self._state.now() - timedelta(days=keep_days),
+            runs.c.archive_removed_at.is_(None),
+            runs.c.id.not_in(kept),
+        )
+        with self._state.read() as connection:
+            found = connection.execute(chosen.order_by(runs.c.created_at, runs.c.id)).mappings()
+            return tuple(_run({**row}) for row in found)
+
+    def archive_removed(self, run: str) -> None:
+        """Keeps that there is no archive of the run any more."""
+        with self._state.begin() as connection:
+            self._change(connection, run, archive_removed_at=self._state.now())
+
+    def _new_id(self) -> str:
+        """Sorts by time, and differs between runs that are made in the same second."""
+        return f"{self._state.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+    def _insert(self, connection: sa.Connection, **values: Any) -> None:
+        nothing = {"attempt": 0, "plan": {}, "requests": {}, "warnings": [], "cancel_requested": False}
+        now = self._state.now()
+        connection.execute(runs.insert().values(created_at=now, **nothing, **asdict(Counts()), **values))
+
+    def _end_attempt(
+        self, connection: sa.Connection, run: Run, status: Ending, error: Mapping[str, Any] | None
+    ) -> None:
+        if run.status == "running":
+            now = self._state.now()
+            self._change_attempt(
+                connection, run.id, run.attempt, status=status, finished_at=now, error=without_secrets(error)
+            )
+
+    @staticmethod
+    def _change_attempt(connection: sa.Connection, run: str, number: int, **values: Any) -> None:
+        one = (attempts.c.run == run) & (attempts.c.number == number)
+        connection.execute(attempts.update().where(one).values(**values))
+
+    def _tell_dataset(
+        self, connection: sa.Connection, dataset: str, status: Ending, bookmark: Mapping[str, Any] | None
+    ) -> None:
+        change = datasets.update().where(datasets.c.id == dataset)
+        if status == "failed":
+            connection.execute(change.values(failures=datasets.c.failures + 1))
+        elif status == "succeeded":
+            values = {"failures": 0} if bookmark is None else {"failures": 0, "bookmark": dict(bookmark)}
+            connection.execute(change.values(**values))
+
+    @staticmethod
+    def _change(connection: sa.Connection, run: str, **values: Any) -> None:
+        if values:
+            connection.execute(runs.update().where(runs.c.id == run).values(**values))
+
+    @staticmethod
+    def _check_owner(run: Run, owner: str | None) -> None:
+        if owner is not None and (run.owner != owner or run.status != "running"):
+            raise RunError(
+                f"Another attempt of the run {run.id} has taken over, or it is over: {run.status}",
+                hint="Nothing was written by this one. Look at the run.",
+            )
+
+    @staticmethod
+    def _one(connection: sa.Connection, run: str, *, lock: bool = False) -> Run:
+        chosen = sa.select(runs).where(runs.c.id == run)
+        found = connection.execute(chosen.with_for_update() if lock else chosen).mappings().first()
+        if found is None:
+            raise SettingsError(f"There is no run {without_secrets(run)!r}", hint="`counterfoil runs list` shows them.")
+        return _run({**found})
+
+    @staticmethod
+    def _of_due_time(connection: sa.Connection, dataset: str, due_at: datetime | None) -> Run | None:
+        if due_at is None:
+            return None
+        chosen = sa.select(runs).where(runs.c.dataset == dataset, runs.c.due_at == due_at)
+        found = connection.execute(chosen).mappings().first()
+        return None if found is None else _run({**found})
+
+    @staticmethod
+    def _active(connection: sa.Connection, dataset: str) -> Run | None:
+        chosen = sa.select(runs).where(runs.c.dataset == dataset, runs.c.status.in_(ACTIVE))
+        found = connection.execute(chosen).mappings().first()
+        return None if found is None else _run({**found})
+
+
+def _stored(changes: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(changes)
+    counts = values.pop("counts", None)
+    for name in ("warnings", "reason", "plan", "requests"):
+        if name in values:
+            values[name] = without_secrets(values[name])
+    return values if counts is None else {**values, **asdict(counts)}
+
+
+def _run(row: dict[str, Any]) -> Run:
+    counts = Counts(**{name: row.pop(name) for name in Counts.__slots__})
+    return Run(**{**row, "counts": counts, "warnings": tuple(row["warnings"])})
