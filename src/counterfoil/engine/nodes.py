@@ -1,0 +1,80 @@
+"""Which processes of this machine are alive: each holds the lock of a file for as long as it lives.
+
+The lock falls with the process, however it ends, and no other process can get the same name: unlike a process id, it
+can't mistake one process for another.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+class Node:
+    """This process, among those that work from the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        host = "".join(c if c.isalnum() else "-" for c in platform.node()) or "host"
+        #: New for each process, so that what a dead one left can be told from what this one does.
+        self.id = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._folder = folder
+        self._lock: FileLock | None = None
+
+    def join(self) -> None:
+        """From here on others see this process as alive."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._path(self.id)
+        while not path.exists():  # another process that looks for dead ones may have removed it before it was locked
+            if self._lock is not None:
+                self._lock.release()
+            self._lock = FileLock(path, thread_local=False)
+            self._lock.acquire()
+
+    def leave(self) -> None:
+        """The process ends its work. Its file stays, since it may have left attempts for another to go on with."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def others(self) -> int:
+        """How many other processes are alive."""
+        return sum(1 for name in self._files() if self._take(name) is None)
+
+    @contextmanager
+    def dead(self, executors: Collection[str], *, unknown: bool) -> Iterator[set[str]]:
+        """The processes that are dead, which no other process takes for dead within the block.
+
+        Those of `executors` that left no file here are dead if `unknown` says so. The files of the dead are gone
+        after the block.
+        """
+        files = self._files()
+        held = {name: lock for name in files if (lock := self._take(name, keep=True))}
+        try:
+            yield set(held) | (set(executors) - files - {self.id} if unknown else set())
+            for name in held:
+                self._path(name).unlink(missing_ok=True)
+        finally:
+            for lock in held.values():
+                lock.release()
+
+    def _files(self) -> set[str]:
+        return {path.stem for path in self._folder.glob("*.lock")} - {self.id}
+
+    def _take(self, name: str, *, keep: bool = False) -> FileLock | None:
+        lock = FileLock(self._path(name), blocking=False, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            return None
+        if not keep:
+            lock.release()
+        return lock
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.lock"

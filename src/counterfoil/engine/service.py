@@ -1,0 +1,141 @@
+"""What `counterfoil serve` runs: the due loop, the worker and the health answer, until SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from counterfoil.engine.dispatch import Datasets, Dispatch, Runs
+from counterfoil.engine.due import POLL_SECONDS, DueLoop
+from counterfoil.engine.health import HealthServer
+from counterfoil.engine.nodes import Node
+from counterfoil.engine.queue import WORKER_CONCURRENCY, Queue, Worker
+from counterfoil.engine.steps import Steps
+from counterfoil.log import get_logger
+
+#: How long attempts have to come to a page's or part's end when the service goes down.
+GRACE_SECONDS = 8
+#: How often runs are compared with the queue, beside once at the start.
+MEND_SECONDS = 300.0
+
+_log = get_logger("engine")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came. Raised in the main thread, as Python does for Ctrl-C: an event can't be set from a handler."""
+
+
+class Service:
+    """One node: it claims what is due and works off what is queued.
+
+    `stopping` is set when the service goes down, and the steps look at it between pages and parts. The other values
+    are those of `Dispatch`; `home` is the folder in which the nodes of this machine see one another.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        queue: Queue,
+        steps: Steps,
+        datasets: Datasets,
+        runs: Runs,
+        partition: Callable[[str], str],
+        transaction: Callable[[], AbstractContextManager[object]],
+        stopping: threading.Event,
+        clock: Callable[[], datetime] = utc_now,
+        concurrency: int = WORKER_CONCURRENCY,
+    ) -> None:
+        self.node = Node(home / "nodes")
+        self.queue = queue
+        self.dispatch = Dispatch(
+            datasets, runs, queue, partition=partition, transaction=transaction, failed=steps.failed
+        )
+        self.due = DueLoop(self.dispatch, next_due_at=datasets.next_due_at, clock=clock, upkeep=self._upkeep)
+        self._worker = Worker(
+            queue,
+            steps,
+            executor=self.node.id,
+            stopping=stopping,
+            after=self.dispatch.follow,
+            concurrency=concurrency,
+        )
+        self._clock = clock
+        self._stopping = stopping
+        self._mend_at = clock()
+        self._loop = threading.Thread(target=self.due.run, name="due", daemon=True)
+
+    def run(self, *, port: int | None = None, ready: Callable[[str], None] = lambda _url: None) -> bool:
+        """Serves until SIGTERM, Ctrl-C or `stopping`; False when an attempt did not come to an end within 8 seconds.
+
+        Then its thread still runs, and the process is to be left with `os._exit`. A second SIGTERM ends it at once,
+        which loses nothing either. Only the main thread can call this. With a port, `ready` is told the address of
+        the health answer; 0 picks a free one.
+        """
+        health = None if port is None else HealthServer(port, self.health)
+        earlier = signal.signal(signal.SIGTERM, _terminate)
+        try:
+            self.start()
+            if health is not None:
+                health.start()
+                ready(health.url)
+            self._stopping.wait()
+        except (_Terminated, KeyboardInterrupt):
+            _log.info("service stops")
+        finally:
+            signal.signal(signal.SIGTERM, earlier)
+            ended = self.stop()
+            if health is not None:
+                health.stop()
+        return ended
+
+    def start(self) -> None:
+        """Takes up what dead processes of this machine left, then claims and works."""
+        self.node.join()
+        self._worker.start()
+        self._loop.start()
+        _log.info("service started", node=self.node.id)
+
+    def stop(self) -> bool:
+        """Ends the loop and the work; whether every attempt came to an end or to a boundary in time."""
+        self._stopping.set()
+        self.due.stop()
+        if self._loop.is_alive():
+            self._loop.join(GRACE_SECONDS)
+        ended = self._worker.stop(grace_seconds=GRACE_SECONDS)
+        if ended:  # else this process is alive for as long as its threads are
+            self.node.leave()
+        return ended
+
+    def health(self) -> dict[str, Any]:
+        """How the service fares. `ok` is false when the due loop has not come round for a minute."""
+        turn = self.due.last_turn_at
+        return {
+            "ok": turn is not None and self._clock() - turn < timedelta(seconds=4 * POLL_SECONDS),
+            "node": self.node.id,
+            "nodes": 1 + self.node.others(),
+            "queue": self.queue.counts(),
+            "last_due_at": None if turn is None else turn.isoformat(timespec="seconds"),
+        }
+
+    def _upkeep(self) -> None:
+        with self.node.dead(self.queue.executors(), unknown=self.queue.is_local) as dead:
+            if dead and (recovered := self._worker.recover(dead)):
+                _log.warning("attempts of a process that ended are taken up", attempts=recovered)
+        if self._clock() >= self._mend_at:
+            self.dispatch.mend()
+            self._mend_at = self._clock() + timedelta(seconds=MEND_SECONDS)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise _Terminated

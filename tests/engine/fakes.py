@@ -1,0 +1,176 @@
+"""The state and the queue in memory, as far as the engine knows them, and steps that say what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from queue import Queue as Inbox
+
+from counterfoil.engine.dispatch import Trigger
+from counterfoil.engine.queue import Status
+from counterfoil.engine.steps import Job
+
+NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
+
+
+class FakeClock:
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeDataset:
+    id: str
+    account: str = "acc_1"
+    every: timedelta | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeRun:
+    id: str
+    dataset: str
+    trigger: str
+    status: str = "queued"
+    due_at: datetime | None = None
+    attempt: int = 0
+
+
+@dataclass
+class FakeState:
+    """Datasets and runs; a transaction that an error leaves is undone."""
+
+    datasets_by_id: dict[str, FakeDataset] = field(default_factory=dict)
+    due: dict[str, datetime] = field(default_factory=dict)
+    runs_by_id: dict[str, FakeRun] = field(default_factory=dict)
+    #: What `create` is to raise, once.
+    broken: Exception | None = None
+
+    def add(self, dataset: FakeDataset, due_at: datetime | None = None) -> FakeDataset:
+        self.datasets_by_id[dataset.id] = dataset
+        if due_at is not None:
+            self.due[dataset.id] = due_at
+        return dataset
+
+    def change(self, run: str, **changes: object) -> FakeRun:
+        self.runs_by_id[run] = replace(self.runs_by_id[run], **changes)  # type: ignore[arg-type]
+        return self.runs_by_id[run]
+
+    @contextmanager
+    def begin(self) -> Iterator[None]:
+        before = dict(self.due), dict(self.runs_by_id)
+        try:
+            yield
+        except BaseException:
+            self.due, self.runs_by_id = before
+            raise
+
+
+class FakeDatasets:
+    def __init__(self, state: FakeState) -> None:
+        self._state = state
+
+    def claim_due(self, now: datetime, limit: int) -> Sequence[tuple[FakeDataset, datetime]]:
+        due = [(self.get(name), at) for name, at in sorted(self._state.due.items()) if at <= now][:limit]
+        for dataset, _ in due:
+            if dataset.every is None:
+                del self._state.due[dataset.id]
+            else:
+                self._state.due[dataset.id] = now + dataset.every
+        return due
+
+    def next_due_at(self) -> datetime | None:
+        return min(self._state.due.values(), default=None)
+
+    def followers(self, dataset: str) -> Sequence[FakeDataset]:
+        return [other for other in self._state.datasets_by_id.values() if other.after == dataset]
+
+    def get(self, dataset: str) -> FakeDataset:
+        return self._state.datasets_by_id[dataset]
+
+
+class FakeRuns:
+    def __init__(self, state: FakeState) -> None:
+        self._state = state
+
+    def create(self, dataset: str, trigger: Trigger, due_at: datetime | None) -> FakeRun:
+        if self._state.broken is not None:
+            error, self._state.broken = self._state.broken, None
+            raise error
+        busy = any(run.dataset == dataset for run in self.unfinished())
+        run = FakeRun(
+            id=f"R{len(self._state.runs_by_id) + 1}",
+            dataset=dataset,
+            trigger=trigger,
+            due_at=due_at,
+            status="skipped" if busy else "queued",
+        )
+        self._state.runs_by_id[run.id] = run
+        return run
+
+    def get(self, run: str) -> FakeRun:
+        return self._state.runs_by_id[run]
+
+    def unfinished(self) -> list[FakeRun]:
+        return [run for run in self._state.runs_by_id.values() if run.status in ("queued", "running", "waiting")]
+
+
+class FakeQueue:
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.status: dict[str, Status] = {}
+        #: Done before each look at the queue: what happens in between.
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def enqueue(self, job: Job, *, delay_seconds: float = 0) -> None:
+        self.jobs.setdefault(job.workflow, job)
+        self.status.setdefault(job.workflow, "delayed" if delay_seconds else "queued")
+
+    def statuses(self, workflows: list[str]) -> dict[str, Status]:
+        self.meanwhile()
+        return {name: self.status[name] for name in workflows if name in self.status}
+
+
+class FakeSteps:
+    """Steps that tell an inbox what they do, and do what a test put in for them."""
+
+    def __init__(self) -> None:
+        self.told: Inbox[tuple[str, str, int]] = Inbox()
+        self.does: dict[str, Callable[[str, int], object]] = {}
+        self.errors: list[Exception] = []
+        self.again: list[float] = []
+
+    def _do(self, name: str, run: str, attempt: int) -> str:
+        self.told.put((name, run, attempt))
+        if name in self.does:
+            self.does[name](run, attempt)
+        return f"{name}/{run}/{attempt}"
+
+    def plan(self, run: str, attempt: int) -> str:
+        return self._do("plan", run, attempt)
+
+    def extract(self, run: str, attempt: int) -> str:
+        return self._do("extract", run, attempt)
+
+    def load(self, run: str, attempt: int) -> str:
+        return self._do("load", run, attempt)
+
+    def finish(self, run: str, attempt: int) -> str:
+        return self._do("finish", run, attempt)
+
+    def failed(self, run: str, attempt: int, error: Exception) -> float | None:
+        self.errors.append(error)
+        self.told.put(("failed", run, attempt))
+        return self.again.pop(0) if self.again else None
+
+    def hear(self, count: int) -> list[tuple[str, str, int]]:
+        """The next things told, once there are so many."""
+        return [self.told.get(timeout=20) for _ in range(count)]

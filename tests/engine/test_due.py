@@ -1,0 +1,214 @@
+"""The due loop and what it puts into the queue, without a clock of its own, a state or a queue."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta, timezone
+
+import pytest
+
+from counterfoil.engine.dispatch import Dispatch
+from counterfoil.engine.due import BATCH, DueLoop
+from counterfoil.engine.steps import first_job, job
+from counterfoil.errors import RunError
+from tests.engine.fakes import NOON, FakeClock, FakeDataset, FakeDatasets, FakeQueue, FakeRuns, FakeState
+
+HOURLY = timedelta(hours=1)
+
+
+class World:
+    """A due loop over a state and a queue in memory."""
+
+    def __init__(self) -> None:
+        self.state = FakeState()
+        self.queue = FakeQueue()
+        self.clock = FakeClock()
+        self.runs = FakeRuns(self.state)
+        self.failed: list[tuple[str, int, Exception]] = []
+        datasets = FakeDatasets(self.state)
+        self.dispatch = Dispatch(
+            datasets,
+            self.runs,
+            self.queue,
+            partition=lambda account: f"acct_of_{account}",
+            transaction=self.state.begin,
+            failed=lambda run, attempt, error: self.failed.append((run, attempt, error)),
+        )
+        self.loop = DueLoop(self.dispatch, next_due_at=datasets.next_due_at, clock=self.clock)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_due_dataset_becomes_one_job_in_the_partition_of_its_stripe_account(world: World) -> None:
+    world.state.add(FakeDataset(id="ds_1", account="acc_7"), NOON)
+
+    world.loop.turn()
+    world.loop.turn()
+
+    (only,) = world.queue.jobs.values()
+    assert (only.workflow, only.partition, only.attempt) == ("run-ds_1-2027-03-01T12:00:00Z", "acct_of_acc_7", 1)
+    assert world.runs.get(only.run).due_at == NOON
+
+
+def test_a_due_time_has_one_workflow_id_in_whatever_zone_it_is_told() -> None:
+    berlin = NOON.astimezone(timezone(timedelta(hours=1)))
+
+    assert first_job("R1", "a", dataset="ds_1", due_at=NOON) == first_job("R1", "a", dataset="ds_1", due_at=berlin)
+    assert first_job("R1", "a", dataset="ds_1").workflow == "R1-1"
+    assert job("R1", 2, "a").workflow == "R1-2"
+
+
+def test_the_loop_sleeps_until_the_next_due_time_and_fifteen_seconds_at_most(world: World) -> None:
+    assert world.loop.turn() == 15
+    world.state.add(FakeDataset(id="ds_1", every=HOURLY), NOON + timedelta(seconds=4))
+    assert world.loop.turn() == 4
+    world.clock.pass_(seconds=4)
+    assert world.loop.turn() == 15
+    assert [run.due_at for run in world.state.runs_by_id.values()] == [NOON + timedelta(seconds=4)]
+
+
+def test_a_thousand_datasets_due_in_the_same_minute_are_claimed_in_one_turn(world: World) -> None:
+    for number in range(1000):
+        world.state.add(FakeDataset(id=f"ds_{number}", every=HOURLY), NOON)
+
+    world.loop.turn()
+
+    assert len(world.queue.jobs) == 1000 > BATCH
+    assert {job.run for job in world.queue.jobs.values()} == set(world.state.runs_by_id)
+
+
+def test_a_run_that_was_skipped_is_not_put_into_the_queue(world: World) -> None:
+    world.state.add(FakeDataset(id="ds_1", every=HOURLY), NOON)
+    world.loop.turn()
+    world.clock.pass_(hours=1)
+
+    world.loop.turn()
+
+    assert [run.status for run in world.state.runs_by_id.values()] == ["queued", "skipped"]
+    assert len(world.queue.jobs) == 1
+
+
+def test_a_due_time_is_not_lost_when_its_run_can_not_be_made(world: World) -> None:
+    world.state.add(FakeDataset(id="ds_1", every=HOURLY), NOON)
+    world.state.broken = OSError("disk full")
+
+    assert world.loop.turn() == 15
+    assert world.loop.last_turn_at is None
+    world.loop.turn()
+
+    assert [run.due_at for run in world.state.runs_by_id.values()] == [NOON]
+    assert world.loop.last_turn_at == NOON
+
+
+def test_upkeep_is_done_in_each_turn() -> None:
+    world, done = World(), []
+    loop = DueLoop(world.dispatch, next_due_at=lambda: None, clock=world.clock, upkeep=lambda: done.append(1))
+
+    loop.turn()
+    loop.turn()
+
+    assert done == [1, 1]
+
+
+def test_a_sleeping_loop_is_woken_and_stopped(world: World) -> None:
+    turned = threading.Event()
+    loop = DueLoop(world.dispatch, next_due_at=lambda: None, clock=world.clock, upkeep=turned.set)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    assert turned.wait(10)
+    world.state.add(FakeDataset(id="ds_1"), NOON)
+    turned.clear()
+
+    loop.wake()
+    assert turned.wait(10)
+    loop.stop()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    assert len(world.queue.jobs) == 1
+
+
+def test_a_manual_run_is_queued_at_once(world: World) -> None:
+    world.state.add(FakeDataset(id="ds_1"))
+
+    run = world.dispatch.start("ds_1")
+
+    assert [job.workflow for job in world.queue.jobs.values()] == [f"{run.id}-1"]
+
+
+def test_followers_run_after_a_success(world: World) -> None:
+    world.state.add(FakeDataset(id="ds_1"))
+    world.state.add(FakeDataset(id="ds_2", account="acc_2", after="ds_1"))
+    world.state.add(FakeDataset(id="ds_3", after="ds_2"))
+    run = world.dispatch.start("ds_1")
+    world.state.change(run.id, status="succeeded")
+
+    world.dispatch.follow(run.id)
+    world.dispatch.follow(run.id)
+
+    triggers = [(run.dataset, run.trigger, run.status) for run in world.state.runs_by_id.values()]
+    assert triggers[1:] == [("ds_2", "after", "queued"), ("ds_2", "after", "skipped")]
+    assert [job.partition for job in world.queue.jobs.values()] == ["acct_of_acc_1", "acct_of_acc_2"]
+
+
+class TestMend:
+    def queued(self, world: World) -> str:
+        world.state.add(FakeDataset(id="ds_1"), NOON)
+        world.loop.turn()
+        (run,) = world.state.runs_by_id
+        return run
+
+    def test_a_run_that_a_crash_kept_from_the_queue_is_put_into_it(self, world: World) -> None:
+        self.queued(world)
+        jobs = dict(world.queue.jobs)
+        world.queue.jobs.clear()
+        world.queue.status.clear()
+
+        assert world.dispatch.mend() == 1
+
+        assert world.queue.jobs == jobs
+        assert world.dispatch.mend() == 0
+
+    def test_a_run_that_the_queue_has_is_left_alone(self, world: World) -> None:
+        run = self.queued(world)
+        (workflow,) = world.queue.jobs
+        for status, attempt, there in (("queued", 0, "queued"), ("running", 1, "running"), ("waiting", 1, "running")):
+            world.state.change(run, status=status, attempt=attempt)
+            world.queue.status[workflow] = there  # type: ignore[assignment]
+            assert world.dispatch.mend() == 0
+
+    def test_a_run_between_attempts_goes_on_with_the_next(self, world: World) -> None:
+        run = self.queued(world)
+        (first,) = world.queue.jobs
+        world.queue.status[first] = "ended"
+        world.state.change(run, status="waiting", attempt=1)
+
+        assert world.dispatch.mend() == 1
+
+        assert list(world.queue.jobs)[1:] == [f"{run}-2"]
+        assert world.failed == []
+        assert world.dispatch.mend() == 0
+
+    def test_a_run_whose_attempt_ended_without_a_word_fails(self, world: World) -> None:
+        run = self.queued(world)
+        world.queue.status[f"{run}-2"] = "ended"
+        world.state.change(run, status="running", attempt=2)
+
+        assert world.dispatch.mend() == 1
+
+        ((failed, attempt, error),) = world.failed
+        assert (failed, attempt) == (run, 2)
+        assert isinstance(error, RunError)
+
+    def test_a_run_that_ends_while_it_is_looked_at_is_not_lost(self, world: World) -> None:
+        run = self.queued(world)
+        (workflow,) = world.queue.jobs
+        world.state.change(run, status="running", attempt=1)
+        world.queue.status[workflow] = "ended"
+        world.queue.meanwhile = lambda: world.state.change(run, status="succeeded")
+
+        assert world.dispatch.mend() == 0
+        assert world.failed == []
