@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from counterfoil.errors import SettingsError
 from counterfoil.runs.progress import Observe, unobserved
 from counterfoil.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from counterfoil.runs.overwriting import Confirm
+    from counterfoil.destinations import Destination
+    from counterfoil.reports.report import Report
+    from counterfoil.runs.overwriting import AtStake, Confirm
     from counterfoil.runs.plan import Instant
     from counterfoil.runs.pull import Pulled
     from counterfoil.stripe.client import AccountIdentity
     from counterfoil.values import Method
 
-__all__ = ["Connection", "catalogue", "connect", "describe_reports", "has_created"]
+__all__ = ["Connection", "catalogue", "connect", "describe_reports", "destination_name", "has_created"]
 
 DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
 
@@ -44,7 +48,7 @@ class Connection:
         from counterfoil.stripe.client import Client
 
         self._settings = settings or load_settings()
-        self._relative_to = relative_to or Path.cwd()
+        self._relative_to = relative_to or working_folder()
         self._client = Client(
             api_key, api_base=api_base or STRIPE, stripe_account=stripe_account, settings=self._settings
         )
@@ -72,6 +76,11 @@ class Connection:
 
         return run(self._client.account())
 
+    @property
+    def requests(self) -> int:
+        """Requests to Stripe so far."""
+        return sum(self._client.requests.values())
+
     def read(
         self,
         report: str,
@@ -87,11 +96,10 @@ class Connection:
         `_extra`; the schema is known before the first row. `since` and `until` bound the creation, half open; with
         `limit` the newest so many come in Stripe's order. A stream can be read once.
         """
-        from counterfoil.reports.catalogue import report as find
         from counterfoil.runs.plan import plan
         from counterfoil.runs.read import read
 
-        chosen = plan(find(report), since=since, until=until, limit=limit, options=options)
+        chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
         return read(self._client, chosen, settings=self._settings)
 
     def pull(
@@ -114,20 +122,16 @@ class Connection:
 
         A replace that narrows a fuller table needs `overwrite`, or a `confirm` that answers True to its question.
         """
-        from counterfoil.destinations import open_destination
-        from counterfoil.reports.catalogue import report as find
         from counterfoil.runs.plan import plan
         from counterfoil.runs.pull import pull
 
-        found = find(report)
-        chosen = plan(found, since=since, until=until, limit=limit, options=options)
-        destination = open_destination(to, relative_to=self._relative_to, settings=self._settings)
-        try:
+        chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
+        with self._opened(to) as destination:
             return pull(
                 self._client,
                 destination,
                 chosen,
-                table=table or found.key,
+                table=_table(chosen.report.key, table),
                 method=method,
                 settings=self._settings,
                 overwrite=overwrite,
@@ -135,8 +139,70 @@ class Connection:
                 confirm=confirm,
                 observe=observe,
             )
+
+    def at_stake(
+        self,
+        report: str,
+        *,
+        to: str = DEFAULT_DESTINATION,
+        table: str | None = None,
+        method: Method = "replace",
+        since: Instant | None = None,
+        until: Instant | None = None,
+        limit: int | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> AtStake | None:
+        """The rows that the same pull would ask about before it leaves them out; None when it would not ask."""
+        from counterfoil.runs.overwriting import at_stake
+        from counterfoil.runs.plan import plan
+
+        chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
+        with self._opened(to) as destination:
+            name = _table(chosen.report.key, table)
+            return at_stake(destination, chosen, name, method, identity=self.account())
+
+    @contextmanager
+    def _opened(self, to: str) -> Iterator[Destination]:
+        from counterfoil.destinations import open_destination
+
+        destination = open_destination(to, relative_to=self._relative_to, settings=self._settings)
+        try:
+            yield destination
         finally:
             destination.close()
+
+
+def _found(key: str) -> Report:
+    from counterfoil.reports.catalogue import report
+
+    return report(key)
+
+
+def _table(key: str, chosen: str | None) -> str:
+    if chosen is not None and not chosen.strip():
+        raise SettingsError("--table is empty", hint=f"Name a table, or leave it out: it is {key} then.")
+    return key if chosen is None else chosen
+
+
+def working_folder() -> Path:
+    """Where relative destinations are; SettingsError when it is gone."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise SettingsError(
+            f"The working folder can't be used: {error.strerror}", hint="Go to a folder that is there: cd ~"
+        ) from error
+
+
+def destination_name(to: str) -> str:
+    """How the destination is called in results, without anything secret."""
+    from counterfoil.destinations import open_destination
+
+    destination = open_destination(to, relative_to=working_folder(), settings=load_settings())
+    try:
+        return destination.name
+    finally:
+        destination.close()
 
 
 def connect(
@@ -166,9 +232,7 @@ def catalogue() -> tuple[str, ...]:
 
 def has_created(key: str) -> bool:
     """Whether the report can be narrowed by the time of creation."""
-    from counterfoil.reports.catalogue import report
-
-    return report(key).created is not None
+    return _found(key).created is not None
 
 
 def describe_reports() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The folder of a run's archive: one process at a time, gone when the run has succeeded, kept when it has not."""
+"""The folder of a run's archive: one process at a time, gone when the run has succeeded, kept for a while if not."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from counterfoil.archive.spool import has_pages
 from counterfoil.errors import SettingsError
+
+#: What a failed pull left is swept up after a week.
+KEPT_SECONDS = 7 * 86_400
 
 
 @contextmanager
 def claim(root: Path, name: str, *, keep: bool = False) -> Iterator[Path]:
-    """A folder `root/name` that no other process uses; it is removed when the block ends well.
+    """A folder `root/name` that no other process uses; it is removed when the block ends well, or without a page.
 
     What an earlier run left there is removed first, unless it is to be kept. While another process works there, the
     folder gets a name of its own, and nobody will look for what is in it. SettingsError when it can't be made.
@@ -28,7 +33,7 @@ def claim(root: Path, name: str, *, keep: bool = False) -> Iterator[Path]:
             if not keep:
                 shutil.rmtree(folder, ignore_errors=True)
             if not shared:
-                _sweep(root, name)
+                _sweep_beside(root, name)
             folder.mkdir(mode=0o700, exist_ok=True)
         except OSError:
             lock.release()
@@ -43,22 +48,41 @@ def claim(root: Path, name: str, *, keep: bool = False) -> Iterator[Path]:
         yield folder
         ended_well = True
     finally:
-        if ended_well or shared:
+        if ended_well or shared or not has_pages(folder / "pages.spool"):
             shutil.rmtree(folder, ignore_errors=True)
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
-def _sweep(root: Path, name: str) -> None:
+def sweep(root: Path, *, now: float) -> None:
+    """Removes the folders of pulls that failed or were killed long ago; those that a process holds stay."""
+    for folder in {left.with_suffix("") for left in root.glob("pull-*")}:
+        if now - _touched_at(folder) > KEPT_SECONDS:
+            _remove_unless_held(folder)
+
+
+def _touched_at(folder: Path) -> float:
+    try:
+        looked_at = (Path(f"{folder}.lock"), folder, *folder.glob("*"))
+        return max(path.stat().st_mtime for path in looked_at if path.exists())
+    except (OSError, ValueError):
+        return inf  # it went away meanwhile
+
+
+def _remove_unless_held(folder: Path) -> None:
+    lock = FileLock(f"{folder}.lock", blocking=False)
+    try:
+        with lock:
+            shutil.rmtree(folder, ignore_errors=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
+    except (Timeout, OSError):
+        return
+
+
+def _sweep_beside(root: Path, name: str) -> None:
     """Removes what processes left that were killed beside another one: nobody will look for it."""
     for left in root.glob(f"{name}-*.lock"):
-        lock = FileLock(left, blocking=False)
-        try:
-            with lock:
-                shutil.rmtree(left.with_suffix(""), ignore_errors=True)
-                left.unlink(missing_ok=True)
-        except Timeout:
-            continue
+        _remove_unless_held(left.with_suffix(""))
 
 
 def _lock(root: Path, name: str) -> tuple[FileLock, bool]:

@@ -33,6 +33,11 @@ class Ledger:
     sources: dict[str, Coverage] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
 
+    @property
+    def pages(self) -> int:
+        """Of all sources."""
+        return sum(coverage.pages for coverage in self.sources.values())
+
     def add(self, page: Page) -> None:
         """Counts one page of the spool."""
         coverage = self.sources.setdefault(page.source, Coverage())

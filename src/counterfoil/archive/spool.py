@@ -83,6 +83,11 @@ def read_spool(path: Path) -> Iterator[Page]:
             yield page
 
 
+def has_pages(path: Path) -> bool:
+    """Whether the file holds more than its own mark, be it valid or not."""
+    return path.exists() and path.stat().st_size > len(_MAGIC)
+
+
 def _frame(page: Page) -> bytes:
     plain = orjson.dumps(page.objects)
     body: bytes = _CODEC.compress(plain, asbytes=True)

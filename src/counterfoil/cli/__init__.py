@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
-from counterfoil.cli.screen import fail, plain_error
+from counterfoil.cli.screen import fail, plain_error, tell
+from counterfoil.cli.streams import lasting
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.version import __version__
 
@@ -27,9 +31,19 @@ app.command("counterfoil.cli.reports:reports", help="List what can be read: titl
 app.command("counterfoil.cli.sandbox:sandbox", help="Serve a simulated Stripe with two years of an invented company.")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the same as Ctrl-C from whoever runs the process."""
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code."""
+    sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(words))
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
 
 
 def run(words: Sequence[str] | None = None) -> int:
@@ -41,11 +55,9 @@ def run(words: Sequence[str] | None = None) -> int:
     except CounterfoilError as error:
         fail(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("Stopped; tables are as they were before.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output went away, as `head` does; what was asked for is done.
-        sys.stderr.close()
-        return 0
+    except KeyboardInterrupt as stop:
+        tell("Stopped; a table that was not finished is as it was before.")
+        for note in getattr(stop, "__notes__", ()):
+            tell(f"  {note}")
+        return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
     return result if isinstance(result, int) else 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from counterfoil.cli.sandbox import checked_port, port_taken
 from counterfoil.cli.screen import watching
-from counterfoil.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,42 +55,47 @@ QUESTIONS = (
 )
 
 
-def demo(*, once: Annotated[bool, Parameter(negative=(), show_default=False)] = False, port: int = 0) -> None:
+def demo(
+    *,
+    once: Annotated[bool, Parameter(negative=(), show_default=False)] = False,  # noqa: ARG001 - there is no other way
+    port: int = 0,
+) -> None:
     """Try it: a simulated Stripe, every report, and a database to look at.
 
-    Reads all seventeen reports of an invented company into demo.duckdb in the current folder, and asks it three
-    questions in SQL.
+    Reads every report of an invented company into demo.duckdb in the current folder, asks it three questions in
+    SQL, and ends.
 
     Parameters
     ----------
     once
-        Read everything once, print, and exit.
+        Read everything once, print, and end, as without it.
     port
         Where the simulated Stripe listens; a free port unless given.
     """
-    if not once:
-        raise SettingsError("There is no page yet", hint="Run: counterfoil demo --once")
     from rich.console import Console
 
-    from counterfoil.app import catalogue, connect
+    from counterfoil.app import catalogue, connect, working_folder
     from counterfoil.sandbox import Sandbox
     from counterfoil.settings import load_settings
 
-    to = f"duckdb:///{DATABASE}"
+    to, folder = f"duckdb:///{DATABASE}", working_folder()
     console = Console()
     started = time.monotonic()
     # The sandbox limits nobody, so Stripe's own rates need not be kept.
     settings = load_settings().model_copy(update={"rate_global": 10_000.0, "rate_endpoint": 10_000.0})
-    with Sandbox(port=port) as sandbox, connect("sk_test_demo", api_base=sandbox.url, settings=settings) as connection:
+    with ExitStack() as stack:
+        with port_taken(port):
+            sandbox = stack.enter_context(Sandbox(port=checked_port(port)))
+        connection = stack.enter_context(connect("sk_test_demo", api_base=sandbox.url, settings=settings))
         console.print(f"A simulated Stripe answers at {sandbox.url}\nReading all {len(catalogue())} reports of it.\n")
         done = []
         for key in catalogue():
-            with watching() as observe:
-                done.append(connection.pull(key, to=to, overwrite=True, observe=observe))
+            with watching() as screen:
+                done.append(connection.pull(key, to=to, overwrite=True, observe=screen.observe))
         _print_results(console, done, time.monotonic() - started)
     from counterfoil.destinations import open_destination
 
-    destination = open_destination(to, relative_to=Path.cwd(), settings=settings)
+    destination = open_destination(to, relative_to=folder, settings=settings)
     try:
         for title, sql in QUESTIONS:
             _print_answer(console, title, destination.query(sql).read_all().to_pylist())

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from counterfoil.cli.screen import ask, can_ask, fail, tell, watching
+from counterfoil.cli.screen import Screen, ask, can_ask, counted, fail, say, tell, watching
 from counterfoil.errors import CounterfoilError, KeyRejected, SettingsError
 
 if TYPE_CHECKING:
     from counterfoil.app import Connection
+    from counterfoil.runs.overwriting import Confirm
     from counterfoil.runs.pull import Pulled
 
 _FLAG = Parameter(negative=(), show_default=False)
@@ -63,43 +66,132 @@ def pull(
     as_json
         One JSON object on stdout for each report.
     """
-    if report == "all" and (table or option):
-        raise SettingsError("`pull all` takes no --table and no --option", hint="Pull one report at a time.")
-    from counterfoil.app import catalogue, has_created
+    bounds = {"since": since, "until": until, "limit": limit}
+    asked = _Asked(report, to, table, method, bounds, option, overwrite, resume, as_json)
+    waiting = [report]
+    try:
+        waiting = asked.keys()
+        with connect_from_environment() as connection:
+            # What every report would meet is told once.
+            connection.account()
+            return _pull(connection, asked, waiting)
+    except CounterfoilError as error:
+        if as_json:
+            for key in waiting:
+                _say_failure(asked, key, error)
+        raise
 
-    keys = catalogue() if report == "all" else (report,)
-    options = _options(option)
-    with connect_from_environment() as connection:
-        failed: CounterfoilError | None = None
-        # What every report would meet is told once.
-        connection.account()
-        for key in keys:
-            # Of all reports, those without a time of creation have no newest rows: they are read whole.
-            bounded = report != "all" or has_created(key)
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The words of the command."""
+
+    report: str
+    to: str
+    table: str | None
+    method: Literal["replace", "append"]
+    bounds: Mapping[str, Any]
+    option: Sequence[str]
+    overwrite: bool
+    resume: bool
+    as_json: bool
+
+    @property
+    def all(self) -> bool:
+        return self.report == "all"
+
+    def keys(self) -> list[str]:
+        """The reports that are asked for."""
+        if not self.all:
+            return [self.report]
+        from counterfoil.app import catalogue
+
+        if self.table is not None or self.option:
+            raise SettingsError("`pull all` takes no --table and no --option", hint="Pull one report at a time.")
+        return list(catalogue())
+
+    def read_whole(self, key: str) -> bool:
+        """Of all reports, those without a time of creation can't be narrowed by it, and have no newest rows."""
+        from counterfoil.app import has_created
+
+        return self.all and any(self.bounds.values()) and not has_created(key)
+
+    def of(self, key: str) -> dict[str, Any]:
+        """What the connection is asked for."""
+        bounds = {} if self.read_whole(key) else self.bounds
+        return {"to": self.to, "table": self.table, "method": self.method, "options": _options(self.option), **bounds}
+
+
+class _Answer:
+    """Answers whether rows may go, and remembers a no."""
+
+    def __init__(self, answer: Confirm) -> None:
+        self._answer = answer
+        self.declined = False
+
+    def __call__(self, question: str) -> bool:
+        self.declined = not self._answer(question)
+        return not self.declined
+
+
+def _pull(connection: Connection, asked: _Asked, waiting: list[str]) -> int:
+    """Pulls what waits, one after the other; what has ended waits no longer."""
+    agreed = _agreed(connection, asked, waiting)
+    code = 0
+    while waiting:
+        key = waiting.pop(0)
+        started, before = time.monotonic(), connection.requests
+        with watching(quiet=asked.as_json) as screen:
+            answer = _answer(asked, screen, agreed)
             try:
-                with watching(quiet=as_json) as observe:
-                    pulled = connection.pull(
-                        key,
-                        to=to,
-                        table=table,
-                        method=method,
-                        since=since if bounded else None,
-                        until=until if bounded else None,
-                        limit=limit if bounded else None,
-                        options=options,
-                        overwrite=overwrite,
-                        resume=resume,
-                        confirm=ask if can_ask() and not as_json else None,
-                        observe=observe,
-                    )
-            except CounterfoilError as error:
-                if report != "all" or isinstance(error, SettingsError | KeyRejected):
-                    raise
-                failed = failed or error
-                _print_failure(key, error, as_json=as_json)
+                pulled = connection.pull(
+                    key,
+                    **asked.of(key),
+                    overwrite=asked.overwrite,
+                    resume=asked.resume,
+                    confirm=answer,
+                    observe=screen.observe,
+                )
+            except CounterfoilError as caught:
+                error: CounterfoilError | None = caught
             else:
-                print_pulled(pulled, as_json=as_json)
-    return 1 if failed else 0
+                error = None
+        if error is None:
+            _say_pulled(asked, pulled)
+        elif answer is not None and answer.declined:
+            tell(f"{key}: left as it was." if asked.all else "Left as it was.")
+            code = 1
+        else:
+            if asked.as_json:
+                spent = {"requests": connection.requests - before, "seconds": round(time.monotonic() - started, 3)}
+                _say_failure(asked, key, error, **spent)
+            if not asked.all or isinstance(error, SettingsError | KeyRejected):
+                raise error
+            tell(f"{key}:")
+            fail(error)
+            code = 1
+    return code
+
+
+def _answer(asked: _Asked, screen: Screen, agreed: bool | None) -> _Answer | None:
+    if agreed is not None:
+        return _Answer(lambda _: agreed)
+    return _Answer(screen.ask) if can_ask() and not asked.as_json else None
+
+
+def _agreed(connection: Connection, asked: _Asked, keys: Sequence[str]) -> bool | None:
+    """The answer to one question about all tables that would lose rows; None when there is nothing to be asked."""
+    if not asked.all or asked.overwrite or asked.as_json or not can_ask():
+        return None
+    held = []
+    for key in keys:
+        try:
+            found = connection.at_stake(key, **asked.of(key))
+        except CounterfoilError:
+            continue  # the pull will meet it too, and tell
+        if found is not None:
+            held.append(f"{found.table} ({found.told})")
+    return ask(f"These tables hold more than is asked for now: {', '.join(held)}. Replace them?") if held else None
 
 
 def connect_from_environment() -> Connection:
@@ -134,24 +226,30 @@ def _options(given: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def print_pulled(pulled: Pulled, *, as_json: bool) -> None:
-    """One report's result."""
-    if as_json:
-        print(json.dumps(pulled.as_dict(), ensure_ascii=False), flush=True)
+def _say_pulled(asked: _Asked, pulled: Pulled) -> None:
+    if asked.read_whole(pulled.report):
+        notice = "has no time of creation: it was read whole"
+        pulled = replace(pulled, warnings=(notice, *pulled.warnings))
+    if asked.as_json:
+        say(json.dumps(pulled.as_dict(), ensure_ascii=False))
         return
-    print(
-        f"{pulled.report}: {pulled.rows:,} rows, {pulled.columns} columns into {pulled.destination} "
-        f"table {pulled.table} ({pulled.requests:,} requests, {pulled.seconds:.1f} s)",
-        flush=True,
+    say(
+        f"{pulled.report}: {counted(pulled.rows, 'row')}, {counted(pulled.columns, 'column')} into "
+        f"{pulled.destination} table {pulled.table} ({counted(pulled.requests, 'request')}, {pulled.seconds:.1f} s)"
     )
     for warning in pulled.warnings:
-        tell(f"  {warning}")
+        tell(f"{pulled.report}: {warning}")
 
 
-def _print_failure(key: str, error: CounterfoilError, *, as_json: bool) -> None:
-    if as_json:
-        from counterfoil.runs.pull import Pulled
+def _say_failure(asked: _Asked, key: str, error: CounterfoilError, **spent: Any) -> None:
+    """The JSON object of a report that failed."""
+    from counterfoil.app import destination_name
+    from counterfoil.runs.pull import Pulled
 
-        print(json.dumps(Pulled.failed(key, error).as_dict(), ensure_ascii=False), flush=True)
-    tell(f"{key}:")
-    fail(error)
+    try:
+        destination = destination_name(asked.to)
+    except SettingsError:
+        destination = ""
+    table = key if asked.table is None else asked.table
+    failed = Pulled.failed(error, report=key, table=table, destination=destination, **spent)
+    say(json.dumps(failed.as_dict(), ensure_ascii=False))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from counterfoil.errors import SettingsError
 
 
 def sandbox(
@@ -38,18 +43,19 @@ def sandbox(
     live
         The company's clock runs.
     """
-    from counterfoil.errors import SettingsError
     from counterfoil.sandbox import serve
 
     if not 0 <= fault_rate <= 1:
         raise SettingsError(f"--fault-rate {fault_rate} is not a share", hint="Give a number from 0 to 1.")
     if scale <= 0:
         raise SettingsError(f"--scale {scale} is not a size", hint="Give a number above 0.")
-    if not 0 <= port <= 65535:
-        raise SettingsError(f"--port {port} is not a port", hint="Give 1 to 65535, or 0 for a free one.")
-    try:
+    if latency_ms < 0:
+        raise SettingsError(f"--latency-ms {latency_ms} is not a time", hint="Give 0 or more milliseconds.")
+    if rps is not None and not rps > 0:
+        raise SettingsError(f"--rps {rps:g} is not a rate", hint="Give a number above 0, or leave it out for no limit.")
+    with port_taken(port), suppress(KeyboardInterrupt):
         serve(
-            port=port,
+            port=checked_port(port),
             seed=seed,
             scale=scale,
             latency_ms=latency_ms,
@@ -58,9 +64,22 @@ def sandbox(
             live=live,
             ready=lambda url: print(f"Sandbox ready at {url}", flush=True),
         )
+
+
+def checked_port(port: int) -> int:
+    """The port; SettingsError when it is none."""
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"--port {port} is not a port", hint="Give 1 to 65535, or 0 for a free one.")
+    return port
+
+
+@contextmanager
+def port_taken(port: int) -> Iterator[None]:
+    """Says what the operating system has against the port."""
+    try:
+        yield
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise SettingsError(
-            f"Port {port} can't be listened on: {error.strerror or error}", hint="Choose another with --port."
+            f"Port {port} can't be listened on: {reason}", hint="Choose another with --port."
         ) from error
-    except KeyboardInterrupt:
-        print()

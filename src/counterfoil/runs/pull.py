@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from counterfoil.archive import Archive, claim, read_spool
+from counterfoil.archive import Archive, claim, read_spool, sweep
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
@@ -23,6 +23,7 @@ from counterfoil.runs.extract import batches, keep_stamp, kept_stamp, stamp_of, 
 from counterfoil.runs.overwriting import Confirm, check_table, scope_of
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
+from counterfoil.runs.resuming import age_of_pages, drop_old_pages
 from counterfoil.settings import Settings
 from counterfoil.stripe.client import API_VERSION, Client
 from counterfoil.stripe.loop import run as wait_for
@@ -48,9 +49,9 @@ class Pulled:
     hint: str | None = None
 
     @classmethod
-    def failed(cls, report: str, error: CounterfoilError) -> Pulled:
-        """The result of a pull that ended with an error."""
-        return cls(report=report, table="", destination="", error=str(error), hint=error.hint)
+    def failed(cls, error: CounterfoilError, **told: Any) -> Pulled:
+        """The result of a pull that ended with an error; `told` are the other fields, as far as they are known."""
+        return cls(**told, error=str(error), hint=error.hint)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -78,15 +79,18 @@ def pull(
     watch = Watch(client, plan.report.key, observe)
     watch.tell("connecting")
     identity = wait_for(client.account())
-    if not overwrite:
-        check_table(destination, plan, table, method, identity=identity, confirm=confirm)
+    overwrite = overwrite and method == "replace"
+    check_table(destination, plan, table, method, identity=identity, overwrite=overwrite, confirm=confirm)
     flattener = Flattener((*plan.report.columns, DELETED), digits=settings.currency_digits)
     schema = arrow_schema((*plan.report.columns, *SYSTEM_COLUMNS))
     notices = Notices()
+    sweep(settings.archive, now=time.time())
     with claim(settings.archive, _archive_name(client, destination, plan, table), keep=resume) as folder:
+        aged = drop_old_pages(folder, now=client.date or int(time.time()))
         stamp = kept_stamp(folder) or stamp_of(plan.report, run=new_run_id(), account=identity.id)
         keep_stamp(folder, stamp)
         with Archive(folder, schema) as archive, telling_what_is_kept(archive):
+            aged += age_of_pages(archive)
             pages = _pages(client, plan, archive, notices, watch)
             with closing(pages):
                 for batch in batches(pages, flattener, stamp):
@@ -109,7 +113,7 @@ def pull(
         columns=len(schema),
         requests=watch.requests,
         seconds=round(watch.seconds, 3),
-        warnings=warnings_of(notices, flattener),
+        warnings=(*aged, *warnings_of(notices, flattener)),
     )
 
 
@@ -166,14 +170,16 @@ def _load(plan: Plan, scope: Mapping[str, Any], run: str, table: str, method: Me
 
 @contextmanager
 def telling_what_is_kept(archive: Archive) -> Iterator[None]:
-    """Adds to the hint of an error that reading need not start again."""
+    """Adds to the hint of an error, or to the notes of an interrupt, that reading need not start again."""
     try:
         yield
-    except CounterfoilError as error:
-        pages = sum(source.pages for source in archive.spool.ledger.sources.values())
-        if pages:
-            kept = f"The {pages:,} pages read so far are kept: --resume goes on behind them."
-            error.hint = f"{error.hint} {kept}" if error.hint else kept
+    except (CounterfoilError, KeyboardInterrupt) as error:
+        if archive.spool.ledger.pages:
+            kept = "What was read is kept: --resume goes on behind it."
+            if isinstance(error, CounterfoilError):
+                error.hint = f"{error.hint} {kept}" if error.hint else kept
+            else:
+                error.add_note(kept)
         raise
 
 

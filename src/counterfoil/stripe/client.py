@@ -101,6 +101,8 @@ class Client:
         self.retries = 0
         #: Of the bodies on the wire.
         self.bytes = 0
+        #: Stripe's clock at its latest answer, in Unix seconds; 0 before the first.
+        self.date = 0
 
     def __repr__(self) -> str:
         return f"Client({self._key!r}, {self._address.host})"
@@ -187,6 +189,7 @@ class Client:
         outcome: Answer | Failure = await retrying(self._try, request)
         if isinstance(outcome, Failure):
             raise outcome.error
+        self.date = max(self.date, outcome.date)
         return outcome
 
     async def _try(self, request: _Request) -> Answer | Failure:
