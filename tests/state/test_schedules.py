@@ -166,6 +166,9 @@ def test_steps_are_counted_from_the_anchor() -> None:
     ]
     quarters = At((time(6),), MonthDays((1,)), every=3, anchor=date(2027, 1, 20))
     assert fires(quarters, "2027-01-01", 2) == ["04-01 06:00", "07-01 06:00"]
+    # 3 January 2027 is a Sunday, the end of its week.
+    fortnights = At((time(6),), Weekdays((1,)), every=2, anchor=date(2027, 1, 3))
+    assert fires(fortnights, "2027-01-01", 2) == ["01-11 06:00", "01-25 06:00"]
 
 
 def test_cron_reads_days_as_debian_does() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -310,3 +311,11 @@ def test_days_and_times_are_kept_in_order_and_once() -> None:
 def test_nonsense_is_no_schedule(make: Any) -> None:
     with pytest.raises(SettingsError):
         make()
+
+
+def test_every_example_of_the_page_for_users_is_a_schedule() -> None:
+    page = (Path(__file__).parents[2] / "docs/schedules.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^\| `([^`]+)` ", page, re.MULTILINE)
+    assert len(examples) > 15
+    for words in examples:
+        check(parse(words, BERLIN))

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
-from cronsim import CronSim
-
 from counterfoil.errors import SettingsError
+from counterfoil.state.cron import cron_days
 from counterfoil.state.local_time import zone_info
 from counterfoil.state.schedule_instants import HORIZON, local_days, upcoming
 from counterfoil.state.schedule_values import ELAPSED, FIRST_DAY, At, Cron, Every, Manual, Schedule
@@ -65,10 +64,7 @@ def _least_minutes_between(schedule: Every | At | Cron) -> int:
 def _wall_clock(schedule: Every | At | Cron) -> tuple[list[int], Callable[[date], bool]]:
     """Minutes of the day at which it fires, in order, and on which days."""
     if isinstance(schedule, Cron):
-        cron = CronSim(schedule.text, BEFORE_ALL)
-        return [hour * 60 + minute for hour in sorted(cron.hours) for minute in sorted(cron.minutes)], (
-            lambda day: day.month in cron.months and cron.match_day(day)
-        )
+        return cron_days(schedule.text)
     times, fires = local_days(schedule, zone_info(schedule.zone))
     return [at.hour * 60 + at.minute for at in times], fires
 

@@ -11,8 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
-
+from counterfoil.state.cron import cron_times, is_elapsed
 from counterfoil.state.local_time import SECOND, Stretch, first_instant, stretches, wall_clock, zone_info
 from counterfoil.state.schedule_values import (
     ELAPSED,
@@ -70,12 +69,6 @@ def local_days(schedule: Every | At, zone: ZoneInfo) -> tuple[tuple[time, ...], 
     return (anchor.time(),), lambda day: day >= start and _is_step(schedule, start, day)
 
 
-def is_elapsed(cron: Cron) -> bool:
-    """Whether a cron expression is one of every so many minutes or hours, by the rule of Debian's cron."""
-    minute, hour, *_ = cron.text.split()
-    return minute.startswith("*") or hour.startswith("*")
-
-
 def _earliest(schedule: Schedule, after: datetime) -> datetime:
     match schedule:
         case Every():
@@ -99,11 +92,11 @@ def _fires(schedule: Schedule, after: datetime, end: datetime) -> Iterator[datet
         case Every() | At():
             start = max(start, schedule.anchor) if isinstance(schedule, Every) else start
             yield from _reached(_times(schedule, zone, wall_clock(start, zone), end), zone, start, end)
-        case Cron() if is_elapsed(schedule):
+        case Cron() if is_elapsed(schedule.text):
             for stretch in stretches(zone, start, end):
                 yield from _cron_times(schedule, stretch)
         case Cron():
-            times = CronSim(schedule.text, wall_clock(start, zone) - SECOND)
+            times = cron_times(schedule.text, wall_clock(start, zone) - SECOND)
             yield from _reached(times, zone, start, end)
 
 
@@ -162,7 +155,7 @@ def _active_from(every: Every, local: datetime) -> datetime:
 
 def _cron_times(cron: Cron, stretch: Stretch) -> Iterator[datetime]:
     start = (stretch.start + stretch.offset).replace(tzinfo=None)
-    for local in CronSim(cron.text, start - SECOND):
+    for local in cron_times(cron.text, start - SECOND):
         at = local.replace(tzinfo=UTC) - stretch.offset
         if at >= stretch.end:
             return

@@ -10,9 +10,8 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, date, datetime, time
 from typing import Final, Literal, get_args
 
-from cronsim import CronSim, CronSimError
-
 from counterfoil.errors import SettingsError
+from counterfoil.state.cron import read_cron
 
 Unit = Literal["minutes", "hours", "days", "weeks", "months"]
 #: Units that count elapsed time; the others count days of the calendar in the zone.
@@ -171,21 +170,7 @@ class Cron:
     zone: str = "UTC"
 
     def __post_init__(self) -> None:
-        fields = self.text.split()
-        if len(fields) != 5:
-            raise SettingsError(
-                f"The cron expression {self.text!r} has {len(fields)} fields",
-                hint="Give five: minute, hour, day of month, month, day of week, such as 0 6 * * 1-5.",
-            )
-        object.__setattr__(self, "text", " ".join(fields))
-        try:
-            CronSim(self.text, datetime(2024, 1, 1))  # noqa: DTZ001 - a clock on the wall
-        except CronSimError as error:
-            field = str(error).removeprefix("Bad ")
-            raise SettingsError(
-                f"The cron expression {self.text!r} never fires: it names a {field} that does not exist",
-                hint="Five fields that can be met together, such as 0 6 * * 1-5 for 06:00 from Monday to Friday.",
-            ) from error
+        object.__setattr__(self, "text", read_cron(self.text))
 
 
 Schedule = Manual | Every | At | Cron
