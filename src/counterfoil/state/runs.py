@@ -1,4 +1,4 @@
-"""Runs: that a dataset has one at a time, whose attempt may write, how each went, what it said and where its rows are."""
+"""Runs: one of a dataset at a time, whose attempt may write, how each went, what it said and where its rows are."""
 
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ def _accounts() -> None:
         _instant("created_at", nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_accounts"),
         sa.UniqueConstraint("name", name="uq_accounts_name"),
-        sa.CheckConstraint("(reference IS NULL) = (ciphertext IS NOT NULL)", name="ck_accounts_one_key"),
-        sa.CheckConstraint("(ciphertext IS NULL) = (key_version IS NULL)", name="ck_accounts_sealed"),
+        sa.CheckConstraint("(reference IS NULL) = (ciphertext IS NOT NULL)", name=op.f("ck_accounts_one_key")),
+        sa.CheckConstraint("(ciphertext IS NULL) = (key_version IS NULL)", name=op.f("ck_accounts_sealed")),
     )
 
 

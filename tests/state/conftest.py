@@ -1,0 +1,109 @@
+"""A state in a temporary home, a clock that stands still until it is told, and rows to begin with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from counterfoil.settings import Settings
+from counterfoil.state import State, open_state
+from counterfoil.state.accounts import Account, Accounts
+from counterfoil.state.datasets import Dataset, Datasets, Target
+from counterfoil.state.runs import Runs
+from counterfoil.state.vault import Vault
+
+KEY = "sk_test_" + "51Counterfoil" + "4242"
+
+MakeDataset = Callable[..., Dataset]
+
+
+@dataclass
+class StandingClock:
+    at: datetime = datetime(2027, 1, 4, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, **units: float) -> datetime:
+        self.at += timedelta(**units)
+        return self.at
+
+
+@pytest.fixture(autouse=True)
+def _no_state_of_the_developers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STATE_URL", "SECRET_KEY"):
+        monkeypatch.delenv(f"COUNTERFOIL_{name}", raising=False)
+        monkeypatch.delenv(f"COUNTERFOIL_{name}_FILE", raising=False)
+
+
+@pytest.fixture(scope="session")
+def made_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh state's file, made once: the tests copy it."""
+    home = tmp_path_factory.mktemp("made")
+    open_state(Settings(home=home, state_url=None)).close()
+    return home / "state.db"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def state(settings: Settings, made_state: Path, clock: StandingClock) -> Iterator[State]:
+    settings.home.mkdir(mode=0o700)
+    shutil.copy(made_state, settings.home / "state.db")
+    with open_state(settings, clock=clock) as state:
+        yield state
+
+
+@pytest.fixture
+def vault(settings: Settings) -> Vault:
+    return Vault(settings)
+
+
+@pytest.fixture
+def accounts(state: State, vault: Vault) -> Accounts:
+    return Accounts(state, vault)
+
+
+@pytest.fixture
+def datasets(state: State) -> Datasets:
+    return Datasets(state)
+
+
+@pytest.fixture
+def runs(state: State) -> Runs:
+    return Runs(state)
+
+
+@pytest.fixture
+def account(accounts: Accounts) -> Account:
+    return accounts.add("Shop", key=KEY, shown="sk_test_…4242", fingerprint="f1")
+
+
+@pytest.fixture
+def make_dataset(datasets: Datasets, account: Account) -> MakeDataset:
+    """Adds a dataset of charges with a table of its own, but for what is given."""
+
+    def make(name: str = "Charges", **given: Any) -> Dataset:
+        table = Target(url="duckdb:///stripe.duckdb", table=name.lower().replace(" ", "_"))
+        return datasets.add(name, **({"account": account.id, "report": "charges", "targets": (table,)} | given))
+
+    return make
+
+
+@pytest.fixture
+def dataset(make_dataset: MakeDataset) -> Dataset:
+    return make_dataset()

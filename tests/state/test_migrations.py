@@ -1,0 +1,81 @@
+"""The migrations make the tables that the program uses, and unmake them."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from counterfoil.errors import SettingsError
+from counterfoil.settings import Settings
+from counterfoil.state import State
+from counterfoil.state.tables import SCHEMA, SCHEMA_TABLE, metadata
+
+
+def _differences(state: State, declared: sa.MetaData) -> list[object]:
+    with state.read() as connection:
+        options = {"version_table": SCHEMA_TABLE, "compare_type": True, "compare_server_default": True}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), declared))
+
+
+def test_migrations_make_what_the_tables_declare(state: State) -> None:
+    assert _differences(state, metadata) == []
+
+
+def test_a_column_that_no_migration_makes_is_noticed(state: State) -> None:
+    other = sa.MetaData(naming_convention=metadata.naming_convention)
+    for table in metadata.tables.values():
+        table.to_metadata(other)
+    other.tables["runs"].append_column(sa.Column("mood", sa.String))
+    assert len(_differences(state, other)) == 1
+
+
+def test_constraints_and_partial_indexes_are_the_same_in_both(state: State) -> None:
+    declared = sa.create_engine("sqlite://")
+    metadata.create_all(declared)
+    with declared.connect() as connection, state.read() as migrated:
+        for table in metadata.tables:
+            for asked in ("get_check_constraints", "get_foreign_keys", "get_unique_constraints"):
+                mine, theirs = (getattr(sa.inspect(each), asked)(table) for each in (connection, migrated))
+                assert sorted(map(str, mine)) == sorted(map(str, theirs)), (table, asked)
+        partial = "SELECT sql FROM sqlite_master WHERE sql LIKE '%WHERE%'"
+        found = migrated.exec_driver_sql(partial).scalars().all()
+        assert found == connection.exec_driver_sql(partial).scalars().all()
+        assert len(found) == 1
+    declared.dispose()
+
+
+def test_the_program_knows_the_newest_migration(settings: Settings) -> None:
+    config = Config()
+    config.set_main_option("script_location", "counterfoil.state:migrations")
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
+
+
+def test_migrations_go_down_to_nothing_and_up_again(state: State) -> None:
+    state.keep_setting("kept", 1)
+    state.migrate("base")
+    with state.read() as connection:
+        assert sa.inspect(connection).get_table_names() == [SCHEMA_TABLE]
+    assert state.schema() is None
+    state.migrate()
+    assert state.schema() == SCHEMA
+    assert _differences(state, metadata) == []
+    assert state.setting("kept") is None
+
+
+def test_a_migration_that_fails_leaves_the_schema_as_it_was(settings: Settings, state: State) -> None:
+    state.migrate("base")
+    with sqlite3.connect(settings.home / "state.db") as connection:
+        connection.execute("CREATE TABLE other (run)")
+        connection.execute("CREATE INDEX ix_run_lines_run_number ON other (run)")
+    connection.close()
+    with pytest.raises(SettingsError, match="ix_run_lines_run_number already exists"):
+        state.migrate()
+    with state.read() as made:
+        assert sorted(sa.inspect(made).get_table_names()) == [SCHEMA_TABLE, "other"]
