@@ -9,6 +9,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import structlog
@@ -16,6 +17,9 @@ import structlog
 Style = Literal["text", "json"]
 
 _SECRET = re.compile(r"\b((?:sk|rk|rkcs)_(?:live|test|org)[A-Za-z]*_?|sk_org_?|whsec_)[A-Za-z0-9_*]{4,}")
+
+#: What a line of text leaves to JSON, so that it fits a terminal.
+_FOR_MACHINES = frozenset({"room", "endpoint", "request_id", "wait_seconds"})
 
 #: As a library: warnings, as text. The command line asks for more.
 _chosen: dict[str, Any] = {"style": "text", "level": logging.WARNING}
@@ -39,7 +43,7 @@ def get_logger(name: str) -> Any:
             structlog.contextvars.merge_contextvars,
             _drop_below_level,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%SZ", utc=True),
             structlog.processors.format_exc_info,
             _redact,
             _render,
@@ -76,4 +80,10 @@ def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> M
 def _render(logger: object, method: str, event: MutableMapping[str, Any]) -> str | bytes:
     if _chosen["style"] == "json":
         return structlog.processors.JSONRenderer()(logger, method, event)
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())(logger, method, event)
+    shown = {key: value for key, value in event.items() if key not in _FOR_MACHINES}
+    return _renderer(sys.stderr.isatty())(logger, method, shown)
+
+
+@lru_cache
+def _renderer(colors: bool) -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(0, colors=colors, pad_level=False)

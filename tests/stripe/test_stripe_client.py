@@ -247,6 +247,30 @@ def test_an_error_keeps_stripes_code_and_parameter(server: StripeServer, make_cl
     assert (caught.value.code, caught.value.param, caught.value.status) == ("resource_missing", "starting_after", 400)
 
 
+@pytest.mark.parametrize(
+    ("key", "page"),
+    [
+        ("sk_test_AbcDefGhiJklMno", "https://dashboard.stripe.com/test/apikeys"),
+        ("rk_live_AbcDefGhiJklMno", "https://dashboard.stripe.com/apikeys"),
+    ],
+)
+def test_a_refused_key_is_told_with_its_page_and_where_to_set_another(
+    server: StripeServer, make_client: MakeClient, key: str, page: str
+) -> None:
+    server.answers = lambda asked: refusal(401)
+    with pytest.raises(KeyRejected) as caught:
+        get(make_client(key))
+    assert caught.value.hint == f"Look up or make a key at {page}, and set STRIPE_API_KEY to it."
+
+
+@pytest.mark.parametrize("base", ["api.stripe.com", "127.0.0.1:8322", "localhost:8322", "user:secret@api.stripe.com"])
+def test_an_address_without_its_scheme_is_told_what_lacks(base: str) -> None:
+    with pytest.raises(SettingsError, match="has no https://") as caught:
+        address_of(base)
+    assert "STRIPE_API_BASE" in (caught.value.hint or "")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_missing_permission_is_named_with_the_page_where_it_is_given(
     server: StripeServer, make_client: MakeClient
 ) -> None:
@@ -259,15 +283,31 @@ def test_a_missing_permission_is_named_with_the_page_where_it_is_given(
     assert "rak_charge_read" in caught.value.hint
 
 
-def test_each_retry_writes_a_line_with_its_reason(server: StripeServer, make_client: MakeClient) -> None:
-    server.answers = in_turn(refusal(500, message="oops"), refusal(429, code="lock_timeout"), ok({"object": "list"}))
+def test_each_retry_writes_a_line_with_its_reason_and_the_third_is_a_warning(
+    server: StripeServer, make_client: MakeClient
+) -> None:
+    oops = refusal(500, message="oops " * 100)
+    server.answers = in_turn(oops, oops, oops, refusal(429, code="lock_timeout"), ok({"object": "list"}))
     with logged() as lines:
         get(make_client())
-    assert [(line["level"], line["attempt"], line["path"], line["request_id"]) for line in lines] == [
-        ("warning", 1, "/v1/charges", "req_7"),
+    assert [(line["level"], line["attempt"], line["endpoint"], line["request_id"]) for line in lines] == [
+        ("debug", 1, "/v1/charges", "req_7"),
         ("debug", 2, "/v1/charges", "req_7"),
+        ("warning", 3, "/v1/charges", "req_7"),
+        ("debug", 4, "/v1/charges", "req_7"),
     ]
     assert "oops" in lines[0]["reason"]
+
+
+def test_a_line_about_a_retry_fits_a_terminal(
+    server: StripeServer, make_client: MakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answers = lambda asked: refusal(500, message="oops " * 100)
+    with pytest.raises(StripeUnavailable):
+        get(make_client())
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(len(line) <= 125 and "oops" in line for line in lines)
 
 
 def test_the_waits_are_drawn_from_a_growing_and_bounded_range(server: StripeServer, make_client: MakeClient) -> None:
@@ -335,7 +375,7 @@ def test_a_closed_client_says_so(make_client: MakeClient) -> None:
     get(client)
     loop.run(client.close())
     loop.run(client.close())
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(RunError, match="closed"):
         get(client)
 
 

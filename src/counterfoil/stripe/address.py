@@ -29,6 +29,12 @@ class Address:
 
 def address_of(api_base: str) -> Address:
     """SettingsError for an address that a key must not be sent to."""
+    if "://" not in api_base:
+        # Not repeated: it may hold a password.
+        raise SettingsError(
+            "The API address has no https:// before its host.",
+            hint=f"Set STRIPE_API_BASE to an address such as {STRIPE} or http://127.0.0.1:8322, or unset it.",
+        )
     url, port = _split(api_base, "The API address")
     host = (url.hostname or "").lower()
     loopback = _loopback(host)

@@ -146,7 +146,7 @@ def _error(question: Question, reply: Reply, said: dict[str, Any], limited: str 
         "status": status,
     }
     if status == 401:
-        hint = "Look up or make a key at https://dashboard.stripe.com/apikeys, and give it to this account."
+        hint = f"Look up or make a key at {_keys_page(question.key)}, and set STRIPE_API_KEY to it."
         return KeyRejected(f"Stripe does not take the key {question.key!r}: {message}", hint=hint, **facts)
     if any(sentence in message for sentence in _NOT_FOR_THIS_ACCOUNT):
         text = f"This table cannot be read on this account: {message}"
@@ -166,8 +166,8 @@ def _error(question: Question, reply: Reply, said: dict[str, Any], limited: str 
 def _permission_missing(question: Question, message: str, facts: dict[str, Any]) -> PermissionMissing:
     found = _PERMISSION.search(message)
     permission = found.group() if found else None
-    page = "https://dashboard.stripe.com/" + ("apikeys" if question.key.live else "test/apikeys")
-    hint = f"Edit the key at {page} and give it the permission {permission or 'to read this'}, or use another key."
+    page, wanted = _keys_page(question.key), permission or "to read this"
+    hint = f"Edit the key at {page} and give it the permission {wanted}, or use another key."
     account = _ACCOUNT.search(message)
     where = f"this of account {account.group()}" if account else "this"
     facts.pop("param")
@@ -179,6 +179,10 @@ def _permission_missing(question: Question, message: str, facts: dict[str, Any])
         hint=hint,
         **facts,
     )
+
+
+def _keys_page(key: Key) -> str:
+    return "https://dashboard.stripe.com/" + ("apikeys" if key.live else "test/apikeys")
 
 
 def _refusal_hint(status: int) -> str:

@@ -34,6 +34,10 @@ Params = Mapping[str, str | int | Sequence[str]]
 _PATH = re.compile(r"(/[A-Za-z0-9_.~%:@!$&'()*+,;=-]+)+")
 _ACCOUNT_ID = re.compile(r"\bacct_[A-Za-z0-9]+")
 _log = get_logger("counterfoil.stripe")
+#: Tries of a request, and the time that they take, before a line says so.
+_QUIET_TRIES = 3
+_QUIET_SECONDS = 10.0
+_REASON_LETTERS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +223,17 @@ class Client:
         failure = state.outcome.result() if state.outcome else None
         if isinstance(failure, Failure):
             error = failure.error
-            # Being told to slow down is daily business; the rest is worth an operator's eye.
-            write = _log.debug if error.status == 429 else _log.warning
+            # Being told to slow down is daily business, and so is a try or two; the rest is worth an operator's eye.
+            long = state.attempt_number >= _QUIET_TRIES or (state.seconds_since_start or 0) > _QUIET_SECONDS
+            write = _log.warning if long and error.status != 429 else _log.debug
             write(
                 "asking Stripe again",
-                path=error.path,
+                endpoint=error.path,
                 attempt=state.attempt_number,
                 wait_seconds=round(state.upcoming_sleep, 3),
-                reason=error.message,
+                reason=error.message
+                if len(error.message) <= _REASON_LETTERS
+                else f"{error.message[:_REASON_LETTERS]}…",
                 request_id=error.request_id,
             )
 

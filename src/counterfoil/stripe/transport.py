@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from counterfoil.errors import CounterfoilError, SettingsError, StripeUnavailable
+from counterfoil.errors import CounterfoilError, RunError, SettingsError, StripeUnavailable
 from counterfoil.stripe.address import Address, Proxy, proxy_for
 
 CONNECT_SECONDS = 10
@@ -56,7 +56,7 @@ class Transport:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._closed:
-            raise RuntimeError("the client is closed")
+            raise RunError("The connection to Stripe is closed", hint="Read within the `with`, or connect again.")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # No headers here: aiohttp would put a session's Authorization into the CONNECT, for the proxy to read.
@@ -134,6 +134,8 @@ def _reason(error: Exception) -> str:
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return cause.verify_message
+    if isinstance(cause, ConnectionError) and cause.errno:
+        return os.strerror(cause.errno)  # asyncio puts the address there, which the message has already
     return getattr(cause, "strerror", None) or type(cause).__name__
 
 
