@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from counterfoil.errors import SettingsError
@@ -32,15 +32,25 @@ def parse_digits(text: str | Mapping[str, int]) -> dict[str, int]:
     return parsed
 
 
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"there is no home to expand {path.parts[0]} to") from error
+
+
+Folder = Annotated[Path, AfterValidator(_expanded)]
+
+
 class Settings(BaseSettings):
     """What the operator chose; every field is a variable of the environment with the prefix `COUNTERFOIL_`."""
 
-    model_config = SettingsConfigDict(env_prefix="COUNTERFOIL_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="COUNTERFOIL_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    home: Path = Field(
+    home: Folder = Field(
         default_factory=lambda: user_data_path("counterfoil"), description="Folder of archives, state and datasets."
     )
-    archive_path: Path | None = Field(default=None, description="Folder of archives, when it is not in the home.")
+    archive_path: Folder | None = Field(default=None, description="Folder of archives, when it is not in the home.")
     state_url: SecretStr | None = Field(
         default=None, description="Where the state is kept: `sqlite:///file` (below the home) or `postgresql://…`."
     )
