@@ -138,6 +138,15 @@ def test_rules_change_the_company_while_it_is_being_listed(own: Client) -> None:
     assert now[100:] == whole[100:]
 
 
+def test_a_rule_about_the_last_of_a_page_waits_for_a_page_that_has_one(own: Client) -> None:
+    own.sandbox.control(
+        "rules", path="/v1/charges", after_pages=1, do=[{"action": "delete", "kind": "charge", "id": "last"}]
+    )
+    assert own.get("/v1/charges", {"created[gte]": 4_000_000_000})["data"] == []
+    (shown,) = own.get("/v1/charges", {"limit": 1})["data"]
+    assert own.get("/v1/charges", {"limit": 1})["data"] != [shown]
+
+
 def test_a_refund_shows_on_its_charge(own: Client) -> None:
     charge = next(one for one in own.all("/v1/charges") if one["status"] == "succeeded" and not one["amount_refunded"])
     made = own.sandbox.control(

@@ -37,7 +37,7 @@ class Rules:
 
     def page_answered(self, path: str, page: Json) -> None:
         for rule in list(self._waiting):
-            if rule["path"] != path:
+            if rule["path"] != path or not (page["data"] or _names_no_row(rule)):
                 continue
             rule["pages"] -= 1
             if rule["pages"] <= 0:
@@ -61,6 +61,10 @@ class Rules:
             self.changes.delete(kind, str(id_))
             return {"id": id_, "object": kind, "deleted": True}
         raise ValueError(f"an action is create, update or delete, not {what!r}")
+
+
+def _names_no_row(rule: Json) -> bool:
+    return all(action.get("id") not in ("last", "first") for action in rule["do"])
 
 
 class Control:
