@@ -59,7 +59,9 @@ def _report(report: dict[str, object]) -> Iterator[str]:
     yield f"## {report['title']}\n"
     yield f"`{report['key']}`. {report['description']}\n"
     yield f"- primary key: {_code(report['primary_key'])}; created: {_code(filter(None, [report['created']]))}"
-    yield f"- update methods: {_code(report['methods'])}; by default `{report['default_method']}`"
+    yield f"- `pull` can {_code(report['pull_methods'])}, by default `replace`"
+    more, default = _code(report["dataset_methods"]), report["dataset_default_method"]
+    yield f"- update methods of a dataset: {more}; by default `{default}`"
     yield f"- permissions of a restricted key: {_code(report['permissions'])}"
     for option in report["options"]:  # type: ignore[attr-defined]
         choices = f": {_code(option['choices'])}" if option["choices"] else ""

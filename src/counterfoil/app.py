@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "catalogue", "connect", "describe_reports", "destination_name", "has_created"]
 
 DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
+#: What a single pull can do; a dataset, which remembers what it read before, can do more.
+PULL_METHODS = ("replace", "append")
 
 
 class Connection:
@@ -248,8 +250,9 @@ def describe_reports() -> list[dict[str, Any]]:
             "description": report.description,
             "primary_key": list(report.primary_key),
             "created": report.created,
-            "methods": list(report.methods),
-            "default_method": report.default_method,
+            "pull_methods": list(PULL_METHODS),
+            "dataset_methods": list(report.methods),
+            "dataset_default_method": report.default_method,
             "permissions": list(report.permissions),
             "options": [
                 {"name": o.name, "choices": list(o.choices), "default": o.default, "description": o.description}

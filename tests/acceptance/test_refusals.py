@@ -129,7 +129,13 @@ def test_nobody_listening_is_told_with_the_host(monkeypatch: pytest.MonkeyPatch,
         (("pull",), "REPORT"),
         (("pul", "charges"), "pull"),
         (("pull", "charges", "--too", "x"), "--too"),
+        (("pull", "charges", "--table", ""), "--table"),
+        (("pull", "charges", "--limit", "99999999999999999999"), "--limit"),
+        (("demo", "--port", "70000"), "70000"),
         (("sandbox", "--fault-rate", "2"), "2"),
+        (("sandbox", "--latency-ms", "-5"), "--latency-ms"),
+        (("sandbox", "--rps", "-1"), "--rps"),
+        (("sandbox", "--rps", "nan"), "--rps"),
         (("sandbox", "--scale", "0"), "--scale"),
         (("sandbox", "--port", "70000"), "70000"),
     ],
@@ -178,6 +184,24 @@ def test_a_table_that_is_not_ours_is_left_alone_unless_told(connected: Stripe, t
     assert told("pull", "coupons", "--to", TO, "--overwrite")[0] == 0
     assert _rows("SELECT count(*) > 1 FROM coupons") == [(True,)]
     assert before
+
+
+def test_nothing_is_appended_to_a_table_that_is_not_ours(connected: Stripe, told: Any) -> None:
+    _table("CREATE TABLE coupons AS SELECT 42 AS mine")
+    for words in ((), ("--overwrite",)):
+        code, err = told("pull", "coupons", "--to", TO, "--method", "append", *words)
+        assert code == 1
+        assert "was not made by Counterfoil" in err
+        assert "--overwrite" not in err
+    assert _rows("SELECT * FROM coupons") == [(42,)]
+
+
+def test_nothing_is_appended_to_a_table_of_another_report(connected: Stripe, told: Any) -> None:
+    assert told("pull", "coupons", "--to", TO, "--table", "mine")[0] == 0
+    code, err = told("pull", "plans", "--to", TO, "--table", "mine", "--method", "append", "--overwrite")
+    assert code == 1
+    assert "--overwrite" not in err
+    assert _rows("SELECT DISTINCT object FROM mine") == [("coupon",)]
 
 
 def test_a_narrowed_replace_of_a_fuller_table_needs_to_be_told(connected: Stripe, told: Any) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -50,11 +54,37 @@ def test_reports_lists_the_seventeen_in_the_menus_order_with_their_columns(capsy
     assert types["metadata"] == types["_extra"] == "JSON"
 
 
-def test_reports_prints_a_line_for_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.mark.parametrize("columns", ["20", "80", "200"])
+def test_reports_prints_a_whole_line_for_each_into_a_pipe(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     assert run(["reports"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [key for key, _ in MENU]
+    assert lines[-1].endswith("Each subscription with its items, trial, cancellation and payment settings.")
+
+
+def test_reports_cuts_no_key_and_no_title_on_a_narrow_terminal() -> None:
+    person, terminal = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm"}
+    process = subprocess.Popen([COUNTERFOIL, "reports"], stdin=terminal, stdout=terminal, env=environment)
+    os.close(terminal)
+    seen = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while chunk := os.read(person, 65_536):
+            seen += chunk
+    os.close(person)
+    assert process.wait(30) == 0
+    assert all(key in seen.decode() and title in seen.decode() for key, title in MENU)
+
+
+def test_what_reports_can_be_pulled_and_kept_current_by_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["reports", "--json"]) == 0
+    for one in json.loads(capsys.readouterr().out):
+        assert one["pull_methods"] == ["replace", "append"]
+        assert one["dataset_default_method"] in one["dataset_methods"]
+        assert "methods" not in one
 
 
 def test_the_demo_pulls_everything_and_answers_its_questions(
@@ -70,6 +100,22 @@ def test_the_demo_pulls_everything_and_answers_its_questions(
     assert all(answers)
     assert all(title in printed for title, _ in QUESTIONS)
     assert {difference for *_, difference in answers[-1]} == {0}
+
+
+def test_the_demo_needs_no_word_and_names_a_port_that_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert run(["demo", "--port", str(port)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: Port {port} can't be listened on: Address already in use",
+        "  Choose another with --port.",
+    ]
+    assert run(["demo"]) == 0
 
 
 def test_the_demo_can_be_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,14 @@ def test_what_is_no_date_is_named_with_the_way_to_write_one(written: str) -> Non
         plan(report("charges"), since=written)
     assert "--since" in caught.value.message
     assert written in caught.value.message
+    assert "isoformat" not in caught.value.message
     assert "2026-01-31" in (caught.value.hint or "")
+
+
+def test_a_limit_that_no_table_can_count_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--limit"):
+        plan(report("charges"), limit=2**63)
+    assert plan(report("charges"), limit=2**63 - 1).limit == 2**63 - 1
 
 
 def test_an_instant_without_a_zone_is_refused() -> None:

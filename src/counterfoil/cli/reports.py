@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from counterfoil.cli.screen import say
 
 
 def reports(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False) -> None:
@@ -22,10 +26,19 @@ def reports(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), sh
     if as_json:
         print(json.dumps(described, indent=2, ensure_ascii=False))
         return
+    rows = [(one["key"], one["title"], str(len(one["columns"])), one["description"]) for one in described]
+    names = ("report", "title", "columns", "what it is")
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    if not sys.stdout.isatty() or shutil.get_terminal_size().columns < sum(widths[:3]) + 30:
+        for row in (names, *rows):
+            say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("report", "title", "columns", "what it is", box=None, header_style="bold", pad_edge=False)
-    for one in described:
-        table.add_row(one["key"], one["title"], str(len(one["columns"])), one["description"])
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=name != names[-1])
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)

@@ -61,6 +61,8 @@ def plan(
     """The plan, or SettingsError naming the word that is wrong and what would be right."""
     if limit is not None and limit < 1:
         raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 1 or more.")
+    if limit is not None and limit >= 2**63:
+        raise SettingsError(f"--limit {limit} is beyond what a table counts", hint="Leave it out to read all.")
     if limit is not None and report.created is None:
         raise SettingsError(f"{report.title} has no newest rows to be limited to", hint="Leave out --limit.")
     first = None if since is None else parse_instant(since, "--since")
@@ -89,7 +91,9 @@ def parse_instant(value: Instant, name: str) -> int:
     try:
         parsed: date = _parsed(value) if isinstance(value, str) else value
     except ValueError as error:
-        raise SettingsError(f"{name} {value} is not a date: {error}", hint=hint) from error
+        # Python names its own format; what is wrong with a day or an hour is worth telling.
+        reason = "" if str(error).startswith("Invalid isoformat") else f": {error}"
+        raise SettingsError(f"{name} {value} is not a date{reason}", hint=hint) from error
     if not isinstance(parsed, datetime):
         parsed = datetime.combine(parsed, time(), UTC)
     if parsed.tzinfo is None:
