@@ -70,7 +70,7 @@ def check_choice(report: Report, choice: Choice, method: Method) -> None:
         )
     if bounds and method == "partition":
         raise SettingsError(
-            f"{' and '.join(bounds).capitalize()} do not go with the method partition",
+            f"The method partition does not go with {' and '.join(bounds)}",
             hint="Its period says what is read. Leave them out, or choose another method.",
         )
     if choice.last_days is not None:

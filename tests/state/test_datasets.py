@@ -1,0 +1,282 @@
+"""A dataset is remembered as it was made, owns its tables, and says when it is due."""
+
+from __future__ import annotations
+
+import pytest
+
+from counterfoil.errors import RunError, SettingsError
+from counterfoil.settings import Settings
+from counterfoil.state import State
+from counterfoil.state.accounts import Account, Accounts
+from counterfoil.state.datasets import Choice, Dataset, Datasets, Partition, Pause, Retry, Target
+from counterfoil.state.places import place
+from counterfoil.state.runs import Runs
+from counterfoil.state.schedules import Every, Manual, next_after, parse
+from counterfoil.state.tables import datasets as table
+from tests.state.conftest import KEY, MakeDataset, StandingClock
+
+HOURLY = Every(1, "hours")
+
+
+def test_a_dataset_comes_back_as_it_was_made(
+    make_dataset: MakeDataset, datasets: Datasets, account: Account, clock: StandingClock
+) -> None:
+    targets = (
+        Target(url="duckdb:///a.duckdb", table="charges"),
+        Target(url="parquet:///lake", table="charges"),
+        Target(url="duckdb:///a.duckdb", table="copy"),
+    )
+    first = make_dataset("First")
+    made = datasets.add(
+        " Charges of Berlin ",
+        account="Shop",
+        report="Charges",
+        targets=targets,
+        method="partition",
+        description="for accounting",
+        choice=Choice(options={"customer": "cus_1"}, promoted=("order",), left_out=("receipt_url",)),
+        partition=Partition(unit="week", last=2),
+        schedule=parse("weekdays at 07:30", "Europe/Berlin"),
+        after="First",
+        retry=Retry(attempts=5, manual=True),
+        deadline_minutes=90,
+    )
+    assert made == datasets.get("Charges of Berlin") == datasets.get(made.id)
+    assert datasets.list() == (made, first)
+    assert made.id.startswith("ds_")
+    assert (made.name, made.report, made.account, made.after) == ("Charges of Berlin", "charges", account.id, first.id)
+    assert made.targets == targets
+    assert made.choice.promoted == ("order",)
+    assert made.partition == Partition(unit="week", last=2)
+    assert made.schedule == parse("weekdays at 07:30", "Europe/Berlin")
+    assert made.next_due_at == next_after(made.schedule, clock())
+    assert (made.retry, made.deadline_minutes) == (Retry(attempts=5, manual=True), 90)
+    assert (made.pause, made.bookmark, made.failures) == (None, None, 0)
+    assert made.created_at == made.updated_at == clock()
+
+
+def test_a_dataset_without_a_schedule_is_never_due(dataset: Dataset, datasets: Datasets, clock: StandingClock) -> None:
+    assert dataset.schedule == Manual()
+    assert dataset.next_due_at is None
+    assert datasets.claim_due(clock.advance(days=1_000)) == ()
+
+
+def test_an_edit_changes_what_is_given_and_nothing_else(
+    make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock
+) -> None:
+    made = make_dataset(schedule=HOURLY)
+    datasets.set_bookmark(made.id, {"as_of": 5})
+    clock.advance(hours=5)
+    edited = datasets.edit("Charges", name="Money in", description="new", retry=Retry(on=False))
+    assert (edited.name, edited.description, edited.retry.on) == ("Money in", "new", False)
+    assert (edited.created_at, edited.updated_at) == (made.created_at, clock())
+    assert edited.bookmark == {"as_of": 5}
+    assert (edited.next_due_at, edited.targets) == (made.next_due_at, made.targets)
+
+
+def test_another_schedule_counts_from_now(make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock) -> None:
+    make_dataset(schedule=HOURLY)
+    clock.advance(hours=5)
+    daily = parse("daily at 06:00", "UTC")
+    assert datasets.edit("Charges", schedule=daily).next_due_at == next_after(daily, clock())
+    assert datasets.edit("Charges", schedule=Manual()).next_due_at is None
+
+
+def test_another_method_takes_the_period_away(make_dataset: MakeDataset, datasets: Datasets) -> None:
+    make_dataset(method="partition", partition=Partition(unit="day", last=3))
+    assert datasets.edit("Charges", method="replace").partition is None
+
+
+def test_a_name_is_taken_once(make_dataset: MakeDataset, datasets: Datasets) -> None:
+    make_dataset("Charges")
+    make_dataset("Other")
+    with pytest.raises(SettingsError, match="already a dataset 'Charges'"):
+        make_dataset("Charges", targets=(Target(url="duckdb:///b.duckdb", table="t"),))
+    with pytest.raises(SettingsError, match="already a dataset 'Charges'"):
+        datasets.edit("Other", name="Charges")
+
+
+def test_an_unknown_dataset_names_the_nearest(dataset: Dataset, datasets: Datasets) -> None:
+    with pytest.raises(SettingsError, match="no dataset 'charge'") as caught:
+        datasets.get("charge")
+    assert "'Charges'" in (caught.value.hint or "")
+
+
+def test_a_table_that_another_dataset_owns_is_refused_however_it_is_spelled(
+    make_dataset: MakeDataset, datasets: Datasets, settings: Settings
+) -> None:
+    owner = make_dataset("Owner", targets=(Target(url="duckdb:///data/stripe.duckdb", table="charges"),))
+    make_dataset("Other")
+    for url in (
+        "duckdb:///data/stripe.duckdb",
+        "duckdb:///./data/../data/stripe.duckdb",
+        f"duckdb:///{settings.home}/data/stripe.duckdb",
+    ):
+        taken = Target(url=url, table="CHARGES")
+        assert datasets.owner_of(taken) == owner
+        with pytest.raises(SettingsError, match="belongs to the dataset 'Owner'"):
+            make_dataset("Third", targets=(taken,))
+        with pytest.raises(SettingsError, match="belongs to the dataset 'Owner'"):
+            datasets.edit("Other", targets=(taken,))
+    assert datasets.owner_of(Target(url="duckdb:///data/stripe.duckdb", table="refunds")) is None
+    assert [target.table for target in datasets.get("Other").targets] == ["other"]
+    assert datasets.edit("Owner", targets=owner.targets) == owner
+
+
+def test_a_table_is_free_again_when_its_owner_is_gone(make_dataset: MakeDataset, datasets: Datasets) -> None:
+    owner = make_dataset("Owner")
+    datasets.remove("Owner")
+    assert make_dataset("Heir", targets=owner.targets).targets == owner.targets
+
+
+def test_the_place_of_a_table_has_no_password_and_one_spelling(settings: Settings) -> None:
+    one = place("postgresql://a:secret@DB.example:5432/x", "T", home=settings.home)
+    assert one == place("postgres://b@db.example/x/", "t", home=settings.home)
+    assert "secret" not in one
+    assert one != place("postgresql://a@db.example/y", "t", home=settings.home)
+
+
+def test_a_pause_takes_the_next_time_away_and_a_resume_counts_from_now(
+    make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock
+) -> None:
+    made = make_dataset(schedule=HOURLY)
+    paused = datasets.pause("Charges", f"Stripe refuses {KEY}.", "Replace the key.")
+    assert paused.pause == Pause(reason="Stripe refuses sk_test_….", action="Replace the key.", at=clock())
+    assert paused.next_due_at is None
+    assert datasets.claim_due(clock.advance(days=3)) == ()
+    assert datasets.pause("Charges", "another reason").pause == paused.pause
+    resumed = datasets.resume("Charges")
+    assert (resumed.pause, resumed.failures) == (None, 0)
+    assert resumed.next_due_at == next_after(HOURLY, clock())
+    assert made.next_due_at != resumed.next_due_at
+
+
+def test_a_new_schedule_does_not_wake_a_paused_dataset(make_dataset: MakeDataset, datasets: Datasets) -> None:
+    make_dataset()
+    datasets.pause("Charges", "by hand")
+    assert datasets.edit("Charges", schedule=HOURLY).next_due_at is None
+
+
+def test_a_pause_by_hand_says_how_to_resume(dataset: Dataset, datasets: Datasets) -> None:
+    pause = datasets.pause("Charges", "by hand").pause
+    assert pause is not None
+    assert pause.action == f"counterfoil datasets resume {dataset.id}"
+
+
+def test_an_account_pauses_all_of_its_datasets_and_no_others(
+    make_dataset: MakeDataset, datasets: Datasets, accounts: Accounts, account: Account
+) -> None:
+    other = accounts.add("Other", key=KEY, shown="…", fingerprint="f")
+    make_dataset("One", schedule=HOURLY)
+    make_dataset("Two")
+    make_dataset("Theirs", account=other.id, schedule=HOURLY)
+    datasets.pause("Two", "by hand")
+    paused = datasets.pause_account(account.id, "The key was rejected.", "counterfoil accounts key Shop")
+    assert [each.name for each in paused] == ["One"]
+    reasons = [each.pause and each.pause.reason for each in datasets.list()]
+    assert reasons == ["The key was rejected.", None, "by hand"]
+
+
+def test_a_dataset_is_followed_but_not_by_itself(make_dataset: MakeDataset, datasets: Datasets) -> None:
+    make_dataset("A")
+    make_dataset("B", after="A")
+    make_dataset("C", after="B")
+    assert [each.name for each in datasets.followers("A")] == ["B"]
+    for name in ("A", "B", "C"):
+        with pytest.raises(SettingsError, match="run after itself"):
+            datasets.edit("A", after=name)
+    assert datasets.edit("B", after=None).after is None
+    assert datasets.edit("A", after="C").after == datasets.get("C").id
+
+
+def test_a_dataset_that_another_follows_is_not_removed_alone(make_dataset: MakeDataset, datasets: Datasets) -> None:
+    make_dataset("A")
+    make_dataset("B", after="A")
+    with pytest.raises(SettingsError, match="'B' runs after 'A'"):
+        datasets.remove("A")
+    datasets.remove("A", "B")
+    assert datasets.list() == ()
+
+
+def test_a_dataset_is_not_removed_under_a_run(dataset: Dataset, datasets: Datasets, runs: Runs) -> None:
+    run = runs.create(dataset.id, "manual")
+    with pytest.raises(RunError, match=run.id) as caught:
+        datasets.remove("Charges")
+    assert f"counterfoil runs cancel {run.id}" in (caught.value.hint or "")
+    runs.request_cancel(run.id)
+    datasets.remove("Charges")
+    assert runs.list() == ()
+
+
+def test_a_bookmark_is_kept_and_forgotten(dataset: Dataset, datasets: Datasets) -> None:
+    assert datasets.set_bookmark("Charges", {"as_of": 1, "ids": ["a"]}).bookmark == {"as_of": 1, "ids": ["a"]}
+    assert datasets.set_bookmark("Charges", None).bookmark is None
+
+
+def test_a_due_dataset_is_claimed_once_with_its_instant_and_missed_times_are_skipped(
+    make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock
+) -> None:
+    made = make_dataset(schedule=HOURLY)
+    due = made.next_due_at
+    assert due is not None
+    assert datasets.claim_due(clock()) == ()
+    clock.advance(hours=7, minutes=20)
+    ((claimed, at),) = datasets.claim_due(clock())
+    assert (claimed.id, at) == (made.id, due)
+    assert claimed.next_due_at == datasets.get("Charges").next_due_at == next_after(HOURLY, clock())
+    assert datasets.claim_due(clock()) == ()
+
+
+def test_a_dataset_is_due_at_its_very_instant(make_dataset: MakeDataset, datasets: Datasets) -> None:
+    due = make_dataset(schedule=HOURLY).next_due_at
+    assert due is not None
+    ((claimed, at),) = datasets.claim_due(due)
+    assert at == due
+    assert claimed.next_due_at == next_after(HOURLY, due)
+
+
+def test_the_longest_due_come_first_and_no_more_than_the_limit(
+    make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock
+) -> None:
+    make_dataset("Later", schedule=Every(5, "hours"))
+    make_dataset("Sooner", schedule=HOURLY)
+    clock.advance(days=1)
+    assert [each.name for each, _ in datasets.claim_due(clock(), limit=1)] == ["Sooner"]
+    assert [each.name for each, _ in datasets.claim_due(clock(), limit=9)] == ["Later"]
+
+
+def test_a_claim_and_its_run_are_one_transaction(
+    make_dataset: MakeDataset, datasets: Datasets, state: State, runs: Runs, clock: StandingClock
+) -> None:
+    make_dataset(schedule=HOURLY)
+    clock.advance(hours=2)
+
+    def claim(*, crash: bool) -> None:
+        with state.begin():
+            for dataset, due_at in datasets.claim_due(clock()):
+                runs.create(dataset.id, "schedule", due_at)
+            if crash:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        claim(crash=True)
+    assert runs.list() == ()
+    claim(crash=False)
+    assert len(runs.list()) == 1
+    assert datasets.claim_due(clock()) == ()
+
+
+def test_a_schedule_whose_zone_is_gone_pauses_its_dataset_and_holds_up_no_other(
+    make_dataset: MakeDataset, datasets: Datasets, state: State, clock: StandingClock
+) -> None:
+    broken = make_dataset("Broken", schedule=Every(1, "hours", zone="Europe/Berlin"))
+    make_dataset("Whole", schedule=HOURLY)
+    with state.begin() as connection:
+        gone = {**connection.execute(table.select().where(table.c.id == broken.id)).mappings().one()["schedule"]}
+        values = {"schedule": gone | {"zone": "Europe/Atlantis"}}
+        connection.execute(table.update().where(table.c.id == broken.id).values(**values))
+    clock.advance(hours=2)
+    assert [each.name for each, _ in datasets.claim_due(clock())] == ["Whole"]
+    with state.read() as connection:
+        pause = connection.execute(table.select().where(table.c.id == broken.id)).mappings().one()["pause"]
+    assert "Europe/Atlantis" in pause["reason"]
