@@ -73,7 +73,7 @@ def cell(kind: ColumnType, value: Any) -> Any:
     """What a column of this type, not JSON, holds of a value that is not None, for `array`; MISFIT when it cannot."""
     match kind:
         case "string":
-            return value if _is_text(value) else MISFIT
+            return value if is_text(value) else MISFIT
         case "id":
             return _id(value)
         case "integer":
@@ -89,7 +89,8 @@ def cell(kind: ColumnType, value: Any) -> Any:
             return _decimal(value)
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
+    """Whether it is a string that UTF-8 can hold."""
     if type(value) is not str:
         return False
     try:
@@ -103,7 +104,7 @@ def _id(value: Any) -> Any:
     """Stripe sends an expandable field as the id or, when expanded, as the object."""
     if type(value) is dict:
         value = value.get("id")
-    return value if _is_text(value) else MISFIT
+    return value if is_text(value) else MISFIT
 
 
 def _decimal(value: Any) -> Any:

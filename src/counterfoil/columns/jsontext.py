@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import orjson
@@ -17,7 +17,15 @@ def encoded(value: Any) -> str:
         return "".join(_pieces(value))
 
 
-def _pieces(value: Any) -> Iterator[str]:
+def canonical(value: Any) -> str:
+    """The same JSON text for equal values, in whichever order their keys came."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:
+        return "".join(_pieces(value, by_key=True))
+
+
+def _pieces(value: Any, *, by_key: bool = False) -> Iterator[str]:
     """Without recursion, since a hostile object may be deeper than the stack."""
     stack: list[Iterator[Any]] = [iter((value,))]
     while stack:
@@ -25,7 +33,7 @@ def _pieces(value: Any) -> Iterator[str]:
             if isinstance(item, _Text):
                 yield item
             elif isinstance(item, dict):
-                stack.append(_members(item))
+                stack.append(_members(sorted(item.items()) if by_key else item.items()))
                 break
             elif isinstance(item, list):
                 stack.append(_elements(item))
@@ -42,13 +50,13 @@ class _Text(str):
     __slots__ = ()
 
 
-def _members(item: dict[str, Any]) -> Iterator[Any]:
+def _members(items: Collection[tuple[str, Any]]) -> Iterator[Any]:
     before = "{"
-    for key, value in item.items():
+    for key, value in items:
         yield _Text(f"{before}{json.dumps(key)}:")
         yield value
         before = ","
-    yield _Text("}" if item else "{}")
+    yield _Text("}" if items else "{}")
 
 
 def _elements(item: list[Any]) -> Iterator[Any]:
