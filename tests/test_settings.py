@@ -19,7 +19,7 @@ def test_a_tilde_is_the_home_of_the_person(name: str, monkeypatch: pytest.Monkey
 
 def test_the_tilde_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTERFOIL_HOME", "~nobody-of-that-name/books")
-    with pytest.raises(SettingsError, match=r"COUNTERFOIL_HOME is not valid: .*~nobody-of-that-name"):
+    with pytest.raises(SettingsError, match="COUNTERFOIL_HOME is not valid: there is no home to expand ~nob"):
         load_settings()
 
 

@@ -111,4 +111,5 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "COUNTERFOIL_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{name} is not valid: {first['msg']}", hint="See docs/settings.md.") from error
+        told = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name} is not valid: {told}", hint="See docs/settings.md.") from error

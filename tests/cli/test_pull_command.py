@@ -185,6 +185,7 @@ def test_a_key_that_is_refused_gives_an_object_for_each_of_all(
     told = [json.loads(line) for line in printed.out.splitlines()]
     assert tuple(one["report"] for one in told) == catalogue()
     assert all("does not take the key" in one["error"] for one in told)
+    assert [one["requests"] for one in told] == [1] + [0] * (len(told) - 1)
     assert printed.err.count("error: ") == 1
 
 

@@ -68,17 +68,21 @@ def pull(
     """
     bounds = {"since": since, "until": until, "limit": limit}
     asked = _Asked(report, to, table, method, bounds, option, overwrite, resume, as_json)
-    waiting = [report]
+    waiting, spent = [report], 0
     try:
         waiting = asked.keys()
         with connect_from_environment() as connection:
-            # What every report would meet is told once.
-            connection.account()
+            try:
+                # What every report would meet is told once.
+                connection.account()
+            except CounterfoilError:
+                spent = connection.requests
+                raise
             return _pull(connection, asked, waiting)
     except CounterfoilError as error:
         if as_json:
-            for key in waiting:
-                _say_failure(asked, key, error)
+            for number, key in enumerate(waiting):
+                _say_failure(asked, key, error, requests=0 if number else spent)
         raise
 
 

@@ -41,7 +41,7 @@ def tell(text: str) -> None:
 
 def say(text: str) -> None:
     """A line of the result."""
-    print(printable(text), flush=True)
+    print(printable(redacted(text)), flush=True)
 
 
 def printable(text: str) -> str:
