@@ -55,7 +55,7 @@ def start(queue: Queue) -> Iterator[Start]:
 
     yield begin
     for worker in started:
-        worker.stop(grace_seconds=5)
+        worker.stop(grace_seconds=0)
 
 
 def test_an_attempt_goes_through_its_steps_in_order(queue: Queue, start: Start) -> None:

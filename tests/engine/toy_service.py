@@ -1,0 +1,85 @@
+"""A service of toy steps, for tests that kill it: `python -m tests.engine.toy_service FOLDER [STEP]`.
+
+Each step adds a line to a file and says it on stdout; the named one then waits until the service goes down. The
+address of the health answer, each turn of the due loop and what comes after a success are said too.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+
+from counterfoil.engine.queue import Queue, engine_url
+from counterfoil.engine.service import Service
+from tests.engine.fakes import FakeDatasets, FakeRun, FakeRuns, FakeState
+
+
+def say(line: str) -> None:
+    """In one piece, whichever threads speak: `print` writes the end of a line for itself."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+class ToySteps:
+    def __init__(self, log: Path, hang: str | None, stopping: threading.Event) -> None:
+        self._log, self._hang, self._stopping = log, hang, stopping
+
+    def _do(self, name: str, run: str, attempt: int) -> str:
+        with self._log.open("a") as log:
+            log.write(f"{name} {run} {attempt}\n")
+        say(f"{name} {run} {attempt}")
+        if name == self._hang:
+            self._stopping.wait()
+            raise RuntimeError("stopped after a page")
+        return name
+
+    def plan(self, run: str, attempt: int) -> str:
+        return self._do("plan", run, attempt)
+
+    def extract(self, run: str, attempt: int) -> str:
+        return self._do("extract", run, attempt)
+
+    def load(self, run: str, attempt: int) -> str:
+        return self._do("load", run, attempt)
+
+    def finish(self, run: str, attempt: int) -> str:
+        return self._do("finish", run, attempt)
+
+    def failed(self, run: str, attempt: int, error: Exception) -> float | None:
+        self._do("failed", run, attempt)
+        return None
+
+
+class ToyDatasets(FakeDatasets):
+    def next_due_at(self) -> datetime | None:
+        say("turn")
+        return super().next_due_at()
+
+
+class ToyRuns(FakeRuns):
+    """The run that a test put into the queue is of a dataset that nothing follows."""
+
+    def get(self, run: str) -> FakeRun:
+        say(f"after {run}")
+        return FakeRun(id=run, dataset="ds_1", trigger="manual")
+
+
+def main(home: Path, hang: str | None) -> int:
+    stopping, state = threading.Event(), FakeState()
+    service = Service(
+        home=home,
+        queue=Queue(engine_url(home)),
+        steps=ToySteps(home / "steps.log", hang, stopping),
+        datasets=ToyDatasets(state),
+        runs=ToyRuns(state),
+        partition=lambda account: account,
+        transaction=state.begin,
+        stopping=stopping,
+    )
+    return 0 if service.run(port=0, ready=say) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), (sys.argv[2:] or [None])[0]))
