@@ -1,4 +1,4 @@
-"""The calls that the command line, the page and other programs make."""
+"""A connection to one account, and what the catalogue holds."""
 
 from __future__ import annotations
 

@@ -1,0 +1,21 @@
+"""The calls that the command line, the page and other programs make."""
+
+from counterfoil.app.connection import (
+    Connection,
+    catalogue,
+    connect,
+    describe_reports,
+    destination_name,
+    has_created,
+    working_folder,
+)
+
+__all__ = [
+    "Connection",
+    "catalogue",
+    "connect",
+    "describe_reports",
+    "destination_name",
+    "has_created",
+    "working_folder",
+]
