@@ -51,8 +51,17 @@ class Load:
     #: Report key and account id, kept with the load.
     report: str = ""
     account: str = ""
-    #: Columns that tell rows apart.
+    #: Columns that tell rows apart; merge needs them.
     primary_key: tuple[str, ...] = ()
+    #: The column that holds the time of creation, where there is one.
+    created: str | None = None
+    #: Ranges of `created` of which the parts hold all that Stripe lists: `Window()` is everything. A partition replaces
+    #: the table's rows in them; a merge takes the table's rows in them that the parts lack for deleted.
+    covers: tuple[Window, ...] = ()
+    #: What a merge does to a row that is deleted: mark it (`_deleted`, `_deleted_at`) and keep its values, or drop it.
+    deleted: Literal["mark", "drop"] = "mark"
+    #: When Stripe was read, by its clock, in Unix seconds; None is the latest `_synced_at` of the parts.
+    as_of: int | None = None
     #: Order of the rows in the table: column names, newest first where prefixed with `-`.
     order: tuple[str, ...] = ()
     #: Comment for each column that has one.
@@ -61,6 +70,27 @@ class Load:
     comment: str = ""
     #: Replace a table that this program did not make, or that holds more than this load brings.
     overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a load did to its table.
+
+    A merge counts keys: `added` were not there, `changed` have other values now. Every other method puts its rows in
+    (`added`) and takes out those whose place they take (`deleted`), the same or not.
+    """
+
+    #: Rows that the parts brought; a merge counts each key once.
+    rows: int = 0
+    added: int = 0
+    changed: int = 0
+    #: Rows marked as deleted, or taken out.
+    deleted: int = 0
+
+    @property
+    def unchanged(self) -> int:
+        """Rows brought that were in the table as they are."""
+        return self.rows - self.added - self.changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from counterfoil.archive import Archive
 from counterfoil.destinations import LOADS_TABLE, Destination, open_destination
 from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Part
+from counterfoil.values import Load, Loaded, Part
 from tests.destinations.conftest import Archived
 
 _SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
@@ -39,7 +39,7 @@ def _rows(destination: Destination, table: str = "charges", order: str = "1") ->
 
 
 def test_replace_makes_the_table_and_says_how_many_rows(destination: Destination, archived: Archived) -> None:
-    assert destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS)) == 2
+    assert destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS)).rows == 2
     assert _rows(destination) == _ROWS
     assert destination.rows("charges") == 2
     assert destination.columns("charges") == (("id", "VARCHAR"), ("amount", "BIGINT"))
@@ -48,15 +48,15 @@ def test_replace_makes_the_table_and_says_how_many_rows(destination: Destination
 def test_replace_leaves_nothing_of_the_earlier_table(destination: Destination, archived: Archived) -> None:
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     other = pa.schema([pa.field("id", pa.int64()), pa.field("name", pa.string())])
-    assert destination.load(_load("run-2"), other, archived(other, [{"id": 7, "name": "x"}])) == 1
+    assert destination.load(_load("run-2"), other, archived(other, [{"id": 7, "name": "x"}])).rows == 1
     assert _rows(destination) == [{"id": 7, "name": "x"}]
     assert destination.columns("charges") == (("id", "BIGINT"), ("name", "VARCHAR"))
 
 
 def test_append_adds_the_rows_behind_those_that_are_there(destination: Destination, archived: Archived) -> None:
     parts = archived(_SCHEMA, _ROWS)
-    assert destination.load(_load(method="append"), _SCHEMA, parts) == 2
-    assert destination.load(_load("run-2", method="append"), _SCHEMA, parts) == 2
+    assert destination.load(_load(method="append"), _SCHEMA, parts).rows == 2
+    assert destination.load(_load("run-2", method="append"), _SCHEMA, parts).rows == 2
     assert _rows(destination) == [_ROWS[0]] * 2 + [_ROWS[1]] * 2
     assert destination.rows("charges") == 4
 
@@ -88,7 +88,7 @@ def test_a_run_loaded_twice_counts_once(destination: Destination, archived: Arch
     load = _load(method=method)
     assert not destination.has_load(load)
     parts = archived(_SCHEMA, _ROWS)
-    assert [destination.load(load, _SCHEMA, parts) for _ in range(3)] == [2, 2, 2]
+    assert [destination.load(load, _SCHEMA, parts) for _ in range(3)] == [Loaded(rows=2, added=2)] * 3
     assert destination.has_load(load)
     assert not destination.has_load(_load("run-2"))
     assert _rows(destination) == _ROWS
@@ -102,7 +102,7 @@ def test_one_run_can_load_two_tables(destination: Destination, archived: Archive
 
 
 def test_no_parts_make_the_typed_table(destination: Destination) -> None:
-    assert destination.load(_load(), _SCHEMA, ()) == 0
+    assert destination.load(_load(), _SCHEMA, ()).rows == 0
     assert destination.columns("charges") == (("id", "VARCHAR"), ("amount", "BIGINT"))
     assert destination.rows("charges") == 0
     assert destination.has_load(_load())
@@ -110,7 +110,7 @@ def test_no_parts_make_the_typed_table(destination: Destination) -> None:
 
 def test_no_parts_appended_change_nothing(destination: Destination, archived: Archived) -> None:
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
-    assert destination.load(_load("run-2", method="append"), _SCHEMA, ()) == 0
+    assert destination.load(_load("run-2", method="append"), _SCHEMA, ()).rows == 0
     assert _rows(destination) == _ROWS
     assert destination.has_load(_load("run-2"))
 
@@ -223,7 +223,7 @@ def test_a_name_is_only_a_name(destination: Destination, archived: Archived, tmp
     loads = [_load(run, table=name, method=method, order=("plain",), comments={name: f"{name}'s"}, comment=name)
              for run, method in (("r/1'", "replace"), ("..", "append"))]  # fmt: skip
     for load in loads:
-        assert destination.load(load, schema, parts) == 2
+        assert destination.load(load, schema, parts).rows == 2
     assert _rows(destination, name, "plain") == [rows[0], rows[0], rows[1], rows[1]]
     assert destination.rows(name) == 4
     assert destination.columns(name) == ((name, "VARCHAR"), ("plain", "BIGINT"))
@@ -231,7 +231,7 @@ def test_a_name_is_only_a_name(destination: Destination, archived: Archived, tmp
     assert {path.name for path in set(tmp_path.iterdir()) - set(before)} <= {"stripe", "stripe.duckdb"}
 
 
-@pytest.mark.parametrize("table", ["", "a\0b", LOADS_TABLE, LOADS_TABLE.upper()])
+@pytest.mark.parametrize("table", ["", "a\0b", LOADS_TABLE, LOADS_TABLE.upper(), "_counterfoil_known"])
 def test_a_name_that_cannot_be_a_tables_is_refused(destination: Destination, table: str) -> None:
     with pytest.raises(DestinationRejected):
         destination.load(_load(table=table), _SCHEMA, ())
@@ -243,11 +243,13 @@ def test_columns_that_cannot_be_are_refused(destination: Destination, names: tup
         destination.load(_load(), pa.schema([pa.field(name, pa.string()) for name in names]), ())
 
 
-@pytest.mark.parametrize("method", ["merge", "partition"])
-def test_a_method_that_is_not_declared_is_refused(destination: Destination, method: Any) -> None:
-    assert method not in destination.methods
-    with pytest.raises(DestinationRejected, match=f"cannot {method}"):
-        destination.load(_load(method=method), _SCHEMA, ())
+def test_a_method_that_is_not_declared_is_refused(destination: Destination) -> None:
+    assert {"replace", "append"} <= destination.methods
+    assert ("merge" in destination.methods) == ("merge" in destination.guarantees)
+    for method in {"merge", "partition"} - destination.methods:
+        with pytest.raises(DestinationRejected, match=f"cannot {method}"):
+            destination.load(_load(method=method), _SCHEMA, ())
+    assert destination.columns("charges") is None
 
 
 def test_an_order_that_is_no_column_is_refused(destination: Destination) -> None:
@@ -259,7 +261,7 @@ def test_five_hundred_columns_are_a_table(destination: Destination, archived: Ar
     schema = pa.schema([pa.field(f"column_{n}", pa.string() if n % 2 else pa.int64()) for n in range(500)])
     rows = [{f"column_{n}": f"{row}" if n % 2 else row for n in range(500)} for row in range(3)]
     load = _load(order=("-column_0",), comments={f"column_{n}": f"number {n}" for n in range(500)})
-    assert destination.load(load, schema, archived(schema, rows)) == 3
+    assert destination.load(load, schema, archived(schema, rows)).rows == 3
     assert destination.query("SELECT * FROM charges").read_all().to_pylist() == rows[::-1]
 
 
@@ -319,7 +321,7 @@ def test_threads_load_side_by_side_and_a_run_given_to_all_of_them_counts_once(
     patient = open_destination(destination.name, relative_to=tmp_path, settings=waiting)
 
     def load(run: str) -> int:
-        return patient.load(_load(run, method="append"), _SCHEMA, parts)
+        return patient.load(_load(run, method="append"), _SCHEMA, parts).rows
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(load, ["shared", "a", "shared", "b", "shared", "c", "shared", "d"])) == [2] * 8

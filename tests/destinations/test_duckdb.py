@@ -78,7 +78,7 @@ def test_a_run_whose_table_was_dropped_can_be_loaded_again(
     with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
         connection.execute("DROP TABLE charges")
     assert not duckdb_destination.has_load(_load())
-    assert duckdb_destination.load(_load(), _SCHEMA, parts) == 1
+    assert duckdb_destination.load(_load(), _SCHEMA, parts).rows == 1
     assert duckdb_destination.rows("charges") == 1
     assert _plainly(tmp_path / "stripe.duckdb", "SELECT count(*) FROM _counterfoil_loads") == [(1,)]
 
@@ -124,7 +124,7 @@ def test_the_same_file_by_another_name_is_the_same_handle(
     (tmp_path / "link.duckdb").symlink_to("stripe.duckdb")
     linked = open_destination("duckdb:///link.duckdb", relative_to=tmp_path, settings=settings)
     reader = duckdb_destination.query("SELECT * FROM range(100000)")
-    assert linked.load(_load("run-2"), _SCHEMA, ()) == 0
+    assert linked.load(_load("run-2"), _SCHEMA, ()).rows == 0
     assert reader.read_all().num_rows == 100_000
 
 
@@ -138,4 +138,4 @@ def test_a_load_from_another_archive_meanwhile_is_told_to_come_back(
     with pytest.raises(DestinationBusy, match="another archive"):
         other.load(_load("run-2"), _SCHEMA, ())
     del reader
-    assert other.load(_load("run-2"), _SCHEMA, ()) == 0
+    assert other.load(_load("run-2"), _SCHEMA, ()).rows == 0

@@ -186,7 +186,7 @@ def test_a_full_file_system_is_told_and_the_table_is_as_it_was(
             destination.load(_AGAIN, _SCHEMA, large)
         assert destination.query("SELECT * FROM charges").read_all().to_pylist() == _ROWS
         assert not destination.has_load(_AGAIN)
-        assert destination.load(_AGAIN, _SCHEMA, small) == 1
+        assert destination.load(_AGAIN, _SCHEMA, small).rows == 1
 
 
 def test_a_file_that_may_not_grow_is_told_and_the_table_is_as_it_was(
@@ -238,7 +238,7 @@ def test_a_file_that_another_process_holds_is_busy_and_the_holder_is_named(
             duckdb_destination.query("SELECT 1")
         with pytest.raises(DestinationBusy):
             duckdb_destination.has_load(_AGAIN)
-    assert duckdb_destination.load(_AGAIN, _SCHEMA, ()) == 0
+    assert duckdb_destination.load(_AGAIN, _SCHEMA, ()).rows == 0
 
 
 def test_a_load_waits_for_the_file_and_tells_once_who_holds_it(tmp_path: Path, settings: Settings) -> None:
@@ -253,7 +253,7 @@ def test_a_load_waits_for_the_file_and_tells_once_who_holds_it(tmp_path: Path, s
             assert holder.stdin
             print(file=holder.stdin, flush=True)
 
-        assert destination.load(_AGAIN, _SCHEMA, (), progress=let_go) == 0
+        assert destination.load(_AGAIN, _SCHEMA, (), progress=let_go).rows == 0
         assert len(told) == 1
         assert f"(PID {holder.pid})" in told[0]
     assert destination.has_load(_AGAIN)
@@ -278,7 +278,7 @@ def test_a_file_open_otherwise_in_this_process_is_busy(duckdb_destination: Desti
     with pytest.raises(DestinationBusy, match="in this process"):
         duckdb_destination.load(_AGAIN, _SCHEMA, ())
     connection.close()
-    assert duckdb_destination.load(_AGAIN, _SCHEMA, ()) == 0
+    assert duckdb_destination.load(_AGAIN, _SCHEMA, ()).rows == 0
 
 
 def _table(path: Path, sql: str) -> None:

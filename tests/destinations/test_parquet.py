@@ -149,7 +149,7 @@ def test_a_folder_that_another_process_loads_into_is_busy_and_the_holder_is_name
         with pytest.raises(DestinationBusy, match=rf"\(PID {os.getpid()}\)"):
             parquet_destination.load(_load("run-2"), _SCHEMA, ())
         assert parquet_destination.rows("charges") == 0
-    assert parquet_destination.load(_load("run-2"), _SCHEMA, ()) == 0
+    assert parquet_destination.load(_load("run-2"), _SCHEMA, ()).rows == 0
 
 
 @pytest.mark.parametrize("method", ["replace", "append"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
-from counterfoil.values import Load, Method, Part
+from counterfoil.values import Load, Loaded, Method, Part, Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,8 +20,20 @@ Guarantee = Literal["atomic", "idempotent", "merge", "query"]
 #: Takes one sentence for the person who waits.
 Progress = Callable[[str], None]
 
+#: Raises when what is being done may not count any more; asked once, as the last thing before it does.
+Guard = Callable[[], None]
+
+#: Whether to give up; asked a few times a second, in another thread.
+Stop = Callable[[], bool]
+
+#: What a record of loads calls a table that was rebuilt from archived loads.
+REPLAY = "replay"
+
 #: The destination's record of its loads; a table without a row in it is not ours.
 LOADS_TABLE = "_counterfoil_loads"
+
+#: How the names of our own tables begin, of which some last for one load: in DuckDB `main.x` can be a temporary table.
+RESERVED = "_counterfoil_"
 
 
 class Destination(Protocol):
@@ -37,10 +50,37 @@ class Destination(Protocol):
     @property
     def guarantees(self) -> frozenset[Guarantee]: ...
 
-    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], *, progress: Progress | None = None) -> int:
+    def load(
+        self,
+        load: Load,
+        schema: pa.Schema,
+        parts: Sequence[Part],
+        *,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
+    ) -> Loaded:
         """The rows of this load, all in the table when it returns and none when it raises.
 
-        A run that was loaded into this table before changes nothing. No parts make the table, typed and empty.
+        A run that was loaded into this table before changes nothing, and what it did then is told. No parts make the
+        table, typed and empty. A stopped load raises RunError within about a second.
+        """
+        ...
+
+    def replay(
+        self,
+        loads: Sequence[tuple[Load, Sequence[Part]]],
+        schema: pa.Schema,
+        *,
+        run: str,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
+    ) -> Loaded:
+        """Makes the table what these loads, one after the other into no table, make it; recorded as the load `run`.
+
+        Each brings the columns that its parts have; those that only the schema has are added at the end, null. It is
+        as atomic, idempotent and stoppable as one load.
         """
         ...
 
@@ -68,27 +108,41 @@ class Destination(Protocol):
 
 
 def since_replace(loads: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Mapping[str, Any], ...]:
-    """Of loads as (method, scope), the latest first, the scopes up to the latest replace."""
+    """Of loads as (method, scope), the latest first, the scopes up to the latest that exchanged the whole table."""
     scopes = []
     for method, scope in loads:
         scopes.append(scope)
-        if method == "replace":
+        if method in ("replace", REPLAY):
             break
     return tuple(scopes)
 
 
 def check_load(load: Load, schema: pa.Schema, methods: frozenset[Method]) -> None:
-    """Refuses what no destination can do: the method, names that cannot be, an order that is not there."""
+    """Refuses what no destination can do: the method, names that cannot be, columns that are not there."""
     if load.method not in methods:
         raise DestinationRejected(
             f"the destination cannot {load.method}", hint=f"It can {' and '.join(sorted(methods))}."
         )
     if not load.table or "\0" in load.table:
         raise DestinationRejected(f"{load.table!r} cannot be the name of a table")
-    if same_name(load.table) == same_name(LOADS_TABLE):
+    if same_name(load.table).startswith(RESERVED):
         raise DestinationRejected(
-            f"{LOADS_TABLE} is the record of loads, and never a table", hint="Choose another one."
+            f"{load.table} cannot be the name of a table: Counterfoil keeps its own under {RESERVED}…",
+            hint="Choose another one.",
         )
+    _check_names(schema)
+    missing = [name for name in load.order if name.removeprefix("-") not in schema.names]
+    if missing or not schema.names:
+        raise RunError(f"there is no column {missing[0].removeprefix('-')} to order by" if missing else "no columns")
+    if load.method == "merge":
+        _check_merge(load, schema)
+    if load.method == "partition":
+        if not load.covers:
+            raise RunError("a partition has to say which ranges of the time of creation it replaces")
+        check_created(load, schema)
+
+
+def _check_names(schema: pa.Schema) -> None:
     seen: set[str] = set()
     for name in schema.names:
         if not name or "\0" in name:
@@ -98,9 +152,33 @@ def check_load(load: Load, schema: pa.Schema, methods: frozenset[Method]) -> Non
                 f"two columns are called {name}, and upper and lower case are the same in most databases"
             )
         seen.add(same_name(name))
-    missing = [name for name in load.order if name.removeprefix("-") not in schema.names]
-    if missing or not schema.names:
-        raise RunError(f"there is no column {missing[0].removeprefix('-')} to order by" if missing else "no columns")
+
+
+def _check_merge(load: Load, schema: pa.Schema) -> None:
+    missing = [name for name in load.primary_key if name not in schema.names]
+    if missing or not load.primary_key:
+        raise RunError(f"there is no column {missing[0]} to merge by" if missing else "no columns to merge by")
+    if load.covers and load.deleted == "mark" and not {"_deleted", "_deleted_at"} <= set(schema.names):
+        raise RunError("a merge that marks what is deleted needs the columns _deleted and _deleted_at")
+    if any(window != Window() for window in load.covers):
+        check_created(load, schema)
+
+
+def check_created(load: Load, schema: pa.Schema) -> None:
+    """Refuses a load that goes by the time of creation where no column holds one."""
+    kinds = {field.name: str(field.type) for field in schema}
+    if load.created is None or not kinds.get(load.created, "").startswith("timestamp["):
+        raise RunError(
+            f"{load.table} has no time of creation to {load.method} by", hint="Choose another update method."
+        )
+
+
+def rebuilt(loads: Sequence[tuple[Load, Sequence[Part]]], run: str) -> Load:
+    """The replay of these loads as one load: covers what the first does, and says what the last says."""
+    tables = {load.table for load, _ in loads}
+    if len(tables) != 1:
+        raise RunError(f"a table is rebuilt from its own loads, not from those of {sorted(tables) or 'none'}")
+    return replace(loads[-1][0], run=run, method="replace", scope=loads[0][0].scope)
 
 
 def check_rows(load: Load, parts: Sequence[Part], loaded: int) -> None:
@@ -123,10 +201,10 @@ def files_of(parts: Sequence[Part], archive: Path) -> list[Path]:
 
 
 def conflict(table: str, column: str, present: str, wanted: str) -> SchemaConflict:
-    """The refusal to append values of another type."""
+    """The refusal to add values of another type."""
     return SchemaConflict(
         f"column {column} of {table} is {present} in the table and {wanted} in the data",
-        hint="Replace the table instead of appending to it, or choose another table.",
+        hint="Replace the whole table, or choose another one.",
     )
 
 

@@ -11,21 +11,22 @@ import duckdb
 import pyarrow as pa
 
 from counterfoil.destinations import duckdb_tables as tables
-from counterfoil.destinations.destination import Guarantee, Progress, check_load, check_rows, files_of
+from counterfoil.destinations.destination import Guarantee, Guard, Progress, Stop, check_load, files_of, rebuilt
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import database_file, transaction
-from counterfoil.destinations.duckdb_query import batches_of, select
-from counterfoil.destinations.sql import quoted
+from counterfoil.destinations.duckdb_methods import apply
+from counterfoil.destinations.duckdb_query import batches_of, schema_of, select
+from counterfoil.destinations.stopping import taken
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Method, Part
+from counterfoil.values import Load, Loaded, Method, Part
 
 
 class DuckDBDestination:
     """Tables in the schema `main` of one file."""
 
-    methods: frozenset[Method] = frozenset({"replace", "append"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "query"})
+    methods: frozenset[Method] = frozenset({"replace", "append", "merge", "partition"})
+    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "query"})
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._file = database_file(path)
@@ -34,28 +35,61 @@ class DuckDBDestination:
         self._place = str(self._file.path)
         self.name = f"duckdb:///{self._place}"
 
-    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], *, progress: Progress | None = None) -> int:
+    def load(
+        self,
+        load: Load,
+        schema: pa.Schema,
+        parts: Sequence[Part],
+        *,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
+    ) -> Loaded:
         check_load(load, schema, self.methods)
         files = files_of(parts, self._archive)
-        with (
-            self._file.loading,
-            self._file.held([self._archive], self._busy_seconds, progress) as cursor,
-            transaction(cursor, self._place),
-        ):
+        with self._writing(progress, guard, stop) as cursor:
             tables.make_loads(cursor)
-            done = tables.loaded_rows(cursor, load)
-            if done is not None:
-                return done
-            tables.prepare(cursor, load, schema, self._place)
-            tables.comment(cursor, load, schema)
-            rows = tables.insert(cursor, load, schema, files)
-            check_rows(load, parts, rows)
-            tables.record(cursor, load, rows)
-            return rows
+            before = tables.loaded(cursor, load)
+            if before is not None:
+                return before
+            there = tables.check_ours(cursor, load, self._place)
+            done = apply(cursor, load, schema, parts, files, there=there)
+            tables.record(cursor, load, done)
+            return done
+
+    def replay(
+        self,
+        loads: Sequence[tuple[Load, Sequence[Part]]],
+        schema: pa.Schema,
+        *,
+        run: str,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
+    ) -> Loaded:
+        whole = rebuilt(loads, run)
+        with self._writing(progress, guard, stop) as cursor:
+            tables.make_loads(cursor)
+            before = tables.loaded(cursor, whole)
+            if before is not None:
+                return before
+            taken_out = tables.count(cursor, whole.table) if tables.check_ours(cursor, whole, self._place) else 0
+            for number, (load, parts) in enumerate(loads):
+                files = files_of(parts, self._archive)
+                own = schema_of(files[0]) if files else schema
+                check_load(load, own, self.methods)
+                # Nobody sees the table before the transaction ends, so that it is its own staging table.
+                apply(cursor, load, own, parts, files, there=number > 0)
+            tables.widen(cursor, whole.table, schema)
+            tables.comment(cursor, whole, schema)
+            rows = tables.count(cursor, whole.table)
+            done = Loaded(rows=rows, added=rows, deleted=taken_out)
+            tables.record(cursor, whole, done, replay=True)
+            return done
 
     def has_load(self, load: Load) -> bool:
         with self._reading() as cursor:
-            return cursor is not None and tables.loaded_rows(cursor, load) is not None
+            return cursor is not None and tables.has_load(cursor, load)
 
     def columns(self, table: str) -> tuple[tuple[str, str], ...] | None:
         with self._reading() as cursor:
@@ -65,8 +99,7 @@ class DuckDBDestination:
         with self._reading() as cursor:
             if cursor is None or not tables.kind_of(cursor, table):
                 return None
-            ((rows,),) = cursor.execute(f"SELECT count(*) FROM main.{quoted(table)}").fetchall()  # noqa: S608 - quoted
-            return int(rows)
+            return tables.count(cursor, table)
 
     def scopes(self, table: str) -> tuple[Mapping[str, Any], ...] | None:
         with self._reading() as cursor:
@@ -83,6 +116,18 @@ class DuckDBDestination:
 
     def close(self) -> None:
         """Nothing is held between calls."""
+
+    @contextmanager
+    def _writing(
+        self, progress: Progress | None, guard: Guard | None, stop: Stop | None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor in a transaction, while nobody else loads into the file."""
+        with (
+            taken(self._file.loading, stop),
+            self._file.held([self._archive], self._busy_seconds, progress, stop) as cursor,
+            transaction(cursor, self._place, guard, stop),
+        ):
+            yield cursor
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import duckdb
 
-from counterfoil.destinations.destination import Progress
+from counterfoil.destinations.destination import Guard, Progress, Stop
 from counterfoil.destinations.duckdb_errors import holder_of, mapped, meaning
 from counterfoil.destinations.sql import literal
+from counterfoil.destinations.stopping import stoppable, taken
 from counterfoil.destinations.waiting import Held, wait_for
 from counterfoil.errors import DestinationBusy, DestinationRejected
 from counterfoil.log import get_logger
@@ -45,12 +46,17 @@ class DatabaseFile:
 
     @contextmanager
     def held(
-        self, readable: Sequence[Path], busy_seconds: float = 0, progress: Progress | None = None
+        self,
+        readable: Sequence[Path],
+        busy_seconds: float = 0,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor on the file, which may read files below the `readable` folders and no others."""
-        with self._guard:
+        with taken(self._guard, stop):
             if self._connection is None:
-                self._connection = wait_for(lambda: self._attempt(readable), str(self.path), busy_seconds, progress)
+                place = str(self.path)
+                self._connection = wait_for(lambda: self._attempt(readable), place, busy_seconds, progress, stop)
                 self._readable = readable
             elif self._readable != readable:
                 raise DestinationBusy(
@@ -139,12 +145,18 @@ def database_file(path: Path) -> DatabaseFile:
 
 
 @contextmanager
-def transaction(cursor: duckdb.DuckDBPyConnection, name: str) -> Iterator[None]:
-    """Commits when the block ends well, and else leaves everything as it was."""
+def transaction(
+    cursor: duckdb.DuckDBPyConnection, name: str, guard: Guard | None = None, stop: Stop | None = None
+) -> Iterator[None]:
+    """Commits when the block ends well and the guard lets it, and else leaves everything as it was."""
     with mapped(name):
         cursor.execute("BEGIN TRANSACTION")
         try:
-            yield
+            # An interrupt must not meet the end of the transaction, so that nobody is asked any more by then.
+            with stoppable(cursor.interrupt, stop):
+                yield
+            if guard is not None:
+                guard()
             cursor.execute("COMMIT")
         except BaseException:
             try:

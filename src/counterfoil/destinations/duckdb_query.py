@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from counterfoil.destinations.duckdb_errors import mapped_query
 from counterfoil.destinations.sql import duckdb_type, parts_source
@@ -37,6 +38,15 @@ def described(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> tuple
     """Name and type of each column of the files."""
     rows = cursor.execute(f"DESCRIBE SELECT * FROM {parts_source(files)}").fetchall()  # noqa: S608 - quoted
     return tuple((name, kind) for name, kind, *_ in rows)
+
+
+def schema_of(file: Path) -> pa.Schema:
+    """The schema that the part was written with: JSON is text, marked as JSON."""
+    fields = [
+        pa.field(f.name, pa.string(), metadata={b"counterfoil": b"json"}) if f.type == pa.json_() else f
+        for f in pq.read_schema(file)
+    ]
+    return pa.schema(fields)
 
 
 def check_types(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], schema: pa.Schema) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,18 +11,20 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from counterfoil.destinations.destination import LOADS_TABLE, conflict, not_ours, same_name, since_replace
+from counterfoil.destinations.destination import LOADS_TABLE, REPLAY, conflict, not_ours, same_name, since_replace
 from counterfoil.destinations.duckdb_query import check_types
 from counterfoil.destinations.ordering import sorted_slices
-from counterfoil.destinations.sql import definitions, duckdb_type, literal, parts_source, quoted
+from counterfoil.destinations.sql import definitions, duckdb_type, literal, quoted
 from counterfoil.errors import DestinationRejected
-from counterfoil.values import Load
+from counterfoil.values import Load, Loaded
 
 _LOADS = f"main.{LOADS_TABLE}"
 _LOADS_COLUMNS = (
     "run VARCHAR, table_name VARCHAR, method VARCHAR, report VARCHAR, account VARCHAR, scope JSON, rows BIGINT, "
-    "loaded_at TIMESTAMP WITH TIME ZONE"
+    "loaded_at TIMESTAMP WITH TIME ZONE, added BIGINT, changed BIGINT, deleted BIGINT"
 )
+#: Columns that the record did not have in the first release.
+_LATER_COLUMNS = ("added", "changed", "deleted")
 _OBJECTS = """
     SELECT 'table', table_name FROM duckdb_tables()
         WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal
@@ -48,22 +51,35 @@ def make_loads(cursor: duckdb.DuckDBPyConnection) -> None:
     if kind_of(cursor, LOADS_TABLE) == "view":
         raise DestinationRejected(f"{LOADS_TABLE} is a view, and has to be our table", hint="Drop or rename the view.")
     cursor.execute(f"CREATE TABLE IF NOT EXISTS {_LOADS} ({_LOADS_COLUMNS})")
+    present = {name for name, _ in columns_of(cursor, LOADS_TABLE)}
+    for name in _LATER_COLUMNS:
+        if name not in present:
+            cursor.execute(f"ALTER TABLE {_LOADS} ADD COLUMN {name} BIGINT")
 
 
-def loads_of(cursor: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, int, str, str]]:
-    """Run, rows, method and scope of each load into the table, the latest first."""
+def loads_of(cursor: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, str]]:
+    """Run, method and scope of each load into the table, the latest first."""
     if kind_of(cursor, LOADS_TABLE) is None:
         return []
-    sql = f"SELECT run, rows, method, scope::VARCHAR, table_name FROM {_LOADS} ORDER BY loaded_at DESC, rowid DESC"  # noqa: S608
+    sql = f"SELECT run, method, scope::VARCHAR, table_name FROM {_LOADS} ORDER BY loaded_at DESC, rowid DESC"  # noqa: S608
     loads = cursor.execute(sql).fetchall()
     return [load for *load, name in loads if same_name(name) == same_name(table)]
 
 
-def loaded_rows(cursor: duckdb.DuckDBPyConnection, load: Load) -> int | None:
-    """The rows that this run brought to its table; None when it did not, or when the table is gone."""
-    if kind_of(cursor, load.table) != "table":
+def has_load(cursor: duckdb.DuckDBPyConnection, load: Load) -> bool:
+    """Whether the run was loaded into its table, which still exists."""
+    return kind_of(cursor, load.table) == "table" and any(run == load.run for run, *_ in loads_of(cursor, load.table))
+
+
+def loaded(cursor: duckdb.DuckDBPyConnection, load: Load) -> Loaded | None:
+    """What the run did to its table; None when it did nothing yet, or when the table is gone."""
+    if not has_load(cursor, load):
         return None
-    return next((rows for run, rows, *_ in loads_of(cursor, load.table) if run == load.run), None)
+    sql = f"SELECT table_name, rows, added, changed, deleted FROM {_LOADS} WHERE run = ?"  # noqa: S608
+    for name, rows, added, changed, deleted in cursor.execute(sql, [load.run]).fetchall():
+        if same_name(name) == same_name(load.table):
+            return Loaded(rows=rows, added=rows if added is None else added, changed=changed or 0, deleted=deleted or 0)
+    return None
 
 
 def scopes_of(cursor: duckdb.DuckDBPyConnection, table: str) -> tuple[Mapping[str, Any], ...] | None:
@@ -71,20 +87,29 @@ def scopes_of(cursor: duckdb.DuckDBPyConnection, table: str) -> tuple[Mapping[st
     if kind_of(cursor, table) is None:
         return None
     loads = loads_of(cursor, table)
-    return since_replace((method, orjson.loads(scope)) for _, _, method, scope in loads) if loads else None
+    return since_replace((method, orjson.loads(scope)) for _, method, scope in loads) if loads else None
 
 
-def record(cursor: duckdb.DuckDBPyConnection, load: Load, rows: int) -> None:
+def record(cursor: duckdb.DuckDBPyConnection, load: Load, done: Loaded, *, replay: bool = False) -> None:
     """Notes the load; an older note of the same run, whose table is gone, is dropped."""
     cursor.execute(f"DELETE FROM {_LOADS} WHERE run = ? AND table_name = ?", [load.run, load.table])  # noqa: S608
+    values = {
+        "run": load.run,
+        "table_name": load.table,
+        "method": REPLAY if replay else load.method,
+        "report": load.report,
+        "account": load.account,
+        "scope": orjson.dumps(dict(load.scope)).decode(),
+        **asdict(done),
+    }
     cursor.execute(
-        f"INSERT INTO {_LOADS} VALUES (?, ?, ?, ?, ?, ?, ?, now())",  # noqa: S608
-        [load.run, load.table, load.method, load.report, load.account, orjson.dumps(dict(load.scope)).decode(), rows],
+        f"INSERT INTO {_LOADS} ({', '.join(values)}, loaded_at) VALUES ({'?, ' * len(values)}now())",  # noqa: S608
+        list(values.values()),
     )
 
 
-def prepare(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, place: str) -> None:
-    """Makes the table empty and as the schema is, or for `append` adds the columns that it lacks."""
+def check_ours(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> bool:
+    """Whether the table is there; refuses one that is not ours, unless it may be overwritten."""
     kind = kind_of(cursor, load.table)
     if kind == "view":
         raise DestinationRejected(
@@ -92,13 +117,16 @@ def prepare(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, pl
         )
     if kind == "table" and not load.overwrite and not loads_of(cursor, load.table):
         raise not_ours(load.table, place)
-    if kind is None or load.method == "replace":
-        cursor.execute(f"CREATE OR REPLACE TABLE main.{quoted(load.table)} ({definitions(schema)})")
-    else:
-        _widen(cursor, load.table, schema)
+    return kind == "table"
 
 
-def _widen(cursor: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> None:
+def create(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) -> None:
+    """Makes the table, empty, in the place of any other of its name."""
+    cursor.execute(f"CREATE OR REPLACE TABLE main.{quoted(load.table)} ({definitions(schema)})")
+
+
+def widen(cursor: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> None:
+    """Adds the columns that the table lacks; SchemaConflict when one is of another type."""
     present = {same_name(name): kind for name, kind in columns_of(cursor, table)}
     for field in schema:
         wanted = duckdb_type(field)
@@ -107,6 +135,12 @@ def _widen(cursor: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> 
             cursor.execute(f"ALTER TABLE main.{quoted(table)} ADD COLUMN {quoted(field.name)} {wanted}")
         elif kind != wanted:
             raise conflict(table, field.name, kind, wanted)
+
+
+def count(cursor: duckdb.DuckDBPyConnection, table: str, where: str = "true") -> int:
+    """Rows of the table that meet the condition."""
+    ((rows,),) = cursor.execute(f"SELECT count(*) FROM main.{quoted(table)} WHERE {where}").fetchall()  # noqa: S608
+    return int(rows)
 
 
 def comment(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) -> None:
@@ -129,9 +163,9 @@ def insert(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, fil
         return 0
     check_types(cursor, files, schema)
     columns = ", ".join(quoted(name) for name in schema.names)
-    select = f"SELECT {columns} FROM {parts_source(files)}"  # noqa: S608 - quoted
+    into = f"INSERT INTO main.{quoted(load.table)} BY NAME SELECT {columns} FROM "  # noqa: S608 - quoted
     rows = 0
-    for end in sorted_slices(cursor, load, files):
-        ((inserted,),) = cursor.execute(f"INSERT INTO main.{quoted(load.table)} BY NAME {select}{end}").fetchall()
+    for source in sorted_slices(load, files):
+        ((inserted,),) = cursor.execute(into + source).fetchall()
         rows += int(inserted)
     return rows

@@ -6,55 +6,44 @@ the current one, with the record of loads in it, and moves the link: readers see
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from counterfoil.destinations.destination import (
+    REPLAY,
     Guarantee,
+    Guard,
     Progress,
+    Stop,
     check_load,
-    check_rows,
-    conflict,
     files_of,
     not_ours,
-    same_name,
+    rebuilt,
     since_replace,
 )
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import in_memory
-from counterfoil.destinations.duckdb_query import batches_of, check_types, described, select
-from counterfoil.destinations.ordering import sorted_slices
-from counterfoil.destinations.sql import duckdb_type, literal, parts_source, quoted
-from counterfoil.destinations.table_folder import (
-    HIDDEN,
-    Record,
-    TableFolder,
-    file_name,
-    locked,
-    tables_below,
-    write_record,
-)
+from counterfoil.destinations.duckdb_query import batches_of, described, schema_of, select
+from counterfoil.destinations.parquet_files import apply, rows_of
+from counterfoil.destinations.sql import parts_source, quoted
+from counterfoil.destinations.stopping import stoppable
+from counterfoil.destinations.table_folder import HIDDEN, Record, TableFolder, locked, tables_below, write_record
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Method, Part
-
-#: Rows of a row group: with more of them the writer outgrows its memory where rows are wide.
-_GROUP_ROWS = 20_480
+from counterfoil.values import Load, Loaded, Method, Part
 
 
 class ParquetDestination:
     """Tables as folders of Parquet files, on a file system that has links."""
 
-    methods: frozenset[Method] = frozenset({"replace", "append"})
+    methods: frozenset[Method] = frozenset({"replace", "append", "partition"})
     guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "query"})
 
     def __init__(self, folder: Path, settings: Settings) -> None:
@@ -64,33 +53,68 @@ class ParquetDestination:
         self._place = str(self._folder)
         self.name = f"parquet:///{self._place}"
 
-    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], *, progress: Progress | None = None) -> int:
+    def load(
+        self,
+        load: Load,
+        schema: pa.Schema,
+        parts: Sequence[Part],
+        *,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
+    ) -> Loaded:
         check_load(load, schema, self.methods)
         files = files_of(parts, self._archive)
         table = TableFolder(self._folder, load.table)
-        with mapped(self._place), locked(self._folder, self._busy_seconds, progress):
+        with mapped(self._place), locked(self._folder, self._busy_seconds, progress, stop):
             record = table.record()
-            done = None if record is None else _rows_of(record, load.run)
-            if done is not None:
-                return done
-            if record is None and table.exists():
-                self._check_overwrite(table, load)
-            with table.next_version() as version, self._duckdb() as cursor:
-                kept = table.files() if load.method == "append" else []
-                present = described(cursor, kept) if kept else ()
-                columns = _widened(present, load, schema)
-                _carry(cursor, kept, version, columns if len(columns) > len(present) else None)
-                carried = sum(pq.read_metadata(file).num_rows for file in kept)
-                rows = 0
-                if files or not kept:
-                    rows = _write(cursor, load, schema, files, columns, version)
-                check_rows(load, parts, rows)
-                write_record(version, _next_record(record if kept else None, load, columns, rows, carried))
-            return rows
+            before = _loaded(record, load.run)
+            if before is not None:
+                return before
+            self._check_ours(table, record, load)
+            with self._next_version(table, guard, stop) as (version, cursor):
+                columns, done = apply(cursor, load, schema, parts, files, table.files(), version)
+                earlier = [] if record is None or load.method == "replace" else record.loads
+                write_record(version, _next_record(version, load, columns, done, earlier, load.method))
+            return done
+
+    def replay(
+        self,
+        loads: Sequence[tuple[Load, Sequence[Part]]],
+        schema: pa.Schema,
+        *,
+        run: str,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
+    ) -> Loaded:
+        whole = rebuilt(loads, run)
+        table = TableFolder(self._folder, whole.table)
+        with mapped(self._place), locked(self._folder, self._busy_seconds, progress, stop):
+            record = table.record()
+            before = _loaded(record, run)
+            if before is not None:
+                return before
+            self._check_ours(table, record, whole)
+            with self._next_version(table, guard, stop) as (version, cursor), ExitStack() as steps:
+                kept: list[Path] = []
+                for load, parts in loads:
+                    step = steps.enter_context(table.scratch())
+                    files = files_of(parts, self._archive)
+                    own = schema_of(files[0]) if files else schema
+                    check_load(load, own, self.methods)
+                    apply(cursor, load, own, parts, files, kept, step)
+                    kept = sorted(step.iterdir())
+                # Nothing appended under the schema adds the columns that only it has.
+                columns, _ = apply(cursor, replace(whole, method="append"), schema, (), (), kept, version)
+                rows = rows_of(kept)
+                done = Loaded(rows=rows, added=rows, deleted=rows_of(table.files()))
+                earlier = record.loads if record else []
+                write_record(version, _next_record(version, whole, columns, done, earlier, REPLAY))
+            return done
 
     def has_load(self, load: Load) -> bool:
-        record = self._record(load.table)
-        return record is not None and _rows_of(record, load.run) is not None
+        return _loaded(self._record(load.table), load.run) is not None
 
     def columns(self, table: str) -> tuple[tuple[str, str], ...] | None:
         record = self._record(table)
@@ -109,7 +133,7 @@ class ParquetDestination:
             return record.rows
         with mapped(self._place):
             files = TableFolder(self._folder, table).files()
-            return sum(pq.read_metadata(file).num_rows for file in files) if files else None
+            return rows_of(files) if files else None
 
     def scopes(self, table: str) -> tuple[Mapping[str, Any], ...] | None:
         record = self._record(table)
@@ -133,7 +157,9 @@ class ParquetDestination:
         with mapped(self._place):
             return TableFolder(self._folder, table).record()
 
-    def _check_overwrite(self, table: TableFolder, load: Load) -> None:
+    def _check_ours(self, table: TableFolder, record: Record | None, load: Load) -> None:
+        if record is not None or not table.exists():
+            return
         if not load.overwrite:
             raise not_ours(load.table, self._place)
         if not table.overwritable():
@@ -143,98 +169,38 @@ class ParquetDestination:
             )
 
     @contextmanager
+    def _next_version(
+        self, table: TableFolder, guard: Guard | None, stop: Stop | None
+    ) -> Iterator[tuple[Path, duckdb.DuckDBPyConnection]]:
+        with table.next_version(guard) as version, self._duckdb() as cursor, stoppable(cursor.interrupt, stop):
+            yield version, cursor
+
+    @contextmanager
     def _duckdb(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with in_memory([self._archive, self._folder], spill=self._folder / HIDDEN / "spill") as connection:
             yield connection
 
 
-def _rows_of(record: Record, run: str) -> int | None:
-    return next((load["rows"] for load in record.loads if load["run"] == run), None)
+def _loaded(record: Record | None, run: str) -> Loaded | None:
+    """What the run did to the table; None when it did nothing yet."""
+    found = next((load for load in record.loads if load["run"] == run), None) if record else None
+    if found is None:
+        return None
+    counts = {name: found[name] for name in ("added", "changed", "deleted") if name in found}
+    return Loaded(**{"rows": found["rows"], "added": found["rows"]} | counts)
 
 
-def _widened(present: Sequence[tuple[str, str]], load: Load, schema: pa.Schema) -> list[tuple[str, str]]:
-    """The columns of the next version: those that are there, then those that the schema adds."""
-    kinds = {same_name(name): kind for name, kind in present}
-    added = []
-    for field in schema:
-        wanted = _file_type(field)
-        kind = kinds.get(same_name(field.name))
-        if kind is None:
-            added.append((field.name, wanted))
-        elif kind != wanted:
-            raise conflict(load.table, field.name, kind, wanted)
-    return [*present, *added]
-
-
-def _file_type(field: pa.Field) -> str:
-    """JSON is kept as text: Parquet has a type for it, which other readers take for bytes (polars 1) or not at all."""
-    kind = duckdb_type(field)
-    return "VARCHAR" if kind == "JSON" else kind
-
-
-def _carry(
-    cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], version: Path, columns: list[tuple[str, str]] | None
-) -> None:
-    """Brings the files along; with `columns`, written anew, so that all files of a table have the same ones."""
-    for file in files:
-        if columns is not None:
-            present = {same_name(name) for name, _ in described(cursor, [file])}
-            _copy(cursor, [file], _values(columns, present), "", version / file.name)
-            continue
-        try:
-            os.link(file, version / file.name)
-        except OSError:
-            # Not every file system has hard links.
-            shutil.copyfile(file, version / file.name)
-
-
-def _values(columns: Sequence[tuple[str, str]], present: set[str]) -> str:
-    values = (
-        f"{quoted(name)}::{kind} AS {quoted(name)}" if same_name(name) in present else f"NULL::{kind} AS {quoted(name)}"
-        for name, kind in columns
-    )
-    return ", ".join(values)
-
-
-def _copy(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], values: str, end: str, to: Path) -> int:
-    select = f"SELECT {values} FROM {parts_source(files)}{end}" if files else f"SELECT {values} WHERE false"  # noqa: S608
-    options = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {_GROUP_ROWS}"
-    ((copied,),) = cursor.execute(f"COPY ({select}) TO {literal(str(to))} ({options})").fetchall()
-    return int(copied)
-
-
-def _write(
-    cursor: duckdb.DuckDBPyConnection,
-    load: Load,
-    schema: pa.Schema,
-    files: Sequence[Path],
-    columns: Sequence[tuple[str, str]],
-    version: Path,
-) -> int:
-    """Writes the parts, in the load's order, as files that are named for the run and sort by name.
-
-    Without parts that is one file which has columns and no rows.
-    """
-    name = file_name(load.run)
-    if not files:
-        return _copy(cursor, files, _values(columns, set()), "", version / f"{name}.parquet")
-    check_types(cursor, files, schema)
-    values = _values(columns, {same_name(column) for column in schema.names})
-    return sum(
-        _copy(cursor, files, values, end, version / f"{name}-{number:05}.parquet")
-        for number, end in enumerate(sorted_slices(cursor, load, files), start=1)
-    )
-
-
-def _next_record(record: Record | None, load: Load, columns: list[tuple[str, str]], rows: int, carried: int) -> Record:
+def _next_record(
+    version: Path, load: Load, columns: list[tuple[str, str]], done: Loaded, earlier: list[dict[str, Any]], method: str
+) -> Record:
     entry = {
         "run": load.run,
-        "method": load.method,
+        "method": method,
         "report": load.report,
         "account": load.account,
         "scope": dict(load.scope),
-        "rows": rows,
+        **asdict(done),
         "loaded_at": datetime.now(UTC).isoformat(),
     }
-    earlier = record.loads if record else []
-    return Record(columns, carried + rows, load.comment, dict(load.comments), [*earlier, entry])
+    rows = rows_of(list(version.glob("*.parquet")))
+    return Record(columns, rows, load.comment, dict(load.comments), [*earlier, entry])

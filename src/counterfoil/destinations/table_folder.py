@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote, unquote
 
 import orjson
 
-from counterfoil.destinations.destination import LOADS_TABLE, Progress
+from counterfoil.destinations.destination import LOADS_TABLE, Guard, Progress, Stop
 from counterfoil.destinations.waiting import Held, program_of, wait_for
 from counterfoil.errors import DestinationRejected
 
@@ -62,8 +63,8 @@ class TableFolder:
         return sorted(self.link.resolve().glob("*.parquet"))
 
     @contextmanager
-    def next_version(self) -> Iterator[Path]:
-        """A new folder, which becomes the table when the block ends well and is removed when it does not."""
+    def next_version(self, guard: Guard | None = None) -> Iterator[Path]:
+        """A new folder, which becomes the table when the block ends well and the guard lets it, and else is removed."""
         self._versions.mkdir(parents=True, exist_ok=True)
         self._sweep(self.link.resolve())
         version = self._versions / uuid.uuid4().hex
@@ -72,11 +73,19 @@ class TableFolder:
             yield version
             for path in (*version.iterdir(), version, self._versions):
                 sync(path)
+            if guard is not None:
+                guard()
             self._publish(version)
         except BaseException:
             shutil.rmtree(version, ignore_errors=True)
             raise
         self._sweep(version)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder beside the versions while the block lasts; what a kill leaves of it goes with the next load."""
+        with TemporaryDirectory(dir=self._versions) as folder:
+            yield Path(folder)
 
     def _sweep(self, keep: Path) -> None:
         """Removes all versions but one: the old one, and what a killed load left."""
@@ -133,7 +142,7 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, busy_seconds: float, progress: Progress | None) -> Iterator[None]:
+def locked(folder: Path, busy_seconds: float, progress: Progress | None, stop: Stop | None = None) -> Iterator[None]:
     """Makes the folder when its parent is there, and holds it against other loads."""
     if not folder.parent.is_dir():
         raise DestinationRejected(
@@ -144,7 +153,7 @@ def locked(folder: Path, busy_seconds: float, progress: Progress | None) -> Iter
         raise DestinationRejected(f"{folder} is a file, not a folder", hint="Choose a folder.")
     (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
     with (folder / HIDDEN / "lock").open("a+") as file:
-        wait_for(lambda: _take(file.fileno()), str(folder), busy_seconds, progress)
+        wait_for(lambda: _take(file.fileno()), str(folder), busy_seconds, progress, stop)
         # The system lets go when the file is closed, however the process ends.
         yield
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from counterfoil.destinations.destination import Progress
+from counterfoil.destinations.destination import Progress, Stop
+from counterfoil.destinations.stopping import check_stop
 from counterfoil.errors import DestinationBusy
 from counterfoil.log import get_logger
 
@@ -20,13 +21,18 @@ class Held(Exception):  # noqa: N818 - never leaves this package
 
 
 def wait_for(
-    attempt: Callable[[], _Taken], place: str, busy_seconds: float, progress: Progress | None = None
+    attempt: Callable[[], _Taken],
+    place: str,
+    busy_seconds: float,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
 ) -> _Taken:
     """What `attempt` returns once it no longer raises Held; DestinationBusy with the holder when it takes too long."""
     until = time.monotonic() + busy_seconds
     pause = 0.05
     told = False
     while True:
+        check_stop(stop)
         try:
             return attempt()
         except Held as held:
@@ -42,7 +48,7 @@ def wait_for(
                 if progress:
                     progress(f"waiting for {place}, which is held by {held}")
         time.sleep(min(pause, left))
-        pause = min(pause * 1.5, 2)
+        pause = min(pause * 1.5, 1)
 
 
 def program_of(pid: int, otherwise: str = "another process") -> str:

@@ -109,7 +109,7 @@ def pull(
         report=plan.report.key,
         table=table,
         destination=destination.name,
-        rows=loaded,
+        rows=loaded.rows,
         columns=len(schema),
         requests=watch.requests,
         seconds=round(watch.seconds, 3),

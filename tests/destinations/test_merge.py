@@ -1,0 +1,355 @@
+"""Merging by key: what is added, changed, left alone, deleted and brought back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
+from counterfoil.settings import Settings
+from counterfoil.values import Load, Loaded, Window
+from tests.destinations.conftest import Archived
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("created", pa.timestamp("us", tz="UTC")),
+        pa.field("amount", pa.int64()),
+        pa.field("metadata", pa.string(), metadata={b"counterfoil": b"json"}),
+        pa.field("_run", pa.string()),
+        pa.field("_synced_at", pa.timestamp("us", tz="UTC")),
+        pa.field("_deleted", pa.bool_()),
+        pa.field("_deleted_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+_WHOLE = {"covers": (Window(),)}
+
+
+def _at(seconds: int) -> dt.datetime:
+    return dt.datetime(2027, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
+
+
+def _row(
+    key: str | None, amount: int | None = 1, *, synced: int = 0, run: str = "run-1", **more: Any
+) -> dict[str, Any]:
+    row = {"id": key, "created": _at(0), "amount": amount, "metadata": "{}", "_run": run, "_synced_at": _at(synced)}
+    return {**row, "_deleted": False, "_deleted_at": None} | more
+
+
+def _load(run: str = "run-1", **changes: Any) -> Load:
+    start = {"run": run, "table": "charges", "method": "merge", "primary_key": ("id",), "order": ("id",)}
+    return Load(**start | {"created": "created"} | changes)
+
+
+def _rows(destination: Destination, columns: str = "*") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (
+        destination.query(f"SELECT {columns} FROM charges ORDER BY id NULLS LAST, amount").read_all().to_pylist()
+    )
+    return found
+
+
+@pytest.fixture
+def destination(duckdb_destination: Destination) -> Destination:
+    """Each destination that can merge."""
+    assert {"merge"} <= duckdb_destination.methods
+    assert {"merge", "atomic", "idempotent"} <= duckdb_destination.guarantees
+    return duckdb_destination
+
+
+def test_the_first_merge_makes_the_table_in_order(destination: Destination, archived: Archived) -> None:
+    rows = [_row("ch_2"), _row("ch_1"), _row("ch_3")]
+    assert destination.load(_load(), _SCHEMA, archived(_SCHEMA, rows)) == Loaded(rows=3, added=3)
+    assert destination.query("SELECT * FROM charges").read_all().to_pylist() == [rows[1], rows[0], rows[2]]
+
+
+def test_rows_are_added_changed_and_left_as_they_were_read_first(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1"), _row("ch_2"), _row("ch_3", None)]))
+    later = [_row("ch_3", 3, synced=9, run="b"), _row("ch_1", synced=9, run="b"), _row("ch_4", synced=9, run="b")]
+    done = destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, later))
+    assert (done, done.unchanged) == (Loaded(rows=3, added=1, changed=1), 1)
+    assert _rows(destination) == [_row("ch_1"), _row("ch_2"), later[0], later[2]]
+
+
+def test_a_merge_given_twice_counts_once_and_says_the_same(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1"), _row("ch_2")]))
+    parts = archived(_SCHEMA, [_row("ch_1", 2), _row("ch_3")])
+    load = _load("run-2", **_WHOLE)
+    assert [destination.load(load, _SCHEMA, parts) for _ in range(2)] == [
+        Loaded(rows=2, added=1, changed=1, deleted=1)
+    ] * 2
+    same = destination.load(_load("run-3", **_WHOLE), _SCHEMA, parts)
+    assert same == Loaded(rows=2), "the same rows under another run change nothing"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["into no table", "into a table"])
+def test_of_rows_with_one_key_the_one_read_last_wins(destination: Destination, archived: Archived, first: bool) -> None:
+    if not first:
+        destination.load(_load("run-0"), _SCHEMA, archived(_SCHEMA, [_row("ch_1", 0)]))
+    one = [_row("ch_1", 5, synced=5), _row("ch_2", 1), _row("ch_2", 2), _row("ch_3", 1)]
+    two = [_row("ch_1", 4, synced=4), _row("ch_3", 2), _row(None, 1), _row(None, 2)]
+    done = destination.load(_load(), _SCHEMA, archived(_SCHEMA, one) + archived(_SCHEMA, two))
+    assert done == (Loaded(rows=4, added=4) if first else Loaded(rows=4, added=3, changed=1))
+    assert _rows(destination, "id, amount") == [
+        {"id": "ch_1", "amount": 5},
+        {"id": "ch_2", "amount": 2},
+        {"id": "ch_3", "amount": 2},
+        {"id": None, "amount": 2},
+    ]
+
+
+def test_values_that_change_places_are_a_change(destination: Destination, archived: Archived) -> None:
+    schema = pa.schema([pa.field(name, pa.int64()) for name in ("id", "one", "two")])
+    values = [(1, 2), (2, 1), (None, 1), (1, None), (0, None), (None, None)]
+    for number, (one, two) in enumerate(values):
+        parts = archived(schema, [{"id": 1, "one": one, "two": two}])
+        assert destination.load(_load(f"{number}"), schema, parts).unchanged == 0
+        assert _rows(destination, "one, two, 1 AS amount")[0] == {"one": one, "two": two, "amount": 1}
+
+
+def test_keys_of_several_columns_tell_rows_apart_together(destination: Destination, archived: Archived) -> None:
+    load = {"primary_key": ("id", "amount")}
+    destination.load(_load(**load), _SCHEMA, archived(_SCHEMA, [_row("a", 1), _row("a", None), _row("b", 1)]))
+    later = [_row("a", None, metadata='{"x": 1}'), _row("b", 2)]
+    assert destination.load(_load("run-2", **load), _SCHEMA, archived(_SCHEMA, later)) == Loaded(
+        rows=2, added=1, changed=1
+    )
+    assert [row["metadata"] for row in _rows(destination)] == ["{}", '{"x": 1}', "{}", "{}"]
+
+
+def test_a_whole_reading_marks_what_is_no_longer_listed_and_keeps_its_values(
+    destination: Destination, archived: Archived
+) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1", 7), _row("ch_2")]))
+    parts = archived(_SCHEMA, [_row("ch_2", synced=60)])
+    assert destination.load(_load("run-2", **_WHOLE), _SCHEMA, parts) == Loaded(rows=1, deleted=1)
+    assert _rows(destination) == [_row("ch_1", 7, _deleted=True, _deleted_at=_at(60)), _row("ch_2")]
+    assert destination.load(_load("run-3", **_WHOLE), _SCHEMA, parts) == Loaded(rows=1), "marked once"
+    assert _rows(destination, "_deleted_at")[0] == {"_deleted_at": _at(60)}
+
+
+def test_what_comes_back_is_no_longer_deleted(destination: Destination, archived: Archived) -> None:
+    parts = archived(_SCHEMA, [_row("ch_1")])
+    destination.load(_load(), _SCHEMA, parts)
+    assert destination.load(_load("run-2", **_WHOLE, as_of=int(_at(5).timestamp())), _SCHEMA, ()).deleted == 1
+    assert _rows(destination, "_deleted_at") == [{"_deleted_at": _at(5)}]
+    assert destination.load(_load("run-3"), _SCHEMA, parts) == Loaded(rows=1, changed=1)
+    assert _rows(destination) == [_row("ch_1")]
+
+
+def test_rows_that_are_not_listed_can_be_dropped(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1"), _row("ch_2"), _row("ch_3")]))
+    destination.load(_load("run-2", **_WHOLE), _SCHEMA, archived(_SCHEMA, [_row("ch_2"), _row("ch_3")]))
+    dropping = _load("run-3", **_WHOLE, deleted="drop")
+    assert destination.load(dropping, _SCHEMA, archived(_SCHEMA, [_row("ch_3")])) == Loaded(rows=1, deleted=2)
+    assert _rows(destination) == [_row("ch_3")]
+
+
+def test_only_rows_created_in_the_ranges_that_were_read_count_as_gone(
+    destination: Destination, archived: Archived
+) -> None:
+    rows = [_row(f"ch_{n}", created=_at(n)) for n in range(6)] + [_row("ch_x", created=None)]
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, rows))
+    start = int(_at(0).timestamp())
+    ranges = (Window(start + 1, start + 3), Window(start + 4, None))
+    done = destination.load(_load("run-2", covers=ranges), _SCHEMA, archived(_SCHEMA, [rows[5]]))
+    assert done == Loaded(rows=1, deleted=3)
+    assert [row["id"] for row in _rows(destination) if row["_deleted"]] == ["ch_1", "ch_2", "ch_4"]
+
+
+def test_a_notice_of_deletion_never_takes_the_place_of_values(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1", 7), _row("ch_2")]))
+    gone = {"created": None, "metadata": None, "_deleted": True, "_deleted_at": _at(60), "synced": 60}
+    notices = archived(_SCHEMA, [_row("ch_1", None, **gone), _row("ch_9", None, **gone)])
+    assert destination.load(_load("run-2"), _SCHEMA, notices) == Loaded(rows=2, added=1, deleted=1)
+    assert [(row["id"], row["amount"], row["_deleted_at"]) for row in _rows(destination)] == [
+        ("ch_1", 7, _at(60)),
+        ("ch_2", 1, None),
+        ("ch_9", None, _at(60)),
+    ]
+    assert destination.load(_load("run-3", deleted="drop"), _SCHEMA, notices) == Loaded(rows=2, deleted=2)
+    assert [row["id"] for row in _rows(destination)] == ["ch_2"]
+
+
+def test_new_columns_are_added_and_those_that_are_gone_stay_as_null(
+    destination: Destination, archived: Archived
+) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1"), _row("ch_2")]))
+    other = _SCHEMA.remove(_SCHEMA.get_field_index("metadata")).append(pa.field("new", pa.int64()))
+    rows = [_row("ch_1") | {"new": 5}, _row("ch_3") | {"new": None}]
+    done = destination.load(_load("run-2"), other, archived(other, rows))
+    assert done == Loaded(rows=2, added=1, changed=1)
+    assert _rows(destination, "id, metadata, new") == [
+        {"id": "ch_1", "metadata": None, "new": 5},
+        {"id": "ch_2", "metadata": "{}", "new": None},
+        {"id": "ch_3", "metadata": None, "new": None},
+    ]
+
+
+def test_a_column_of_another_type_changes_nothing(destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1")]))
+    before = destination.columns("charges")
+    index = _SCHEMA.get_field_index("amount")
+    other = _SCHEMA.set(index, pa.field("amount", pa.float64())).insert(0, pa.field("fresh", pa.int64()))
+    with pytest.raises(SchemaConflict, match="amount of charges is BIGINT in the table and DOUBLE in the data"):
+        destination.load(_load("run-2"), other, archived(other, [_row("ch_1", 2) | {"fresh": 1}]))
+    assert (_rows(destination), destination.columns("charges")) == ([_row("ch_1")], before)
+
+
+def test_a_key_that_appending_doubled_becomes_one_row(destination: Destination, archived: Archived) -> None:
+    parts = archived(_SCHEMA, [_row("ch_1"), _row("ch_2")])
+    for run in ("a", "b"):
+        destination.load(_load(run, method="append"), _SCHEMA, parts)
+    assert destination.load(_load("c"), _SCHEMA, archived(_SCHEMA, [_row("ch_1")])) == Loaded(rows=1, changed=1)
+    assert [row["id"] for row in _rows(destination)] == ["ch_1", "ch_2", "ch_2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "names", "words"),
+    [
+        ({"primary_key": ()}, _SCHEMA.names, "no columns to merge by"),
+        ({"primary_key": ("key",)}, _SCHEMA.names, "no column key to merge by"),
+        (_WHOLE, ["id", "amount"], "needs the columns _deleted"),
+        ({"covers": (Window(5),), "created": None}, _SCHEMA.names, "no time of creation"),
+        ({"covers": (Window(5),), "created": "amount"}, _SCHEMA.names, "no time of creation"),
+    ],
+)
+def test_a_merge_that_lacks_a_column_is_refused(
+    destination: Destination, changes: dict[str, Any], names: list[str], words: str
+) -> None:
+    schema = pa.schema([_SCHEMA.field(name) for name in names])
+    with pytest.raises(RunError, match=words):
+        destination.load(_load(**changes), schema, ())
+    assert destination.columns("charges") is None
+
+
+@pytest.mark.parametrize("name", ["rowid", "FILE_INDEX", "file_row_number"])
+def test_a_column_by_whose_name_rows_are_told_apart_is_refused(
+    destination: Destination, archived: Archived, name: str
+) -> None:
+    schema = _SCHEMA.append(pa.field(name, pa.int64()))
+    parts = archived(schema, [_row("ch_1") | {name: 0}, _row("ch_2") | {name: 0}])
+    destination.load(_load(method="replace"), schema, parts)
+    with pytest.raises(SchemaConflict, match="cannot be merged into"):
+        destination.load(_load("run-2"), schema, parts)
+
+
+def test_names_in_a_merge_are_only_names(destination: Destination, archived: Archived, tmp_path: Path) -> None:
+    names = ["position", "place", "gone", "same", "known", "compared", "key0", "fingerprint", "present", 'q"u', "it's"]
+    schema = _SCHEMA
+    for name in names:
+        schema = schema.append(pa.field(name, pa.string()))
+    load = {"table": "incoming", "primary_key": ("id", "key0", 'q"u')}
+    rows = [_row(f"ch_{n}") | {name: f"{name}{n}" for name in names} for n in range(4)]
+    destination.load(_load(**load), schema, archived(schema, rows[:3]))
+    later = [*rows[2:], rows[0] | {"gone": "x"}]
+    done = destination.load(_load("run-2", **load, **_WHOLE), schema, archived(schema, later))
+    assert done == Loaded(rows=3, added=1, changed=1, deleted=1)
+    stored = destination.query("SELECT id, gone FROM incoming ORDER BY id").read_all().to_pylist()
+    assert [row["gone"] for row in stored] == ["x", "gone1", "gone2", "gone3"]
+
+
+def test_a_table_that_was_dropped_by_hand_is_made_anew(
+    destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    parts = archived(_SCHEMA, [_row("ch_1")])
+    destination.load(_load(), _SCHEMA, parts)
+    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
+        connection.execute("DROP TABLE charges")
+    assert not destination.has_load(_load())
+    assert destination.load(_load(), _SCHEMA, parts) == Loaded(rows=1, added=1)
+    assert _rows(destination) == [_row("ch_1")]
+
+
+def test_a_table_of_the_same_name_in_another_schema_of_the_database_is_left_alone(
+    destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA other; CREATE TABLE other.charges AS SELECT 'ch_1' AS id")
+    assert destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1", 1)])) == Loaded(rows=1, added=1)
+    assert destination.load(_load("run-2", **_WHOLE), _SCHEMA, ()) == Loaded(deleted=1)
+    assert destination.query("SELECT * FROM other.charges").read_all().to_pylist() == [{"id": "ch_1"}]
+
+
+def test_a_table_that_is_not_ours_is_not_merged_into(
+    destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
+        connection.execute("CREATE TABLE charges AS SELECT 'mine' AS id, 1::BIGINT AS amount")
+    with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
+        destination.load(_load(**_WHOLE), _SCHEMA, archived(_SCHEMA, [_row("ch_1")]))
+    assert _rows(destination) == [{"id": "mine", "amount": 1}]
+    assert destination.load(_load(overwrite=True), _SCHEMA, archived(_SCHEMA, [_row("mine")])).changed == 1
+
+
+def test_a_record_of_loads_of_the_first_release_is_read_and_goes_on(
+    destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    parts = archived(_SCHEMA, [_row("ch_1")])
+    destination.load(_load(method="replace"), _SCHEMA, parts)
+    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
+        for name in ("added", "changed", "deleted"):
+            connection.execute(f"ALTER TABLE _counterfoil_loads DROP COLUMN {name}")
+    assert destination.has_load(_load())
+    assert destination.scopes("charges") == ({},)
+    assert destination.load(_load(method="replace"), _SCHEMA, parts) == Loaded(rows=1, added=1)
+    assert destination.load(_load("run-2"), _SCHEMA, parts) == Loaded(rows=1)
+
+
+_KEYS = st.sampled_from(["a", "b", "c", "d"])
+_STEPS = st.fixed_dictionaries(
+    {
+        "parts": st.lists(
+            st.lists(st.tuples(_KEYS, st.none() | st.integers(0, 2), st.integers(0, 1)), max_size=4), max_size=2
+        ),
+        "whole": st.booleans(),
+        "deleted": st.sampled_from(["mark", "drop"]),
+    }
+)
+
+
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
+@given(steps=st.lists(_STEPS, min_size=1, max_size=4))
+def test_any_merges_make_the_table_that_a_dictionary_makes(
+    tmp_path: Path, settings: Settings, archived: Archived, steps: list[dict[str, Any]]
+) -> None:
+    url = f"duckdb:///{uuid.uuid4()}.duckdb"
+    destination = open_destination(url, relative_to=tmp_path, settings=settings)
+    table: dict[str, tuple[int | None, bool]] = {}
+    for run, step in enumerate(steps):
+        read: dict[str, tuple[int, int | None]] = {}
+        for key, amount, synced in (row for part in step["parts"] for row in part):
+            if synced >= read.get(key, (0, None))[0]:
+                read[key] = synced, amount
+        now = {key: (amount, False) for key, (_, amount) in read.items()}
+        missing = [key for key in table if step["whole"] and key not in now]
+        gone = [key for key in missing if step["deleted"] == "drop" or not table[key][1]]
+        expected = Loaded(
+            rows=len(now),
+            added=len(now.keys() - table.keys()),
+            changed=sum(key in table and table[key] != value for key, value in now.items()),
+            deleted=len(gone),
+        )
+        table |= now
+        for key in gone:
+            table[key] = table[key][0], True
+            if step["deleted"] == "drop":
+                del table[key]
+        parts = [
+            part
+            for rows in step["parts"]
+            for part in archived(_SCHEMA, [_row(key, amount, synced=synced) for key, amount, synced in rows])
+        ]
+        load = _load(f"{run}", covers=(Window(),) if step["whole"] else (), deleted=step["deleted"])
+        assert [destination.load(load, _SCHEMA, parts) for _ in range(2)] == [expected] * 2
+        assert {row["id"]: (row["amount"], row["_deleted"]) for row in _rows(destination)} == table
+        assert destination.rows("charges") == len(table)
