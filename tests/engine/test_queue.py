@@ -267,6 +267,12 @@ def test_a_folder_that_can_not_hold_the_queue_is_refused(tmp_path: Path) -> None
         Queue(engine_url(tmp_path / "file"))
 
 
+def test_a_postgres_that_is_not_there_is_refused_without_its_password() -> None:
+    with pytest.raises(SettingsError, match="The queue can't be opened") as refused:
+        Queue("postgresql://user:hush@127.0.0.1:1/state")
+    assert "hush" not in str(refused.value)
+
+
 def test_the_queue_is_in_postgres_where_the_state_is() -> None:
     assert engine_url(Path("/home/c")) == "sqlite:////home/c/engine.db"
     assert engine_url(Path("/home/c"), "sqlite:///x.db") == "sqlite:////home/c/engine.db"

@@ -272,8 +272,15 @@ def _open(url: str) -> DBOSClient:
             ) from error
     _log_as_ours()
     from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
+    from sqlalchemy.exc import SQLAlchemyError
 
-    DBOS.migrate(url)
+    try:
+        DBOS.migrate(url)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise SettingsError(
+            f"The queue can't be opened: {reason}", hint="It is kept with the state: see COUNTERFOIL_STATE_URL."
+        ) from error
     return DBOSClient(
         system_database_url=url, serializer=DBOSPortableJSONSerializer(), application_name=_NAME, lazy=True
     )
