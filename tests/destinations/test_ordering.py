@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from counterfoil.destinations.ordering import sorted_slices
 from counterfoil.destinations.sql import parts_source
+from counterfoil.errors import RunError
 from counterfoil.values import Load
 from tests.destinations.conftest import Archived
 
@@ -51,13 +52,13 @@ def test_the_slices_together_are_the_rows_in_order(
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
 
-        def values(end: str) -> list[tuple[Any, ...]]:
-            table = connection.sql(f"SELECT * FROM {parts_source(files)}{end}").to_arrow_table()
+        def values(source: str) -> list[tuple[Any, ...]]:
+            table = connection.sql(f"SELECT * FROM {source}").to_arrow_table()
             return [tuple(row.values()) for row in table.to_pylist()]
 
-        (whole,) = sorted_slices(connection, load, files)
-        slices = [values(end) for end in sorted_slices(connection, load, files, slice_bytes)]
-        together = [row for rows in slices for row in rows]
+        (whole,) = sorted_slices(load, files)
+        slices = sorted_slices(load, files, whole_bytes=slice_bytes, slice_bytes=slice_bytes)
+        together = [row for source in slices for row in values(source)]
         keys = [_SCHEMA.names.index(name.removeprefix("-")) for name in order]
         assert [[row[key] for key in keys] for row in together] == [[row[key] for key in keys] for row in values(whole)]
         given_rows = [tuple(row.values()) for row in pa.Table.from_pylist(rows, schema=_SCHEMA).to_pylist()]
@@ -69,16 +70,29 @@ def test_large_tables_are_cut_into_slices_of_about_a_size(archived: Archived) ->
     files = [part.path for part in archived(_SCHEMA, rows)]
     load = Load(run="r", table="t", method="replace", order=("-created", "-id"))
     with duckdb.connect() as connection:
-        ends = sorted_slices(connection, load, files, slice_bytes=200_000)
-        sizes = [len(connection.execute(f"SELECT id FROM {parts_source(files)}{end}").fetchall()) for end in ends]
+        slices = sorted_slices(load, files, whole_bytes=200_000, slice_bytes=200_000)
+        sizes = [len(connection.execute(f"SELECT id FROM {source}").fetchall()) for source in slices]
     assert len(sizes) > 5
     assert sum(sizes) == 10_000
     assert max(sizes) < 2 * 10_000 / len(sizes)
 
 
-@pytest.mark.parametrize("slice_bytes", [1, 1 << 40])
-def test_without_an_order_the_rows_are_taken_as_they_come(archived: Archived, slice_bytes: int) -> None:
+@pytest.mark.parametrize("most_bytes", [1, 1 << 40])
+def test_without_an_order_the_rows_are_taken_as_they_come(archived: Archived, most_bytes: int) -> None:
     files = [part.path for part in archived(_SCHEMA, [{"id": "a"}])]
-    with duckdb.connect() as connection:
-        load = Load(run="r", table="t", method="replace")
-        assert sorted_slices(connection, load, files, slice_bytes) == [""]
+    load = Load(run="r", table="t", method="replace")
+    assert list(sorted_slices(load, files, whole_bytes=most_bytes)) == [parts_source(files)]
+
+
+def test_sorting_leaves_nothing_behind_also_when_it_is_stopped(archived: Archived) -> None:
+    rows = [{"id": f"{n}", "created": _EPOCH + dt.timedelta(seconds=n)} for n in range(1_000)]
+    files = [part.path for part in archived(_SCHEMA, rows)]
+    before = sorted(files[0].parent.rglob("*"))
+    load = Load(run="r", table="t", method="replace", order=("-created",))
+    asked = iter([False, False, True])
+    with pytest.raises(RunError, match="stopped"):
+        list(sorted_slices(load, [*files, *files, *files], whole_bytes=1, slice_bytes=9_000, stop=lambda: next(asked)))
+    slices = sorted_slices(load, files, whole_bytes=1, slice_bytes=9_000)
+    next(slices)
+    slices.close()
+    assert sorted(files[0].parent.rglob("*")) == before

@@ -1,39 +1,60 @@
-"""Rows in a load's order within bounded memory: sorted slice by slice where sorting all at once would outgrow it."""
+"""Rows in a load's order within bounded memory.
+
+What fits is sorted at once. What does not is first dealt out, in one pass over the parts, to files by ranges of the
+first key; then each of them is sorted by itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from counterfoil.destinations.sql import literal, parts_source, quoted
+from counterfoil.destinations.destination import Stop
+from counterfoil.destinations.sql import parts_source, quoted
+from counterfoil.destinations.stopping import check_told
+from counterfoil.destinations.stopping import check_stop
 from counterfoil.values import Load
 
-#: Bytes that one sort may take, some of which DuckDB spills: at its 256 MB limit, 400 of them work and 800 do not.
-_SLICE_BYTES = 256 << 20
+#: Bytes that one sort may take, some of which DuckDB spills; many of them in one transaction have to be smaller, since
+#: what the transaction has written takes memory too.
+_WHOLE_BYTES, _SLICE_BYTES = 256 << 20, 128 << 20
 #: What a value and a row take in a sort beside their bytes in the file.
 _VALUE_BYTES, _ROW_BYTES = 16, 64
 _SAMPLE_ROWS = 20_000
+#: Rows that are dealt out at a time.
+_DEALT_ROWS = 8_192
+_WRITTEN: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
 
 
 def sorted_slices(
-    cursor: duckdb.DuckDBPyConnection, load: Load, files: Sequence[Path], slice_bytes: int = _SLICE_BYTES
-) -> list[str]:
-    """Ends of a SELECT from the files, to be run one after the other; together they give every row once, in order.
-
-    Every slice but the first scans the files again: the price of a bound on memory, paid only by large tables.
-    """
+    load: Load,
+    files: Sequence[Path],
+    *,
+    whole_bytes: int = _WHOLE_BYTES,
+    slice_bytes: int = _SLICE_BYTES,
+    stop: Stop | None = None,
+) -> Iterator[str]:
+    """What stands behind FROM to get the rows in order, slice after slice, until `stop` says to give up."""
     if not load.order:
-        return [""]
+        yield parts_source(files)
+        return
     order = " ORDER BY " + ", ".join(
         f"{quoted(name.removeprefix('-'))} {'DESC' if name[0] == '-' else 'ASC'} NULLS LAST" for name in load.order
     )
-    count = -(-_sort_bytes(files) // slice_bytes)
-    return (
-        [f" WHERE {where}{order}" for where in _ranges(cursor, load.order[0], files, count)] if count > 1 else [order]
-    )
+    needed = _sort_bytes(files)
+    if needed <= whole_bytes:
+        yield parts_source(files) + order
+        return
+    with TemporaryDirectory(prefix="sorting-", dir=files[0].parent) as folder:
+        count = -(-needed // slice_bytes)
+        for dealt in _deal_out(load.order[0], files, count, Path(folder), stop):
+            yield parts_source(dealt) + order
 
 
 def _sort_bytes(files: Sequence[Path]) -> int:
@@ -45,19 +66,43 @@ def _sort_bytes(files: Sequence[Path]) -> int:
     return total
 
 
-def _ranges(cursor: duckdb.DuckDBPyConnection, key: str, files: Sequence[Path], count: int) -> list[str]:
-    """Conditions on the first key that cut the rows into about `count` parts of a size; nulls are in the last."""
-    column = quoted(key.removeprefix("-"))
-    source = parts_source(files)
-    fractions = [number / count for number in range(1, count)]
-    sample = f"(SELECT {column} AS key FROM {source}) USING SAMPLE reservoir({_SAMPLE_ROWS} ROWS) REPEATABLE (1)"  # noqa: S608
-    ((kind, values),) = cursor.execute(
-        f"SELECT typeof(any_value(key)), quantile_disc(key, {fractions})::VARCHAR[] FROM {sample}"  # noqa: S608
-    ).fetchall()
-    bounds = [f"CAST({literal(value)} AS {kind})" for value in dict.fromkeys(values or ())]
-    ranges = [
-        " AND ".join([f"{column} >= {low}"] * bool(low) + [f"{column} < {high}"] * bool(high)) or "true"
-        for low, high in zip(["", *bounds], [*bounds, ""], strict=True)
-    ]
-    *others, last = reversed(ranges) if key[0] == "-" else ranges
-    return [*others, f"({last} OR {column} IS NULL)"]
+def _deal_out(first: str, files: Sequence[Path], count: int, folder: Path, stop: Stop | None) -> list[list[Path]]:
+    """Writes the rows to about `count` groups of files, each of which comes before the next; nulls are in the last."""
+    key, descending = first.removeprefix("-"), first[0] == "-"
+    bounds = _bounds(key, files, count, descending=descending)
+    groups: list[list[Path]] = [[] for _ in range(len(bounds) + 1)]
+    for turn, batch in enumerate(_batches(files)):
+        check_stop(stop)
+        numbers = _places(batch[key], bounds, descending=descending)
+        dealt, start = batch.take(pc.sort_indices(numbers)), 0
+        for number, rows in sorted((c["values"], c["counts"]) for c in pc.value_counts(numbers).to_pylist()):
+            path = folder / f"{number:05}-{turn:05}.parquet"
+            pq.write_table(pa.Table.from_batches([dealt.slice(start, rows)]), path, **_WRITTEN)
+            groups[number].append(path)
+            start += rows
+    # What was dealt out is on the disk; the memory is the database's now.
+    pa.default_memory_pool().release_unused()
+    return [group for group in groups if group]
+
+
+def _batches(files: Sequence[Path], columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    for file in files:
+        with pq.ParquetFile(file, pre_buffer=False) as source:
+            yield from source.iter_batches(_DEALT_ROWS, columns=columns, use_threads=False)
+
+
+def _places(keys: pa.Array, bounds: Sequence[Any], *, descending: bool) -> pa.Array:
+    """For each key how many bounds it comes behind: the number of its file."""
+    places = pc.multiply(pc.cast(pc.is_null(keys), pa.int32()), len(bounds))
+    for bound in bounds:
+        behind = pc.less(keys, bound) if descending else pc.greater_equal(keys, bound)
+        places = pc.add(places, pc.fill_null(pc.cast(behind, pa.int32()), 0))
+    return places
+
+
+def _bounds(key: str, files: Sequence[Path], count: int, *, descending: bool) -> list[Any]:
+    column = pa.chunked_array([batch[key] for batch in _batches(files, [key])])
+    sample = column.take(pa.array(range(0, len(column), -(-len(column) // _SAMPLE_ROWS)))).drop_null()
+    ordered = sample.take(pc.sort_indices(sample, sort_keys=[("", "descending" if descending else "ascending")]))
+    places = [number * len(ordered) // count for number in range(1, count)] if len(ordered) else []
+    return list(dict.fromkeys(ordered[place] for place in places))
