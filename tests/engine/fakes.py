@@ -134,6 +134,12 @@ class FakeQueue:
         self.jobs.setdefault(job.workflow, job)
         self.status.setdefault(job.workflow, "delayed" if delay_seconds else "queued")
 
+    def cancel(self, workflow: str) -> bool:
+        if self.status.get(workflow) not in ("queued", "delayed"):
+            return False
+        self.status[workflow] = "ended"
+        return True
+
     def statuses(self, workflows: list[str]) -> dict[str, Status]:
         self.meanwhile()
         return {name: self.status[name] for name in workflows if name in self.status}

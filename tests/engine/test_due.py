@@ -139,6 +139,20 @@ def test_a_manual_run_is_queued_at_once(world: World) -> None:
     assert [job.workflow for job in world.queue.jobs.values()] == [f"{run.id}-1"]
 
 
+def test_a_run_is_withdrawn_where_it_waits_and_not_where_it_runs(world: World) -> None:
+    world.state.add(FakeDataset(id="ds_1"), NOON)
+    world.loop.turn()
+    (job_of_run,) = world.queue.jobs.values()
+    run = world.state.change(job_of_run.run, status="running", attempt=1)
+    world.queue.status[job_of_run.workflow] = "running"
+    assert not world.dispatch.withdraw(run)
+
+    world.queue.enqueue(job(run.id, 2, "acct"), delay_seconds=900)
+    assert world.dispatch.withdraw(world.state.change(run.id, status="waiting"))
+
+    assert world.queue.status == {job_of_run.workflow: "running", f"{run.id}-2": "ended"}
+
+
 def test_followers_run_after_a_success(world: World) -> None:
     world.state.add(FakeDataset(id="ds_1"))
     world.state.add(FakeDataset(id="ds_2", account="acc_2", after="ds_1"))

@@ -79,6 +79,7 @@ class Attempts(Protocol):
     """What is asked of the queue."""
 
     def enqueue(self, job: Job, *, delay_seconds: float = 0) -> None: ...
+    def cancel(self, workflow: str) -> bool: ...
     def statuses(self, workflows: list[str]) -> dict[str, Status]: ...
 
 
@@ -135,6 +136,10 @@ class Dispatch:
         if run.status == "queued":
             partition = self._partition(dataset.account)
             self._queue.enqueue(first_job(run.id, partition, dataset=dataset.id, due_at=run.due_at))
+
+    def withdraw(self, run: Run) -> bool:
+        """Takes the run's attempt out of the queue; False when it runs, and the run has to be asked to stop."""
+        return self._queue.cancel(self._places(run)[-1].workflow)
 
     def mend(self) -> int:
         """Looks after runs that are not over and that the queue does not have; how many there were.
