@@ -23,7 +23,7 @@ Progress = Callable[[str], None]
 #: Raises when what is being done may not count any more; asked once, as the last thing before it does.
 Guard = Callable[[], None]
 
-#: Whether to give up; asked a few times a second, in another thread.
+#: Whether to give up; asked a few times a second, from any thread.
 Stop = Callable[[], bool]
 
 #: What a record of loads calls a table that was rebuilt from archived loads.

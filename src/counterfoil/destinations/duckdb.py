@@ -53,7 +53,7 @@ class DuckDBDestination:
             if before is not None:
                 return before
             there = tables.check_ours(cursor, load, self._place)
-            done = apply(cursor, load, schema, parts, files, there=there)
+            done = apply(cursor, load, schema, parts, files, there=there, stop=stop)
             tables.record(cursor, load, done)
             return done
 
@@ -79,7 +79,7 @@ class DuckDBDestination:
                 own = schema_of(files[0]) if files else schema
                 check_load(load, own, self.methods)
                 # Nobody sees the table before the transaction ends, so that it is its own staging table.
-                apply(cursor, load, own, parts, files, there=number > 0)
+                apply(cursor, load, own, parts, files, there=number > 0, stop=stop)
             tables.widen(cursor, whole.table, schema)
             tables.comment(cursor, whole, schema)
             rows = tables.count(cursor, whole.table)

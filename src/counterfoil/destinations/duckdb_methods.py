@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from counterfoil.destinations import duckdb_tables as tables
-from counterfoil.destinations.destination import check_rows, same_name
+from counterfoil.destinations.destination import Stop, check_rows, same_name
 from counterfoil.destinations.duckdb_merge import is_unique, merge
 from counterfoil.destinations.ranges import check_within, no_created, within
 from counterfoil.destinations.sql import parts_source, quoted
@@ -24,6 +24,7 @@ def apply(
     files: Sequence[Path],
     *,
     there: bool,
+    stop: Stop | None = None,
 ) -> Loaded:
     """Makes the table what the load says; `there` says whether there is one to start from."""
     if load.method == "partition":
@@ -38,12 +39,12 @@ def apply(
         tables.widen(cursor, load.table, schema)
     tables.comment(cursor, load, schema)
     if load.method == "merge":
-        return _merge(cursor, load, schema, parts, files, there=there)
+        return _merge(cursor, load, schema, parts, files, there=there, stop=stop)
     taken_out = before
     if load.method == "partition":
         sql = f"DELETE FROM main.{quoted(load.table)} WHERE {within(load)}"  # noqa: S608 - quoted
         ((taken_out,),) = cursor.execute(sql).fetchall()
-    rows = tables.insert(cursor, load, schema, files)
+    rows = tables.insert(cursor, load, schema, files, stop)
     check_rows(load, parts, rows)
     return Loaded(rows=rows, added=rows, deleted=taken_out)
 
@@ -56,13 +57,14 @@ def _merge(
     files: Sequence[Path],
     *,
     there: bool,
+    stop: Stop | None = None,
 ) -> Loaded:
     if there or not is_unique(cursor, load, files):
         if files:
             ((rows,),) = cursor.execute(f"SELECT count(*) FROM {parts_source(files)}").fetchall()  # noqa: S608 - quoted
             check_rows(load, parts, int(rows))
         return merge(cursor, load, schema, files, tables.columns_of(cursor, load.table))
-    rows = tables.insert(cursor, load, schema, files)
+    rows = tables.insert(cursor, load, schema, files, stop)
     check_rows(load, parts, rows)
     if load.deleted == "drop" and "_deleted" in schema.names:
         sql = f"DELETE FROM main.{quoted(load.table)} WHERE _deleted"  # noqa: S608 - quoted

@@ -11,7 +11,15 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from counterfoil.destinations.destination import LOADS_TABLE, REPLAY, conflict, not_ours, same_name, since_replace
+from counterfoil.destinations.destination import (
+    LOADS_TABLE,
+    REPLAY,
+    Stop,
+    conflict,
+    not_ours,
+    same_name,
+    since_replace,
+)
 from counterfoil.destinations.duckdb_query import check_types
 from counterfoil.destinations.ordering import sorted_slices
 from counterfoil.destinations.sql import definitions, duckdb_type, literal, quoted
@@ -157,7 +165,9 @@ def comment(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) ->
         cursor.execute(f"COMMENT ON TABLE main.{table} IS {literal(load.comment)}")
 
 
-def insert(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, files: Sequence[Path]) -> int:
+def insert(
+    cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, files: Sequence[Path], stop: Stop | None = None
+) -> int:
     """Adds the rows of the parts in the load's order and says how many there were."""
     if not files:
         return 0
@@ -165,7 +175,7 @@ def insert(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, fil
     columns = ", ".join(quoted(name) for name in schema.names)
     into = f"INSERT INTO main.{quoted(load.table)} BY NAME SELECT {columns} FROM "  # noqa: S608 - quoted
     rows = 0
-    for source in sorted_slices(load, files):
+    for source in sorted_slices(load, files, stop=stop):
         ((inserted,),) = cursor.execute(into + source).fetchall()
         rows += int(inserted)
     return rows

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 
 from counterfoil.destinations.destination import Stop
 from counterfoil.destinations.sql import parts_source, quoted
-from counterfoil.destinations.stopping import check_told
 from counterfoil.destinations.stopping import check_stop
 from counterfoil.values import Load
 

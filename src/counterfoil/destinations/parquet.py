@@ -73,7 +73,7 @@ class ParquetDestination:
                 return before
             self._check_ours(table, record, load)
             with self._next_version(table, guard, stop) as (version, cursor):
-                columns, done = apply(cursor, load, schema, parts, files, table.files(), version)
+                columns, done = apply(cursor, load, schema, parts, files, table.files(), version, stop)
                 earlier = [] if record is None or load.method == "replace" else record.loads
                 write_record(version, _next_record(version, load, columns, done, earlier, load.method))
             return done
@@ -103,7 +103,7 @@ class ParquetDestination:
                     files = files_of(parts, self._archive)
                     own = schema_of(files[0]) if files else schema
                     check_load(load, own, self.methods)
-                    apply(cursor, load, own, parts, files, kept, step)
+                    apply(cursor, load, own, parts, files, kept, step, stop)
                     kept = sorted(step.iterdir())
                 # Nothing appended under the schema adds the columns that only it has.
                 columns, _ = apply(cursor, replace(whole, method="append"), schema, (), (), kept, version)

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from counterfoil.destinations.destination import check_rows, conflict, same_name
+from counterfoil.destinations.destination import Stop, check_rows, conflict, same_name
 from counterfoil.destinations.duckdb_query import check_types, described
 from counterfoil.destinations.ordering import sorted_slices
 from counterfoil.destinations.ranges import check_within, no_created, within
@@ -31,6 +31,7 @@ def apply(
     files: Sequence[Path],
     kept: Sequence[Path],
     into: Path,
+    stop: Stop | None = None,
 ) -> tuple[list[tuple[str, str]], Loaded]:
     """Writes the next version into a folder from the load and the files of the current one; says its columns.
 
@@ -48,7 +49,7 @@ def apply(
                 raise no_created(load)
         for file in kept:
             taken_out += _carry(cursor, file, into, load, columns if len(columns) > len(present) else None)
-    rows = _write(cursor, load, schema, files, columns, into) if files or not list(into.iterdir()) else 0
+    rows = _write(cursor, load, schema, files, columns, into, stop) if files or not list(into.iterdir()) else 0
     check_rows(load, parts, rows)
     return columns, Loaded(rows=rows, added=rows, deleted=taken_out)
 
@@ -127,6 +128,7 @@ def _write(
     files: Sequence[Path],
     columns: Sequence[tuple[str, str]],
     into: Path,
+    stop: Stop | None,
 ) -> int:
     """Writes the parts, in the load's order, as files that are named for the run and sort by name.
 
@@ -139,5 +141,5 @@ def _write(
     values = _values(columns, {same_name(column) for column in schema.names})
     return sum(
         _copy(cursor, values, f"FROM {source}", into / f"{name}-{number:05}.parquet")
-        for number, source in enumerate(sorted_slices(load, files), start=1)
+        for number, source in enumerate(sorted_slices(load, files, stop=stop), start=1)
     )
