@@ -118,7 +118,8 @@ def _check_same(table: str, before: Mapping[str, Any], now: Mapping[str, Any], m
             f"Table {table} holds {modes[before['livemode']]} data; the key is a {modes[now['livemode']]} key",
             hint=_hint("Choose another --table or file", method),
         )
-    if method == "replace" and _another(before.get("account"), now["account"]):
+    # Rows of another account would go with a replace, and be taken for deleted ones by a merge or a partition.
+    if method != "append" and _another(before.get("account"), now["account"]):
         raise DestinationRejected(
             f"Table {table} holds rows of the account {before['account']}; the key is of {now['account']}",
             hint="Choose another --table, --method append to keep both, or --overwrite to replace them.",

@@ -130,6 +130,11 @@ class Client:
         return self._key.live
 
     @property
+    def restricted(self) -> bool:
+        """Whether the key may read only what was granted to it."""
+        return self._key.restricted
+
+    @property
     def limiter(self) -> Limiter:
         """Shared by all clients of the same key or account in this process."""
         return self._limiter

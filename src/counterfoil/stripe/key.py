@@ -45,6 +45,11 @@ class Key:
         return "_test_" not in repr(self)
 
     @property
+    def restricted(self) -> bool:
+        """Whether it may read only what was granted to it."""
+        return self.secret.startswith("rk")
+
+    @property
     def organization(self) -> bool:
         return self.secret.startswith("sk_org_")
 

@@ -1,0 +1,109 @@
+"""Tries a key: whose it is, test or live, and which reports it may read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from counterfoil.errors import AccountError, KeyRejected, PermissionMissing, RunError
+from counterfoil.extract.side_by_side import all_of
+from counterfoil.reports.catalogue import REPORTS
+from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Source, Union
+from counterfoil.state.accounts import Checked
+from counterfoil.stripe.client import PREVIEW_PATH, AccountIdentity, Client
+from counterfoil.stripe.loop import run as wait_for
+
+#: What stands for a permission where the product is not there for the account: no permission would help.
+NOT_THERE = "not available to this account"
+#: Of the form of Stripe's ids, and no one's: the answer is 403 without the permission, and 404 with it.
+_NOBODYS = "sub_counterfoilprobe"
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """The smallest request that tells whether a path may be read."""
+
+    path: str
+    params: tuple[tuple[str, str | int], ...] = ()
+    version: str | None = None
+    #: Statuses that the report takes for "nothing there".
+    harmless: frozenset[int] = frozenset()
+
+    async def ask(self, client: Client) -> AccountError | None:
+        """What is missing. Raises KeyRejected, and TransientError while Stripe can't be reached."""
+        try:
+            if self.path == PREVIEW_PATH:
+                await client.post(self.path, dict(self.params))
+            else:
+                await client.get(self.path, dict(self.params), version=self.version)
+        except KeyRejected:
+            raise
+        except AccountError as error:
+            return None if error.status in self.harmless else error
+        except RunError:
+            pass  # it was not the key that Stripe refused
+        return None
+
+
+def check_account(client: Client, *, at: datetime) -> Checked:
+    """What Stripe says of the client's key; raises what it says when it does not take it, or can't be reached.
+
+    A restricted key is tried with one request of one row for each path that the reports read, side by side; a full
+    one may read everything.
+    """
+    return wait_for(_checked(client, at))
+
+
+async def _checked(client: Client, at: datetime) -> Checked:
+    identity: AccountIdentity = await client.account()
+    missing = await _missing(client) if client.restricted else {}
+    return Checked(
+        at=at,
+        livemode=identity.livemode,
+        stripe_id=identity.id,
+        display_name=identity.name,
+        readable=tuple(report.key for report in REPORTS if report.key not in missing),
+        missing=missing,
+    )
+
+
+async def _missing(client: Client) -> dict[str, str]:
+    wanted = {report.key: tuple(_probes(report.source)) for report in REPORTS}
+    probes = list(dict.fromkeys(probe for each in wanted.values() for probe in each))
+    refusals = dict(zip(probes, await all_of([probe.ask(client) for probe in probes]), strict=True))
+    return dict(_lacking(wanted, refusals))
+
+
+def _lacking(
+    wanted: Mapping[str, tuple[_Probe, ...]], refusals: Mapping[_Probe, AccountError | None]
+) -> Iterator[tuple[str, str]]:
+    for report in REPORTS:
+        errors = [error for probe in wanted[report.key] if (error := refusals[probe]) is not None]
+        if errors:
+            yield report.key, ", ".join(dict.fromkeys(_permission(report, error) for error in errors))
+
+
+def _permission(report: Report, error: AccountError) -> str:
+    if not isinstance(error, PermissionMissing):
+        return NOT_THERE
+    return error.permission or ", ".join(report.permissions) or "a permission that Stripe does not name"
+
+
+def _probes(source: Source) -> Iterator[_Probe]:
+    match source:
+        case Listing():
+            yield _listing(source)
+        case Singleton():
+            yield _Probe(source.path)
+        case Union():
+            yield from map(_listing, source.listings.values())
+        case Collected():
+            yield from (_listing(place.listing) for place in source.places)
+        case Preview():
+            yield from (_listing(previewed.listing) for previewed in source.previewed)
+            yield _Probe(source.path, (("subscription", _NOBODYS),))
+
+
+def _listing(listing: Listing) -> _Probe:
+    return _Probe(listing.path, (("limit", 1),), listing.api_version, listing.retired)
