@@ -75,6 +75,13 @@ class Settings(BaseSettings):
     busy_seconds: float = Field(
         default=600, ge=0, description="How long a load waits for a destination that another process holds."
     )
+    archive_days: int = Field(
+        default=30, ge=0, description="Days for which what a dataset's runs read is kept, or its last runs, if longer."
+    )
+    archive_runs: int = Field(default=10, ge=1, description="Last runs of a dataset that succeeded, kept if longer.")
+    archive_gigabytes: float = Field(
+        default=50, gt=0, description="Most that is kept of all runs; the last that succeeded of each dataset stay."
+    )
     least_minutes: int = Field(default=15, ge=1, description="Least minutes between two scheduled runs of a dataset.")
     log: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
 

@@ -39,7 +39,8 @@ class Service:
     """One node: it claims what is due and works off what is queued.
 
     `stopping` is set when the service goes down, and the steps look at it between pages and parts. The other values
-    are those of `Dispatch`; `home` is the folder in which the nodes of this machine see one another.
+    are those of `Dispatch`; `home` is the folder in which the nodes of this machine see one another. `upkeep` is done
+    in each turn of the due loop.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Service:
         transaction: Callable[[], AbstractContextManager[object]],
         stopping: threading.Event,
         clock: Callable[[], datetime] = utc_now,
+        upkeep: Callable[[], None] = lambda: None,
         concurrency: int = WORKER_CONCURRENCY,
     ) -> None:
         self.node = Node(home / "nodes")
@@ -71,6 +73,7 @@ class Service:
             concurrency=concurrency,
         )
         self._clock = clock
+        self._more_upkeep = upkeep
         self._stopping = stopping
         self._mend_at = clock()
         self._loop = threading.Thread(target=self.due.run, name="due", daemon=True)
@@ -135,6 +138,7 @@ class Service:
         if self._clock() >= self._mend_at:
             self.dispatch.mend()
             self._mend_at = self._clock() + timedelta(seconds=MEND_SECONDS)
+        self._more_upkeep()
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing
 
 from counterfoil.extract.collected import read_collected
@@ -29,13 +29,17 @@ def read(
     params: Mapping[str, str] | None = None,
     limit: int | None = None,
     earlier: Earlier | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Generator[Page, None, None]:
     """The report's objects as pages, read on the event loop while the caller works on the page before.
 
     Pages come in the order of their arrival; with `limit`, the newest so many objects come in Stripe's order.
-    What `earlier` holds of the same reading is left out. Closing the iterator cancels what is in flight.
+    What `earlier` holds of the same reading is left out. Closing the iterator cancels what is in flight, as does what
+    `check` raises, which is called while nothing comes.
     """
-    return stream(lambda: _pages(client, report, window, notices, params, limit, earlier or Earlier(report)))
+    return stream(
+        lambda: _pages(client, report, window, notices, params, limit, earlier or Earlier(report)), check=check
+    )
 
 
 async def _pages(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 
+from counterfoil.archive import Archive, read_spool
 from counterfoil.columns.flatten import Flattener
+from counterfoil.columns.redact import Redact, redacted
 from counterfoil.columns.system import with_system
-from counterfoil.errors import StripeUnavailable
+from counterfoil.errors import RunError, StripeUnavailable
+from counterfoil.extract import Earlier, Notices, read
 from counterfoil.reports.report import Listing, Report
-from counterfoil.stripe.client import API_VERSION
+from counterfoil.runs.plan import Plan
+from counterfoil.stripe.client import API_VERSION, Client
 from counterfoil.values import Page
 
 #: Rows of a batch: enough that the cost of a column is shared, few enough that some tens of megabytes hold them.
@@ -52,6 +57,40 @@ def kept_stamp(folder: Path) -> Stamp | None:
         return None
 
 
+def spooled_pages(
+    client: Client,
+    plan: Plan,
+    archive: Archive,
+    notices: Notices,
+    *,
+    redact: Redact | None = None,
+    check: Callable[[], None] | None = None,
+) -> Generator[Page, None, None]:
+    """What an earlier attempt left in the spool, then the rest from Stripe, each page in the spool before it is given.
+
+    `redact` is done to what Stripe sends. What `check` raises, which is called while nothing comes, ends the reading.
+    """
+    earlier = Earlier(plan.report)
+    for page in read_spool(archive.spool.path):
+        earlier.add(page)
+        yield page
+    fresh = read(
+        client,
+        plan.report,
+        plan.window,
+        notices=notices,
+        params=plan.params,
+        limit=plan.limit,
+        earlier=earlier,
+        check=check,
+    )
+    with closing(fresh):
+        for page in fresh:
+            kept = page if redact is None else redacted(page, redact)
+            archive.spool.append(kept)
+            yield kept
+
+
 def batches(pages: Iterable[Page], flattener: Flattener, stamp: Stamp) -> Iterator[pa.RecordBatch]:
     """The pages' objects in batches of about BATCH_ROWS rows; no row, no batch.
 
@@ -77,6 +116,16 @@ def _batch(flattener: Flattener, stamp: Stamp, synced_at: int | None) -> pa.Reco
         synced_at=datetime.fromtimestamp(synced_at, UTC),
         api_version=stamp.api_version,
     )
+
+
+def check_archive(archive: Archive, rows: int) -> None:
+    """Refuses a closed archive that does not hold the rows that were read."""
+    kept = sum(part.rows for part in archive.parts())
+    if kept != rows or not archive.folder.is_dir():
+        raise RunError(
+            f"Of {rows:,} rows that were read, {kept:,} are in the archive {archive.folder}",
+            hint="Something else removes files there. The table is as it was; run this again.",
+        )
 
 
 def warnings_of(notices: Iterable[str], flattener: Flattener) -> tuple[str, ...]:

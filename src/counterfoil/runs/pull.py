@@ -6,20 +6,28 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from counterfoil.archive import Archive, claim, read_spool, sweep
+from counterfoil.archive import Archive, claim, sweep
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
-from counterfoil.errors import CounterfoilError, RunError
-from counterfoil.extract import Earlier, Notices, read
-from counterfoil.runs.extract import batches, keep_stamp, kept_stamp, stamp_of, warnings_of
+from counterfoil.errors import CounterfoilError
+from counterfoil.extract import Notices
+from counterfoil.runs.extract import (
+    batches,
+    check_archive,
+    keep_stamp,
+    kept_stamp,
+    spooled_pages,
+    stamp_of,
+    warnings_of,
+)
 from counterfoil.runs.overwriting import Confirm, check_table, scope_of
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
@@ -91,12 +99,12 @@ def pull(
         keep_stamp(folder, stamp)
         with Archive(folder, schema) as archive, telling_what_is_kept(archive):
             aged += age_of_pages(archive)
-            pages = _pages(client, plan, archive, notices, watch)
+            pages = spooled_pages(client, plan, archive, notices)
             with closing(pages):
-                for batch in batches(pages, flattener, stamp):
+                for batch in batches(watch.counting(pages), flattener, stamp):
                     archive.write(batch)
             archive.close()
-            _check_parts(archive, watch.rows)
+            check_archive(archive, watch.rows)
             watch.tell("loading")
             loaded = destination.load(
                 _load(plan, scope_of(plan, identity), stamp.run, table, method, overwrite=overwrite),
@@ -115,40 +123,6 @@ def pull(
         seconds=round(watch.seconds, 3),
         warnings=(*aged, *warnings_of(notices, flattener)),
     )
-
-
-def _pages(client: Client, plan: Plan, archive: Archive, notices: Notices, watch: Watch) -> Generator[Page, None, None]:
-    """What an earlier pull left, then the rest from Stripe; each new page is in the spool before it is passed on."""
-    earlier = Earlier(plan.report)
-    for page in read_spool(archive.spool.path):
-        earlier.add(page)
-        watch.rows += len(page.objects)
-        watch.tell("reading")
-        yield page
-    fresh = read(
-        client,
-        plan.report,
-        plan.window,
-        notices=notices,
-        params=plan.params,
-        limit=plan.limit,
-        earlier=earlier,
-    )
-    with closing(fresh):
-        for page in fresh:
-            archive.spool.append(page)
-            watch.rows += len(page.objects)
-            watch.tell("reading")
-            yield page
-
-
-def _check_parts(archive: Archive, rows: int) -> None:
-    kept = sum(part.rows for part in archive.parts())
-    if kept != rows or not archive.folder.is_dir():
-        raise RunError(
-            f"Of {rows:,} rows that were read, {kept:,} are in the archive {archive.folder}",
-            hint="Something else removes files there. The table is as it was; run this again.",
-        )
 
 
 def _load(plan: Plan, scope: Mapping[str, Any], run: str, table: str, method: Method, *, overwrite: bool) -> Load:
@@ -197,6 +171,13 @@ class Watch:
         self._stage: Stage | None = None
         #: Read so far.
         self.rows = 0
+
+    def counting(self, pages: Iterable[Page]) -> Iterator[Page]:
+        """Passes the pages on, and tells how many rows they are."""
+        for page in pages:
+            self.rows += len(page.objects)
+            self.tell("reading")
+            yield page
 
     @property
     def requests(self) -> int:

@@ -222,6 +222,13 @@ class Datasets:
                 claimed.append((replace(dataset, next_due_at=following), dataset.next_due_at or now))
         return tuple(claimed)
 
+    def next_due_at(self) -> datetime | None:
+        """The earliest time at which a dataset that is not paused is due; None when none has a schedule."""
+        chosen = sa.select(sa.func.min(datasets.c.next_due_at)).where(datasets.c.pause.is_(sa.null()))
+        with self._state.read() as connection:
+            found: datetime | None = connection.scalar(chosen)
+            return found
+
     def _check(self, values: Mapping[str, Any]) -> None:
         check_dataset(values, least_minutes=self._state.settings.least_minutes)
 

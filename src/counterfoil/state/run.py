@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from counterfoil.errors import CounterfoilError
+from counterfoil.errors import CounterfoilError, RunError
 from counterfoil.log import redacted
 from counterfoil.values import Method
 
@@ -16,6 +16,10 @@ Trigger = Literal["manual", "schedule", "after"]
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "canceled", "skipped"]
 Ending = Literal["succeeded", "failed", "canceled"]
 Level = Literal["debug", "info", "warning", "error"]
+
+
+class TakenOver(RunError):  # noqa: N818 - the names say what happened
+    """Another attempt may write now, or the run is over: what this one still does must not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from counterfoil.state.run import (
     LoadRecord,
     Run,
     Status,
+    TakenOver,
     Trigger,
     described,
     without_secrets,
@@ -95,6 +96,12 @@ class Runs:
             chosen = chosen.where(runs.c.status.in_([status] if isinstance(status, str) else list(status)))
         with self._state.read() as connection:
             return tuple(_run({**row}) for row in connection.execute(chosen).mappings())
+
+    def unfinished(self) -> tuple[Run, ...]:
+        """All runs that are queued, running or between two attempts."""
+        with self._state.read() as connection:
+            found = connection.execute(sa.select(runs).where(runs.c.status.in_(ACTIVE))).mappings()
+            return tuple(_run({**row}) for row in found)
 
     def attempts(self, run: str) -> tuple[Attempt, ...]:
         """The attempts of a run, the first first."""
@@ -297,7 +304,7 @@ class Runs:
     @staticmethod
     def _check_owner(run: Run, owner: str | None) -> None:
         if owner is not None and (run.owner != owner or run.status != "running"):
-            raise RunError(
+            raise TakenOver(
                 f"Another attempt of the run {run.id} has taken over, or it is over: {run.status}",
                 hint="Nothing was written by this one. Look at the run.",
             )

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 #: How long a door waits for what it cancelled to clean up, before it leaves that to the daemon thread.
 CANCEL_SECONDS = 5.0
+#: How often whoever waits at a door asks whether to go on waiting.
+ASK_SECONDS = 0.5
 
 
 class _Thread:
@@ -122,11 +124,16 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return result
 
 
-def stream(make_async_iterator: Callable[[], AsyncIterator[T]], *, buffer: int = 8) -> Generator[T, None, None]:
+def stream(
+    make_async_iterator: Callable[[], AsyncIterator[T]],
+    *,
+    buffer: int = 8,
+    check: Callable[[], None] | None = None,
+) -> Generator[T, None, None]:
     """The items in order; at most `buffer` are made ahead of the consumer.
 
     The async iterator is made at the first `next`. However the consumer leaves (end, close, exception, interrupt), it
-    is closed before this returns.
+    is closed before this returns. `check` is called while there is nothing to give, and raises to end the waiting.
     """
     room = asyncio.Semaphore(buffer)
 
@@ -145,10 +152,19 @@ def stream(make_async_iterator: Callable[[], AsyncIterator[T]], *, buffer: int =
     task = _Task(produce)
     try:
         task.start()
-        while (item := task.inbox.get()) is not None:
+        while (item := _received(task.inbox, check)) is not None:
             task.call(room.release)
             yield item.value
     except BaseException:
         task.cancel()
         raise
     task.result()
+
+
+def _received(inbox: queue.SimpleQueue[_Item[T] | None], check: Callable[[], None] | None) -> _Item[T] | None:
+    while check is not None:
+        try:
+            return inbox.get(timeout=ASK_SECONDS)
+        except queue.Empty:
+            check()
+    return inbox.get()

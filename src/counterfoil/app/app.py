@@ -1,0 +1,90 @@
+"""The data center: settings and state, opened once, and the calls on what is in it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from counterfoil.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from counterfoil.app.accounts import AccountCalls
+    from counterfoil.app.datasets import DatasetCalls
+    from counterfoil.runs.attempt import Records
+    from counterfoil.state import State
+    from counterfoil.state.database import Clock
+
+
+class App:
+    """Accounts, datasets and runs of one state. Closes with `with`, or with `close`; safe to share between threads."""
+
+    def __init__(self, settings: Settings, state: State) -> None:
+        from counterfoil.state.vault import Vault
+
+        self.settings = settings
+        self.state = state
+        self.vault = Vault(settings)
+
+    def __repr__(self) -> str:
+        return f"App({self.state!r})"
+
+    @cached_property
+    def records(self) -> Records:
+        """What is remembered, as the steps of runs take it."""
+        from counterfoil.runs.attempt import Records
+        from counterfoil.state.accounts import Accounts
+        from counterfoil.state.datasets import Datasets
+        from counterfoil.state.hash_keys import HashKeys
+        from counterfoil.state.runs import Runs
+
+        return Records(
+            accounts=Accounts(self.state, self.vault),
+            datasets=Datasets(self.state),
+            runs=Runs(self.state),
+            hash_keys=HashKeys(self.state, self.vault),
+            settings=self.settings,
+            now=self.state.now,
+        )
+
+    @cached_property
+    def accounts(self) -> AccountCalls:
+        """Saved keys of Stripe."""
+        from counterfoil.app.accounts import AccountCalls
+
+        return AccountCalls(self.state, self.vault)
+
+    @cached_property
+    def datasets(self) -> DatasetCalls:
+        """What is read of them, where to and when."""
+        from counterfoil.app.datasets import DatasetCalls
+
+        return DatasetCalls(self.state, self.vault)
+
+    def rotate(self) -> Rotated:
+        """Every key in the state encrypted anew under the first master key; those that are lost stay as they are."""
+        ...
+
+    def close(self) -> None:
+        """Gives the state back."""
+        self.state.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_app(settings: Settings | None = None, *, clock: Clock | None = None) -> App:
+    """The data center of these settings, or of the environment's; its state is made when there is none.
+
+    SettingsError says what to do about a state that is older or newer than this program.
+    """
+    from counterfoil.state import open_state
+    from counterfoil.state.database import utc_now
+
+    settings = settings or load_settings()
+    return App(settings, open_state(settings, clock=clock or utc_now))

@@ -1,0 +1,135 @@
+"""This process as one that works: the engine, put together with the state and the steps of runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from counterfoil.engine.dispatch import Dispatch
+from counterfoil.engine.nodes import Node
+from counterfoil.engine.queue import Queue, Worker, engine_url
+from counterfoil.engine.service import Service
+from counterfoil.errors import SettingsError
+from counterfoil.runs.attempt import Attempt, Records
+from counterfoil.runs.keeping import remove_expired
+from counterfoil.state import State
+from counterfoil.state.datasets import Dataset, Datasets
+
+#: How often what is kept no longer is removed.
+_CLEAN_EVERY = timedelta(hours=1)
+#: How long the queue remembers attempts that ended.
+_REMEMBERED = timedelta(days=30)
+
+
+def open_queue(state: State) -> Queue:
+    """The queue beside the state."""
+    return Queue(engine_url(state.settings.home, state.settings.secret("state_url")))
+
+
+def dispatch_of(state: State, records: Records, queue: Queue, attempt: Attempt) -> Dispatch:
+    """How runs get into the queue."""
+    return Dispatch(
+        _Running(records.datasets),
+        records.runs,
+        queue,
+        partition=_partition(records),
+        transaction=state.begin,
+        failed=attempt.failed,
+    )
+
+
+def serve(
+    state: State,
+    records: Records,
+    *,
+    port: int | None,
+    ready: Callable[[str], None] = lambda _url: None,
+    stopping: threading.Event | None = None,
+) -> bool:
+    """Claims what is due and works, until SIGTERM or `stopping`; see `Service.run`."""
+    stopping = stopping or threading.Event()
+    queue = open_queue(state)
+    clean = _Cleaning(state, records, queue)
+    service = Service(
+        home=state.settings.home,
+        queue=queue,
+        steps=Attempt(records, stopping=stopping),
+        datasets=_Running(records.datasets),
+        runs=records.runs,
+        partition=_partition(records),
+        transaction=state.begin,
+        stopping=stopping,
+        clock=state.now,
+        upkeep=clean.now_and_then,
+    )
+    try:
+        return service.run(port=port, ready=ready)
+    finally:
+        queue.close()
+
+
+class OneRun:
+    """A worker for as long as one run takes, where no service is alive to do the work."""
+
+    def __init__(self, state: State, records: Records, queue: Queue) -> None:
+        stopping = threading.Event()
+        attempt = Attempt(records, stopping=stopping)
+        self._node = Node(state.settings.home / "nodes")
+        self.dispatch = dispatch_of(state, records, queue, attempt)
+        self._worker = Worker(
+            queue, attempt, executor=self._node.id, stopping=stopping, after=self.dispatch.follow, poll_seconds=0.1
+        )
+
+    def others(self) -> int:
+        """How many other processes work."""
+        return self._node.others()
+
+    def __enter__(self) -> None:
+        self._node.join()
+        self._worker.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker.stop():
+            self._node.leave()
+
+
+class _Running:
+    """The datasets as the engine sees them: those that are paused follow nobody."""
+
+    def __init__(self, datasets: Datasets) -> None:
+        self._datasets = datasets
+        self.claim_due = datasets.claim_due
+        self.next_due_at = datasets.next_due_at
+        self.get = datasets.get
+
+    def followers(self, dataset: str, /) -> Sequence[Dataset]:
+        return [one for one in self._datasets.followers(dataset) if one.pause is None]
+
+
+class _Cleaning:
+    """Removes archives and finished attempts that are kept no longer."""
+
+    def __init__(self, state: State, records: Records, queue: Queue) -> None:
+        self._state = state
+        self._records = records
+        self._queue = queue
+        self._next_at: datetime | None = None
+
+    def now_and_then(self) -> None:
+        """Once an hour."""
+        now = self._state.now()
+        if self._next_at is None or now >= self._next_at:
+            self._next_at = now + _CLEAN_EVERY
+            remove_expired(self._records.runs, self._records.settings)
+            self._queue.purge(now - _REMEMBERED)
+
+
+def _partition(records: Records) -> Callable[[str], str]:
+    def partition(account: str) -> str:
+        try:
+            return records.accounts.get(account).stripe_id or account
+        except SettingsError:
+            return account  # it was removed; its last run still has a place
+
+    return partition

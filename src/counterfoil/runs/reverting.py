@@ -1,0 +1,63 @@
+"""Going back to a run: which archived runs make a table what it was after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from counterfoil.archive import read_ledger
+from counterfoil.errors import RunError
+from counterfoil.runs.dataset_plan import DatasetPlan, from_json
+from counterfoil.settings import Settings
+from counterfoil.state.run import Run
+from counterfoil.state.runs import Runs
+
+#: The only entry of the plan of a run that goes back: the id of the other run.
+_BACK_TO = "back_to"
+_MOST_RUNS = 10_000
+
+
+def plan_back_to(run: Run) -> dict[str, Any]:
+    """The plan of a run that goes back to this one."""
+    return {_BACK_TO: run.id}
+
+
+def back_to(run: Run) -> str | None:
+    """The run that this one goes back to; None when it reads Stripe."""
+    found: str | None = run.plan.get(_BACK_TO)
+    return found
+
+
+def check_revert(runs: Runs, settings: Settings, run: Run) -> None:
+    """Refuses to go back to a run that brought nothing, or of whose rows some are kept no longer."""
+    if run.status != "succeeded":
+        raise RunError(f"The run {run.id} {run.status}: it left no table to go back to", hint=_list(run))
+    replayed(runs, settings, run)
+
+
+def replayed(runs: Runs, settings: Settings, run: Run) -> tuple[tuple[Run, DatasetPlan], ...]:
+    """The runs whose loads, one after the other into no table, make it what it was after `run`.
+
+    RunError names the run whose archive is gone.
+    """
+    earlier = runs.list(run.dataset, "succeeded", limit=_MOST_RUNS)
+    chain: list[tuple[Run, DatasetPlan]] = []
+    at: Run | None = run
+    while at is not None:
+        other = back_to(at)
+        if other is not None:
+            at = runs.get(other)
+            continue
+        plan = from_json(at.plan)
+        if read_ledger(settings.archive / "runs" / at.id) is None:
+            raise RunError(
+                f"What the run {at.id} read is kept no longer, so the table can't be rebuilt", hint=_list(run)
+            )
+        chain.append((at, plan))
+        if plan.whole and plan.method != "append":
+            break
+        at = next((one for one in earlier if (one.created_at, one.id) < (at.created_at, at.id)), None)
+    return tuple(reversed(chain))
+
+
+def _list(run: Run) -> str:
+    return f"See which there are: counterfoil runs list {run.dataset}"
