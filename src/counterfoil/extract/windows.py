@@ -20,10 +20,17 @@ PAGE_ROWS = 100
 
 #: A chain with fewer estimated pages left is not worth another chain's half-filled last page.
 FEWEST_PAGES_TO_CUT = 4
+#: With so many in flight pages are slow, and the last chains' last pages cost more time than halves of pages do.
+MANY_IN_FLIGHT = 16
+FEWEST_PAGES_OF_MANY = 2
+#: A chain whose first page is still to come is cut by what its giver saw, and only where that leaves no doubt.
+FEWEST_PAGES_UNSEEN = 16
 
 #: Where the search for the oldest object of an unbounded window starts to halve; older objects are still found.
 FIRST_YEAR = 1_293_840_000  # 2011-01-01, the year in which Stripe opened
 
+
+HALF = 0.5
 
 #: Id and `created` of a row.
 Place = tuple[str, int]
@@ -41,12 +48,14 @@ class Chain:
     newest: int | None = None
     oldest: int | None = None
     rows: int = 0
+    #: Rows a second that the giver saw: what is known of this chain until a page of its own is there.
+    hearsay: float = 0.0
     done: bool = False
     #: The last gift was empty: what this chain has left is denser than it looks, so its next page is waited for.
     resting: bool = False
     #: Of the time that it has left, the share that it keeps when it is cut. Empty gifts shrink it fast, so that a gap
     #: of years costs a handful of requests.
-    keeps: float = 0.5
+    keeps: float = HALF
     #: Ids of the rows seen in the second `oldest`: where the chain starts again when its cursor was deleted.
     last_second: set[str] = field(default_factory=set)
     #: Ids of the page before: what comes again shows a list that does not go on.
@@ -56,19 +65,37 @@ class Chain:
         """The lowest `created` that the chain may still meet, as far as is known."""
         if self.since is not None:
             return self.since
-        return FIRST_YEAR if self.oldest is not None and self.oldest > FIRST_YEAR else 0
+        top = self.top()
+        return FIRST_YEAR if top is not None and top > FIRST_YEAR else 0
 
     def learn(self, *, empty: bool) -> None:
         """Takes note of the first page of what it gave."""
         self.resting = self.resting or empty
-        self.keeps = self.keeps**2 if empty else 0.5
+        self.keeps = self.keeps**2 if empty else HALF
+
+    def top(self) -> int | None:
+        """The highest `created` that the chain may still meet; None when nothing is known."""
+        return self.until if self.oldest is None else self.oldest
+
+    @property
+    def seen(self) -> bool:
+        """A page of its own is there."""
+        return self.oldest is not None
+
+    def density(self) -> float:
+        """Rows a second."""
+        if self.oldest is None or self.newest is None:
+            return self.hearsay
+        return self.rows / (self.newest - self.oldest + 1)
 
     def pages_left(self) -> float:
         """Estimated from the rows that it has read and the time that they span."""
-        if self.oldest is None or self.newest is None:
-            return 0
-        density = self.rows / (self.newest - self.oldest + 1)
-        return density * (self.oldest - self.floor()) / PAGE_ROWS
+        top = self.top()
+        return 0 if top is None else self.density() * (top - self.floor()) / PAGE_ROWS
+
+    def can_give(self, fewest: float) -> bool:
+        """Whether what is left is worth a chain more."""
+        return not self.resting and self.pages_left() >= (fewest if self.seen else FEWEST_PAGES_UNSEEN)
 
     def position(self) -> Position | None:
         """How far it has come."""
@@ -141,7 +168,13 @@ class Windows:
         self._created = created
         self._parallel = parallel and created is not None
         self._waiting: deque[Chain] = deque(chains_left(window, reached))
-        self._in_flight: set[Chain] = set()
+        #: In the order in which they were asked for, so that the same answers lead to the same cuts.
+        self._in_flight: dict[Chain, None] = {}
+        self._most_in_flight = 0
+        #: Where a list begins nobody knows: hearsay is for windows that do not reach further back than they were told.
+        self._hears = window.since is not None
+        #: Cuts by hearsay. Each may cost a request for nothing: three for four slots may be lost that way.
+        self._heard = 0
 
     @property
     def done(self) -> bool:
@@ -153,7 +186,8 @@ class Windows:
         if not self._waiting and not self._cut():
             return None
         chain = self._waiting.popleft()
-        self._in_flight.add(chain)
+        self._in_flight[chain] = None
+        self._most_in_flight = max(self._most_in_flight, len(self._in_flight))
         return Request(chain, Window(chain.since, chain.until), chain.cursor)
 
     def answer(self, request: Request, objects: Sequence[StripeObject], *, has_more: bool) -> list[StripeObject]:
@@ -162,7 +196,7 @@ class Windows:
         A chain that was cut while the page was in flight keeps only what is not the gift's.
         """
         chain = request.chain
-        self._in_flight.discard(chain)
+        self._in_flight.pop(chain, None)
         if chain.giver is not None and request.cursor is None:
             chain.giver.learn(empty=not objects)
         if not objects:
@@ -187,7 +221,7 @@ class Windows:
     def cursor_lost(self, request: Request) -> None:
         """The object of the cursor was deleted: the chain starts again at the last second that it saw."""
         chain = request.chain
-        self._in_flight.discard(chain)
+        self._in_flight.pop(chain, None)
         if chain.oldest is None or request.cursor is None or self._created is None:
             raise StripeUnavailable(f"The object {request.cursor} went while the list was read", hint="Try again.")
         chain.until = chain.oldest + 1
@@ -233,13 +267,18 @@ class Windows:
     def _cut(self) -> bool:
         if not self._parallel:
             return False
-        giver = max((chain for chain in self._in_flight if not chain.resting), key=Chain.pages_left, default=None)
-        if giver is None or giver.oldest is None or giver.pages_left() < FEWEST_PAGES_TO_CUT:
+        fewest = FEWEST_PAGES_TO_CUT if len(self._in_flight) < MANY_IN_FLIGHT else FEWEST_PAGES_OF_MANY
+        hears = self._hears and 4 * self._heard < 3 * self._most_in_flight
+        givers = (chain for chain in self._in_flight if (chain.seen or hears) and chain.can_give(fewest))
+        giver = max(givers, key=Chain.pages_left, default=None)
+        if giver is None or (top := giver.top()) is None:
             return False
-        middle = giver.oldest - int((giver.oldest - giver.floor()) * giver.keeps)
-        if not giver.floor() < middle <= giver.oldest:
+        middle = top - int((top - giver.floor()) * giver.keeps)
+        if not giver.floor() < middle <= top:
             return False
-        gift = Chain(giver.since, middle, giver=giver)
+        self._heard += not giver.seen
+        # An empty gift shows that the giver's density is not that of what it gives.
+        gift = Chain(giver.since, middle, giver=giver, hearsay=giver.density() if giver.keeps >= HALF else 0.0)
         giver.since = middle
         self._waiting.append(gift)
         return True

@@ -13,6 +13,8 @@ from counterfoil.settings import Settings
 LIVE_RATE = 100.0
 TEST_RATE = 25.0
 FIRST_SLOTS = 4
+#: For each token that went unused, so many more: one at a time would take as many tokens as the requests themselves.
+MORE_SLOTS = 4
 #: Tokens that may pile up while a timer is late, as seconds of flow. Small, so that Stripe sees an even rate.
 BURST_SECONDS = 0.1
 #: A rate that was halved comes back by this share of the full rate, this often.
@@ -105,9 +107,9 @@ class Slots:
         if self.unused < 1 - EPSILON:
             return
         if self._halved_at == -math.inf:
-            slots = int(self.unused + EPSILON)
-            self.limit = min(self._most, self.limit + slots)
-            self.unused = max(0.0, self.unused - slots)
+            tokens = int(self.unused + EPSILON)
+            self.limit = min(self._most, self.limit + MORE_SLOTS * tokens)
+            self.unused = max(0.0, self.unused - tokens)
         else:
             # Stripe has said where its limit is: from now on slowly.
             self.unused = 1.0
