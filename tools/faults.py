@@ -43,8 +43,8 @@ FAULTS = (
     Fault(
         name="window off by one",
         file="extract/windows.py",
-        right="gift = Chain(giver.since, middle, giver=giver)",
-        wrong="gift = Chain(giver.since, middle - 1, giver=giver)",
+        right="gift = Chain(giver.since, middle, giver",
+        wrong="gift = Chain(giver.since, middle - 1, giver",
         test=WINDOWS,
     ),
     Fault(
@@ -86,8 +86,8 @@ FAULTS = (
     Fault(
         name="non-atomic replace",
         file="destinations/duckdb_tables.py",
-        right='({definitions(schema)})")\n    else:',
-        wrong='({definitions(schema)})")\n        cursor.commit().begin()\n    else:',
+        right='TABLE main.{quoted(load.table)} ({definitions(schema)})")',
+        wrong='TABLE main.{quoted(load.table)} ({definitions(schema)})")\n    cursor.commit().begin()',
         test="tests/destinations/test_conformance.py::test_parts_with_fewer_rows_than_they_say_change_nothing",
     ),
     Fault(
@@ -117,6 +117,27 @@ FAULTS = (
         right='return _SECRET.sub(lambda match: match.group(1) + "…", text)',
         wrong="return text",
         test="tests/test_log.py::test_a_secret_never_reaches_a_line",
+    ),
+    Fault(
+        name="key of another account",
+        file="state/vault.py",
+        right='return f"{account}\\0{version}".encode()',
+        wrong="return version.encode()",
+        test="tests/state/test_vault.py::test_a_sealed_key_does_not_open_for_another_account",
+    ),
+    Fault(
+        name="left-out value kept",
+        file="columns/redact.py",
+        right="result.pop(key, None)",
+        wrong="result.get(key)",
+        test="tests/columns/test_redact.py::test_a_place_that_is_left_out_is_gone_and_the_rest_stays",
+    ),
+    Fault(
+        name="due time claimed twice",
+        file="state/datasets.py",
+        right="self._change(connection, dataset.id, next_due_at=following)\n                claimed",
+        wrong="claimed",
+        test="tests/state/test_claims.py::test_many_that_are_due_in_one_minute_are_claimed_in_batches_and_none_is_lost",
     ),
 )
 
