@@ -1,0 +1,1 @@
+"""The web page: from an API key to a trusted table without a command line."""
