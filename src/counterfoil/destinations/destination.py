@@ -84,6 +84,14 @@ class Destination(Protocol):
         """
         ...
 
+    def check(self) -> None:
+        """Raises what a load would for a place that can't be reached or written; makes nothing."""
+        ...
+
+    def drop(self, table: str) -> bool:
+        """Removes a table of ours with the record of its loads; False when there is none. Refuses any other."""
+        ...
+
     def has_load(self, load: Load) -> bool:
         """Whether this run is in this table, which still exists."""
         ...

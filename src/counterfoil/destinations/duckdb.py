@@ -87,6 +87,16 @@ class DuckDBDestination:
             tables.record(cursor, whole, done, replay=True)
             return done
 
+    def check(self) -> None:
+        with mapped(self._place):
+            self._file.check()
+
+    def drop(self, table: str) -> bool:
+        if not self._file.path.exists():
+            return False
+        with self._writing(None, None, None) as cursor:
+            return tables.drop(cursor, table, self._place)
+
     def has_load(self, load: Load) -> bool:
         with self._reading() as cursor:
             return cursor is not None and tables.has_load(cursor, load)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,16 @@ class DatabaseFile:
         finally:
             cursor.close()
             self._release()
+
+    def check(self) -> None:
+        """Raises what opening it for a load would, as far as that shows without opening it."""
+        self._inspect()
+        for place in (self.path.parent, self.path):
+            if place.exists() and not os.access(place, os.W_OK):
+                raise DestinationRejected(
+                    f"{place} may not be written",
+                    hint="Check the rights of the file and of its folder, which must both be writable.",
+                )
 
     def _release(self) -> None:
         with self._guard:

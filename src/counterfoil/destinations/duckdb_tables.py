@@ -116,6 +116,21 @@ def record(cursor: duckdb.DuckDBPyConnection, load: Load, done: Loaded, *, repla
     )
 
 
+def drop(cursor: duckdb.DuckDBPyConnection, table: str, place: str) -> bool:
+    """Removes a table of ours and the notes of its loads; False when there is none."""
+    kind = kind_of(cursor, table)
+    loads = loads_of(cursor, table)
+    if kind == "view" or (kind == "table" and not loads):
+        raise not_ours(table, place)
+    if kind == "table":
+        cursor.execute(f"DROP TABLE main.{quoted(table)}")
+    if loads:
+        names = cursor.execute(f"SELECT DISTINCT table_name FROM {_LOADS}").fetchall()  # noqa: S608
+        for name in (name for (name,) in names if same_name(name) == same_name(table)):
+            cursor.execute(f"DELETE FROM {_LOADS} WHERE table_name = ?", [name])  # noqa: S608
+    return kind == "table"
+
+
 def check_ours(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> bool:
     """Whether the table is there; refuses one that is not ours, unless it may be overwritten."""
     kind = kind_of(cursor, load.table)

@@ -34,7 +34,15 @@ from counterfoil.destinations.duckdb_query import batches_of, described, schema_
 from counterfoil.destinations.parquet_files import apply, rows_of
 from counterfoil.destinations.sql import parts_source, quoted
 from counterfoil.destinations.stopping import stoppable
-from counterfoil.destinations.table_folder import HIDDEN, Record, TableFolder, locked, tables_below, write_record
+from counterfoil.destinations.table_folder import (
+    HIDDEN,
+    Record,
+    TableFolder,
+    check_folder,
+    locked,
+    tables_below,
+    write_record,
+)
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Method, Part
@@ -112,6 +120,22 @@ class ParquetDestination:
                 earlier = record.loads if record else []
                 write_record(version, _next_record(version, whole, columns, done, earlier, REPLAY))
             return done
+
+    def check(self) -> None:
+        with mapped(self._place):
+            check_folder(self._folder)
+
+    def drop(self, table: str) -> bool:
+        if not self._folder.is_dir():
+            return False
+        folder = TableFolder(self._folder, table)
+        with mapped(self._place), locked(self._folder, self._busy_seconds, None):
+            if not folder.exists():
+                return False
+            if folder.record() is None:
+                raise not_ours(table, self._place)
+            folder.remove()
+            return True
 
     def has_load(self, load: Load) -> bool:
         return _loaded(self._record(load.table), load.run) is not None

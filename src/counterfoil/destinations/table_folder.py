@@ -104,6 +104,15 @@ class TableFolder:
         link.replace(self.link)
         sync(self.link.parent)
 
+    def remove(self) -> None:
+        """Takes the table away, in one step; its versions follow."""
+        if self.link.is_symlink():
+            self.link.unlink()
+        else:  # a copy that was made without links
+            shutil.rmtree(self.link)
+        sync(self.link.parent)
+        shutil.rmtree(self._versions, ignore_errors=True)
+
     def overwritable(self) -> bool:
         """Whether all that goes by the table's name is a folder of Parquet files and nothing else."""
         return (
@@ -141,9 +150,8 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-@contextmanager
-def locked(folder: Path, busy_seconds: float, progress: Progress | None, stop: Stop | None = None) -> Iterator[None]:
-    """Makes the folder when its parent is there, and holds it against other loads."""
+def check_folder(folder: Path) -> None:
+    """Refuses a folder that can't be made, or not be written."""
     if not folder.parent.is_dir():
         raise DestinationRejected(
             f"{folder} cannot be made: there is no folder {folder.parent}",
@@ -151,6 +159,15 @@ def locked(folder: Path, busy_seconds: float, progress: Progress | None, stop: S
         )
     if folder.exists() and not folder.is_dir():
         raise DestinationRejected(f"{folder} is a file, not a folder", hint="Choose a folder.")
+    place = folder if folder.exists() else folder.parent
+    if not os.access(place, os.W_OK):
+        raise DestinationRejected(f"{place} may not be written", hint="Check the rights of the folder.")
+
+
+@contextmanager
+def locked(folder: Path, busy_seconds: float, progress: Progress | None, stop: Stop | None = None) -> Iterator[None]:
+    """Makes the folder when its parent is there, and holds it against other loads."""
+    check_folder(folder)
     (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
     with (folder / HIDDEN / "lock").open("a+") as file:
         wait_for(lambda: _take(file.fileno()), str(folder), busy_seconds, progress, stop)
