@@ -25,7 +25,7 @@ _SCHEMA = pa.schema(
 )
 #: The states share most of their keys, so that a merge adds, changes and drops rows.
 _ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
-_ROUNDS = 25
+_ROUNDS = 12
 _CREATED = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
 _COUNT = "SELECT state, count(*) AS rows FROM charges GROUP BY state"
 

@@ -317,7 +317,7 @@ _STEPS = st.fixed_dictionaries(
 )
 
 
-@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
 @given(steps=st.lists(_STEPS, min_size=1, max_size=4))
 def test_any_merges_make_the_table_that_a_dictionary_makes(
     tmp_path: Path, settings: Settings, archived: Archived, steps: list[dict[str, Any]]
