@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from counterfoil.destinations import Destination
     from counterfoil.reports.report import Report
+    from counterfoil.runs.explain import Explain
     from counterfoil.runs.overwriting import AtStake, Confirm
     from counterfoil.runs.plan import Instant
     from counterfoil.runs.pull import Pulled
@@ -119,10 +120,12 @@ class Connection:
         resume: bool = False,
         confirm: Confirm | None = None,
         observe: Observe = unobserved,
+        explain: Explain | None = None,
     ) -> Pulled:
         """Reads the report and loads it into a table, in one transaction; see `counterfoil pull --help`.
 
         A replace that narrows a fuller table needs `overwrite`, or a `confirm` that answers True to its question.
+        `explain` is called before anything is read, with what that will probably take.
         """
         from counterfoil.runs.plan import plan
         from counterfoil.runs.pull import pull
@@ -140,6 +143,7 @@ class Connection:
                 resume=resume,
                 confirm=confirm,
                 observe=observe,
+                explain=explain,
             )
 
     def at_stake(

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from counterfoil.cli.explained import outcome_lines, plan_lines
 from counterfoil.cli.screen import Screen, ask, can_ask, counted, fail, say, tell, watching
 from counterfoil.errors import CounterfoilError, KeyRejected, SettingsError
 
 if TYPE_CHECKING:
     from counterfoil.app import Connection
+    from counterfoil.runs.explain import Explain
     from counterfoil.runs.overwriting import Confirm
     from counterfoil.runs.pull import Pulled
 
@@ -35,6 +37,7 @@ def pull(
     option: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
     overwrite: Annotated[bool, _FLAG] = False,
     resume: Annotated[bool, _FLAG] = False,
+    explain: Annotated[bool, _FLAG] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
 ) -> int:
     """Read a report, or all of them, into a table.
@@ -63,11 +66,13 @@ def pull(
         Replace a table that Counterfoil did not make, or one that holds more than is asked for now.
     resume
         Go on behind what the same pull had read when it failed, was stopped or killed.
+    explain
+        Tell first how the report is read and what that will probably take, and at the end what it took.
     as_json
         One JSON object on stdout for each report.
     """
     bounds = {"since": since, "until": until, "limit": limit}
-    asked = _Asked(report, to, table, method, bounds, option, overwrite, resume, as_json)
+    asked = _Asked(report, to, table, method, bounds, option, overwrite, resume, explain, as_json)
     waiting, spent = [report], 0
     try:
         waiting = asked.keys()
@@ -98,6 +103,7 @@ class _Asked:
     option: Sequence[str]
     overwrite: bool
     resume: bool
+    explain: bool
     as_json: bool
 
     @property
@@ -124,6 +130,12 @@ class _Asked:
         """What the connection is asked for."""
         bounds = {} if self.read_whole(key) else self.bounds
         return {"to": self.to, "table": self.table, "method": self.method, "options": _options(self.option), **bounds}
+
+
+def _explain(asked: _Asked, screen: Screen) -> Explain | None:
+    if not asked.explain:
+        return None
+    return lambda told: None if asked.as_json else screen.tell(plan_lines(told))
 
 
 class _Answer:
@@ -155,6 +167,7 @@ def _pull(connection: Connection, asked: _Asked, waiting: list[str]) -> int:
                     resume=asked.resume,
                     confirm=answer,
                     observe=screen.observe,
+                    explain=_explain(asked, screen),
                 )
             except CounterfoilError as caught:
                 error: CounterfoilError | None = caught
@@ -243,6 +256,8 @@ def _say_pulled(asked: _Asked, pulled: Pulled) -> None:
     )
     for warning in pulled.warnings:
         tell(f"{pulled.report}: {warning}")
+    for line in outcome_lines(pulled.explained) if pulled.explained else ():
+        tell(line)
 
 
 def _say_failure(asked: _Asked, key: str, error: CounterfoilError, **spent: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,15 @@ class Screen:
         if self._bar is not None and self._task is not None:
             status = printable(_status(progress, time.monotonic() - self._started))
             self._bar.update(self._task, description=progress.report, status=status)
+
+    def tell(self, lines: Iterable[str]) -> None:
+        """Lines for the person, above what is drawn."""
+        if self._bar is not None:
+            self._bar.stop()
+        for line in lines:
+            tell(line)
+        if self._bar is not None:
+            self._bar.start()
 
     def ask(self, question: str) -> bool:
         """Yes only when the person says so."""

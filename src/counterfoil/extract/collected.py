@@ -31,7 +31,7 @@ async def read_collected(
         async for page in pages:
             new: list[StripeObject] = []
             for path in places[page.source].at:
-                for found in _at(page.objects, ("*", *path)):
+                for found in found_at(page.objects, ("*", *path)):
                     if isinstance(found, str):
                         only_ids.add(found)
                     elif isinstance(found, dict) and (identifier := found.get("id")) not in seen:
@@ -44,13 +44,13 @@ async def read_collected(
         )
 
 
-def _at(value: Any, path: Sequence[str]) -> Iterator[Any]:
+def found_at(value: Any, path: Sequence[str]) -> Iterator[Any]:
     """What is found at the path; `*` is every entry of a list."""
     if not path:
         if value is not None:
             yield value
     elif path[0] == "*":
         for entry in value if isinstance(value, list) else ():
-            yield from _at(entry, path[1:])
+            yield from found_at(entry, path[1:])
     elif isinstance(value, dict):
-        yield from _at(value.get(path[0]), path[1:])
+        yield from found_at(value.get(path[0]), path[1:])

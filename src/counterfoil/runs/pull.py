@@ -19,6 +19,7 @@ from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
 from counterfoil.errors import CounterfoilError
 from counterfoil.extract import Notices
+from counterfoil.runs.explain import Explain, Explained, Explaining
 from counterfoil.runs.extract import (
     batches,
     check_archive,
@@ -55,6 +56,8 @@ class Pulled:
     warnings: tuple[str, ...] = ()
     error: str | None = None
     hint: str | None = None
+    #: Where it was asked for.
+    explained: Explained | None = None
 
     @classmethod
     def failed(cls, error: CounterfoilError, **told: Any) -> Pulled:
@@ -78,8 +81,9 @@ def pull(
     resume: bool = False,
     confirm: Confirm | None = None,
     observe: Observe,
+    explain: Explain | None = None,
 ) -> Pulled:
-    """Loads what the plan reads into `table`.
+    """Loads what the plan reads into `table`; `explain` is told first what that will probably take.
 
     Until the load's transaction ends, the table stays as it was, whatever happens. What was read when a pull failed or
     was killed is kept; with `resume` the next pull of the same goes on behind it.
@@ -99,6 +103,7 @@ def pull(
         keep_stamp(folder, stamp)
         with Archive(folder, schema) as archive, telling_what_is_kept(archive):
             aged += age_of_pages(archive)
+            explaining = Explaining(client, plan, settings, archive.ledger, explain)
             pages = spooled_pages(client, plan, archive, notices)
             with closing(pages):
                 for batch in batches(watch.counting(pages), flattener, stamp):
@@ -122,6 +127,7 @@ def pull(
         requests=watch.requests,
         seconds=round(watch.seconds, 3),
         warnings=(*aged, *warnings_of(notices, flattener)),
+        explained=explaining.ended(archive.ledger),
     )
 
 

@@ -1,0 +1,141 @@
+"""Explains a pull: how its report is read and what that will probably take, and at the end what it took."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from counterfoil.archive import Ledger
+from counterfoil.extract.estimate import Estimate, estimate
+from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
+from counterfoil.runs.overwriting import narrowed_by
+from counterfoil.runs.plan import Plan
+from counterfoil.settings import Settings
+from counterfoil.stripe.client import Client
+from counterfoil.stripe.loop import run as wait_for
+
+#: What every account may read in a month, at least. https://docs.stripe.com/rate-limits
+MONTHLY_READS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What a reading takes, or took."""
+
+    windows: int
+    rows: int
+    requests: int
+    seconds: float
+    #: Of the reads that every account has in a month.
+    share_of_month: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected(Spending):
+    """An estimate; the rows may well be as few or as many."""
+
+    rows_from: int
+    rows_to: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """A pull before it runs, and after."""
+
+    report: str
+    #: How the report is read, in words.
+    how: str
+    #: Requests that the estimate took; they are not in the figures.
+    looks: int
+    estimated: Expected
+    #: None before it ran.
+    actual: Spending | None = None
+
+
+Explain = Callable[[Explained], None]
+
+
+class Explaining:
+    """Tells what a plan will take, beside the pages that are kept already, and keeps count; nothing without `tell`.
+
+    Costs one request, or a few for a long list.
+    """
+
+    def __init__(self, client: Client, plan: Plan, settings: Settings, kept: Ledger, tell: Explain | None) -> None:
+        self._client = client
+        self._told: Explained | None = None
+        if tell is not None:
+            asked = estimate(client, plan.report, plan.window, params=plan.params, limit=plan.limit, settings=settings)
+            found = wait_for(asked)
+            expected = _expected(found, kept)
+            self._told = Explained(report=plan.report.key, how=how(plan), looks=found.looks, estimated=expected)
+            tell(self._told)
+        self._before = Counter(client.requests)
+        self._started = time.monotonic()
+
+    def ended(self, ledger: Ledger) -> Explained | None:
+        """With what it took; None when nothing was told."""
+        if self._told is None:
+            return None
+        spent = self._client.requests - self._before
+        actual = Spending(
+            # A limit ends the only one of a list before it is complete.
+            windows=sum(max(1, len(coverage.complete)) for coverage in ledger.sources.values()),
+            rows=sum(coverage.rows for coverage in ledger.sources.values()),
+            requests=spent.total(),
+            seconds=round(time.monotonic() - self._started, 3),
+            share_of_month=_share(sum(count for endpoint, count in spent.items() if endpoint.startswith("GET "))),
+        )
+        return replace(self._told, actual=actual)
+
+
+def _expected(found: Estimate, kept: Ledger) -> Expected:
+    left = max(1, found.requests - kept.pages) / found.requests
+    return Expected(
+        windows=found.windows,
+        rows=found.rows,
+        rows_from=min(found.rows, max(found.least, found.rows - found.doubt)),
+        rows_to=found.rows + found.doubt,
+        requests=round(found.requests * left),
+        seconds=round(found.seconds * left, 1),
+        share_of_month=_share(found.reads * left),
+    )
+
+
+def _share(reads: float) -> float:
+    return round(reads / MONTHLY_READS, 4)
+
+
+def how(plan: Plan) -> str:
+    """How the report is read, in words."""
+    return f"{', '.join(_steps(plan.report, chain=plan.limit is not None))}{narrowed_by(plan)}"
+
+
+def _steps(report: Report, *, chain: bool) -> Iterator[str]:
+    source = report.source
+    match source:
+        case Singleton():
+            yield f"one request to {source.path}"
+            if source.buckets:
+                yield "a row for each amount in it"
+        case Listing():
+            yield from _listing_steps((source,), chain=chain or source.created is None)
+        case Union():
+            yield from _listing_steps(tuple(source.listings.values()), chain=chain)
+            yield "in one table"
+        case Collected():
+            yield "what hangs in the objects of other lists, each once"
+            yield from _listing_steps(tuple(place.listing for place in source.places), chain=False)
+        case Preview():
+            yield f"a POST to {source.path} for each object that will be invoiced"
+            yield from _listing_steps(tuple(one.listing for one in source.previewed), chain=False)
+
+
+def _listing_steps(listings: tuple[Listing, ...], *, chain: bool) -> Iterator[str]:
+    paths = [listing.path for listing in listings]
+    yield f"{' and '.join((', '.join(paths[:-1]), paths[-1])) if len(paths) > 1 else paths[0]} in pages of 100"
+    yield "one after the other, newest first" if chain else "windows of `created` side by side"
+    if lists := sorted({name for listing in listings for name in listing.lists}):
+        yield f"{' and '.join(lists)} of each object to their end"
