@@ -1,5 +1,6 @@
 """The calls that the command line, the page and other programs make."""
 
+from counterfoil.app.app import App, open_app
 from counterfoil.app.connection import (
     Connection,
     catalogue,
@@ -11,11 +12,13 @@ from counterfoil.app.connection import (
 )
 
 __all__ = [
+    "App",
     "Connection",
     "catalogue",
     "connect",
     "describe_reports",
     "destination_name",
     "has_created",
+    "open_app",
     "working_folder",
 ]

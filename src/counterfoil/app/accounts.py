@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import shlex
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
-from counterfoil.errors import AccountError, CounterfoilError, KeyRejected, SettingsError, TransientError
-from counterfoil.reports.catalogue import report as report_of
+from counterfoil.app.forgetting import without_archives
+from counterfoil.errors import AccountError, KeyRejected, SettingsError, TransientError
+from counterfoil.reports.catalogue import REPORTS
 from counterfoil.runs.check_account import check_account
 from counterfoil.state import State, names
-from counterfoil.state.accounts import STRIPE, Account, Accounts, Checked, Rotated, checked_reference, resolve
+from counterfoil.state.accounts import STRIPE, Account, Accounts, Checked, checked_reference, resolve
 from counterfoil.state.datasets import Datasets
 from counterfoil.state.hash_keys import HashKeys
 from counterfoil.state.vault import Vault
-from counterfoil.stripe.client import Client
+from counterfoil.stripe.client import Backoff, Client
 from counterfoil.stripe.key import Key
 from counterfoil.stripe.loop import run as wait_for
 
-_MODES = {True: "live", False: "test", None: "unknown"}
+#: A person waits for the answer.
+_BACKOFF = Backoff(tries=3)
+_MODES = {True: "live", False: "test", None: None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,29 @@ class Readable:
 
     report: str
     title: str
-    readable: bool
-    #: What the key lacks; None when it lacks nothing.
+    #: None when that was never tried.
+    readable: bool | None
+    #: What the key lacks (`rak_…`); None when it lacks nothing.
     permission: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class KeysRotated:
+    """What a rotation of the vault did."""
+
+    #: Keys of accounts that were encrypted anew.
+    keys: int
+    #: Accounts whose keys are lost, by name.
+    locked: tuple[str, ...]
+    #: Whether keys of hashed columns are lost: what is hashed later does not join with what was hashed before.
+    hash_keys_lost: bool
+
+
 class AccountCalls:
-    """Add, list, check, rename, replace the key, remove."""
+    """Add, list, check, rename, replace the key, remove; rotate the vault."""
 
     def __init__(self, state: State, vault: Vault) -> None:
         self._state = state
-        self._settings = state.settings
         self._accounts = Accounts(state, vault)
         self._datasets = Datasets(state)
         self._hash_keys = HashKeys(state, vault)
@@ -61,12 +74,12 @@ class AccountCalls:
         if any(account.name == name for account in self._accounts.list()):
             raise names.taken("account", name)
         secret = _given(key, reference)
-        api_base = api_base or STRIPE
+        api_base = (api_base or STRIPE).rstrip("/")
         checked = self._ask(secret, api_base, stripe_account or None)
         return self._accounts.add(
             name,
-            **_told(secret, key, reference),
-            api_base=api_base.rstrip("/"),
+            **_kept(secret, reference),
+            api_base=api_base,
             stripe_account=stripe_account or None,
             checked=checked,
         )
@@ -82,23 +95,24 @@ class AccountCalls:
     def check(self, name_or_id: str) -> Account:
         """Tries the key again and keeps what Stripe says.
 
-        Raises KeyRejected, and AccountError for a key that can't be decrypted; both are kept with the account.
-        TransientError changes nothing.
+        Raises KeyRejected, SettingsError for a reference that leads to another account's key by now, and AccountError
+        for a key that can't be decrypted: all are kept with the account. A TransientError changes nothing.
         """
         account = self._accounts.get(name_or_id)
         secret = self._accounts.key(account.id)
         try:
             checked = self._ask(secret, account.api_base, account.stripe_account)
-            _check_same(account, checked)
-        except (KeyRejected, AnotherAccount) as error:
-            self._accounts.set_check(account.id, _rejected(account, error, self._state.now()))
-            if isinstance(error, KeyRejected):
-                error.hint = f"{error.hint} Then: {_key_command(account)}"
+        except KeyRejected as error:
+            error.hint = f"{error.hint} Then: counterfoil accounts key {shlex.quote(account.name)}"
+            self._reject(account, error.message)
             raise
+        another = _another(account, checked)
+        if another is not None:
+            self._reject(account, another.message)
+            raise another
         if account.reference is not None and Key(secret).fingerprint != account.fingerprint:
-            # Another key is kept there by now.
-            told = _told(secret, None, account.reference)
-            return self._accounts.replace_key(account.id, **told, checked=checked)
+            # Another key of the same account is kept there by now.
+            return self._accounts.replace_key(account.id, **_kept(secret, account.reference), checked=checked)
         return self._accounts.set_check(account.id, checked)
 
     def rename(self, name_or_id: str, name: str) -> Account:
@@ -106,30 +120,126 @@ class AccountCalls:
         return self._accounts.rename(name_or_id, name)
 
     def replace_key(self, name_or_id: str, key: str | None = None, *, reference: str | None = None) -> Account:
-        """Another key for the same Stripe account in the same mode, after Stripe has taken it."""
+        """Another key of the same Stripe account and mode, after Stripe has taken it; SettingsError for any other."""
         account = self._accounts.get(name_or_id)
         secret = _given(key, reference)
         checked = self._ask(secret, account.api_base, account.stripe_account)
-        _check_same(account, checked)
-        return self._accounts.replace_key(account.id, **_told(secret, key, reference), checked=checked)
+        another = _another(account, checked)
+        if another is not None:
+            raise another
+        return self._accounts.replace_key(account.id, **_kept(secret, reference), checked=checked)
 
     def used_by(self, name_or_id: str) -> tuple[str, ...]:
-        """The names of the datasets that read the account."""
+        """The names of the datasets that read the account: they would stop without it."""
         return self._accounts.used_by(name_or_id)
 
     def paused(self, name_or_id: str) -> tuple[str, ...]:
-        """The names of its datasets that are paused."""
+        """The names of those of them that are paused."""
         account = self._accounts.get(name_or_id).id
         return tuple(one.name for one in self._datasets.list() if one.account == account and one.pause is not None)
 
     def remove(self, name_or_id: str, *, with_datasets: bool = False) -> tuple[str, ...]:
-        """Forgets the account, its key, and with `with_datasets` the datasets that read it; their names."""
-        return self._accounts.remove(name_or_id, with_datasets=with_datasets)
+        """Forgets the account and its key; with `with_datasets` those that read it too, whose names are returned.
 
-    def readable(self, name_or_id: str) -> tuple[Readable, ...]:
-        """What the key may read, as it was found when it was tried last."""
-        account = self._accounts.get(name_or_id)
-        keys = catalogue_order(account)
-        return tuple(
-            Readable(key, report_of(key).title, key not in account.missing, account.missing.get(key)) for key in keys
+        Their tables stay.
+        """
+        account = self._accounts.get(name_or_id).id
+        gone = [one.id for one in self._datasets.list() if one.account == account] if with_datasets else []
+        with without_archives(self._state, gone):
+            return self._accounts.remove(account, with_datasets=with_datasets)
+
+    def rotate(self) -> KeysRotated:
+        """Encrypts every key anew under the first master key; those that are lost stay as they are."""
+        rotated = self._accounts.rotate()
+        try:
+            self._hash_keys.rotate()
+        except AccountError:
+            return KeysRotated(rotated.keys, rotated.locked, hash_keys_lost=True)
+        return KeysRotated(rotated.keys, rotated.locked, hash_keys_lost=False)
+
+    def _ask(self, secret: str, api_base: str, stripe_account: str | None) -> Checked:
+        client = Client(
+            secret,
+            api_base=api_base,
+            stripe_account=stripe_account,
+            settings=self._state.settings,
+            backoff=_BACKOFF,
         )
+        try:
+            return check_account(client, at=self._state.now())
+        except KeyRejected as error:
+            page = "https://dashboard.stripe.com/" + ("apikeys" if client.livemode else "test/apikeys")
+            error.hint = f"Look up or make a key at {page}."
+            raise
+        except TransientError as error:
+            error.hint = f"Nothing was stored. {error.hint or 'Try again later.'}"
+            raise
+        finally:
+            wait_for(client.close())
+
+    def _reject(self, account: Account, problem: str) -> None:
+        known = {name: getattr(account, name) for name in ("livemode", "stripe_id", "display_name", "readable")}
+        checked = Checked(
+            at=self._state.now(), status="rejected", problem=problem, missing=dict(account.missing), **known
+        )
+        self._accounts.set_check(account.id, checked)
+
+
+def readable(account: Account) -> tuple[Readable, ...]:
+    """What the account's key may read, in the menu's order, as it was found when it was tried last."""
+    return tuple(
+        Readable(
+            report.key,
+            report.title,
+            True if report.key in account.readable else False if report.key in account.missing else None,
+            account.missing.get(report.key),
+        )
+        for report in REPORTS
+    )
+
+
+def mode(account: Account) -> str | None:
+    """`live`, `test`, or None when it was never tried."""
+    return _MODES[account.livemode]
+
+
+def account_dict(account: Account) -> dict[str, Any]:
+    """The account for JSON. Holds no key."""
+    told = {name: getattr(account, name) for name in Account.__slots__ if name not in _NOT_TOLD}
+    for name in ("checked_at", "created_at"):
+        told[name] = told[name] and told[name].isoformat(timespec="seconds")
+    return {**told, "mode": mode(account), "reports": [asdict(one) for one in readable(account)]}
+
+
+#: What `reports` tells better, and what is of no use to anyone outside.
+_NOT_TOLD = frozenset({"fingerprint", "livemode", "readable", "missing"})
+
+
+def _given(key: str | None, reference: str | None) -> str:
+    if (key is None) == (reference is None):
+        raise ValueError("an account has a key or a reference to one")
+    return resolve(checked_reference(reference)) if reference is not None else str(key).strip()
+
+
+def _kept(secret: str, reference: str | None) -> dict[str, Any]:
+    """What the state keeps: the key, or the reference in its place."""
+    told = Key(secret)
+    kept = {"key": secret} if reference is None else {"reference": reference}
+    return {"shown": repr(told), "fingerprint": told.fingerprint, **kept}
+
+
+def _another(account: Account, checked: Checked) -> SettingsError | None:
+    """What is wrong with a key that is not of the account's Stripe account and mode."""
+    # A key that may not be asked whose it is is known by itself, and can't be told from one of another account.
+    known = [one for one in (account.stripe_id, checked.stripe_id) if one and not one.startswith("key_")]
+    if account.livemode is not None and account.livemode != checked.livemode:
+        now, before = _MODES[checked.livemode], _MODES[account.livemode]
+        said = f"This is a {now} key, and the account {account.name!r} is {before}"
+    elif len(set(known)) > 1:
+        said = f"This is a key of {checked.stripe_id}, and the account {account.name!r} is {account.stripe_id}"
+    else:
+        return None
+    return SettingsError(
+        said,
+        hint="Its datasets would mix two sets of books. Add the key as an account of its own: counterfoil accounts add",
+    )

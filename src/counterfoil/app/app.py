@@ -11,6 +11,7 @@ from counterfoil.settings import Settings, load_settings
 if TYPE_CHECKING:
     from counterfoil.app.accounts import AccountCalls
     from counterfoil.app.datasets import DatasetCalls
+    from counterfoil.app.runs import RunCalls
     from counterfoil.runs.attempt import Records
     from counterfoil.state import State
     from counterfoil.state.database import Clock
@@ -56,14 +57,17 @@ class App:
 
     @cached_property
     def datasets(self) -> DatasetCalls:
-        """What is read of them, where to and when."""
+        """What is read with them, where to and when."""
         from counterfoil.app.datasets import DatasetCalls
 
         return DatasetCalls(self.state, self.vault)
 
-    def rotate(self) -> Rotated:
-        """Every key in the state encrypted anew under the first master key; those that are lost stay as they are."""
-        ...
+    @cached_property
+    def runs(self) -> RunCalls:
+        """Datasets run, watched, canceled and gone back to."""
+        from counterfoil.app.runs import RunCalls
+
+        return RunCalls(self.state, self.records)
 
     def close(self) -> None:
         """Gives the state back."""

@@ -1,0 +1,103 @@
+"""What a person writes of a dataset, on the command line or in a form, as the values that are stored.
+
+Everywhere None leaves what was before, and an empty word takes it back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+from counterfoil.errors import SettingsError
+from counterfoil.log import redacted
+from counterfoil.runs.plan import parse_instant
+from counterfoil.state.dataset import Choice, Partition, Retry
+from counterfoil.state.schedules import Manual, Schedule, parse
+
+_PERIOD = re.compile(r"(?:last\s+)?(\d{1,6})\s*(day|week|month)s?")
+
+
+def read_choice(
+    before: Choice,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    last_days: int | None = None,
+    options: Sequence[str] | None = None,
+    promoted: Sequence[str] | None = None,
+    left_out: Sequence[str] | None = None,
+    hashed: Sequence[str] | None = None,
+) -> Choice:
+    """Dates as `2026-01-31` (UTC midnight) or RFC 3339, options as `NAME=VALUE`; no last days are 0."""
+    changes: dict[str, Any] = {}
+    if since is not None:
+        changes["since"] = parse_instant(since, "--since") if since.strip() else None
+    if until is not None:
+        changes["until"] = parse_instant(until, "--until") if until.strip() else None
+    if last_days is not None:
+        changes["last_days"] = last_days or None
+    if options is not None:
+        changes["options"] = dict(map(_option, _words(options)))
+    lists = {"promoted": promoted, "left_out": left_out, "hashed": hashed}
+    changes |= {name: tuple(_words(words)) for name, words in lists.items() if words is not None}
+    return replace(before, **changes)
+
+
+def read_partition(words: str) -> Partition | None:
+    """`3 months`."""
+    if not words.strip():
+        return None
+    found = _PERIOD.fullmatch(words.strip().lower())
+    if found is None:
+        raise SettingsError(
+            f"{redacted(words)!r} is not a period", hint="Give days, weeks or months, such as '3 months'."
+        )
+    return Partition(unit=cast("Literal['day', 'week', 'month']", found[2]), last=int(found[1]))
+
+
+def read_schedule(before: Schedule, words: str | None, zone: str | None) -> Schedule:
+    """Words as in `docs/schedules.md`; a zone that is written in them goes first."""
+    zone = zone.strip() if zone else None
+    if words is None:
+        return before if zone is None else _moved(before, zone)
+    if not words.strip():
+        return Manual(zone=zone or before.zone)
+    return parse(words, zone or before.zone)
+
+
+def _moved(schedule: Schedule, zone: str) -> Schedule:
+    from counterfoil.state.schedules import describe
+
+    # Said again in the other zone, since what it counts from is local there.
+    words = describe(schedule).removesuffix(f" in {schedule.zone}")
+    return parse(words, zone)
+
+
+def read_retry(
+    before: Retry,
+    *,
+    on: bool | None = None,
+    attempts: int | None = None,
+    every_minutes: int | None = None,
+    manual: bool | None = None,
+) -> Retry:
+    """A number of attempts or minutes turns retries on."""
+    if on is False and (attempts is not None or every_minutes is not None):
+        raise SettingsError("--no-retry does not go with --retry or --retry-minutes", hint="Choose one of the two.")
+    if on is None and (attempts is not None or every_minutes is not None):
+        on = True
+    given: dict[str, Any] = {"on": on, "attempts": attempts, "every_minutes": every_minutes, "manual": manual}
+    return replace(before, **{name: value for name, value in given.items() if value is not None})
+
+
+def _option(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals or not name or not value:
+        raise SettingsError(f"--option {redacted(word)!r} is not NAME=VALUE", hint="For example: --option status=all")
+    return name, value
+
+
+def _words(words: Iterable[str]) -> list[str]:
+    return [word for word in words if word.strip()]

@@ -1,0 +1,321 @@
+"""The calls on datasets. Whatever is wrong with one is refused before it is stored, its destination included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from counterfoil.app.forgetting import without_archives
+from counterfoil.app.outlook import Outlook, outlook
+from counterfoil.columns.chosen import choose
+from counterfoil.columns.redact import redaction
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.errors import DestinationRejected, SchemaConflict, SettingsError
+from counterfoil.log import redacted
+from counterfoil.reports.catalogue import report as report_of
+from counterfoil.reports.report import Report
+from counterfoil.runs.dataset_plan import plan_run
+from counterfoil.runs.overwriting import at_stake
+from counterfoil.runs.plan import Plan
+from counterfoil.runs.preview import PAGE_ROWS, Preview, preview
+from counterfoil.state import State
+from counterfoil.state.accounts import Account, Accounts
+from counterfoil.state.dataset import Choice, Dataset, Target
+from counterfoil.state.dataset_rules import check_choice
+from counterfoil.state.datasets import Datasets
+from counterfoil.state.hash_keys import HashKeys
+from counterfoil.state.run import Run
+from counterfoil.state.runs import Runs
+from counterfoil.state.vault import Vault
+from counterfoil.stripe.client import AccountIdentity, Backoff, Client
+from counterfoil.stripe.loop import run as wait_for
+from counterfoil.values import Window
+
+#: Below the home.
+DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
+#: How long a person waits for a destination that another process holds.
+_BUSY_SECONDS = 3.0
+#: A person waits for the answer.
+_BACKOFF = Backoff(tries=3)
+#: Successful runs to look for a full one in.
+_LOOKED_AT = 20
+#: A change of these makes the table another one: it is read whole again.
+_ANOTHER_TABLE = frozenset({"account", "method", "partition", "targets"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A dataset with the names of what it refers to, and its newest run."""
+
+    dataset: Dataset
+    account: Account
+    #: The name of the dataset after which it runs.
+    after: str | None
+    last_run: Run | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A dataset as it is, or would be, with what is to be known before it runs."""
+
+    dataset: Dataset
+    outlook: Outlook
+    warnings: tuple[str, ...]
+    #: Whether it was only tried.
+    dry_run: bool
+
+
+class DatasetCalls:
+    """Create, list, show, edit, preview, pause, resume, reload, remove. Datasets and accounts go by name or id."""
+
+    def __init__(self, state: State, vault: Vault) -> None:
+        self._state = state
+        self._settings = state.settings
+        self._vault = vault
+        self._datasets = Datasets(state)
+        self._accounts = Accounts(state, vault)
+        self._runs = Runs(state)
+        self._hash_keys = HashKeys(state, vault)
+
+    def create(
+        self,
+        name: str,
+        *,
+        account: str,
+        report: str,
+        to: str | None = None,
+        table: str | None = None,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        **fields: Any,
+    ) -> Planned:
+        """Saves a dataset; `fields` are those of `state.datasets.Datasets.add`.
+
+        A destination is below the home unless it begins at the root; a table has the report's key unless it is named.
+        A table that holds more than the dataset would, by an earlier load of ours, needs `overwrite`. A dry run
+        checks the same and stores nothing.
+        """
+        target = Target(url=to or DEFAULT_DESTINATION, table=_table(table, report_of(report).key))
+
+        def add() -> Dataset:
+            return self._datasets.add(name, account=account, report=report, targets=(target,), **fields)
+
+        tried = self._tried(add)
+        warnings = self._check(tried, overwrite=overwrite)
+        return self._planned(tried if dry_run else add(), warnings, dry_run=dry_run)
+
+    def edit(
+        self,
+        name_or_id: str,
+        *,
+        to: str | None = None,
+        table: str | None = None,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        **changes: Any,
+    ) -> Planned:
+        """Changes some fields, all or none; another table, account or method is read whole by the next run."""
+        before = self._datasets.get(name_or_id)
+        if to is not None or table is not None:
+            (target, *_) = before.targets
+            changes["targets"] = (Target(url=to or target.url, table=_table(table, target.table)),)
+
+        def edit() -> Dataset:
+            with self._state.begin():
+                dataset = self._datasets.edit(before.id, **changes)
+                if any(getattr(dataset, field) != getattr(before, field) for field in _ANOTHER_TABLE):
+                    dataset = self._datasets.set_bookmark(dataset.id, None)
+                return dataset
+
+        tried = self._tried(edit)
+        touched = any(getattr(tried, field) != getattr(before, field) for field in (*_ANOTHER_TABLE, "choice"))
+        warnings = self._check(tried, overwrite=overwrite, before=before) if touched else ()
+        return self._planned(tried if dry_run else edit(), warnings, dry_run=dry_run)
+
+    def list(self) -> tuple[Shown, ...]:
+        """All datasets by name."""
+        found = self._datasets.list()
+        accounts = {account.id: account for account in self._accounts.list()}
+        names = {dataset.id: dataset.name for dataset in found}
+        return tuple(self._shown(dataset, accounts[dataset.account], names) for dataset in found)
+
+    def get(self, name_or_id: str) -> Dataset:
+        """The dataset of a name or an id."""
+        return self._datasets.get(name_or_id)
+
+    def show(self, name_or_id: str) -> Shown:
+        """One dataset."""
+        dataset = self._datasets.get(name_or_id)
+        names = {} if dataset.after is None else {dataset.after: self._datasets.get(dataset.after).name}
+        return self._shown(dataset, self._accounts.get(dataset.account), names)
+
+    def outlook(self, name_or_id: str) -> Outlook:
+        """When it runs next, and how many requests that makes a month."""
+        return self._outlook(self._datasets.get(name_or_id))
+
+    def preview(self, name_or_id: str, *, rows: int = PAGE_ROWS) -> Preview:
+        """The first rows that Stripe has for it now, as its next run would bring them. Nothing is stored."""
+        dataset = self._datasets.get(name_or_id)
+        return self._preview(self._accounts.get(dataset.account), report_of(dataset.report), dataset.choice, rows)
+
+    def preview_report(
+        self, account: str, report: str, *, choice: Choice | None = None, rows: int = PAGE_ROWS
+    ) -> Preview:
+        """The same of a dataset that is not there yet."""
+        found, known = report_of(report), self._accounts.get(account)
+        choice = choice or Choice()
+        check_choice(found, choice, found.default_method)
+        return self._preview(known, found, choice, rows)
+
+    def pause(self, name_or_id: str, reason: str = "Paused by hand.") -> Dataset:
+        """Stops scheduled runs; one that runs goes on."""
+        return self._datasets.pause(name_or_id, reason)
+
+    def resume(self, name_or_id: str) -> Dataset:
+        """Lets scheduled runs go on from the next time on."""
+        return self._datasets.resume(name_or_id)
+
+    def reload(self, name_or_id: str) -> Dataset:
+        """Lets the next run read everything."""
+        return self._datasets.set_bookmark(name_or_id, None)
+
+    def remove(self, name_or_id: str, *, drop_table: bool = False) -> Dataset:
+        """Forgets the dataset, its runs and what is kept of them. Its table stays, unless it is to be dropped.
+
+        RunError while it runs, SettingsError while another dataset runs after it; then the table stays too.
+        """
+        dataset = self._datasets.get(name_or_id)
+        if drop_table:
+
+            def forget() -> Dataset:
+                self._datasets.remove(dataset.id)
+                return dataset
+
+            self._tried(forget)
+            for target in dataset.targets:
+                with self._opened(target) as destination:
+                    destination.drop(target.table)
+        with without_archives(self._state, [dataset.id]):
+            self._datasets.remove(dataset.id)
+        return dataset
+
+    def _preview(self, account: Account, report: Report, choice: Choice, rows: int) -> Preview:
+        if not 1 <= rows <= PAGE_ROWS:
+            raise SettingsError(f"A preview can't have {rows} rows", hint=f"Give 1 to {PAGE_ROWS}.")
+        chosen = choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
+        since = choice.since
+        if choice.last_days is not None:
+            since = int(self._state.now().timestamp()) - choice.last_days * 86_400
+        plan = Plan(replace(report, columns=chosen.columns), Window(since, choice.until), None, choice.options)
+        key = self._hash_keys.key(account.id) if chosen.hashed else b""
+        client = Client(
+            self._accounts.key(account.id),
+            api_base=account.api_base,
+            stripe_account=account.stripe_account,
+            settings=self._settings,
+            backoff=_BACKOFF,
+        )
+        try:
+            return preview(
+                client,
+                plan,
+                redact=redaction(chosen, key) if chosen.redacts else None,
+                digits=self._settings.currency_digits,
+                rows=rows,
+            )
+        finally:
+            wait_for(client.close())
+
+    def _tried(self, change: Callable[[], Dataset]) -> Dataset:
+        """What the change makes of it, checked as it would be; then it is undone."""
+        made = []
+        with suppress(_Undo), self._state.begin():
+            made.append(change())
+            raise _Undo
+        return made[0]
+
+    def _check(self, dataset: Dataset, *, overwrite: bool, before: Dataset | None = None) -> tuple[str, ...]:
+        """Refuses a destination that no run could load; what else is to be known."""
+        account = self._accounts.get(dataset.account)
+        warnings = list(_of_account(account, dataset))
+        for target in dataset.targets:
+            with self._opened(target) as destination, _as_settings():
+                if dataset.method not in destination.methods:
+                    raise SettingsError(
+                        f"{redacted(destination.name)} can't {dataset.method}",
+                        hint=f"It can {', '.join(sorted(destination.methods))}.",
+                    )
+                destination.check()
+                held = self._held(destination, dataset, account, target)
+            if held is None:
+                continue
+            if before is None and not overwrite:
+                raise SettingsError(
+                    f"Table {target.table} holds {held} than this dataset would",
+                    hint="Choose another table, or say --overwrite to replace them with the first run.",
+                )
+            warnings.append(f"Table {target.table} holds {held}; the next run replaces them.")
+        return tuple(warnings)
+
+    def _held(self, destination: Destination, dataset: Dataset, account: Account, target: Target) -> str | None:
+        identity = AccountIdentity(account.stripe_id or f"key_{account.fingerprint}", bool(account.livemode))
+        plan, _ = plan_run(dataset, identity, date=int(self._state.now().timestamp()))
+        held = at_stake(destination, plan.plan, target.table, dataset.method, identity=identity)
+        return None if held is None else held.told
+
+    @contextmanager
+    def _opened(self, target: Target) -> Iterator[Destination]:
+        settings = self._settings
+        quick = settings.model_copy(update={"busy_seconds": min(settings.busy_seconds, _BUSY_SECONDS)})
+        destination = open_destination(target.url, relative_to=settings.home, settings=quick)
+        try:
+            yield destination
+        finally:
+            destination.close()
+
+    def _planned(self, dataset: Dataset, warnings: tuple[str, ...], *, dry_run: bool) -> Planned:
+        found = self._outlook(dataset)
+        told = warnings if found.warning is None else (*warnings, found.warning)
+        return Planned(dataset=dataset, outlook=found, warnings=told, dry_run=dry_run)
+
+    def _outlook(self, dataset: Dataset) -> Outlook:
+        ended = self._runs.list(dataset.id, "succeeded", limit=_LOOKED_AT)
+        others = {} if dataset.after is None else {one.id: one for one in self._datasets.list()}
+        return outlook(dataset, others=others, ended=ended, now=self._state.now())
+
+    def _shown(self, dataset: Dataset, account: Account, names: Mapping[str, str]) -> Shown:
+        newest = self._runs.list(dataset.id, limit=1)
+        after = None if dataset.after is None else names[dataset.after]
+        return Shown(dataset=dataset, account=account, after=after, last_run=newest[0] if newest else None)
+
+
+class _Undo(Exception):  # noqa: N818 - it is no error
+    """Leaves a transaction without a trace."""
+
+
+@contextmanager
+def _as_settings() -> Iterator[None]:
+    """What is wrong with a destination is a wrong setting while nothing runs."""
+    try:
+        yield
+    except (DestinationRejected, SchemaConflict) as error:
+        # The hints of loads name flags that a dataset does not have.
+        mkdir = error.hint if error.hint and "mkdir" in error.hint else None
+        raise SettingsError(error.message, hint=mkdir or "Choose another table or another destination.") from error
+
+
+def _of_account(account: Account, dataset: Dataset) -> Iterator[str]:
+    if account.status != "ok":
+        yield f"The account {account.name!r} can't be read now: {account.problem}"
+    if dataset.report in account.missing:
+        title = report_of(dataset.report).title
+        yield (
+            f"The key of the account {account.name!r} could not read {title} when it was tried last; it lacks "
+            f"{account.missing[dataset.report]}. Once it has it: counterfoil accounts check"
+        )
+
+
+def _table(given: str | None, otherwise: str) -> str:
+    return given or otherwise
