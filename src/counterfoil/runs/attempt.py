@@ -7,12 +7,14 @@ it. Each step takes the run over: what an earlier process of it still does is re
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -22,14 +24,15 @@ from counterfoil.columns.redact import Redact, redaction
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.errors import RunError
+from counterfoil.destinations.destination import Stop
+from counterfoil.errors import DestinationBusy, RunError
 from counterfoil.extract import Notices
-from counterfoil.runs.dataset_plan import DatasetPlan, as_json, from_json, plan_run
+from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, plan_run
 from counterfoil.runs.endings import Endings
 from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
 from counterfoil.runs.overwriting import at_stake, scope_of
 from counterfoil.runs.reverting import back_to, replayed
-from counterfoil.runs.signals import Signals
+from counterfoil.runs.signals import Canceled, DeadlinePassed, Signals
 from counterfoil.settings import Settings
 from counterfoil.state.accounts import Accounts
 from counterfoil.state.database import Clock
@@ -37,12 +40,17 @@ from counterfoil.state.datasets import Dataset, Datasets, Target
 from counterfoil.state.hash_keys import HashKeys
 from counterfoil.state.run import Counts, Run, TakenOver
 from counterfoil.state.runs import Runs
-from counterfoil.stripe.client import Client
+from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.loop import run as wait_for
+from counterfoil.stripe.loop import stream
 from counterfoil.values import Load, Loaded, Page, Part
 
 #: How often a run is told how far it is.
 _TOLD_EVERY = timedelta(seconds=1)
+#: How long a look at a table waits for a file that is held, before it is asked again whether to go on.
+_LOOK_SECONDS = 1.0
+
+_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +77,13 @@ class Attempt:
         self._records = records
         self._stopping = stopping or threading.Event()
         self._endings = Endings(records.datasets, records.runs, records.now)
+        #: The tokens of steps under way or failed, by run: only whoever holds the run may end it.
+        self._owners: dict[str, str] = {}
 
     def plan(self, run: str, attempt: int) -> str:
         """Fixes what is read, the first time; refuses a table that is not ours to write."""
+        signals = self._signals(run)
+        signals.check()
         with self._taken(run, attempt) as (found, owner):
             if found.plan:
                 return "planned"
@@ -80,12 +92,16 @@ class Attempt:
                 deadline_at = self._records.now() + timedelta(minutes=dataset.deadline_minutes)
                 self._records.runs.update(run, owner=owner, deadline_at=deadline_at)
             self._check_method(dataset)
-            with self._client(dataset, found, owner) as client:
-                identity = wait_for(client.account())
-                exist = all(place.columns(target.table) is not None for target, place in self._places(dataset))
-                plan, why = plan_run(dataset, identity, date=client.date, tables_exist=exist)
-                for target, place in self._places(dataset):
-                    at_stake(place, plan.plan, target.table, plan.method, identity=identity)
+            with self._client(dataset.account, found, owner) as client:
+                identity = _identity(client, signals)
+                holds = self._looked(dataset, found, signals, lambda target, place: _holds(dataset, target, place))
+                plan, why = plan_run(dataset, identity, date=client.date, tables=tuple(holds))
+                self._looked(
+                    dataset,
+                    found,
+                    signals,
+                    lambda target, place: at_stake(place, plan.plan, target.table, plan.method, identity=identity),
+                )
             self._records.runs.update(run, owner=owner, plan=as_json(plan), **({} if why is None else {"reason": why}))
             if why is not None:
                 self._records.runs.log(run, "info", why)
@@ -93,14 +109,19 @@ class Attempt:
 
     def extract(self, run: str, attempt: int) -> str:
         """Reads what is not in the archive yet, and cuts it into parts."""
+        self._signals(run).check()
         with self._taken(run, attempt) as (found, owner):
             if back_to(found):
                 return "nothing"
             plan, folder = from_json(found.plan), archive_of(self._records.settings, run)
-            dataset = self._records.datasets.get(found.dataset)
             if read_ledger(folder) is None:
-                with self._client(dataset, found, owner) as client:
-                    self._read(client, dataset, plan, found, owner, folder)
+                with self._client(plan.credential, found, owner) as client:
+                    self._read(client, plan, found, owner, folder)
+            ledger = read_ledger(folder)
+            if ledger is not None:
+                size = sum(file.stat().st_size for file in folder.iterdir())
+                counts = Counts(read=sum(part.rows for part in ledger.parts), bytes=size)
+                self._records.runs.update(run, owner=owner, counts=counts)
         return folder.name
 
     def load(self, run: str, attempt: int) -> str:
@@ -110,19 +131,43 @@ class Attempt:
             signals, runs = self._signals(run), self._records.runs
             loaded = Loaded()
             for target, place in self._places(self._records.datasets.get(found.dataset)):
-                signals.check()
+                stop = self._stop(found, target, signals)
                 runs.log(run, "info", f"Loading into {target.table} of {place.name}.")
                 loaded = bring(
                     place,
                     target.table,
                     progress=lambda note: runs.log(run, "info", note),
-                    guard=lambda: self._check_owner(run, owner),
-                    stop=signals.stop,
+                    guard=lambda stop=stop: self._guard(run, owner, signals if stop else None),
+                    stop=stop,
                 )
                 runs.record_load(run, target.url, target.table, str(found.plan.get("method", "replace")), loaded.rows)
             counts = replace(found.counts, added=loaded.added, changed=loaded.changed, deleted=loaded.deleted)
             runs.update(run, owner=owner, counts=counts)
         return "loaded"
+
+    def _stop(self, found: Run, target: Target, signals: Signals) -> Stop | None:
+        """What ends the load early; None for one that was done before its process was killed: nothing undoes it."""
+        try:
+            signals.check()
+        except (Canceled, DeadlinePassed):
+            if not self._has_load(found, target):
+                raise
+            return None
+        return signals.stop
+
+    def _has_load(self, found: Run, target: Target) -> bool:
+        with closing(self._open(target, busy_seconds=0)) as place:
+            try:
+                return place.has_load(Load(run=found.id, table=target.table, method="replace"))
+            except DestinationBusy:
+                return False
+
+    def _guard(self, run: str, owner: str, signals: Signals | None) -> None:
+        """The last look before a load counts."""
+        if signals is not None:
+            signals.check(at_once=True)
+        if not self._records.runs.owns(run, owner):
+            raise TakenOver(f"Another attempt of the run {run} has taken over", hint="Nothing was written by this one.")
 
     def _bringing(self, found: Run) -> Callable[..., Loaded]:
         """What brings the run's rows, or those of the run that it goes back to, into a table of a destination."""
@@ -145,55 +190,56 @@ class Attempt:
         if found.status != "succeeded":
             with self._taken(run, attempt) as (found, owner):
                 other = back_to(found)
-                then = self._records.runs.get(other).bookmark if other else from_json(found.plan).bookmark
+                then = self._records.runs.get(other).bookmark if other else from_json(found.plan).bookmark(run)
                 self._endings.succeeded(found, owner, then)
         return "finished"
 
     def failed(self, run: str, attempt: int, error: Exception) -> float | None:
         """Ends the attempt, and the run with it unless there is another one; the seconds until that."""
-        return self._endings.failed(run, attempt, error)
+        return self._endings.failed(run, attempt, error, owner=self._owners.pop(run, None))
 
     @contextmanager
     def _taken(self, run: str, attempt: int) -> Iterator[tuple[Run, str]]:
         """The run, and the token with which it may be written from now on."""
-        self._signals(run).check()
         owner = self._records.runs.begin_attempt(run, workflow=f"{run}-{attempt}")
+        self._owners[run] = owner
         yield self._records.runs.get(run), owner
+        self._owners.pop(run, None)
 
-    def _read(self, client: Client, dataset: Dataset, plan: DatasetPlan, found: Run, owner: str, folder: Path) -> None:
+    def _read(self, client: Client, plan: DatasetPlan, found: Run, owner: str, folder: Path) -> None:
         signals = self._signals(found.id)
         flattener = Flattener((*plan.chosen.columns, DELETED), digits=self._records.settings.currency_digits)
         notices = Notices()
         watch = _Watch(self._records, found, owner, client)
         with Archive(folder, schema_of(plan)) as archive:
-            pages = spooled_pages(
-                client, plan.plan, archive, notices, redact=self._redact(dataset, plan), check=signals.check
-            )
+            pages = spooled_pages(client, plan.plan, archive, notices, redact=self._redact(plan), check=signals.check)
             with closing(pages):
                 for batch in batches(watch.counting(pages, signals), flattener, self._stamp(plan, found)):
                     archive.write(batch)
+            # Before the archive is closed, for then nothing is read again.
+            self._warn(found, owner, warnings_of(notices, flattener))
             archive.close()
         check_archive(archive, watch.rows)
-        counts = Counts(read=watch.rows, bytes=sum(file.stat().st_size for file in folder.iterdir()))
-        warnings = warnings_of(notices, flattener)
+
+    def _warn(self, found: Run, owner: str, warnings: tuple[str, ...]) -> None:
         for warning in warnings:
             self._records.runs.log(found.id, "warning", warning)
-        self._records.runs.update(found.id, owner=owner, counts=counts, warnings=warnings)
+        self._records.runs.update(found.id, owner=owner, warnings=warnings)
 
     @staticmethod
     def _stamp(plan: DatasetPlan, found: Run) -> Stamp:
         return stamp_of(plan.plan.report, run=found.id, account=plan.account)
 
-    def _redact(self, dataset: Dataset, plan: DatasetPlan) -> Redact | None:
+    def _redact(self, plan: DatasetPlan) -> Redact | None:
         chosen = plan.chosen
         if not chosen.redacts:
             return None
-        return redaction(chosen, self._records.hash_keys.key(dataset.account) if chosen.hashed else b"")
+        return redaction(chosen, self._records.hash_keys.key(plan.credential) if chosen.hashed else b"")
 
     @contextmanager
-    def _client(self, dataset: Dataset, found: Run, owner: str) -> Iterator[Client]:
-        """A client with the account's key; what it spends is added to the run's, also when it fails."""
-        account = self._records.accounts.get(dataset.account)
+    def _client(self, credential: str, found: Run, owner: str) -> Iterator[Client]:
+        """A client with the key of one of our accounts; what it spends is added to the run's, also when it fails."""
+        account = self._records.accounts.get(credential)
         client = Client(
             self._records.accounts.key(account.id),
             api_base=account.api_base,
@@ -213,13 +259,38 @@ class Attempt:
                     f"{target.url} cannot {dataset.method}", hint=f"It can {' and '.join(sorted(place.methods))}."
                 )
 
-    def _places(self, dataset: Dataset) -> Iterator[tuple[Target, Destination]]:
+    def _places(self, dataset: Dataset, *, busy_seconds: float | None = None) -> Iterator[tuple[Target, Destination]]:
         for target in dataset.targets:
-            place = open_destination(
-                target.url, relative_to=self._records.settings.home, settings=self._records.settings
-            )
-            with closing(place):
+            with closing(self._open(target, busy_seconds=busy_seconds)) as place:
                 yield target, place
+
+    def _open(self, target: Target, *, busy_seconds: float | None) -> Destination:
+        settings = self._records.settings
+        if busy_seconds is not None:
+            settings = settings.model_copy(update={"busy_seconds": min(busy_seconds, settings.busy_seconds)})
+        return open_destination(target.url, relative_to=settings.home, settings=settings)
+
+    def _looked(
+        self, dataset: Dataset, found: Run, signals: Signals, look: Callable[[Target, Destination], _Seen]
+    ) -> list[_Seen]:
+        """What is seen in each of the dataset's tables; a signal ends the wait for a file that is held."""
+        seen: list[_Seen] = []
+        patience = self._records.settings.busy_seconds
+        for target, place in self._places(dataset, busy_seconds=_LOOK_SECONDS):
+            until, told = time.monotonic() + patience, False
+            while True:
+                signals.check()
+                try:
+                    seen.append(look(target, place))
+                    break
+                except DestinationBusy as busy:
+                    held = busy.message.partition(", after waiting")[0]
+                    if time.monotonic() >= until:
+                        raise DestinationBusy(f"{held}, after waiting {patience:g} seconds", hint=busy.hint) from busy
+                    if not told:
+                        self._records.runs.log(found.id, "info", f"{held}; waiting for it.")
+                        told = True
+        return seen
 
     def _parts(self, run: str) -> tuple[Part, ...]:
         ledger = read_ledger(archive_of(self._records.settings, run))
@@ -231,10 +302,6 @@ class Attempt:
 
     def _signals(self, run: str) -> Signals:
         return Signals(self._records.runs, run, stopping=self._stopping, now=self._records.now)
-
-    def _check_owner(self, run: str, owner: str) -> None:
-        if not self._records.runs.owns(run, owner):
-            raise TakenOver(f"Another attempt of the run {run} has taken over", hint="Nothing was written by this one.")
 
 
 class _Watch:
@@ -262,6 +329,26 @@ class _Watch:
         self._records.runs.update(
             self._run.id, owner=self._owner, counts=Counts(read=self.rows), requests=_spent(self._run, self._client)
         )
+
+
+def _identity(client: Client, signals: Signals) -> AccountIdentity:
+    """Whom the key reads; a signal ends the wait for Stripe's answer."""
+
+    async def ask() -> AsyncIterator[AccountIdentity]:
+        yield await client.account()
+
+    with closing(stream(ask, check=signals.check)) as answers:
+        return next(answers)
+
+
+def _holds(dataset: Dataset, target: Target, place: Destination) -> Held:
+    """What of the dataset is in the table."""
+    if place.columns(target.table) is None:
+        return "nothing"
+    last = (dataset.bookmark or {}).get("run")
+    if last is None or not place.has_load(Load(run=last, table=target.table, method="replace")):
+        return "other"
+    return "last"
 
 
 def schema_of(plan: DatasetPlan) -> pa.Schema:

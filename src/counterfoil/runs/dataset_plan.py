@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from counterfoil.columns.chosen import Chosen, choose
 from counterfoil.reports.catalogue import report as report_of
@@ -35,6 +34,8 @@ class DatasetPlan:
     whole: bool
     #: By Stripe's clock, in Unix seconds: what changed later may be missing.
     as_of: int
+    #: The id of our account with whose key it is read.
+    credential: str
     #: Whose data it is: the Stripe account, and whether it is live.
     account: str
     livemode: bool
@@ -56,14 +57,23 @@ class DatasetPlan:
     def identity(self) -> AccountIdentity:
         return AccountIdentity(self.account, self.livemode)
 
-    @property
-    def bookmark(self) -> dict[str, Any]:
-        """How far the dataset is when this run is loaded, and what for."""
-        return {"as_of": self.as_of, "choice": choice_json(self.choice), "api_version": self.api_version}
+    def bookmark(self, run: str) -> dict[str, Any]:
+        """How far the dataset is when this is loaded as the run, and what for."""
+        return {
+            "run": run,
+            "as_of": self.as_of,
+            "choice": choice_json(self.choice),
+            "method": self.method,
+            "api_version": self.api_version,
+        }
+
+
+#: What is in one of the dataset's tables: no table, not what the last run left there, or just that.
+Held = Literal["nothing", "other", "last"]
 
 
 def plan_run(
-    dataset: Dataset, identity: AccountIdentity, *, date: int, tables_exist: bool = True
+    dataset: Dataset, identity: AccountIdentity, *, date: int, tables: tuple[Held, ...] = ("last",)
 ) -> tuple[DatasetPlan, str | None]:
     """The plan of a run that begins at `date`, by Stripe's clock in Unix seconds.
 
@@ -71,42 +81,46 @@ def plan_run(
     """
     report = report_of(dataset.report)
     as_of = date - _MARGIN_SECONDS
-    window = _window(dataset.choice, as_of)
-    by_parts = dataset.method == "partition" and dataset.partition is not None
-    why = _why_whole(dataset, tables_exist=tables_exist) if by_parts else None
-    whole = not by_parts or why is not None
-    covers: tuple[Window, ...] = (window,)
-    if not whole and dataset.partition is not None:
-        covers = tuple(_within(window, _units(dataset.partition, as_of)))
-        window = Window(covers[0].since, covers[-1].until) if covers else Window(as_of, as_of)
-    if report.changes == "immutable" and dataset.method == "merge":
-        covers = ()  # what Stripe no longer lists is kept, as events are
+    window, method = _window(dataset.choice, as_of), dataset.method
+    why = None
+    if dataset.method == "partition" and dataset.partition is not None:
+        why = _why_whole(dataset, tables)
+        if why is None:
+            window = _within(window, _rolling(dataset.partition, as_of, dataset.bookmark or {}), as_of)
+        else:
+            method = "replace"  # the table is made anew, with the columns of now
     made = DatasetPlan(
         dataset=dataset.id,
         report=report.key,
-        method=dataset.method,
+        method=method,
         choice=dataset.choice,
         window=window,
-        covers=covers,
-        whole=whole,
+        # Where what Stripe no longer lists is kept, as events are, nothing is covered.
+        covers=() if report.changes == "immutable" and method == "merge" else (window,),
+        whole=method != "partition",
         as_of=as_of,
+        credential=dataset.account,
         account=identity.id,
         livemode=identity.livemode,
     )
     return made, why
 
 
-def _why_whole(dataset: Dataset, *, tables_exist: bool) -> str | None:
+def _why_whole(dataset: Dataset, tables: tuple[Held, ...]) -> str | None:
     """Why what is there can't be brought up to date by parts; None when it can."""
     before = dataset.bookmark
     if before is None:
         return "Everything is read: it is the first run, or a reload was asked for."
-    if not tables_exist:
+    if "nothing" in tables:
         return "Everything is read: the table is gone."
     if before.get("choice") != choice_json(dataset.choice):
         return "Everything is read: what the dataset holds of the report was changed."
+    if before.get("method") not in ("replace", "partition"):
+        return "Everything is read: the update method was changed."
     if before.get("api_version") != API_VERSION:
         return "Everything is read: the version of Stripe's API is another one."
+    if "other" in tables:
+        return "Everything is read: the table is not the one that the last run left."
     return None
 
 
@@ -116,16 +130,22 @@ def _window(choice: Choice, as_of: int) -> Window:
     return Window(as_of // _DAY * _DAY - choice.last_days * _DAY)
 
 
-def _units(partition: Partition, as_of: int) -> list[Window]:
-    """The last so many days, weeks (from Monday) or months of UTC, the current one included, the oldest first."""
-    start = datetime.fromtimestamp(as_of, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def _rolling(partition: Partition, as_of: int, before: Mapping[str, Any]) -> Window:
+    """The last so many days, weeks (from Monday) or months of UTC, the current one included.
+
+    It reaches back to the one in which the last run ended: what came later in it has never been read.
+    """
+    current = _start(partition, as_of)
+    first = min(_moved(current, partition, 1 - partition.last), _start(partition, before.get("as_of", as_of)))
+    return Window(int(first.timestamp()), int(_moved(current, partition, 1).timestamp()))
+
+
+def _start(partition: Partition, instant: int) -> datetime:
+    """When the day, week or month began."""
+    start = datetime.fromtimestamp(instant, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if partition.unit == "week":
-        start -= timedelta(days=start.weekday())
-    if partition.unit == "month":
-        start = start.replace(day=1)
-    starts = [_moved(start, partition, -number) for number in range(partition.last - 1, -2, -1)]
-    seconds = [int(one.timestamp()) for one in starts]
-    return [Window(since, until) for since, until in pairwise(seconds)]
+        return start - timedelta(days=start.weekday())
+    return start.replace(day=1) if partition.unit == "month" else start
 
 
 def _moved(start: datetime, partition: Partition, units: int) -> datetime:
@@ -135,13 +155,11 @@ def _moved(start: datetime, partition: Partition, units: int) -> datetime:
     return start + timedelta(days=units * (7 if partition.unit == "week" else 1))
 
 
-def _within(window: Window, units: list[Window]) -> Iterator[Window]:
-    """The parts of the units that the window holds."""
-    for unit in units:
-        since = max(unit.since or 0, window.since or 0)
-        until = min(unit.until or since, window.until if window.until is not None else unit.until or since)
-        if since < until:
-            yield Window(since, until)
+def _within(chosen: Window, rolling: Window, as_of: int) -> Window:
+    """What both hold; an empty window where that is nothing."""
+    since = max(one.since for one in (chosen, rolling) if one.since is not None)
+    until = min(one.until for one in (chosen, rolling) if one.until is not None)
+    return Window(since, until) if since < until else Window(as_of, as_of)
 
 
 def choice_json(choice: Choice) -> dict[str, Any]:
@@ -168,6 +186,7 @@ def as_json(plan: DatasetPlan) -> dict[str, Any]:
         "covers": [[one.since, one.until] for one in plan.covers],
         "whole": plan.whole,
         "as_of": plan.as_of,
+        "credential": plan.credential,
         "account": plan.account,
         "livemode": plan.livemode,
         "api_version": plan.api_version,

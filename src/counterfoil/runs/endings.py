@@ -13,6 +13,7 @@ from counterfoil.state.database import Clock
 from counterfoil.state.datasets import Dataset, Datasets
 from counterfoil.state.run import Run, TakenOver
 from counterfoil.state.runs import Runs
+from counterfoil.state.tables import ACTIVE
 
 #: Failed runs in a row after which a dataset pauses.
 MOST_FAILURES = 10
@@ -30,29 +31,48 @@ class Endings:
 
     def succeeded(self, run: Run, owner: str, bookmark: Mapping[str, Any] | None) -> None:
         """The dataset goes on from the bookmark."""
-        self._runs.log(run.id, "info", f"Succeeded: {run.counts.read:,} rows read.")
-        self._runs.finish(run.id, "succeeded", owner=owner, bookmark=bookmark)
+        brought = run.counts.read or sum(load.rows for load in self._runs.loads(run.id)[:1])
+        self._runs.log(run.id, "info", f"Succeeded: {brought:,} rows.")
+        late = "Asked to stop when everything was loaded." if run.cancel_requested else None
+        self._runs.finish(run.id, "succeeded", owner=owner, bookmark=bookmark, reason=late)
 
-    def failed(self, run: str, attempt: int, error: Exception) -> float | None:
-        """Keeps the error; the seconds until the next attempt, None when there is none."""
-        if isinstance(error, TakenOver):
-            return None
+    def failed(self, run: str, attempt: int, error: Exception, *, owner: str | None = None) -> float | None:
+        """Keeps the error; the seconds until the next attempt, None when there is none.
+
+        With the token of the attempt: nothing happens once another one has taken over.
+        """
         found = self._runs.get(run)
-        dataset = self._datasets.get(found.dataset)
-        told = _told(error)
-        if isinstance(error, Canceled):
-            self._runs.log(run, "info", "Canceled; the table is as it was before.")
-            self._runs.finish(run, "canceled")
+        if isinstance(error, TakenOver) or found.status not in ACTIVE or owner not in (None, found.owner):
             return None
-        self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
+        try:
+            return self._end(found, attempt, error, owner)
+        except TakenOver:
+            return None
+
+    def _end(self, found: Run, attempt: int, error: Exception, owner: str | None) -> float | None:
+        run = found.id
+        if isinstance(error, Canceled):
+            self._runs.finish(run, "canceled", owner=owner)
+            self._runs.log(run, "info", f"Canceled; {self._left(run)}")
+            return None
+        dataset, told = self._datasets.get(found.dataset), _told(error)
+        if isinstance(told, KeyRejected):
+            told.hint = f"Give the account a key that Stripe takes: {_key_command(dataset)}"
         wait = timedelta(minutes=dataset.retry.every_minutes)
         if self._tries_again(dataset, found, attempt, told, wait):
+            self._runs.wait(run, told, owner=owner)
+            self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
             self._runs.log(run, "info", f"Tried again in {dataset.retry.every_minutes} minutes.")
-            self._runs.wait(run, told)
             return wait.total_seconds()
-        self._runs.finish(run, "failed", error=told)
+        self._runs.finish(run, "failed", error=told, owner=owner)
+        self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
         self._pause(self._datasets.get(dataset.id), told)
         return None
+
+    def _left(self, run: str) -> str:
+        """What a run that did not come to its end left behind."""
+        loaded = [f"{load.table} of {load.url}" for load in self._runs.loads(run)]
+        return f"{' and '.join(loaded)} had been loaded." if loaded else "the table is as it was before."
 
     def _tries_again(self, dataset: Dataset, run: Run, attempt: int, error: CounterfoilError, wait: timedelta) -> bool:
         retry = dataset.retry
@@ -64,13 +84,17 @@ class Endings:
     def _pause(self, dataset: Dataset, error: CounterfoilError) -> None:
         """What will not work by itself is not tried again and again."""
         if isinstance(error, KeyRejected):
-            reason, action = f"Stripe refused the key: {error.message}", f"counterfoil accounts key {dataset.account}"
-            self._datasets.pause_account(dataset.account, reason, action)
+            reason = f"Stripe refused the key: {error.message}"
+            self._datasets.pause_account(dataset.account, reason, _key_command(dataset))
         elif isinstance(error, PermissionMissing):
             self._datasets.pause(dataset.id, error.message, error.hint)
         elif dataset.failures >= MOST_FAILURES:
             reason = f"{dataset.failures} runs in a row failed, the last one with: {error.message}"
             self._datasets.pause(dataset.id, reason, f"counterfoil datasets resume {dataset.name}")
+
+
+def _key_command(dataset: Dataset) -> str:
+    return f"counterfoil accounts key {dataset.account}"
 
 
 def _told(error: Exception) -> CounterfoilError:

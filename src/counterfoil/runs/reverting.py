@@ -53,10 +53,19 @@ def replayed(runs: Runs, settings: Settings, run: Run) -> tuple[tuple[Run, Datas
                 f"What the run {at.id} read is kept no longer, so the table can't be rebuilt", hint=_list(run)
             )
         chain.append((at, plan))
-        if plan.whole and plan.method != "append":
+        if _starts_anew(plan):
             break
         at = next((one for one in earlier if (one.created_at, one.id) < (at.created_at, at.id)), None)
     return tuple(reversed(chain))
+
+
+def _starts_anew(plan: DatasetPlan) -> bool:
+    """Whether what was in the table before does not matter any more.
+
+    After a merge of everything that is so but for rows which Stripe had stopped to list before; a merge that covers
+    nothing, as that of events, keeps all of those.
+    """
+    return plan.method == "replace" or (plan.method == "merge" and plan.whole and bool(plan.covers))
 
 
 def _list(run: Run) -> str:

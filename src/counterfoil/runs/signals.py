@@ -45,12 +45,12 @@ class Signals:
         self._monotonic = monotonic
         self._asked_at = -_ASK_SECONDS
 
-    def check(self) -> None:
-        """Raises Canceled, DeadlinePassed or ServiceStops."""
+    def check(self, *, at_once: bool = False) -> None:
+        """Raises Canceled, DeadlinePassed or ServiceStops. The state is asked now and then, or `at_once`."""
         if self._stopping.is_set():
             raise ServiceStops("The service goes down; the run goes on after its next start")
         asked_at = self._monotonic()
-        if asked_at - self._asked_at < _ASK_SECONDS:
+        if not at_once and asked_at - self._asked_at < _ASK_SECONDS:
             return
         self._asked_at = asked_at
         found = self._runs.get(self._run)

@@ -7,6 +7,7 @@ import secrets
 
 import sqlalchemy as sa
 
+from counterfoil.errors import AccountError
 from counterfoil.state.database import State
 from counterfoil.state.tables import settings
 from counterfoil.state.vault import Vault
@@ -33,11 +34,20 @@ class HashKeys:
         return bytes.fromhex(self._opened(name, kept))
 
     def rotate(self) -> None:
-        """Seals all of them anew, under the first master key."""
+        """Seals all of them anew, under the first master key.
+
+        AccountError when one can't be decrypted any more; the others are sealed anew all the same.
+        """
+        lost: AccountError | None = None
         with self._state.begin() as connection:
             chosen = sa.select(settings.c.name, settings.c.value).where(settings.c.name.startswith(_PREFIX))
             for name, kept in connection.execute(chosen).all():
-                self._state.keep_setting(name, self._sealed(name, self._opened(name, kept)))
+                try:
+                    self._state.keep_setting(name, self._sealed(name, self._opened(name, kept)))
+                except AccountError as error:
+                    lost = error
+        if lost is not None:
+            raise lost
 
     def _sealed(self, name: str, key: str) -> dict[str, str]:
         ciphertext, version = self._vault.seal(name, key)

@@ -86,7 +86,8 @@ def read(question: Question, reply: Reply) -> Answer | Failure:
     elif not isinstance(said, dict):
         return _not_stripe(question, reply)
     limited = reply.headers.get("Stripe-Rate-Limited-Reason") if reply.status == 429 else None
-    return Failure(_error(question, reply, said, limited), retry=_worth_retrying(reply), limited=limited)
+    date = _unix_seconds(reply.headers.get("Date", "")) or 0
+    return Failure(_error(question, reply, said, limited), retry=_worth_retrying(reply), limited=limited, date=date)
 
 
 def _json(body: bytes) -> Any:

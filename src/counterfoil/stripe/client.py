@@ -196,9 +196,9 @@ class Client:
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
         outcome: Answer | Failure = await retrying(self._try, request)
+        self.date = max(self.date, outcome.date)
         if isinstance(outcome, Failure):
             raise outcome.error
-        self.date = max(self.date, outcome.date)
         return outcome
 
     async def _try(self, request: _Request) -> Answer | Failure:

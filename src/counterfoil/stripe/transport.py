@@ -41,6 +41,8 @@ class Failure:
     sent: bool = True
     #: `Stripe-Rate-Limited-Reason` of a 429.
     limited: str | None = None
+    #: When Stripe refused, by its clock, in Unix seconds; 0 when it did not say.
+    date: int = 0
 
 
 class Transport:
