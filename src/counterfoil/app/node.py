@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Self
 
 from counterfoil.engine.dispatch import Dispatch
 from counterfoil.engine.nodes import Node
@@ -75,23 +76,43 @@ class OneRun:
     def __init__(self, state: State, records: Records, queue: Queue) -> None:
         stopping = threading.Event()
         attempt = Attempt(records, stopping=stopping)
-        self._node = Node(state.settings.home / "nodes")
+        self._queue = queue
+        self._node = Node(state.settings.home / "nodes", role="run")
         self.dispatch = dispatch_of(state, records, queue, attempt)
         self._worker = Worker(
             queue, attempt, executor=self._node.id, stopping=stopping, after=self.dispatch.follow, poll_seconds=0.1
         )
+        self.works = False
+        #: False once it has left while an attempt did not come to an end: the process is to be left by `os._exit`.
+        self.ended = True
 
-    def others(self) -> int:
-        """How many other processes work."""
-        return self._node.others()
+    def served(self) -> bool:
+        """Whether a service is alive."""
+        return self._node.others("serve") > 0
 
-    def __enter__(self) -> None:
-        self._node.join()
-        self._worker.start()
+    def alone(self) -> bool:
+        """Whether no other process works."""
+        return self._node.others() == 0
+
+    def keep_up(self) -> None:
+        """Works from here on if no service does, and takes up what processes left that are dead."""
+        if not self.works and not self.served():
+            self._node.join()
+            self._worker.start()
+            self.works = True
+        if self.works:
+            with self._node.dead(self._queue.executors(), unknown=self._queue.is_local) as dead:
+                if dead:
+                    self._worker.recover(dead)
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None:
-        if self._worker.stop():
-            self._node.leave()
+        if self.works:
+            self.ended = self._worker.stop()
+            if self.ended:
+                self._node.leave()
 
 
 class _Running:

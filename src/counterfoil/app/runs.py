@@ -6,14 +6,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from counterfoil.app.node import OneRun, dispatch_of, open_queue
+from counterfoil.app.node import OneRun, open_queue
 from counterfoil.archive import read_ledger, read_parts, verify
+from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import Queue
 from counterfoil.errors import RunError
-from counterfoil.runs.attempt import Attempt, Records, archive_of, schema_of
+from counterfoil.runs.attempt import Records, archive_of, schema_of
 from counterfoil.runs.dataset_plan import from_json
 from counterfoil.runs.reverting import back_to, check_revert, plan_back_to
 from counterfoil.state import State
@@ -22,6 +24,9 @@ from counterfoil.state.run import Line, LoadRecord, Run, Status
 
 #: How often a run that is waited for is looked at, in seconds.
 _LOOK_SECONDS = 0.2
+_LOOKS_A_TURN = 5
+#: How often it is looked for a run that follows another.
+_FOLLOWER_LOOKS = 50
 _OVER = frozenset({"succeeded", "failed", "canceled", "skipped"})
 
 Look = Callable[[Run], None]
@@ -37,6 +42,8 @@ class Told:
     loads: tuple[LoadRecord, ...]
     #: Whether the rows that it brought are still kept.
     kept: bool
+    #: When it is tried again, if it waits for that.
+    next_attempt_at: datetime | None
 
 
 class RunCalls:
@@ -45,15 +52,28 @@ class RunCalls:
     def __init__(self, state: State, records: Records) -> None:
         self._state = state
         self._records = records
+        #: False when an attempt of this process did not come to an end: the process is to be left by `os._exit`.
+        self.ended = True
 
     def start(self, dataset: str, *, wait: bool = True, look: Look | None = None) -> Run:
         """Runs a dataset now; RunError names the run of it that is not over.
 
-        Where no service is alive, this process does the work and comes back when the run is over, or waits for another
-        attempt. Else it comes back at once, or with `wait` at the same end. `look` is shown the run meanwhile.
+        Where no service is alive, this process does the work and comes back when the run is over, and those of the
+        datasets that follow it. A run that a process left which is dead is gone on with. Else it comes back at once.
+        With `wait` it comes back when the run is over in either case, and without it also when the run waits for
+        another attempt. `look` is shown the runs meanwhile.
         """
         found = self._records.datasets.get(dataset)
-        return self._work(lambda one: one.dispatch.start(found.id).id, wait=wait, look=look)
+
+        def begin(one: OneRun) -> str:
+            left = self._left(found.id) if one.works and one.alone() else None
+            if left is None:
+                return one.dispatch.start(found.id).id
+            one.dispatch.mend()
+            self._records.runs.log(left.id, "info", "Taken up again: the process that worked on it is gone.")
+            return left.id
+
+        return self._work(begin, wait=wait, look=look)
 
     def revert(self, run: str, *, wait: bool = True, look: Look | None = None) -> Run:
         """Makes the tables of a run's dataset what they were after it, from what is kept; as a run of its own."""
@@ -71,12 +91,32 @@ class RunCalls:
         return self._work(begin, wait=wait, look=look)
 
     def cancel(self, run: str) -> Run:
-        """Ends a run: one that waits at once, one that runs within about two seconds; its tables stay as they are."""
-        found = self._records.runs.request_cancel(run)
+        """Ends a run: one that waits at once, one that runs within about two seconds; its tables stay as they are.
+
+        RunError when it is over. What comes back may still be running.
+        """
+        before = self._records.runs.get(run)
+        self._records.runs.request_cancel(run)
         with self._queue() as queue:
-            attempt = Attempt(self._records)
-            dispatch_of(self._state, self._records, queue, attempt).withdraw(found)
+            one = OneRun(self._state, self._records, queue)
+            if not one.dispatch.withdraw(before) and one.alone():
+                self._records.runs.finish(run, "canceled")  # nobody is there to see the request
         return self._records.runs.get(run)
+
+    def served(self) -> bool:
+        """Whether a service is alive, which works off what is queued."""
+        return Node(self._records.settings.home / "nodes").others("serve") > 0
+
+    def next_attempt_at(self, run: Run) -> datetime | None:
+        """When a run that waits is tried again."""
+        if run.status != "waiting":
+            return None
+        ended_at = self._records.runs.attempts(run.id)[-1].finished_at or run.created_at
+        return ended_at + timedelta(minutes=self._records.datasets.get(run.dataset).retry.every_minutes)
+
+    def dataset_names(self) -> dict[str, str]:
+        """The names of all datasets by their ids."""
+        return {dataset.id: dataset.name for dataset in self._records.datasets.list()}
 
     def list(
         self, dataset: str | None = None, status: Status | Sequence[Status] | None = None, limit: int = 50
@@ -84,6 +124,10 @@ class RunCalls:
         """The newest runs first."""
         known = None if dataset is None else self._records.datasets.get(dataset).id
         return self._records.runs.list(known, status, limit)
+
+    def get(self, run: str) -> Run:
+        """The run of an id; SettingsError names the nearest."""
+        return self._records.runs.get(run)
 
     def show(self, run: str) -> Told:
         """Everything about a run but its log and its rows."""
@@ -94,6 +138,7 @@ class RunCalls:
             attempts=self._records.runs.attempts(run),
             loads=self._records.runs.loads(run),
             kept=read_ledger(archive_of(self._records.settings, run)) is not None,
+            next_attempt_at=self.next_attempt_at(found),
         )
 
     def lines(self, run: str, *, after: int = 0) -> tuple[Line, ...]:
@@ -117,24 +162,61 @@ class RunCalls:
             verify(part)
         return read_parts(ledger.parts, schema_of(from_json(found.plan)))
 
+    def _left(self, dataset: str) -> Run | None:
+        """The run of a dataset that is not over, unless it waits for a time that has not come."""
+        for run in self._records.runs.list(dataset, ("queued", "running", "waiting"), 1):
+            next_at = self.next_attempt_at(run)
+            return run if next_at is None or next_at <= self._records.now() else None
+        return None
+
     def _work(self, begin: Callable[[OneRun], str], *, wait: bool, look: Look | None) -> Run:
         with self._queue() as queue:
             one = OneRun(self._state, self._records, queue)
-            if one.others():
-                run = begin(one)
-                return self._awaited(run, look) if wait else self._records.runs.get(run)
-            with one:
-                return self._awaited(begin(one), look)
+            try:
+                with one:
+                    one.keep_up()
+                    run = self._awaited(begin(one), one, look, wait=wait)
+                    self._await_followers(run, one, look)
+                    return run
+            finally:
+                self.ended = one.ended
 
-    def _awaited(self, run: str, look: Look | None) -> Run:
-        pause = threading.Event()
+    def _awaited(self, run: str, one: OneRun, look: Look | None, *, wait: bool) -> Run:
+        pause, turn = threading.Event(), 0
         while True:
             found = self._records.runs.get(run)
             if look is not None:
                 look(found)
-            if found.status in _OVER or found.status == "waiting":
+            if found.status in _OVER or (not wait and self._leaves(found, one)):
                 return found
             pause.wait(_LOOK_SECONDS)
+            turn += 1
+            if turn % _LOOKS_A_TURN == 0:
+                one.keep_up()
+
+    def _await_followers(self, run: Run, one: OneRun, look: Look | None) -> None:
+        """Those that run after it run here too: no service would take them up."""
+        if not one.works or run.status != "succeeded":
+            return
+        for dataset in self._records.datasets.followers(run.dataset):
+            follower = self._follower(run, dataset.id) if dataset.pause is None else None
+            if follower is not None:
+                self._await_followers(self._awaited(follower, one, look, wait=False), one, look)
+
+    def _follower(self, run: Run, dataset: str) -> str | None:
+        """The run that was made because this one succeeded, which happens a moment after it has."""
+        pause = threading.Event()
+        for _ in range(_FOLLOWER_LOOKS):
+            for newest in self._records.runs.list(dataset, limit=1):
+                if newest.trigger == "after" and newest.created_at >= (run.finished_at or run.created_at):
+                    return newest.id
+            pause.wait(_LOOK_SECONDS)
+        return None
+
+    def _leaves(self, run: Run, one: OneRun) -> bool:
+        """Whether there is nothing to wait for but what a service does, or the next attempt."""
+        next_at = self.next_attempt_at(run)
+        return not one.works or (next_at is not None and next_at > self._records.now())
 
     @contextmanager
     def _queue(self) -> Iterator[Queue]:

@@ -12,17 +12,21 @@ import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
+
+#: A service stays until it is told to stop; what works for one run leaves with it.
+Role = Literal["serve", "run"]
 
 
 class Node:
     """This process, among those that work from the same folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, role: Role = "serve") -> None:
         host = "".join(c if c.isalnum() else "-" for c in platform.node()) or "host"
         #: New for each process, so that what a dead one left can be told from what this one does.
-        self.id = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.id = f"{role}-{host}-{os.getpid()}-{secrets.token_hex(4)}"
         self._folder = folder
         self._lock: FileLock | None = None
 
@@ -42,9 +46,10 @@ class Node:
             self._lock.release()
             self._lock = None
 
-    def others(self) -> int:
-        """How many other processes are alive."""
-        return sum(1 for name in self._files() if self._take(name) is None)
+    def others(self, role: Role | None = None) -> int:
+        """How many other processes are alive, of a role or of both."""
+        start = "" if role is None else f"{role}-"
+        return sum(1 for name in self._files() if name.startswith(start) and self._take(name) is None)
 
     @contextmanager
     def dead(self, executors: Collection[str], *, unknown: bool) -> Iterator[set[str]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +31,9 @@ from counterfoil.state.run import (
 from counterfoil.state.tables import ACTIVE, attempts, datasets, loads, run_lines, runs
 
 __all__ = ["Attempt", "Counts", "Line", "LoadRecord", "Run", "Runs"]
+
+#: How many of the newest are compared with an id that does not exist.
+_NEAR_RUNS = 1000
 
 
 class Runs:
@@ -314,7 +319,7 @@ class Runs:
         chosen = sa.select(runs).where(runs.c.id == run)
         found = connection.execute(chosen.with_for_update() if lock else chosen).mappings().first()
         if found is None:
-            raise SettingsError(f"There is no run {without_secrets(run)!r}", hint="`counterfoil runs list` shows them.")
+            raise _unknown(connection, run)
         return _run({**found})
 
     @staticmethod
@@ -330,6 +335,16 @@ class Runs:
         chosen = sa.select(runs).where(runs.c.dataset == dataset, runs.c.status.in_(ACTIVE))
         found = connection.execute(chosen).mappings().first()
         return None if found is None else _run({**found})
+
+
+def _unknown(connection: sa.Connection, word: str) -> SettingsError:
+    """What to raise when no run has the id."""
+    message, known = f"There is no run {without_secrets(word)!r}", "`counterfoil runs list` shows them."
+    if connection.scalar(sa.select(datasets.c.id).where(datasets.c.name == word)):
+        return SettingsError(message, hint=f"That is a dataset; its runs: counterfoil runs list {shlex.quote(word)}")
+    newest = connection.scalars(sa.select(runs.c.id).order_by(runs.c.created_at.desc()).limit(_NEAR_RUNS))
+    near = get_close_matches(word, list(newest), n=1)
+    return SettingsError(message, hint=f"Did you mean {near[0]}? {known}" if near else known)
 
 
 def _stored(changes: Mapping[str, Any]) -> dict[str, Any]:

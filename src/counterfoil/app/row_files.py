@@ -1,0 +1,83 @@
+"""Rows as files: CSV or Parquet, streamed, and there as a whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from counterfoil.errors import RunError, SettingsError
+
+_WRITERS: dict[str, Callable[..., Any]] = {
+    ".csv": pyarrow.csv.CSVWriter,
+    ".parquet": lambda sink, schema: pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd"),
+}
+
+
+def check_file(path: Path) -> None:
+    """Refuses what can't be written to, before any work is done."""
+    if path.suffix.lower() not in _WRITERS:
+        raise SettingsError(
+            f"{path} is neither a CSV nor a Parquet file", hint=f"Give it a name that ends in {' or '.join(_WRITERS)}."
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
+        raise SettingsError(f"{path} {what}", hint="Name a file in a folder that is there.")
+
+
+def write_file(rows: pa.RecordBatchReader, path: Path, *, limit: int | None = None) -> int:
+    """Writes at most so many rows into a file, by its suffix; how many there were.
+
+    A file of that name is replaced, once the new one is whole.
+    """
+    check_file(path)
+    written = 0
+    with _replacing(path) as sink, _WRITERS[path.suffix.lower()](sink, rows.schema) as writer:
+        for batch in first(rows, limit):
+            writer.write_batch(batch)
+            written += batch.num_rows
+    return written
+
+
+def write_csv(rows: pa.RecordBatchReader, out: TextIO, *, limit: int | None = None) -> None:
+    """Writes at most so many rows as CSV into a stream of text."""
+    buffer = io.BytesIO()
+    with pyarrow.csv.CSVWriter(buffer, rows.schema) as writer:
+        for batch in first(rows, limit):
+            writer.write_batch(batch)
+            out.write(buffer.getvalue().decode())
+            buffer.seek(0)
+            buffer.truncate()
+    out.write(buffer.getvalue().decode())  # the names alone, when there was no row
+    out.flush()
+
+
+def first(rows: pa.RecordBatchReader, limit: int | None) -> Iterator[pa.RecordBatch]:
+    """The batches of the first so many rows, or of all."""
+    left = limit
+    for batch in rows:
+        if left is not None and batch.num_rows >= left:
+            yield batch.slice(0, left)
+            return
+        yield batch
+        left = None if left is None else left - batch.num_rows
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Any]:
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("wb") as sink:
+            yield sink
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"{path} can't be written: {error.strerror or error}", hint="Nothing was kept of it.") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,24 @@
+"""How the process ends: as usual, or without waiting for threads that did not come to an end in time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+_hurries = False
+
+
+def hurry() -> None:
+    """From here on the end does not wait for threads: what they do is gone on with elsewhere, and nothing is lost."""
+    global _hurries  # noqa: PLW0603 - it is the process that ends
+    _hurries = True
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process."""
+    if _hurries:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
