@@ -17,7 +17,9 @@ from counterfoil.engine.queue import Queue
 from counterfoil.errors import RunError
 from counterfoil.runs.attempt import Records, archive_of, schema_of
 from counterfoil.runs.dataset_plan import from_json
+from counterfoil.runs.endings import Endings
 from counterfoil.runs.reverting import back_to, check_revert, plan_back_to
+from counterfoil.runs.signals import Canceled
 from counterfoil.state import State
 from counterfoil.state.run import Attempt as Tried
 from counterfoil.state.run import Line, LoadRecord, Run, Status
@@ -100,7 +102,9 @@ class RunCalls:
         with self._queue() as queue:
             one = OneRun(self._state, self._records, queue)
             if not one.dispatch.withdraw(before) and one.alone():
-                self._records.runs.finish(run, "canceled")  # nobody is there to see the request
+                # Nobody is there to see the request.
+                endings = Endings(self._records.datasets, self._records.runs, self._records.now)
+                endings.failed(run, before.attempt, Canceled(f"The run {run} was canceled"))
         return self._records.runs.get(run)
 
     def served(self) -> bool:

@@ -160,7 +160,9 @@ def _told(runs: RunCalls, run: Run, dataset: str, *, as_json: bool) -> int:
                 tell(f"  How it goes: counterfoil runs logs {run.id} --follow")
             return 0
         case "canceled":
-            tell(f"{dataset}: the run {run.id} was canceled; its table is as it was before.")
+            said = [line.message for line in runs.lines(run.id) if line.message.startswith("Canceled; ")]
+            left = said[-1].removeprefix("Canceled; ") if said else "it had not begun."
+            tell(f"{dataset}: the run {run.id} was canceled; {left}")
             return RunError.exit_code
     error = error_of(run)
     fail(error)

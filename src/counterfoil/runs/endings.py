@@ -35,6 +35,7 @@ class Endings:
         self._runs.log(run.id, "info", f"Succeeded: {brought:,} rows.")
         late = "Asked to stop when everything was loaded." if run.cancel_requested else None
         self._runs.finish(run.id, "succeeded", owner=owner, bookmark=bookmark, reason=late)
+        _log.info("run succeeded", run=run.id, dataset=run.dataset, rows=brought)
 
     def failed(self, run: str, attempt: int, error: Exception, *, owner: str | None = None) -> float | None:
         """Keeps the error; the seconds until the next attempt, None when there is none.
@@ -54,18 +55,22 @@ class Endings:
         if isinstance(error, Canceled):
             self._runs.finish(run, "canceled", owner=owner)
             self._runs.log(run, "info", f"Canceled; {self._left(run)}")
+            _log.info("run canceled", run=run, dataset=found.dataset)
             return None
         dataset, told = self._datasets.get(found.dataset), _told(error)
         if isinstance(told, KeyRejected):
             told.hint = f"Give the account a key that Stripe takes: {_key_command(dataset)}"
+        told_of = {"run": run, "dataset": dataset.id, "attempt": attempt, "error": str(told)}
         wait = timedelta(minutes=dataset.retry.every_minutes)
         if self._tries_again(dataset, found, attempt, told, wait):
             self._runs.wait(run, told, owner=owner)
             self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
             self._runs.log(run, "info", f"Tried again in {dataset.retry.every_minutes} minutes.")
+            _log.info("run waits for its next attempt", **told_of)
             return wait.total_seconds()
         self._runs.finish(run, "failed", error=told, owner=owner)
         self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
+        _log.info("run failed", **told_of)
         self._pause(self._datasets.get(dataset.id), told)
         return None
 
