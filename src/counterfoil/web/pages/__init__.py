@@ -1,0 +1,12 @@
+"""The pages, one module each, and the list of their routes: each takes the app and gives a router."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+
+from counterfoil.app import App
+
+#: What `make_app` serves, in the menu's order: each module's `routes`.
+PAGES: tuple[Callable[[App], APIRouter], ...] = ()

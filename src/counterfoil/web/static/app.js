@@ -1,0 +1,164 @@
+// The page's own behaviour. Everything is found by attribute, so that parts that htmx brings later behave alike:
+// data-theme-choice, data-open, data-close, data-copy, data-filter, data-search, data-choose-all, data-chosen,
+// data-poll, data-keep, time[data-local], time[data-ago].
+"use strict";
+
+const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
+const typing = (element) => element.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
+
+// Theme: the server draws what the cookie says, so that no page flashes.
+function chooseTheme(theme) {
+  const root = document.documentElement;
+  const age = theme ? 31536000 : 0;
+  document.cookie = `counterfoil-theme=${theme}; path=/; max-age=${age}; samesite=strict`;
+  if (theme) root.dataset.theme = theme;
+  else delete root.dataset.theme;
+}
+
+// Times: the browser's zone, with UTC left in the title.
+const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
+const relative = new Intl.RelativeTimeFormat("en-GB", { numeric: "always" });
+
+function distance(seconds) {
+  const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? [];
+  if (unit) return relative.format(Math.trunc(seconds / size), unit);
+  return seconds <= 0 ? "just now" : "in less than a minute";
+}
+
+function showTimes(inside = document) {
+  for (const time of all("time[data-local]", inside)) {
+    const seconds = time.dataset.local === "second" ? { second: "2-digit" } : {};
+    time.textContent = new Date(time.dateTime).toLocaleString("en-GB", {
+      day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", ...seconds,
+    });
+  }
+  for (const time of all("time[data-ago]", inside)) {
+    time.textContent = distance((new Date(time.dateTime) - Date.now()) / 1000);
+  }
+}
+
+// Chosen rows: how many there are, and the box that chooses all.
+function countChosen(form) {
+  const boxes = all("tbody input[type=checkbox]", form);
+  const chosen = boxes.filter((box) => box.checked).length;
+  for (const place of all("[data-chosen]", form)) place.textContent = chosen;
+  for (const box of all("[data-choose-all]", form)) {
+    box.checked = chosen > 0 && chosen === boxes.length;
+    box.indeterminate = chosen > 0 && chosen < boxes.length;
+  }
+}
+
+// A list of radios, narrowed to those whose text has every word.
+function filterList(input) {
+  const list = document.getElementById(input.dataset.filter);
+  const words = input.value.toLowerCase().split(/\s+/);
+  const items = all(".picker-item", list);
+  for (const item of items) item.hidden = !words.every((word) => item.textContent.toLowerCase().includes(word));
+  list.querySelector("[data-none]").hidden = items.some((item) => !item.hidden);
+}
+
+function toast(text, tone = "error") {
+  const box = document.createElement("div");
+  box.className = `notice tone-${tone}`;
+  box.append(Object.assign(document.createElement("p"), { className: "notice-text", textContent: text }));
+  document.getElementById("toasts").append(box);
+  setTimeout(() => box.remove(), 8000);
+}
+
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    toast("Copied.", "ok");
+  } catch {
+    getSelection().selectAllChildren(source); // no clipboard without https: it is ready for the person's own copy
+  }
+}
+
+// A lost connection says so, and asks until there is an answer.
+let asking = null;
+function lost() {
+  document.getElementById("lost").hidden = false;
+  asking ??= setInterval(async () => {
+    try {
+      await fetch(document.querySelector("link[rel=icon]").href, { cache: "no-store" });
+      found();
+    } catch {} // still lost
+  }, 3000);
+}
+function found() {
+  document.getElementById("lost").hidden = true;
+  clearInterval(asking);
+  asking = null;
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-theme-choice], [data-open], [data-close], [data-copy], dialog");
+  if (!target) return;
+  if ("themeChoice" in target.dataset) chooseTheme(target.dataset.themeChoice);
+  if ("open" in target.dataset) document.getElementById(target.dataset.open).showModal();
+  if ("close" in target.dataset) target.closest("dialog").close();
+  if ("copy" in target.dataset) copy(target);
+  if (target.matches("dialog") && event.target === target) target.close(); // on the backdrop
+  target.closest("[popover]")?.hidePopover();
+});
+
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (event.target.matches("[data-choose-all]")) {
+    for (const box of all("tbody input[type=checkbox]", form)) box.checked = event.target.checked;
+  }
+  if (form?.querySelector("[data-chosen]")) countChosen(form);
+});
+
+document.addEventListener("input", (event) => {
+  if (event.target.matches("[data-filter]")) filterList(event.target);
+});
+
+document.addEventListener("keydown", (event) => {
+  const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
+  const search = document.querySelector("[data-search]");
+  if (event.key === "/" && plain && search && !typing(event.target)) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+  }
+  if (event.key === "Escape" && event.target.matches("[data-search], [data-filter]") && event.target.value) {
+    event.preventDefault();
+    event.target.value = "";
+    event.target.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  if (event.key === "Enter" && event.target.matches("[data-filter]")) event.preventDefault(); // it is no form's field
+});
+
+// What was typed is kept: a page that would be left with changes in it asks first.
+const changed = () => all("form[data-keep]").some((form) => "changed" in form.dataset);
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("form[data-keep]");
+  if (form) form.dataset.changed = "";
+});
+document.addEventListener("submit", (event) => delete event.target.dataset.changed);
+addEventListener("beforeunload", (event) => {
+  if (changed()) event.preventDefault();
+});
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const region = event.target;
+  // A part that asks for news of itself waits while the person has something in hand there.
+  const busy = region.matches("[data-poll]") && region.querySelector(":checked, :focus, dialog[open], :popover-open");
+  if (busy && event.detail.elt === region) event.preventDefault();
+});
+document.addEventListener("htmx:sendError", lost);
+document.addEventListener("htmx:sseError", lost);
+document.addEventListener("htmx:sseOpen", found);
+document.addEventListener("htmx:afterOnLoad", found);
+document.addEventListener("htmx:responseError", (event) => {
+  const { status } = event.detail.xhr;
+  toast(`That did not work (${status}). Nothing was changed; what you typed is still here.`);
+});
+document.addEventListener("htmx:load", (event) => showTimes(event.target));
+addEventListener("offline", lost);
+addEventListener("online", found);
+addEventListener("pageshow", () => all("form:has([data-chosen])").forEach(countChosen));
+setInterval(showTimes, 30000);
+showTimes();
