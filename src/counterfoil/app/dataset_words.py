@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from counterfoil.errors import SettingsError
@@ -42,7 +43,17 @@ def read_choice(
         changes["options"] = dict(map(_option, _words(options)))
     lists = {"promoted": promoted, "left_out": left_out, "hashed": hashed}
     changes |= {name: tuple(_words(words)) for name, words in lists.items() if words is not None}
-    return replace(before, **changes)
+    made = replace(before, **changes)
+    if made.since is not None and made.until is not None and made.until <= made.since:
+        raise SettingsError(
+            f"--until {until or _day(made.until)} is not after --since {since or _day(made.since)}",
+            hint="The range is [since, until): until is left out.",
+        )
+    return made
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("T00:00:00+00:00")
 
 
 def read_partition(words: str) -> Partition | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -63,6 +64,8 @@ class Planned:
     dataset: Dataset
     outlook: Outlook
     warnings: tuple[str, ...]
+    #: Where its tables are, in full, without anything secret.
+    places: tuple[str, ...]
     #: Whether it was only tried.
     dry_run: bool
 
@@ -169,6 +172,14 @@ class DatasetCalls:
         check_choice(found, choice, found.default_method)
         return self._preview(known, found, choice, rows)
 
+    def places(self, dataset: Dataset) -> tuple[str, ...]:
+        """Where its tables are, each as `table of URL` with the whole path; never a password."""
+        told = []
+        for target in dataset.targets:
+            with self._opened(target) as destination:
+                told.append(f"{target.table} of {destination.name}")
+        return tuple(told)
+
     def pause(self, name_or_id: str, reason: str = "Paused by hand.") -> Dataset:
         """Stops scheduled runs; one that runs goes on."""
         return self._datasets.pause(name_or_id, reason)
@@ -253,7 +264,7 @@ class DatasetCalls:
                 continue
             if before is None and not overwrite:
                 raise SettingsError(
-                    f"Table {target.table} holds {held} than this dataset would",
+                    f"Table {target.table} holds {held}, more than this dataset would",
                     hint="Choose another table, or say --overwrite to replace them with the first run.",
                 )
             warnings.append(f"Table {target.table} holds {held}; the next run replaces them.")
@@ -278,7 +289,7 @@ class DatasetCalls:
     def _planned(self, dataset: Dataset, warnings: tuple[str, ...], *, dry_run: bool) -> Planned:
         found = self._outlook(dataset)
         told = warnings if found.warning is None else (*warnings, found.warning)
-        return Planned(dataset=dataset, outlook=found, warnings=told, dry_run=dry_run)
+        return Planned(dataset=dataset, outlook=found, warnings=told, places=self.places(dataset), dry_run=dry_run)
 
     def _outlook(self, dataset: Dataset) -> Outlook:
         ended = self._runs.list(dataset.id, "succeeded", limit=_LOOKED_AT)
@@ -313,7 +324,7 @@ def _of_account(account: Account, dataset: Dataset) -> Iterator[str]:
         title = report_of(dataset.report).title
         yield (
             f"The key of the account {account.name!r} could not read {title} when it was tried last; it lacks "
-            f"{account.missing[dataset.report]}. Once it has it: counterfoil accounts check"
+            f"{account.missing[dataset.report]}. Once it has it: counterfoil accounts check {shlex.quote(account.name)}"
         )
 
 

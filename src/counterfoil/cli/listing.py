@@ -37,8 +37,8 @@ def print_list(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(table)
 
 
-def print_facts(facts: Sequence[tuple[str, str | None]]) -> None:
-    """A line for each fact that there is something to tell of."""
+def print_facts(facts: Sequence[tuple[str, Any]]) -> None:
+    """A line for each fact whose text is not empty, nor None or 0."""
     told = [(name, text) for name, text in facts if text]
     width = max((len(name) for name, _ in told), default=0)
     for name, text in told:

@@ -1,0 +1,39 @@
+"""`counterfoil vault`: how saved keys are encrypted."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from counterfoil.cli.listing import print_json
+from counterfoil.cli.opening import opened
+from counterfoil.cli.screen import counted, say, tell
+
+vault = App(name="vault", help="How saved keys are encrypted.")
+
+
+@vault.command
+def rotate(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False) -> int:
+    """Encrypt every saved key anew.
+
+    Without COUNTERFOIL_SECRET_KEY a new master key is made first; with it, put a new one before the others there, and
+    take the old ones away after this.
+
+    Parameters
+    ----------
+    as_json
+        One JSON object with the number of keys, and the accounts whose keys are lost.
+    """
+    with opened() as app:
+        done = app.accounts.rotate()
+    for name in done.locked:
+        tell(f"The key of {name!r} can't be decrypted; enter it again: counterfoil accounts key {shlex.quote(name)}")
+    if done.hash_keys_lost:
+        tell("Keys of hashed columns can't be decrypted: bring the master key back that they were encrypted with.")
+    if as_json:
+        print_json({"keys": done.keys, "locked": list(done.locked), "hash_keys_lost": done.hash_keys_lost})
+    else:
+        say(f"{counted(done.keys, 'key')} encrypted anew.")
+    return 1 if done.locked or done.hash_keys_lost else 0
