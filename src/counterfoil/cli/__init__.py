@@ -28,6 +28,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command("counterfoil.cli.accounts:accounts", name="accounts", help="Keys of Stripe, saved under a name.")
+app.command("counterfoil.cli.datasets:datasets", name="datasets", help="What is read of an account, where to and when.")
 app.command("counterfoil.cli.demo:demo", help="Try it: a simulated Stripe, every report, and a database to look at.")
 app.command("counterfoil.cli.pull:pull", help="Read a report, or all of them, into a table.")
 app.command("counterfoil.cli.reports:reports", help="List what can be read: titles, columns and types.")
@@ -35,6 +36,8 @@ app.command("counterfoil.cli.run:run", help="Run a dataset now.")
 app.command("counterfoil.cli.runs:runs", name="runs", help="What came of datasets: how each run went, and its rows.")
 app.command("counterfoil.cli.sandbox:sandbox", help="Serve a simulated Stripe with two years of an invented company.")
 app.command("counterfoil.cli.serve:serve", help="Run datasets when they are due, until stopped.")
+app.command("counterfoil.cli.state:state", name="state", help="The database of accounts, datasets and runs.")
+app.command("counterfoil.cli.vault:vault", name="vault", help="How saved keys are encrypted.")
 
 
 class Terminated(KeyboardInterrupt):
