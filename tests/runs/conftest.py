@@ -1,0 +1,194 @@
+"""A data center in a temporary home, an invented company to read, and attempts that are made step by step."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from counterfoil.engine.steps import ORDER
+from counterfoil.runs.attempt import Attempt, Records, archive_of
+from counterfoil.sandbox import Sandbox
+from counterfoil.settings import Settings
+from counterfoil.state import open_state
+from counterfoil.state.accounts import Account, Accounts
+from counterfoil.state.datasets import Dataset, Datasets, Target
+from counterfoil.state.hash_keys import HashKeys
+from counterfoil.state.run import Run
+from counterfoil.state.runs import Runs
+from counterfoil.state.vault import Vault
+
+KEY = "sk_test_demo" + "Counterfoil4242"
+FILE = "stripe.duckdb"
+
+
+@dataclass
+class StandingClock:
+    at: datetime = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, **units: float) -> datetime:
+        self.at += timedelta(**units)
+        return self.at
+
+
+class Center:
+    """State, steps and the tables that they make."""
+
+    def __init__(self, home: Path, stripe: Sandbox, **settings: Any) -> None:
+        self.stripe = stripe
+        self.settings = Settings(home=home, **settings)
+        self.clock = StandingClock()
+        self.state = open_state(self.settings, clock=self.clock)
+        self.vault = Vault(self.settings)
+        self.accounts = Accounts(self.state, self.vault)
+        self.datasets = Datasets(self.state)
+        self.runs = Runs(self.state)
+        self.hash_keys = HashKeys(self.state, self.vault)
+        self.records = Records(
+            accounts=self.accounts,
+            datasets=self.datasets,
+            runs=self.runs,
+            hash_keys=self.hash_keys,
+            settings=self.settings,
+            now=self.clock,
+        )
+        self.stopping = threading.Event()
+        self.steps = Attempt(self.records, stopping=self.stopping)
+
+    def account(self, name: str = "Shop", key: str = KEY) -> Account:
+        return self.accounts.add(name, key=key, shown="sk_test_…4242", fingerprint=name, api_base=self.stripe.url)
+
+    def dataset(self, report: str, name: str | None = None, **given: Any) -> Dataset:
+        """A dataset with a table of its own, called like its report unless it has a name."""
+        name = name or report
+        if not self.accounts.list():
+            self.account()
+        given = {"account": "Shop", "targets": (Target(url=f"duckdb:///{FILE}", table=name),)} | given
+        return self.datasets.add(name, report=report, **given)
+
+    def attempt(self, run: Run, number: int = 1, steps: Attempt | None = None) -> float | None:
+        """One attempt as the engine makes it: the seconds until the next, if there is to be one."""
+        steps = steps or self.steps
+        for name in ORDER:
+            try:
+                getattr(steps, name)(run.id, number)
+            except Exception as error:  # noqa: BLE001 - as the engine does
+                return steps.failed(run.id, number, error)
+        return None
+
+    def run(self, dataset: Dataset | str, trigger: str = "manual", **given: Any) -> Run:
+        """A run from its start to the end of its first attempt, a minute after what was before."""
+        self.clock.advance(minutes=1)
+        word = dataset if isinstance(dataset, str) else dataset.id
+        made = self.runs.create(self.datasets.get(word).id, trigger, **given)  # type: ignore[arg-type]
+        self.attempt(made)
+        return self.runs.get(made.id)
+
+    def later(self, **units: float) -> None:
+        """Time passes, here and at Stripe."""
+        self.clock.advance(**units)
+        self.stripe.control("advance", seconds=int(timedelta(**units).total_seconds()))
+
+    def create(self, kind: str, **given: Any) -> dict[str, Any]:
+        """A new object at Stripe; a moment passes."""
+        made: dict[str, Any] = self.stripe.control("objects", kind=kind, **given)
+        self.later(minutes=5)
+        return made
+
+    def now(self) -> int:
+        """By Stripe's clock."""
+        seconds: int = self.stripe.ask("state")["now"]
+        return seconds
+
+    def truth(self, report: str) -> list[str]:
+        """Ids, sorted."""
+        return sorted(self.stripe.ask(f"truth/{report}")["ids"])
+
+    def asked(self) -> dict[str, int]:
+        """Requests by endpoint that came to Stripe since the last time that this was asked."""
+        found = self.stripe.ask("requests?reset=true")["endpoints"]
+        return {endpoint: sum(by_status.values()) for endpoint, by_status in found.items()}
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.settings.home / FILE), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def ids(self, table: str, where: str = "true") -> list[str]:
+        """Sorted, each as often as it is there."""
+        return [row for (row,) in self.rows(f'SELECT id FROM "{table}" WHERE {where} ORDER BY id')]
+
+    def snapshot(self, table: str) -> list[tuple[Any, ...]]:
+        """All that is in the table, each row as text, sorted."""
+        return self.rows(f'SELECT whole::VARCHAR FROM "{table}" AS whole ORDER BY 1')
+
+    def lines(self, run: Run) -> list[str]:
+        return [line.message for line in self.runs.lines(run.id)]
+
+    def archive(self, run: Run) -> Path:
+        return archive_of(self.settings, run.id)
+
+    def fault(self, fault: str, path: str | None = None, **given: Any) -> None:
+        self.stripe.control("faults", fault=fault, path=path, **given)
+
+    def healed(self) -> None:
+        self.stripe.control("faults", clear=True)
+
+
+@contextmanager
+def in_background(work: Callable[[], Any]) -> Iterator[threading.Thread]:
+    """Does the work in a thread, which has ended at the end."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
+    """Until it holds; looks ten times a second at least."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        if condition():
+            return
+        pause.wait(0.05)
+    raise AssertionError("it did not come to that in time")
+
+
+@pytest.fixture
+def stripe() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.2) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def make_center(tmp_path: Path, stripe: Sandbox) -> Iterator[Callable[..., Center]]:
+    made: list[Center] = []
+
+    def make(**settings: Any) -> Center:
+        made.append(Center(tmp_path / "home", stripe, **settings))
+        return made[-1]
+
+    yield make
+    for center in made:
+        center.state.close()
+
+
+@pytest.fixture
+def center(make_center: Callable[..., Center]) -> Center:
+    return make_center()
+
+
+def statuses(runs: Sequence[Run]) -> list[str]:
+    return [run.status for run in runs]

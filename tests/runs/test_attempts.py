@@ -1,0 +1,298 @@
+"""What becomes of a run that fails: tried again, given up, its dataset or account paused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from counterfoil.archive import read_spool
+from counterfoil.errors import RunError, StripeUnavailable
+from counterfoil.runs.attempt import Attempt
+from counterfoil.runs.endings import MOST_FAILURES
+from counterfoil.state.datasets import Retry, Target
+from counterfoil.state.run import Counts
+
+from .conftest import FILE, Center
+
+CHARGES = "GET /v1/charges"
+
+
+def broken(center: Center, after: int = 0) -> None:
+    """Charges can't be read any more after so many pages, however often the client tries."""
+    center.fault("should_not_retry", "/v1/charges", count=1000, skip=after)
+
+
+def test_the_next_attempt_reads_no_page_again_and_the_plan_stays(center: Center) -> None:
+    charges = center.dataset("charges")
+    run = center.runs.create(charges.id, "schedule", center.clock())
+    broken(center, after=3)
+    assert center.attempt(run) == 15 * 60
+    waiting = center.runs.get(run.id)
+    assert (waiting.status, waiting.owner, waiting.attempt) == ("waiting", None, 1)
+    assert waiting.error is not None
+    assert waiting.error["kind"] == "StripeUnavailable"
+    first = center.asked()
+    assert waiting.requests == first
+    kept = len(list(read_spool(center.archive(run) / "pages.spool")))
+    assert kept > 0
+    center.healed()
+    center.later(minutes=15)
+    assert center.attempt(run, 2, Attempt(center.records)) is None
+    done = center.runs.get(run.id)
+    assert (done.status, done.attempt, done.error) == ("succeeded", 2, None)
+    assert done.plan == waiting.plan
+    second = center.asked()
+    assert "GET /v1/account" not in second
+    pages = len(list(read_spool(center.archive(run) / "pages.spool")))
+    assert second[CHARGES] == pages - kept, "only what was not read yet"
+    assert {name: first.get(name, 0) + second.get(name, 0) for name in {*first, *second}} == done.requests
+    assert center.ids("charges") == center.truth("charges")
+    assert [(one.number, one.status) for one in center.runs.attempts(run.id)] == [(1, "failed"), (2, "succeeded")]
+    assert center.datasets.get("charges").failures == 0
+
+
+def test_the_last_attempt_fails_the_run(center: Center) -> None:
+    charges = center.dataset("charges", retry=Retry(every_minutes=5, attempts=2))
+    run = center.runs.create(charges.id, "schedule", center.clock())
+    broken(center)
+    assert center.attempt(run, 1) == 300
+    assert center.attempt(run, 2) is None
+    assert center.runs.get(run.id).status == "failed"
+    assert [one.status for one in center.runs.attempts(run.id)] == ["failed", "failed"]
+    assert center.datasets.get("charges").failures == 1
+    assert not (center.settings.home / FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("retry", "trigger", "again"),
+    [
+        (Retry(), "manual", False),
+        (Retry(manual=True), "manual", True),
+        (Retry(on=False), "schedule", False),
+        (Retry(on=False, manual=True), "manual", False),
+        (Retry(), "after", True),
+        (Retry(attempts=1), "schedule", False),
+    ],
+)
+def test_what_is_tried_again_is_what_the_policy_says(center: Center, retry: Retry, trigger: str, again: bool) -> None:
+    charges = center.dataset("charges", retry=retry)
+    broken(center)
+    assert center.run(charges, trigger).status == ("waiting" if again else "failed")
+
+
+def test_what_can_not_work_by_itself_is_not_tried_again(center: Center) -> None:
+    charges = center.dataset("charges")
+    center.fault("status", "/v1/charges", status=400, error={"message": "No such thing"}, count=10)
+    run = center.run(charges, "schedule")
+    assert (run.status, run.attempt) == ("failed", 1)
+    assert run.error is not None
+    assert run.error["kind"] == "RunError"
+    assert run.error["request_id"]
+    assert run.error["path"] == "/v1/charges"
+
+
+def test_an_attempt_that_would_come_after_the_deadline_is_not_made(center: Center) -> None:
+    charges = center.dataset("charges", deadline_minutes=10)
+    broken(center)
+    run = center.run(charges, "schedule")
+    assert run.status == "failed"
+    assert run.deadline_at is not None
+
+
+def test_a_refused_key_pauses_every_dataset_of_its_account_and_no_other(center: Center) -> None:
+    center.stripe.control("keys", key="sk_test_expires", refused=True, code="api_key_expired")
+    center.account("Old", key="sk_test_expires")
+    center.account("Other")
+    charges = center.dataset("charges", account="Old")
+    center.dataset("refunds", account="Old")
+    center.dataset("coupons", account="Other")
+    run = center.run(charges, "schedule")
+    assert (run.status, run.attempt) == ("failed", 1)
+    for name in ("charges", "refunds"):
+        pause = center.datasets.get(name).pause
+        assert pause is not None
+        assert "sk_test_expires" not in pause.reason
+        assert pause.reason.startswith("Stripe refused the key")
+        assert pause.action == f"counterfoil accounts key {charges.account}"
+        assert center.datasets.get(name).next_due_at is None
+    assert center.datasets.get("coupons").pause is None
+    assert run.error is not None
+    assert "STRIPE_API_KEY" not in run.error["hint"]
+    center.stripe.control("keys", key="sk_test_expires")
+    assert center.datasets.resume("charges").pause is None
+    assert center.run("charges", "schedule").status == "succeeded"
+
+
+def test_a_permission_that_lacks_pauses_the_dataset_that_met_it(center: Center) -> None:
+    center.stripe.control("keys", key="rk_test_few", permissions=["rak_charge_read"])
+    center.account(key="rk_test_few")
+    center.dataset("charges")
+    refunds = center.dataset("refunds")
+    center.stripe.control("keys", key="rk_test_few", permissions=["rak_coupon_read"])
+    run = center.run("charges", "schedule")
+    assert run.status == "failed"
+    pause = center.datasets.get("charges").pause
+    assert pause is not None
+    assert "rak_charge_read" in pause.reason
+    assert "rak_charge_read" in pause.action
+    assert center.datasets.get(refunds.id).pause is None
+
+
+def test_ten_failures_in_a_row_pause_the_dataset_and_a_success_starts_the_count_anew(center: Center) -> None:
+    charges = center.dataset("charges", retry=Retry(on=False))
+    broken(center)
+    for _ in range(MOST_FAILURES - 1):
+        assert center.run(charges, "schedule").status == "failed"
+    assert center.datasets.get("charges").pause is None
+    center.run(charges, "schedule")
+    pause = center.datasets.get("charges").pause
+    assert pause is not None
+    assert pause.reason.startswith("10 runs in a row failed")
+    assert pause.action == "counterfoil datasets resume charges"
+    assert center.datasets.resume("charges").failures == 0
+    center.run(charges, "schedule")
+    center.healed()
+    center.run(charges, "schedule")
+    assert center.datasets.get("charges").failures == 0
+
+
+def test_a_run_that_is_over_is_ended_by_nothing_more(center: Center) -> None:
+    charges = center.dataset("charges")
+    run = center.run(charges)
+    again = center.steps.failed(run.id, 1, StripeUnavailable("late"))
+    assert (again, center.runs.get(run.id).status) == (None, "succeeded")
+    assert "late" not in "".join(center.lines(run))
+
+
+def test_a_manual_run_is_refused_while_another_is_not_over_and_a_scheduled_one_is_skipped(center: Center) -> None:
+    charges = center.dataset("charges")
+    broken(center)
+    waiting = center.run(charges, "schedule")
+    with pytest.raises(RunError, match=waiting.id):
+        center.runs.create(charges.id, "manual")
+    skipped = center.runs.create(charges.id, "schedule", center.clock.advance(minutes=5))
+    assert (skipped.status, skipped.reason) == ("skipped", f"The run {waiting.id} was not over.")
+
+
+HOLD = """
+import duckdb, sys
+held = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_file_that_another_process_holds_is_tried_again_without_asking_stripe(
+    make_center,
+    tmp_path: Path,  # type: ignore[no-untyped-def]
+) -> None:
+    center: Center = make_center(busy_seconds=0.2)
+    charges = center.dataset("charges")
+    run = center.runs.create(charges.id, "schedule", center.clock())
+    center.steps.plan(run.id, 1)
+    center.steps.extract(run.id, 1)
+    file = center.settings.home / FILE
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        center.asked()
+        assert center.attempt(run) == 15 * 60
+        waiting = center.runs.get(run.id)
+        assert waiting.error is not None
+        assert waiting.error["kind"] == "DestinationBusy"
+        assert f"PID {holder.pid}" in waiting.error["message"]
+        # A run that is not planned yet finds the same out before it asks for more than whose the key is.
+        other = center.run(center.dataset("refunds"), "schedule")
+        assert other.error is not None
+        assert f"PID {holder.pid}" in other.error["message"]
+        assert center.asked() == {"GET /v1/account": 1}
+    finally:
+        holder.communicate("")
+    assert center.attempt(run, 2) is None
+    assert center.asked() == {}
+    assert center.runs.get(run.id).status == "succeeded"
+    assert center.ids("charges") == center.truth("charges")
+
+
+def test_a_file_that_is_not_ours_to_write_fails_before_stripe_is_read(center: Center) -> None:
+    center.settings.home.joinpath(FILE).write_text("somebody's notes, and more than sixteen letters of them")
+    run = center.run(center.dataset("charges"), "schedule")
+    assert (run.status, run.attempt) == ("failed", 1)
+    assert run.error is not None
+    assert run.error["kind"] == "DestinationRejected"
+    assert center.asked() == {"GET /v1/account": 1}
+
+
+def test_a_table_that_somebody_made_is_refused_and_stays(center: Center) -> None:
+    with duckdb.connect(str(center.settings.home / FILE)) as connection:
+        connection.execute("CREATE TABLE charges AS SELECT 1 AS mine")
+    run = center.run(center.dataset("charges"), "schedule")
+    assert run.status == "failed"
+    assert center.rows("SELECT mine FROM charges") == [(1,)]
+    assert CHARGES not in center.asked()
+
+
+def test_an_archive_that_is_damaged_fails_the_load_and_leaves_the_table(center: Center) -> None:
+    charges = center.dataset("charges")
+    center.run(charges)
+    before = center.snapshot("charges")
+    run = center.runs.create(charges.id, "schedule", center.clock.advance(minutes=1))
+    center.steps.plan(run.id, 1)
+    center.steps.extract(run.id, 1)
+    (part,) = center.archive(run).glob("part-*.parquet")
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    part.write_bytes(content)
+    assert center.attempt(run) is None
+    failed = center.runs.get(run.id)
+    assert failed.error is not None
+    assert "checksum" in failed.error["message"]
+    assert center.snapshot("charges") == before
+
+
+def test_what_a_run_read_is_right_when_its_process_dies_between_reading_and_saying_so(center: Center) -> None:
+    charges = center.dataset("charges")
+    run = center.runs.create(charges.id, "manual")
+    center.steps.plan(run.id, 1)
+    center.steps.extract(run.id, 1)
+    told = center.runs.get(run.id).counts
+    center.runs.update(run.id, counts=Counts())
+    center.attempt(run, 1, Attempt(center.records))
+    done = center.runs.get(run.id)
+    assert (done.counts.read, done.counts.bytes) == (told.read, told.bytes)
+    assert told.read == 600
+    assert center.asked()[CHARGES] == done.requests[CHARGES]
+
+
+def small_disk(folder: Path) -> bool:
+    """A file system of 2 MB, where that may be made."""
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    return made.returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_full_disk_fails_the_load_and_leaves_the_table_as_it_was(center: Center, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    if not small_disk(disk):
+        pytest.skip("a file system can't be mounted here")
+    try:
+        target = (Target(url=f"duckdb:////{str(disk).lstrip('/')}/x.duckdb", table="charges"),)
+        coupons = center.dataset("charges", targets=target)
+        assert center.run(coupons).status == "failed"
+        failed = center.runs.list(coupons.id)[0]
+        assert failed.error is not None
+        assert failed.error["kind"] == "DestinationRejected"
+        assert "full" in failed.error["message"] or "space" in failed.error["message"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
