@@ -30,16 +30,24 @@ def read(
     limit: int | None = None,
     earlier: Earlier | None = None,
     check: Callable[[], None] | None = None,
+    keep: Callable[[Page], Page] | None = None,
 ) -> Generator[Page, None, None]:
     """The report's objects as pages, read on the event loop while the caller works on the page before.
 
     Pages come in the order of their arrival; with `limit`, the newest so many objects come in Stripe's order.
     What `earlier` holds of the same reading is left out. Closing the iterator cancels what is in flight, as does what
-    `check` raises, which is called while nothing comes.
+    `check` raises, which is called while nothing comes. `keep` takes each page as soon as it is there, on the event
+    loop's thread, and gives what the caller gets.
     """
-    return stream(
-        lambda: _pages(client, report, window, notices, params, limit, earlier or Earlier(report)), check=check
-    )
+
+    async def pages() -> AsyncGenerator[Page, None]:
+        async with aclosing(
+            _pages(client, report, window, notices, params, limit, earlier or Earlier(report))
+        ) as arriving:
+            async for page in arriving:
+                yield page if keep is None else keep(page)
+
+    return stream(pages, check=check)
 
 
 async def _pages(

@@ -27,7 +27,7 @@ from counterfoil.values import StripeObject, Window
 #: A page when none could be looked at.
 _PAGE_SECONDS = 0.2
 #: A row's way from the socket to the table, on a machine of today; matters where Stripe is not the limit.
-_ROW_SECONDS = 0.00015
+_ROW_SECONDS = 0.0002
 #: What it takes to open, write and commit the smallest table.
 _LEAST_SECONDS = 0.1
 #: Rounds that pass before all slots are busy, and after the first of them is not.

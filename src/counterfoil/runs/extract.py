@@ -74,6 +74,13 @@ def spooled_pages(
     for page in read_spool(archive.spool.path):
         earlier.add(page)
         yield page
+
+    def keep(page: Page) -> Page:
+        kept = page if redact is None else redacted(page, redact)
+        archive.spool.append(kept)
+        return kept
+
+    # Kept when it arrives: what waits to be shaped would be lost with the process.
     fresh = read(
         client,
         plan.report,
@@ -83,12 +90,10 @@ def spooled_pages(
         limit=plan.limit,
         earlier=earlier,
         check=check,
+        keep=keep,
     )
     with closing(fresh):
-        for page in fresh:
-            kept = page if redact is None else redacted(page, redact)
-            archive.spool.append(kept)
-            yield kept
+        yield from fresh
 
 
 def batches(pages: Iterable[Page], flattener: Flattener, stamp: Stamp) -> Iterator[pa.RecordBatch]:
