@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
@@ -37,6 +38,14 @@ def _expanded(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         raise ValueError(f"there is no home to expand {path.parts[0]} to") from error
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    wanted = parts.scheme in ("http", "https") and parts.hostname and not (parts.username or parts.password)
+    if not wanted or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("give https:// and a host, with no path, such as https://counterfoil.example.com")
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 Folder = Annotated[Path, AfterValidator(_expanded)]
@@ -83,6 +92,17 @@ class Settings(BaseSettings):
         default=50, gt=0, description="Most that is kept of all runs; the last that succeeded of each dataset stay."
     )
     least_minutes: int = Field(default=15, ge=1, description="Least minutes between two scheduled runs of a dataset.")
+    host: str = Field(default="127.0.0.1", description="Address that the page listens on; another needs a password.")
+    port: int = Field(default=8321, ge=0, le=65535, description="Port that the page listens on; 0 picks a free one.")
+    url: Annotated[str, AfterValidator(_origin)] | None = Field(
+        default=None,
+        description="Where people reach the page, when that is a reverse proxy or a name: "
+        "`https://counterfoil.example.com`. Needs a password.",
+    )
+    password: SecretStr | None = Field(
+        default=None, description="Password of the page, 10 characters or more, instead of a link that works once."
+    )
+    password_file: Path | None = Field(default=None, description="File that holds the password instead.")
     log: Literal["text", "json"] = Field(default="text", description="How log lines are written.")
 
     @property
@@ -90,7 +110,7 @@ class Settings(BaseSettings):
         """The folder of archives."""
         return self.archive_path or self.home / "archive"
 
-    def secret(self, name: Literal["state_url", "secret_key"]) -> str | None:
+    def secret(self, name: Literal["state_url", "secret_key", "password"]) -> str | None:
         """The secret itself, from its variable or from the file that `…_FILE` names; None when neither is set.
 
         SettingsError when both are, or when the file can't be read. It is read anew each time.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from counterfoil.app.accounts import AccountCalls
     from counterfoil.app.datasets import DatasetCalls
     from counterfoil.app.runs import RunCalls
+    from counterfoil.app.sessions import SessionCalls
     from counterfoil.runs.attempt import Records
     from counterfoil.state import State
     from counterfoil.state.database import Clock
@@ -68,6 +69,13 @@ class App:
         from counterfoil.app.runs import RunCalls
 
         return RunCalls(self.state, self.records)
+
+    @cached_property
+    def sessions(self) -> SessionCalls:
+        """Who is signed in to the page."""
+        from counterfoil.app.sessions import SessionCalls
+
+        return SessionCalls(self.state)
 
     def close(self) -> None:
         """Gives the state back."""

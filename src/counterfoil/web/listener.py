@@ -1,0 +1,87 @@
+"""uvicorn in a thread of this process, on a socket that is bound before anything else begins."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import threading
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from counterfoil.errors import SettingsError
+
+#: How long answers that are under way have when the service goes down.
+_GRACE_SECONDS = 3
+_MOST_AT_ONCE = 200
+
+
+class Listener:
+    """Listens from the beginning, answers from `start`, and is gone after `stop`; port 0 picks a free one."""
+
+    def __init__(self, host: str, port: int) -> None:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            self._socket = socket.socket(family, kind, protocol)
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self._socket.bind(address)
+                self._socket.listen(128)
+            except OSError:
+                self._socket.close()
+                raise
+        except OSError as error:
+            raise SettingsError(
+                f"Port {port} of {host} can't be used: {error.strerror or error}",
+                hint="Choose another with --port; 0 picks one that is free.",
+            ) from error
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, app: ASGIApp, *, behind_proxy: bool = False) -> None:
+        """Answers. `behind_proxy`: a proxy on this machine says whom it asks for, by `X-Forwarded-For`."""
+        # Ours is the only log: the application notes its requests and its errors.
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level=logging.CRITICAL,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            proxy_headers=behind_proxy,
+            forwarded_allow_ips=["127.0.0.1", "::1"],
+            limit_concurrency=_MOST_AT_ONCE,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="page", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends within a few seconds."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(2 * _GRACE_SECONDS)
+        self._socket.close()
+
+    @property
+    def url(self) -> str:
+        """The address of this machine's own browser."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://{_bracketed(host)}:{self.port}"
+
+
+def _bracketed(host: str) -> str:
+    try:
+        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    except ValueError:
+        return host

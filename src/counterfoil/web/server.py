@@ -1,0 +1,155 @@
+"""The page, put together: routes behind the guard, and the thread of the service's process that answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from counterfoil.app import App
+from counterfoil.errors import SettingsError
+from counterfoil.web.door import Door, Password
+from counterfoil.web.hosts import Hosts, is_loopback
+from counterfoil.web.listener import Listener
+from counterfoil.web.login import Login
+from counterfoil.web.pages import PAGES
+from counterfoil.web.problems import handle_problems
+from counterfoil.web.rendering import STATIC
+from counterfoil.web.security import Guard
+from counterfoil.web.sessions import Cookie, Links, current
+from counterfoil.web.throttle import Throttle
+
+#: How the service fares; `ok` decides between 200 and 503.
+Health = Mapping[str, Any]
+Pages = Sequence[Callable[[App], APIRouter]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Where the page is reached, and who may come in."""
+
+    door: Door
+    hosts: Hosts
+    port: int
+    #: Tells a new link to whoever sees the service's terminal.
+    announce: Callable[[], None]
+
+
+def make_app(
+    app: App,
+    reach: Reach,
+    *,
+    health: Callable[[], Health] = lambda: {"ok": True},
+    pages: Pages = PAGES,
+    banner: str | None = None,
+) -> FastAPI:
+    """The application. Each of `pages` brings its routes; all of them take a session. `banner` stands above every page."""
+    page = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    cookie = Cookie(reach.hosts, reach.port)
+    page.state.app = app
+    page.state.banner = banner
+    page.state.closing = threading.Event()
+    page.add_middleware(Guard, hosts=reach.hosts, cookie=cookie, sessions=reach.door.sessions)
+    handle_problems(page)
+    page.include_router(_health_route(health, cookie, reach.door))
+    page.include_router(Login(reach.door, cookie, reach.announce).router)
+    page.mount("/static", _Static(directory=STATIC), name="static")
+    for routes in pages:
+        page.include_router(routes(app))
+    return page
+
+
+class PageServer:
+    """The page in a thread. Listens from the beginning, so that a port in use is told before anything starts."""
+
+    def __init__(
+        self,
+        app: App,
+        health: Callable[[], Health] = lambda: {"ok": True},
+        *,
+        announce: Callable[[str], None],
+        host: str | None = None,
+        port: int | None = None,
+        banner: str | None = None,
+        pages: Pages = PAGES,
+    ) -> None:
+        """`announce` is told each new link. Host and port are the settings' unless given."""
+        settings = app.settings
+        self._host = settings.host if host is None else host
+        self._public = settings.url
+        password = settings.secret("password")
+        _check_reach(self._host, self._public, password)
+        self._door = Door(Password(password, app.sessions), app.sessions, Links(), Throttle())
+        self._listener = Listener(self._host, settings.port if port is None else port)
+        reach = Reach(
+            door=self._door,
+            hosts=Hosts(self._host, self._public),
+            port=self._listener.port,
+            announce=lambda: announce(self.link()),
+        )
+        self._page = make_app(app, reach, health=health, pages=pages, banner=banner)
+
+    @property
+    def url(self) -> str:
+        """The address of the page; of the reverse proxy, where there is one."""
+        return self._public or self._listener.url
+
+    def link(self) -> str:
+        """What to open now: with a token that works once, or the plain address where a password is asked for."""
+        return self.url if self._door.password.is_set else f"{self.url}/login?token={self._door.links.make()}"
+
+    def start(self) -> None:
+        """Answers from now on."""
+        self._listener.start(self._page, behind_proxy=self._public is not None)
+
+    def stop(self) -> None:
+        """Ends within seconds; live progress first."""
+        self._page.state.closing.set()
+        self._listener.stop()
+
+
+def _check_reach(host: str, public: str | None, password: str | None) -> None:
+    if password is not None or (is_loopback(host) and public is None):
+        return
+    where = f"on {host}" if not is_loopback(host) else f"at {public}"
+    raise SettingsError(
+        f"Others could reach the page {where}, and it has no password",
+        hint="Set COUNTERFOIL_PASSWORD or COUNTERFOIL_PASSWORD_FILE.",
+    )
+
+
+def _health_route(health: Callable[[], Health], cookie: Cookie, door: Door) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health")
+    def answer(request: Request) -> Response:
+        """Strangers hear whether it is well, and nothing more."""
+        known = False
+        try:
+            found = health()
+            known = current(request, cookie, door.sessions)
+        except Exception:  # noqa: BLE001 - whatever it is, the service is not well
+            found = {"ok": False}
+        return JSONResponse(dict(found) if known else {"ok": found["ok"]}, status_code=200 if found["ok"] else 503)
+
+    return router
+
+
+class _Static(StaticFiles):
+    """Files whose address holds their digest may be kept for good; the others are asked for anew."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if "\0" in path:
+            raise HTTPException(404)
+        answer = await super().get_response(path, scope)
+        versioned = scope["query_string"].startswith(b"v=") and answer.status_code == 200
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
+        return answer

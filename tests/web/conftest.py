@@ -1,0 +1,108 @@
+"""An app on a state of its own, and its page with a clock that stands still until it is told."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from counterfoil.app import App, open_app
+from counterfoil.settings import Settings
+from counterfoil.web.door import Door, Password
+from counterfoil.web.hosts import Hosts
+from counterfoil.web.server import Reach, make_app
+from counterfoil.web.sessions import Links
+from counterfoil.web.throttle import Throttle
+from tests.web.browser import Browser
+
+
+@dataclass
+class StandingClock:
+    """The wall's clock and the monotonic one, moved together."""
+
+    at: datetime = datetime(2027, 1, 4, 12, tzinfo=UTC)
+    began: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def seconds(self) -> float:
+        return (self.at - self.began).total_seconds()
+
+    def advance(self, **units: float) -> None:
+        self.at += timedelta(**units)
+
+
+@pytest.fixture(scope="session")
+def made_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh state's file, made once: the tests copy it."""
+    home = tmp_path_factory.mktemp("made")
+    open_app(Settings(home=home, state_url=None)).close()
+    return home / "state.db"
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def app(tmp_path: Path, made_state: Path, clock: StandingClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    for name in ("STATE_URL", "SECRET_KEY", "PASSWORD", "URL", "HOST", "PORT"):
+        monkeypatch.delenv(f"COUNTERFOIL_{name}", raising=False)
+        monkeypatch.delenv(f"COUNTERFOIL_{name}_FILE", raising=False)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    shutil.copy(made_state, home / "state.db")
+    with open_app(Settings(home=home), clock=clock) as app:
+        yield app
+
+
+@dataclass
+class Site:
+    """A page, and what its service would print."""
+
+    page: FastAPI
+    door: Door
+    printed: list[str]
+
+    def browser(self, **given: Any) -> Browser:
+        return Browser(self.page, **given)
+
+    def owner(self, **given: Any) -> Browser:
+        """A browser that is signed in."""
+        browser = self.browser(**given)
+        answer = browser.get(f"/login?token={self.door.links.make()}")
+        assert answer.status == 303, answer.text
+        return browser
+
+
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture
+def make_site(app: App, clock: StandingClock) -> MakeSite:
+    """A page of the app: its password, host, public address, and more that `make_app` takes."""
+
+    def make(password: str | None = None, host: str = "127.0.0.1", url: str | None = None, **more: Any) -> Site:
+        links = Links(clock.seconds)
+        door = Door(Password(password, app.sessions), app.sessions, links, Throttle(clock.seconds))
+        printed: list[str] = []
+        reach = Reach(door=door, hosts=Hosts(host, url), port=8321, announce=lambda: printed.append(links.make()))
+        return Site(make_app(app, reach, **more), door, printed)
+
+    return make
+
+
+@pytest.fixture
+def site(make_site: MakeSite) -> Site:
+    return make_site()
