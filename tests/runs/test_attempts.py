@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -27,7 +28,8 @@ def broken(center: Center, after: int = 0) -> None:
     center.fault("should_not_retry", "/v1/charges", count=1000, skip=after)
 
 
-def test_the_next_attempt_reads_no_page_again_and_the_plan_stays(center: Center) -> None:
+def test_the_next_attempt_reads_no_page_again_and_the_plan_stays(make_center: Callable[..., Center]) -> None:
+    center = make_center(in_flight=1)
     charges = center.dataset("charges")
     run = center.runs.create(charges.id, "schedule", center.clock())
     broken(center, after=3)
@@ -54,6 +56,13 @@ def test_the_next_attempt_reads_no_page_again_and_the_plan_stays(center: Center)
     assert center.ids("charges") == center.truth("charges")
     assert [(one.number, one.status) for one in center.runs.attempts(run.id)] == [(1, "failed"), (2, "succeeded")]
     assert center.datasets.get("charges").failures == 0
+
+
+def test_pages_that_were_on_their_way_when_an_attempt_failed_count_as_spent(center: Center) -> None:
+    center.stripe.control("latency", ms=100, path="/v1/charges")
+    broken(center, after=3)
+    run = center.run(center.dataset("charges"))
+    assert run.requests[CHARGES] >= center.asked()[CHARGES]
 
 
 def test_the_last_attempt_fails_the_run(center: Center) -> None:
@@ -188,10 +197,9 @@ sys.stdin.read()
 
 
 def test_a_file_that_another_process_holds_is_tried_again_without_asking_stripe(
-    make_center,
-    tmp_path: Path,  # type: ignore[no-untyped-def]
+    make_center: Callable[..., Center],
 ) -> None:
-    center: Center = make_center(busy_seconds=0.2)
+    center = make_center(busy_seconds=0.2)
     charges = center.dataset("charges")
     run = center.runs.create(charges.id, "schedule", center.clock())
     center.steps.plan(run.id, 1)

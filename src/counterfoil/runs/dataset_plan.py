@@ -86,7 +86,7 @@ def plan_run(
     if dataset.method == "partition" and dataset.partition is not None:
         why = _why_whole(dataset, tables)
         if why is None:
-            window = _within(window, _rolling(dataset.partition, as_of, dataset.bookmark or {}), as_of)
+            window = _rolling(dataset.partition, as_of, dataset.bookmark or {})
         else:
             method = "replace"  # the table is made anew, with the columns of now
     made = DatasetPlan(
@@ -153,13 +153,6 @@ def _moved(start: datetime, partition: Partition, units: int) -> datetime:
         months = start.year * 12 + start.month - 1 + units
         return start.replace(year=months // 12, month=months % 12 + 1)
     return start + timedelta(days=units * (7 if partition.unit == "week" else 1))
-
-
-def _within(chosen: Window, rolling: Window, as_of: int) -> Window:
-    """What both hold; an empty window where that is nothing."""
-    since = max(one.since for one in (chosen, rolling) if one.since is not None)
-    until = min(one.until for one in (chosen, rolling) if one.until is not None)
-    return Window(since, until) if since < until else Window(as_of, as_of)
 
 
 def choice_json(choice: Choice) -> dict[str, Any]:

@@ -5,6 +5,7 @@ It reads; the one POST is the preview of an invoice, which creates nothing.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -206,9 +207,13 @@ class Client:
         permit = await limiter.acquire(request.endpoint)
         limited: str | None = None
         try:
-            reply = await self._transport.send(
-                request.method, request.path, query=request.query, form=request.form, headers=request.headers
-            )
+            try:
+                reply = await self._transport.send(
+                    request.method, request.path, query=request.query, form=request.form, headers=request.headers
+                )
+            except asyncio.CancelledError:
+                self.requests[request.endpoint] += 1  # on its way by then
+                raise
             outcome: Answer | Failure
             if isinstance(reply, Failure):
                 outcome = reply
