@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -97,7 +98,7 @@ def logs(
     *,
     follow: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     as_json: Annotated[bool, _JSON] = False,
-) -> None:
+) -> int:
     """Print what a run said.
 
     Parameters
@@ -112,19 +113,22 @@ def logs(
     from counterfoil.app.run_dict import line_dict
     from counterfoil.cli.run_facts import line_of
 
-    after = 0
     with opened() as app:
-        while True:
-            over = not follow or app.runs.get(run).status in _OVER
-            for line in app.runs.lines(run, after=after):
-                after = line.number
-                if as_json:
-                    print_json(line_dict(line))
-                else:
-                    say(line_of(line))
-            if over:
-                return
-            time.sleep(_LOOK_SECONDS)
+        after = 0
+        try:
+            while True:
+                over = not follow or app.runs.get(run).status in _OVER
+                for line in app.runs.lines(run, after=after):
+                    after = line.number
+                    if as_json:
+                        print_json(line_dict(line))
+                    else:
+                        say(line_of(line))
+                if over:
+                    return 0
+                time.sleep(_LOOK_SECONDS)
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT  # whoever follows ends it this way, and nothing was stopped
 
 
 @runs.command
