@@ -1,0 +1,215 @@
+"""A key is tried before anything of it is stored, and what is known of it stays true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from counterfoil.app import App
+from counterfoil.app.accounts import account_dict, mode, readable
+from counterfoil.errors import AccountError, KeyRejected, SettingsError, StripeUnavailable
+from counterfoil.reports.catalogue import REPORTS
+from counterfoil.sandbox import Sandbox
+from counterfoil.state.accounts import Account, Checked
+from tests.app.conftest import FULL, LIVE, RESTRICTED
+
+KEYS = [report.key for report in REPORTS]
+
+
+def _stored(app: App) -> bytes:
+    """Everything that is on the disk."""
+    return b"".join(path.read_bytes() for path in app.settings.home.rglob("*") if path.is_file())
+
+
+def test_a_full_key_is_known_after_one_request(app: App, own_sandbox: Sandbox) -> None:
+    account = app.accounts.add("Shop", FULL, api_base=own_sandbox.url)
+    assert account.stripe_id == own_sandbox.ask("truth/account")["id"]
+    assert (mode(account), account.display_name, account.status) == ("test", "Paper & Ink", "ok")
+    assert (list(account.readable), dict(account.missing)) == (KEYS, {})
+    assert [one["path"] for one in own_sandbox.ask("requests")["last"]] == ["/v1/account"]
+    assert account.checked_at == app.state.now()
+
+
+def test_of_a_restricted_key_is_known_what_it_reads_and_what_the_rest_lacks(app: App, sandbox: Sandbox) -> None:
+    account = app.accounts.add("Shop", RESTRICTED, api_base=sandbox.url)
+    assert account.stripe_id == sandbox.ask("truth/account")["id"]
+    assert account.readable == ("charges", "customers", "invoices", "invoiceitems", "recipients", "refunds")
+    assert dict(account.missing) == {
+        "account": "rak_accounts_kyc_basic_read",
+        "application_fees": "rak_application_fee_read",
+        "balance": "rak_balance_read",
+        "balance_transactions": "rak_balance_transaction_source_read",
+        "coupons": "rak_coupon_read",
+        "discounts": "rak_subscription_read",
+        "events": "rak_event_read",
+        "upcoming_invoices": "rak_subscription_read",
+        "plans": "rak_plan_read",
+        "transfers": "rak_transfer_read",
+        "subscriptions": "rak_subscription_read",
+    }
+    told = {one.report: (one.readable, one.permission) for one in readable(account)}
+    assert list(told) == KEYS
+    assert told["charges"] == (True, None)
+    assert told["coupons"] == (False, "rak_coupon_read")
+
+
+def test_the_permission_to_preview_invoices_is_asked_for_too(app: App, own_sandbox: Sandbox) -> None:
+    own_sandbox.control("keys", key="rk_test_reads_only_4242", permissions=["rak_subscription_read"])
+    account = app.accounts.add("Shop", "rk_test_reads_only_4242", api_base=own_sandbox.url)
+    assert account.missing["upcoming_invoices"] == "rak_invoice_write"
+    assert "subscriptions" in account.readable
+
+
+def test_a_restricted_key_is_tried_with_one_row_of_each_path(app: App, own_sandbox: Sandbox) -> None:
+    app.accounts.add("Shop", RESTRICTED, api_base=own_sandbox.url)
+    asked = own_sandbox.ask("requests")["last"]
+    assert len(asked) <= 20
+    lists = [one for one in asked if one["path"] not in ("/v1/account", "/v1/balance") and one["method"] == "GET"]
+    assert lists
+    assert all("limit=1" in str(one["query"]) or one["query"].get("limit") in ("1", ["1"]) for one in lists)
+
+
+def test_a_key_that_is_refused_is_not_stored(app: App, sandbox: Sandbox) -> None:
+    with pytest.raises(KeyRejected) as refused:
+        app.accounts.add("Shop", "sk_test_nobodys4242", api_base=sandbox.url)
+    assert "STRIPE_API_KEY" not in str(refused.value.hint)
+    assert app.accounts.list() == ()
+
+
+def test_while_stripe_is_down_nothing_is_stored(app: App) -> None:
+    with pytest.raises(StripeUnavailable) as down:
+        app.accounts.add("Shop", FULL, api_base="http://127.0.0.1:1")
+    assert "Nothing was stored" in str(down.value.hint)
+    assert app.accounts.list() == ()
+
+
+def test_a_restricted_key_is_not_stored_when_stripe_fails_half_way(app: App, own_sandbox: Sandbox) -> None:
+    own_sandbox.control("faults", fault="should_not_retry", path="/v1/charges")
+    with pytest.raises(StripeUnavailable):
+        app.accounts.add("Shop", RESTRICTED, api_base=own_sandbox.url)
+    assert app.accounts.list() == ()
+
+
+def test_a_name_that_is_taken_is_refused_before_stripe_is_asked(app: App, shop: Account) -> None:
+    with pytest.raises(SettingsError, match="already an account 'Shop'"):
+        app.accounts.add("Shop", FULL, api_base="http://127.0.0.1:1")
+
+
+def test_no_key_is_in_clear_anywhere(app: App, shop: Account) -> None:
+    assert FULL.encode() not in _stored(app)
+    assert FULL not in repr(app) + repr(shop) + repr(app.accounts.list()) + str(account_dict(shop))
+    assert shop.shown == "sk_test_…4242"
+
+
+def test_a_reference_is_followed_and_its_key_never_stored(
+    app: App, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "key.txt"
+    kept.write_text(f"{FULL}\n")
+    account = app.accounts.add("Shop", reference=f"file:{kept}", api_base=sandbox.url)
+    assert (account.reference, account.shown) == (f"file:{kept}", "sk_test_…4242")
+    assert not (app.settings.home / "secret.key").exists()
+    kept.write_text("sk_test_demo_another_7777")
+    assert app.accounts.check("Shop").shown == "sk_test_…7777"
+    kept.write_text(LIVE)
+    with pytest.raises(SettingsError, match="This is a live key, and the account 'Shop' is test"):
+        app.accounts.check("Shop")
+    assert app.accounts.get("Shop").status == "rejected"
+    kept.unlink()
+    with pytest.raises(SettingsError, match="can't be read"):
+        app.accounts.check("Shop")
+
+
+def test_what_is_no_reference_is_refused(app: App) -> None:
+    with pytest.raises(SettingsError, match="does not say where a key is kept"):
+        app.accounts.add("Shop", reference="vault/shop")
+
+
+def test_a_check_keeps_that_a_key_is_refused_and_that_it_is_taken_again(app: App, own_sandbox: Sandbox) -> None:
+    app.accounts.add("Shop", FULL, api_base=own_sandbox.url)
+    own_sandbox.control("keys", key=FULL, refused=True, code="api_key_expired")
+    with pytest.raises(KeyRejected) as refused:
+        app.accounts.check("Shop")
+    assert "counterfoil accounts key Shop" in str(refused.value.hint)
+    account = app.accounts.get("Shop")
+    assert (account.status, account.livemode, list(account.readable)) == ("rejected", False, KEYS)
+    assert "does not take the key" in str(account.problem)
+    own_sandbox.control("keys", key=FULL)
+    assert app.accounts.check("Shop").status == "ok"
+    assert app.accounts.get("Shop").problem is None
+
+
+def test_a_check_sees_permissions_that_were_given_since(app: App, own_sandbox: Sandbox) -> None:
+    app.accounts.add("Shop", RESTRICTED, api_base=own_sandbox.url)
+    own_sandbox.control("keys", key=RESTRICTED, permissions=["rak_coupon_read"])
+    account = app.accounts.check("Shop")
+    assert "coupons" in account.readable
+    assert account.missing["charges"] == "rak_charge_read"
+
+
+def test_a_check_changes_nothing_while_stripe_is_down(app: App, own_sandbox: Sandbox) -> None:
+    before = app.accounts.add("Shop", FULL, api_base=own_sandbox.url)
+    own_sandbox.control("faults", fault="should_not_retry")
+    with pytest.raises(StripeUnavailable):
+        app.accounts.check("Shop")
+    assert app.accounts.get("Shop") == before
+
+
+def test_a_key_is_replaced_by_one_of_the_same_account_and_mode_only(app: App, shop: Account) -> None:
+    assert app.accounts.replace_key("Shop", RESTRICTED).shown == "rk_test_…4242"
+    with pytest.raises(SettingsError, match="This is a live key, and the account 'Shop' is test") as refused:
+        app.accounts.replace_key("Shop", LIVE)
+    assert "counterfoil accounts add" in str(refused.value.hint)
+    with pytest.raises(KeyRejected):
+        app.accounts.replace_key("Shop", "sk_test_nobodys4242")
+    assert app.accounts.get("Shop").shown == "rk_test_…4242"
+
+
+def test_a_key_of_another_stripe_account_is_refused(app: App, shop: Account) -> None:
+    other = Checked(at=app.state.now(), livemode=False, stripe_id="acct_other")
+    app.records.accounts.set_check(shop.id, other)
+    with pytest.raises(SettingsError, match="the account 'Shop' is acct_other"):
+        app.accounts.replace_key("Shop", FULL)
+    unknown = Checked(at=app.state.now(), livemode=False, stripe_id="key_0123456789abcdef")
+    app.records.accounts.set_check(shop.id, unknown)
+    assert app.accounts.replace_key("Shop", FULL).stripe_id == shop.stripe_id
+
+
+def test_an_account_goes_with_its_datasets_and_what_their_runs_kept(app: App, shop: Account) -> None:
+    dataset = app.datasets.create("Charges", account="Shop", report="charges").dataset
+    run = app.records.runs.create(dataset.id, "manual")
+    app.records.runs.finish(run.id, "failed")
+    kept = app.settings.archive / "runs" / run.id
+    kept.mkdir(parents=True)
+    assert app.accounts.used_by("Shop") == ("Charges",)
+    with pytest.raises(SettingsError, match="read by 1 datasets: Charges"):
+        app.accounts.remove("Shop")
+    assert kept.exists()
+    assert app.accounts.remove("Shop", with_datasets=True) == ("Charges",)
+    assert (app.accounts.list(), app.datasets.list(), kept.exists()) == ((), (), False)
+
+
+def test_paused_datasets_of_an_account_are_told(app: App, shop: Account) -> None:
+    for name in ("Charges", "Refunds"):
+        app.datasets.create(name, account="Shop", report=name.lower())
+    app.datasets.pause("Refunds")
+    assert app.accounts.paused("Shop") == ("Refunds",)
+
+
+def test_rotation_encrypts_keys_anew_and_names_the_lost_ones(
+    app: App, shop: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.records.hash_keys.key(shop.id)
+    before = _stored(app)
+    done = app.accounts.rotate()
+    assert (done.keys, done.locked, done.hash_keys_lost) == (1, (), False)
+    assert app.accounts.check("Shop").status == "ok"
+    assert _stored(app) != before
+    (app.settings.home / "secret.key").unlink()
+    lost = app.accounts.rotate()
+    assert (lost.keys, lost.locked, lost.hash_keys_lost) == (0, ("Shop",), True)
+    with pytest.raises(AccountError, match="can't be decrypted"):
+        app.accounts.check("Shop")
+    assert app.accounts.get("Shop").status == "locked"
+    assert app.accounts.replace_key("Shop", FULL).status == "ok"
