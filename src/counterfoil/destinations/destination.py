@@ -108,8 +108,11 @@ class Destination(Protocol):
         """The scope of each load whose rows are in the table, the latest first; None when none of ours made it."""
         ...
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
-        """The answer to one SELECT; the destination is held until the reader is read to its end or dropped."""
+    def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:
+        """The answer to one SELECT over its tables; RunError for anything else, and after so many seconds.
+
+        The destination is held until the reader is read to its end or dropped.
+        """
         ...
 
     def close(self) -> None: ...

@@ -15,7 +15,7 @@ from counterfoil.destinations.destination import Guarantee, Guard, Progress, Sto
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import database_file, transaction
 from counterfoil.destinations.duckdb_methods import apply
-from counterfoil.destinations.duckdb_query import batches_of, schema_of, select
+from counterfoil.destinations.duckdb_query import asking, batches_of, schema_of, select
 from counterfoil.destinations.stopping import taken
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
@@ -115,11 +115,12 @@ class DuckDBDestination:
         with self._reading() as cursor:
             return None if cursor is None else tables.scopes_of(cursor, table)
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
+    def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:
         if not self._file.path.exists():
             raise DestinationRejected(f"there is no file {self._place} yet", hint="Load a report into it first.")
         with ExitStack() as stack:
             cursor = stack.enter_context(self._file.held([self._archive], self._busy_seconds))
+            stack.enter_context(asking(cursor, seconds))
             reader = select(cursor, sql)
             # From here on the file is held by the reader's batches.
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))

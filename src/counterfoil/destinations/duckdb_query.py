@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -11,18 +12,44 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from counterfoil.destinations.duckdb_errors import mapped_query
+from counterfoil.destinations.question import check_question
 from counterfoil.destinations.sql import duckdb_type, parts_source
 from counterfoil.errors import RunError, SchemaConflict
 
 _BATCH_ROWS = 10_000
 
 
+@contextmanager
+def asking(cursor: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
+    """Interrupts what the cursor does after so many seconds."""
+    if seconds is None:
+        yield
+        return
+    late = threading.Event()
+
+    def interrupt() -> None:
+        late.set()
+        cursor.interrupt()
+
+    timer = threading.Timer(seconds, interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except RunError as error:
+        if late.is_set():
+            raise RunError(
+                f"The question took longer than {seconds:g} seconds", hint="Ask for less, or narrow it by a date."
+            ) from error
+        raise
+    finally:
+        timer.cancel()
+
+
 def select(cursor: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
-    """Starts one SELECT in a transaction that cannot write; RunError for anything else."""
+    """Starts one SELECT over the tables in a transaction that cannot write; RunError for anything else."""
     with mapped_query():
-        statements = cursor.extract_statements(sql)
-        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-            raise RunError("a query is one SELECT", hint="Other statements need DuckDB's own command line.")
+        check_question(cursor, sql)
         cursor.execute("BEGIN TRANSACTION READ ONLY")
         reader: pa.RecordBatchReader = cursor.sql(sql).to_arrow_reader(_BATCH_ROWS)
         return reader

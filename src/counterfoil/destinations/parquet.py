@@ -30,7 +30,7 @@ from counterfoil.destinations.destination import (
 )
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import in_memory
-from counterfoil.destinations.duckdb_query import batches_of, described, schema_of, select
+from counterfoil.destinations.duckdb_query import asking, batches_of, described, schema_of, select
 from counterfoil.destinations.parquet_files import apply, rows_of
 from counterfoil.destinations.sql import parts_source, quoted
 from counterfoil.destinations.stopping import stoppable
@@ -165,12 +165,13 @@ class ParquetDestination:
             return None
         return since_replace((load["method"], load["scope"]) for load in reversed(record.loads))
 
-    def query(self, sql: str) -> pa.RecordBatchReader:
+    def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:
         with ExitStack() as stack:
             cursor = stack.enter_context(self._duckdb())
             with mapped(self._place):
                 for name, files in tables_below(self._folder).items():
                     cursor.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM {parts_source(files)}")  # noqa: S608
+            stack.enter_context(asking(cursor, seconds))
             reader = select(cursor, sql)
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))
 

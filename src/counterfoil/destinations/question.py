@@ -1,0 +1,55 @@
+"""What a person may ask: one SELECT over the tables that are there; no file, no setting, no other function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import orjson
+
+from counterfoil.errors import RunError
+
+#: Functions that give rows and read nothing.
+_GIVERS = frozenset({"generate_series", "range", "unnest"})
+_NAMES = "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() WHERE NOT internal"
+_HINT = "Ask one SELECT over the datasets' tables. Anything else needs DuckDB's own command line."
+
+
+def check_question(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """RunError for anything but one SELECT that reads tables and views of the destination.
+
+    DuckDB's own parser says what the text is, so that a comment, a quote or a subquery can't hide anything.
+    """
+    statements = cursor.extract_statements(sql)
+    if len(statements) != 1:
+        count = "nothing" if not statements else f"{len(statements)} statements"
+        raise RunError(f"This is {count}, not one SELECT", hint=_HINT)
+    if statements[0].type != duckdb.StatementType.SELECT:
+        raise RunError(f"This is {statements[0].type.name}, not a SELECT", hint=_HINT)
+    ((told,),) = cursor.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
+    tree = orjson.loads(told)
+    if tree["error"]:
+        raise RunError("This is not a SELECT", hint=_HINT)
+    known = {name for (name,) in cursor.execute(_NAMES).fetchall()}
+    for node in _nodes(tree):
+        kind = node.get("type")
+        if kind == "TABLE_FUNCTION":
+            function = str(node.get("function", {}).get("function_name", ""))
+            if function.lower() not in _GIVERS:
+                raise RunError(f"{function}() reads more than the datasets' tables", hint=_HINT)
+        name = node.get("table_name", "")
+        if kind == "BASE_TABLE" and name not in known and any(sign in name for sign in "/\\*?"):
+            raise RunError(f"{name!r} is a file, not a table", hint=_HINT)
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object of the parsed text."""
+    waiting = [tree]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)

@@ -1,0 +1,95 @@
+"""A question reads the tables that are there, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from counterfoil.destinations import Destination
+from counterfoil.errors import RunError
+from counterfoil.values import Load
+from tests.destinations.conftest import Archived
+
+_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
+_ROWS = [{"id": "a", "amount": 1}, {"id": "b", "amount": 2}]
+
+
+@pytest.fixture
+def loaded(destination: Destination, archived: Archived) -> Destination:
+    destination.load(Load(run="r1", table="charges", method="replace"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    return destination
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_parquet('{archive}/**/*.parquet')",
+        "SELECT * FROM '{archive}/r1/part-00001.parquet'",
+        'SELECT * FROM "{archive}/r1/part-00001.parquet"',
+        "WITH x AS (FROM read_blob('{archive}/**')) SELECT * FROM x",
+        "SELECT (SELECT count(*) FROM glob('{archive}/**'))",
+        "SELECT id FROM charges WHERE id IN (SELECT file FROM glob('/etc/*'))",
+        "SELECT * FROM charges, LATERAL (SELECT * FROM read_text('/etc/hostname')) t",
+        "SELECT * FROM charges UNION ALL SELECT content, 1 FROM read_text('/etc/hostname')",
+        "/* range(1) */ SELECT * FROM \"READ_TEXT\"('/etc/hostname')",
+        "SELECT * FROM query('SELECT 1')",
+        "SELECT * FROM query_table('charges')",
+        "SELECT * FROM duckdb_settings()",
+        "SELECT * FROM pragma_database_list()",
+        "SELECT * FROM sniff_csv('/etc/passwd')",
+        "DESCRIBE SELECT * FROM read_csv('/etc/passwd')",
+    ],
+)
+def test_what_is_no_table_is_refused_wherever_it_hides(loaded: Destination, tmp_path: Path, sql: str) -> None:
+    with pytest.raises(RunError, match=r"reads more than the datasets' tables|is a file, not a table"):
+        loaded.query(sql.format(archive=tmp_path / "home" / "archive"))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY charges TO 'x.csv'",
+        "ATTACH 'x.duckdb'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "PRAGMA database_list",
+        "SET threads = 1",
+        "CREATE TABLE x AS SELECT 1",
+        "INSERT INTO charges VALUES ('c', 3)",
+        "EXPLAIN ANALYZE DELETE FROM charges",
+        "SELECT 1; DROP TABLE charges",
+        "SELECT 1; SELECT 2",
+        "BEGIN",
+        "",
+        "-- nothing",
+    ],
+)
+def test_what_is_no_single_select_is_refused(loaded: Destination, sql: str) -> None:
+    with pytest.raises(RunError):
+        loaded.query(sql)
+    assert loaded.rows("charges") == 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "answer"),
+    [
+        ("SELECT sum(amount) AS n FROM charges", 3),
+        ("FROM charges SELECT count(*) AS n", 2),
+        ("WITH x AS (SELECT amount FROM charges) SELECT max(amount) AS n FROM x", 2),
+        ("SELECT sum(r) AS n FROM range(4) t(r)", 6),
+        ("SELECT count(*) AS n FROM (SELECT unnest([1, 2, 3]))", 3),
+        ("SELECT '/etc/passwd' = '/etc/passwd' AS n", True),
+        ("SELECT count(*) AS n FROM (DESCRIBE charges)", 2),
+    ],
+)
+def test_questions_over_the_tables_are_answered(loaded: Destination, sql: str, answer: object) -> None:
+    assert loaded.query(sql).read_all().to_pylist() == [{"n": answer}]
+
+
+def test_a_question_that_takes_too_long_is_ended_and_says_so(loaded: Destination) -> None:
+    forever = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range * b.range % 7 = 3"
+    with pytest.raises(RunError, match=r"longer than 0\.2 seconds"):
+        loaded.query(forever, seconds=0.2).read_all()
+    assert loaded.query("SELECT count(*) AS n FROM charges", seconds=5).read_all().to_pylist() == [{"n": 2}]
