@@ -82,6 +82,7 @@ class OneRun:
         self._worker = Worker(
             queue, attempt, executor=self._node.id, stopping=stopping, after=self.dispatch.follow, poll_seconds=0.1
         )
+        self._clean = _Cleaning(state, records, queue)
         self.works = False
         #: False once it has left while an attempt did not come to an end: the process is to be left by `os._exit`.
         self.ended = True
@@ -108,8 +109,10 @@ class OneRun:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.works:
+            if kind is None:
+                self._clean.now_and_then()  # what a service does once an hour
             self.ended = self._worker.stop()
             if self.ended:
                 self._node.leave()
