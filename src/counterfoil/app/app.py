@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from counterfoil.app.datasets import DatasetCalls
     from counterfoil.app.runs import RunCalls
     from counterfoil.app.sessions import SessionCalls
+    from counterfoil.app.tables import TableCalls
     from counterfoil.runs.attempt import Records
     from counterfoil.state import State
     from counterfoil.state.database import Clock
@@ -69,6 +70,13 @@ class App:
         from counterfoil.app.runs import RunCalls
 
         return RunCalls(self.state, self.records)
+
+    @cached_property
+    def tables(self) -> TableCalls:
+        """What is in the tables of datasets."""
+        from counterfoil.app.tables import TableCalls
+
+        return TableCalls(self.records)
 
     @cached_property
     def sessions(self) -> SessionCalls:

@@ -1,0 +1,195 @@
+"""What is in the tables of datasets: pages, profiles and exports of one, and questions over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations.browsing import Filter, View, count_sql, profile_sql, rows_sql, top_sql
+from counterfoil.errors import RunError, SettingsError
+from counterfoil.reports.catalogue import report as report_of
+from counterfoil.runs.attempt import Records
+from counterfoil.state.dataset import Dataset, Target
+
+__all__ = ["Answer", "Column", "Filter", "Page", "Profile", "TableCalls", "View"]
+
+#: Limits of a question of a person's.
+ASK_SECONDS, ASK_ROWS = 30, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Name and type, as the destination spells it, and what the report says of it."""
+
+    name: str
+    type: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some rows of a table. `total` counts the rows that the filters leave."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    total: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What is in one column. `distinct` is about right; the greatest and the least are as text."""
+
+    column: Column
+    rows: int
+    nulls: int
+    distinct: int
+    least: str | None
+    greatest: str | None
+    #: The most frequent values with how often.
+    top: tuple[tuple[str | None, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a question gave: its first 10,000 rows at most, and whether there were more."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    cut: bool
+
+
+class TableCalls:
+    """Tables of datasets, by the dataset's name or id; of several tables the first."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def columns(self, dataset: str) -> tuple[Column, ...]:
+        """The columns of the table; RunError while there is none."""
+        with self._opened(dataset) as (found, target, place):
+            return self._columns(found, target, place)
+
+    def page(self, dataset: str, view: View, *, limit: int = 50, offset: int = 0) -> Page:
+        """A page of the view, in the report's own order unless it is sorted."""
+        with self._opened(dataset) as (found, target, place):
+            columns = self._columns(found, target, place)
+            view = _in_order(view, found, columns)
+            names = _typed(columns)
+            total = self._one(place, count_sql(target.table, names, view))["rows"]
+            table = place.query(
+                rows_sql(target.table, names, view, limit=limit, offset=offset), seconds=ASK_SECONDS
+            ).read_all()
+            return Page(columns=columns, rows=_rows(table), total=total, offset=offset)
+
+    def profile(self, dataset: str, column: str, view: View | None = None) -> Profile:
+        """What is in a column of the view."""
+        view = view or View()
+        with self._opened(dataset) as (found, target, place):
+            columns = self._columns(found, target, place)
+            told = self._one(place, profile_sql(target.table, _typed(columns), column, view))
+            top = place.query(top_sql(target.table, _typed(columns), column, view), seconds=ASK_SECONDS).read_all()
+            return Profile(
+                column=next(one for one in columns if one.name.lower() == column.lower()),
+                rows=told["rows"],
+                nulls=told["nulls"],
+                distinct=told["distinct_values"],
+                least=told["least"],
+                greatest=told["greatest"],
+                top=tuple((value, rows) for value, rows in _rows(top)),
+            )
+
+    def export(self, dataset: str, view: View | None = None) -> pa.RecordBatchReader:
+        """All rows of the view as a stream; the destination is held until it is read to its end or dropped."""
+        with self._opened(dataset) as (found, target, place):
+            columns = self._columns(found, target, place)
+            return place.query(rows_sql(target.table, _typed(columns), _in_order(view or View(), found, columns)))
+
+    def ask(self, question: str, *, place: str | None = None) -> Answer:
+        """The answer to one SELECT over the tables of a destination; RunError says why there is none.
+
+        The destination is that of the URL, or the one that most datasets have.
+        """
+        url = place or next(iter(self.places()), None)
+        if url is None:
+            raise SettingsError("There is no table to ask yet", hint="Create a dataset and run it first.")
+        destination = self._open(url)
+        try:
+            reader = destination.query(question, seconds=ASK_SECONDS)
+            columns = tuple(Column(field.name, str(field.type)) for field in reader.schema)
+            rows = list(islice(_streamed(reader), ASK_ROWS + 1))
+            reader.close()
+        finally:
+            destination.close()
+        return Answer(columns=columns, rows=tuple(rows[:ASK_ROWS]), cut=len(rows) > ASK_ROWS)
+
+    def places(self) -> dict[str, tuple[str, ...]]:
+        """The destinations of all datasets with the tables that are there, the fullest first."""
+        found: dict[str, list[str]] = {}
+        for dataset in self._records.datasets.list():
+            for target in dataset.targets:
+                found.setdefault(target.url, []).append(target.table)
+        return {url: tuple(sorted(found[url])) for url in sorted(found, key=lambda url: (-len(found[url]), url))}
+
+    def names(self, place: str) -> dict[str, tuple[str, ...]]:
+        """Tables of datasets in a destination with their columns, for completion; tables that are not there lack."""
+        destination = self._open(place)
+        try:
+            tables = {table: destination.columns(table) for table in self.places().get(place, ())}
+        finally:
+            destination.close()
+        return {table: tuple(name for name, _ in columns) for table, columns in tables.items() if columns}
+
+    @contextmanager
+    def _opened(self, dataset: str) -> Iterator[tuple[Dataset, Target, Destination]]:
+        found = self._records.datasets.get(dataset)
+        target = found.targets[0]
+        place = self._open(target.url)
+        try:
+            yield found, target, place
+        finally:
+            place.close()
+
+    def _open(self, url: str) -> Destination:
+        return open_destination(url, relative_to=self._records.settings.home, settings=self._records.settings)
+
+    @staticmethod
+    def _columns(dataset: Dataset, target: Target, place: Destination) -> tuple[Column, ...]:
+        known = place.columns(target.table)
+        if known is None:
+            raise RunError(f"The dataset {dataset.name!r} has no table yet", hint="Run it first.")
+        told = {column.name: column.description for column in report_of(dataset.report).columns}
+        return tuple(Column(name, kind, told.get(name, "")) for name, kind in known)
+
+    @staticmethod
+    def _one(place: Destination, sql: str) -> dict[str, Any]:
+        found: dict[str, Any] = place.query(sql, seconds=ASK_SECONDS).read_all().to_pylist()[0]
+        return found
+
+
+def _typed(columns: Sequence[Column]) -> list[tuple[str, str]]:
+    return [(column.name, column.type) for column in columns]
+
+
+def _in_order(view: View, dataset: Dataset, columns: Sequence[Column]) -> View:
+    """The report's order behind what was chosen, so that pages never overlap."""
+    names = {column.name for column in columns}
+    order = [name for name in report_of(dataset.report).order if name.removeprefix("-") in names]
+    chosen = {name.removeprefix("-") for name in view.sort}
+    return View(filters=view.filters, sort=(*view.sort, *(one for one in order if one.removeprefix("-") not in chosen)))
+
+
+def _rows(table: pa.Table) -> tuple[tuple[Any, ...], ...]:
+    columns = [column.to_pylist() for column in table.columns]
+    return tuple(zip(*columns, strict=True)) if columns else ()
+
+
+def _streamed(reader: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
+    for batch in reader:
+        yield from _rows(pa.Table.from_batches([batch]))

@@ -1,0 +1,102 @@
+"""A table looked at page by page: filters, sort and profile as DuckDB's SQL, with every value a literal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from counterfoil.destinations.destination import same_name
+from counterfoil.destinations.sql import literal, quoted
+from counterfoil.errors import SettingsError
+
+#: How a value is compared; `contains` compares as text without case, `empty` and `filled` take no value.
+Test = Literal["is", "is_not", "contains", "over", "under", "empty", "filled"]
+
+_COMPARED = {"is": "IS NOT DISTINCT FROM", "is_not": "IS DISTINCT FROM", "over": ">", "under": "<"}
+Columns = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """A condition on one column."""
+
+    column: str
+    test: Test
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Which rows of a table, in which order: names of columns, `-` for the largest first."""
+
+    filters: tuple[Filter, ...] = ()
+    sort: tuple[str, ...] = ()
+
+
+def rows_sql(table: str, columns: Columns, view: View, *, limit: int | None = None, offset: int = 0) -> str:
+    """The rows of the view, all of them or a page. SettingsError for a column or a value that can't be."""
+    page = "" if limit is None else f" LIMIT {int(limit)} OFFSET {int(offset)}"
+    return f"SELECT * {_from(table, columns, view)}{_order(columns, view.sort)}{page}"
+
+
+def count_sql(table: str, columns: Columns, view: View) -> str:
+    """How many rows the view has, as `rows`."""
+    return f"SELECT count(*) AS rows {_from(table, columns, view)}"
+
+
+def profile_sql(table: str, columns: Columns, column: str, view: View) -> str:
+    """Of one column of the view: rows, nulls, distinct values (about), least and greatest as text."""
+    name = quoted(_known(columns, column)[0])
+    return (
+        f"SELECT count(*) AS rows, count(*) - count({name}) AS nulls, "
+        f"approx_count_distinct({name}) AS distinct_values, "
+        f"min({name})::VARCHAR AS least, max({name})::VARCHAR AS greatest {_from(table, columns, view)}"
+    )
+
+
+def top_sql(table: str, columns: Columns, column: str, view: View, *, limit: int = 10) -> str:
+    """The most frequent values of one column of the view, as text, with how often."""
+    name = quoted(_known(columns, column)[0])
+    return (
+        f"SELECT {name}::VARCHAR AS value, count(*) AS rows {_from(table, columns, view)} "
+        f"GROUP BY 1 ORDER BY 2 DESC, 1 NULLS LAST LIMIT {int(limit)}"
+    )
+
+
+def _from(table: str, columns: Columns, view: View) -> str:
+    conditions = [_condition(columns, one) for one in view.filters]
+    return f"FROM {quoted(table)}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+
+def _condition(columns: Columns, chosen: Filter) -> str:
+    name, kind = _known(columns, chosen.column)
+    if chosen.test not in get_args(Test):
+        raise SettingsError(f"{chosen.test!r} is no way to filter", hint=f"Choose one of: {', '.join(get_args(Test))}.")
+    if chosen.test in ("empty", "filled"):
+        return f"{quoted(name)} IS {'NOT ' * (chosen.test == 'filled')}NULL"
+    if chosen.test == "contains":
+        return f"contains(lower({quoted(name)}::VARCHAR), lower({literal(chosen.value)}))"
+    return f"{quoted(name)} {_COMPARED[chosen.test]} {_value(kind, chosen)}"
+
+
+def _value(kind: str, chosen: Filter) -> str:
+    """The value in the column's type; a text that is none of it matches nothing, and is refused before."""
+    if "\0" in chosen.value:
+        raise SettingsError("A value can't hold a NUL character", hint="Remove it.")
+    return literal(chosen.value) if kind in ("VARCHAR", "JSON") else f"CAST({literal(chosen.value)} AS {kind})"
+
+
+def _order(columns: Columns, sort: Iterable[str]) -> str:
+    terms = [
+        f"{quoted(_known(columns, name.removeprefix('-'))[0])} {'DESC' if name[:1] == '-' else 'ASC'} NULLS LAST"
+        for name in sort
+    ]
+    return f" ORDER BY {', '.join(terms)}" if terms else ""
+
+
+def _known(columns: Columns, name: str) -> tuple[str, str]:
+    for known, kind in columns:
+        if same_name(known) == same_name(name):
+            return known, kind
+    raise SettingsError(f"There is no column {name!r} in this table", hint="The schema lists its columns.")

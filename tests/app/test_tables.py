@@ -1,0 +1,116 @@
+"""Tables are looked at, profiled, exported and asked, by the database itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from counterfoil.app import App
+from counterfoil.app.tables import ASK_ROWS, Filter, View
+from counterfoil.errors import RunError, SettingsError
+from counterfoil.state.accounts import Account
+
+
+@pytest.fixture
+def charges(app: App, shop: Account) -> str:
+    """A dataset with a table of 1,000 rows."""
+    made = app.datasets.create("Charges", account=shop.name, report="charges", to="duckdb:///a.duckdb")
+    with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
+        file.execute(
+            "CREATE TABLE charges AS SELECT 'ch_' || lpad(i::VARCHAR, 4, '0') AS id, i AS amount, "
+            "CASE WHEN i % 4 = 0 THEN NULL WHEN i % 2 = 0 THEN 'eur' ELSE 'O''usd\"' END AS currency, "
+            "to_timestamp(1700000000 + i // 10) AS created FROM range(1000) t(i)"
+        )
+    return made.dataset.name
+
+
+def test_pages_in_the_reports_order_give_every_row_once(app: App, charges: str) -> None:
+    pages = [app.tables.page(charges, View(), limit=300, offset=offset) for offset in range(0, 1000, 300)]
+    ids = [row[0] for page in pages for row in page.rows]
+    assert ids == sorted((f"ch_{i:04}" for i in range(1000)), reverse=True)
+    assert {page.total for page in pages} == {1000}
+
+
+def test_a_sort_by_what_is_not_unique_still_gives_every_row_once(app: App, charges: str) -> None:
+    view = View(sort=("currency",))
+    rows = [
+        row for offset in range(0, 1000, 70) for row in app.tables.page(charges, view, limit=70, offset=offset).rows
+    ]
+    assert len({row[0] for row in rows}) == 1000
+    assert [row[2] for row in rows if row[2] is None] == [None] * 250
+    assert [row[2] for row in rows][-250:] == [None] * 250
+
+
+@pytest.mark.parametrize(
+    ("test", "column", "value", "total"),
+    [
+        ("is", "amount", "17", 1),
+        ("is_not", "amount", "17", 999),
+        ("over", "amount", "989", 10),
+        ("under", "amount", "10", 10),
+        ("contains", "currency", "usd", 500),
+        ("contains", "id", "CH_00", 100),
+        ("is", "currency", "O'usd\"", 500),
+        ("empty", "currency", "", 250),
+        ("filled", "currency", "", 750),
+        ("over", "created", "2023-11-14T22:13:20Z", 990),
+        ("contains", "currency", "' OR 1=1 --", 0),
+    ],
+)
+def test_filters_are_done_by_the_database(
+    app: App, charges: str, test: str, column: str, value: str, total: int
+) -> None:
+    view = View(filters=(Filter(column=column, test=test, value=value),))  # type: ignore[arg-type]
+    page = app.tables.page(charges, view, limit=5)
+    assert page.total == total
+    assert len(page.rows) == min(total, 5)
+    assert app.tables.export(charges, view).read_all().num_rows == total
+
+
+def test_an_unknown_column_or_way_to_filter_is_named(app: App, charges: str) -> None:
+    with pytest.raises(SettingsError, match="amuont"):
+        app.tables.page(charges, View(sort=("-amuont",)))
+    with pytest.raises(SettingsError, match="like"):
+        app.tables.page(charges, View(filters=(Filter(column="id", test="like", value="x"),)))  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="abc"):
+        app.tables.page(charges, View(filters=(Filter(column="amount", test="is", value="abc"),)))
+
+
+def test_a_profile_says_what_is_in_a_column(app: App, charges: str) -> None:
+    profile = app.tables.profile(charges, "currency")
+    assert (profile.rows, profile.nulls) == (1000, 250)
+    assert profile.distinct in (2, 3)
+    assert profile.top == (("O'usd\"", 500), ("eur", 250), (None, 250))
+    amounts = app.tables.profile(charges, "amount", View(filters=(Filter(column="amount", test="over", value="900"),)))
+    assert (amounts.rows, amounts.least, amounts.greatest) == (99, "901", "999")
+
+
+def test_a_question_is_answered_with_at_most_ten_thousand_rows(app: App, charges: str) -> None:
+    answer = app.tables.ask("SELECT currency, sum(amount) AS total FROM charges GROUP BY 1 ORDER BY 2 DESC NULLS LAST")
+    assert [column.name for column in answer.columns] == ["currency", "total"]
+    assert len(answer.rows) == 3
+    assert not answer.cut
+    many = app.tables.ask("SELECT a.id FROM charges a, charges b")
+    assert (len(many.rows), many.cut) == (ASK_ROWS, True)
+
+
+@pytest.mark.parametrize(
+    "question", ["DROP TABLE charges", "SELECT * FROM read_csv('/etc/passwd')", "SELECT 1; SELECT 2"]
+)
+def test_a_question_changes_and_reads_nothing_else(app: App, charges: str, question: str) -> None:
+    with pytest.raises(RunError):
+        app.tables.ask(question)
+    assert app.tables.page(charges, View()).total == 1000
+
+
+def test_tables_and_columns_are_told_for_completion(app: App, charges: str) -> None:
+    assert app.tables.places() == {"duckdb:///a.duckdb": ("charges",)}
+    assert app.tables.names("duckdb:///a.duckdb") == {"charges": ("id", "amount", "currency", "created")}
+
+
+def test_a_dataset_that_never_ran_says_what_to_do(app: App, shop: Account) -> None:
+    app.datasets.create("New", account=shop.name, report="refunds")
+    with pytest.raises(RunError, match="no table yet"):
+        app.tables.page("New", View())
