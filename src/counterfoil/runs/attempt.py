@@ -177,6 +177,10 @@ class Attempt:
             return lambda place, table, **how: place.load(load_of(plan, found.id, table), schema_of(plan), parts, **how)
         chain = replayed(self._records.runs, self._records.settings, self._records.runs.get(other))
         kept = [(run, plan, self._parts(run.id)) for run, plan in chain]
+        start, first = chain[0]
+        if first.method == "merge" and first.covers:
+            note = f"Made anew from the run {start.id} on: rows that Stripe listed no longer by then are not in it."
+            self._records.runs.log(found.id, "info", note)
         return lambda place, table, **how: place.replay(
             [(load_of(plan, run.id, table), parts) for run, plan, parts in kept],
             schema_of(kept[-1][1]),
