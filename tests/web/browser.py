@@ -74,7 +74,7 @@ class Browser:
             "client": (self.address, 50000),
             "server": ("127.0.0.1", 8321),
         }
-        answer = asyncio.run(asked(self.page, scope, body, pieces))
+        answer = asyncio.run(asyncio.wait_for(asked(self.page, scope, body, pieces), 30))
         self._keep([value for name, value in answer.headers if name == "set-cookie"])
         return answer
 

@@ -10,9 +10,12 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from counterfoil.log import get_logger
 from counterfoil.web.door import Door
 from counterfoil.web.rendering import render
 from counterfoil.web.sessions import Cookie, current
+
+_log = get_logger("web")
 
 
 class Login:
@@ -85,6 +88,7 @@ class Login:
         earlier = self._cookie.read(request)
         if earlier is not None:
             self._door.sessions.end(earlier)
+        _log.info("signed in", client=request.client.host if request.client else None)
         answer = RedirectResponse(place, status_code=303)
         self._cookie.give(request, answer, self._door.sessions.begin())
         return answer
@@ -92,8 +96,7 @@ class Login:
 
 def within(place: str) -> str:
     """The place if it is one of this page's, else its first: nobody is sent elsewhere by a link to here."""
-    url = urlsplit(place) if place.startswith("/") and place.isprintable() and "\\" not in place else None
-    # Browsers take "//host" and "/\host" for another site, and leave out tabs and line ends before they look.
-    if url is None or url.scheme or url.netloc or url.path.startswith("//"):
+    # Browsers take "//host" and "/\\host" for another site, and leave out tabs and line ends before they look.
+    if not place.startswith("/") or place.startswith("//") or "\\" in place or not place.isprintable():
         return "/"
-    return "/" if url.path.split("/")[1] in ("login", "logout") else place
+    return "/" if urlsplit(place).path.split("/")[1] in ("login", "logout") else place

@@ -187,11 +187,14 @@ def _is_public(request: Request) -> bool:
 
 
 def _note(request: Request, status: int | None, seconds: float) -> None:
-    """A line of the log. Without the query: links have their token there, and filters may have names of customers."""
-    quiet = _is_public(request) and (status or 500) < 400 and request.method == "GET"
+    """A line of the log, for what changes things and for what was refused; what is only looked at needs more detail.
+
+    Without the query: links have their token there, and filters may have names of customers.
+    """
     fields: dict[str, Any] = {"method": request.method, "path": _path(request.scope), "status": status}
     if request.client is not None:
         fields["client"] = request.client.host
+    quiet = request.method in _SAFE and status is not None and status < 400
     (_log.debug if quiet else _log.info)("request", **fields, milliseconds=round(seconds * 1000, 1))
 
 

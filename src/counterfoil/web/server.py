@@ -51,7 +51,7 @@ def make_app(
     pages: Pages = PAGES,
     banner: str | None = None,
 ) -> FastAPI:
-    """The application. Each of `pages` brings its routes; all of them take a session. `banner` stands above every page."""
+    """The application. Each of `pages` brings its routes; all take a session. `banner` stands above every page."""
     page = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     cookie = Cookie(reach.hosts, reach.port)
     page.state.app = app

@@ -1,0 +1,415 @@
+"""What stands before every route: names, origins, sizes, headers, errors, the log, and the port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+
+from counterfoil import log
+from counterfoil.app import App
+from counterfoil.errors import AccountError, RunError, SettingsError, TransientError
+from counterfoil.settings import Settings, load_settings
+from counterfoil.web import events
+from counterfoil.web.security import MOST_BYTES, POLICY
+from counterfoil.web.server import PageServer
+from tests.web.browser import FOLLOWED, HOST, TYPED
+from tests.web.conftest import MakeSite, Site
+
+PASSWORD = "correct horse battery"
+PART = FOLLOWED | {"hx-request": "true", "sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "accept": "*/*"}
+ERRORS = {
+    "settings": SettingsError("There is no dataset Charges", hint="Choose one of the list."),
+    "account": AccountError("The key may not read this", hint="Give it the permission."),
+    "busy": TransientError("The file is held by another process", hint="Try again."),
+    "run": RunError("Its rows are kept no longer", hint="Run it anew."),
+    "unforeseen": ZeroDivisionError("sk_test_" + "51Counterfoil4242 is secret"),
+}
+
+
+def trying(_app: App) -> APIRouter:
+    """Routes that stand in for pages."""
+    router = APIRouter()
+
+    @router.api_route("/fails/{how}", methods=["GET", "POST"])
+    def fails(how: str) -> Response:
+        raise ERRORS[how]
+
+    @router.post("/size")
+    async def size(request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
+    @router.post("/typed")
+    def typed(rows: int = Form()) -> Response:
+        return PlainTextResponse(str(rows))
+
+    @router.get("/breaks")
+    def breaks() -> Response:
+        def half() -> Iterator[bytes]:
+            yield b"half"
+            raise OSError("disk full")
+
+        return StreamingResponse(half())
+
+    return router
+
+
+def watching(_app: App) -> APIRouter:
+    """Routes that tell of progress."""
+    router = APIRouter()
+
+    @router.get("/counts")
+    def counts(request: Request) -> Response:
+        seen = iter(["<b>1</b>", "<b>1</b>", "<b>2</b>\n<i>two\n\nlines</i>"])
+
+        def look() -> events.Seen:
+            html = next(seen)
+            return events.Seen(html, last="lines" in html)
+
+        return events.stream(request, look, every_seconds=0)
+
+    @router.get("/lost")
+    def lost(request: Request) -> Response:
+        def look() -> events.Seen:
+            raise SettingsError("It was deleted")
+
+        return events.stream(request, look)
+
+    @router.get("/forever")
+    def forever(request: Request) -> Response:
+        return events.stream(request, lambda: events.Seen("still"), every_seconds=0.01)
+
+    return router
+
+
+@pytest.fixture
+def site(make_site: MakeSite) -> Site:
+    return make_site(pages=[trying, watching])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8321",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "evil.localhost",
+        "10.0.0.5:8321",
+        "0.0.0.0:8321",
+        "localhost@evil.example",
+        "localhost/evil",
+        "",
+        "[::1",
+        "127.0.0.1:8321, evil.example",
+        "books.example.com",
+    ],
+)
+def test_a_name_that_is_not_ours_gets_nothing(site: Site, host: str) -> None:
+    answer = site.owner().ask("GET", "/health", headers=TYPED | {"host": host})
+    assert answer.status == 421
+    assert "ok" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8321", "localhost:9000", "LOCALHOST", "[::1]:8321", "127.0.0.2"])
+def test_names_of_this_machine_are_ours_also_behind_a_tunnel(site: Site, host: str) -> None:
+    assert site.browser(host=host).get("/health").status == 200
+
+
+def test_the_public_name_is_ours_too_and_no_other(make_site: MakeSite) -> None:
+    site = make_site(PASSWORD, url="https://books.example.com")
+    assert site.browser(host="books.example.com").get("/health").status == 200
+    assert site.browser(host="books.example.com:443").get("/health").status == 200
+    assert site.browser(host="evil.example").get("/health").status == 421
+
+
+def test_a_page_on_every_address_answers_to_addresses_but_to_no_unknown_name(make_site: MakeSite) -> None:
+    site = make_site(PASSWORD, host="0.0.0.0")
+    assert site.browser(host="192.168.1.7:8321").get("/health").status == 200
+    assert site.browser(host="evil.example:8321").get("/health").status == 421
+
+
+CROSS = [
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site"},
+    {"sec-fetch-site": "none"},
+    {"sec-fetch-site": "cross-site", "origin": f"http://{HOST}"},
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": f"https://{HOST}"},
+    {"origin": "http://127.0.0.1:8322"},
+    {"origin": f"http://{HOST}.evil.example"},
+    {},
+]
+
+
+@pytest.mark.parametrize("headers", CROSS)
+def test_what_changes_things_has_to_come_from_the_page_itself(site: Site, headers: dict[str, str]) -> None:
+    answer = site.owner().post("/size", {"a": "b"}, headers=headers | {"accept": "text/html"})
+    assert answer.status == 403
+    assert "not asked for by this page" in answer.text
+
+
+@pytest.mark.parametrize("headers", [{"sec-fetch-site": "same-origin"}, {"origin": f"http://{HOST}"}])
+def test_what_comes_from_the_page_itself_is_done(site: Site, headers: dict[str, str]) -> None:
+    assert site.owner().post("/size", {"a": "b"}, headers=headers).text == "3"
+
+
+def test_behind_https_the_origin_is_https(make_site: MakeSite) -> None:
+    site = make_site(PASSWORD, url="https://books.example.com")
+    browser = site.browser(host="books.example.com")
+    for origin, status in (("http://books.example.com", 403), ("https://books.example.com", 303)):
+        assert browser.post("/login", {"password": PASSWORD}, headers={"origin": origin}).status == status
+
+
+def test_other_sites_may_link_to_a_page_but_not_use_it(site: Site) -> None:
+    owner = site.owner()
+    foreign = {"sec-fetch-site": "cross-site", "accept": "text/html"}
+    linked = foreign | {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    assert owner.get("/nothing", headers=linked).status == 404
+    for mode, dest in (("no-cors", "image"), ("no-cors", "script"), ("cors", "empty"), ("navigate", "iframe")):
+        headers = foreign | {"sec-fetch-mode": mode, "sec-fetch-dest": dest}
+        assert owner.get("/health", headers=headers).status == 403
+        assert owner.get("/health", headers=headers | {"sec-fetch-site": "same-site"}).status == 403
+
+
+def test_every_answer_has_the_headers_of_a_strict_page(site: Site) -> None:
+    owner = site.owner()
+    answers = [
+        site.browser().get("/login"),
+        site.browser().get("/nothing"),
+        site.browser(host="evil.example").get("/"),
+        owner.get("/nothing"),
+        owner.get("/fails/unforeseen"),
+        owner.post("/size", headers={}),
+        owner.get("/static/app.css"),
+        site.browser().get("/health"),
+    ]
+    assert [answer.status for answer in answers] == [200, 303, 421, 404, 500, 403, 200, 200]
+    for answer in answers:
+        assert answer["content-security-policy"] == POLICY
+        assert answer["x-content-type-options"] == "nosniff"
+        assert answer["x-frame-options"] == "DENY"
+        assert answer["referrer-policy"] == "same-origin"
+        assert answer["cross-origin-opener-policy"] == "same-origin"
+        assert answer.get("server") is None
+    kept = [answer["cache-control"] for answer in answers]
+    assert kept == ["no-store"] * 6 + ["no-cache", "no-store"]
+
+
+def test_the_policy_runs_nothing_that_is_not_a_file_of_ours() -> None:
+    rules = dict(rule.split(" ", 1) for rule in POLICY.split("; "))
+    assert rules["default-src"] == rules["frame-ancestors"] == rules["base-uri"] == "'none'"
+    assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == rules["form-action"] == "'self'"
+    assert "unsafe" not in POLICY
+
+
+def test_files_with_their_digest_are_kept_for_good(site: Site) -> None:
+    assert "immutable" in site.browser().get("/static/app.css?v=0123456789")["cache-control"]
+    assert "immutable" not in site.browser().get("/static/no.css?v=0123456789")["cache-control"]
+
+
+@pytest.mark.parametrize(
+    ("how", "status"), [("settings", 400), ("account", 422), ("busy", 503), ("run", 409), ("unforeseen", 500)]
+)
+def test_errors_say_what_happened_and_what_to_do(site: Site, how: str, status: int) -> None:
+    error = ERRORS[how]
+    answer = site.owner().post(f"/fails/{how}")
+    assert answer.status == status
+    if how == "unforeseen":
+        assert "did not expect" in answer.text
+        assert not any(word in answer.text for word in ("Traceback", "ZeroDivision", "secret", "fails/"))
+        return
+    assert error.message in answer.text
+    assert error.hint in answer.text
+
+
+def test_a_name_that_is_not_there_is_not_found(site: Site) -> None:
+    assert site.owner().get("/fails/settings").status == 404
+
+
+def test_a_part_of_a_page_gets_a_fragment_and_its_place(site: Site) -> None:
+    answer = site.owner().post("/fails/busy", headers=PART)
+    assert (answer.status, answer["hx-retarget"], answer["hx-reswap"]) == (422, "#problem", "innerHTML")
+    assert "held by another process" in answer.text
+    assert "<html" not in answer.text
+
+
+def test_a_form_that_is_not_as_it_should_be_is_told_by_name(site: Site) -> None:
+    answer = site.owner().post("/typed", {"rows": "<script>alert(1)</script>"})
+    assert answer.status == 400
+    assert "Not as it should be: rows" in answer.text
+    assert "<script>alert" not in answer.text
+
+
+def test_a_script_of_the_page_gets_words_instead_of_a_page(site: Site) -> None:
+    headers = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors", "accept": "text/event-stream"}
+    answer = site.owner().get("/fails/settings", headers=headers)
+    assert answer.text == "There is no dataset Charges\nChoose one of the list.\n"
+    assert site.browser().get("/fails/settings", headers=headers).status == 401
+
+
+def test_an_answer_that_breaks_in_its_middle_is_not_ended_as_if_it_were_whole(site: Site) -> None:
+    with pytest.raises(OSError, match="disk full"):
+        site.owner().get("/breaks")
+
+
+def test_a_request_that_is_too_large_is_refused_whatever_length_it_tells(site: Site) -> None:
+    owner = site.owner()
+    assert owner.ask("POST", "/size", headers=FOLLOWED, body=b"x" * MOST_BYTES).text == str(MOST_BYTES)
+    for pieces in (1, 7):
+        answer = owner.ask("POST", "/size", headers=FOLLOWED, body=b"x" * (MOST_BYTES + 1), pieces=pieces)
+        assert answer.status == 413
+    for length in ("-1", "many", "٣", str(MOST_BYTES + 1)):
+        headers = FOLLOWED | {"content-length": length.encode().decode("latin-1")}
+        assert owner.ask("POST", "/size", headers=headers).status == 413
+
+
+def test_progress_tells_what_changed_and_ends(site: Site) -> None:
+    answer = site.owner().get("/counts", headers=FOLLOWED | {"accept": "text/event-stream"})
+    assert answer["content-type"].startswith("text/event-stream")
+    assert answer["cache-control"] == "no-store"
+    assert answer.text == (
+        "retry: 1000\n\n"
+        "event: progress\ndata: <b>1</b>\n\n"
+        "event: progress\ndata: <b>2</b>\ndata: <i>two\ndata: \ndata: lines</i>\n\n"
+        "event: end\ndata: \n\n"
+    )
+
+
+def test_progress_of_what_is_gone_ends(site: Site) -> None:
+    answer = site.owner().get("/lost")
+    assert answer.text.endswith("event: end\ndata: \n\n")
+    assert "deleted" not in answer.text
+
+
+@pytest.fixture
+def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    log.configure("json")
+    yield
+    log.configure("text", level=30)
+
+
+@pytest.mark.usefixtures("log_lines")
+def test_the_log_tells_of_requests_without_tokens_and_queries(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    owner = site.owner()
+    owner.get("/nothing?email=jenny%40example.com")
+    owner.get("/line%0A2027-01-01%20forged")
+    owner.get("/fails/unforeseen")
+    text = capsys.readouterr().err
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["client"] for line in lines if line["event"] == "signed in"] == ["127.0.0.1"]
+    assert [(line["path"], line["status"]) for line in lines if line["event"] == "request"] == [
+        ("/nothing", 404),
+        ("/line%0A2027-01-01%20forged", 404),
+        ("/fails/unforeseen", 500),
+    ]
+    assert not any(word in text for word in ("token", "jenny", *owner.cookies.values(), "51Counterfoil"))
+
+
+def asked(url: str, path: str, **headers: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    answer.body = answer.read()  # type: ignore[attr-defined]
+    connection.close()
+    return answer
+
+
+def test_a_page_is_served_from_the_link_on_and_ends_when_told(app: App) -> None:
+    server = PageServer(app, lambda: {"ok": True, "node": "n1"}, announce=lambda _link: None, port=0, pages=[watching])
+    server.start()
+    try:
+        assert asked(server.url, "/health").body == b'{"ok":true}'  # type: ignore[attr-defined]
+        link = urlsplit(server.link())
+        signed_in = asked(server.url, f"{link.path}?{link.query}")
+        assert signed_in.status == 303
+        cookie = signed_in.headers["set-cookie"].split(";")[0]
+        health = asked(server.url, "/health", cookie=cookie)
+        assert json.loads(health.body) == {"ok": True, "node": "n1"}  # type: ignore[attr-defined]
+
+        viewer = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+        viewer.request("GET", "/forever", headers={"cookie": cookie})
+        stream = viewer.getresponse()
+        assert stream.readline() == b"retry: 1000\n"
+    finally:
+        server.stop()
+    assert b"still" in stream.read()
+    viewer.close()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0), timeout=5)
+
+
+def test_health_that_is_not_well_is_503_and_says_no_more_to_strangers(make_site: MakeSite) -> None:
+    def broken() -> dict[str, object]:
+        raise OSError("disk full")
+
+    assert make_site(health=broken).browser().get("/health").status == 503
+    unwell = make_site(health=lambda: {"ok": False, "node": "n1"}).browser().get("/health")
+    assert (unwell.status, unwell.text) == (503, '{"ok":false}')
+
+
+def test_a_port_in_use_is_told_at_once(app: App) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SettingsError, match="can't be used"):
+        PageServer(app, announce=print, port=taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "books.lan"])
+def test_another_address_than_the_loopback_needs_a_password(app: App, host: str) -> None:
+    with pytest.raises(SettingsError, match=f"could reach the page on {host}") as told:
+        PageServer(app, announce=print, host=host, port=0)
+    assert "COUNTERFOIL_PASSWORD" in (told.value.hint or "")
+
+
+def test_a_public_address_needs_a_password(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.settings = Settings(home=app.settings.home, url="https://books.example.com")
+    with pytest.raises(SettingsError, match="could reach the page at https://books"):
+        PageServer(app, announce=print, port=0)
+    app.settings = Settings(home=app.settings.home, url="https://books.example.com", password=PASSWORD)
+    server = PageServer(app, announce=print, port=0)
+    server.stop()
+    assert server.link() == server.url == "https://books.example.com"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.9"])
+def test_the_loopback_needs_none(app: App, host: str) -> None:
+    server = PageServer(app, announce=print, host=host, port=0)
+    server.stop()
+    assert server.link().startswith(f"http://{host}:")
+
+
+@pytest.mark.parametrize(
+    "url", ["books.example.com", "ftp://books", "https://books/path", "https://u:p@books", "https://"]
+)
+def test_a_public_address_that_is_none_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTERFOIL_URL", url)
+    with pytest.raises(SettingsError, match="COUNTERFOIL_URL is not valid"):
+        load_settings()
+
+
+def test_the_address_of_a_client_is_the_proxys_word_only_behind_one(app: App) -> None:
+    """Else a stranger would be another one with each guess."""
+    app.settings = Settings(home=app.settings.home, password=PASSWORD)
+    server = PageServer(app, announce=print, port=0)
+    server.start()
+    try:
+        statuses = [guess(server.url, f"10.0.0.{number}") for number in range(7)]
+    finally:
+        server.stop()
+    assert statuses == [403] * 6 + [429]
+
+
+def guess(url: str, address: str) -> int:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    headers = {"Origin": url, "X-Forwarded-For": address, "Content-Type": "application/x-www-form-urlencoded"}
+    connection.request("POST", "/login", body="password=guessed", headers=headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
