@@ -17,6 +17,7 @@ from counterfoil.cli.screen import ask, can_ask, counted, fail, say, tell
 from counterfoil.errors import CounterfoilError, RunError, SettingsError
 
 if TYPE_CHECKING:
+    from counterfoil.app import App as DataCenter
     from counterfoil.state.accounts import Account
 
 accounts = App(name="accounts", help="Keys of Stripe that are saved under a name, encrypted.")
@@ -115,20 +116,8 @@ def check(
             account = app.accounts.check(name)
             _print(account, as_json=as_json)
             return 0
-        codes = [0]
-        for each in app.accounts.list():
-            try:
-                account = app.accounts.check(each.id)
-            except CounterfoilError as error:
-                codes.append(error.exit_code)
-                tell(f"{each.name}:")
-                fail(error)
-                account = app.accounts.get(each.id)
-            if as_json:
-                _print_json([account])
-            elif account.status == "ok" and codes[-1] == 0:
-                say(f"{account.name}: {_summary(account)}")
-    return max(codes)
+        codes = [_check_one(app, account, as_json=as_json) for account in app.accounts.list()]
+    return max(codes, default=0)
 
 
 @accounts.command
@@ -222,6 +211,22 @@ def remove(name: str, /, *, yes: Annotated[bool, _FLAG] = False, as_json: Annota
     else:
         say(f"Removed the account {account.name}" + (f" and {counted(len(gone), 'dataset')}." if gone else "."))
     return 0
+
+
+def _check_one(app: DataCenter, account: Account, *, as_json: bool) -> int:
+    """Checks one of all; the exit code that it alone would have."""
+    code = 0
+    try:
+        account = app.accounts.check(account.id)
+    except CounterfoilError as error:
+        tell(f"{account.name}:")
+        fail(error)
+        code = error.exit_code
+    if as_json:
+        _print_json([app.accounts.get(account.id)])
+    elif code == 0:
+        say(f"{account.name}: {_summary(account)}")
+    return code
 
 
 def _key(key_env: str | None, key_file: Path | None, reference: str | None) -> str | None:
