@@ -1,7 +1,7 @@
 """Builds web/static/app.css from web/styles and the classes that templates use: needs npm, in a folder of its own.
 
-Run it after a template uses a class that no page used before. `--folder` keeps the packages for the next time; `--vendor`
-copies htmx anew too.
+Run it after a template uses a class that no page used before. `--folder` keeps the packages for the next time;
+`--vendor` copies htmx anew too.
 """
 
 from __future__ import annotations
@@ -51,7 +51,16 @@ def build(folder: Path) -> None:
     shutil.rmtree(copied, ignore_errors=True)
     shutil.copytree(WEB, copied, ignore=shutil.ignore_patterns("static", "__pycache__"))
     made = folder / "app.css"
-    command = ["npx", "--no-install", "tailwindcss", "--minify", "-i", copied / "styles" / "app.css", "-o", made]
+    command = [
+        "npx",
+        "--no-install",
+        "tailwindcss",
+        "--minify",
+        "-i",
+        str(copied / "styles" / "app.css"),
+        "-o",
+        str(made),
+    ]
     subprocess.run(command, cwd=folder, check=True)
     shutil.copyfile(made, WEB / "static" / "app.css")
 

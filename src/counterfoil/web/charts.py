@@ -51,7 +51,10 @@ def bars(
     tell: Format = number,
     tones: Sequence[str] = (),
 ) -> Markup:
-    """A bar for each (label, value) over a scale from zero. `tones` are classes of single bars: `bar-error`, `bar-mute`."""
+    """A bar for each (label, value) over a scale from zero.
+
+    `tones` are classes, one for each bar: `bar-error`, `bar-mute` or none.
+    """
     return _plotted(points, title, width, height, tell, lambda plot: _bars(points, plot, tell, tones))
 
 

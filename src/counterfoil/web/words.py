@@ -26,7 +26,7 @@ def number(value: float | Decimal | None, digits: int | None = None) -> str:
 
 
 def money(amount: int | Decimal | None, currency: str | None, *, digits: Mapping[str, int] = CURRENCY_DIGITS) -> str:
-    """`1,234.50 USD`, of an int in minor units or a Decimal in major units; an unknown currency's minor units say so."""
+    """`1,234.50 USD`, of an int in minor units or a Decimal in major ones; says so where the currency is unknown."""
     if amount is None:
         return NONE
     if currency is None:
@@ -68,7 +68,8 @@ def duration(value: float | timedelta | None) -> str:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    left, told = round(seconds), []
+    left = round(seconds)
+    told: list[tuple[int, str]] = []
     for name, unit in _DURATIONS:
         count, left = divmod(left, unit)
         if count or told:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from counterfoil.app import App
+from counterfoil.web.pages import home
 
 #: What `make_app` serves, in the menu's order: each module's `routes`.
-PAGES: tuple[Callable[[App], APIRouter], ...] = ()
+PAGES: tuple[Callable[[App], APIRouter], ...] = (home.routes,)

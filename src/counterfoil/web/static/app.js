@@ -1,6 +1,6 @@
 // The page's own behaviour. Everything is found by attribute, so that parts that htmx brings later behave alike:
-// data-theme-choice, data-open, data-close, data-copy, data-filter, data-search, data-choose-all, data-chosen,
-// data-poll, data-keep, time[data-local], time[data-ago].
+// data-theme-choice, data-open, data-close, data-copy, data-filter, data-search, data-choosing, data-choose,
+// data-choose-all, data-chosen, data-chosen-names, data-poll, data-keep, time[data-local], time[data-ago].
 "use strict";
 
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
@@ -37,15 +37,23 @@ function showTimes(inside = document) {
   }
 }
 
-// Chosen rows: how many there are, and the box that chooses all.
-function countChosen(form) {
-  const boxes = all("tbody input[type=checkbox]", form);
-  const chosen = boxes.filter((box) => box.checked).length;
-  for (const place of all("[data-chosen]", form)) place.textContent = chosen;
-  for (const box of all("[data-choose-all]", form)) {
-    box.checked = chosen > 0 && chosen === boxes.length;
-    box.indeterminate = chosen > 0 && chosen < boxes.length;
+// Chosen rows: how many there are, what they are called, and the box that chooses all.
+const rowBoxes = (region) => all("tbody input[type=checkbox]", region);
+function countChosen(region) {
+  const boxes = rowBoxes(region);
+  const chosen = boxes.filter((box) => box.checked);
+  for (const place of all("[data-chosen]", region)) place.textContent = chosen.length;
+  for (const list of all("[data-chosen-names]", region)) {
+    list.replaceChildren(...chosen.map((box) => Object.assign(document.createElement("li"), { textContent: box.dataset.label })));
   }
+  for (const box of all("[data-choose-all]", region)) {
+    box.checked = chosen.length > 0 && chosen.length === boxes.length;
+    box.indeterminate = chosen.length > 0 && chosen.length < boxes.length;
+  }
+}
+function chooseOnly(value, region) {
+  for (const box of rowBoxes(region)) box.checked = box.value === value;
+  countChosen(region);
 }
 
 // A list of radios, narrowed to those whose text has every word.
@@ -96,6 +104,7 @@ document.addEventListener("click", (event) => {
   const target = event.target.closest("[data-theme-choice], [data-open], [data-close], [data-copy], dialog");
   if (!target) return;
   if ("themeChoice" in target.dataset) chooseTheme(target.dataset.themeChoice);
+  if ("choose" in target.dataset) chooseOnly(target.dataset.choose, target.closest("[data-choosing]"));
   if ("open" in target.dataset) document.getElementById(target.dataset.open).showModal();
   if ("close" in target.dataset) target.closest("dialog").close();
   if ("copy" in target.dataset) copy(target);
@@ -104,11 +113,9 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("change", (event) => {
-  const form = event.target.form;
-  if (event.target.matches("[data-choose-all]")) {
-    for (const box of all("tbody input[type=checkbox]", form)) box.checked = event.target.checked;
-  }
-  if (form?.querySelector("[data-chosen]")) countChosen(form);
+  const region = event.target.closest("[data-choosing]");
+  if (event.target.matches("[data-choose-all]")) for (const box of rowBoxes(region)) box.checked = event.target.checked;
+  if (region) countChosen(region);
 });
 
 document.addEventListener("input", (event) => {
@@ -152,13 +159,21 @@ document.addEventListener("htmx:sendError", lost);
 document.addEventListener("htmx:sseError", lost);
 document.addEventListener("htmx:sseOpen", found);
 document.addEventListener("htmx:afterOnLoad", found);
-document.addEventListener("htmx:responseError", (event) => {
-  const { status } = event.detail.xhr;
-  toast(`That did not work (${status}). Nothing was changed; what you typed is still here.`);
+// A problem that the server tells of goes where it says, above the page; any other error touches nothing.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr } = event.detail;
+  if (xhr.status < 400 || xhr.status === 422) document.getElementById("problem").replaceChildren();
+  if (xhr.status < 400) return;
+  if (xhr.getResponseHeader("HX-Retarget")) {
+    event.detail.shouldSwap = true;
+    scrollTo({ top: 0 });
+  } else if (!event.detail.shouldSwap) {
+    toast(`That did not work (${xhr.status}). What you typed is still here; try again.`);
+  }
 });
 document.addEventListener("htmx:load", (event) => showTimes(event.target));
 addEventListener("offline", lost);
 addEventListener("online", found);
-addEventListener("pageshow", () => all("form:has([data-chosen])").forEach(countChosen));
+addEventListener("pageshow", () => all("[data-choosing]").forEach(countChosen));
 setInterval(showTimes, 30000);
 showTimes();

@@ -1,0 +1,27 @@
+"""The values that the calls give back, for whoever names them in annotations."""
+
+from counterfoil.app.datasets import Planned, Shown
+from counterfoil.app.outlook import Outlook
+from counterfoil.app.runs import Told
+from counterfoil.state.accounts import Account
+from counterfoil.state.dataset import Choice, Dataset, Partition, Pause, Retry, Target
+from counterfoil.state.run import Attempt, Counts, Line, LoadRecord, Run
+
+__all__ = [
+    "Account",
+    "Attempt",
+    "Choice",
+    "Counts",
+    "Dataset",
+    "Line",
+    "LoadRecord",
+    "Outlook",
+    "Partition",
+    "Pause",
+    "Planned",
+    "Retry",
+    "Run",
+    "Shown",
+    "Target",
+    "Told",
+]
