@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -144,6 +146,22 @@ class Center:
         self.stripe.control("faults", clear=True)
 
 
+_HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
+
+
+@contextmanager
+def held(center: Center, file: str = FILE) -> Iterator[int]:
+    """Another process has the file open: its id."""
+    command = [sys.executable, "-c", _HOLD, str(center.settings.home / file)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "1\n"
+        yield holder.pid
+    finally:
+        holder.communicate("")
+
+
 @contextmanager
 def in_background(work: Callable[[], Any]) -> Iterator[threading.Thread]:
     """Does the work in a thread, which has ended at the end."""
@@ -188,7 +206,3 @@ def make_center(tmp_path: Path, stripe: Sandbox) -> Iterator[Callable[..., Cente
 @pytest.fixture
 def center(make_center: Callable[..., Center]) -> Center:
     return make_center()
-
-
-def statuses(runs: Sequence[Run]) -> list[str]:
-    return [run.status for run in runs]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from counterfoil.runs.endings import MOST_FAILURES
 from counterfoil.state.datasets import Retry, Target
 from counterfoil.state.run import Counts
 
-from .conftest import FILE, Center
+from .conftest import FILE, Center, held
 
 CHARGES = "GET /v1/charges"
 
@@ -189,14 +188,6 @@ def test_a_manual_run_is_refused_while_another_is_not_over_and_a_scheduled_one_i
     assert (skipped.status, skipped.reason) == ("skipped", f"The run {waiting.id} was not over.")
 
 
-HOLD = """
-import duckdb, sys
-held = duckdb.connect(sys.argv[1])
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
 def test_a_file_that_another_process_holds_is_tried_again_without_asking_stripe(
     make_center: Callable[..., Center],
 ) -> None:
@@ -205,26 +196,18 @@ def test_a_file_that_another_process_holds_is_tried_again_without_asking_stripe(
     run = center.runs.create(charges.id, "schedule", center.clock())
     center.steps.plan(run.id, 1)
     center.steps.extract(run.id, 1)
-    file = center.settings.home / FILE
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+    with held(center) as holder:
         center.asked()
         assert center.attempt(run) == 15 * 60
         waiting = center.runs.get(run.id)
         assert waiting.error is not None
         assert waiting.error["kind"] == "DestinationBusy"
-        assert f"PID {holder.pid}" in waiting.error["message"]
+        assert f"PID {holder}" in waiting.error["message"]
         # A run that is not planned yet finds the same out before it asks for more than whose the key is.
         other = center.run(center.dataset("refunds"), "schedule")
         assert other.error is not None
-        assert f"PID {holder.pid}" in other.error["message"]
+        assert f"PID {holder}" in other.error["message"]
         assert center.asked() == {"GET /v1/account": 1}
-    finally:
-        holder.communicate("")
     assert center.attempt(run, 2) is None
     assert center.asked() == {}
     assert center.runs.get(run.id).status == "succeeded"

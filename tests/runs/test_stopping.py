@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,7 +14,7 @@ from counterfoil.runs.signals import Canceled, ServiceStops
 from counterfoil.state.datasets import Target
 from counterfoil.state.run import Run, TakenOver
 
-from .conftest import FILE, Center, in_background, wait_until
+from .conftest import FILE, Center, held, in_background, wait_until
 
 TWO_SECONDS = 2.0
 #: What a busy machine adds: threads, DuckDB and a sandbox share its processors.
@@ -86,22 +82,6 @@ def test_a_run_between_two_attempts_is_canceled_at_once(center: Center) -> None:
     assert center.run(charges).status == "failed", "another one may begin"
 
 
-HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
-
-
-@contextmanager
-def held(center: Center) -> Iterator[None]:
-    """Another process has the file open."""
-    command = [sys.executable, "-c", HOLD, str(center.settings.home / FILE)]
-    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "1\n"
-        yield
-    finally:
-        holder.communicate("")
-
-
 @pytest.mark.parametrize("steps", [(), ("plan", "extract")], ids=["plan", "load"])
 def test_a_cancel_while_the_file_is_held_ends_the_run_within_two_seconds(
     center: Center, steps: tuple[str, ...]
@@ -145,16 +125,9 @@ def test_a_cancel_between_two_tables_tells_which_was_loaded(center: Center) -> N
     run = center.runs.create(coupons.id, "manual")
     center.steps.plan(run.id, 1)
     center.steps.extract(run.id, 1)
-    command = [sys.executable, "-c", HOLD, str(center.settings.home / "held.duckdb")]
-    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "1\n"
-        with in_background(lambda: center.attempt(run)):
-            wait_until(lambda: any("held by" in line for line in center.lines(run)))
-            center.runs.request_cancel(run.id)
-    finally:
-        holder.communicate("")
+    with held(center, "held.duckdb"), in_background(lambda: center.attempt(run)):
+        wait_until(lambda: any("held by" in line for line in center.lines(run)))
+        center.runs.request_cancel(run.id)
     assert center.runs.get(run.id).status == "canceled"
     assert center.lines(run)[-1] == f"Canceled; one of duckdb:///{FILE} had been loaded."
 

@@ -1,0 +1,37 @@
+"""A process that works, for tests that kill it: `python -m tests.runs.worker serve` or `… run DATASET`.
+
+It works in COUNTERFOIL_HOME. `… claim` waits for a line, then puts what is due into the queue and says how many.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from counterfoil.app.app import App, open_app
+from counterfoil.app.node import dispatch_of, open_queue, serve
+from counterfoil.app.runs import RunCalls
+from counterfoil.runs.attempt import Attempt
+
+
+def claim(app: App) -> int:
+    queue = open_queue(app.state)
+    dispatch = dispatch_of(app.state, app.records, queue, Attempt(app.records))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(dispatch.claim(app.state.now(), 100), flush=True)
+    queue.close()
+    return 0
+
+
+def main(what: str, dataset: str | None) -> int:
+    with open_app() as app:
+        if what == "claim":
+            return claim(app)
+        if dataset is None:
+            assert what == "serve"
+            return 0 if serve(app.state, app.records, port=None) else 1
+        return 0 if RunCalls(app.state, app.records).start(dataset).status == "succeeded" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], (sys.argv[2:] or [None])[0]))
