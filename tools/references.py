@@ -8,20 +8,26 @@ import os
 from collections.abc import Iterator
 
 from counterfoil.app import describe_reports
+from counterfoil.cli import app, run
 from counterfoil.errors import CounterfoilError
 from counterfoil.settings import Settings
-
-COMMANDS = ("", "demo", "pull", "reports", "sandbox")
 
 
 def commands() -> str:
     """The help of every command, as it is printed."""
-    return "\n".join(_command(name) for name in COMMANDS)
+    return "\n".join(_command(name) for name in ("", *command_names()))
+
+
+def command_names() -> list[str]:
+    """Every command, those of groups behind their group."""
+    names = []
+    for name in (name for name in app if not name.startswith("-")):
+        below = [f"{name} {each}" for each in app[name] if not each.startswith("-")]
+        names += below or [name]
+    return sorted(names)
 
 
 def _command(name: str) -> str:
-    from counterfoil.cli import run
-
     os.environ["COLUMNS"] = "110"
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

@@ -9,18 +9,15 @@ from typing import Any
 from counterfoil.app.forgetting import without_archives
 from counterfoil.errors import AccountError, KeyRejected, SettingsError, TransientError
 from counterfoil.reports.catalogue import REPORTS
-from counterfoil.runs.check_account import check_account
 from counterfoil.state import State, names
 from counterfoil.state.accounts import STRIPE, Account, Accounts, Checked, checked_reference, resolve
 from counterfoil.state.datasets import Datasets
 from counterfoil.state.hash_keys import HashKeys
 from counterfoil.state.vault import Vault
-from counterfoil.stripe.client import Backoff, Client
 from counterfoil.stripe.key import Key
-from counterfoil.stripe.loop import run as wait_for
 
-#: A person waits for the answer.
-_BACKOFF = Backoff(tries=3)
+#: Of one request: a person waits for the answer.
+_TRIES = 3
 _MODES = {True: "live", False: "test", None: None}
 
 
@@ -158,12 +155,17 @@ class AccountCalls:
         return KeysRotated(rotated.keys, rotated.locked, hash_keys_lost=False)
 
     def _ask(self, secret: str, api_base: str, stripe_account: str | None) -> Checked:
+        # Only what asks Stripe pays for the import of what does.
+        from counterfoil.runs.check_account import check_account
+        from counterfoil.stripe.client import Backoff, Client
+        from counterfoil.stripe.loop import run as wait_for
+
         client = Client(
             secret,
             api_base=api_base,
             stripe_account=stripe_account,
             settings=self._state.settings,
-            backoff=_BACKOFF,
+            backoff=Backoff(tries=_TRIES),
         )
         try:
             return check_account(client, at=self._state.now())

@@ -20,8 +20,8 @@ from counterfoil.version import __version__
 app = App(
     name="counterfoil",
     help="Stripe reports as typed, complete, current tables in your own database.",
-    help_epilogue="Keys are read from STRIPE_API_KEY, never from an argument. Exit codes: 0 done, 1 the run failed, "
-    "2 wrong usage or setting, 3 the account was refused.",
+    help_epilogue="A key is never an argument: pull reads STRIPE_API_KEY, accounts add asks. Exit codes: 0 done, "
+    "1 the run failed, 2 wrong usage or setting, 3 the account was refused.",
     version=__version__,
     error_formatter=plain_error,
     result_action="return_value",
