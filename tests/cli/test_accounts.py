@@ -98,6 +98,18 @@ def test_a_key_from_a_file_is_taken_once(tmp_path: Path, capsys: Told) -> None:
     assert run(["accounts", "check", "Shop"]) == 0
 
 
+@pytest.mark.parametrize("given", [None, b"\xff\xfe\x00\x80"])
+def test_what_is_no_text_and_no_input_at_all_are_no_key(given: bytes | None, capsys: Told) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    closed = (
+        f"exec '{COUNTERFOIL}' accounts add Shop <&-" if given is None else f"exec '{COUNTERFOIL}' accounts add Shop"
+    )
+    done = subprocess.run(["sh", "-c", closed], input=given, env=environment, capture_output=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: ")
+    assert len(done.stderr.splitlines()) == 2
+
+
 def test_of_a_restricted_key_a_table_tells_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: Told) -> None:
     assert _add("Part", RESTRICTED, monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()

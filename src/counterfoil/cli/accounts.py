@@ -243,8 +243,15 @@ def _key(key_env: str | None, key_file: Path | None, reference: str | None) -> s
         return os.environ[key_env]
     if key_file is not None:
         return _read(key_file)
+    if sys.stdin is None:
+        return ""
     if not sys.stdin.isatty():
-        return sys.stdin.read(_LONGEST_KEY)
+        try:
+            return sys.stdin.read(_LONGEST_KEY)
+        except UnicodeDecodeError as error:
+            raise SettingsError(
+                "What came from the pipe is not text", hint="Pipe the key, and nothing else."
+            ) from error
     from getpass import getpass
 
     try:

@@ -114,7 +114,7 @@ def _status(progress: Progress, seconds: float) -> str:
 
 def can_ask() -> bool:
     """A person is there to answer."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(question: str) -> bool:
