@@ -11,6 +11,7 @@ from counterfoil.settings import Settings, load_settings
 if TYPE_CHECKING:
     from counterfoil.app.accounts import AccountCalls
     from counterfoil.app.datasets import DatasetCalls
+    from counterfoil.app.questions import QuestionCalls
     from counterfoil.app.runs import RunCalls
     from counterfoil.app.sessions import SessionCalls
     from counterfoil.app.tables import TableCalls
@@ -77,6 +78,13 @@ class App:
         from counterfoil.app.tables import TableCalls
 
         return TableCalls(self.records)
+
+    @cached_property
+    def questions(self) -> QuestionCalls:
+        """What is asked again and again."""
+        from counterfoil.app.questions import QuestionCalls
+
+        return QuestionCalls(self.state)
 
     @cached_property
     def sessions(self) -> SessionCalls:

@@ -59,6 +59,49 @@ def write_csv(rows: pa.RecordBatchReader, out: TextIO, *, limit: int | None = No
     out.flush()
 
 
+def file_chunks(rows: pa.RecordBatchReader, suffix: str) -> Iterator[bytes]:
+    """The bytes of a file of all rows, piece by piece; what is not taken any more is given back when it is closed.
+
+    A piece of Parquet is a row group, so that memory does not grow with the rows.
+    """
+    piece = _Piece()
+    try:
+        with _WRITERS[suffix](piece, rows.schema) as writer:
+            yield piece.taken()
+            for batch in rows:
+                writer.write_batch(batch)
+                if chunk := piece.taken():
+                    yield chunk
+        yield piece.taken()
+    finally:
+        rows.close()
+
+
+class _Piece(io.RawIOBase):
+    """What was written since it was taken last; Arrow writes into it as into a file."""
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+        self._at = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def write(self, data: Any) -> int:
+        piece = bytes(data)
+        self._written.append(piece)
+        self._at += len(piece)
+        return len(piece)
+
+    def taken(self) -> bytes:
+        whole = b"".join(self._written)
+        self._written.clear()
+        return whole
+
+
 def first(rows: pa.RecordBatchReader, limit: int | None) -> Iterator[pa.RecordBatch]:
     """The batches of the first so many rows, or of all."""
     left = limit

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.destinations.browsing import Filter, View, count_sql, profile_sql, rows_sql, top_sql
+from counterfoil.destinations.browsing import Filter, View, count_sql, page_sql, profile_sql, rows_sql, top_sql
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.attempt import Records
@@ -21,6 +21,10 @@ __all__ = ["Answer", "Column", "Filter", "Page", "Profile", "TableCalls", "View"
 
 #: Limits of a question of a person's.
 ASK_SECONDS, ASK_ROWS = 30, 10_000
+#: How many rows of an export are sorted.
+SORTED_ROWS = 50_000
+#: How long a person waits for a destination that another process holds.
+_BUSY_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,14 @@ class TableCalls:
         """A page of the view, in the report's own order unless it is sorted."""
         with self._opened(dataset) as (found, target, place):
             columns = self._columns(found, target, place)
-            view = _in_order(view, found, columns)
             names = _typed(columns)
             total = self._one(place, count_sql(target.table, names, view))["rows"]
-            table = place.query(
-                rows_sql(target.table, names, view, limit=limit, offset=offset), seconds=ASK_SECONDS
-            ).read_all()
+            if place.name.startswith("duckdb:"):
+                ordered = view if view.sort else _in_order(view, found, columns)
+                sql = page_sql(target.table, names, ordered, limit=limit, offset=offset, total=total)
+            else:
+                sql = rows_sql(target.table, names, _in_order(view, found, columns), limit=limit, offset=offset)
+            table = place.query(sql, seconds=ASK_SECONDS).read_all()
             return Page(columns=columns, rows=_rows(table), total=total, offset=offset)
 
     def profile(self, dataset: str, column: str, view: View | None = None) -> Profile:
@@ -106,10 +112,18 @@ class TableCalls:
             )
 
     def export(self, dataset: str, view: View | None = None) -> pa.RecordBatchReader:
-        """All rows of the view as a stream; the destination is held until it is read to its end or dropped."""
+        """All rows of the view as a stream; the destination is held until it is read to its end or closed.
+
+        More than 50,000 rows come as they are stored, whatever the view is sorted by: to sort whole rows takes more
+        memory the more there are.
+        """
+        view = view or View()
         with self._opened(dataset) as (found, target, place):
             columns = self._columns(found, target, place)
-            return place.query(rows_sql(target.table, _typed(columns), _in_order(view or View(), found, columns)))
+            names = _typed(columns)
+            few = self._one(place, count_sql(target.table, names, view))["rows"] <= SORTED_ROWS
+            ordered = _in_order(view, found, columns) if few else View(filters=view.filters)
+            return place.query(rows_sql(target.table, names, ordered))
 
     def ask(self, question: str, *, place: str | None = None) -> Answer:
         """The answer to one SELECT over the tables of a destination; RunError says why there is none.
@@ -157,7 +171,9 @@ class TableCalls:
             place.close()
 
     def _open(self, url: str) -> Destination:
-        return open_destination(url, relative_to=self._records.settings.home, settings=self._records.settings)
+        settings = self._records.settings
+        quick = settings.model_copy(update={"busy_seconds": min(settings.busy_seconds, _BUSY_SECONDS)})
+        return open_destination(url, relative_to=settings.home, settings=quick)
 
     @staticmethod
     def _columns(dataset: Dataset, target: Target, place: Destination) -> tuple[Column, ...]:

@@ -40,6 +40,22 @@ def rows_sql(table: str, columns: Columns, view: View, *, limit: int | None = No
     return f"SELECT * {_from(table, columns, view)}{_order(columns, view.sort)}{page}"
 
 
+def page_sql(table: str, columns: Columns, view: View, *, limit: int, offset: int, total: int) -> str:
+    """A page of a table of DuckDB's own whose view has `total` rows; rows that sort alike come as they are stored.
+
+    Only what is sorted by is read of all rows, and from the nearer end: a page far into a million rows would else
+    take all their columns into memory.
+    """
+    limit = max(0, min(int(limit), total - int(offset)))
+    back = total - int(offset) - limit
+    terms = _terms(columns, view.sort)
+    near = [f"{name} {way} NULLS LAST" for name, way in terms] + ["rowid"]
+    far = [f"{name} {'ASC' if way == 'DESC' else 'DESC'} NULLS FIRST" for name, way in terms] + ["rowid DESC"]
+    order, skipped = (near, int(offset)) if offset <= back else (far, back)
+    chosen = f"SELECT rowid {_from(table, columns, view)} ORDER BY {', '.join(order)} LIMIT {limit} OFFSET {skipped}"
+    return f"SELECT * FROM {quoted(table)} WHERE rowid IN ({chosen}) ORDER BY {', '.join(near)}"  # noqa: S608 - quoted
+
+
 def count_sql(table: str, columns: Columns, view: View) -> str:
     """How many rows the view has, as `rows`."""
     return f"SELECT count(*) AS rows {_from(table, columns, view)}"
@@ -88,11 +104,12 @@ def _value(kind: str, chosen: Filter) -> str:
 
 
 def _order(columns: Columns, sort: Iterable[str]) -> str:
-    terms = [
-        f"{quoted(_known(columns, name.removeprefix('-'))[0])} {'DESC' if name[:1] == '-' else 'ASC'} NULLS LAST"
-        for name in sort
-    ]
+    terms = [f"{name} {way} NULLS LAST" for name, way in _terms(columns, sort)]
     return f" ORDER BY {', '.join(terms)}" if terms else ""
+
+
+def _terms(columns: Columns, sort: Iterable[str]) -> list[tuple[str, str]]:
+    return [(quoted(_known(columns, name.removeprefix("-"))[0]), "DESC" if name[:1] == "-" else "ASC") for name in sort]
 
 
 def _known(columns: Columns, name: str) -> tuple[str, str]:
