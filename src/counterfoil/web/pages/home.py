@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -28,8 +28,6 @@ _BY_HAND = "Paused by hand."
 _GRACE = timedelta(minutes=5)
 #: Runs that a course shows, and runs that are looked through for them.
 _COURSE, _LOOKED_AT = 14, 2000
-_NEVER = datetime.min.replace(tzinfo=UTC)
-_ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,20 +125,24 @@ def routes(app: App) -> APIRouter:
 
 
 def sorted_rows(rows: Iterable[Row], sort: str) -> list[Row]:
-    """In the order asked for, `-` turning it around; by name where that leaves a choice; else what is broken first."""
-    key = _ORDERS.get(sort.removeprefix("-"), _ORDERS["status"])
+    """In the order asked for, `-` turning it around, or with what is broken first; by name where that leaves a choice.
+
+    What has no value comes last either way.
+    """
+    value = _ORDERS.get(sort.removeprefix("-"), _ORDERS["status"])
     ordered = sorted(rows, key=lambda row: row.name.casefold())
-    ordered.sort(key=key, reverse=sort.startswith("-"))
-    return ordered
+    known = [row for row in ordered if value(row) is not None]
+    known.sort(key=value, reverse=sort.startswith("-"))
+    return known + [row for row in ordered if value(row) is None]
 
 
 _ORDERS: Mapping[str, Callable[[Row], Any]] = {
     "status": lambda row: STATUSES.index(row.status),
     "name": lambda row: row.name.casefold(),
     "account": lambda row: row.account.casefold(),
-    "rows": lambda row: -1 if row.rows is None else row.rows,
-    "last": lambda row: row.last_at or _NEVER,
-    "next": lambda row: row.next_at or _ALWAYS,
+    "rows": lambda row: row.rows,
+    "last": lambda row: row.last_at,
+    "next": lambda row: row.next_at,
 }
 
 

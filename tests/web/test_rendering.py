@@ -1,0 +1,264 @@
+"""How values are written; the parts, which fit the content security policy; and the style sheet."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html.parser import HTMLParser
+
+import pytest
+from jinja2 import UndefinedError
+from tools.gallery import gallery
+
+from counterfoil.errors import SettingsError
+from counterfoil.web import charts, words
+from counterfoil.web.rendering import HERE, STATIC, environment, static
+
+NOW = datetime(2027, 1, 4, 12, tzinfo=UTC)
+
+
+class Tags(HTMLParser):
+    """The elements of a page with their attributes, and the ids."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def all(self, name: str) -> list[str]:
+        return [value for _, attrs in self.found if (value := attrs.get(name)) is not None]
+
+
+def part(source: str, **values: object) -> str:
+    """What a template of the parts makes."""
+    return environment().from_string(source).render(now=NOW, **values)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [
+        (1234567, None, "1,234,567"),
+        (-3, None, "−3"),
+        (0, None, "0"),
+        (Decimal("1.5"), 2, "1.50"),
+        (None, None, "–"),
+    ],
+)
+def test_numbers_are_grouped(value: int | None, digits: int | None, shown: str) -> None:
+    assert words.number(value, digits) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [
+        (123450, "usd", "1,234.50 USD"),
+        (1050, "jpy", "1,050 JPY"),
+        (1050, "kwd", "1.050 KWD"),
+        (-5, "eur", "−0.05 EUR"),
+        (Decimal("10.500"), "usd", "10.50 USD"),
+        (7, "zzz", "7 minor units ZZZ"),
+        (2**63 - 1, "usd", "92,233,720,368,547,758.07 USD"),
+        (None, "usd", "–"),
+        (12, None, "12"),
+    ],
+)
+def test_money_has_its_currency_and_that_currencys_digits(amount: int | None, currency: str | None, shown: str) -> None:
+    assert words.money(amount, currency) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.82, "820 ms"),
+        (1, "1 s"),
+        (59.6, "1 min"),
+        (72, "1 min 12 s"),
+        (3600, "1 h"),
+        (3601, "1 h"),
+        (7380, "2 h 3 min"),
+        (273600, "3 d 4 h"),
+    ],
+)
+def test_durations_have_two_units_at_most(seconds: float, shown: str) -> None:
+    assert words.duration(seconds) == shown
+    assert words.duration(timedelta(seconds=seconds)) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB"), (3_400_000_000, "3.4 GB")]
+)
+def test_sizes_are_in_thousands(count: int, shown: str) -> None:
+    assert words.size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("away", "shown"),
+    [
+        (timedelta(0), "just now"),
+        (timedelta(seconds=-59), "just now"),
+        (timedelta(seconds=30), "in less than a minute"),
+        (timedelta(minutes=-1), "1 minute ago"),
+        (timedelta(hours=2, minutes=59), "in 2 hours"),
+        (timedelta(days=-400), "1 year ago"),
+    ],
+)
+def test_distances_are_told_in_the_largest_unit(away: timedelta, shown: str) -> None:
+    assert f">{shown}</time>" in words.ago(NOW + away, NOW)
+
+
+def test_an_instant_is_a_time_in_utc_for_the_script_to_put_into_the_browsers_zone() -> None:
+    at = datetime.fromisoformat("2027-01-04T13:30:05+01:00")
+    assert words.instant(at, seconds=True) == (
+        '<time datetime="2027-01-04T12:30:05Z" title="2027-01-04 12:30:05 UTC" data-local="second">'
+        "2027-01-04 12:30:05 UTC</time>"
+    )
+    assert words.instant(None) == "–"
+
+
+def test_no_part_has_a_style_or_a_script_that_the_policy_refuses() -> None:
+    for tag, attrs in Tags(gallery()).found:
+        assert "style" not in attrs, (tag, attrs)
+        assert tag != "style"
+        assert tag != "script" or attrs["src"]
+        assert not any(name.startswith("on") for name in attrs), (tag, attrs)
+        assert not any((attrs.get(name) or "").startswith("javascript:") for name in ("href", "action"))
+
+
+def test_the_style_sheet_has_every_class_of_every_part() -> None:
+    """Else `make styles` was forgotten, or a class is misspelled."""
+    sheet = (STATIC / "app.css").read_text()
+    known = {re.sub(r"\\(.)", r"\1", name) for name in re.findall(r"\.((?:[\w-]|\\.)+)", sheet)}
+    sources = [text.read_text() for text in (HERE / "templates").rglob("*.html")]
+    fixed = [group for text in sources for group in re.findall(r'class="([^"{}]*)"', text)]
+    used = {name for group in (*fixed, *Tags(gallery()).all("class")) for name in group.split()}
+    assert used - known == set()
+
+
+def test_every_control_has_a_label_and_every_reference_leads_to_an_element() -> None:
+    tags = Tags(gallery())
+    ids = tags.all("id")
+    assert len(ids) == len(set(ids))
+    labelled = set(tags.all("for"))
+    for tag, attrs in tags.found:
+        if tag in ("select", "textarea") or (tag == "input" and attrs.get("type") not in ("hidden", "radio")):
+            assert attrs.get("id") in labelled or attrs.get("aria-label"), attrs
+    for name in (
+        "for",
+        "aria-describedby",
+        "aria-labelledby",
+        "popovertarget",
+        "data-open",
+        "data-filter",
+        "data-copy",
+    ):
+        assert {word for value in tags.all(name) for word in value.split()} <= set(ids), name
+
+
+def test_a_field_keeps_what_was_typed_and_ties_its_error_to_it() -> None:
+    text = part(
+        '{% from "parts/forms.html" import field %}{{ field("name", "Name", typed, error="That is taken.") }}',
+        typed='"><script>alert(1)</script>',
+    )
+    (attrs,) = [attrs for tag, attrs in Tags(text).found if tag == "input"]
+    assert attrs["value"] == '"><script>alert(1)</script>'
+    assert attrs["aria-invalid"] == "true"
+    assert attrs["aria-describedby"] == "field-name-error"
+    assert "<script>" not in text
+
+
+def test_an_error_box_says_what_happened_what_to_do_and_which_request_it_was() -> None:
+    source = '{% from "parts/notices.html" import error_box %}{{ error_box(error) }}'
+    error = SettingsError("There is no <b>table</b>", hint="Choose another.", path="/v1/charges", request_id="req_1")
+    text = part(source, error=error)
+    assert "There is no &lt;b&gt;table&lt;/b&gt;" in text
+    assert "Choose another." in text
+    assert "/v1/charges · request req_1" in text
+    assert 'role="alert"' in text
+    assert part(source, error=None).strip() == ""
+
+
+def test_a_pane_shows_its_content_only_while_it_is_open() -> None:
+    source = (
+        '{% from "parts/panels.html" import step %}'
+        '{% call step(2, "Details", state, "Charges", href) %}<input>{% endcall %}'
+    )
+    assert "<input>" in part(source, state="open", href=None)
+    done = part(source, state="done", href="/datasets/new?pane=2")
+    assert "<input>" not in done
+    assert 'href="/datasets/new?pane=2"' in done
+    assert "href" not in part(source, state="todo", href=None)
+
+
+@pytest.mark.parametrize(("page", "words"), [(1, "1–50 of 101 rows"), (3, "101–101 of 101 rows")])
+def test_pages_say_where_they_are_and_lead_no_further_than_the_ends(page: int, words: str) -> None:
+    text = part(
+        '{% from "parts/table.html" import pagination %}{{ pagination(page, 50, 101, url) }}',
+        page=page,
+        url=lambda page: f"?page={page}",
+    )
+    assert words in text
+    links = Tags(text).all("href")
+    assert links == (["?page=2", "?page=3"] if page == 1 else ["?page=1", "?page=2"])
+
+
+@pytest.mark.parametrize(
+    ("sort", "aria", "href"),
+    [("rows", "ascending", "-rows"), ("-rows", "descending", "rows"), ("name", None, "-rows")],
+)
+def test_a_head_turns_its_order_around_and_says_which_it_is(sort: str, aria: str | None, href: str) -> None:
+    text = part(
+        '{% from "parts/table.html" import sort_head %}'
+        '{{ sort_head("Rows", "rows", sort, url, num=True, first="down") }}',
+        sort=sort,
+        url=lambda sort, page: sort,
+    )
+    assert Tags(text).all("aria-sort") == ([] if aria is None else [aria])
+    assert Tags(text).all("href") == [href]
+
+
+def test_what_a_template_is_not_given_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        part("{{ forgotten }}")
+
+
+def test_the_address_of_a_file_changes_with_its_contents() -> None:
+    assert re.fullmatch(r"/static/app\.js\?v=[0-9a-f]{10}", static("app.js"))
+    assert static("app.js").split("=")[1] != static("app.css").split("=")[1]
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    sheet = (STATIC / "app.css").read_text()
+    assert "@import" not in sheet
+    assert [url for url in re.findall(r"url\(([^)]*)\)", sheet) if not url.strip("\"'").startswith("data:")] == []
+    assert not [src for src in Tags(gallery()).all("src") if not src.startswith("/static/")]
+
+
+def test_bars_stand_on_zero_and_are_as_high_as_their_values() -> None:
+    drawn = charts.bars([("Mon", 100), ("Tue", 50), ("Wed", None), ("Thu", 0)], title="Rows", height=230)
+    heights = [float(attrs["height"] or 0) for tag, attrs in Tags(drawn).found if tag == "rect"]
+    assert heights == [200.0, 100.0, 0.0]
+    assert "<desc>Mon: 100; Tue: 50; Wed: none; Thu: 0</desc>" in drawn
+
+
+def test_a_line_breaks_where_nothing_is_known() -> None:
+    drawn = charts.line([("a", 1), ("b", None), ("c", 2), ("d", 3)], title="Rows")
+    lines = [attrs["d"] or "" for tag, attrs in Tags(drawn).found if attrs.get("class") == "chart-line"]
+    assert [line.count("L") for line in lines] == [0, 1]
+
+
+def test_charts_take_what_there_is() -> None:
+    assert charts.sparkline([], title="Rows") == ""
+    assert "<title>&lt;b&gt;</title>" in charts.sparkline([5, 5, 5], title="<b>")
+    assert "NaN" not in charts.line([], title="Rows") + charts.bars([("a", 0)], title="Rows")
+
+
+@pytest.mark.parametrize(("high", "top"), [(0, 1), (7, 8), (1_208_996, 1_500_000), (0.3, 0.3), (100, 100)])
+def test_scales_end_at_a_round_number_no_lower_than_the_highest(high: float, top: float) -> None:
+    scale = charts.ticks(high)
+    assert scale[0] == 0
+    assert scale[-1] == pytest.approx(top)
+    assert len(scale) <= 6
