@@ -57,13 +57,6 @@ def test_the_next_attempt_reads_no_page_again_and_the_plan_stays(make_center: Ca
     assert center.datasets.get("charges").failures == 0
 
 
-def test_pages_that_were_on_their_way_when_an_attempt_failed_count_as_spent(center: Center) -> None:
-    center.stripe.control("latency", ms=100, path="/v1/charges")
-    broken(center, after=3)
-    run = center.run(center.dataset("charges"))
-    assert run.requests[CHARGES] >= center.asked()[CHARGES]
-
-
 def test_the_last_attempt_fails_the_run(center: Center) -> None:
     charges = center.dataset("charges", retry=Retry(every_minutes=5, attempts=2))
     run = center.runs.create(charges.id, "schedule", center.clock())

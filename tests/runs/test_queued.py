@@ -13,7 +13,7 @@ import pytest
 
 from counterfoil.app.node import open_queue
 from counterfoil.app.runs import RunCalls
-from counterfoil.engine.queue import PARTITION_CONCURRENCY, Queue
+from counterfoil.engine.queue import Queue
 from counterfoil.errors import RunError
 from counterfoil.state.database import utc_now
 from counterfoil.state.datasets import Retry
@@ -49,18 +49,6 @@ def test_datasets_follow_one_that_succeeded_unless_they_are_paused(center: Cente
     followed = [run for run in center.runs.list() if run.dataset != coupons.id]
     assert [(run.trigger, run.status) for run in followed] == [("after", "succeeded")]
     assert center.ids("plans") == center.truth("plans")
-
-
-def test_runs_between_two_attempts_hold_up_no_other_of_their_account(
-    center: Center, calls: RunCalls, queue: Queue
-) -> None:
-    center.fault("should_not_retry", "/v1/coupons", count=100)
-    for number in range(PARTITION_CONCURRENCY):
-        center.dataset("coupons", f"waits{number}", retry=Retry(manual=True))
-        assert calls.start(f"waits{number}", wait=False).status == "waiting"
-    assert queue.counts()["delayed"] == PARTITION_CONCURRENCY
-    center.dataset("plans")
-    assert calls.start("plans").status == "succeeded"
 
 
 def test_a_run_that_waits_for_its_next_attempt_is_canceled_and_leaves_the_queue(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,17 +13,14 @@ from counterfoil.errors import RunError, StripeUnavailable
 from counterfoil.runs.attempt import Attempt
 from counterfoil.runs.signals import Canceled, ServiceStops
 from counterfoil.state.datasets import Target
-from counterfoil.state.run import Run, TakenOver
+from counterfoil.state.run import Level, Run, TakenOver
+from counterfoil.state.runs import Runs
 
 from .conftest import FILE, Center, held, in_background, wait_until
 
 TWO_SECONDS = 2.0
 #: What a busy machine adds: threads, DuckDB and a sandbox share its processors.
 SLACK = 1.5
-
-
-def charges_asked(center: Center) -> int:
-    return sum(center.stripe.ask("requests")["endpoints"].get("GET /v1/charges", {}).values())
 
 
 def canceled_within_two_seconds(center: Center, run: Run, work: threading.Thread) -> None:
@@ -50,11 +48,12 @@ def test_a_cancel_while_stripe_is_slow_ends_the_run_within_two_seconds(center: C
     center.asked()
     try:
         with in_background(lambda: center.attempt(run)) as work:
-            wait_until(lambda: any(path in one for one in center.stripe.ask("requests")["endpoints"]) or path)
+            wait_until(lambda: center.archive(run).exists() or path == "/v1/account")
             wait_until(lambda: center.runs.get(run.id).status == "running")
             canceled_within_two_seconds(center, run, work)
     finally:
         center.stripe.control("latency", ms=0, path=path)
+    assert center.runs.get(run.id).requests[f"GET {path}"] > 0, "what was on its way counts as spent"
     assert center.snapshot("charges") == before
     assert center.run("charges").status == "succeeded"
 
@@ -103,6 +102,23 @@ def test_a_cancel_at_the_end_of_a_load_undoes_it(center: Center) -> None:
     with pytest.raises(Canceled):
         center.steps.load(run.id, 1)
     center.steps.failed(run.id, 1, Canceled(""))
+    assert center.runs.get(run.id).status == "canceled"
+    assert center.snapshot("charges") == before
+
+
+class CanceledOnceLoading(Runs):
+    """Somebody cancels in the moment in which the load begins."""
+
+    def log(self, run: str, level: Level, message: str, **fields: Any) -> None:
+        super().log(run, level, message, **fields)
+        if message.startswith("Loading"):
+            self.request_cancel(run)
+
+
+def test_a_cancel_in_a_load_that_takes_a_moment_only_undoes_it(center: Center) -> None:
+    run, before = prepared(center)
+    steps = Attempt(replace(center.records, runs=CanceledOnceLoading(center.state)))
+    center.attempt(run, 1, steps)
     assert center.runs.get(run.id).status == "canceled"
     assert center.snapshot("charges") == before
 
@@ -185,7 +201,7 @@ def test_a_zombie_in_extract_neither_writes_nor_ends_the_run(center: Center) -> 
     center.fault("hold", "/v1/charges", count=1)
     zombie, ended = Attempt(center.records), []
     with in_background(lambda: ended.append(center.attempt(run, 1, zombie))):
-        wait_until(lambda: charges_asked(center) > 6)
+        wait_until(lambda: center.archive(run).exists())
         token = center.runs.begin_attempt(run.id, workflow=f"{run.id}-1")
         center.healed()
     assert ended == [None]

@@ -158,8 +158,10 @@ class RunCalls:
             raise RunError(f"The run {run} read nothing: it went back to {other}", hint=f"Ask for the rows of {other}.")
         ledger = read_ledger(archive_of(self._records.settings, run))
         if ledger is None:
+            if found.status != "succeeded":
+                raise RunError(f"The run {run} brought no rows: it is {found.status}")
             raise RunError(
-                f"The rows of the run {run} are not there: it {found.status}, or they are kept no longer",
+                f"The rows of the run {run} are kept no longer",
                 hint="COUNTERFOIL_ARCHIVE_DAYS says for how long rows of runs are kept.",
             )
         for part in ledger.parts:

@@ -43,7 +43,7 @@ class Endings:
         With the token of the attempt: nothing happens once another one has taken over.
         """
         found = self._runs.get(run)
-        if isinstance(error, TakenOver) or found.status not in ACTIVE or owner not in (None, found.owner):
+        if isinstance(error, TakenOver) or found.status not in ACTIVE:
             return None
         try:
             return self._end(found, attempt, error, owner)
