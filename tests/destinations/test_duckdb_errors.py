@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from counterfoil.destinations import LOADS_TABLE, Destination, open_destination
+from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load
@@ -328,3 +329,11 @@ def test_a_constraint_that_the_rows_break_is_told_without_their_values(
         )
     assert "person" not in str(caught.value) + str(caught.value.hint)
     assert duckdb_destination.rows("charges") == 0
+
+
+def test_what_duckdb_says_of_an_interrupt_is_an_interrupt() -> None:
+    """It raises these words in the place of what a signal's handler raised while a statement ran."""
+    with pytest.raises(KeyboardInterrupt), mapped("x.duckdb"):
+        raise RuntimeError("Query interrupted")
+    with pytest.raises(RuntimeError, match="another"), mapped("x.duckdb"):
+        raise RuntimeError("another")

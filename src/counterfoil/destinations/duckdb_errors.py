@@ -84,6 +84,11 @@ def mapped(name: str) -> Iterator[None]:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise meaning(error, name) from error
+    except RuntimeError as error:
+        # What a signal's handler raises while a statement runs, DuckDB replaces by this (observed, 2.0.0).
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextmanager
