@@ -129,7 +129,7 @@ def test_no_part_has_a_style_or_a_script_that_the_policy_refuses() -> None:
 
 
 def test_the_style_sheet_has_every_class_of_every_part() -> None:
-    """Else `make styles` was forgotten, or a class is misspelled."""
+    """Else `tools/styles.py` was forgotten, or a class is misspelled."""
     sheet = (STATIC / "app.css").read_text()
     known = {re.sub(r"\\(.)", r"\1", name) for name in re.findall(r"\.((?:[\w-]|\\.)+)", sheet)}
     sources = [text.read_text() for text in (HERE / "templates").rglob("*.html")]

@@ -65,6 +65,11 @@ function filterList(input) {
   list.querySelector("[data-none]").hidden = items.some((item) => !item.hidden);
 }
 
+// A time zone that nobody chose is the browser's.
+function fillZones(inside = document) {
+  for (const input of all("input[data-zone]", inside)) input.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+}
+
 function toast(text, tone = "error") {
   const box = document.createElement("div");
   box.className = `notice tone-${tone}`;
@@ -152,8 +157,12 @@ addEventListener("beforeunload", (event) => {
 document.addEventListener("htmx:beforeRequest", (event) => {
   const region = event.target;
   // A part that asks for news of itself waits while the person has something in hand there.
-  const busy = region.matches("[data-poll]") && region.querySelector(":checked, :focus, dialog[open], :popover-open");
+  const busy = region.matches("[data-poll]") && region.querySelector(":checked, :focus-visible, dialog[open], :popover-open");
   if (busy && event.detail.elt === region) event.preventDefault();
+});
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  if (detail.verb !== "get") return;
+  for (const [name, value] of [...detail.formData]) if (value === "") detail.formData.delete(name); // a short address
 });
 document.addEventListener("htmx:sendError", lost);
 document.addEventListener("htmx:sseError", lost);
@@ -171,9 +180,13 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     toast(`That did not work (${xhr.status}). What you typed is still here; try again.`);
   }
 });
-document.addEventListener("htmx:load", (event) => showTimes(event.target));
+document.addEventListener("htmx:load", (event) => {
+  showTimes(event.target);
+  fillZones(event.target);
+});
 addEventListener("offline", lost);
 addEventListener("online", found);
 addEventListener("pageshow", () => all("[data-choosing]").forEach(countChosen));
 setInterval(showTimes, 30000);
 showTimes();
+fillZones();
