@@ -51,7 +51,7 @@ def test_serve_runs_what_is_due_and_goes_down_when_it_is_told_to(center: Center)
     assert line.startswith("Counterfoil ready at http://127.0.0.1:")
     while not (over := center.app.runs.list(status=("succeeded", "failed"))):
         assert not ended(process)
-    health = _health(line.split()[-1])
+    health = _health(line.split()[-1].split("/login?")[0] + "/health")
     process.send_signal(signal.SIGTERM)
     rest, said = process.communicate(timeout=15)
 

@@ -14,10 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.engine.health import HealthServer
 from counterfoil.engine.queue import Queue, engine_url
 from counterfoil.engine.steps import ORDER, job
-from counterfoil.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -152,21 +150,6 @@ def test_a_running_service_says_how_it_is_and_listens_nowhere_else(toy: Callable
     assert health["queue"] == {"queued": 0, "delayed": 0, "running": 1}
     port = int(service.url.split(":")[2].split("/")[0])
     assert listening(service.process.pid) == {("127.0.0.1", port)}
-
-
-def test_health_that_is_not_well_is_503_and_other_addresses_are_not_there() -> None:
-    def broken() -> dict[str, object]:
-        raise OSError("disk full")
-
-    server = HealthServer(0, broken)
-    server.start()
-    try:
-        assert answer(server.url) == (503, {"ok": False, "error": "OSError: disk full"})
-        assert answer(server.url.replace("health", "other"))[0] == 404
-        with pytest.raises(SettingsError, match="can't be used"):
-            HealthServer(int(server.url.split(":")[2].split("/")[0]), broken)
-    finally:
-        server.stop()
 
 
 def answer(url: str) -> tuple[int, dict[str, object]]:

@@ -6,13 +6,19 @@ address of the health answer, each turn of the due loop and what comes after a s
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from counterfoil.engine.health import Health
 from counterfoil.engine.queue import Queue, engine_url
 from counterfoil.engine.service import Service
+from counterfoil.web.listener import Listener
 from tests.engine.fakes import FakeDatasets, FakeRun, FakeRuns, FakeState
 
 
@@ -66,6 +72,29 @@ class ToyRuns(FakeRuns):
         return FakeRun(id=run, dataset="ds_1", trigger="manual")
 
 
+class ToyFront:
+    """Tells everybody how the service fares."""
+
+    def __init__(self, health: Callable[[], Health]) -> None:
+        self._health = health
+        self._listener = Listener("127.0.0.1", 0)
+
+    def link(self) -> str:
+        return f"{self._listener.url}/health"
+
+    def start(self) -> None:
+        self._listener.start(self._answer)
+
+    def stop(self) -> None:
+        self._listener.stop()
+
+    async def _answer(self, _scope: Any, _receive: Any, send: Any) -> None:
+        found = await asyncio.to_thread(self._health)
+        status = 200 if found["ok"] else 503
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(found).encode()})
+
+
 def main(home: Path, hang: str | None) -> int:
     stopping, state = threading.Event(), FakeState()
     service = Service(
@@ -78,7 +107,7 @@ def main(home: Path, hang: str | None) -> int:
         transaction=state.begin,
         stopping=stopping,
     )
-    return 0 if service.run(port=0, ready=say) else 1
+    return 0 if service.run(make_front=ToyFront, ready=say) else 1
 
 
 if __name__ == "__main__":

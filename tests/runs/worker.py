@@ -29,7 +29,7 @@ def main(what: str, dataset: str | None) -> int:
             return claim(app)
         if dataset is None:
             assert what == "serve"
-            return 0 if serve(app.state, app.records, port=None) else 1
+            return 0 if serve(app.state, app.records) else 1
         return 0 if RunCalls(app.state, app.records).start(dataset).status == "succeeded" else 1
 
 

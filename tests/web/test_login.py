@@ -157,6 +157,9 @@ def test_a_browser_that_was_signed_in_before_is_not_kept_out_by_whoever_guesses_
     for _ in range(6):
         stranger.post("/login", {"password": "guessed"})
     assert stranger.post("/login", {"password": PASSWORD}).status == 429
+    for number in range(17):
+        site.browser(address=f"10.0.0.{number}").post("/login", {"password": "guessed"})
+    assert site.browser(address="10.0.0.99").post("/login", {"password": PASSWORD}).status == 429
     assert owner.post("/login", {"password": PASSWORD}).status == 303
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from counterfoil.engine.dispatch import Dispatch
+from counterfoil.engine.health import MakeFront
 from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import Queue, Worker, engine_url
 from counterfoil.engine.service import Service
@@ -44,8 +45,8 @@ def serve(
     state: State,
     records: Records,
     *,
-    port: int | None,
-    ready: Callable[[str], None] = lambda _url: None,
+    make_front: MakeFront | None = None,
+    ready: Callable[[str], None] = lambda _link: None,
     stopping: threading.Event | None = None,
 ) -> bool:
     """Claims what is due and works, until SIGTERM or `stopping`; see `Service.run`."""
@@ -65,7 +66,7 @@ def serve(
         upkeep=clean.now_and_then,
     )
     try:
-        return service.run(port=port, ready=ready)
+        return service.run(make_front=make_front, ready=ready)
     finally:
         queue.close()
 

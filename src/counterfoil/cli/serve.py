@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 from counterfoil.cli.leaving import hurry
 from counterfoil.cli.opening import opened
@@ -10,20 +11,34 @@ from counterfoil.cli.sandbox import checked_port
 from counterfoil.cli.screen import say
 
 
-def serve(*, port: int = 8321) -> None:
-    """Run datasets when they are due, and those that are run by hand, until stopped.
+def serve(*, host: str | None = None, port: int | None = None) -> None:
+    """Run datasets when they are due, and those that are run by hand, until stopped; and serve the page.
+
+    Open the link that is printed: it works once, within ten minutes. With COUNTERFOIL_PASSWORD set, the page asks for
+    that instead. See docs/serve.md.
 
     Ctrl-C or SIGTERM stop it within seconds: runs that are under way go on where they were after the next start.
     Log lines go to stderr; COUNTERFOIL_LOG=json makes each a JSON object.
 
     Parameters
     ----------
+    host
+        Address that the page listens on, COUNTERFOIL_HOST or 127.0.0.1 unless given; another needs a password.
     port
-        Where it answers on 127.0.0.1 how it fares, at /health; 0 picks a free one.
+        Port that the page listens on, COUNTERFOIL_PORT or 8321 unless given; 0 picks a free one.
     """
-    checked_port(port)
+    if port is not None:
+        checked_port(port)
     with suppress(KeyboardInterrupt), opened() as app:
         from counterfoil.app.node import serve
+        from counterfoil.web.server import PageServer
 
-        if not serve(app.state, app.records, port=port, ready=lambda url: say(f"Counterfoil ready at {url}")):
+        def announce(link: str) -> None:
+            say(f"Counterfoil's new link: {link}")
+
+        def ready(link: str) -> None:
+            say(f"Counterfoil ready at {link}")
+
+        make_front = partial(PageServer, app, announce=announce, host=host, port=port)
+        if not serve(app.state, app.records, make_front=make_front, ready=ready):
             hurry()

@@ -1,4 +1,4 @@
-"""What `counterfoil serve` runs: the due loop, the worker and the health answer, until SIGTERM."""
+"""What `counterfoil serve` runs: the due loop, the worker and what stands before them, until SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from counterfoil.engine.dispatch import Datasets, Dispatch, Runs
 from counterfoil.engine.due import POLL_SECONDS, DueLoop
-from counterfoil.engine.health import HealthServer
+from counterfoil.engine.health import MakeFront
 from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import WORKER_CONCURRENCY, Queue, Worker
 from counterfoil.engine.steps import Steps
@@ -78,28 +78,28 @@ class Service:
         self._mend_at = clock()
         self._loop = threading.Thread(target=self.due.run, name="due", daemon=True)
 
-    def run(self, *, port: int | None = None, ready: Callable[[str], None] = lambda _url: None) -> bool:
+    def run(self, *, make_front: MakeFront | None = None, ready: Callable[[str], None] = lambda _link: None) -> bool:
         """Serves until SIGTERM, Ctrl-C or `stopping`; False when an attempt did not come to an end within 8 seconds.
 
         Then its thread still runs, and the process is to be left with `os._exit`. A second SIGTERM ends it at once,
-        which loses nothing either. Only the main thread can call this. With a port, `ready` is told the address of
-        the health answer; 0 picks a free one.
+        which loses nothing either. Only the main thread can call this. The front is made before anything begins, and
+        `ready` is told its link once it answers.
         """
-        health = None if port is None else HealthServer(port, self.health)
+        front = None if make_front is None else make_front(self.health)
         earlier = signal.signal(signal.SIGTERM, _terminate)
         try:
             self.start()
-            if health is not None:
-                health.start()
-                ready(health.url)
+            if front is not None:
+                front.start()
+                ready(front.link())
             self._stopping.wait()
         except (_Terminated, KeyboardInterrupt):
             _log.info("service stops")
         finally:
             signal.signal(signal.SIGTERM, earlier)
             ended = self.stop()
-            if health is not None:
-                health.stop()
+            if front is not None:
+                front.stop()
         return ended
 
     def start(self) -> None:

@@ -49,6 +49,7 @@ class Listener:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             app,
+            interface="asgi3",
             log_config=None,
             log_level=logging.CRITICAL,
             access_log=False,
