@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from counterfoil.app.forgetting import without_archives
 from counterfoil.errors import AccountError, KeyRejected, SettingsError, TransientError
+from counterfoil.log import redacted
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.state import State, names
 from counterfoil.state.accounts import STRIPE, Account, Accounts, Checked, checked_reference, resolve
@@ -80,6 +82,23 @@ class AccountCalls:
             stripe_account=stripe_account or None,
             checked=checked,
         )
+
+    def connect(self, key: str, *, api_base: str | None = None, stripe_account: str | None = None) -> Account:
+        """Saves a key under the name of the Stripe account that it is of; one that is saved already is not saved again.
+
+        Raises as `add`.
+        """
+        api_base, stripe_account = (api_base or STRIPE).rstrip("/"), stripe_account or None
+        secret = _given(key, None)
+        checked = self._ask(secret, api_base, stripe_account)
+        kept = _kept(secret, None)
+        known = self._accounts.list()
+        for account in known:
+            place = (account.fingerprint, account.api_base, account.stripe_account, account.reference)
+            if place == (kept["fingerprint"], api_base, stripe_account, None):
+                return self._accounts.set_check(account.id, checked)
+        name = _free_name(checked, {account.name.casefold() for account in known})
+        return self._accounts.add(name, **kept, api_base=api_base, stripe_account=stripe_account, checked=checked)
 
     def list(self) -> tuple[Account, ...]:
         """All accounts by name."""
@@ -215,6 +234,16 @@ def account_dict(account: Account) -> dict[str, Any]:
 
 #: What `reports` tells better, and what is of no use to anyone outside.
 _NOT_TOLD = frozenset({"fingerprint", "livemode", "readable", "missing"})
+
+
+def _free_name(checked: Checked, taken: Collection[str]) -> str:
+    """What Stripe calls the account, with the mode where another one is called that, or with a number."""
+    # A name that Stripe's own rules allow and ours do not gives way to the id.
+    said = redacted(checked.display_name or "").strip()[:80]
+    wanted = said if said.isprintable() and said else checked.stripe_id or "Stripe"
+    told = f"{wanted} ({_MODES[checked.livemode]})" if checked.livemode is not None else wanted
+    numbered = (f"{told} {n}" for n in range(2, len(taken) + 3))
+    return next(name for name in (wanted, told, *numbered) if name.casefold() not in taken)
 
 
 def _given(key: str | None, reference: str | None) -> str:

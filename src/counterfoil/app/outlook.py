@@ -9,7 +9,7 @@ from typing import Any
 
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Run
-from counterfoil.state.schedules import fires_per_month, upcoming
+from counterfoil.state.schedules import Schedule, fires_per_month, upcoming
 
 #: What Stripe allots to every account, however few its transactions:
 #: https://docs.stripe.com/rate-limits#api-read-request-allocations
@@ -64,11 +64,20 @@ class Outlook:
 
 def outlook(dataset: Dataset, *, others: Mapping[str, Dataset], ended: Iterable[Run], now: datetime) -> Outlook:
     """`others` are all datasets by id, `ended` the dataset's runs that succeeded, the newest first."""
-    paused = dataset.pause is not None
+    if dataset.pause is not None:
+        return Outlook(next_times=(), runs=0, reads_each=_reads(ended))
+    before = others.get(dataset.after) if dataset.after is not None else None
+    return foreseen(dataset.schedule, before, others=others, reads_each=_reads(ended), now=now)
+
+
+def foreseen(
+    schedule: Schedule, before: Dataset | None, *, others: Mapping[str, Dataset], reads_each: int | None, now: datetime
+) -> Outlook:
+    """Of a schedule, whether or not there is a dataset with it, that also runs after `before`."""
     return Outlook(
-        next_times=() if paused else upcoming(dataset.schedule, now),
-        runs=_runs(dataset, others, now),
-        reads_each=_reads(ended),
+        next_times=upcoming(schedule, now),
+        runs=fires_per_month(schedule, now) + (0 if before is None else _runs(before, others, now)),
+        reads_each=reads_each,
     )
 
 

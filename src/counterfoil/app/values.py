@@ -3,9 +3,11 @@
 from counterfoil.app.datasets import Planned, Shown
 from counterfoil.app.outlook import Outlook
 from counterfoil.app.runs import Told
+from counterfoil.runs.preview import Preview
 from counterfoil.state.accounts import Account
 from counterfoil.state.dataset import Choice, Dataset, Partition, Pause, Retry, Target
 from counterfoil.state.run import Attempt, Counts, Line, LoadRecord, Run
+from counterfoil.state.schedules import Schedule
 
 __all__ = [
     "Account",
@@ -19,8 +21,10 @@ __all__ = [
     "Partition",
     "Pause",
     "Planned",
+    "Preview",
     "Retry",
     "Run",
+    "Schedule",
     "Shown",
     "Target",
     "Told",

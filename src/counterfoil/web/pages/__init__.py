@@ -7,7 +7,13 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from counterfoil.app import App
-from counterfoil.web.pages import home
+from counterfoil.web.pages import accounts, actions, connect, home, new_dataset
 
 #: What `make_app` serves, in the menu's order: each module's `routes`.
-PAGES: tuple[Callable[[App], APIRouter], ...] = (home.routes,)
+PAGES: tuple[Callable[[App], APIRouter], ...] = (
+    home.routes,
+    connect.routes,
+    accounts.routes,
+    new_dataset.routes,
+    actions.routes,
+)

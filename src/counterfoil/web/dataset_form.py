@@ -1,0 +1,226 @@
+"""What was typed into the form of a dataset: read from the request, and made into what is saved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast
+
+from starlette.datastructures import FormData, QueryParams
+
+from counterfoil.app.dataset_words import read_choice, read_partition, read_retry
+from counterfoil.app.drafts import read_words
+from counterfoil.app.values import Choice, Partition, Retry, Schedule
+from counterfoil.errors import CounterfoilError, SettingsError
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+UNITS = ("minutes", "hours", "days", "weeks", "months")
+#: Fields that are switches: when their pane is open and they are not sent, they are off.
+_SWITCHES = frozenset({"retry", "retry_manual", "overwrite"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Typed:
+    """Every field of the form as text, whatever was typed; the defaults are those of a form that nobody touched."""
+
+    account: str = ""
+    stripe_account: str = ""
+    api_base: str = ""
+
+    report: str = ""
+    #: `all`, `between` or `days`.
+    rows: str = "all"
+    since: str = ""
+    until: str = ""
+    days: str = "30"
+    options: dict[str, str] = field(default_factory=dict)
+    promoted: str = ""
+    left_out: list[str] = field(default_factory=list)
+    hashed: list[str] = field(default_factory=list)
+
+    #: `basic` or `advanced`.
+    way: str = "basic"
+    #: `every`, `after` or `manual`.
+    when: str = "every"
+    n: str = "1"
+    unit: str = "days"
+    times: str = "06:00"
+    weekdays: list[str] = field(default_factory=list)
+    month_days: str = "1"
+    opens: str = ""
+    closes: str = ""
+    after: str = ""
+    words: str = ""
+    zone: str = ""
+    method: str = ""
+    last: str = "3"
+    period: str = "month"
+    retry: str = "yes"
+    retry_minutes: str = "15"
+    attempts: str = "3"
+    retry_manual: str = ""
+    deadline: str = ""
+    #: Reads of a full run as they were estimated, and what for.
+    reads: str = ""
+    reads_of: str = ""
+
+    name: str = ""
+    description: str = ""
+    to: str = ""
+    table: str = ""
+    overwrite: str = ""
+    #: What was proposed for them, to tell what was typed since.
+    proposed_name: str = ""
+    proposed_description: str = ""
+    proposed_table: str = ""
+
+    @classmethod
+    def read(cls, form: FormData | QueryParams) -> Typed:
+        """Of what was sent; what was not sent keeps its default, but switches are off."""
+        sent = {name: str(form[name]) for name in _TEXTS if name in form}
+        if "retry_minutes" in form:
+            sent |= {name: str(form.get(name, "")) for name in _SWITCHES}
+        options: dict[str, str] = {}
+        left_out: list[str] = []
+        hashed: list[str] = []
+        for key, value in form.multi_items():
+            kind, colon, name = key.partition(":")
+            if colon and kind == "option" and value:
+                options[name] = str(value).strip()
+            elif colon and kind == "column":
+                (left_out if value == "out" else hashed if value == "hash" else []).append(name)
+        weekdays = [str(day) for day in form.getlist("weekdays") if day in WEEKDAYS]
+        return cls(**sent, options=options, left_out=left_out, hashed=hashed, weekdays=weekdays)
+
+    def hidden(self, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """The fields by name as hidden inputs have them."""
+        for name in names:
+            value = getattr(self, name)
+            if name == "options":
+                yield from ((f"option:{key}", one) for key, one in value.items())
+            elif name in ("left_out", "hashed"):
+                yield from ((f"column:{column}", "out" if name == "left_out" else "hash") for column in value)
+            elif name == "weekdays":
+                yield from (("weekdays", day) for day in value)
+            else:
+                yield name, value
+
+    def choice(self) -> Choice:
+        """What of the report."""
+        between, last = self.rows == "between", self.rows == "days"
+        return read_choice(
+            Choice(),
+            since=self.since if between else None,
+            until=self.until if between else None,
+            last_days=whole("The number of days", self.days) if last else None,
+            options=[f"{name}={value}" for name, value in self.options.items() if value],
+            promoted=listed(self.promoted),
+            left_out=self.left_out,
+            hashed=self.hashed,
+        )
+
+    def schedule(self) -> Schedule:
+        """When it runs."""
+        return read_words(self.words if self.way == "advanced" else self.basic_words(), self.zone)
+
+    def basic_words(self) -> str:
+        """The basic schedule in the words that say the same."""
+        if self.when != "every":
+            return "manual"
+        unit = self.unit if self.unit in UNITS else "days"
+        n = str(whole(f"The number of {unit}", self.n))
+        days = f" on {','.join(self.weekdays)}" if self.weekdays and len(self.weekdays) < len(WEEKDAYS) else ""
+        if unit in ("minutes", "hours"):
+            between = f" between {self.opens} and {self.closes}" if self.opens or self.closes else ""
+            return f"every {n} {unit}{days}{between}"
+        at = f" at {self.times.strip() or '06:00'}"
+        if unit == "days":
+            return f"weekly{days}{at}" if days and n == "1" else f"every {n} days{days}{at}"
+        if unit == "weeks":
+            return f"every {n} weeks on {','.join(self.weekdays or WEEKDAYS[:1])}{at}"
+        return f"every {n} months on {self.month_days.strip() or '1'}{at}"
+
+    def partition(self) -> Partition | None:
+        """The period of the method `partition`."""
+        return read_partition(f"{self.last} {self.period}s") if self.method == "partition" else None
+
+    def retries(self) -> Retry:
+        """Whether and how often it is tried again."""
+        if not self.retry:
+            return read_retry(Retry(), on=False)
+        return read_retry(
+            Retry(),
+            on=True,
+            attempts=whole("The number of attempts", self.attempts),
+            every_minutes=whole("The number of minutes", self.retry_minutes),
+            manual=bool(self.retry_manual),
+        )
+
+    def deadline_minutes(self) -> int | None:
+        """None for no deadline."""
+        return whole("The number of minutes", self.deadline) if self.deadline.strip() else None
+
+
+_TEXTS = frozenset(one.name for one in fields(Typed) if isinstance(one.default, str))
+
+
+def whole(what: str, text: str) -> int:
+    """The whole number that was typed; SettingsError names what it is of."""
+    if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII):
+        raise SettingsError(f"{what} is not a whole number", hint="Give a number such as 3.")
+    return int(text)
+
+
+def listed(text: str) -> list[str]:
+    """What is between commas or on lines of its own."""
+    return [word.strip() for word in re.split(r"[,\n]", text) if word.strip()]
+
+
+Field = str
+Problems = dict[Field, CounterfoilError]
+
+
+def told(problems: Mapping[Field, CounterfoilError]) -> dict[Field, str]:
+    """Each problem as the line below its field: what is wrong, and what to do."""
+    return {name: _line(error) for name, error in problems.items()}
+
+
+def _line(error: CounterfoilError) -> str:
+    hint = _WORDS.get(str(error.hint), error.hint)
+    text = f"{error.message.rstrip('.')}. {hint}" if hint else f"{error.message.rstrip('.')}."
+    text = re.sub(r"--(?=[a-z])", "", text)  # what a flag is on the command line is a field here
+    return text[:1].upper() + text[1:]
+
+
+#: Hints that speak of flags, as a form says them.
+_WORDS = {
+    "Choose another table, or say --overwrite to replace them with the first run.": (
+        "Choose another table, or let the first run replace them."
+    ),
+}
+
+Method = Literal["replace", "append", "merge", "partition"]
+
+
+def as_method(text: str) -> Method:
+    """As the calls take it; they refuse what is none."""
+    return cast("Method", text)
+
+
+def saved(typed: Typed) -> dict[str, Any]:
+    """The fields as `App.datasets.create` takes them, but for its name, account and report."""
+    after = typed.after if typed.way == "basic" and typed.when == "after" else ""
+    return {
+        "choice": typed.choice(),
+        "schedule": typed.schedule(),
+        "after": after or None,
+        "method": as_method(typed.method),
+        "partition": typed.partition(),
+        "retry": typed.retries(),
+        "deadline_minutes": typed.deadline_minutes(),
+        "description": typed.description.strip(),
+        "to": typed.to.strip(),
+        "table": typed.table.strip(),
+        "overwrite": bool(typed.overwrite),
+    }

@@ -1,0 +1,380 @@
+"""A new dataset: four panes that open in order and can be gone back to. What was typed lives in the form itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from counterfoil.app import App
+from counterfoil.app.accounts import mode
+from counterfoil.app.drafts import Drafts, Offer, offer, offers, permissions, read_words, words_of, zones
+from counterfoil.app.values import Account, Choice, Planned
+from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.web.dataset_form import Problems, Typed, as_method, listed, saved, told
+from counterfoil.web.method_words import TITLES, ways
+from counterfoil.web.pages.connect import KEY_PAGES, NEW, connect, say_key_problem
+from counterfoil.web.preview_rows import shown
+from counterfoil.web.rendering import render
+from counterfoil.web.sent import move, sent
+
+PANES = ("credentials", "details", "scheduling", "naming")
+PREVIEW_ROWS = 20
+DESTINATION = "duckdb:///counterfoil.duckdb"
+
+
+def routes(app: App) -> APIRouter:
+    """`/datasets/new`."""
+    router = APIRouter()
+    form = _Form(app)
+
+    @router.get("/datasets/new")
+    def begin(request: Request, account: str = "", report: str = "", saved: str = "") -> Response:
+        return form.begin(request, account, report, saved)
+
+    @router.post("/datasets/new")
+    def step(request: Request, data: Annotated[FormData, Depends(sent)]) -> Response:
+        return form.step(request, data)
+
+    return router
+
+
+class _Form:
+    """The form's answers. Keeps nothing between two requests."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._drafts = Drafts(app)
+
+    def begin(self, request: Request, account: str, report: str, saved_id: str) -> Response:
+        accounts = {one.id: one for one in self._app.accounts.list()}
+        typed = Typed(account=account if account in accounts else next(iter(accounts), NEW))
+        before = next((one for one in self._app.datasets.list() if one.dataset.id == saved_id), None)
+        if report in {one.key for one in offers()}:
+            typed.report = report
+            _fit(typed, offer(report))
+        pane = "details" if account in accounts else "credentials"
+        return self._render(request, typed, pane, PANES.index(pane), saved=before)
+
+    def step(self, request: Request, data: FormData) -> Response:
+        """What a button of the form, or a change of a field, asks for."""
+        typed = Typed.read(data)
+        pane = _one_of(PANES, str(data.get("pane", "")))
+        reached = max(PANES.index(pane), PANES.index(_one_of(PANES, str(data.get("reached", "")))))
+        go = str(data.get("go", ""))
+        _fit_all(typed)
+        if go.startswith("save"):
+            return self._save(request, typed, reached, go)
+        if go == "check":
+            return self._check_again(request, typed, pane, reached)
+        if go == "preview":
+            return self._preview(request, typed, reached)
+        if go == "report" and typed.report:
+            typed.method = offer(typed.report).default_method
+        target = PANES[min(PANES.index(pane) + 1, len(PANES) - 1)] if go == "next" else go
+        if target not in PANES:
+            return self._render(request, typed, pane, reached)
+        if PANES.index(target) > 0 and typed.account == NEW:
+            try:
+                typed.account = connect(self._app, str(data.get("key", "")), typed).id
+            except CounterfoilError as error:
+                return say_key_problem(request, error) or self._render(
+                    request, typed, "credentials", 0, problems={"key": error}
+                )
+        return self._open(request, typed, pane, target, reached)
+
+    def _open(self, request: Request, typed: Typed, pane: str, target: str, reached: int) -> Response:
+        """The target, or the first pane before it that something is wrong in; going back asks nothing."""
+        if PANES.index(target) > PANES.index(pane):
+            for one in PANES[: PANES.index(target)]:
+                problems = self._problems(one, typed)
+                if problems:
+                    return self._render(request, typed, one, reached, problems=problems, moved=one != pane)
+        if PANES.index(target) > PANES.index("details"):
+            self._estimate(typed)
+        if target == "naming":
+            self._propose(typed)
+        return self._render(request, typed, target, max(reached, PANES.index(target)), moved=True)
+
+    def _save(self, request: Request, typed: Typed, reached: int, go: str) -> Response:
+        for pane in PANES:
+            problems = self._problems(pane, typed)
+            if problems:
+                return self._render(request, typed, pane, reached, problems=problems, moved=pane != PANES[-1])
+        try:
+            made = self._create(typed)
+        except CounterfoilError as error:
+            return self._render(request, typed, "naming", reached, problems={_place_of(error): error})
+        if go == "save_new":
+            return move(request, f"/datasets/new?account={typed.account}&saved={made.dataset.id}")
+        if go == "save_run":
+            return move(request, f"/runs/{self._app.runs.start(made.dataset.id, wait=False).id}")
+        return move(request, f"/datasets/{made.dataset.id}")
+
+    def _create(self, typed: Typed) -> Planned:
+        return self._app.datasets.create(typed.name, account=typed.account, report=typed.report, **saved(typed))
+
+    def _check_again(self, request: Request, typed: Typed, pane: str, reached: int) -> Response:
+        problems: Problems = {}
+        _try(problems, "report", lambda: self._app.accounts.check(typed.account))
+        return self._render(request, typed, pane, reached, problems=problems)
+
+    def _preview(self, request: Request, typed: Typed, reached: int) -> Response:
+        problems = self._problems("details", typed)
+        preview, failed = None, next(iter(problems.values()), None)
+        if failed is None:
+            try:
+                preview = shown(
+                    self._app.datasets.preview_report(
+                        typed.account, typed.report, choice=typed.choice(), rows=PREVIEW_ROWS
+                    )
+                )
+            except CounterfoilError as error:
+                failed = error
+        return self._render(
+            request, typed, "details", reached, problems=problems, preview=preview, preview_error=failed
+        )
+
+    def _problems(self, pane: str, typed: Typed) -> Problems:
+        found: Problems = {}
+        {
+            "credentials": self._of_credentials,
+            "details": self._of_details,
+            "scheduling": self._of_scheduling,
+            "naming": self._of_naming,
+        }[pane](found, typed)
+        return found
+
+    def _of_credentials(self, found: Problems, typed: Typed) -> None:
+        _try(found, "account", lambda: self._app.accounts.get(typed.account))
+
+    def _of_details(self, found: Problems, typed: Typed) -> None:
+        if not typed.report:
+            found["report"] = SettingsError("No report is chosen", hint="Choose what to read of the account.")
+            return
+        for name, value in typed.options.items():
+            _try(found, f"option:{name}", partial(self._drafts.option, typed.report, name, value))
+        for name in {"between": ("since", "until"), "days": ("days",)}.get(typed.rows, ()):
+            blank = replace(typed, **{"since": "", "until": "", name: getattr(typed, name)})
+            _try(found, name, partial(self._check_range, blank))
+        if typed.rows == "between" and not found.keys() & {"since", "until"}:
+            _try(found, "until", lambda: _range_only(typed))
+            if not (typed.since or typed.until):
+                found["since"] = SettingsError("There is no day yet", hint="Give one of the two, or choose all rows.")
+        columns = Choice(
+            promoted=tuple(listed(typed.promoted)), left_out=tuple(typed.left_out), hashed=tuple(typed.hashed)
+        )
+        field = "promoted" if columns.promoted and not (typed.left_out or typed.hashed) else "columns"
+        _try(found, field, lambda: self._drafts.columns(typed.report, columns))
+
+    def _check_range(self, typed: Typed) -> None:
+        self._drafts.choice(typed.report, _range_only(typed))
+
+    def _of_scheduling(self, found: Problems, typed: Typed) -> None:
+        after = typed.way == "basic" and typed.when == "after"
+        if after:
+            _try(found, "after", lambda: self._app.datasets.get(typed.after))
+        else:
+            _try(found, "zone", lambda: read_words("daily at 06:00", typed.zone))
+            if "zone" not in found:
+                field = "words" if typed.way == "advanced" else "schedule"
+                _try(found, field, lambda: self._drafts.schedule(typed.schedule()))
+        _try(
+            found,
+            "last",
+            lambda: self._drafts.method(typed.report, as_method(typed.method), typed.partition()),
+        )
+        if "last" not in found:
+            _try(found, "method", lambda: self._drafts.choice(typed.report, typed.choice(), as_method(typed.method)))
+        if typed.retry:
+            _try(found, "retry_minutes", lambda: self._drafts.retry(_retries_with(typed, attempts="1")))
+            _try(found, "attempts", lambda: self._drafts.retry(_retries_with(typed, retry_minutes="1")))
+        _try(found, "deadline", typed.deadline_minutes)
+
+    def _of_naming(self, found: Problems, typed: Typed) -> None:
+        _try(found, "name", lambda: self._drafts.name(typed.name))
+        _try(found, "to", lambda: self._drafts.target(typed.to.strip(), "table"))
+        _try(found, "table", lambda: self._drafts.target("duckdb:///x", typed.table.strip()))
+
+    def _estimate(self, typed: Typed) -> None:
+        """Asks Stripe once for each choice; what can't be estimated stays open."""
+        if typed.reads_of != (asked := _asked(typed)):
+            reads = self._drafts.reads(typed.account, typed.report, typed.choice())
+            typed.reads, typed.reads_of = "" if reads is None else str(reads), asked
+
+    def _propose(self, typed: Typed) -> None:
+        """Proposals follow what is chosen until somebody writes something else."""
+        found, account = offer(typed.report), self._app.accounts.get(typed.account)
+        typed.to = typed.to or next(iter(self._drafts.destinations()), DESTINATION)
+        proposed = {
+            "name": self._drafts.free_name(found.title, f"{found.title} of {account.name}"),
+            "description": found.description,
+            "table": self._drafts.free_table(typed.to, found.key),
+        }
+        for name, value in proposed.items():
+            if getattr(typed, name) in ("", getattr(typed, f"proposed_{name}")):
+                setattr(typed, name, value)
+            setattr(typed, f"proposed_{name}", value)
+
+    def _render(
+        self,
+        request: Request,
+        typed: Typed,
+        pane: str,
+        reached: int,
+        *,
+        problems: Problems | None = None,
+        moved: bool = False,
+        **more: Any,
+    ) -> Response:
+        errors = told(problems or {})
+        accounts = self._app.accounts.list()
+        account = next((one for one in accounts if one.id == typed.account), None)
+        values: dict[str, Any] = {
+            "saved": None,
+            "preview": None,
+            "preview_error": None,
+            "pane": pane,
+            "reached": reached,
+            "panes": PANES,
+            "form": typed,
+            "errors": errors,
+            "focus": _focus(next(iter(errors), _FIRST[pane])) if moved or errors or reached == 0 else _focus(None),
+            "accounts": accounts,
+            "account": account,
+            "mode_of": mode,
+            "offers": offers(),
+            "offer": offer(typed.report) if typed.report else None,
+            "methods": list(ways(offer(typed.report))) if typed.report else [],
+            "method_title": TITLES.get(typed.method, ""),
+            "key_pages": KEY_PAGES,
+            "permissions": permissions(),
+            "choice_words": _choice_words(typed),
+            "columns_chosen": len(typed.left_out) + len(typed.hashed),
+            **self._schedule(typed, account),
+            **more,
+        }
+        if pane == "scheduling":
+            values |= {"zones": zones(), "datasets": self._app.datasets.list()}
+        if pane == "naming":
+            values["destinations"] = tuple(dict.fromkeys((DESTINATION, *self._drafts.destinations())))
+            values["home"] = self._app.settings.home
+        answer = render(request, "new_dataset.html", **values)
+        if moved:
+            answer.headers["HX-Reswap"] = f"outerHTML show:#step-{PANES.index(pane) + 1}:top"
+        return answer
+
+    def _schedule(self, typed: Typed, account: Account | None) -> dict[str, Any]:
+        """When it would run and what that takes, or why that can't be told."""
+        nothing: dict[str, Any] = dict.fromkeys(("outlook", "schedule", "schedule_error"))
+        nothing |= {"schedule_words": "", "next_times": []}
+        if account is None or not typed.report:
+            return nothing
+        reads = int(typed.reads) if typed.reads.isdecimal() else None
+        try:
+            after = self._app.datasets.get(typed.after) if typed.way == "basic" and typed.when == "after" else None
+            schedule = read_words("manual", typed.zone) if after else typed.schedule()
+            self._drafts.schedule(schedule)
+        except CounterfoilError as error:
+            return nothing | {"schedule_error": told({"": error})[""]}
+        words = f"after {after.name}" if after else words_of(schedule)
+        outlook = self._drafts.outlook(schedule, after=after.id if after else None, reads_each=reads)
+        times = [_local(at, schedule.zone) for at in outlook.next_times]
+        return nothing | {"outlook": outlook, "schedule": schedule, "schedule_words": words, "next_times": times}
+
+
+def _local(at: datetime, zone: str) -> tuple[str, str, str]:
+    """For machines, by the clock of the zone, and in UTC."""
+    local = at.astimezone(ZoneInfo(zone))
+    return at.isoformat(), f"{local:%a} {local.day} {local:%b %Y, %H:%M}", f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+#: The field that is first in each pane.
+_FIRST = {"credentials": "account", "details": "report", "scheduling": "n", "naming": "name"}
+
+
+def _focus(field: str | None) -> Callable[[str], dict[str, str]]:
+    """Where a person goes on typing."""
+    return lambda name: {"autofocus": "autofocus"} if name == field else {}
+
+
+def _one_of(panes: Sequence[str], word: str) -> str:
+    return word if word in panes else panes[0]
+
+
+def _try(found: Problems, field: str, call: Callable[[], object]) -> None:
+    try:
+        call()
+    except CounterfoilError as error:
+        found.setdefault(field, error)
+
+
+def _range_only(typed: Typed) -> Choice:
+    return Typed(rows=typed.rows, since=typed.since, until=typed.until, days=typed.days).choice()
+
+
+def _retries_with(typed: Typed, **changed: str) -> Any:
+    """The retries with one of the two numbers made harmless, so that each is told of by itself."""
+    return replace(typed, **changed).retries()  # type: ignore[arg-type]
+
+
+def _fit_all(typed: Typed) -> None:
+    if typed.report not in {one.key for one in offers()}:
+        typed.report = ""
+    else:
+        _fit(typed, offer(typed.report))
+
+
+def _fit(typed: Typed, found: Offer) -> None:
+    """Leaves out what was chosen of another report."""
+    columns = {column.name for column in found.columns}
+    options = {option.name for option in found.options}
+    keys = {f"metadata_{name}" for name in listed(typed.promoted)}
+    typed.options = {name: value for name, value in typed.options.items() if name in options}
+    typed.left_out = [name for name in typed.left_out if name in columns | keys]
+    typed.hashed = [name for name in typed.hashed if name in columns | keys]
+    if not found.has_created:
+        typed.rows = "all"
+    if not found.has_metadata:
+        typed.promoted = ""
+    if typed.method not in found.methods:
+        typed.method = found.default_method
+
+
+def _asked(typed: Typed) -> str:
+    """What an estimate is of."""
+    told = (typed.account, typed.report, typed.rows, typed.since, typed.until, typed.days)
+    options = (f"{name}={value}" for name, value in sorted(typed.options.items()))
+    return " ".join((*told, *options))
+
+
+def _choice_words(typed: Typed) -> str:
+    """What of the report, in a line."""
+    said = {
+        "between": " ".join(
+            part
+            for part in (
+                f"from {typed.since}" if typed.since else "",
+                f"to before {typed.until}" if typed.until else "",
+            )
+            if part
+        ),
+        "days": f"the last {typed.days} days before each run",
+    }.get(typed.rows, "all rows")
+    parts = [said, *(f"{name} {value}" for name, value in typed.options.items() if value)]
+    parts += [f"metadata {key}" for key in listed(typed.promoted)]
+    parts += [f"{len(typed.left_out)} columns left out"] if typed.left_out else []
+    parts += [f"{len(typed.hashed)} hashed"] if typed.hashed else []
+    return ", ".join(parts)
+
+
+def _place_of(error: CounterfoilError) -> str:
+    """All else was checked before: what is left is about the table, or about where it is."""
+    return "table" if "able " in error.message else "to"
