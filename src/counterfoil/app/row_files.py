@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -59,7 +59,7 @@ def write_csv(rows: pa.RecordBatchReader, out: TextIO, *, limit: int | None = No
     out.flush()
 
 
-def file_chunks(rows: pa.RecordBatchReader, suffix: str) -> Iterator[bytes]:
+def file_chunks(rows: pa.RecordBatchReader, suffix: str) -> Generator[bytes]:
     """The bytes of a file of all rows, piece by piece; what is not taken any more is given back when it is closed.
 
     A piece of Parquet is a row group, so that memory does not grow with the rows.

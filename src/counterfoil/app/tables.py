@@ -11,13 +11,13 @@ from typing import Any
 import pyarrow as pa
 
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.destinations.browsing import Filter, View, count_sql, page_sql, profile_sql, rows_sql, top_sql
+from counterfoil.destinations.browsing import Filter, Test, View, count_sql, page_sql, profile_sql, rows_sql, top_sql
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.attempt import Records
 from counterfoil.state.dataset import Dataset, Target
 
-__all__ = ["Answer", "Column", "Filter", "Page", "Profile", "TableCalls", "View"]
+__all__ = ["Answer", "Column", "Filter", "Page", "Profile", "TableCalls", "Test", "View"]
 
 #: Limits of a question of a person's.
 ASK_SECONDS, ASK_ROWS = 30, 10_000
@@ -79,6 +79,13 @@ class TableCalls:
         """The columns of the table; RunError while there is none."""
         with self._opened(dataset) as (found, target, place):
             return self._columns(found, target, place)
+
+    def count(self, dataset: str, view: View | None = None) -> int:
+        """How many rows the view has."""
+        with self._opened(dataset) as (found, target, place):
+            names = _typed(self._columns(found, target, place))
+            rows: int = self._one(place, count_sql(target.table, names, view or View()))["rows"]
+            return rows
 
     def page(self, dataset: str, view: View, *, limit: int = 50, offset: int = 0) -> Page:
         """A page of the view, in the report's own order unless it is sorted."""
@@ -150,6 +157,14 @@ class TableCalls:
             for target in dataset.targets:
                 found.setdefault(target.url, []).append(target.table)
         return {url: tuple(sorted(found[url])) for url in sorted(found, key=lambda url: (-len(found[url]), url))}
+
+    def place_name(self, place: str) -> str:
+        """Where a destination is, in full and without anything secret."""
+        destination = self._open(place)
+        try:
+            return destination.name
+        finally:
+            destination.close()
 
     def names(self, place: str) -> dict[str, tuple[str, ...]]:
         """Tables of datasets in a destination with their columns, for completion; tables that are not there lack."""

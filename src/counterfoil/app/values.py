@@ -6,7 +6,7 @@ from counterfoil.app.runs import Told
 from counterfoil.runs.preview import Preview
 from counterfoil.state.accounts import Account
 from counterfoil.state.dataset import Choice, Dataset, Partition, Pause, Retry, Target
-from counterfoil.state.run import Attempt, Counts, Line, LoadRecord, Run
+from counterfoil.state.run import Attempt, Counts, Line, LoadRecord, Run, Status
 from counterfoil.state.schedules import Schedule
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Run",
     "Schedule",
     "Shown",
+    "Status",
     "Target",
     "Told",
 ]

@@ -46,13 +46,14 @@ def page_sql(table: str, columns: Columns, view: View, *, limit: int, offset: in
     Only what is sorted by is read of all rows, and from the nearer end: a page far into a million rows would else
     take all their columns into memory.
     """
-    limit = max(0, min(int(limit), total - int(offset)))
-    back = total - int(offset) - limit
+    offset = min(offset, total)
+    limit = min(limit, total - offset)
+    back = total - offset - limit
     terms = _terms(columns, view.sort)
     near = [f"{name} {way} NULLS LAST" for name, way in terms] + ["rowid"]
     far = [f"{name} {'ASC' if way == 'DESC' else 'DESC'} NULLS FIRST" for name, way in terms] + ["rowid DESC"]
-    order, skipped = (near, int(offset)) if offset <= back else (far, back)
-    chosen = f"SELECT rowid {_from(table, columns, view)} ORDER BY {', '.join(order)} LIMIT {limit} OFFSET {skipped}"
+    order, skipped = (near, offset) if offset <= back else (far, back)
+    chosen = f"SELECT rowid {_from(table, columns, view)} ORDER BY {', '.join(order)} LIMIT {int(limit)} OFFSET {int(skipped)}"
     return f"SELECT * FROM {quoted(table)} WHERE rowid IN ({chosen}) ORDER BY {', '.join(near)}"  # noqa: S608 - quoted
 
 

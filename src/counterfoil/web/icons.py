@@ -10,6 +10,7 @@ SHAPES = {
     "alert": '<path d="M12 4 2.8 19.5h18.4zM12 10v4.2M12 16.9v.1"/>',
     "ask": '<path d="M4 6h16M4 12h7M4 18h5"/><circle cx="16" cy="15" r="3.5"/><path d="m18.6 17.6 2.6 2.6"/>',
     "back": '<path d="M19 12H5M11 6l-6 6 6 6"/>',
+    "chart": '<path d="M5 19.5V13M10 19.5V5M15 19.5v-9M20 19.5V8"/>',
     "check": '<path d="m5 12.5 4.5 4.5L19 7.5"/>',
     "chevron": '<path d="m7 10 5 5 5-5"/>',
     "chevron-right": '<path d="m10 7 5 5-5 5"/>',

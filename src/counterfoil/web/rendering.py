@@ -68,6 +68,11 @@ def render(request: Request, name: str, *, status_code: int = 200, **values: Any
     return HTMLResponse(text, status_code=status_code)
 
 
+def fragment(name: str, **values: Any) -> str:
+    """A template by itself, for what is sent apart from a page."""
+    return environment().get_template(name).render(now=datetime.now(UTC), **values)
+
+
 def address(request: Request, **changed: object) -> str:
     """The address of the request with some of its parameters changed; None and "" remove one."""
     kept = [(key, value) for key, value in request.query_params.multi_items() if key not in changed]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from counterfoil.app import App
-from counterfoil.web.pages import accounts, actions, connect, home, new_dataset
+from counterfoil.web.pages import accounts, actions, ask, connect, data, dataset, history, home, new_dataset, runs
 
 #: What `make_app` serves, in the menu's order: each module's `routes`.
 PAGES: tuple[Callable[[App], APIRouter], ...] = (
@@ -16,4 +16,10 @@ PAGES: tuple[Callable[[App], APIRouter], ...] = (
     accounts.routes,
     new_dataset.routes,
     actions.routes,
+    runs.routes,
+    ask.routes,
+    # What is below a dataset's address comes last: it would else take `/datasets/new` for a dataset.
+    data.routes,
+    history.routes,
+    dataset.routes,
 )

@@ -1,0 +1,103 @@
+"""Values of tables as cells: what each shows, how, and whether there is more of it than is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from markupsafe import Markup
+
+from counterfoil.web import words
+
+Kind = Literal["null", "number", "instant", "json", "flag", "text"]
+#: Characters of a text or of JSON that a cell shows.
+SHOWN = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value as it is shown. `more`: the whole of it is longer."""
+
+    kind: Kind
+    text: str | Markup
+    title: str | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """Where a column's currency is, and whether its amounts are in major units."""
+
+    currency: str
+    major: bool
+
+
+def cell(value: Any, *, is_json: bool = False, money: Money | None = None, currency: str | None = None) -> Cell:
+    """The cell of a value; `currency` is that of its row. Minor units stay as they are, and tell the amount on hover."""
+    match value:
+        case None:
+            return Cell("null", "null")
+        case bool():
+            return Cell("flag", "true" if value else "false")
+        case int() | Decimal() if money is not None:
+            told = words.money(value, currency)
+            return Cell("number", told) if money.major else Cell("number", words.number(value), told)
+        case int() | Decimal():
+            return Cell("number", words.number(_trimmed(value)))
+        case float():
+            return Cell("number", words.number(value))
+        case datetime():
+            return Cell("instant", words.instant(value, seconds=True) if value.tzinfo else value.isoformat(" "))
+        case date():
+            return Cell("instant", value.isoformat())
+        case dict() | list() | tuple():
+            return _shortened("json", json.dumps(value, default=str, ensure_ascii=False))
+        case bytes():
+            return _shortened("text", value.hex())
+    return _shortened("json" if is_json else "text", str(value))
+
+
+def whole(value: Any) -> str:
+    """All of a value, as text that can be copied; JSON over several lines."""
+    if value is None:
+        return "null"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, default=str, ensure_ascii=False, indent=2)
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.dumps(json.loads(value), ensure_ascii=False, indent=2)
+        except ValueError:
+            return value
+    return str(value)
+
+
+def plain_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], json_columns: Mapping[str, bool]
+) -> list[list[Cell]]:
+    """Rows of which nothing more is known than their values and which of them are JSON."""
+    return [
+        [cell(value, is_json=json_columns.get(name, False)) for name, value in zip(columns, row, strict=True)]
+        for row in rows
+    ]
+
+
+def _trimmed(value: int | Decimal) -> int | Decimal:
+    """Without zeros behind the point that say nothing."""
+    if isinstance(value, int) or not value.is_finite():
+        return value
+    short = value.normalize()
+    return short if short == short.to_integral() or short.as_tuple().exponent else value
+
+
+def _shortened(kind: Kind, text: str) -> Cell:
+    line = " ".join(text[: 4 * SHOWN].split()) if kind == "text" else text
+    if not text:
+        return Cell("null", '""', "An empty text")
+    more = len(text) > SHOWN or line != text
+    return Cell(kind, line[:SHOWN] + "…" if len(line) > SHOWN else line, None, more)

@@ -1,0 +1,271 @@
+"""What is in a dataset's table: sorted, filtered, paged and profiled by the database, and exported as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, cast, get_args
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from counterfoil.app import App
+from counterfoil.app.dataset_columns import DatasetColumn, dataset_columns
+from counterfoil.app.row_files import file_chunks
+from counterfoil.app.tables import SORTED_ROWS, Column, Filter, Page, Test, View
+from counterfoil.app.values import Dataset
+from counterfoil.errors import CounterfoilError, RunError, SettingsError
+from counterfoil.web.cells import Cell, Money, cell, whole
+from counterfoil.web.downloads import Download
+from counterfoil.web.pages.dataset import frame
+from counterfoil.web.problems import is_htmx
+from counterfoil.web.rendering import render
+
+SIZES = (50, 100, 250)
+#: Columns that are shown unasked; more are there to be chosen.
+SHOWN_COLUMNS = 40
+TESTS = {
+    "is": "is",
+    "is_not": "is not",
+    "contains": "contains",
+    "over": "is over",
+    "under": "is under",
+    "empty": "is null",
+    "filled": "is not null",
+}
+_ALONE = ("empty", "filled")
+_MOST_PAGES, _MOST_FILTERS = 1_000_000_000, 20
+
+Conditions = Annotated[list[str], Query()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What of a table an address asks for."""
+
+    filters: tuple[Filter, ...]
+    sort: str
+
+    @property
+    def view(self) -> View:
+        """For the table."""
+        return View(filters=self.filters, sort=(self.sort,) if self.sort else ())
+
+    def query(self, *, without: Filter | None = None, added: Filter | None = None, **more: object) -> str:
+        """The parameters of an address that asks for the same, less a filter, or with one more."""
+        kept = [one for one in self.filters if one != without]
+        filters = [*kept, *([added] if added is not None and added not in kept else [])]
+        pairs = [("f", f"{one.column}~{one.test}~{one.value}") for one in filters]
+        if self.sort and "sort" not in more:
+            pairs.append(("sort", self.sort))
+        pairs += [(name, str(value)) for name, value in more.items() if value not in (None, "")]
+        return urlencode(pairs)
+
+
+def asked(conditions: Sequence[str], sort: str) -> Asked:
+    """Of conditions as `column~test~value`; those that are none are left out."""
+    filters = []
+    for condition in conditions[:_MOST_FILTERS]:
+        column, _, rest = condition.partition("~")
+        test, _, value = rest.partition("~")
+        if column and test in get_args(Test):
+            filters.append(Filter(column=column, test=cast("Test", test), value=value))
+    return Asked(filters=tuple(filters), sort=sort)
+
+
+def routes(app: App) -> APIRouter:
+    """`/datasets/{dataset}/data` and what hangs on it."""
+    router = APIRouter()
+
+    @router.get("/datasets/{dataset}/data")
+    def data(
+        request: Request,
+        dataset: str,
+        f: Conditions = [],  # noqa: B006 - copied by the framework
+        sort: str = "",
+        page: int = 1,
+        size: int = SIZES[0],
+        column: str = "",
+        test: str = "is",
+        value: str = "",
+    ) -> Response:
+        wanted = asked(f, sort)
+        if column:
+            added = asked([f"{column}~{test}~{'' if test in _ALONE else value}"], "").filters
+            query = wanted.query(added=added[0] if added else None, size=size if size != SIZES[0] else None)
+            return RedirectResponse(f"{request.url.path}?{query}", status_code=303)
+        values = frame(app, dataset, "Data")
+        found: Dataset = values["dataset"]
+        size = size if size in SIZES else SIZES[0]
+        shown = _shown(app, found, wanted, page, size)
+        return render(
+            request,
+            "data.html",
+            status_code=422 if shown["problem"] else 200,
+            **values,
+            **shown,
+            asked=wanted,
+            column_options=[("", "Filter by…"), *((one.name, one.name) for one in shown["columns"])],
+            sort=sort,
+            size=size,
+            sizes=SIZES,
+            tests=TESTS,
+            sorted_rows=SORTED_ROWS,
+        )
+
+    @router.get("/datasets/{dataset}/data/profile")
+    def profile(
+        request: Request,
+        dataset: str,
+        column: str,
+        f: Conditions = [],  # noqa: B006
+        sort: str = "",
+    ) -> HTMLResponse:
+        found, wanted = app.datasets.get(dataset), asked(f, sort)
+        told = app.tables.profile(dataset, column, wanted.view)
+        name = told.column.name
+        return render(
+            request,
+            "profile.html",
+            part=is_htmx(request),
+            dataset=found,
+            declared=_declared(found).get(name),
+            profile=told,
+            unique=told.distinct >= 0.97 * max(1, told.rows - told.nulls),
+            asked=wanted,
+            back=f"/datasets/{found.id}/data?{wanted.query()}",
+            narrowed=lambda value: wanted.query(
+                added=Filter(column=name, test="empty" if value is None else "is", value=value or "")
+            ),
+        )
+
+    @router.get("/datasets/{dataset}/data/row")
+    def row(request: Request, dataset: str, f: Conditions = [], column: str = "") -> HTMLResponse:  # noqa: B006
+        found = app.datasets.get(dataset)
+        page = app.tables.page(dataset, asked(f, "").view, limit=1)
+        if not page.rows:
+            raise SettingsError("This row is not in the table any more", hint="A newer run has taken its place.")
+        declared = _declared(found)
+        cells = _cells(page, declared)[0]
+        return render(
+            request,
+            "row.html",
+            part=is_htmx(request),
+            dataset=found,
+            fields=[
+                {"column": known, "declared": declared.get(known.name), "cell": shown, "whole": whole(value)}
+                for known, shown, value in zip(page.columns, cells, page.rows[0], strict=True)
+                if column in ("", known.name)
+            ],
+            column=column,
+            every=f"/datasets/{found.id}/data/row?{asked(f, '').query()}",
+        )
+
+    @router.post("/datasets/{dataset}/data/columns")
+    def columns(
+        dataset: str,
+        show: Annotated[list[str], Form()] = [],  # noqa: B006
+        query: Annotated[str, Form()] = "",
+        reset: Annotated[str, Form()] = "",
+    ) -> Response:
+        found = app.datasets.get(dataset)
+        names = [one.name for one in app.tables.columns(found.id)]
+        chosen = [name for name in names if name in set(show)]
+        app.questions.keep_columns(found.id, None if reset or not chosen else chosen)
+        return RedirectResponse(f"/datasets/{found.id}/data" + (f"?{query}" if query else ""), status_code=303)
+
+    @router.get("/datasets/{dataset}/data.csv")
+    def csv(dataset: str, f: Conditions = [], sort: str = "") -> Response:  # noqa: B006
+        return _file(app, dataset, asked(f, sort), ".csv")
+
+    @router.get("/datasets/{dataset}/data.parquet")
+    def parquet(dataset: str, f: Conditions = [], sort: str = "") -> Response:  # noqa: B006
+        return _file(app, dataset, asked(f, sort), ".parquet")
+
+    return router
+
+
+def _file(app: App, dataset: str, wanted: Asked, suffix: str) -> Download:
+    found = app.datasets.get(dataset)
+    return Download(file_chunks(app.tables.export(found.id, wanted.view), suffix), found.name, suffix)
+
+
+def _shown(app: App, dataset: Dataset, wanted: Asked, number: int, size: int) -> dict[str, Any]:
+    """The page that is asked for, or the last one; with what is wrong instead, if anything is."""
+    none: dict[str, Any] = {"page": None, "number": 1, "rows": [], "columns": (), "visible": (), "has_table": True}
+    try:
+        known = app.tables.columns(dataset.id)
+    except CounterfoilError as error:
+        missing = type(error) is RunError
+        return {**none, "has_table": not missing, "problem": None if missing else error}
+    declared = _declared(dataset)
+    chosen = app.questions.columns(dataset.id)
+    visible = _visible(known, declared, chosen)
+    none |= {"columns": known, "visible": visible, "declared": declared, "is_chosen": chosen is not None}
+    number = min(max(1, number), _MOST_PAGES)
+    try:
+        page = app.tables.page(dataset.id, wanted.view, limit=size, offset=(number - 1) * size)
+        if not page.rows and page.total:
+            number = -(-page.total // size)
+            page = app.tables.page(dataset.id, wanted.view, limit=size, offset=(number - 1) * size)
+    except (RunError, SettingsError) as error:
+        return {**none, "problem": error}
+    places = [index for index, column in enumerate(page.columns) if column.name in visible]
+    keys = [index for index, column in enumerate(page.columns) if _is_key(declared, column.name)]
+    rows = [
+        {"cells": [cells[index] for index in places], "query": _row_query(page.columns, keys, values)}
+        for cells, values in zip(_cells(page, declared), page.rows, strict=True)
+    ]
+    return {**none, "page": page, "number": number, "rows": rows, "problem": None}
+
+
+def _declared(dataset: Dataset) -> Mapping[str, DatasetColumn]:
+    return {column.name: column for column in dataset_columns(dataset)}
+
+
+def _visible(
+    known: Sequence[Column], declared: Mapping[str, DatasetColumn], chosen: Sequence[str] | None
+) -> tuple[str, ...]:
+    """The columns that were chosen, or the first ones, amounts as money rather than in minor units."""
+    names = [column.name for column in known]
+    if chosen is not None and (kept := [name for name in names if name in chosen]):
+        return tuple(kept)
+    majors = {name for name in names if name in declared and declared[name].major}
+    hidden = {name.removesuffix("_major") for name in majors}
+    plain = [name for name in names if name not in hidden and not name.startswith("_")]
+    return tuple(plain[:SHOWN_COLUMNS] or names)
+
+
+def _is_key(declared: Mapping[str, DatasetColumn], name: str) -> bool:
+    return name == "_run" or (name in declared and declared[name].is_key)
+
+
+def _row_query(columns: Sequence[Column], keys: Sequence[int], values: Sequence[Any]) -> str:
+    """The parameters that find this row again: its key, and the run that brought it."""
+    filters = tuple(
+        Filter(column=columns[index].name, test="empty" if values[index] is None else "is", value=_text(values[index]))
+        for index in keys
+    )
+    return Asked(filters=filters, sort="").query()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _cells(page: Page, declared: Mapping[str, DatasetColumn]) -> list[list[Cell]]:
+    places = {column.name: index for index, column in enumerate(page.columns)}
+    looks = []
+    for column in page.columns:
+        known = declared.get(column.name)
+        money = Money(currency=known.currency, major=known.major) if known and known.currency else None
+        place = places.get(money.currency) if money else None
+        looks.append((column.type == "JSON", money if place is not None else None, place))
+    return [
+        [
+            cell(value, is_json=is_json, money=money, currency=None if place is None else row[place])
+            for value, (is_json, money, place) in zip(row, looks, strict=True)
+        ]
+        for row in page.rows
+    ]

@@ -1,0 +1,234 @@
+"""A dataset: how it fares, what its columns are, how it is set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from starlette.responses import StreamingResponse
+
+from counterfoil.app import App
+from counterfoil.app.dataset_columns import dataset_columns
+from counterfoil.app.dataset_dict import dataset_dict
+from counterfoil.app.outlook import READS_A_MONTH
+from counterfoil.app.values import Dataset, Run, Status
+from counterfoil.errors import CounterfoilError
+from counterfoil.web import charts, words
+from counterfoil.web.events import Seen, stream
+from counterfoil.web.pages.home import home_rows
+from counterfoil.web.pages.runs import Pace, live_of, reads, seconds_of
+from counterfoil.web.rendering import fragment, render
+
+#: Runs that the charts show, and runs that are looked through for the month.
+COURSE, _LOOKED_AT = 30, 5000
+_ACTIVE: tuple[Status, ...] = ("queued", "running", "waiting")
+_METHODS = {
+    "replace": "Each run replaces the whole table",
+    "append": "Each run adds a full copy",
+    "merge": "Each run brings what changed, by key",
+    "partition": "Each run replaces the last periods",
+}
+
+
+def frame(app: App, name_or_id: str, tab: str) -> dict[str, Any]:
+    """What the head of each of a dataset's pages shows."""
+    shown = app.datasets.show(name_or_id)
+    dataset = shown.dataset
+    now = app.state.now()
+    here = f"/datasets/{dataset.id}"
+    names = (
+        ("Overview", ""),
+        ("Data", "/data"),
+        ("Schema", "/schema"),
+        ("History", "/history"),
+        ("Settings", "/settings"),
+    )
+    return {
+        "dataset": dataset,
+        "shown": shown,
+        "row": next(row for row in home_rows(app, now=now) if row.id == dataset.id),
+        "active": shown.last_run if shown.last_run and shown.last_run.status in _ACTIVE else None,
+        "tabs": [{"label": label, "href": here + path} for label, path in names],
+        "tab": tab,
+        "here": here,
+        "now": now,
+    }
+
+
+def routes(app: App) -> APIRouter:
+    """`/datasets/{dataset}`, `…/schema` and `…/settings`."""
+    router = APIRouter()
+
+    @router.get("/datasets/{dataset}")
+    def overview(request: Request, dataset: str) -> HTMLResponse:
+        values = frame(app, dataset, "Overview")
+        found, now = values["dataset"], values["now"]
+        runs = [run for run in app.runs.list(found.id, limit=COURSE * 3) if run.status != "skipped"]
+        ended = [run for run in reversed(runs) if run.finished_at is not None][-COURSE:]
+        total = _total(app, found) if any(run.status == "succeeded" for run in ended) else None
+        return render(
+            request,
+            "dataset.html",
+            **values,
+            total=total,
+            ended=ended,
+            drawn=_charts(ended, total),
+            spent=_spent(app, found, now),
+            outlook=app.datasets.outlook(found.id),
+            success=next((run for run in reversed(ended) if run.status == "succeeded"), None),
+            facts=_facts(app, found),
+            method=_METHODS[found.method],
+            live=values["active"] and live_of(app, values["active"], found.name, Pace()),
+        )
+
+    @router.get("/datasets/{dataset}/live")
+    def progress(request: Request, dataset: str) -> StreamingResponse:
+        found, pace = app.datasets.get(dataset), Pace()
+
+        def look() -> Seen:
+            run = next(iter(app.runs.list(found.id, _ACTIVE, limit=1)), None)
+            live = run and live_of(app, run, found.name, pace)
+            return Seen(fragment("parts/lives_one.html", live=live), last=run is None)
+
+        return stream(request, look)
+
+    @router.get("/datasets/{dataset}/schema")
+    def schema(request: Request, dataset: str, search: str = "") -> HTMLResponse:
+        values = frame(app, dataset, "Schema")
+        found: Dataset = values["dataset"]
+        columns = dataset_columns(found)
+        wanted = search.casefold().split()
+        there, problem = _there(app, found)
+        last = next(iter(app.runs.list(found.id, "succeeded", limit=1)), None)
+        return render(
+            request,
+            "schema.html",
+            **values,
+            search=search,
+            columns=[one for one in columns if _has(wanted, one.name, ".".join(one.path), one.description, one.type)],
+            count=len(columns),
+            types=there,
+            older=[name for name in there if name not in {one.name for one in columns}],
+            coming=[one.name for one in columns if there and one.name not in there],
+            problem=problem,
+            last=last,
+        )
+
+    @router.get("/datasets/{dataset}/settings")
+    def settings(request: Request, dataset: str) -> HTMLResponse:
+        values = frame(app, dataset, "Settings")
+        found: Dataset = values["dataset"]
+        return render(
+            request,
+            "settings.html",
+            **values,
+            told=dataset_dict(found),
+            facts=_facts(app, found),
+            method=_METHODS[found.method],
+            outlook=app.datasets.outlook(found.id),
+        )
+
+    return router
+
+
+def _has(wanted: Sequence[str], *texts: str) -> bool:
+    text = " ".join(texts).casefold()
+    return all(word in text for word in wanted)
+
+
+def _there(app: App, dataset: Dataset) -> tuple[dict[str, str], CounterfoilError | None]:
+    """Names and types of the columns that the table has now; none while there is no table."""
+    try:
+        return {column.name: column.type for column in app.tables.columns(dataset.id)}, None
+    except CounterfoilError as error:
+        return {}, error
+
+
+def _total(app: App, dataset: Dataset) -> int | None:
+    """Rows of the table; None when it can't be looked into now."""
+    try:
+        return app.tables.count(dataset.id)
+    except CounterfoilError:
+        return None
+
+
+def _charts(ended: Sequence[Run], total: int | None) -> Mapping[str, Any]:
+    """Rows, durations and requests of the last runs, the oldest first."""
+    succeeded = [run for run in ended if run.status == "succeeded"]
+    return {
+        "rows": charts.line(
+            list(zip(_labels(succeeded), _course(succeeded, total), strict=True)),
+            title="Rows in the table after each run",
+            width=420,
+            height=190,
+        )
+        if len(succeeded) > 1
+        else None,
+        "durations": charts.bars(
+            list(zip(_labels(ended), map(seconds_of, ended), strict=True)),
+            title="Duration of each run",
+            tell=words.duration,
+            tones=[_TONES.get(run.status, "") for run in ended],
+            width=420,
+            height=190,
+        ),
+        "requests": charts.bars(
+            [(label, float(reads(run))) for label, run in zip(_labels(ended), ended, strict=True)],
+            title="Requests that each run spent",
+            width=420,
+            height=190,
+        ),
+    }
+
+
+_TONES = {"failed": "bar-error", "canceled": "bar-mute"}
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """The day of each run, or its time when all are of one day."""
+    instants = [run.finished_at or run.created_at for run in runs]
+    same = len({at.date() for at in instants}) <= 1
+    return [f"{at:%H:%M}" if same else f"{at.day} {at:%b}" for at in instants]
+
+
+def _course(succeeded: Sequence[Run], total: int | None) -> list[float | None]:
+    """Rows in the table after each run, counted back from those that are in it now."""
+    if total is None:
+        return [float(run.counts.read) for run in succeeded]
+    after: list[float | None] = []
+    for run in reversed(succeeded):
+        after.append(float(total))
+        # A merge marks what is deleted; every other method takes it out.
+        gone = 0 if run.plan.get("method") == "merge" else run.counts.deleted
+        total = max(0, total - run.counts.added + gone)
+    return after[::-1]
+
+
+def _spent(app: App, dataset: Dataset, now: datetime) -> dict[str, Any]:
+    """Reads since the month began: of this dataset, and of all of its account."""
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    same = {shown.dataset.id for shown in app.datasets.list() if shown.dataset.account == dataset.account}
+    runs = [run for run in app.runs.list(limit=_LOOKED_AT) if run.created_at >= month and run.dataset in same]
+    own = sum(reads(run) for run in runs if run.dataset == dataset.id)
+    every = sum(reads(run) for run in runs)
+    return {
+        "own": own,
+        "account": every,
+        "share": every / READS_A_MONTH,
+        "allotted": READS_A_MONTH,
+        "month": f"{month:%B}",
+    }
+
+
+def _facts(app: App, dataset: Dataset) -> dict[str, Any]:
+    told = dataset_dict(dataset)
+    return {
+        "schedule": told["schedule"],
+        "zone": told["zone"],
+        "targets": told["targets"],
+        "places": app.datasets.places(dataset),
+        "choice": told["choice"],
+    }

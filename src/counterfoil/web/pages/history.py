@@ -1,0 +1,79 @@
+"""The runs of one dataset, what each delivered, and going back to one of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from counterfoil.app import App
+from counterfoil.app.values import Run
+from counterfoil.errors import CounterfoilError
+from counterfoil.web.pages.dataset import frame
+from counterfoil.web.pages.runs import requests_of, seconds_of
+from counterfoil.web.rendering import render
+
+PAGE_SIZE = 30
+_MOST = 3000
+
+
+def routes(app: App) -> APIRouter:
+    """`/datasets/{dataset}/history` and `/runs/{run}/revert`."""
+    router = APIRouter()
+
+    @router.get("/datasets/{dataset}/history")
+    def history(
+        request: Request, dataset: str, page: Annotated[int, Query(ge=1, le=10_000)] = 1, status: str = ""
+    ) -> HTMLResponse:
+        values = frame(app, dataset, "History")
+        every = app.runs.list(values["dataset"].id, limit=_MOST)
+        found = [run for run in every if status in ("", run.status)]
+        page = max(1, min(page, -(-len(found) // PAGE_SIZE)))
+        shown = found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+        return render(
+            request,
+            "history.html",
+            **values,
+            runs=[app.runs.show(run.id) for run in shown],
+            seconds={run.id: seconds_of(run) for run in shown},
+            requests={run.id: requests_of(run) for run in shown},
+            newest=next((run.id for run in every if run.status == "succeeded"), None),
+            found=len(found),
+            count=len(every),
+            page=page,
+            page_size=PAGE_SIZE,
+            status=status,
+        )
+
+    @router.get("/runs/{run}/revert")
+    def ask_revert(request: Request, run: str) -> HTMLResponse:
+        return _confirm(app, request, app.runs.get(run), None)
+
+    @router.post("/runs/{run}/revert")
+    def revert(request: Request, run: str) -> Response:
+        try:
+            made = app.runs.revert(run, wait=False)
+        except CounterfoilError as error:
+            return _confirm(app, request, app.runs.get(run), error)
+        return RedirectResponse(f"/runs/{made.id}", status_code=303)
+
+    return router
+
+
+def _confirm(app: App, request: Request, run: Run, problem: CounterfoilError | None) -> HTMLResponse:
+    """What happens when one goes back to the run, and the button that does it."""
+    told = app.runs.show(run.id)
+    dataset = app.datasets.get(run.dataset)
+    since = [one for one in app.runs.list(run.dataset, "succeeded", limit=_MOST) if one.created_at > run.created_at]
+    return render(
+        request,
+        "revert.html",
+        status_code=200 if problem is None else 409,
+        told=told,
+        run=run,
+        dataset=dataset,
+        since=since,
+        problem=problem,
+        can=run.status == "succeeded",
+    )

@@ -1,0 +1,255 @@
+"""Runs: what goes on now, what waits, what failed; one run in full, live while it lasts."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import StreamingResponse
+
+from counterfoil.app import App
+from counterfoil.app.row_files import file_chunks, first
+from counterfoil.app.run_dict import run_dict
+from counterfoil.app.values import Line, Run, Status
+from counterfoil.errors import CounterfoilError
+from counterfoil.web.cells import plain_rows
+from counterfoil.web.downloads import Download
+from counterfoil.web.events import Seen, stream
+from counterfoil.web.rendering import address, fragment, render
+
+PAGE_SIZE = 50
+#: Rows of a run that are shown, and lines of its log.
+SHOWN_ROWS, SHOWN_LINES = 50, 500
+ACTIVE: tuple[Status, ...] = ("running", "queued", "waiting")
+_ENDED: dict[Status, str] = {"failed": "Failed", "succeeded": "Succeeded", "canceled": "Canceled", "skipped": "Skipped"}
+#: Over how many seconds the speed is taken, and how often the list of what runs is looked at.
+_PACE_SECONDS, _LOOK_SECONDS = 15, 1.0
+_MOST_ENDED = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A run that is not over, as it is shown meanwhile."""
+
+    run: Run
+    dataset: str
+    #: What it does now.
+    doing: str
+    #: Rows of the last full run, when this one reads everything too.
+    about: int | None
+    rows_a_second: float | None
+    requests_a_second: float | None
+    requests: int
+    elapsed: timedelta | None
+    next_attempt_at: datetime | None
+
+
+class Pace:
+    """How fast runs go, from what was seen of them in the last seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, deque[tuple[float, int, int]]] = {}
+
+    def of(self, run: Run) -> tuple[float, float] | None:
+        """Rows and requests a second; None before there is anything to compare with."""
+        now, seen = self._clock(), self._seen.setdefault(run.id, deque())
+        newest = (run.counts.read, requests_of(run))
+        if not seen or seen[-1][1:] != newest:
+            seen.append((now, *newest))
+        while len(seen) > 2 and seen[0][0] < now - _PACE_SECONDS:
+            seen.popleft()
+        (_, rows, requests), seconds = seen[0], now - seen[0][0]
+        if len(seen) < 2 or seconds <= 0:
+            return None
+        return (newest[0] - rows) / seconds, (newest[1] - requests) / seconds
+
+
+def routes(app: App) -> APIRouter:
+    """`/runs`, `/runs/{run}`, and what can be done there."""
+    router = APIRouter()
+
+    @router.get("/runs")
+    def runs(request: Request, status: str = "", page: Annotated[int, Query(ge=1, le=10_000)] = 1) -> HTMLResponse:
+        pace = Pace()
+        names = app.runs.dataset_names()
+        ended = app.runs.list(status=tuple(_ENDED), limit=_MOST_ENDED)
+        found = [run for run in ended if status in ("", run.status)]
+        page = max(1, min(page, -(-len(found) // PAGE_SIZE)))
+        return render(
+            request,
+            "runs.html",
+            now=app.state.now(),
+            lives=lives(app, pace),
+            runs=found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+            names=names,
+            found=len(found),
+            page=page,
+            page_size=PAGE_SIZE,
+            status=status,
+            served=app.runs.served(),
+            has_datasets=bool(names),
+            chips=_chips(request, ended, status),
+        )
+
+    @router.get("/runs/live")
+    def live(request: Request) -> StreamingResponse:
+        pace = Pace()
+        return stream(
+            request,
+            lambda: Seen(fragment("parts/lives.html", lives=lives(app, pace))),
+            every_seconds=_LOOK_SECONDS,
+        )
+
+    @router.get("/runs/{run}")
+    def one(request: Request, run: str) -> HTMLResponse:
+        told = app.runs.show(run)
+        lines = app.runs.lines(run)
+        return render(
+            request,
+            "run.html",
+            now=app.state.now(),
+            told=told,
+            run=told.run,
+            plain=run_dict(told.run, told.dataset),
+            live=live_of(app, told.run, told.dataset, Pace()) if told.run.status in ACTIVE else None,
+            lines=lines[-SHOWN_LINES:],
+            left_out=max(0, len(lines) - SHOWN_LINES),
+            back_to=told.run.plan.get("back_to"),
+        )
+
+    @router.get("/runs/{run}/live")
+    def progress(request: Request, run: str) -> StreamingResponse:
+        name, pace = app.runs.show(run).dataset, Pace()
+        lines: list[Line] = []
+
+        def look() -> Seen:
+            found = app.runs.get(run)
+            lines.extend(app.runs.lines(run, after=lines[-1].number if lines else 0))
+            del lines[:-SHOWN_LINES]
+            html = fragment("parts/run_live.html", live=live_of(app, found, name, pace, lines), lines=lines)
+            return Seen(html, last=found.status not in ACTIVE)
+
+        return stream(request, look)
+
+    @router.get("/runs/{run}/rows")
+    def rows(request: Request, run: str) -> HTMLResponse:
+        told = app.runs.show(run)
+        names, shown, problem = [], [], None
+        try:
+            reader = app.runs.rows(run)
+        except CounterfoilError as error:
+            problem = error
+        else:
+            names = reader.schema.names
+            is_json = {field.name: (field.metadata or {}).get(b"counterfoil") == b"json" for field in reader.schema}
+            values = [tuple(row.values()) for batch in first(reader, SHOWN_ROWS) for row in batch.to_pylist()]
+            shown = plain_rows(names, values, is_json)
+            reader.close()
+        return render(
+            request, "run_rows.html", told=told, run=told.run, names=names, rows=shown, problem=problem, most=SHOWN_ROWS
+        )
+
+    @router.get("/runs/{run}/rows.csv")
+    def csv(run: str) -> Response:
+        return _file(app, run, ".csv")
+
+    @router.get("/runs/{run}/rows.parquet")
+    def parquet(run: str) -> Response:
+        return _file(app, run, ".parquet")
+
+    @router.post("/runs/{run}/cancel")
+    def cancel(run: str, next: Annotated[str, Form()] = "") -> Response:  # noqa: A002 - the form's word
+        app.runs.cancel(run)
+        return RedirectResponse("/runs" if next == "/runs" else f"/runs/{run}", status_code=303)
+
+    return router
+
+
+def lives(app: App, pace: Pace) -> list[Live]:
+    """Runs that are not over: those that run, those that are queued, those that wait; each as they came."""
+    names = app.runs.dataset_names()
+    found = sorted(app.runs.list(status=ACTIVE, limit=500), key=lambda run: (ACTIVE.index(run.status), run.created_at))
+    return [live_of(app, run, names.get(run.dataset, run.dataset), pace) for run in found]
+
+
+def live_of(app: App, run: Run, dataset: str, pace: Pace, lines: Sequence[Line] | None = None) -> Live:
+    """What is shown of a run while it lasts."""
+    speed = pace.of(run)
+    elapsed = None if run.started_at is None else (run.finished_at or app.state.now()) - run.started_at
+    if speed is None and run.status == "running" and elapsed is not None and elapsed.total_seconds() > 1:
+        speed = run.counts.read / elapsed.total_seconds(), requests_of(run) / elapsed.total_seconds()
+    return Live(
+        run=run,
+        dataset=dataset,
+        doing=_doing(run, app.runs.lines(run.id) if lines is None else lines),
+        about=_about(app, run),
+        rows_a_second=speed and speed[0],
+        requests_a_second=speed and speed[1],
+        requests=requests_of(run),
+        elapsed=elapsed and timedelta(seconds=int(elapsed.total_seconds())),
+        next_attempt_at=app.runs.next_attempt_at(run),
+    )
+
+
+def requests_of(run: Run) -> int:
+    """All requests that a run made."""
+    return sum(run.requests.values())
+
+
+def reads(run: Run) -> int:
+    """Those that Stripe counts as reads."""
+    return sum(count for endpoint, count in run.requests.items() if endpoint.startswith("GET "))
+
+
+def seconds_of(run: Run) -> float | None:
+    """How long it took."""
+    if run.started_at is None or run.finished_at is None:
+        return None
+    return (run.finished_at - run.started_at).total_seconds()
+
+
+def _doing(run: Run, lines: Sequence[Line]) -> str:
+    if run.cancel_requested:
+        return "Is being canceled"
+    if run.status == "queued":
+        return "Waits for a place"
+    if run.status == "waiting":
+        return "Waits to be tried again"
+    if run.plan.get("back_to"):
+        return "Goes back to an earlier run"
+    if any(line.message.startswith("Loading into ") for line in islice(reversed(lines), 5)):
+        return "Loads into the table"
+    return "Reads from Stripe" if run.plan else "Begins"
+
+
+def _about(app: App, run: Run) -> int | None:
+    """How many rows are to be expected, where that is known."""
+    if run.status != "running" or not run.plan.get("whole"):
+        return None
+    full = (one for one in app.runs.list(run.dataset, "succeeded", limit=10) if one.plan.get("whole"))
+    before = next(full, None)
+    return before.counts.read if before is not None and before.counts.read else None
+
+
+def _file(app: App, run: str, suffix: str) -> Download:
+    told = app.runs.show(run)
+    rows = app.runs.rows(run)
+    return Download(file_chunks(rows, suffix), f"{told.dataset} {run}", suffix)
+
+
+def _chips(request: Request, ended: Sequence[Run], chosen: str) -> list[dict[str, Any]]:
+    counts = [("", "All", len(ended))]
+    counts += [(key, label, sum(run.status == key for run in ended)) for key, label in _ENDED.items()]
+    return [
+        {"label": label, "count": count, "href": address(request, status=key, page=None), "current": key == chosen}
+        for key, label, count in counts
+        if count or key in ("", chosen)
+    ]
