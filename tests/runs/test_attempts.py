@@ -122,11 +122,14 @@ def test_a_refused_key_pauses_every_dataset_of_its_account_and_no_other(center: 
         assert pause.action == f"counterfoil accounts key {charges.account}"
         assert center.datasets.get(name).next_due_at is None
     assert center.datasets.get("coupons").pause is None
+    assert center.accounts.get("Old").status == "rejected"
+    assert center.accounts.get("Other").status == "ok"
     assert run.error is not None
     assert "STRIPE_API_KEY" not in run.error["hint"]
     center.stripe.control("keys", key="sk_test_expires")
     assert center.datasets.resume("charges").pause is None
     assert center.run("charges", "schedule").status == "succeeded"
+    assert (center.accounts.get("Old").status, center.accounts.get("Old").problem) == ("ok", None)
 
 
 def test_a_permission_that_lacks_pauses_the_dataset_that_met_it(center: Center) -> None:

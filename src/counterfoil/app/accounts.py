@@ -120,11 +120,11 @@ class AccountCalls:
             checked = self._ask(secret, account.api_base, account.stripe_account)
         except KeyRejected as error:
             error.hint = f"{error.hint} Then: counterfoil accounts key {shlex.quote(account.name)}"
-            self._reject(account, error.message)
+            self._accounts.reject(account.id, error.message)
             raise
         another = _another(account, checked)
         if another is not None:
-            self._reject(account, another.message)
+            self._accounts.reject(account.id, another.message)
             raise another
         if account.reference is not None and Key(secret).fingerprint != account.fingerprint:
             # Another key of the same account is kept there by now.
@@ -197,13 +197,6 @@ class AccountCalls:
             raise
         finally:
             wait_for(client.close())
-
-    def _reject(self, account: Account, problem: str) -> None:
-        known = {name: getattr(account, name) for name in ("livemode", "stripe_id", "display_name", "readable")}
-        checked = Checked(
-            at=self._state.now(), status="rejected", problem=problem, missing=dict(account.missing), **known
-        )
-        self._accounts.set_check(account.id, checked)
 
 
 def readable(account: Account) -> tuple[Readable, ...]:

@@ -32,7 +32,7 @@ app.command("counterfoil.cli.datasets:datasets", name="datasets", help="What is 
 app.command("counterfoil.cli.demo:demo", help="Try it: a simulated Stripe, every report, and a database to look at.")
 app.command("counterfoil.cli.pull:pull", help="Read a report, or all of them, into a table.")
 app.command("counterfoil.cli.reports:reports", help="List what can be read: titles, columns and types.")
-app.command("counterfoil.cli.run:run", help="Run a dataset now.")
+app.command("counterfoil.cli.run_dataset:run", help="Run a dataset now.")
 app.command("counterfoil.cli.runs:runs", name="runs", help="What came of datasets: how each run went, and its rows.")
 app.command("counterfoil.cli.sandbox:sandbox", help="Serve a simulated Stripe with two years of an invented company.")
 app.command("counterfoil.cli.serve:serve", help="Run datasets when they are due, until stopped.")

@@ -2,134 +2,146 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+import logging
+import os
+import shutil
+import tempfile
+import webbrowser
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from counterfoil.cli.sandbox import checked_port, port_taken
-from counterfoil.cli.screen import watching
+from counterfoil.cli.leaving import hurry
+from counterfoil.cli.sandbox import checked_port
+from counterfoil.cli.screen import say, tell
+from counterfoil.errors import SettingsError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from counterfoil.settings import Settings
 
-    from counterfoil.runs.pull import Pulled
+#: Above every page.
+BANNER = "Invented data. A simulated Stripe answers on this machine; three months of runs were made with a wound clock."
+#: A third of the sandbox's usual company, so that its three months are made within seconds.
+SCALE = 0.35
 
-DATABASE = "demo.duckdb"
-
-QUESTIONS = (
-    (
-        "Revenue by month and currency",
-        """
-        SELECT strftime(created, '%Y-%m') AS month, currency, count(*) AS charges,
-               sum(amount_captured_major - amount_refunded_major) AS net_of_refunds
-        FROM charges WHERE status = 'succeeded'
-        GROUP BY ALL ORDER BY month DESC, currency LIMIT 12
-        """,
-    ),
-    (
-        "Top customers, in usd",
-        """
-        SELECT coalesce(customers.name, customers.email, charges.customer) AS customer, count(*) AS charges,
-               sum(amount_captured_major - amount_refunded_major) AS net_of_refunds
-        FROM charges JOIN customers ON customers.id = charges.customer
-        WHERE charges.status = 'succeeded' AND charges.currency = 'usd'
-        GROUP BY charges.customer, 1 ORDER BY net_of_refunds DESC, customer LIMIT 8
-        """,
-    ),
-    (
-        "The balance: as Stripe says, and as the history adds up",
-        """
-        WITH stripe AS (
-            SELECT currency, sum(amount_major) AS says FROM balance
-            WHERE bucket IN ('available', 'pending') GROUP BY currency
-        ), history AS (
-            SELECT currency, sum(net_major) AS adds_up FROM balance_transactions
-            WHERE balance_type = 'payments' GROUP BY currency
-        )
-        SELECT currency, says, adds_up, says - adds_up AS difference
-        FROM stripe FULL JOIN history USING (currency) ORDER BY currency
-        """,
-    ),
-)
+_FLAG = Parameter(negative=(), show_default=False)
 
 
 def demo(
     *,
-    once: Annotated[bool, Parameter(negative=(), show_default=False)] = False,  # noqa: ARG001 - there is no other way
-    port: int = 0,
+    once: Annotated[bool, _FLAG] = False,
+    port: int | None = None,
+    home: Path | None = None,
+    keep: Annotated[bool, _FLAG] = False,
+    in_browser: Annotated[bool, Parameter(name="--open", negative=(), show_default=False)] = False,
 ) -> None:
-    """Try it: a simulated Stripe, every report, and a database to look at.
+    """Try it: a simulated Stripe, datasets with three months of runs, and the page.
 
-    Reads every report of an invented company into demo.duckdb in the current folder, asks it three questions in
-    SQL, and ends.
+    Fills a folder with datasets of an invented company, and prints a link to their page, which works once. Ctrl-C
+    ends everything and removes the folder.
 
     Parameters
     ----------
     once
-        Read everything once, print, and end, as without it.
+        Without a page: read every report into demo.duckdb in the current folder, ask it three questions in SQL, end.
     port
-        Where the simulated Stripe listens; a free port unless given.
+        Where the page listens: 8321 unless given, and 0 for a free port. With --once, where the simulated Stripe does.
+    home
+        A folder that is empty, or not there yet, instead of one that is removed at the end.
+    keep
+        Keep the folder.
+    in_browser
+        Open the link in a browser.
     """
-    from rich.console import Console
+    checked_port(port or 0)
+    if once:
+        from counterfoil.cli.demo_once import read_everything
 
-    from counterfoil.app import catalogue, connect, working_folder
+        read_everything(port or 0)
+        return
+    with _folder(home, keep=keep) as folder:
+        _serve(folder, port, show=webbrowser.open if in_browser else None)
+
+
+def _serve(folder: Path, port: int | None, *, show: Callable[[str], object] | None) -> None:
+    from counterfoil.app import open_app
+    from counterfoil.app.node import serve
+    from counterfoil.cli.sample_history import WoundClock, live_through
+    from counterfoil.log import configure
     from counterfoil.sandbox import Sandbox
     from counterfoil.settings import load_settings
+    from counterfoil.web.server import PageServer
 
-    to, folder = f"duckdb:///{DATABASE}", working_folder()
-    console = Console()
-    started = time.monotonic()
-    # The sandbox limits nobody, so Stripe's own rates need not be kept.
-    settings = load_settings().model_copy(update={"rate_global": 10_000.0, "rate_endpoint": 10_000.0})
-    with ExitStack() as stack:
-        with port_taken(port):
-            sandbox = stack.enter_context(Sandbox(port=checked_port(port)))
-        connection = stack.enter_context(connect("sk_test_demo", api_base=sandbox.url, settings=settings))
-        console.print(f"A simulated Stripe answers at {sandbox.url}\nReading all {len(catalogue())} reports of it.\n")
-        done = []
-        for key in catalogue():
-            with watching() as screen:
-                done.append(connection.pull(key, to=to, overwrite=True, observe=screen.observe))
-        _print_results(console, done, time.monotonic() - started)
-    from counterfoil.destinations import open_destination
+    settings = _settings(load_settings(), folder)
+    configure(settings.log, level=logging.ERROR)  # how runs fare is on the page
+    clock = WoundClock()
+    with (
+        suppress(KeyboardInterrupt),
+        Sandbox(scale=SCALE, live=True) as sandbox,
+        open_app(settings, clock=clock) as app,
+    ):
+        # A key that is typed into the page is tried at the sandbox, never at Stripe.
+        os.environ["STRIPE_API_BASE"] = sandbox.url
+        healths: list[Callable[[], Mapping[str, Any]]] = []
+        # Made before the history: a port that is taken is told at once.
+        front = PageServer(
+            app,
+            lambda: healths[0](),
+            announce=lambda link: say(f"Counterfoil's new link: {link}"),
+            host="127.0.0.1",
+            port=port,
+            banner=BANNER,
+        )
+        tell(f"An invented company lives through three months, in {folder}")
+        live_through(app, sandbox, clock)
 
-    destination = open_destination(to, relative_to=folder, settings=settings)
+        def make_front(health: Callable[[], Mapping[str, Any]]) -> PageServer:
+            healths.append(health)
+            return front
+
+        def ready(link: str) -> None:
+            say(f"Counterfoil ready at {link}")
+            tell("Ctrl-C ends it.")
+            if show is not None:
+                show(link)
+
+        if not serve(app.state, app.records, make_front=make_front, ready=ready):
+            hurry()
+
+
+def _settings(found: Settings, folder: Path) -> Settings:
+    """The environment's, but for what would lead elsewhere; the sandbox limits nobody."""
+    return found.model_copy(
+        update={
+            "home": folder,
+            "archive_path": None,
+            "state_url": None,
+            "state_url_file": None,
+            "password": None,
+            "password_file": None,
+            "url": None,
+            "rate_global": 10_000.0,
+            "rate_endpoint": 10_000.0,
+        }
+    )
+
+
+@contextmanager
+def _folder(home: Path | None, *, keep: bool) -> Iterator[Path]:
+    if home is None:
+        folder = Path(tempfile.mkdtemp(prefix="counterfoil-demo-"))
+    else:
+        folder = home.expanduser().absolute()
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise SettingsError(f"--home {folder} is not an empty folder", hint="The demo begins from nothing.")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        for title, sql in QUESTIONS:
-            _print_answer(console, title, destination.query(sql).read_all().to_pylist())
+        yield folder
     finally:
-        destination.close()
-    console.print(f"\nAll of it is in {DATABASE}: open it with the duckdb program, DBeaver, Python or anything else.")
-
-
-def _print_results(console: Console, done: list[Pulled], seconds: float) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("report")
-    for name in ("rows", "columns", "requests", "seconds"):
-        table.add_column(name, justify="right")
-    table.add_column("notes", style="dim")
-    for one in done:
-        counts = (f"{one.rows:,}", f"{one.columns:,}", f"{one.requests:,}", f"{one.seconds:.2f}")
-        table.add_row(one.report, *counts, "; ".join(one.warnings))
-    requests = sum(one.requests for one in done)
-    table.add_section()
-    table.add_row(f"{len(done)} reports", f"{sum(one.rows for one in done):,}", "", f"{requests:,}", f"{seconds:.2f}")
-    console.print(table)
-
-
-def _print_answer(console: Console, title: str, rows: list[dict[str, object]]) -> None:
-    from decimal import Decimal
-
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name, value in (rows[0] if rows else {}).items():
-        table.add_column(name, justify="right" if isinstance(value, int | Decimal) else "left")
-    for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int | Decimal) else str(cell) for cell in row.values()))
-    console.print(f"\n[bold]{title}[/bold]")
-    console.print(table)
+        if keep or home is not None:
+            tell(f"What the demo made is in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)

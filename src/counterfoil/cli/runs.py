@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 
 from counterfoil.cli.listing import print_facts, print_json, print_list
 from counterfoil.cli.opening import opened
-from counterfoil.cli.run import work
+from counterfoil.cli.run_dataset import work
 from counterfoil.cli.screen import counted, say, tell
 from counterfoil.errors import SettingsError
 

@@ -76,7 +76,7 @@ class Attempt:
     def __init__(self, records: Records, *, stopping: threading.Event | None = None) -> None:
         self._records = records
         self._stopping = stopping or threading.Event()
-        self._endings = Endings(records.datasets, records.runs, records.now)
+        self._endings = Endings(records.accounts, records.datasets, records.runs, records.now)
         #: The tokens of steps under way or failed, by run: only whoever holds the run may end it.
         self._owners: dict[str, str] = {}
 
@@ -94,6 +94,7 @@ class Attempt:
             self._check_method(dataset)
             with self._client(dataset.account, found, owner) as client:
                 identity = _identity(client, signals)
+                self._records.accounts.accept(dataset.account)
                 holds = self._looked(dataset, found, signals, lambda target, place: _holds(dataset, target, place))
                 plan, why = plan_run(dataset, identity, date=client.date, tables=tuple(holds))
                 self._looked(

@@ -9,6 +9,7 @@ from typing import Any
 from counterfoil.errors import CounterfoilError, KeyRejected, PermissionMissing, RunError, TransientError
 from counterfoil.log import get_logger
 from counterfoil.runs.signals import Canceled
+from counterfoil.state.accounts import Accounts
 from counterfoil.state.database import Clock
 from counterfoil.state.datasets import Dataset, Datasets
 from counterfoil.state.run import Run, TakenOver
@@ -24,7 +25,8 @@ _log = get_logger("counterfoil.runs")
 class Endings:
     """Ends runs in the state."""
 
-    def __init__(self, datasets: Datasets, runs: Runs, now: Clock) -> None:
+    def __init__(self, accounts: Accounts, datasets: Datasets, runs: Runs, now: Clock) -> None:
+        self._accounts = accounts
         self._datasets = datasets
         self._runs = runs
         self._now = now
@@ -90,6 +92,7 @@ class Endings:
         """What will not work by itself is not tried again and again."""
         if isinstance(error, KeyRejected):
             reason = f"Stripe refused the key: {error.message}"
+            self._accounts.reject(dataset.account, error.message)
             self._datasets.pause_account(dataset.account, reason, _key_command(dataset))
         elif isinstance(error, PermissionMissing):
             self._datasets.pause(dataset.id, error.message, error.hint)

@@ -158,6 +158,21 @@ class Accounts:
             self._change(connection, account, **_said(checked))
             return self._one(connection, account)
 
+    def reject(self, name_or_id: str, problem: str) -> Account:
+        """Keeps that Stripe refused the key; what was known of it before stays."""
+        with self._state.begin() as connection:
+            account = self._one(connection, name_or_id).id
+            self._change(connection, account, status="rejected", problem=problem, checked_at=self._state.now())
+            return self._one(connection, account)
+
+    def accept(self, name_or_id: str) -> Account:
+        """Keeps that Stripe takes the key, where it was refused before."""
+        with self._state.begin() as connection:
+            account = self._one(connection, name_or_id)
+            if account.status == "rejected":
+                self._change(connection, account.id, status="ok", problem=None, checked_at=self._state.now())
+            return self._one(connection, account.id)
+
     def used_by(self, name_or_id: str) -> tuple[str, ...]:
         """The names of the datasets that read the account."""
         with self._state.read() as connection:
