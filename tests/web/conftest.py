@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from counterfoil.app import App, open_app
+from counterfoil.sandbox import Sandbox
 from counterfoil.settings import Settings
 from counterfoil.web.door import Door, Password
 from counterfoil.web.hosts import Hosts
@@ -106,3 +107,17 @@ def make_site(app: App, clock: StandingClock) -> MakeSite:
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
     return make_site()
+
+
+FULL = "sk_test_demo_full_4242"
+LIVE = "sk_live_everything4242"
+RESTRICTED = "rk_test_restricted4242"
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A simulated Stripe with keys that may read everything, and one that may read charges and customers."""
+    with Sandbox(scale=0.05) as serving:
+        serving.control("keys", key=LIVE)
+        serving.control("keys", key=RESTRICTED, permissions=["rak_charge_read", "rak_customer_read"])
+        yield serving

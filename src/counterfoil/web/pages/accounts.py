@@ -18,6 +18,7 @@ from counterfoil.web.pages.actions import each, failures_page
 from counterfoil.web.pages.connect import KEY_PAGES, check_given, say_key_problem
 from counterfoil.web.rendering import render
 from counterfoil.web.sent import move
+from counterfoil.web.words import counted
 
 
 def routes(app: App) -> APIRouter:
@@ -93,10 +94,13 @@ class _Pages:
     def remove(self, request: Request, account: str, datasets: Annotated[str, Form()] = "") -> Response:
         """`datasets` says that the person saw which go with it."""
         found = self._app.accounts.get(account)
+        users = self._users(found)
+        if users and not datasets:
+            stop = f"{counted(len(users), 'dataset')} would stop without it"
+            return self._removal(request, found, SettingsError(stop, hint="Tick that, or move what is to stay first."))
         try:
             self._app.accounts.remove(found.id, with_datasets=bool(datasets))
         except CounterfoilError as error:
-            error.hint = _HINTS.get(error.hint or "", error.hint)
             return self._removal(request, found, error)
         return RedirectResponse("/accounts", status_code=303)
 
@@ -139,9 +143,6 @@ class _Pages:
 
 #: Hints that speak of flags, as the page says them.
 _HINTS = {
-    "They would stop. Say --yes to remove them too; their tables stay.": (
-        "They would stop. Tick that they are removed too; their tables stay."
-    ),
     "Its datasets would mix two sets of books. Add the key as an account of its own: counterfoil accounts add": (
         "Its datasets would mix two sets of books. Connect the key as an account of its own."
     ),

@@ -24,6 +24,7 @@ from counterfoil.web.pages.connect import KEY_PAGES, NEW, connect, say_key_probl
 from counterfoil.web.preview_rows import shown
 from counterfoil.web.rendering import render
 from counterfoil.web.sent import move, sent
+from counterfoil.web.words import counted
 
 PANES = ("credentials", "details", "scheduling", "naming")
 PREVIEW_ROWS = 20
@@ -370,8 +371,8 @@ def _choice_words(typed: Typed) -> str:
     }.get(typed.rows, "all rows")
     parts = [said, *(f"{name} {value}" for name, value in typed.options.items() if value)]
     parts += [f"metadata {key}" for key in listed(typed.promoted)]
-    parts += [f"{len(typed.left_out)} columns left out"] if typed.left_out else []
-    parts += [f"{len(typed.hashed)} hashed"] if typed.hashed else []
+    parts += [f"{counted(len(typed.left_out), 'column')} left out"] if typed.left_out else []
+    parts += [f"{counted(len(typed.hashed), 'column')} hashed"] if typed.hashed else []
     return ", ".join(parts)
 
 

@@ -70,6 +70,15 @@ function fillZones(inside = document) {
   for (const input of all("input[data-zone]", inside)) input.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
 }
 
+// What is chosen in a list is in sight.
+function showChosen(inside = document) {
+  for (const radio of all(".picker-list input[type=radio]:checked", inside)) {
+    const list = radio.closest(".picker-list");
+    const item = radio.closest(".picker-item");
+    if (list.scrollHeight > list.clientHeight) list.scrollTop = item.offsetTop - list.offsetTop - item.offsetHeight;
+  }
+}
+
 function toast(text, tone = "error") {
   const box = document.createElement("div");
   box.className = `notice tone-${tone}`;
@@ -183,6 +192,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:load", (event) => {
   showTimes(event.target);
   fillZones(event.target);
+  showChosen(event.target);
 });
 addEventListener("offline", lost);
 addEventListener("online", found);
@@ -190,3 +200,4 @@ addEventListener("pageshow", () => all("[data-choosing]").forEach(countChosen));
 setInterval(showTimes, 30000);
 showTimes();
 fillZones();
+showChosen();
