@@ -17,8 +17,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	fi
 	@touch $@
 
-demo: $(VENV)/ready ## the sandbox and all seventeen reports, in demo.duckdb
-	@$(BIN)/counterfoil demo --once
+demo: $(VENV)/ready ## the page on a simulated Stripe, until Ctrl-C; ONCE=1: every report into demo.duckdb instead
+	@$(BIN)/counterfoil demo $(if $(ONCE),--once)
 
 test: $(VENV)/ready ## the test suite, with coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from counterfoil.cli import run
-from counterfoil.cli.demo import QUESTIONS
+from counterfoil.cli.demo_once import QUESTIONS
 from counterfoil.reports.catalogue import REPORTS
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
@@ -85,7 +85,7 @@ def test_the_demo_pulls_everything_and_answers_its_questions(
     assert {difference for *_, difference in answers[-1]} == {0}
 
 
-def test_the_demo_needs_no_word_and_names_a_port_that_is_taken(
+def test_the_demo_names_a_port_that_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -93,12 +93,11 @@ def test_the_demo_needs_no_word_and_names_a_port_that_is_taken(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert run(["demo", "--port", str(port)]) == 2
+        assert run(["demo", "--once", "--port", str(port)]) == 2
     assert capsys.readouterr().err.splitlines() == [
         f"error: Port {port} can't be listened on: Address already in use",
         "  Choose another with --port.",
     ]
-    assert run(["demo"]) == 0
 
 
 def test_the_demo_can_be_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from counterfoil.sandbox import Sandbox
 from counterfoil.sandbox.kinds import KINDS
 from tests.sandbox.conftest import Client
 
@@ -177,3 +178,14 @@ def test_both_cursors_at_once_are_refused(company: Client) -> None:
 
 def test_coupons_take_no_filter_but_created(company: Client) -> None:
     assert company.send("GET", "/v1/coupons", {"active": "true"}).status == 400
+
+
+def test_a_clock_that_looks_back_ends_lists_there() -> None:
+    with Sandbox(scale=0.05) as sandbox:
+        company = Client(sandbox)
+        every = company.all("/v1/charges")
+        then = sandbox.clock.start - 90 * 86_400
+        sandbox.clock.look_back(then)
+        assert company.all("/v1/charges") == [one for one in every if one["created"] <= then]
+        sandbox.clock.look_back(None)
+        assert company.all("/v1/charges") == every

@@ -38,7 +38,7 @@ def demo(
     keep: Annotated[bool, _FLAG] = False,
     in_browser: Annotated[bool, Parameter(name="--open", negative=(), show_default=False)] = False,
 ) -> None:
-    """Try it: a simulated Stripe, datasets with three months of runs, and the page.
+    """Try it: the page on a simulated Stripe, with three months of runs.
 
     Fills a folder with datasets of an invented company, and prints a link to their page, which works once. Ctrl-C
     ends everything and removes the folder.
@@ -85,11 +85,15 @@ def _serve(folder: Path, port: int | None, *, show: Callable[[str], object] | No
     ):
         # A key that is typed into the page is tried at the sandbox, never at Stripe.
         os.environ["STRIPE_API_BASE"] = sandbox.url
-        healths: list[Callable[[], Mapping[str, Any]]] = []
+        service: list[Callable[[], Mapping[str, Any]]] = []
+
+        def health() -> Mapping[str, Any]:
+            return service[0]()
+
         # Made before the history: a port that is taken is told at once.
         front = PageServer(
             app,
-            lambda: healths[0](),
+            health,
             announce=lambda link: say(f"Counterfoil's new link: {link}"),
             host="127.0.0.1",
             port=port,
@@ -99,7 +103,7 @@ def _serve(folder: Path, port: int | None, *, show: Callable[[str], object] | No
         live_through(app, sandbox, clock)
 
         def make_front(health: Callable[[], Mapping[str, Any]]) -> PageServer:
-            healths.append(health)
+            service.append(health)
             return front
 
         def ready(link: str) -> None:

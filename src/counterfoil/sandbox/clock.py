@@ -16,13 +16,20 @@ class Clock:
         self.live = live
         self._start = int(time.time()) if live else FIXED_NOW
         self._advanced = 0
+        self._looking_back: int | None = None
 
     @property
     def start(self) -> int:
         """The instant at which the company's generated history ends."""
         return self._start
 
+    def look_back(self, at: int | None) -> None:
+        """Stands still at an instant of the history: lists end there. None goes on as if nothing had been."""
+        self._looking_back = at
+
     def now(self) -> int:
+        if self._looking_back is not None:
+            return self._looking_back
         running = int(time.time()) - self._start if self.live else 0
         return self._start + running + self._advanced
 

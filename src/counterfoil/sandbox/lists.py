@@ -78,6 +78,8 @@ class Lister:
         created, overlay = kind.created(self.store.world), self.store.overlays[kind.name]
         low = 0 if asked.created.low is None else bisect_left(created, asked.created.low)
         high = len(created) if asked.created.high is None else bisect_right(created, asked.created.high)
+        if self.store.clock.now() < self.store.world.end:
+            high = min(high, bisect_right(created, self.store.clock.now()))
         older, newer = (
             self._cursor(kind, asked.after, "starting_after"),
             self._cursor(kind, asked.before, "ending_before"),
