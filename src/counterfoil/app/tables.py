@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -87,19 +87,24 @@ class TableCalls:
             rows: int = self._one(place, count_sql(target.table, names, view or View()))["rows"]
             return rows
 
-    def page(self, dataset: str, view: View, *, limit: int = 50, offset: int = 0) -> Page:
-        """A page of the view, in the report's own order unless it is sorted."""
+    def page(
+        self, dataset: str, view: View, *, limit: int = 50, offset: int = 0, only: Collection[str] | None = None
+    ) -> Page:
+        """A page of the view, in the report's own order unless it is sorted; of all columns or `only` of some."""
         with self._opened(dataset) as (found, target, place):
             columns = self._columns(found, target, place)
             names = _typed(columns)
             total = self._one(place, count_sql(target.table, names, view))["rows"]
+            shown = tuple(column for column in columns if only is None or column.name in only)
+            read = [column.name for column in shown]
+            ordered = _in_order(view, found, columns)
             if place.name.startswith("duckdb:"):
-                ordered = view if view.sort else _in_order(view, found, columns)
-                sql = page_sql(target.table, names, ordered, limit=limit, offset=offset, total=total)
+                ordered = view if view.sort else ordered
+                sql = page_sql(target.table, names, ordered, limit=limit, offset=offset, total=total, only=read)
             else:
-                sql = rows_sql(target.table, names, _in_order(view, found, columns), limit=limit, offset=offset)
+                sql = rows_sql(target.table, names, ordered, limit=limit, offset=offset, only=read)
             table = place.query(sql, seconds=ASK_SECONDS).read_all()
-            return Page(columns=columns, rows=_rows(table), total=total, offset=offset)
+            return Page(columns=shown, rows=_rows(table), total=total, offset=offset)
 
     def profile(self, dataset: str, column: str, view: View | None = None) -> Profile:
         """What is in a column of the view."""

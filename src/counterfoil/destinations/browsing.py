@@ -34,13 +34,33 @@ class View:
     sort: tuple[str, ...] = ()
 
 
-def rows_sql(table: str, columns: Columns, view: View, *, limit: int | None = None, offset: int = 0) -> str:
-    """The rows of the view, all of them or a page. SettingsError for a column or a value that can't be."""
+def rows_sql(
+    table: str,
+    columns: Columns,
+    view: View,
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+    only: Sequence[str] | None = None,
+) -> str:
+    """The rows of the view, all of them or a page, with all columns or `only` some that are there.
+
+    SettingsError for a column or a value that can't be.
+    """
     page = "" if limit is None else f" LIMIT {int(limit)} OFFSET {int(offset)}"
-    return f"SELECT * {_from(table, columns, view)}{_order(columns, view.sort)}{page}"
+    return f"SELECT {_names(only)} {_from(table, columns, view)}{_order(columns, view.sort)}{page}"
 
 
-def page_sql(table: str, columns: Columns, view: View, *, limit: int, offset: int, total: int) -> str:
+def page_sql(
+    table: str,
+    columns: Columns,
+    view: View,
+    *,
+    limit: int,
+    offset: int,
+    total: int,
+    only: Sequence[str] | None = None,
+) -> str:
     """A page of a table of DuckDB's own whose view has `total` rows; rows that sort alike come as they are stored.
 
     Only what is sorted by is read of all rows, and from the nearer end: a page far into a million rows would else
@@ -54,7 +74,7 @@ def page_sql(table: str, columns: Columns, view: View, *, limit: int, offset: in
     far = [f"{name} {'ASC' if way == 'DESC' else 'DESC'} NULLS FIRST" for name, way in terms] + ["rowid DESC"]
     order, skipped = (near, offset) if offset <= back else (far, back)
     chosen = f"SELECT rowid {_from(table, columns, view)} ORDER BY {', '.join(order)} LIMIT {int(limit)} OFFSET {int(skipped)}"
-    return f"SELECT * FROM {quoted(table)} WHERE rowid IN ({chosen}) ORDER BY {', '.join(near)}"  # noqa: S608 - quoted
+    return f"SELECT {_names(only)} FROM {quoted(table)} WHERE rowid IN ({chosen}) ORDER BY {', '.join(near)}"  # noqa: S608 - quoted
 
 
 def count_sql(table: str, columns: Columns, view: View) -> str:
@@ -79,6 +99,10 @@ def top_sql(table: str, columns: Columns, column: str, view: View, *, limit: int
         f"SELECT {name}::VARCHAR AS value, count(*) AS rows {_from(table, columns, view)} "
         f"GROUP BY 1 ORDER BY 2 DESC, 1 NULLS LAST LIMIT {int(limit)}"
     )
+
+
+def _names(only: Sequence[str] | None) -> str:
+    return "*" if only is None else ", ".join(map(quoted, only))
 
 
 def _from(table: str, columns: Columns, view: View) -> str:

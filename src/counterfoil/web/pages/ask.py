@@ -31,6 +31,7 @@ SHOWN_ROWS = 500
 #: Points that a chart can tell apart, and how many measures get one.
 _BARS, _POINTS, _CHARTS = 40, 400, 4
 _PLACE = re.compile(r"\n+LINE (\d+): (.*)\n( *)\^", re.DOTALL)
+_NAME = re.compile(r'(?:column|Table) "([^"]+)"|[Nn]ame "?([^\s"]+)"? does not exist')
 _EXAMPLES = {
     "charges": (
         (
@@ -92,13 +93,13 @@ def routes(app: App) -> APIRouter:
         return render(request, "ask.html", **{**known, **more})
 
     @router.get("/ask")
-    def ask(request: Request, question: str = "", sql: str = "", place: str = "", saved: str = "") -> HTMLResponse:
+    def ask(request: Request, question: str = "", sql: str = "", place: str = "", saved: str = "", table: str = "") -> HTMLResponse:
         found = app.questions.get(question) if question else None
         if question and found is None:
             raise SettingsError(f"There is no question {question!r}", hint="It may have been removed.")
         if found is not None:
             return page(request, found.sql, _key(found.place or ""), found.name, saved=saved)
-        return page(request, sql, place, saved="")
+        return page(request, sql or (f"SELECT *\nFROM {_quoted(table)}\nLIMIT 100" if table else ""), place, saved="")
 
     @router.post("/ask")
     def answer(
@@ -184,6 +185,9 @@ def _problem(error: CounterfoilError, sql: str) -> dict[str, Any]:
     if found is not None:
         text = text[: found.start()]
         place = _place(int(found[1]), found[2], len(found[3]), sql)
+    place = place or _named(text, sql)
+    # DuckDB raises its voice now and then.
+    text = re.sub(r"!(?=\s|$)", ".", text)
     kind, _, said = text.partition(" Error: ")
     title, text = ("That is not SQL that DuckDB understands", said) if kind in ("Parser", "Syntax") else (None, text)
     if title is None and said and " " not in kind:
@@ -206,6 +210,18 @@ def _place(line: int, told: str, caret: int, sql: str) -> Place:
     start = lines[line - 1].find(part) if line <= len(lines) else -1
     column = max(start, 0) + indent - (3 if cut else 0)
     return Place(line=line, column=max(1, column + 1), text=told, indent=" " * max(0, indent))
+
+
+def _named(text: str, sql: str) -> Place | None:
+    """Where the name stands that an error names without saying where."""
+    found = _NAME.search(text)
+    name = found and (found[1] or found[2])
+    where = name and re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", sql, re.IGNORECASE)
+    if not where:
+        return None
+    before, line = sql[: where.start()], sql[: where.start()].count("\n") + 1
+    column = len(before) - (before.rfind("\n") + 1)
+    return Place(line=line, column=column + 1, text=sql.splitlines()[line - 1], indent=" " * column)
 
 
 def _shown(found: Answer, seconds: float) -> dict[str, Any]:
@@ -236,6 +252,7 @@ def _charts(found: Answer) -> Iterator[dict[str, Any]]:
     if not in_time and len(labels) > _BARS:
         return
     measures = [(index, one) for index, one in enumerate(others, 1) if _is_number(one.type)][:_CHARTS]
+    width = 900 if len(measures) == 1 else 460
     for index, measure in measures:
         points = [(_label(row[0]), _float(row[index])) for row in found.rows]
         if any(value is not None and value < 0 for _, value in points):
@@ -243,7 +260,7 @@ def _charts(found: Answer) -> Iterator[dict[str, Any]]:
         draw = charts.line if in_time and len(points) > 2 else charts.bars
         yield {
             "name": measure.name,
-            "svg": draw(points, title=f"{measure.name} by {first.name}", height=220, tell=_tell, width=640),
+            "svg": draw(points, title=f"{measure.name} by {first.name}", height=220, tell=_tell, width=width),
         }
 
 

@@ -204,11 +204,12 @@ def _shown(app: App, dataset: Dataset, wanted: Asked, number: int, size: int) ->
     visible = _visible(known, declared, chosen)
     none |= {"columns": known, "visible": visible, "declared": declared, "is_chosen": chosen is not None}
     number = min(max(1, number), _MOST_PAGES)
+    only = _needed(known, visible, declared)
     try:
-        page = app.tables.page(dataset.id, wanted.view, limit=size, offset=(number - 1) * size)
+        page = app.tables.page(dataset.id, wanted.view, limit=size, offset=(number - 1) * size, only=only)
         if not page.rows and page.total:
             number = -(-page.total // size)
-            page = app.tables.page(dataset.id, wanted.view, limit=size, offset=(number - 1) * size)
+            page = app.tables.page(dataset.id, wanted.view, limit=size, offset=(number - 1) * size, only=only)
     except (RunError, SettingsError) as error:
         return {**none, "problem": error}
     places = [index for index, column in enumerate(page.columns) if column.name in visible]
@@ -235,6 +236,13 @@ def _visible(
     hidden = {name.removesuffix("_major") for name in majors}
     plain = [name for name in names if name not in hidden and not name.startswith("_")]
     return tuple(plain[:SHOWN_COLUMNS] or names)
+
+
+def _needed(known: Sequence[Column], visible: Sequence[str], declared: Mapping[str, DatasetColumn]) -> frozenset[str]:
+    """What is shown, the currencies of it, and what finds a row again."""
+    currencies = {declared[name].currency or name for name in visible if name in declared}
+    keys = {column.name for column in known if _is_key(declared, column.name)}
+    return frozenset({*visible, *currencies, *keys})
 
 
 def _is_key(declared: Mapping[str, DatasetColumn], name: str) -> bool:

@@ -28,8 +28,8 @@ function fitting({ owner, word }) {
   if (owner) {
     const meant = owner.toLowerCase();
     // An alias: `charges c`, `charges AS c`.
-    const alias = text.match(new RegExp(`([\\w]+)"?\\s+(?:as\\s+)?${meant}\\b`))?.[1];
-    const table = known.find((one) => [meant, alias].includes(one.dataset.table.toLowerCase()));
+    const aliased = [...text.matchAll(new RegExp(`([\\w]+)"?\\s+(?:as\\s+)?${meant}\\b`, "g"))].map((one) => one[1]);
+    const table = known.find((one) => [meant, ...aliased].includes(one.dataset.table.toLowerCase()));
     for (const column of table ? columnsOf(table) : []) add(column, table.dataset.table);
   } else {
     const used = known.filter((one) => text.includes(one.dataset.table.toLowerCase()));
