@@ -102,11 +102,12 @@ def routes(app: App) -> APIRouter:
     @router.get("/runs/live")
     def live(request: Request) -> StreamingResponse:
         pace = Pace()
-        return stream(
-            request,
-            lambda: Seen(fragment("parts/lives.html", lives=lives(app, pace))),
-            every_seconds=_LOOK_SECONDS,
-        )
+
+        def look() -> Seen:
+            found = lives(app, pace)
+            return Seen(fragment("parts/lives.html", lives=found), last=not found)
+
+        return stream(request, look, every_seconds=_LOOK_SECONDS)
 
     @router.get("/runs/{run}")
     def one(request: Request, run: str) -> HTMLResponse:
