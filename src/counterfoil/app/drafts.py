@@ -44,6 +44,9 @@ class Offered:
     description: str
     #: False for what tells rows apart, dates or orders them, and for what repeats another column.
     free: bool
+    #: The column of its currency, for amounts, and whether they are in major units.
+    currency: str | None
+    major: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,4 +228,11 @@ def _offered(report: Report) -> Iterator[Offered]:
     needed = _needed(report)
     for column in report.columns:
         free = column.name not in needed and column.type != "major"
-        yield Offered(name=column.name, type=SQL_TYPES[column.type], description=column.description, free=free)
+        yield Offered(
+            name=column.name,
+            type=SQL_TYPES[column.type],
+            description=column.description,
+            free=free,
+            currency=column.currency,
+            major=column.type == "major",
+        )

@@ -1,17 +1,14 @@
-"""The first rows of a report as text, in the columns that have values."""
+"""The first rows of a report as cells, in the columns that have values."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
 
+from counterfoil.app.drafts import Offer
 from counterfoil.app.values import Preview
+from counterfoil.web.cells import Cell, Money, cell
 
 _NUMBERS = ("BIGINT", "DOUBLE", "DECIMAL")
-_LONGEST = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,20 +17,34 @@ class Shown:
 
     #: Name, type, and whether it is a number.
     columns: tuple[tuple[str, str, bool], ...]
-    #: None for null.
-    rows: tuple[tuple[str | None, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
     #: How many columns have no value in these rows.
     empty: int
     total: int
     warnings: tuple[str, ...]
 
 
-def shown(preview: Preview) -> Shown:
-    """Columns without a value in any row are only counted."""
+def shown(preview: Preview, offer: Offer) -> Shown:
+    """Columns without a value in any row are only counted; amounts have their currency."""
     full = [(name, kind) for name, kind in preview.columns if any(row[name] is not None for row in preview.rows)]
+    names = {name for name, _ in full}
+    money = {one.name: Money(currency=one.currency, major=one.major) for one in offer.columns if one.currency in names}
+
+    def cells(row: dict[str, object]) -> tuple[Cell, ...]:
+        found = ((name, kind, money.get(name)) for name, kind in full)
+        return tuple(
+            cell(
+                row[name],
+                is_json=kind == "JSON",
+                money=of,
+                currency=str(row[of.currency] or "") or None if of else None,
+            )
+            for name, kind, of in found
+        )
+
     return Shown(
         columns=tuple((name, _short(kind), kind.startswith(_NUMBERS)) for name, kind in full),
-        rows=tuple(tuple(_cell(row[name]) for name, _ in full) for row in preview.rows),
+        rows=tuple(cells(row) for row in preview.rows),
         empty=len(preview.columns) - len(full),
         total=len(preview.columns),
         warnings=preview.warnings,
@@ -42,18 +53,3 @@ def shown(preview: Preview) -> Shown:
 
 def _short(kind: str) -> str:
     return "TIMESTAMP" if kind == "TIMESTAMP WITH TIME ZONE" else kind
-
-
-def _cell(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, dict | list):
-        value = json.dumps(value, ensure_ascii=False, default=str)
-    text = str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -62,7 +62,7 @@ class _Form:
             typed.report = report
             _fit(typed, offer(report))
         pane = "details" if account in accounts else "credentials"
-        return self._render(request, typed, pane, PANES.index(pane), saved=before)
+        return self._render(request, typed, pane, PANES.index(pane), moved=True, saved=before)
 
     def step(self, request: Request, data: FormData) -> Response:
         """What a button of the form, or a change of a field, asks for."""
@@ -135,7 +135,8 @@ class _Form:
                 preview = shown(
                     self._app.datasets.preview_report(
                         typed.account, typed.report, choice=typed.choice(), rows=PREVIEW_ROWS
-                    )
+                    ),
+                    offer(typed.report),
                 )
             except CounterfoilError as error:
                 failed = error
@@ -247,7 +248,7 @@ class _Form:
             "panes": PANES,
             "form": typed,
             "errors": errors,
-            "focus": _focus(next(iter(errors), _FIRST[pane])) if moved or errors or reached == 0 else _focus(None),
+            "focus": _focus(next(iter(errors), _first(pane, accounts) if moved else None)),
             "accounts": accounts,
             "account": account,
             "mode_of": mode,
@@ -297,8 +298,10 @@ def _local(at: datetime, zone: str) -> tuple[str, str, str]:
     return at.isoformat(), f"{local:%a} {local.day} {local:%b %Y, %H:%M}", f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-#: The field that is first in each pane.
-_FIRST = {"credentials": "account", "details": "report", "scheduling": "n", "naming": "name"}
+def _first(pane: str, accounts: Sequence[Account]) -> str:
+    """The field that a pane begins with."""
+    first = {"credentials": "account" if accounts else "key", "details": "report", "scheduling": "n", "naming": "name"}
+    return first[pane]
 
 
 def _focus(field: str | None) -> Callable[[str], dict[str, str]]:
