@@ -37,7 +37,7 @@ class Money:
 
 
 def cell(value: Any, *, is_json: bool = False, money: Money | None = None, currency: str | None = None) -> Cell:
-    """The cell of a value; `currency` is that of its row. Minor units stay as they are, and tell the amount on hover."""
+    """The cell of a value; `currency` is that of its row. Minor units stay, and tell the amount on hover."""
     match value:
         case None:
             return Cell("null", "null")

@@ -99,6 +99,14 @@ def routes(app: App) -> APIRouter:
             chips=_chips(request, ended, status),
         )
 
+    _live(app, router)
+    _one(app, router)
+    return router
+
+
+def _live(app: App, router: APIRouter) -> None:
+    """What is watched while it goes on; before `/runs/{run}`, which would else take the name."""
+
     @router.get("/runs/live")
     def live(request: Request) -> StreamingResponse:
         pace = Pace()
@@ -108,6 +116,24 @@ def routes(app: App) -> APIRouter:
             return Seen(fragment("parts/lives.html", lives=found), last=not found)
 
         return stream(request, look, every_seconds=_LOOK_SECONDS)
+
+    @router.get("/runs/{run}/live")
+    def progress(request: Request, run: str) -> StreamingResponse:
+        name, pace = app.runs.show(run).dataset, Pace()
+        lines: list[Line] = []
+
+        def look() -> Seen:
+            found = app.runs.get(run)
+            lines.extend(app.runs.lines(run, after=lines[-1].number if lines else 0))
+            del lines[:-SHOWN_LINES]
+            html = fragment("parts/run_live.html", live=live_of(app, found, name, pace, lines), lines=lines)
+            return Seen(html, last=found.status not in ACTIVE)
+
+        return stream(request, look)
+
+
+def _one(app: App, router: APIRouter) -> None:
+    """A run, the rows that it brought, and its end."""
 
     @router.get("/runs/{run}")
     def one(request: Request, run: str) -> HTMLResponse:
@@ -125,20 +151,6 @@ def routes(app: App) -> APIRouter:
             left_out=max(0, len(lines) - SHOWN_LINES),
             back_to=told.run.plan.get("back_to"),
         )
-
-    @router.get("/runs/{run}/live")
-    def progress(request: Request, run: str) -> StreamingResponse:
-        name, pace = app.runs.show(run).dataset, Pace()
-        lines: list[Line] = []
-
-        def look() -> Seen:
-            found = app.runs.get(run)
-            lines.extend(app.runs.lines(run, after=lines[-1].number if lines else 0))
-            del lines[:-SHOWN_LINES]
-            html = fragment("parts/run_live.html", live=live_of(app, found, name, pace, lines), lines=lines)
-            return Seen(html, last=found.status not in ACTIVE)
-
-        return stream(request, look)
 
     @router.get("/runs/{run}/rows")
     def rows(request: Request, run: str) -> HTMLResponse:
@@ -170,8 +182,6 @@ def routes(app: App) -> APIRouter:
     def cancel(run: str, next: Annotated[str, Form()] = "") -> Response:  # noqa: A002 - the form's word
         app.runs.cancel(run)
         return RedirectResponse("/runs" if next == "/runs" else f"/runs/{run}", status_code=303)
-
-    return router
 
 
 def lives(app: App, pace: Pace) -> list[Live]:

@@ -1,0 +1,161 @@
+"""What came of a question: its rows, charts where they fit, a file of it, or what was wrong and where."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from counterfoil.app.tables import Answer
+from counterfoil.errors import CounterfoilError
+from counterfoil.web import charts, words
+from counterfoil.web.cells import plain_rows
+
+#: Rows of an answer that the page shows; the file has all.
+SHOWN_ROWS = 500
+#: Points that a chart can tell apart, and how many measures get one.
+_BARS, _POINTS, _CHARTS = 40, 400, 4
+_MONTH = re.compile(r"\d{4}(-\d{2}){0,2}")
+_PLACE = re.compile(r"\n+LINE (\d+): (.*)\n( *)\^", re.DOTALL)
+_NAME = re.compile(r'(?:column|Table) "([^"]+)"|[Nn]ame "?([^\s"]+)"? does not exist')
+#: What kinds of DuckDB's errors are called here.
+_KINDS = {
+    "Parser": "That is not SQL that DuckDB understands",
+    "Syntax": "That is not SQL that DuckDB understands",
+    "Binder": "A name does not fit",
+    "Catalog": "There is no such table or function",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a question went wrong: its line and its column, both from 1, and the words around it."""
+
+    line: int
+    column: int
+    text: str
+    indent: str
+
+
+def shown_of(found: Answer, seconds: float) -> dict[str, Any]:
+    names = [column.name for column in found.columns]
+    rows = found.rows[:SHOWN_ROWS]
+    return {
+        "names": names,
+        "numbers": [_is_number(column.type) for column in found.columns],
+        "rows": plain_rows(names, rows, dict.fromkeys(names, False)),
+        "count": len(found.rows),
+        "cut": found.cut,
+        "seconds": seconds,
+        "charts": list(_charts(found)),
+    }
+
+
+def _charts(found: Answer) -> Iterator[dict[str, Any]]:
+    """A chart for each measure, when the first column labels rows that few enough charts can tell apart."""
+    if found.cut or not 2 <= len(found.rows) <= _POINTS or len(found.columns) < 2:
+        return
+    first, *others = found.columns
+    labels = [row[0] for row in found.rows]
+    if _is_number(first.type) and not first.type.startswith("int"):
+        return
+    if len({str(label) for label in labels}) < len(labels):
+        return  # several rows for one label are several courses
+    in_time = isinstance(labels[0], date) or all(_MONTH.fullmatch(str(label)) for label in labels)
+    if not in_time and len(labels) > _BARS:
+        return
+    measures = [(index, one) for index, one in enumerate(others, 1) if _is_number(one.type)][:_CHARTS]
+    width = 900 if len(measures) == 1 else 460
+    for index, measure in measures:
+        points = [(_label(row[0]), _float(row[index])) for row in found.rows]
+        if any(value is not None and value < 0 for _, value in points):
+            continue
+        draw = charts.line if in_time and len(points) > 2 else charts.bars
+        yield {
+            "name": measure.name,
+            "svg": draw(points, title=f"{measure.name} by {first.name}", height=220, tell=_tell, width=width),
+        }
+
+
+def _tell(value: float) -> str:
+    return words.number(int(value)) if value == int(value) else words.number(round(value, 3))
+
+
+def _label(value: Any) -> str:
+    if value is None:
+        return "null"
+    text = f"{value:%Y-%m-%d}" if isinstance(value, datetime) else str(value)
+    return text if len(text) <= 24 else text[:23] + "…"
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _is_number(kind: str) -> bool:
+    return kind.startswith(("int", "uint", "float", "double", "decimal", "halffloat"))
+
+
+def csv_of(found: Answer) -> Generator[bytes]:
+    """As CSV: instants in ISO 8601, decimals exact, null empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow([column.name for column in found.columns])
+    for row in found.rows:
+        writer.writerow([_plain(value) for value in row])
+        if buffer.tell() > 64_000:
+            yield buffer.getvalue().encode()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue().encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def problem_of(error: CounterfoilError, sql: str) -> dict[str, Any]:
+    """What went wrong, in a sentence, and where, when DuckDB says so."""
+    text = error.message.removeprefix("the query failed: ")
+    found = _PLACE.search(text)
+    place = None
+    if found is not None:
+        text = text[: found.start()]
+        place = _place(int(found[1]), found[2], len(found[3]), sql)
+    place = place or _named(text, sql)
+    # DuckDB raises its voice now and then.
+    text = re.sub(r"!(?=\s|$)", ".", text)
+    kind, _, said = text.partition(" Error: ")
+    title = _KINDS.get(kind, "DuckDB could not answer") if said and " " not in kind else None
+    hint = None if error.hint == "Check the query." else error.hint
+    return {"title": title or text, "text": said if title else "", "hint": hint, "place": place}
+
+
+def _place(line: int, told: str, caret: int, sql: str) -> Place:
+    """DuckDB shows a part of a long line, with dots where it is cut."""
+    indent = caret - len(f"LINE {line}: ")
+    cut = told.startswith("...")
+    part = told.removeprefix("...").removesuffix("...")
+    lines = sql.splitlines()
+    start = lines[line - 1].find(part) if line <= len(lines) else -1
+    column = max(start, 0) + indent - (3 if cut else 0)
+    return Place(line=line, column=max(1, column + 1), text=told, indent=" " * max(0, indent))
+
+
+def _named(text: str, sql: str) -> Place | None:
+    """Where the name stands that an error names without saying where."""
+    found = _NAME.search(text)
+    name = found and (found[1] or found[2])
+    where = name and re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", sql, re.IGNORECASE)
+    if not where:
+        return None
+    before, line = sql[: where.start()], sql[: where.start()].count("\n") + 1
+    column = len(before) - (before.rfind("\n") + 1)
+    return Place(line=line, column=column + 1, text=sql.splitlines()[line - 1], indent=" " * column)

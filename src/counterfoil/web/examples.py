@@ -1,0 +1,57 @@
+"""Questions to begin with, by report: a title, and SQL with a place for the table's name."""
+
+from __future__ import annotations
+
+EXAMPLES = {
+    "charges": (
+        (
+            "Revenue by month",
+            """\
+SELECT strftime(created, '%Y-%m') AS month,
+       sum(amount_captured_major - amount_refunded_major) AS net
+FROM {}
+WHERE status = 'succeeded' AND currency = 'usd'
+GROUP BY month
+ORDER BY month""",
+        ),
+        (
+            "What fails, and why",
+            """\
+SELECT failure_code, count(*) AS charges
+FROM {}
+WHERE status = 'failed'
+GROUP BY ALL
+ORDER BY charges DESC""",
+        ),
+    ),
+    "customers": (
+        (
+            "New customers by month",
+            """\
+SELECT strftime(created, '%Y-%m') AS month, count(*) AS customers
+FROM {}
+GROUP BY month
+ORDER BY month""",
+        ),
+    ),
+    "balance_transactions": (
+        (
+            "Fees by type",
+            """\
+SELECT type, currency, sum(fee_major) AS fees
+FROM {}
+GROUP BY ALL
+ORDER BY fees DESC""",
+        ),
+    ),
+    "subscriptions": (
+        (
+            "Subscriptions by status",
+            """\
+SELECT status, count(*) AS subscriptions
+FROM {}
+GROUP BY ALL
+ORDER BY subscriptions DESC""",
+        ),
+    ),
+}
