@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from html import unescape
 from urllib.parse import urlencode
 
 import pytest
 
 from counterfoil.app import App
-from counterfoil.app.drafts import offers, words_of
+from counterfoil.app.drafts import offers, read_words, words_of
+from counterfoil.app.values import Choice, Retry
 from counterfoil.sandbox import Sandbox
 from counterfoil.state.accounts import Account
 from counterfoil.web.dataset_form import Typed
@@ -330,6 +331,69 @@ def test_a_key_that_was_given_more_rights_is_tried_again_without_leaving_the_for
     assert "events" in app.accounts.get(account.id).readable
     assert form(answer)["report"] == "events"
     assert "can’t read Events" not in answer.text
+
+
+def edit_form(owner: Browser, dataset: str, pane: str = "details") -> Form:
+    place = f"/datasets/{dataset}/edit"
+    answer = owner.get(f"{place}?pane={pane}")
+    assert answer.status == 200, answer.text
+    return form_of(answer.text, place)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "manual",
+        "daily at 06:00 and 18:00",
+        "every 6 hours",
+        "every 30 minutes between 08:00 and 18:00",
+        "weekdays at 07:30",
+        "weekly on mon,thu at 09:00",
+        "monthly on first monday at 06:00",
+        "every 5 hours from 2027-01-04 08:00",
+        "cron 0 6 * * 1-5",
+    ],
+)
+def test_a_dataset_that_is_saved_as_it_was_is_what_it_was(owner: Browser, shop: Account, app: App, words: str) -> None:
+    choice = Choice(since=1_700_000_000, options={"status": "open"}, promoted=("po",), hashed=("customer_email",))
+    made = app.datasets.create(
+        "Open invoices",
+        account="Shop",
+        report="invoices",
+        choice=choice,
+        method="merge",
+        schedule=read_words(words, "Europe/Berlin"),
+        retry=Retry(attempts=7, manual=True),
+        deadline_minutes=90,
+    ).dataset
+    for pane in ("credentials", "details", "scheduling", "naming"):
+        answer = edit_form(owner, made.id, pane).send(owner, go="save")
+        assert answer.get("location") == f"/datasets/{made.id}/settings", errors(answer)
+        assert replace(app.datasets.get(made.id), updated_at=made.updated_at) == made
+
+
+def test_a_dataset_is_changed_where_something_else_is_typed(owner: Browser, shop: Account, app: App) -> None:
+    made = app.datasets.create("Charges", account="Shop", report="charges").dataset
+    form = edit_form(owner, made.id, "scheduling")
+    form.send(owner, go="save", when="every", unit="hours", n="4", report="refunds")
+    changed = app.datasets.get(made.id)
+    assert (words_of(changed.schedule), changed.report) == ("every 4 hours", "charges")
+    refused = edit_form(owner, made.id, "naming").send(owner, go="save", name="")
+    assert "can't be the name of a dataset" in errors(refused)
+    assert form_of(refused.text, f"/datasets/{made.id}/edit")["name"] == ""
+    edit_form(owner, made.id, "naming").send(owner, go="save", name="All charges")
+    assert app.datasets.get(made.id).name == "All charges"
+
+
+def test_a_dataset_with_a_schedule_that_also_follows_another_keeps_both(
+    owner: Browser, shop: Account, app: App
+) -> None:
+    first = app.datasets.create("Charges", account="Shop", report="charges").dataset
+    daily = read_words("daily at 06:00", "UTC")
+    both = app.datasets.create("Refunds", account="Shop", report="refunds", after=first.id, schedule=daily).dataset
+    edit_form(owner, both.id, "scheduling").send(owner, go="save", times="07:00")
+    changed = app.datasets.get(both.id)
+    assert (changed.after, words_of(changed.schedule)) == (first.id, "daily at 07:00")
 
 
 @pytest.mark.parametrize("go", ["next", "report", "times", "preview", "check", "naming", "save", "save_run"])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from starlette.datastructures import FormData, QueryParams
 
 from counterfoil.app.dataset_words import read_choice, read_partition, read_retry
-from counterfoil.app.drafts import read_words
-from counterfoil.app.values import Choice, Partition, Retry, Schedule
+from counterfoil.app.drafts import read_words, words_of
+from counterfoil.app.values import Choice, Dataset, Partition, Retry, Schedule
 from counterfoil.errors import CounterfoilError, SettingsError
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -160,6 +162,75 @@ class Typed:
     def deadline_minutes(self) -> int | None:
         """None for no deadline."""
         return whole("The number of minutes", self.deadline) if self.deadline.strip() else None
+
+
+def typed_of(dataset: Dataset) -> Typed:
+    """What would have been typed for a dataset as it is."""
+    choice, retry, target = dataset.choice, dataset.retry, dataset.targets[0]
+    bounded = choice.since is not None or choice.until is not None
+    made = Typed(
+        account=dataset.account,
+        report=dataset.report,
+        rows="days" if choice.last_days is not None else "between" if bounded else "all",
+        since=_day(choice.since),
+        until=_day(choice.until),
+        days=str(choice.last_days or 30),
+        options=dict(choice.options),
+        promoted=", ".join(choice.promoted),
+        left_out=list(choice.left_out),
+        hashed=list(choice.hashed),
+        method=dataset.method,
+        retry="yes" if retry.on else "",
+        retry_minutes=str(retry.every_minutes),
+        attempts=str(retry.attempts),
+        retry_manual="yes" if retry.manual else "",
+        deadline=str(dataset.deadline_minutes or ""),
+        name=dataset.name,
+        description=dataset.description,
+        to=target.url,
+        table=target.table,
+    )
+    if dataset.partition is not None:
+        made.last, made.period = str(dataset.partition.last), dataset.partition.unit
+    _schedule_typed(made, dataset)
+    return made
+
+
+def _schedule_typed(made: Typed, dataset: Dataset) -> None:
+    """The basic fields where they say the same; else the words."""
+    schedule = dataset.schedule
+    made.zone = schedule.zone
+    words = words_of(schedule)
+    if words == "manual":
+        made.when, made.after = ("manual", "") if dataset.after is None else ("after", dataset.after)
+        return
+    for basic in _readings(words):
+        tried = replace(made, when="every", **basic)
+        with suppress(CounterfoilError):
+            if tried.schedule() == schedule:
+                for name, value in {"when": "every", **basic}.items():
+                    setattr(made, name, value)
+                return
+    made.way, made.words = "advanced", words
+
+
+def _readings(words: str) -> Iterator[dict[str, Any]]:
+    """What the basic fields could be that say the words."""
+    if found := re.fullmatch(r"every (?:(\d+) )?(minute|hour)s?(?: between (\S+) and (\S+))?", words):
+        yield {"n": found[1] or "1", "unit": f"{found[2]}s", "opens": found[3] or "", "closes": found[4] or ""}
+    if found := re.fullmatch(r"(?:daily|every (\d+) days) at (.+)", words):
+        yield {"n": found[1] or "1", "unit": "days", "times": found[2].replace(" and ", ", ")}
+    if found := re.fullmatch(r"(?:weekly on (.+)|weekdays) at (.+)", words):
+        days = re.split(r", | and ", found[1]) if found[1] else WEEKDAYS[:5]
+        weekdays = [day[:3].lower() for day in days]
+        yield {"n": "1", "unit": "days", "times": found[2].replace(" and ", ", "), "weekdays": weekdays}
+
+
+def _day(seconds: int | None) -> str:
+    """`2026-01-31`, or with the time of day where it is not midnight in UTC."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("T00:00:00+00:00")
 
 
 _TEXTS = frozenset(one.name for one in fields(Typed) if isinstance(one.default, str))

@@ -1,4 +1,4 @@
-"""A new dataset: four panes that open in order and can be gone back to. What was typed lives in the form itself."""
+"""The form of a dataset: four panes that open in order and can be gone back to. What was typed lives in it alone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.app.accounts import mode
 from counterfoil.app.drafts import Drafts, Offer, offer, offers, permissions, read_words, words_of, zones
-from counterfoil.app.values import Account, Choice, Planned
+from counterfoil.app.values import Account, Choice, Dataset, Planned
 from counterfoil.errors import CounterfoilError, SettingsError
-from counterfoil.web.dataset_form import Problems, Typed, as_method, listed, saved, told
+from counterfoil.web.dataset_form import Problems, Typed, as_method, listed, saved, told, typed_of
 from counterfoil.web.method_words import TITLES, ways
 from counterfoil.web.pages.connect import KEY_PAGES, NEW, connect, say_key_problem
 from counterfoil.web.preview_rows import shown
@@ -32,27 +32,36 @@ DESTINATION = "duckdb:///counterfoil.duckdb"
 
 
 def routes(app: App) -> APIRouter:
-    """`/datasets/new`."""
+    """`/datasets/new`, and `/datasets/{dataset}/edit`, which is the same form."""
     router = APIRouter()
-    form = _Form(app)
 
     @router.get("/datasets/new")
     def begin(request: Request, account: str = "", report: str = "", saved: str = "") -> Response:
-        return form.begin(request, account, report, saved)
+        return _Form(app).begin(request, account, report, saved)
 
     @router.post("/datasets/new")
     def step(request: Request, data: Annotated[FormData, Depends(sent)]) -> Response:
-        return form.step(request, data)
+        return _Form(app).step(request, data)
+
+    @router.get("/datasets/{dataset}/edit")
+    def change(request: Request, dataset: str, pane: str = "") -> Response:
+        return _Form(app, app.datasets.get(dataset)).change(request, pane)
+
+    @router.post("/datasets/{dataset}/edit")
+    def step_of_change(request: Request, dataset: str, data: Annotated[FormData, Depends(sent)]) -> Response:
+        return _Form(app, app.datasets.get(dataset)).step(request, data)
 
     return router
 
 
 class _Form:
-    """The form's answers. Keeps nothing between two requests."""
+    """The form's answer to one request: of a new dataset, or of one that is changed."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, dataset: Dataset | None = None) -> None:
         self._app = app
         self._drafts = Drafts(app)
+        self._dataset = dataset
+        self._place = "/datasets/new" if dataset is None else f"/datasets/{dataset.id}/edit"
 
     def begin(self, request: Request, account: str, report: str, saved_id: str) -> Response:
         accounts = {one.id: one for one in self._app.accounts.list()}
@@ -64,13 +73,27 @@ class _Form:
         pane = "details" if account in accounts else "credentials"
         return self._render(request, typed, pane, PANES.index(pane), moved=True, saved=before)
 
+    def change(self, request: Request, pane: str) -> Response:
+        """The form with what the dataset is."""
+        assert self._dataset is not None  # noqa: S101 - that is what the route is for
+        pane = pane if pane in PANES else "details"
+        return self._render(request, typed_of(self._dataset), pane, len(PANES) - 1, moved=True)
+
     def step(self, request: Request, data: FormData) -> Response:
         """What a button of the form, or a change of a field, asks for."""
         typed = Typed.read(data)
+        if self._dataset is not None:
+            typed.report = self._dataset.report
         pane = _one_of(PANES, str(data.get("pane", "")))
         reached = max(PANES.index(pane), PANES.index(_one_of(PANES, str(data.get("reached", "")))))
         go = str(data.get("go", ""))
         _fit_all(typed)
+        if typed.account == NEW and (go == "next" or go.startswith("save") or go in PANES[1:]):
+            try:
+                typed.account = connect(self._app, str(data.get("key", "")), typed).id
+            except CounterfoilError as error:
+                told_alone = say_key_problem(request, error)
+                return told_alone or self._render(request, typed, "credentials", reached, problems={"key": error})
         if go.startswith("save"):
             return self._save(request, typed, reached, go)
         if go == "check":
@@ -82,13 +105,6 @@ class _Form:
         target = PANES[min(PANES.index(pane) + 1, len(PANES) - 1)] if go == "next" else go
         if target not in PANES:
             return self._render(request, typed, pane, reached)
-        if PANES.index(target) > 0 and typed.account == NEW:
-            try:
-                typed.account = connect(self._app, str(data.get("key", "")), typed).id
-            except CounterfoilError as error:
-                return say_key_problem(request, error) or self._render(
-                    request, typed, "credentials", 0, problems={"key": error}
-                )
         return self._open(request, typed, pane, target, reached)
 
     def _open(self, request: Request, typed: Typed, pane: str, target: str, reached: int) -> Response:
@@ -100,7 +116,7 @@ class _Form:
                     return self._render(request, typed, one, reached, problems=problems, moved=one != pane)
         if PANES.index(target) > PANES.index("details"):
             self._estimate(typed)
-        if target == "naming":
+        if target == "naming" and self._dataset is None:
             self._propose(typed)
         return self._render(request, typed, target, max(reached, PANES.index(target)), moved=True)
 
@@ -110,17 +126,29 @@ class _Form:
             if problems:
                 return self._render(request, typed, pane, reached, problems=problems, moved=pane != PANES[-1])
         try:
-            made = self._create(typed)
+            made = self._create(typed) if self._dataset is None else self._edit(self._dataset, typed)
         except CounterfoilError as error:
-            return self._render(request, typed, "naming", reached, problems={_place_of(error): error})
+            return self._render(request, typed, "naming", reached, problems={_place_of(error): error}, moved=True)
         if go == "save_new":
             return move(request, f"/datasets/new?account={typed.account}&saved={made.dataset.id}")
         if go == "save_run":
             return move(request, f"/runs/{self._app.runs.start(made.dataset.id, wait=False).id}")
-        return move(request, f"/datasets/{made.dataset.id}")
+        return move(request, f"/datasets/{made.dataset.id}{'/settings' if self._dataset else ''}")
 
     def _create(self, typed: Typed) -> Planned:
         return self._app.datasets.create(typed.name, account=typed.account, report=typed.report, **saved(typed))
+
+    def _edit(self, dataset: Dataset, typed: Typed) -> Planned:
+        """Only what is another thing than before: the same schedule would count anew."""
+        given = {"name": typed.name.strip(), "account": typed.account, **saved(typed)}
+        where = {"to": given.pop("to"), "table": given.pop("table")}
+        overwrite, (target, *_) = given.pop("overwrite"), dataset.targets
+        changes = {name: value for name, value in given.items() if value != getattr(dataset, name)}
+        if dataset.after is not None and words_of(dataset.schedule) != "manual" and given["after"] is None:
+            changes.pop("after", None)  # it has a schedule besides, and the form has room for one of the two
+        if where != {"to": target.url, "table": target.table}:
+            changes |= where
+        return self._app.datasets.edit(dataset.id, overwrite=overwrite, **changes)
 
     def _check_again(self, request: Request, typed: Typed, pane: str, reached: int) -> Response:
         problems: Problems = {}
@@ -201,7 +229,8 @@ class _Form:
         _try(found, "deadline", typed.deadline_minutes)
 
     def _of_naming(self, found: Problems, typed: Typed) -> None:
-        _try(found, "name", lambda: self._drafts.name(typed.name))
+        if self._dataset is None or typed.name.strip() != self._dataset.name:
+            _try(found, "name", lambda: self._drafts.name(typed.name))
         _try(found, "to", lambda: self._drafts.target(typed.to.strip(), "table"))
         _try(found, "table", lambda: self._drafts.target("duckdb:///x", typed.table.strip()))
 
@@ -241,6 +270,8 @@ class _Form:
         account = next((one for one in accounts if one.id == typed.account), None)
         values: dict[str, Any] = {
             "saved": None,
+            "place": self._place,
+            "dataset": self._dataset,
             "preview": None,
             "preview_error": None,
             "pane": pane,
@@ -264,7 +295,10 @@ class _Form:
             **more,
         }
         if pane == "scheduling":
-            values |= {"zones": zones(), "datasets": self._app.datasets.list()}
+            others = [
+                one for one in self._app.datasets.list() if self._dataset is None or one.dataset.id != self._dataset.id
+            ]
+            values |= {"zones": zones(), "datasets": others}
         if pane == "naming":
             values["destinations"] = tuple(dict.fromkeys((DESTINATION, *self._drafts.destinations())))
             values["home"] = self._app.settings.home
