@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     archive_gigabytes: float = Field(
         default=50, gt=0, description="Most that is kept of all runs; the last that succeeded of each dataset stay."
     )
+    duckdb_megabytes: int = Field(
+        default=160,
+        ge=64,
+        description="Memory that DuckDB takes for a load or a question; what does not fit goes to disk meanwhile.",
+    )
     least_minutes: int = Field(default=15, ge=1, description="Least minutes between two scheduled runs of a dataset.")
     host: str = Field(default="127.0.0.1", description="Address that the page listens on; another needs a password.")
     port: int = Field(default=8321, ge=0, le=65535, description="Port that the page listens on; 0 picks a free one.")

@@ -29,7 +29,7 @@ class DuckDBDestination:
     guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "query"})
 
     def __init__(self, path: Path, settings: Settings) -> None:
-        self._file = database_file(path)
+        self._file = database_file(path, settings.duckdb_megabytes)
         self._archive = settings.archive.resolve()
         self._busy_seconds = settings.busy_seconds
         self._place = str(self._file.path)

@@ -21,7 +21,6 @@ from counterfoil.log import get_logger
 _log = get_logger(__name__)
 
 _CONFIG = {
-    "memory_limit": "256MB",
     "threads": "2",
     # Files that we make are opened by every DuckDB since 1.4.
     "storage_compatibility_version": "v1.4.0",
@@ -30,14 +29,17 @@ _CONFIG = {
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
 }
+#: Memory that DuckDB may take, as far as it keeps to it.
+MEGABYTES = 160
 _OTHERS = ((b"SQLite format 3", "an SQLite database"), (b"PAR1", "a Parquet file"), (b"", "not a DuckDB database"))
 
 
 class DatabaseFile:
     """One file. Its users share one connection, and the last of them closes it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, megabytes: int) -> None:
         self.path = path
+        self._megabytes = megabytes
         #: Held while loading: loads into one file come one after the other.
         self.loading = threading.Lock()
         self._guard = threading.Lock()
@@ -91,7 +93,7 @@ class DatabaseFile:
     def _attempt(self, readable: Sequence[Path]) -> duckdb.DuckDBPyConnection:
         try:
             self._inspect()
-            return _connect(str(self.path), readable)
+            return _connect(str(self.path), readable, self._megabytes)
         except (duckdb.Error, OSError) as error:
             if (holder := holder_of(error)) is not None:
                 raise Held(holder) from error
@@ -120,9 +122,9 @@ class DatabaseFile:
             raise DestinationRejected(f"{path} is {kind}", hint="Choose another file.")
 
 
-def _connect(database: str, readable: Sequence[Path], **config: str) -> duckdb.DuckDBPyConnection:
+def _connect(database: str, readable: Sequence[Path], megabytes: int, **config: str) -> duckdb.DuckDBPyConnection:
     """Opens it, and shuts out the network, every other file and all further settings."""
-    connection = duckdb.connect(database, config=_CONFIG | config)
+    connection = duckdb.connect(database, config=_CONFIG | {"memory_limit": f"{megabytes}MB"} | config)
     try:
         folders = ", ".join(literal(f"{folder}/") for folder in readable)
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -136,9 +138,9 @@ def _connect(database: str, readable: Sequence[Path], **config: str) -> duckdb.D
 
 
 @contextmanager
-def in_memory(readable: Sequence[Path], spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def in_memory(readable: Sequence[Path], spill: Path, megabytes: int) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to no file, for reading and writing Parquet; what does not fit in memory goes to `spill`."""
-    connection = _connect(":memory:", readable, temp_directory=str(spill))
+    connection = _connect(":memory:", readable, megabytes, temp_directory=str(spill))
     try:
         yield connection
     finally:
@@ -149,10 +151,10 @@ _files: dict[Path, DatabaseFile] = {}
 _files_guard = threading.Lock()
 
 
-def database_file(path: Path) -> DatabaseFile:
+def database_file(path: Path, megabytes: int = MEGABYTES) -> DatabaseFile:
     """The one DatabaseFile of this process for the file, by whatever name it goes."""
     with _files_guard:
-        return _files.setdefault(path.resolve(), DatabaseFile(path.resolve()))
+        return _files.setdefault(path.resolve(), DatabaseFile(path.resolve(), megabytes))
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class ParquetDestination:
         self._folder = folder.resolve()
         self._archive = settings.archive.resolve()
         self._busy_seconds = settings.busy_seconds
+        self._megabytes = settings.duckdb_megabytes
         self._place = str(self._folder)
         self.name = f"parquet:///{self._place}"
 
@@ -202,7 +203,7 @@ class ParquetDestination:
 
     @contextmanager
     def _duckdb(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with in_memory([self._archive, self._folder], spill=self._folder / HIDDEN / "spill") as connection:
+        with in_memory([self._archive, self._folder], self._folder / HIDDEN / "spill", self._megabytes) as connection:
             yield connection
 
 
