@@ -41,6 +41,17 @@ def test_a_page_is_sorted_filtered_and_counted(owner: Browser, charges: Dataset)
     assert 'aria-sort="descending"' in text or "amount_major" in text
 
 
+def test_a_head_sorts_one_way_then_the_other_then_not_at_all(owner: Browser, charges: Dataset) -> None:
+    path = f"/datasets/{charges.id}/data"
+    for sort, link in (("", "sort=id"), ("id", "sort=-id"), ("-id", "")):
+        text = owner.get(f"{path}?sort={sort}&size=100").text
+        head = re.search(rf'href="{path}\?([^"]*)" title="[^"]*">id<', text)
+        assert head is not None
+        assert set(filter(None, head[1].split("&amp;"))) == set(filter(None, (link, "size=100")))
+        assert owner.get(f"{path}?{head[1].replace('&amp;', '&')}").status == 200
+    assert "size=" not in re.findall(r'href="[^"]*sort=[^"]*"', owner.get(path).text)[0]
+
+
 def test_the_pages_give_every_row_once_and_the_last_one_is_the_end(owner: Browser, charges: Dataset) -> None:
     found = [
         one for page in range(1, 5) for one in ids(owner.get(f"/datasets/{charges.id}/data?size=250&page={page}").text)

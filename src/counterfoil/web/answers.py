@@ -30,6 +30,7 @@ _KINDS = {
     "Binder": "A name does not fit",
     "Catalog": "There is no such table or function",
 }
+_OTHER = "DuckDB could not answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,9 @@ def problem_of(error: CounterfoilError, sql: str) -> dict[str, Any]:
     # DuckDB raises its voice now and then.
     text = re.sub(r"!(?=\s|$)", ".", text)
     kind, _, said = text.partition(" Error: ")
-    title = _KINDS.get(kind, "DuckDB could not answer") if said and " " not in kind else None
+    title = _KINDS.get(kind, _OTHER) if said and " " not in kind else None
+    if kind == "Binder" and place is None:
+        title = _OTHER
     hint = None if error.hint == "Check the query." else error.hint
     return {"title": title or text, "text": said if title else "", "hint": hint, "place": place}
 

@@ -42,7 +42,9 @@ function fitting({ owner, word }) {
     }
   }
   const start = word.toLowerCase();
+  // The shortest first: `status` before `statement_descriptor`.
   const begins = found.filter((one) => one.name.toLowerCase().startsWith(start));
+  if (start) begins.sort((one, other) => one.name.length - other.name.length);
   const holds = start.length > 1 ? found.filter((one) => !begins.includes(one) && one.name.toLowerCase().includes(start)) : [];
   return [...begins, ...holds].slice(0, MOST);
 }
@@ -58,7 +60,6 @@ function choose(index) {
 }
 function hide() {
   list.hidden = true;
-  editor.setAttribute("aria-expanded", "false");
   editor.removeAttribute("aria-activedescendant");
 }
 
@@ -74,7 +75,6 @@ function show() {
     }),
   );
   list.hidden = false;
-  editor.setAttribute("aria-expanded", "true");
   place();
   choose(0);
 }
@@ -83,7 +83,7 @@ function show() {
 const paper = document.createElement("canvas").getContext("2d");
 function place() {
   const style = getComputedStyle(editor);
-  paper.font = style.font;
+  paper.font = `${style.fontSize} ${style.fontFamily}`;
   const lines = editor.value.slice(0, writing().start).split("\n");
   const left = parseFloat(style.paddingLeft) + lines.at(-1).length * paper.measureText("0").width - editor.scrollLeft;
   const top = parseFloat(style.paddingTop) + lines.length * parseFloat(style.lineHeight) - editor.scrollTop;
