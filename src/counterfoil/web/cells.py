@@ -43,13 +43,8 @@ def cell(value: Any, *, is_json: bool = False, money: Money | None = None, curre
             return Cell("null", "null")
         case bool():
             return Cell("flag", "true" if value else "false")
-        case int() | Decimal() if money is not None:
-            told = words.money(value, currency)
-            return Cell("number", told) if money.major else Cell("number", words.number(value), told)
-        case int() | Decimal():
-            return Cell("number", words.number(_trimmed(value)))
-        case float():
-            return Cell("number", words.number(value))
+        case int() | Decimal() | float():
+            return _number(value, money, currency)
         case datetime():
             return Cell("instant", words.instant(value, seconds=True) if value.tzinfo else value.isoformat(" "))
         case date():
@@ -87,12 +82,18 @@ def plain_rows(
     ]
 
 
-def _trimmed(value: int | Decimal) -> int | Decimal:
-    """Without zeros behind the point that say nothing."""
-    if isinstance(value, int) or not value.is_finite():
-        return value
-    short = value.normalize()
-    return short if short == short.to_integral() or short.as_tuple().exponent else value
+def _number(value: float | Decimal, money: Money | None, currency: str | None) -> Cell:
+    if money is None or isinstance(value, float):
+        return Cell("number", _decimal(value) if isinstance(value, Decimal) else words.number(value))
+    told = words.money(value, currency)
+    return Cell("number", told) if money.major else Cell("number", words.number(value), told)
+
+
+def _decimal(value: Decimal) -> str:
+    """Exact and never with an exponent; of the zeros at its end, those that make two digits stay."""
+    text = words.number(value) if not value.is_finite() else f"{value:,f}".replace("-", "−")
+    whole_part, point, digits = text.partition(".")
+    return whole_part + point + digits.rstrip("0").ljust(min(2, len(digits)), "0")
 
 
 def _shortened(kind: Kind, text: str) -> Cell:
