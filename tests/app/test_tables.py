@@ -114,3 +114,26 @@ def test_a_dataset_that_never_ran_says_what_to_do(app: App, shop: Account) -> No
     app.datasets.create("New", account=shop.name, report="refunds")
     with pytest.raises(RunError, match="no table yet"):
         app.tables.page("New", View())
+
+
+@pytest.mark.parametrize("sort", [(), ("currency",), ("-currency", "amount")])
+def test_pages_from_either_end_are_those_of_the_whole_order(app: App, charges: str, sort: tuple[str, ...]) -> None:
+    whole = app.tables.page(charges, View(sort=sort), limit=1000).rows
+    for offset in (0, 480, 500, 930, 1000, 5000):
+        page = app.tables.page(charges, View(sort=sort), limit=70, offset=offset)
+        assert (page.rows, page.total) == (whole[offset : offset + 70], 1000)
+
+
+def test_a_page_of_some_columns_has_those_alone(app: App, charges: str) -> None:
+    page = app.tables.page(charges, View(sort=("-amount",)), limit=1, only={"currency", "id"})
+    assert [column.name for column in page.columns] == ["id", "currency"]
+    assert page.rows == (("ch_0999", "O'usd\""),)
+
+
+def test_a_large_export_comes_as_it_is_stored_and_a_small_one_sorted(app: App, charges: str) -> None:
+    with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
+        file.execute("INSERT INTO charges SELECT 'm' || i, i, 'gbp', NULL FROM range(60000) t(i)")
+    view = View(filters=(Filter(column="currency", test="is", value="gbp"),), sort=("-amount",))
+    assert app.tables.export(charges, view).read_all()["amount"][0].as_py() == 0
+    few = View(filters=(*view.filters, Filter(column="amount", test="under", value="50000")), sort=("-amount",))
+    assert app.tables.export(charges, few).read_all()["amount"][0].as_py() == 49_999
