@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -16,9 +14,10 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.app.accounts import mode
 from counterfoil.app.drafts import Drafts, Offer, offer, offers, permissions, read_words, words_of, zones
-from counterfoil.app.values import Account, Choice, Dataset, Planned
-from counterfoil.errors import CounterfoilError, SettingsError
-from counterfoil.web.dataset_form import Problems, Typed, as_method, listed, saved, told, typed_of
+from counterfoil.app.values import Account, Dataset, Planned
+from counterfoil.errors import CounterfoilError
+from counterfoil.web.dataset_checks import Checks, tried
+from counterfoil.web.dataset_form import Problems, Typed, listed, saved, told, typed_of
 from counterfoil.web.method_words import TITLES, ways
 from counterfoil.web.pages.connect import KEY_PAGES, NEW, connect, say_key_problem
 from counterfoil.web.preview_rows import shown
@@ -60,6 +59,7 @@ class _Form:
     def __init__(self, app: App, dataset: Dataset | None = None) -> None:
         self._app = app
         self._drafts = Drafts(app)
+        self._checks = Checks(app, dataset)
         self._dataset = dataset
         self._place = "/datasets/new" if dataset is None else f"/datasets/{dataset.id}/edit"
 
@@ -111,7 +111,7 @@ class _Form:
         """The target, or the first pane before it that something is wrong in; going back asks nothing."""
         if PANES.index(target) > PANES.index(pane):
             for one in PANES[: PANES.index(target)]:
-                problems = self._problems(one, typed)
+                problems = self._checks.problems(one, typed)
                 if problems:
                     return self._render(request, typed, one, reached, problems=problems, moved=one != pane)
         if PANES.index(target) > PANES.index("details"):
@@ -122,7 +122,7 @@ class _Form:
 
     def _save(self, request: Request, typed: Typed, reached: int, go: str) -> Response:
         for pane in PANES:
-            problems = self._problems(pane, typed)
+            problems = self._checks.problems(pane, typed)
             if problems:
                 return self._render(request, typed, pane, reached, problems=problems, moved=pane != PANES[-1])
         try:
@@ -152,11 +152,11 @@ class _Form:
 
     def _check_again(self, request: Request, typed: Typed, pane: str, reached: int) -> Response:
         problems: Problems = {}
-        _try(problems, "report", lambda: self._app.accounts.check(typed.account))
+        tried(problems, "report", lambda: self._app.accounts.check(typed.account))
         return self._render(request, typed, pane, reached, problems=problems)
 
     def _preview(self, request: Request, typed: Typed, reached: int) -> Response:
-        problems = self._problems("details", typed)
+        problems = self._checks.problems("details", typed)
         preview, failed = None, next(iter(problems.values()), None)
         if failed is None:
             try:
@@ -171,68 +171,6 @@ class _Form:
         return self._render(
             request, typed, "details", reached, problems=problems, preview=preview, preview_error=failed
         )
-
-    def _problems(self, pane: str, typed: Typed) -> Problems:
-        found: Problems = {}
-        {
-            "credentials": self._of_credentials,
-            "details": self._of_details,
-            "scheduling": self._of_scheduling,
-            "naming": self._of_naming,
-        }[pane](found, typed)
-        return found
-
-    def _of_credentials(self, found: Problems, typed: Typed) -> None:
-        _try(found, "account", lambda: self._app.accounts.get(typed.account))
-
-    def _of_details(self, found: Problems, typed: Typed) -> None:
-        if not typed.report:
-            found["report"] = SettingsError("No report is chosen", hint="Choose what to read of the account.")
-            return
-        for name, value in typed.options.items():
-            _try(found, f"option:{name}", partial(self._drafts.option, typed.report, name, value))
-        for name in {"between": ("since", "until"), "days": ("days",)}.get(typed.rows, ()):
-            blank = replace(typed, **{"since": "", "until": "", name: getattr(typed, name)})
-            _try(found, name, partial(self._check_range, blank))
-        if typed.rows == "between" and not found.keys() & {"since", "until"}:
-            _try(found, "until", lambda: _range_only(typed))
-            if not (typed.since or typed.until):
-                found["since"] = SettingsError("There is no day yet", hint="Give one of the two, or choose all rows.")
-        columns = Choice(
-            promoted=tuple(listed(typed.promoted)), left_out=tuple(typed.left_out), hashed=tuple(typed.hashed)
-        )
-        field = "promoted" if columns.promoted and not (typed.left_out or typed.hashed) else "columns"
-        _try(found, field, lambda: self._drafts.columns(typed.report, columns))
-
-    def _check_range(self, typed: Typed) -> None:
-        self._drafts.choice(typed.report, _range_only(typed))
-
-    def _of_scheduling(self, found: Problems, typed: Typed) -> None:
-        after = typed.way == "basic" and typed.when == "after"
-        if after:
-            _try(found, "after", lambda: self._app.datasets.get(typed.after))
-        else:
-            _try(found, "zone", lambda: read_words("daily at 06:00", typed.zone))
-            if "zone" not in found:
-                field = "words" if typed.way == "advanced" else "schedule"
-                _try(found, field, lambda: self._drafts.schedule(typed.schedule()))
-        _try(
-            found,
-            "last",
-            lambda: self._drafts.method(typed.report, as_method(typed.method), typed.partition()),
-        )
-        if "last" not in found:
-            _try(found, "method", lambda: self._drafts.choice(typed.report, typed.choice(), as_method(typed.method)))
-        if typed.retry:
-            _try(found, "retry_minutes", lambda: self._drafts.retry(_retries_with(typed, attempts="1")))
-            _try(found, "attempts", lambda: self._drafts.retry(_retries_with(typed, retry_minutes="1")))
-        _try(found, "deadline", typed.deadline_minutes)
-
-    def _of_naming(self, found: Problems, typed: Typed) -> None:
-        if self._dataset is None or typed.name.strip() != self._dataset.name:
-            _try(found, "name", lambda: self._drafts.name(typed.name))
-        _try(found, "to", lambda: self._drafts.target(typed.to.strip(), "table"))
-        _try(found, "table", lambda: self._drafts.target("duckdb:///x", typed.table.strip()))
 
     def _estimate(self, typed: Typed) -> None:
         """Asks Stripe once for each choice; what can't be estimated stays open."""
@@ -345,22 +283,6 @@ def _focus(field: str | None) -> Callable[[str], dict[str, str]]:
 
 def _one_of(panes: Sequence[str], word: str) -> str:
     return word if word in panes else panes[0]
-
-
-def _try(found: Problems, field: str, call: Callable[[], object]) -> None:
-    try:
-        call()
-    except CounterfoilError as error:
-        found.setdefault(field, error)
-
-
-def _range_only(typed: Typed) -> Choice:
-    return Typed(rows=typed.rows, since=typed.since, until=typed.until, days=typed.days).choice()
-
-
-def _retries_with(typed: Typed, **changed: str) -> Any:
-    """The retries with one of the two numbers made harmless, so that each is told of by itself."""
-    return replace(typed, **changed).retries()  # type: ignore[arg-type]
 
 
 def _fit_all(typed: Typed) -> None:
