@@ -73,7 +73,8 @@ def page_sql(
     near = [f"{name} {way} NULLS LAST" for name, way in terms] + ["rowid"]
     far = [f"{name} {'ASC' if way == 'DESC' else 'DESC'} NULLS FIRST" for name, way in terms] + ["rowid DESC"]
     order, skipped = (near, offset) if offset <= back else (far, back)
-    chosen = f"SELECT rowid {_from(table, columns, view)} ORDER BY {', '.join(order)} LIMIT {int(limit)} OFFSET {int(skipped)}"
+    part = f"ORDER BY {', '.join(order)} LIMIT {int(limit)} OFFSET {int(skipped)}"
+    chosen = f"SELECT rowid {_from(table, columns, view)} {part}"
     return f"SELECT {_names(only)} FROM {quoted(table)} WHERE rowid IN ({chosen}) ORDER BY {', '.join(near)}"  # noqa: S608 - quoted
 
 
