@@ -20,6 +20,9 @@ _WRITERS: dict[str, Callable[..., Any]] = {
     ".parquet": lambda sink, schema: pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd"),
 }
 
+#: Rows of a piece of CSV: text is much larger than what it is made of.
+_CSV_ROWS = 1000
+
 
 def check_file(path: Path) -> None:
     """Refuses what can't be written to, before any work is done."""
@@ -69,9 +72,11 @@ def file_chunks(rows: pa.RecordBatchReader, suffix: str) -> Generator[bytes]:
         with _WRITERS[suffix](piece, rows.schema) as writer:
             yield piece.taken()
             for batch in rows:
-                writer.write_batch(batch)
-                if chunk := piece.taken():
-                    yield chunk
+                step = _CSV_ROWS if suffix == ".csv" else max(1, batch.num_rows)
+                for start in range(0, batch.num_rows, step):
+                    writer.write_batch(batch.slice(start, step))
+                    if chunk := piece.taken():
+                        yield chunk
         yield piece.taken()
     finally:
         rows.close()
