@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := README.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test lint bench faults docs picture clean
+.PHONY: help demo test lint bench faults docs picture pictures clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -21,7 +21,7 @@ demo: $(VENV)/ready ## the page on a simulated Stripe, until Ctrl-C; ONCE=1: eve
 	@$(BIN)/counterfoil demo $(if $(ONCE),--once)
 
 test: $(VENV)/ready ## the test suite, with coverage
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are current
 	$(BIN)/ruff check .
@@ -41,6 +41,10 @@ docs: $(VENV)/ready ## the generated references
 
 picture: $(VENV)/ready ## docs/demo.svg anew
 	$(BIN)/python tools/picture.py
+
+pictures: $(VENV)/ready ## docs/pages/ anew: every page in light and dark
+	PICTURES=docs/pages $(BIN)/python -m pytest -p no:randomly tests/e2e
+	@if command -v pngquant >/dev/null; then pngquant --force --skip-if-larger --ext .png docs/pages/*.png; fi
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

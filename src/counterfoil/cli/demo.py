@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from counterfoil.settings import Settings
 
 #: Above every page.
-BANNER = "Invented data. A simulated Stripe answers on this machine; three months of runs were made with a wound clock."
+BANNER = "Invented data, from a simulated Stripe. Its three months of runs were made at the start, by a clock set back."
 #: A third of the sandbox's usual company, so that its three months are made within seconds.
 SCALE = 0.35
 

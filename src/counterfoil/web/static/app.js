@@ -150,6 +150,15 @@ document.addEventListener("keydown", (event) => {
     event.target.dispatchEvent(new Event("input", { bubbles: true }));
   }
   if (event.key === "Enter" && event.target.matches("[data-filter]")) event.preventDefault(); // it is no form's field
+  // From its search into the list: Tab alone would stop at the group's first radio, which may be hidden, and go past.
+  if (event.target.matches("[data-filter]") && (event.key === "ArrowDown" || (event.key === "Tab" && !event.shiftKey))) {
+    const items = all(".picker-item:not([hidden]) input[type=radio]", document.getElementById(event.target.dataset.filter));
+    const next = items.find((item) => item.checked) ?? items[0];
+    if (next) {
+      event.preventDefault();
+      next.focus();
+    }
+  }
 });
 
 // What was typed is kept: a page that would be left with changes in it asks first.

@@ -1,0 +1,121 @@
+"""Every page of the route table, in light and dark: it loads whole, complains of nothing, and axe finds it usable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from playwright.sync_api import Browser
+
+from counterfoil.app import App, open_app
+from counterfoil.settings import Settings
+from counterfoil.web.pages import PAGES
+from tests.e2e.chromium import watched
+from tests.e2e.looking import DESK, SCHEMES, Scheme, look
+from tests.e2e.running_demo import Demo
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+#: What is no page: parts of pages, live progress and files. Whatever else answers GET is one.
+NO_PAGES = frozenset(
+    {
+        "/ask/tables",
+        "/datasets/{dataset}/data.csv",
+        "/datasets/{dataset}/data.parquet",
+        "/datasets/{dataset}/data/profile",
+        "/datasets/{dataset}/data/row",
+        "/datasets/{dataset}/live",
+        "/runs/live",
+        "/runs/{run}/live",
+        "/runs/{run}/rows.csv",
+        "/runs/{run}/rows.parquet",
+    }
+)
+#: Datasets whose pages differ, by name, beside `Charges`.
+OTHERS = {"Transfers": "needs-attention", "Coupons": "not-run", "Refunds": "paused"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page to look at."""
+
+    name: str
+    path: str
+
+
+def pages(app: App) -> Iterator[str]:
+    """Paths of the route table that are pages."""
+    for routes in PAGES:
+        for route in routes(app).routes:
+            if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and route.path not in NO_PAGES:
+                yield route.path
+
+
+def places(app: App) -> Iterator[Place]:
+    """Each page with the demo's values for what varies in it, and again for datasets and runs that look different."""
+    datasets = {one.dataset.name: one.dataset.id for one in app.datasets.list()}
+    runs = app.runs.list(limit=200)
+    succeeded = next(one.id for one in runs if one.dataset == datasets["Charges"] and one.status == "succeeded")
+    failed = next(one.id for one in runs if one.status == "failed")
+    values = {"account": app.accounts.list()[0].id, "dataset": datasets["Charges"], "run": succeeded}
+    for path in pages(app):
+        yield Place(_name(path), _filled(path, values))
+        if path == "/datasets/{dataset}":
+            for name, what in OTHERS.items():
+                yield Place(f"{_name(path)}-{what}", _filled(path, values | {"dataset": datasets[name]}))
+        if path == "/runs/{run}":
+            yield Place(f"{_name(path)}-failed", _filled(path, values | {"run": failed}))
+
+
+def _name(path: str) -> str:
+    words = [word for word in path.split("/") if word and not word.startswith("{")]
+    owner = {"datasets": "dataset", "accounts": "account", "runs": "run"}
+    if "{" in path:
+        words[0] = owner.get(words[0], words[0])
+    return "-".join(words) or "data-center"
+
+
+def _filled(path: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_page_is_whole(browser: Browser, demo: Demo, owner: Any, scheme: Scheme) -> None:
+    found = list(places(demo.app))
+    assert len({place.name for place in found}) == len(found) > 15
+    with watched(browser, storage_state=owner, viewport=DESK, color_scheme=scheme) as page:
+        for place in found:
+            answer = page.goto(demo.url + place.path)
+            assert answer is not None
+            assert (answer.status, page.url) == (200, demo.url + place.path)
+            page.get_by_text("Invented data").wait_for()
+            look(page, place.name, scheme)
+
+
+def test_no_page_is_wider_than_a_small_laptop_or_a_phone(browser: Browser, demo: Demo, owner: Any) -> None:
+    with watched(browser, storage_state=owner) as page:
+        for place in places(demo.app):
+            page.goto(demo.url + place.path)
+            for width in (1024, 390):
+                page.set_viewport_size({"width": width, "height": 800})
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, f"{place.name} is {wide} wide at {width}"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_stranger_is_led_to_a_sign_in_that_says_what_to_do(browser: Browser, demo: Demo, scheme: Scheme) -> None:
+    with watched(browser, viewport=DESK, color_scheme=scheme) as page:
+        page.goto(f"{demo.url}/runs")
+        page.get_by_role("heading", name="Sign in").wait_for()
+        look(page, "sign-in", scheme)
+
+
+def test_what_is_no_page_is_of_the_route_table(demo: Demo) -> None:
+    with open_app(Settings(home=demo.home)) as app:
+        known = {route.path for routes in PAGES for route in routes(app).routes if isinstance(route, APIRoute)}
+    assert known >= NO_PAGES
