@@ -29,4 +29,5 @@ def look(page: Page, name: str, scheme: Scheme) -> None:
     assert not faults, "\n".join([f"{name}, {scheme}, {page.url}:", *faults])
     if folder := os.environ.get("PICTURES"):
         page.wait_for_load_state("networkidle")
+        page.evaluate("scrollTo(0, 0)")  # what sticks to the top stands there
         page.screenshot(path=Path(folder) / f"{name}-{scheme}.png", full_page=True)
