@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -179,3 +180,43 @@ def test_a_way_back_that_is_killed_in_its_load_ends_well(running: Center, proces
     assert center.runs.get(made.id).status == "succeeded"
     assert center.rows("SELECT DISTINCT _run FROM coupons") == [(first.id,)]
     assert len(center.ids("coupons")) == 30
+
+
+def caught_in_finish(center: Center, run: Run) -> sqlite3.Connection | None:
+    """The state's write lock, taken when the load is told and the end is not; None when the run was quicker."""
+    lock = sqlite3.connect(center.state.settings.home / "state.db", isolation_level=None, timeout=20)
+    while True:
+        lock.execute("BEGIN IMMEDIATE")
+        ((status, added),) = lock.execute("SELECT status, added FROM runs WHERE id = ?", [run.id]).fetchall()
+        if status == "running" and added:
+            return lock
+        lock.execute("ROLLBACK")
+        if status == "succeeded":
+            lock.close()
+            return None
+
+
+def test_a_service_killed_in_its_last_step_ends_the_run_after_its_restart(
+    running: Center, processes: Processes
+) -> None:
+    center = running
+    center.dataset("charges")
+    center.asked()
+    service = processes.start("serve")
+    for _ in range(10):
+        run = queued(center, "charges")
+        lock = caught_in_finish(center, run)
+        if lock is not None:
+            break
+    assert lock is not None, "ten runs were each quicker than the look"
+    processes.kill(service)
+    lock.close()
+    assert center.runs.get(run.id).status == "running"
+    assert center.ids("charges") == center.truth("charges"), "the load was done"
+    asked = charges_asked(center)
+    service = processes.start("serve")
+    wait_until(lambda: center.runs.get(run.id).status not in ("queued", "running"), 30)
+    service.send_signal(signal.SIGTERM)
+    assert service.wait(20) == 0
+    assert charges_asked(center) == asked, "nothing was read again"
+    check_done(center, run.id, 1, 0)
