@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := README.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test lint bench faults docs picture pictures clean
+.PHONY: help demo test lint bench faults docs picture pictures styles clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ picture: $(VENV)/ready ## docs/demo.svg anew
 pictures: $(VENV)/ready ## docs/pages/ anew: every page in light and dark
 	PICTURES=docs/pages $(BIN)/python -m pytest -p no:randomly tests/e2e
 	@if command -v pngquant >/dev/null; then pngquant --force --skip-if-larger --ext .png docs/pages/*.png; fi
+
+styles: $(VENV)/ready ## the page's style sheet anew; only this needs Node
+	$(BIN)/python tools/styles.py
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
