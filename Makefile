@@ -4,20 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := README.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test lint bench faults docs picture pictures styles clean
+.PHONY: help demo test lint bench soak faults docs picture pictures walk styles clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-$(VENV)/ready: pyproject.toml constraints.txt
+# What the program needs, and beside it what its makers do.
+$(VENV)/runs: EXTRA :=
+$(VENV)/ready: EXTRA := [dev]
+$(VENV)/runs $(VENV)/ready: pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \
-		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+		uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python -c constraints.txt -e '.$(EXTRA)'; \
 	else \
-		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.$(EXTRA)'; \
 	fi
-	@touch $@
+	@touch $@ $(VENV)/runs
 
-demo: $(VENV)/ready ## the page on a simulated Stripe, until Ctrl-C; ONCE=1: every report into demo.duckdb instead
+demo: $(VENV)/runs ## the page on a simulated Stripe, until Ctrl-C; ONCE=1: every report into demo.duckdb instead
 	@$(BIN)/counterfoil demo $(if $(ONCE),--once)
 
 test: $(VENV)/ready ## the test suite, with coverage
@@ -33,6 +36,9 @@ lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are c
 bench: $(VENV)/ready ## measurements, side by side with their floors
 	$(BIN)/python -m bench
 
+soak: $(VENV)/ready ## an hour of a company's life with kills and faults, each table against reading everything; half an hour
+	$(BIN)/python -m tests.soak.living
+
 faults: $(VENV)/ready ## planted faults, each against the test named for it
 	$(BIN)/python tools/faults.py
 
@@ -45,6 +51,9 @@ picture: $(VENV)/ready ## docs/demo.svg anew
 pictures: $(VENV)/ready ## docs/pages/ anew: every page in light and dark
 	PICTURES=docs/pages $(BIN)/python -m pytest -p no:randomly tests/e2e
 	@if command -v pngquant >/dev/null; then pngquant --force --skip-if-larger --ext .png docs/pages/*.png; fi
+
+walk: $(VENV)/ready ## from a clone to a scheduled dataset on the demo, by Chromium and with a clock
+	@$(BIN)/python tools/walk.py
 
 styles: $(VENV)/ready ## the page's style sheet anew; only this needs Node
 	$(BIN)/python tools/styles.py

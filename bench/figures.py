@@ -14,6 +14,7 @@ _FORMATS: Mapping[str, Callable[[float], str]] = {
     "times": lambda value: f"{value:.2f} x",
     "bytes": lambda value: f"{value / 1e6:,.0f} MB",
     "seconds": lambda value: f"{value:.2f} s",
+    "requests": lambda value: f"{value:,.0f} requests",
     "modules": lambda value: f"{value:.0f}",
     "us/row": lambda value: f"{value:.1f} us a row",
 }

@@ -14,3 +14,24 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COUNTERFOIL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COUNTERFOIL_RATE_GLOBAL", "100000")
     monkeypatch.setenv("COUNTERFOIL_RATE_ENDPOINT", "100000")
+
+
+#: These go the same lines thousands of times: counting them would make the suite half as long again.
+_UNCOUNTED = ("acceptance/", "e2e/", "proof/test_faults.py", "proof/test_living.py", "runs/test_living.py", "sandbox/")
+_LAWS = (
+    "columns/test_rebuild.py",
+    "columns/test_redact.py",
+    "destinations/test_history.py",
+    "destinations/test_merge.py",
+    "extract/test_changes_law.py",
+    "extract/test_earlier.py",
+    "extract/test_windows.py",
+    "state/test_schedules_laws.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        if place.startswith((*_UNCOUNTED, *_LAWS)):
+            item.add_marker("no_cover")

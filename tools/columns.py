@@ -26,6 +26,7 @@ RESOURCES = {
     "discount": "discount",
     "dispute": "dispute",
     "event": "event",
+    "fee_refund": "fee_refund",
     "invoice": "invoice",
     "invoiceitem": "invoiceitem",
     "line_item": "line_item",
@@ -40,6 +41,7 @@ RESOURCES = {
     "subscription_item": "subscription_item",
     "subscription_schedule": "subscription_schedule",
     "transfer": "transfer",
+    "transfer_reversal": "transfer_reversal",
 }
 #: Arms of a choice that become columns beside its JSON, since everyone asks for them.
 ARMS = {("charge", "payment_method_details"): ("card",)}

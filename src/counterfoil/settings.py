@@ -93,8 +93,14 @@ class Settings(BaseSettings):
     )
     duckdb_megabytes: int = Field(
         default=160,
-        ge=64,
+        ge=160,
         description="Memory that DuckDB takes for a load or a question; what does not fit goes to disk meanwhile.",
+    )
+    reread_requests: int = Field(
+        default=500,
+        ge=1,
+        description="Most requests that a run of a merge spends on reading again what no event told of. What takes no "
+        "more in all is read again at once, when its days are over; a larger one bit by bit.",
     )
     least_minutes: int = Field(default=15, ge=1, description="Least minutes between two scheduled runs of a dataset.")
     host: str = Field(default="127.0.0.1", description="Address that the page listens on; another needs a password.")

@@ -39,6 +39,14 @@ class Part:
     checksum: str
 
 
+@dataclass(frozen=True, slots=True)
+class Parents:
+    """Objects all of whose rows are in the parts: those whose `column` is one of the ids."""
+
+    column: str
+    ids: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """Applying one run's parts to one table of a destination, in one transaction, once."""
@@ -58,8 +66,12 @@ class Load:
     #: Ranges of `created` of which the parts hold all that Stripe lists: `Window()` is everything. A partition replaces
     #: the table's rows in them; a merge takes the table's rows in them that the parts lack for deleted.
     covers: tuple[Window, ...] = ()
-    #: What a merge does to a row that is deleted: mark it (`_deleted`, `_deleted_at`) and keep its values, or drop it.
-    deleted: Literal["mark", "drop"] = "mark"
+    #: The same for rows that belong together: those that are not in the parts are deleted.
+    parents: Parents | None = None
+    #: What a merge does to a row that is deleted: keep it, marked (`_deleted`, `_deleted_at`), or drop it.
+    deleted: Literal["keep", "drop"] = "keep"
+    #: Whether every version of every row is kept in `<table>__history`.
+    history: bool = False
     #: When Stripe was read, by its clock, in Unix seconds; None is the latest `_synced_at` of the parts.
     as_of: int | None = None
     #: Order of the rows in the table: column names, newest first where prefixed with `-`.
@@ -123,3 +135,7 @@ class Page:
     position: Position | None = None
     #: When Stripe rendered it, by Stripe's clock, in Unix seconds.
     date: int = 0
+    #: Of a run that reads changes: objects all of whose rows are in this page.
+    parents: tuple[str, ...] = ()
+    #: Of such a run: with this page everything has been read after all.
+    whole: bool = False

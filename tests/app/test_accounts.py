@@ -34,7 +34,15 @@ def test_a_full_key_is_known_after_one_request(app: App, own_sandbox: Sandbox) -
 def test_of_a_restricted_key_is_known_what_it_reads_and_what_the_rest_lacks(app: App, sandbox: Sandbox) -> None:
     account = app.accounts.add("Shop", RESTRICTED, api_base=sandbox.url)
     assert account.stripe_id == sandbox.ask("truth/account")["id"]
-    assert account.readable == ("charges", "customers", "invoices", "invoiceitems", "recipients", "refunds")
+    assert account.readable == (
+        "charges",
+        "customers",
+        "invoices",
+        "invoiceitems",
+        "recipients",
+        "refunds",
+        "invoice_line_items",
+    )
     assert dict(account.missing) == {
         "account": "rak_accounts_kyc_basic_read",
         "application_fees": "rak_application_fee_read",
@@ -47,6 +55,9 @@ def test_of_a_restricted_key_is_known_what_it_reads_and_what_the_rest_lacks(app:
         "plans": "rak_plan_read",
         "transfers": "rak_transfer_read",
         "subscriptions": "rak_subscription_read",
+        "subscription_items": "rak_subscription_read",
+        "application_fee_refunds": "rak_application_fee_read",
+        "transfer_reversals": "rak_transfer_read",
     }
     told = {one.report: (one.readable, one.permission) for one in readable(account)}
     assert list(told) == KEYS

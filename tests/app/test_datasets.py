@@ -38,10 +38,10 @@ def pull(app: App, sandbox: Sandbox) -> Pull:
     return load
 
 
-def _ran(app: App, dataset: str, *, requests: dict[str, int], whole: bool = True) -> None:
+def _ran(app: App, dataset: str, *, requests: dict[str, int], whole: bool = True, **plan: Any) -> None:
     runs = app.records.runs
     run = runs.create(dataset, "manual")
-    runs.finish(run.id, "succeeded", plan={"whole": whole}, requests=requests)
+    runs.finish(run.id, "succeeded", plan={"whole": whole, **plan}, requests=requests)
 
 
 def test_a_dataset_has_the_reports_table_and_method_below_the_home(app: App, shop: Account) -> None:
@@ -210,6 +210,22 @@ def test_what_a_month_takes_is_told_by_the_last_full_run(app: App, clock: Standi
     assert outlook.warning is None
 
 
+def test_what_a_month_takes_is_little_where_runs_read_changes(app: App, clock: StandingClock) -> None:
+    schedule = parse("every 2 hours")
+    dataset = app.datasets.create("Charges", account="Shop", report="charges", schedule=schedule).dataset
+    _ran(app, dataset.id, requests={"GET /v1/charges": 40})
+    clock.advance(hours=1)
+    _ran(app, dataset.id, requests={"GET /v1/charges": 2, "GET /v1/events": 2}, whole=False, changes={"since": 1})
+    outlook = app.datasets.outlook("Charges")
+    assert (outlook.runs, outlook.reads_each, outlook.changes_each, outlook.full_runs) == (360, 40, 4, 5)
+    assert outlook.reads == 5 * 40 + 355 * 4
+    app.records.datasets.set_bookmark(dataset.id, {"standing": {"whole_requests": 70}})
+    for _ in range(20):
+        clock.advance(hours=1)
+        _ran(app, dataset.id, requests={"GET /v1/charges": 3}, whole=False, changes={"since": 1})
+    assert app.datasets.outlook("Charges").reads == 5 * 70 + 355 * 3, "the full run is long ago"
+
+
 def test_more_than_half_of_the_allotted_reads_is_warned_about(app: App) -> None:
     dataset = app.datasets.create("Charges", account="Shop", report="charges").dataset
     _ran(app, dataset.id, requests={"GET /v1/charges": 7})
@@ -217,6 +233,22 @@ def test_more_than_half_of_the_allotted_reads_is_warned_about(app: App) -> None:
     assert planned.outlook.reads == 5_040
     assert any("5,040 reads a month, 50% of the 10,000" in warning for warning in planned.warnings)
     assert app.datasets.edit("Charges", schedule=parse("every 2 hours"), dry_run=True).warnings == ()
+
+
+def test_datasets_of_an_account_are_reckoned_together(app: App) -> None:
+    for name, words in (("A", "every hour"), ("B", "every 6 hours"), ("C", "daily at 06:00"), ("D", "manual")):
+        dataset = app.datasets.create(name, account="Shop", report="coupons", table=name, schedule=parse(words)).dataset
+        if name != "C":
+            _ran(app, dataset.id, requests={"GET /v1/coupons": 5})
+    app.datasets.pause("B")
+    shop = app.accounts.get("Shop").id
+    told = app.datasets.together(shop)
+    assert (told.datasets, told.unknown, told.reads) == (2, 1, 720 * 5 + 30)
+    assert told.warning is None
+    planned = app.datasets.edit("C", schedule=parse("every 30 minutes"), dry_run=True)
+    (warning,) = planned.warnings
+    assert warning.startswith("The 2 datasets of the account take 5,040 reads a month, 50% of the 10,000")
+    assert app.datasets.together(shop, instead={"new": app.datasets.outlook("A")}).reads == 720 * 5 * 2 + 30
 
 
 def test_a_dataset_that_follows_another_runs_as_often(app: App) -> None:

@@ -45,7 +45,7 @@ def test_reports_prints_a_whole_line_for_each_into_a_pipe(
     assert run(["reports"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [key for key, _ in MENU]
-    assert lines[-1].endswith("Each subscription with its items, trial, cancellation and payment settings.")
+    assert lines[-1].endswith("Money that came back from connected accounts.")
 
 
 def test_reports_cuts_no_key_and_no_title_on_a_narrow_terminal() -> None:

@@ -21,6 +21,8 @@ from counterfoil.cli import run
 from counterfoil.cli.screen import printable
 from counterfoil.sandbox import Sandbox
 
+CHILDREN = ["invoice_line_items", "subscription_items", "application_fee_refunds", "transfer_reversals"]
+
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
 
 
@@ -132,7 +134,7 @@ def test_reports_that_all_can_not_narrow_are_named(capsys: pytest.CaptureFixture
     assert run(["pull", "all", "--since", "2026-10-25"]) == 0
     said = capsys.readouterr().err.splitlines()
     whole = [line.split(":")[0] for line in said if "read whole" in line]
-    assert whole == ["account", "balance", "discounts", "upcoming_invoices", "recipients"]
+    assert whole == ["account", "balance", "discounts", "upcoming_invoices", "recipients", *CHILDREN]
 
 
 def test_each_notice_names_its_report(capsys: pytest.CaptureFixture[str]) -> None:

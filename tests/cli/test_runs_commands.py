@@ -115,7 +115,8 @@ def _shown(history: History) -> str:
 
 def test_the_log_is_printed_and_following_one_that_is_over_ends(history: History) -> None:
     lines = history.center.do("runs", "logs", history.first, "--follow").out.splitlines()
-    assert "Loading into charges" in lines[0]
+    assert "it is the first run" in lines[0]
+    assert "Loading into charges" in lines[1]
     assert "Succeeded" in lines[-1]
     told = history.center.do("runs", "logs", history.first, "--json").json
     assert [line["message"] for line in told] == [line.split("  ", 2)[2].strip() for line in lines]

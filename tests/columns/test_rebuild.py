@@ -73,7 +73,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.dictionaries(keys, anything, max_size=6), max_size=4))
 def test_any_json_comes_back(objects: list[dict[str, Any]]) -> None:
     check(SMALL, objects)
@@ -164,7 +164,7 @@ def schemas() -> dict[str, Any]:
 @needs_stripe
 @pytest.mark.parametrize("resource", RESOURCES)
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32))
 def test_objects_of_the_spec_come_back_with_whatever_is_wrong_in_them(

@@ -256,7 +256,7 @@ def objects() -> Objects:
     examples = json.loads(fixtures.read_bytes())["resources"] if fixtures.is_file() else {}
     found = Objects({key: [examples[name] for name in names if name in examples] for key, names in RESOURCES.items()})
     quick = Settings(rate_global=1e6, rate_endpoint=1e6)
-    with Sandbox(scale=0.02) as sandbox:
+    with Sandbox(scale=0.05) as sandbox:
         client = Client("sk_test_demo", api_base=sandbox.url, settings=quick)
         for each in REPORTS:
             with closing(read(client, each, Window(), notices=Notices())) as pages:

@@ -1,4 +1,4 @@
-"""Killed at any moment, a load leaves the table as it was or as it should be."""
+"""Killed at any moment, a load leaves the table, and its history, as it was or as it should be."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ _ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
 _ROUNDS = 12
 _CREATED = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
 _COUNT = "SELECT state, count(*) AS rows FROM charges GROUP BY state"
+_CURRENT = _COUNT.replace("charges", "charges__history WHERE _valid_to IS NULL")
 
 #: Forks a child for each line; the child loads one state after the other until a timer of the kernel's kills it, which
 #: like kill -9 leaves it no time for anything.
@@ -45,6 +46,7 @@ schema = pa.schema(
     [pa.field("state", pa.int64()), pa.field("text", pa.string()), pa.field("created", pa.timestamp("us", tz="UTC"))]
 )
 how = {"primary_key": ("text",), "created": "created", "covers": (Window(0, 1 << 40),), "deleted": "drop"}
+how["history"] = method == "merge"
 settings = Settings(home=Path(home), busy_seconds=0)
 for line in sys.stdin:
     first, after = line.split()
@@ -72,7 +74,8 @@ def _loading(
         (part,) = archived(_SCHEMA, [{"state": state, "text": text, "created": _CREATED} for text in texts])
         arguments += [str(part.path), str(rows)]
         if state == 0:
-            destination.load(Load(run="first", table="charges", method="replace"), _SCHEMA, (part,))
+            keys = {"primary_key": ("text",), "history": method == "merge"}
+            destination.load(Load(run="first", table="charges", method="replace", **keys), _SCHEMA, (part,))
     process = subprocess.Popen(
         [sys.executable, "-c", _LOADER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -100,7 +103,7 @@ def test_a_load_that_is_killed_leaves_the_table_whole(
 ) -> None:
     destination: Destination = request.getfixturevalue(f"{kind}_destination")
     with _loading(destination, settings, archived, method) as loader:
-        _kill_and_look(destination, loader, tmp_path)
+        _kill_and_look(destination, loader, tmp_path, kept=method == "merge")
     load = Load(run="last", table="charges", method="replace")
     assert destination.load(load, _SCHEMA, ()).rows == 0
     assert destination.rows("charges") == 0
@@ -108,7 +111,9 @@ def test_a_load_that_is_killed_leaves_the_table_whole(
     assert len(left) <= 1
 
 
-def _kill_and_look(destination: Destination, loader: subprocess.Popen[str], tmp_path: Path) -> None:
+def _kill_and_look(
+    destination: Destination, loader: subprocess.Popen[str], tmp_path: Path, *, kept: bool = False
+) -> None:
     chance = random.Random()
     longest, now, changes = 0.2, 0, 0
     assert loader.stdin
@@ -119,6 +124,8 @@ def _kill_and_look(destination: Destination, loader: subprocess.Popen[str], tmp_
         before = now
         ((now, rows),) = destination.query(_COUNT).read_all().to_pandas().itertuples(index=False)
         assert rows == _ROWS[now]
+        if kept:
+            assert destination.query(_CURRENT).read_all().to_pylist() == [{"state": now, "rows": rows}]
         # What a reader sees who knows nothing of us.
         files = list((tmp_path / "stripe/charges").glob("*.parquet"))
         assert sum(pq.read_metadata(file).num_rows for file in files) == (rows if files else 0)

@@ -57,7 +57,7 @@ def test_the_slices_together_are_the_rows_in_order(
             return [tuple(row.values()) for row in table.to_pylist()]
 
         (whole,) = sorted_slices(load, files)
-        slices = sorted_slices(load, files, whole_bytes=slice_bytes, slice_bytes=slice_bytes)
+        slices = sorted_slices(load, files, slice_bytes=slice_bytes)
         together = [row for source in slices for row in values(source)]
         keys = [_SCHEMA.names.index(name.removeprefix("-")) for name in order]
         assert [[row[key] for key in keys] for row in together] == [[row[key] for key in keys] for row in values(whole)]
@@ -70,7 +70,7 @@ def test_large_tables_are_cut_into_slices_of_about_a_size(archived: Archived) ->
     files = [part.path for part in archived(_SCHEMA, rows)]
     load = Load(run="r", table="t", method="replace", order=("-created", "-id"))
     with duckdb.connect() as connection:
-        slices = sorted_slices(load, files, whole_bytes=200_000, slice_bytes=200_000)
+        slices = sorted_slices(load, files, slice_bytes=200_000)
         sizes = [len(connection.execute(f"SELECT id FROM {source}").fetchall()) for source in slices]
     assert len(sizes) > 5
     assert sum(sizes) == 10_000
@@ -81,7 +81,7 @@ def test_large_tables_are_cut_into_slices_of_about_a_size(archived: Archived) ->
 def test_without_an_order_the_rows_are_taken_as_they_come(archived: Archived, most_bytes: int) -> None:
     files = [part.path for part in archived(_SCHEMA, [{"id": "a"}])]
     load = Load(run="r", table="t", method="replace")
-    assert list(sorted_slices(load, files, whole_bytes=most_bytes)) == [parts_source(files)]
+    assert list(sorted_slices(load, files, slice_bytes=most_bytes)) == [parts_source(files)]
 
 
 def test_sorting_leaves_nothing_behind_also_when_it_is_stopped(archived: Archived) -> None:
@@ -91,8 +91,8 @@ def test_sorting_leaves_nothing_behind_also_when_it_is_stopped(archived: Archive
     load = Load(run="r", table="t", method="replace", order=("-created",))
     asked = iter([False, False, True])
     with pytest.raises(RunError, match="stopped"):
-        list(sorted_slices(load, [*files, *files, *files], whole_bytes=1, slice_bytes=9_000, stop=lambda: next(asked)))
-    slices = sorted_slices(load, files, whole_bytes=1, slice_bytes=9_000)
+        list(sorted_slices(load, [*files, *files, *files], slice_bytes=9_000, stop=lambda: next(asked)))
+    slices = sorted_slices(load, files, slice_bytes=9_000)
     next(slices)
     slices.close()
     assert sorted(files[0].parent.rglob("*")) == before

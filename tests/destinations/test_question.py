@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -86,6 +87,21 @@ def test_what_is_no_single_select_is_refused(loaded: Destination, sql: str) -> N
 )
 def test_questions_over_the_tables_are_answered(loaded: Destination, sql: str, answer: object) -> None:
     assert loaded.query(sql).read_all().to_pylist() == [{"n": answer}]
+
+
+def test_of_macros_only_those_of_histories_are_asked(
+    duckdb_destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    load = Load(run="r1", table="charges", method="replace", primary_key=("id",), as_of=7, history=True)
+    duckdb_destination.load(load, _SCHEMA, archived(_SCHEMA, _ROWS))
+    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
+        connection.execute("CREATE MACRO refunds__as_of(instant) AS TABLE SELECT content FROM read_text(instant)")
+    for instant, rows in (("to_timestamp(7)", 2), ("'1970-01-01'", 0)):
+        sql = f"SELECT count(*) AS n FROM CHARGES__as_of({instant})"
+        assert duckdb_destination.query(sql).read_all().to_pylist() == [{"n": rows}]
+    for sql in ("FROM refunds__as_of('/etc/hostname')", "FROM charges__as_of((SELECT now() FROM glob('/etc/*')))"):
+        with pytest.raises(RunError, match="reads more than the datasets' tables"):
+            duckdb_destination.query(sql)
 
 
 def test_a_question_that_takes_too_long_is_ended_and_says_so(loaded: Destination) -> None:

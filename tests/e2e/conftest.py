@@ -1,22 +1,39 @@
-"""One demo for all of these tests, and a browser for each module."""
+"""One demo for most of these tests, a service without anything for the others, and a browser for each module."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from counterfoil.app import App, open_app
+from counterfoil.cli.sandbox_at_hand import KEY
+from counterfoil.sandbox import Sandbox
+from counterfoil.settings import Settings
+from counterfoil.web.server import PageServer
 from tests.e2e.chromium import chromium, launch
 from tests.e2e.running_demo import Demo, running_demo
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with running_demo(tmp_path_factory.mktemp("demo") / "home") as demo:
-        yield demo
+    # In pictures the folder has a name that tells nothing of tests: tables say where they are.
+    pictures = os.environ.get("PICTURES")
+    home = Path(tempfile.gettempdir()) / "counterfoil" if pictures else tmp_path_factory.mktemp("demo") / "home"
+    try:
+        with running_demo(home) as demo:
+            yield demo
+    finally:
+        if pictures:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 # Of a module, not of the session: while Playwright is there, its event loop is, and no other test could run one.
@@ -29,6 +46,26 @@ def browser() -> Iterator[Browser]:
         browser = launch(playwright, executable)
         yield browser
         browser.close()
+
+
+@dataclass
+class Beginning:
+    """A service that nobody has used yet, in this process."""
+
+    url: str
+    link: str
+    #: Another one, as the service would print it.
+    new_link: Callable[[], str]
+    app: App
+
+
+@pytest.fixture
+def beginning(tmp_path: Path) -> Iterator[Beginning]:
+    with Sandbox(scale=0.05) as sandbox, open_app(Settings(home=tmp_path / "home")) as app:
+        server = PageServer(app, announce=print, port=0, sandbox=lambda: (sandbox.url, KEY))
+        server.start()
+        yield Beginning(server.url, server.link(), server.link, app)
+        server.stop()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A page looked at: what axe finds, and a picture where `PICTURES` names a folder for them."""
+"""A page looked at: what axe finds in light and dark, whether it fits, and pictures where `PICTURES` names a folder."""
 
 from __future__ import annotations
 
@@ -12,22 +12,72 @@ from playwright.sync_api import Page
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 DESK = {"width": 1280, "height": 800}
+#: A small laptop, and a phone.
+NARROW = (1024, 390)
 #: The others, `minor` and `moderate`, are matters of taste as often as not.
 _SERIOUS = frozenset({"serious", "critical"})
-#: Rows and items of long lists are alike, and take most of the time.
-_WHERE = {"exclude": [["tbody tr:nth-child(n+4)"], [".picker-list > :nth-child(n+6)"]]}
-_EVERYTHING = {"resultTypes": ["violations"]}
-_CONTRAST = _EVERYTHING | {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+#: Rows, columns and items of long lists are alike, and each takes axe its time: it sees the first ones.
+_ALIKE = [
+    "tbody tr:nth-child(n+4)",
+    "tr > :nth-child(n+12)",
+    ".picker-list > :nth-child(n+6)",
+    ".columns-list > :nth-child(n+6)",
+    "datalist > *",
+]
+_SHORTEN = """(alike) => {
+    window.taken = alike.flatMap((each) => [...document.querySelectorAll(each)].map((one) => {
+        const place = document.createComment("");
+        one.replaceWith(place);
+        return [place, one];
+    }));
+}"""
+_RESTORE = "() => { for (const [place, one] of window.taken.reverse()) place.replaceWith(one); }"
+_OPTIONS = {"resultTypes": ["violations"], "selectors": False, "preload": False}
+#: Colours that are on their way to another scheme are neither.
+_PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
-def look(page: Page, name: str, scheme: Scheme) -> None:
-    """Fails on a serious fault. In dark only contrast is asked about: a scheme changes nothing but colours."""
-    page.evaluate(AXE_SCRIPT)
-    options = _EVERYTHING if scheme == "light" else _CONTRAST
-    found = page.evaluate("([where, options]) => axe.run(where, options)", [_WHERE, options])["violations"]
-    faults = [f"{one['help']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in _SERIOUS]
-    assert not faults, "\n".join([f"{name}, {scheme}, {page.url}:", *faults])
-    if folder := os.environ.get("PICTURES"):
-        page.wait_for_load_state("networkidle")
-        page.evaluate("scrollTo(0, 0)")  # what sticks to the top stands there
-        page.screenshot(path=Path(folder) / f"{name}-{scheme}.png", full_page=True)
+def look(page: Page, name: str, *, fit: bool = True) -> None:
+    """Fails on a serious fault in either scheme, and as `fits` unless only a part of the page is another one."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    page.evaluate(_SHORTEN, _ALIKE)
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(_PAINTED)
+        found = page.evaluate("(options) => axe.run(options)", _OPTIONS)["violations"]
+        faults = [f"{one['help']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in _SERIOUS]
+        assert not faults, "\n".join([f"{name}, {scheme}, {page.url}:", *faults])
+    page.evaluate(_RESTORE)
+    if fit or _folder():
+        fits(page, name)
+
+
+def fits(page: Page, name: str) -> None:
+    """Fails where the page is wider than a narrow screen; takes the pictures, if any are wanted."""
+    for scheme in SCHEMES if _folder() else ():
+        page.emulate_media(color_scheme=scheme)
+        _picture(page, f"{name}-{scheme}")
+    page.emulate_media(color_scheme="light")
+    for width in NARROW:
+        page.set_viewport_size(DESK | {"width": width})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{name} is {wide} wide at {width}"
+        _picture(page, f"narrow/{name}-{width}")
+    page.set_viewport_size(DESK)
+
+
+def _folder() -> str | None:
+    return os.environ.get("PICTURES")
+
+
+def _picture(page: Page, name: str) -> None:
+    folder = _folder()
+    if not folder:
+        return
+    page.wait_for_load_state("networkidle")
+    page.evaluate("scrollTo(0, 0)")  # what sticks to the top stands there
+    page.evaluate(_PAINTED)
+    # A dialog stands above what is in sight.
+    whole = page.locator("dialog[open]").count() == 0
+    page.screenshot(path=Path(folder) / f"{name}.png", full_page=whole)

@@ -37,7 +37,7 @@ def running_demo(home: Path) -> Iterator[Demo]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("COUNTERFOIL_", "STRIPE_"))
     }
-    log = home.parent / "demo.log"
+    log = home.with_name(f"{home.name}.log")
     with (
         log.open("w") as lines,
         subprocess.Popen(

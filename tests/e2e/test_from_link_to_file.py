@@ -16,7 +16,7 @@ from tests.e2e.chromium import watched
 from tests.e2e.looking import DESK, look
 from tests.e2e.running_demo import Demo
 
-pytestmark = pytest.mark.xdist_group("e2e")
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
 
 #: Tab is pressed at most so often to reach something.
 _MOST_TABS = 120
@@ -59,16 +59,16 @@ def test_a_dataset_is_made_run_and_exported_by_mouse(
         page.locator(".picker-item", has=page.get_by_text("Plans", exact=True)).click()
         page.get_by_role("button", name="Load preview").click()
         expect(page.locator("#preview table tbody tr").first).to_be_visible()
-        look(page, "dataset-new-details", "light")
+        look(page, "dataset-new-details")
 
         page.get_by_role("button", name="Continue").click()
         page.get_by_label("Only when you run it").check()
-        look(page, "dataset-new-scheduling", "light")
+        look(page, "dataset-new-scheduling")
 
         page.get_by_role("button", name="Continue").click()
         page.get_by_label("Name", exact=True).fill("Plans by mouse")
         page.get_by_label("Table", exact=True).fill("plans_by_mouse")
-        look(page, "dataset-new-naming", "light")
+        look(page, "dataset-new-naming")
         page.get_by_role("button", name="Save and run").click()
         expect(page.get_by_text("Succeeded").first).to_be_visible()
 
@@ -144,18 +144,15 @@ def test_a_dataset_is_made_run_and_exported_by_keyboard_alone(signed_in: Page, d
     keyboard.press("Load preview")
     expect(page.locator("#preview table tbody tr").first).to_be_visible()
 
-    look(page, "dataset-new-details", "dark")
     keyboard.press("Continue")
     expect(page.get_by_text("Update method")).to_be_visible()
     keyboard.reach("Again and again")
     keyboard.steps("Only when you run it")
 
-    look(page, "dataset-new-scheduling", "dark")
     keyboard.press("Continue")
     expect(page.get_by_role("button", name="Save and run")).to_be_visible()
     keyboard.fill("Name", "Plans by keyboard")
     keyboard.fill("Table", "plans_by_keyboard")
-    look(page, "dataset-new-naming", "dark")
     keyboard.press("Save and run")
     expect(page.get_by_text("Succeeded").first).to_be_visible()
 

@@ -21,7 +21,9 @@ from counterfoil.engine.steps import Job, job
 from counterfoil.errors import SettingsError, StripeUnavailable
 from tests.engine.fakes import FakeSteps
 
-STEPS = ["plan", "extract", "load", "finish"]
+STEPS = ["plan", "extract", "load", "prove", "finish"]
+#: What an attempt that goes well tells: its steps, and that others may follow.
+ALL = len(STEPS) + 1
 TOMORROW = timedelta(days=1)
 
 
@@ -63,7 +65,7 @@ def test_an_attempt_goes_through_its_steps_in_order(queue: Queue, start: Start) 
     queue.enqueue(job("R1", 1, "acct_1"))
     start(steps)
 
-    assert steps.hear(5) == [*((name, "R1", 1) for name in STEPS), ("after", "R1", 0)]
+    assert steps.hear(ALL) == [*((name, "R1", 1) for name in STEPS), ("after", "R1", 0)]
 
 
 def test_the_same_due_time_enqueued_twice_runs_once(queue: Queue, start: Start) -> None:
@@ -72,12 +74,12 @@ def test_the_same_due_time_enqueued_twice_runs_once(queue: Queue, start: Start) 
     due = "run-ds_1-2027-03-01T12:00:00Z"
     queue.enqueue(Job(run="R1", attempt=1, partition="acct_1", workflow=due))
     queue.enqueue(Job(run="R2", attempt=1, partition="acct_1", workflow=due))
-    assert [run for _, run, _ in steps.hear(5)] == ["R1"] * 5
+    assert [run for _, run, _ in steps.hear(ALL)] == ["R1"] * ALL
 
     queue.enqueue(Job(run="R3", attempt=1, partition="acct_1", workflow=due))
     queue.enqueue(job("R4", 1, "acct_1"))
 
-    assert [run for _, run, _ in steps.hear(5)] == ["R4"] * 5
+    assert [run for _, run, _ in steps.hear(ALL)] == ["R4"] * ALL
 
 
 def test_an_error_ends_the_attempt_and_the_next_is_one_of_its_own(queue: Queue, start: Start) -> None:
@@ -92,7 +94,7 @@ def test_an_error_ends_the_attempt_and_the_next_is_one_of_its_own(queue: Queue, 
     queue.enqueue(job("R1", 1, "acct_1"))
     start(steps)
 
-    assert steps.hear(9)[3:] == [
+    assert steps.hear(4 + ALL)[3:] == [
         ("failed", "R1", 1),
         *((name, "R1", 2) for name in STEPS),
         ("after", "R1", 0),
@@ -136,7 +138,7 @@ def test_a_waiting_attempt_holds_up_no_other_of_its_account(queue: Queue, start:
     queue.enqueue(job("now", 1, "acct_1"))
     start(steps)
 
-    assert {run for _, run, _ in steps.hear(5)} == {"now"}
+    assert {run for _, run, _ in steps.hear(ALL)} == {"now"}
     assert queue.counts()["delayed"] == PARTITION_CONCURRENCY + 1
 
 
@@ -155,10 +157,10 @@ def test_an_account_has_four_attempts_at_a_time_and_does_not_hold_up_another(que
 
     queue.enqueue(job("other", 1, "acct_2"))
 
-    assert {run for _, run, _ in steps.hear(5)} == {"other"}
+    assert {run for _, run, _ in steps.hear(ALL)} == {"other"}
     assert queue.counts()["queued"] == 2
     go.set()
-    rest = steps.hear(4 * PARTITION_CONCURRENCY + 5 * 2)
+    rest = steps.hear((ALL - 1) * PARTITION_CONCURRENCY + ALL * 2)
     assert {run for name, run, _ in rest if name == "finish"} == {f"many{n}" for n in range(PARTITION_CONCURRENCY + 2)}
 
 
@@ -172,7 +174,7 @@ def test_a_worker_has_no_more_attempts_at_a_time_than_it_may(queue: Queue, start
 
     assert queue.counts() == {"queued": 3, "delayed": 0, "running": 2}
     go.set()
-    steps.hear(23)
+    steps.hear(5 * ALL - 2)
 
 
 def test_queued_and_delayed_attempts_can_be_taken_out_and_others_can_not(queue: Queue, start: Start) -> None:
@@ -191,7 +193,7 @@ def test_queued_and_delayed_attempts_can_be_taken_out_and_others_can_not(queue: 
     assert not queue.cancel("running-1")
     assert not queue.cancel("unknown-1")
     go.set()
-    assert steps.hear(4)[-1] == ("after", "running", 0)
+    assert steps.hear(ALL - 1)[-1] == ("after", "running", 0)
 
 
 def test_ended_attempts_are_forgotten_and_others_are_not(queue: Queue, start: Start, tmp_path: Path) -> None:
@@ -199,7 +201,7 @@ def test_ended_attempts_are_forgotten_and_others_are_not(queue: Queue, start: St
     queue.enqueue(job("R1", 1, "acct_1"))
     queue.enqueue(job("R2", 1, "acct_1"), delay_seconds=3600)
     worker = start(steps)
-    steps.hear(5)
+    steps.hear(ALL)
     worker.stop()
 
     assert queue.purge(datetime.now(UTC) - TOMORROW) == 0
@@ -231,7 +233,7 @@ def test_an_attempt_that_a_stop_interrupts_goes_on_with_the_next_worker(queue: Q
     second = start(steps, executor="second")
     assert second.recover(["first"]) == 1
     assert second.recover(["first"]) == 0
-    assert [name for name, _, _ in steps.hear(4)] == ["extract", "load", "finish", "after"]
+    assert [name for name, _, _ in steps.hear(ALL - 1)] == ["extract", "load", "prove", "finish", "after"]
 
 
 def test_an_attempt_that_does_not_stop_is_told(queue: Queue, start: Start) -> None:
@@ -252,7 +254,7 @@ def test_what_the_queue_keeps_is_json(queue: Queue, start: Start, tmp_path: Path
     steps = FakeSteps()
     queue.enqueue(job("R1", 1, "acct_1"))
     start(steps)
-    steps.hear(5)
+    steps.hear(ALL)
     with closing(sqlite3.connect(tmp_path / "engine.db")) as connection:
         outputs = connection.execute("SELECT output FROM operation_outputs ORDER BY function_id").fetchall()
         assert outputs[0] == ('{"reference":"plan/R1/1"}',)

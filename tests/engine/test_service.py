@@ -97,7 +97,18 @@ def test_a_service_killed_in_each_step_goes_on_at_that_step(toy: Callable[..., T
 
     toy().until("finish R1 1")
 
-    assert steps_done(tmp_path) == ["plan", "plan", "extract", "extract", "load", "load", "finish", "finish"]
+    assert steps_done(tmp_path) == [
+        "plan",
+        "plan",
+        "extract",
+        "extract",
+        "load",
+        "load",
+        "prove",
+        "prove",
+        "finish",
+        "finish",
+    ]
 
 
 def test_a_service_that_is_terminated_stops_in_seconds_and_goes_on_after_the_restart(
@@ -114,7 +125,7 @@ def test_a_service_that_is_terminated_stops_in_seconds_and_goes_on_after_the_res
     second.until("after R1")
     assert second.kill(signal.SIGTERM) == 0
 
-    assert steps_done(tmp_path) == ["plan", "extract", "load", "load", "finish"]
+    assert steps_done(tmp_path) == ["plan", "extract", "load", "load", "prove", "finish"]
     assert queue.statuses(["R1-1"]) == {"R1-1": "ended"}
 
 

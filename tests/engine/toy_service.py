@@ -50,6 +50,9 @@ class ToySteps:
     def load(self, run: str, attempt: int) -> str:
         return self._do("load", run, attempt)
 
+    def prove(self, run: str, attempt: int) -> str:
+        return self._do("prove", run, attempt)
+
     def finish(self, run: str, attempt: int) -> str:
         return self._do("finish", run, attempt)
 

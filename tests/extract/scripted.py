@@ -21,6 +21,7 @@ class Scripted:
 
     respond: Respond
     in_flight: int = 4
+    date: int = 0
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
 

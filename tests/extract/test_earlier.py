@@ -52,7 +52,7 @@ def read_until_killed(
     return pages, windows.done
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @example(times=[1_700_000_000] * 900, slots=1, kills=[1, 1, 1, 1], loss=0.3, chance=random.Random(3))
 @given(
     times=TIMES,
@@ -78,7 +78,7 @@ def test_after_any_kills_every_object_was_kept_exactly_once(
     assert before - stripe.gone <= set(kept) <= before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(slots=st.integers(1, 16), kill=st.integers(1, 40), chance=st.randoms(use_true_random=False))
 def test_a_kill_costs_at_most_the_pages_that_were_in_flight(slots: int, kill: int, chance: random.Random) -> None:
     stripe = List(named([1_700_000_000 - 500 * number for number in range(3_000)]))

@@ -127,7 +127,7 @@ TIMES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @example(list(range(NOW - 2_000, NOW)), 8, random.Random(1))
 @given(TIMES, st.integers(1, 64), st.randoms(use_true_random=False))
 def test_every_object_is_read_exactly_once_whatever_the_times(
@@ -138,7 +138,7 @@ def test_every_object_is_read_exactly_once_whatever_the_times(
     assert sorted(kept) == sorted(stripe.times)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(TIMES, st.integers(0, 2 * NOW), st.integers(0, 2 * NOW), st.integers(1, 16), st.randoms(use_true_random=False))
 def test_a_bounded_window_holds_what_was_created_in_it(
     times: list[int], one: int, other: int, slots: int, chance: random.Random
@@ -148,7 +148,7 @@ def test_a_bounded_window_holds_what_was_created_in_it(
     assert sorted(kept) == sorted(name for name, created in stripe.times.items() if created in window)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(TIMES, st.integers(1, 16), st.randoms(use_true_random=False))
 def test_what_is_there_all_the_time_is_read_once_while_others_come_and_go(
     times: list[int], slots: int, chance: random.Random

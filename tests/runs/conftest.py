@@ -16,12 +16,14 @@ import duckdb
 import pytest
 
 from counterfoil.engine.steps import ORDER
-from counterfoil.runs.attempt import Attempt, Records, archive_of
+from counterfoil.runs.attempt import Attempt
+from counterfoil.runs.records import Records, archive_of
 from counterfoil.sandbox import Sandbox
 from counterfoil.settings import Settings
 from counterfoil.state import open_state
 from counterfoil.state.accounts import Account, Accounts
-from counterfoil.state.datasets import Dataset, Datasets, Target
+from counterfoil.state.checks import Checks
+from counterfoil.state.datasets import Dataset, Datasets, Proof, Target
 from counterfoil.state.hash_keys import HashKeys
 from counterfoil.state.run import Run
 from counterfoil.state.runs import Runs
@@ -43,6 +45,10 @@ class StandingClock:
         return self.at
 
 
+def _target(table: str) -> Target:
+    return Target(url=f"duckdb:///{FILE}", table=table)
+
+
 class Center:
     """State, steps and the tables that they make."""
 
@@ -55,11 +61,13 @@ class Center:
         self.accounts = Accounts(self.state, self.vault)
         self.datasets = Datasets(self.state)
         self.runs = Runs(self.state)
+        self.checks = Checks(self.state)
         self.hash_keys = HashKeys(self.state, self.vault)
         self.records = Records(
             accounts=self.accounts,
             datasets=self.datasets,
             runs=self.runs,
+            checks=self.checks,
             hash_keys=self.hash_keys,
             settings=self.settings,
             now=self.clock,
@@ -71,11 +79,11 @@ class Center:
         return self.accounts.add(name, key=key, shown="sk_test_…4242", fingerprint=name, api_base=self.stripe.url)
 
     def dataset(self, report: str, name: str | None = None, **given: Any) -> Dataset:
-        """A dataset with a table of its own, called like its report unless it has a name."""
+        """A dataset with a table of its own, called like its report unless it has a name; it is proved when told so."""
         name = name or report
         if not self.accounts.list():
             self.account()
-        given = {"account": "Shop", "targets": (Target(url=f"duckdb:///{FILE}", table=name),)} | given
+        given = {"proof": Proof(after="none"), "account": "Shop", "targets": (_target(name),)} | given
         return self.datasets.add(name, report=report, **given)
 
     def attempt(self, run: Run, number: int = 1, steps: Attempt | None = None) -> float | None:
@@ -185,8 +193,8 @@ def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
 
 
 @pytest.fixture
-def stripe() -> Iterator[Sandbox]:
-    with Sandbox(scale=0.2) as sandbox:
+def stripe(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with Sandbox(scale=getattr(request, "param", 0.2)) as sandbox:
         yield sandbox
 
 

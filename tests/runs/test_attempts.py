@@ -229,7 +229,7 @@ def test_a_table_that_somebody_made_is_refused_and_stays(center: Center) -> None
 
 
 def test_an_archive_that_is_damaged_fails_the_load_and_leaves_the_table(center: Center) -> None:
-    charges = center.dataset("charges")
+    charges = center.dataset("charges", method="replace")
     center.run(charges)
     before = center.snapshot("charges")
     run = center.runs.create(charges.id, "schedule", center.clock.advance(minutes=1))

@@ -91,7 +91,7 @@ def check_done(center: Center, run: str, kills: int, asked: int) -> None:
 
 def test_a_service_killed_in_each_step_ends_the_run_after_its_restart(running: Center, processes: Processes) -> None:
     center = running
-    center.run(center.dataset("charges"))
+    center.run(center.dataset("charges", method="replace"))
     before = center.snapshot("charges")
     center.create("charge")
     center.asked()
@@ -132,7 +132,7 @@ def test_a_run_by_hand_killed_at_any_moment_is_gone_on_with_by_the_next(
     running: Center, processes: Processes, seed: int
 ) -> None:
     center = running
-    center.run(center.dataset("charges"))
+    center.run(center.dataset("charges", method="replace"))
     before = center.snapshot("charges")
     center.create("charge")
     center.asked()
@@ -200,7 +200,7 @@ def test_a_service_killed_in_its_last_step_ends_the_run_after_its_restart(
     running: Center, processes: Processes
 ) -> None:
     center = running
-    center.dataset("charges")
+    center.dataset("charges", method="replace")
     center.asked()
     service = processes.start("serve")
     for _ in range(10):

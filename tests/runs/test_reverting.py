@@ -9,11 +9,13 @@ import pytest
 
 from counterfoil.app.runs import RunCalls
 from counterfoil.errors import RunError
-from counterfoil.runs.attempt import Attempt, archive_of
+from counterfoil.runs.attempt import Attempt
 from counterfoil.runs.keeping import remove_expired
+from counterfoil.runs.records import archive_of
 from counterfoil.runs.reverting import check_revert, plan_back_to
 from counterfoil.state.datasets import Dataset, Partition
 from counterfoil.state.run import Run
+from counterfoil.state.tables import runs as run_table
 
 from .conftest import FILE, Center
 
@@ -66,6 +68,20 @@ def test_a_run_that_went_back_can_be_gone_back_to(center: Center) -> None:
     assert center.snapshot("refunds") == table, "the second run is in neither"
 
 
+def test_a_merge_of_changes_goes_back_with_what_it_marked(center: Center) -> None:
+    customers = center.dataset("customers", method="merge")
+    first = center.run(customers)
+    gone = center.ids("customers")[0]
+    center.stripe.control("objects", action="delete", kind="customer", id=gone)
+    second = center.run(customers)
+    table = center.snapshot("customers")
+    back(center, first)
+    assert center.ids("customers", "_deleted") == []
+    back(center, second)
+    assert center.ids("customers", "_deleted") == [gone]
+    assert center.snapshot("customers") == table
+
+
 def test_a_merged_table_goes_back_to_what_stripe_listed_then(center: Center) -> None:
     customers = center.dataset("customers", method="merge")
     first = center.run(customers)
@@ -75,6 +91,7 @@ def test_a_merged_table_goes_back_to_what_stripe_listed_then(center: Center) -> 
     changed, gone = listed[:2]
     center.stripe.control("objects", action="update", kind="customer", id=changed, fields={"email": "a@example.com"})
     center.stripe.control("objects", action="delete", kind="customer", id=gone)
+    center.datasets.set_bookmark(customers.id, None)
     second = center.run(customers)
     assert back(center, first).status == "succeeded"
     assert center.rows(values) == before
@@ -82,7 +99,7 @@ def test_a_merged_table_goes_back_to_what_stripe_listed_then(center: Center) -> 
     assert center.ids("customers") == center.truth("customers")
     assert any(line.startswith(f"Made anew from the run {second.id} on") for line in center.lines(again))
     assert center.run(customers).status == "succeeded"
-    assert center.ids("customers") == center.truth("customers")
+    assert center.ids("customers", "NOT _deleted") == center.truth("customers")
 
 
 def test_a_partition_reads_what_came_since_the_run_that_it_went_back_to(center: Center) -> None:
@@ -122,6 +139,15 @@ def test_a_load_that_is_kept_no_longer_is_named_and_the_table_stays(center: Cent
             check_revert(center.runs, center.settings, run)
         assert refused.value.hint
     assert center.snapshot("refunds") == before
+
+
+def test_changes_without_the_run_that_they_go_on_from_make_no_table(center: Center) -> None:
+    customers = center.dataset("customers", method="merge")
+    first, second = center.run(customers), center.run(customers)
+    with center.state.begin() as connection:
+        connection.execute(run_table.delete().where(run_table.c.id == first.id))
+    with pytest.raises(RunError, match=f"before the run {second.id} .* not known"):
+        check_revert(center.runs, center.settings, second)
 
 
 def test_an_archive_that_goes_while_a_run_goes_back_fails_it_and_leaves_the_table(center: Center) -> None:

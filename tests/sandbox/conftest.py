@@ -96,5 +96,14 @@ def own() -> Iterator[Client]:
         yield Client(sandbox)
 
 
+@pytest.fixture(scope="session")
+def lived() -> Iterator[Client]:
+    """A small company that has lived for five weeks since, and lives no more."""
+    with Sandbox(scale=0.05, life=40) as sandbox:
+        sandbox.control("advance", seconds=35 * 86_400)
+        sandbox.control("life", per_day=None)
+        yield Client(sandbox, unchanging=True)
+
+
 def basic(key: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}

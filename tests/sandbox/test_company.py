@@ -28,22 +28,6 @@ def test_scale_multiplies_the_company() -> None:
         assert 3.9 < ratio < 4.1, table
 
 
-def test_the_sandbox_starts_in_well_under_a_second() -> None:
-    started = time.process_time()
-    with Sandbox():
-        pass
-    assert time.process_time() - started < 1
-
-
-def test_a_company_is_generated_fast_enough_for_a_million_charges() -> None:
-    started = time.process_time()
-    world = World(1, 10, FIXED_NOW)
-    seconds = time.process_time() - started
-    assert len(world.charges.created) == 30_000
-    # A third of a second on a quiet machine; a million take thirty-three times as long.
-    assert seconds < 2
-
-
 @given(st.integers(0, 30 * 62**5), st.integers(0, 30 * 62**5))
 def test_ids_read_back_to_their_index_and_sort_like_it(one: int, two: int) -> None:
     ids = Ids("ch_3", 1)

@@ -84,6 +84,21 @@ def test_a_list_and_its_objects_are_as_specified(company: Client, kind: Any) -> 
         check(name, shown)
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_what_life_made_and_changed_is_as_specified(lived: Client, kind: Any) -> None:
+    overlay = lived.sandbox.server.store.overlays[kind.name]
+    whole = lived.all(kind.path, {"status": "all"} if kind.name == "subscription" else {})
+    changed = {kind.id_of(lived.sandbox.world, n) for n in overlay.changed}
+    for ids in (overlay.added.keys(), changed):
+        some = [one for one in whole if one["id"] in ids]
+        some = random.Random(1).sample(some, min(12, len(some)))
+        check(kind.path, {"object": "list", "data": some, "has_more": True, "url": kind.path})
+        found: set[tuple[str, str]] = set()
+        for one in some if kind.name != "event" else ():
+            undeclared(one, kind.name, found)
+        assert found <= {(name, field) for name, fields in UNDECLARED.items() for field in fields}
+
+
 @pytest.mark.parametrize("path", ["/v1/account", "/v1/balance"])
 def test_a_singleton_is_as_specified(company: Client, path: str) -> None:
     check(path, company.get(path))
@@ -113,6 +128,16 @@ def test_previews_are_as_specified(company: Client) -> None:
         check("/v1/invoices/create_preview", answer.body, "post")
 
 
+def test_previews_of_what_life_changed_are_as_specified(lived: Client) -> None:
+    upcoming = [one for one in lived.sandbox.ask("truth/upcoming_invoices")["upcoming"] if "subtotal" not in one]
+    assert any("schedule" in one for one in upcoming)
+    for one in upcoming[:6] + upcoming[-2:]:
+        answer = lived.send("POST", "/v1/invoices/create_preview", one)
+        assert answer.status == 200, answer.body
+        assert answer.body["total"] >= 0
+        check("/v1/invoices/create_preview", answer.body, "post")
+
+
 EXPANSIONS = {
     "/v1/charges": ["data.customer", "data.balance_transaction.source", "data.refunds"],
     "/v1/coupons": ["data.applies_to", "data.currency_options"],
@@ -137,6 +162,11 @@ EXPANSIONS = {
 @pytest.mark.parametrize("path", EXPANSIONS)
 def test_expanded_answers_are_as_specified(company: Client, path: str) -> None:
     check(path, company.get(path, {"limit": 30, "expand[]": EXPANSIONS[path]}))
+
+
+@pytest.mark.parametrize("path", EXPANSIONS)
+def test_expanded_answers_are_as_specified_after_life(lived: Client, path: str) -> None:
+    check(path, lived.get(path, {"limit": 15, "expand[]": EXPANSIONS[path]}))
 
 
 def undeclared(value: Any, name: str, found: set[tuple[str, str]]) -> None:

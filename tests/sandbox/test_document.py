@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from counterfoil.sandbox.kinds import KINDS
+from counterfoil.sandbox.life.happenings import NAMES as NAMES_OF_HAPPENINGS
 from counterfoil.sandbox.wire.faults import NAMES
 from tests.sandbox.conftest import Client
 
@@ -15,10 +16,15 @@ def test_every_fault_and_list_is_documented() -> None:
     assert [kind.path for kind in KINDS if f"`{kind.path.removeprefix('/v1/')}`" not in DOCUMENT] == []
 
 
+def test_every_kind_of_happening_is_documented() -> None:
+    table = DOCUMENT.partition("## Life")[2].partition("## Controls")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(NAMES_OF_HAPPENINGS)
+
+
 def test_every_documented_control_answers_and_there_are_no_others(own: Client) -> None:
     posts = set(re.findall(r"`POST /_sandbox/(\w+)`", DOCUMENT))
     assert posts == set(own.sandbox.ask("state")["controls"])
-    for name in ("truth/balance", "truth/account", "requests", "state"):
+    for name in ("truth/balance", "truth/account", "requests", "state", "life"):
         assert own.sandbox.ask(name)
 
 

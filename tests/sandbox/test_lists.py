@@ -180,12 +180,20 @@ def test_coupons_take_no_filter_but_created(company: Client) -> None:
     assert company.send("GET", "/v1/coupons", {"active": "true"}).status == 400
 
 
-def test_a_clock_that_looks_back_ends_lists_there() -> None:
+def test_a_clock_that_looks_back_ends_lists_there_and_has_the_balance_of_then() -> None:
     with Sandbox(scale=0.05) as sandbox:
         company = Client(sandbox)
         every = company.all("/v1/charges")
         then = sandbox.clock.start - 90 * 86_400
         sandbox.clock.look_back(then)
         assert company.all("/v1/charges") == [one for one in every if one["created"] <= then]
+        moved = sum(
+            one["net"]
+            for one in company.all("/v1/balance_transactions")
+            if (one["currency"], one["balance_type"]) == ("eur", "payments")
+        )
+        balance = company.get("/v1/balance")
+        held = [one["amount"] for part in ("available", "pending") for one in balance[part] if one["currency"] == "eur"]
+        assert sum(held) == moved
         sandbox.clock.look_back(None)
         assert company.all("/v1/charges") == every

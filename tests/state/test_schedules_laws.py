@@ -225,7 +225,7 @@ def within(schedule: Schedule, start: datetime, end: datetime) -> Iterator[datet
     return takewhile(lambda at: at < end, instants(schedule, start))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data(), schedule=schedules)
 def test_a_schedule_fires_when_a_search_through_every_minute_says(data: st.DataObject, schedule: Schedule) -> None:
     table = minutes(schedule.zone, data.draw(st.sampled_from(PLACES[schedule.zone])))

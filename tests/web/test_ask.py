@@ -102,6 +102,11 @@ def test_an_answer_is_exported_as_it_is(owner: Browser) -> None:
     assert "SELECT nothing FROM charges</textarea>" in wrong.text
 
 
+def test_what_a_spreadsheet_would_run_is_exported_with_an_apostrophe(owner: Browser) -> None:
+    answer = owner.post("/ask/answer.csv", {"sql": """SELECT '=1+1' AS "=a", -5 AS b, -5.5 AS c, '-' AS d"""})
+    assert answer.text.splitlines() == ["'=a,b,c,d", "'=1+1,-5,-5.5,'-"]
+
+
 def test_values_are_never_markup(owner: Browser) -> None:
     _, text = ask(owner, "SELECT '<img src=x onerror=alert(1)>' AS \"<b>\", 1 AS n UNION ALL SELECT 'b', 2")
     assert "<img" not in text

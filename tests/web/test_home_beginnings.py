@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from counterfoil.app import App
+from counterfoil.errors import SettingsError
+from counterfoil.sandbox import Sandbox
 from tests.web.browser import Browser
-from tests.web.conftest import Site
+from tests.web.conftest import FULL, MakeSite, Site
 from tests.web.samples import Samples
 from tests.web.test_home import names
 
@@ -21,8 +23,31 @@ def test_without_an_account_the_page_teaches_to_connect_one_or_to_try_the_sandbo
         text = browser.get(path).text
         assert "Connect a Stripe account" in text
         assert 'href="/accounts/new"' in text
-        assert "Try with the sandbox" in text
+        assert "Try it with a simulated Stripe" in text
         assert "counterfoil demo" in text
+    assert browser.post("/accounts/sandbox").status == 404
+
+
+def test_a_click_connects_a_simulated_stripe_once_and_leads_to_its_first_dataset(
+    app: App, make_site: MakeSite, sandbox: Sandbox
+) -> None:
+    browser = make_site(sandbox=lambda: (sandbox.url, FULL)).owner()
+    assert 'action="/accounts/sandbox"' in browser.get("/").text
+    place = browser.post("/accounts/sandbox")["location"]
+    (account,) = app.accounts.list()
+    assert (account.name, account.status) == ("Sandbox", "ok")
+    assert place == f"/datasets/new?account={account.id}"
+    assert browser.post("/accounts/sandbox")["location"] == place
+    assert len(app.accounts.list()) == 1
+
+
+def test_a_simulated_stripe_that_can_not_start_is_told(make_site: MakeSite) -> None:
+    def start() -> tuple[str, str]:
+        raise SettingsError("Something else listens there", hint="Look what it is.")
+
+    answer = make_site(sandbox=start).owner().post("/accounts/sandbox")
+    assert answer.status == 400
+    assert "Something else listens there" in answer.text
 
 
 def test_with_an_account_alone_the_page_teaches_to_make_a_dataset(app: App, browser: Browser) -> None:

@@ -52,6 +52,11 @@ def test_numbers_are_grouped(value: int | None, digits: int | None, shown: str) 
     assert words.number(value, digits) == shown
 
 
+def test_a_long_name_breaks_behind_its_points_and_underscores_and_is_no_markup() -> None:
+    assert words.breakable("a.b_c__d") == "a.<wbr>b_<wbr>c__<wbr>d"
+    assert words.breakable("<b>_&") == "&lt;b&gt;_<wbr>&amp;"
+
+
 @pytest.mark.parametrize(
     ("amount", "currency", "shown"),
     [

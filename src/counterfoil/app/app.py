@@ -11,11 +11,12 @@ from counterfoil.settings import Settings, load_settings
 if TYPE_CHECKING:
     from counterfoil.app.accounts import AccountCalls
     from counterfoil.app.datasets import DatasetCalls
+    from counterfoil.app.proofs import ProofCalls
     from counterfoil.app.questions import QuestionCalls
     from counterfoil.app.runs import RunCalls
     from counterfoil.app.sessions import SessionCalls
     from counterfoil.app.tables import TableCalls
-    from counterfoil.runs.attempt import Records
+    from counterfoil.runs.records import Records
     from counterfoil.state import State
     from counterfoil.state.database import Clock
 
@@ -36,8 +37,9 @@ class App:
     @cached_property
     def records(self) -> Records:
         """What is remembered, as the steps of runs take it."""
-        from counterfoil.runs.attempt import Records
+        from counterfoil.runs.records import Records
         from counterfoil.state.accounts import Accounts
+        from counterfoil.state.checks import Checks
         from counterfoil.state.datasets import Datasets
         from counterfoil.state.hash_keys import HashKeys
         from counterfoil.state.runs import Runs
@@ -46,6 +48,7 @@ class App:
             accounts=Accounts(self.state, self.vault),
             datasets=Datasets(self.state),
             runs=Runs(self.state),
+            checks=Checks(self.state),
             hash_keys=HashKeys(self.state, self.vault),
             settings=self.settings,
             now=self.state.now,
@@ -71,6 +74,13 @@ class App:
         from counterfoil.app.runs import RunCalls
 
         return RunCalls(self.state, self.records)
+
+    @cached_property
+    def proofs(self) -> ProofCalls:
+        """What is checked of datasets."""
+        from counterfoil.app.proofs import ProofCalls
+
+        return ProofCalls(self.records)
 
     @cached_property
     def tables(self) -> TableCalls:

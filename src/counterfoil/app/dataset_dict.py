@@ -13,6 +13,7 @@ from counterfoil.app.datasets import Shown
 from counterfoil.app.run_dict import run_dict
 from counterfoil.log import redacted
 from counterfoil.runs.preview import Preview
+from counterfoil.state.check import worst
 from counterfoil.state.dataset import Choice, Dataset
 from counterfoil.state.schedules import describe
 
@@ -29,11 +30,17 @@ def dataset_dict(dataset: Dataset) -> dict[str, Any]:
         "choice": _choice(dataset.choice),
         "method": dataset.method,
         "partition": dataset.partition and asdict(dataset.partition),
+        "merge": dataset.merge and asdict(dataset.merge),
         "targets": [{"url": redacted(target.url), "table": target.table} for target in dataset.targets],
         "schedule": describe(dataset.schedule),
         "zone": dataset.schedule.zone,
         "after": dataset.after,
         "retry": asdict(dataset.retry),
+        "proof": {
+            "after": dataset.proof.after,
+            "deep": dataset.proof.deep and describe(dataset.proof.deep),
+            "hold": dataset.proof.hold,
+        },
         "deadline_minutes": dataset.deadline_minutes,
         "pause": pause and {"reason": pause.reason, "action": pause.action, "at": _instant(pause.at)},
         "failures": dataset.failures,
@@ -51,6 +58,11 @@ def shown_dict(shown: Shown) -> dict[str, Any]:
         "account": {"id": account.id, "name": account.name, "mode": mode(account), "status": account.status},
         "after": shown.after and {"id": shown.dataset.after, "name": shown.after},
         "last_run": run and run_dict(run, shown.dataset.name),
+        "checks": {
+            "result": worst(shown.checks),
+            "failed": [f"{check.family}: {check.name}" for check in shown.checks if check.result == "FAIL"],
+            "run": shown.checks[0].run if shown.checks else None,
+        },
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.runs.plan import parse_instant
-from counterfoil.state.dataset import Choice, Partition, Retry
+from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Retry
 from counterfoil.state.schedules import Manual, Schedule, parse
 
 _PERIOD = re.compile(r"(?:last\s+)?(\d{1,6})\s*(day|week|month)s?")
@@ -66,6 +66,30 @@ def read_partition(words: str) -> Partition | None:
             f"{redacted(words)!r} is not a period", hint="Give days, weeks or months, such as '3 months'."
         )
     return Partition(unit=cast("Literal['day', 'week', 'month']", found[2]), last=int(found[1]))
+
+
+def read_merge(
+    before: Merge | None,
+    *,
+    deleted: Literal["keep", "drop"] | None = None,
+    history: bool | None = None,
+    reread_days: int | None = None,
+) -> Merge | None:
+    """How a merge keeps its table; None where nothing was said."""
+    given: dict[str, Any] = {"deleted": deleted, "history": history, "reread_days": reread_days}
+    changes = {name: value for name, value in given.items() if value is not None}
+    return replace(before or Merge(), **changes) if changes else before
+
+
+def read_proof(
+    before: Proof, *, after: After | None = None, deep: str | None = None, hold: bool | None = None
+) -> Proof:
+    """Which checks runs make; empty words take the deeper ones back."""
+    given: dict[str, Any] = {"after": after, "hold": hold}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if deep is not None:
+        changes["deep"] = parse(deep) if deep.strip() else None
+    return replace(before, **changes)
 
 
 def read_schedule(before: Schedule, words: str | None, zone: str | None) -> Schedule:

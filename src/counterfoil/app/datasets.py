@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from counterfoil.app.forgetting import without_archives
-from counterfoil.app.outlook import Outlook, outlook
+from counterfoil.app.outlook import Outlook, Together, outlook, together
 from counterfoil.columns.chosen import choose
 from counterfoil.columns.redact import redaction
 from counterfoil.destinations import Destination, open_destination
@@ -23,6 +23,8 @@ from counterfoil.runs.plan import Plan
 from counterfoil.runs.preview import PAGE_ROWS, Preview, preview
 from counterfoil.state import State
 from counterfoil.state.accounts import Account, Accounts
+from counterfoil.state.check import KeptCheck
+from counterfoil.state.checks import Checks
 from counterfoil.state.dataset import Choice, Dataset, Target
 from counterfoil.state.dataset_rules import check_choice
 from counterfoil.state.datasets import Datasets
@@ -42,6 +44,8 @@ _BUSY_SECONDS = 3.0
 _BACKOFF = Backoff(tries=3)
 #: Successful runs to look for a full one in.
 _LOOKED_AT = 20
+#: How a warning ends that tells of rows which are lost.
+_REPLACES = "; the next run replaces them."
 #: A change of these makes the table another one: it is read whole again.
 _ANOTHER_TABLE = frozenset({"account", "method", "partition", "targets"})
 
@@ -55,6 +59,8 @@ class Shown:
     #: The name of the dataset after which it runs.
     after: str | None
     last_run: Run | None
+    #: The latest checks of what is in its tables.
+    checks: tuple[KeptCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,11 @@ class Planned:
     #: Whether it was only tried.
     dry_run: bool
 
+    @property
+    def replaces(self) -> str | None:
+        """What a table holds that the next run replaces: one of the warnings."""
+        return next((warning for warning in self.warnings if warning.endswith(_REPLACES)), None)
+
 
 class DatasetCalls:
     """Create, list, show, edit, preview, pause, resume, reload, remove. Datasets and accounts go by name or id."""
@@ -80,6 +91,7 @@ class DatasetCalls:
         self._datasets = Datasets(state)
         self._accounts = Accounts(state, vault)
         self._runs = Runs(state)
+        self._checks = Checks(state)
         self._hash_keys = HashKeys(state, vault)
 
     def create(
@@ -97,10 +109,16 @@ class DatasetCalls:
         """Saves a dataset; `fields` are those of `state.datasets.Datasets.add`.
 
         A destination is below the home unless it begins at the root; a table has the report's key unless it is named.
-        A table that holds more than the dataset would, by an earlier load of ours, needs `overwrite`. A dry run
+        Without a method it is the report's, or replace where the destination can't do that. A table that holds more
+        than the dataset would, by an earlier load of ours, needs `overwrite`. A dry run
         checks the same and stores nothing.
         """
-        target = Target(url=to or DEFAULT_DESTINATION, table=_table(table, report_of(report).key))
+        known = report_of(report)
+        target = Target(url=to or DEFAULT_DESTINATION, table=_table(table, known.key))
+        if fields.get("method") is None:
+            with self._opened(target) as destination:
+                usual = known.default_method
+                fields["method"] = usual if usual in destination.methods else "replace"
 
         def add() -> Dataset:
             return self._datasets.add(name, account=account, report=report, targets=(target,), **fields)
@@ -157,6 +175,15 @@ class DatasetCalls:
     def outlook(self, name_or_id: str) -> Outlook:
         """When it runs next, and how many requests that makes a month."""
         return self._outlook(self._datasets.get(name_or_id))
+
+    def outlooks(self, account: str) -> dict[str, Outlook]:
+        """The same of every dataset of an account (by id), by the dataset's id."""
+        every = {one.id: one for one in self._datasets.list()}
+        return {one.id: self._outlook(one, every) for one in every.values() if one.account == account}
+
+    def together(self, account: str, *, instead: Mapping[str, Outlook] | None = None) -> Together:
+        """What all datasets of an account (by id) take; with other outlooks for some, or for one that is not saved."""
+        return together({**self.outlooks(account), **(instead or {})}.values())
 
     def preview(self, name_or_id: str, *, rows: int = PAGE_ROWS) -> Preview:
         """The first rows that Stripe has for it now, as its next run would bring them. Nothing is stored."""
@@ -267,7 +294,7 @@ class DatasetCalls:
                     f"Table {target.table} holds {held}, more than this dataset would",
                     hint="Choose another table, or say --overwrite to replace them with the first run.",
                 )
-            warnings.append(f"Table {target.table} holds {held}; the next run replaces them.")
+            warnings.append(f"Table {target.table} holds {held}{_REPLACES}")
         return tuple(warnings)
 
     def _held(self, destination: Destination, dataset: Dataset, account: Account, target: Target) -> str | None:
@@ -288,18 +315,28 @@ class DatasetCalls:
 
     def _planned(self, dataset: Dataset, warnings: tuple[str, ...], *, dry_run: bool) -> Planned:
         found = self._outlook(dataset)
-        told = warnings if found.warning is None else (*warnings, found.warning)
+        shared = self.together(dataset.account, instead={dataset.id: found})
+        warning = found.warning or (shared.warning if found.runs else None)
+        told = warnings if warning is None else (*warnings, warning)
         return Planned(dataset=dataset, outlook=found, warnings=told, places=self.places(dataset), dry_run=dry_run)
 
-    def _outlook(self, dataset: Dataset) -> Outlook:
+    def _outlook(self, dataset: Dataset, others: Mapping[str, Dataset] | None = None) -> Outlook:
         ended = self._runs.list(dataset.id, "succeeded", limit=_LOOKED_AT)
-        others = {} if dataset.after is None else {one.id: one for one in self._datasets.list()}
+        if others is None:
+            others = {} if dataset.after is None else {one.id: one for one in self._datasets.list()}
         return outlook(dataset, others=others, ended=ended, now=self._state.now())
 
     def _shown(self, dataset: Dataset, account: Account, names: Mapping[str, str]) -> Shown:
         newest = self._runs.list(dataset.id, limit=1)
         after = None if dataset.after is None else names[dataset.after]
-        return Shown(dataset=dataset, account=account, after=after, last_run=newest[0] if newest else None)
+        run = (dataset.bookmark or {}).get("run")
+        return Shown(
+            dataset=dataset,
+            account=account,
+            after=after,
+            last_run=newest[0] if newest else None,
+            checks=() if run is None else self._checks.of_run(run),
+        )
 
 
 class _Undo(Exception):  # noqa: N818 - it is no error

@@ -22,8 +22,8 @@ from counterfoil.reports.options import checked_option
 from counterfoil.reports.report import Option, Report
 from counterfoil.runs.plan import Plan
 from counterfoil.state import names
-from counterfoil.state.dataset import Choice, Partition, Retry, Target
-from counterfoil.state.dataset_rules import check_choice, check_method, check_retry, check_targets
+from counterfoil.state.dataset import Choice, Merge, Partition, Retry, Target
+from counterfoil.state.dataset_rules import check_choice, check_merge, check_method, check_retry, check_targets
 from counterfoil.state.schedules import Schedule, check, describe, parse
 from counterfoil.stripe.client import Backoff, Client
 from counterfoil.stripe.loop import run as wait_for
@@ -140,6 +140,10 @@ class Drafts:
     def method(self, report: str, method: Method, partition: Partition | None) -> None:
         """Whether the report permits it."""
         check_method(report_of(report), method, partition)
+
+    def merge(self, method: Method, merge: Merge | None) -> None:
+        """Whether what was chosen of merging goes with the method."""
+        check_merge(method, merge)
 
     def schedule(self, schedule: Schedule) -> None:
         """Whether it fires, and not too often."""

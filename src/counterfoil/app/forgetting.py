@@ -13,7 +13,7 @@ from counterfoil.state.runs import Runs
 @contextmanager
 def without_archives(state: State, datasets: Iterable[str]) -> Iterator[None]:
     """Once the block has forgotten the datasets (by id), removes what their runs read."""
-    from counterfoil.runs.attempt import archive_of
+    from counterfoil.runs.records import archive_of
 
     runs = Runs(state)
     folders = [archive_of(state.settings, run.id) for one in datasets for run in runs.list(one, limit=1_000_000)]

@@ -13,8 +13,9 @@ from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import Queue, Worker, engine_url
 from counterfoil.engine.service import Service
 from counterfoil.errors import SettingsError
-from counterfoil.runs.attempt import Attempt, Records
+from counterfoil.runs.attempt import Attempt
 from counterfoil.runs.keeping import remove_expired
+from counterfoil.runs.records import Records
 from counterfoil.state import State
 from counterfoil.state.datasets import Dataset, Datasets
 

@@ -1,4 +1,7 @@
-"""Rows as files: CSV or Parquet, streamed, and there as a whole or not at all."""
+"""Rows as files: CSV or Parquet, streamed, and there as a whole or not at all.
+
+In CSV, text that a spreadsheet would run as a formula begins with an apostrophe, unless it is wanted `as_is`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from counterfoil.app.formulas import harmless_rows
 from counterfoil.errors import RunError, SettingsError
 
 _WRITERS: dict[str, Callable[..., Any]] = {
@@ -35,26 +39,26 @@ def check_file(path: Path) -> None:
         raise SettingsError(f"{path} {what}", hint="Name a file in a folder that is there.")
 
 
-def write_file(rows: pa.RecordBatchReader, path: Path, *, limit: int | None = None) -> int:
+def write_file(rows: pa.RecordBatchReader, path: Path, *, limit: int | None = None, as_is: bool = False) -> int:
     """Writes at most so many rows into a file, by its suffix; how many there were.
 
     A file of that name is replaced, once the new one is whole.
     """
     check_file(path)
-    written = 0
-    with _replacing(path) as sink, _WRITERS[path.suffix.lower()](sink, rows.schema) as writer:
+    suffix, written = path.suffix.lower(), 0
+    with _replacing(path) as sink, _WRITERS[suffix](sink, rows.schema) as writer:
         for batch in first(rows, limit):
-            writer.write_batch(batch)
+            writer.write_batch(_fit(batch, suffix, as_is=as_is))
             written += batch.num_rows
     return written
 
 
-def write_csv(rows: pa.RecordBatchReader, out: TextIO, *, limit: int | None = None) -> None:
+def write_csv(rows: pa.RecordBatchReader, out: TextIO, *, limit: int | None = None, as_is: bool = False) -> None:
     """Writes at most so many rows as CSV into a stream of text."""
     buffer = io.BytesIO()
     with pyarrow.csv.CSVWriter(buffer, rows.schema) as writer:
         for batch in first(rows, limit):
-            writer.write_batch(batch)
+            writer.write_batch(_fit(batch, ".csv", as_is=as_is))
             out.write(buffer.getvalue().decode())
             buffer.seek(0)
             buffer.truncate()
@@ -71,7 +75,7 @@ def file_chunks(rows: pa.RecordBatchReader, suffix: str) -> Generator[bytes]:
     try:
         with _WRITERS[suffix](piece, rows.schema) as writer:
             yield piece.taken()
-            for batch in rows:
+            for batch in (_fit(one, suffix) for one in rows):
                 step = _CSV_ROWS if suffix == ".csv" else max(1, batch.num_rows)
                 for start in range(0, batch.num_rows, step):
                     writer.write_batch(batch.slice(start, step))
@@ -80,6 +84,10 @@ def file_chunks(rows: pa.RecordBatchReader, suffix: str) -> Generator[bytes]:
         yield piece.taken()
     finally:
         rows.close()
+
+
+def _fit(batch: pa.RecordBatch, suffix: str, *, as_is: bool = False) -> pa.RecordBatch:
+    return harmless_rows(batch) if suffix == ".csv" and not as_is else batch
 
 
 class _Piece(io.RawIOBase):

@@ -26,6 +26,7 @@ def run_dict(run: Run, dataset: str) -> dict[str, Any]:
         "attempt": run.attempt,
         "report": run.plan.get("report"),
         "method": run.plan.get("method"),
+        "whole": run.plan.get("whole"),
         "window": window and {"since": _second(window[0]), "until": _second(window[1])},
         "rows": {name: getattr(run.counts, name) for name in ("read", "added", "changed", "deleted")},
         "archive_bytes": run.counts.bytes,
@@ -46,6 +47,7 @@ def told_dict(told: Told) -> dict[str, Any]:
             _instants({name: getattr(one, name) for name in _ATTEMPT}, "started_at", "finished_at")
             for one in told.attempts
         ],
+        "checks": [{name: getattr(one, name) for name in _CHECK} for one in told.checks],
         "loads": [_instants({name: getattr(one, name) for name in _LOAD}, "at") for one in told.loads],
     }
 
@@ -56,6 +58,7 @@ def line_dict(line: Line) -> dict[str, Any]:
 
 
 _ATTEMPT = ("number", "status", "started_at", "finished_at", "error")
+_CHECK = ("family", "name", "result", "reason")
 _LOAD = ("url", "table", "method", "rows", "at")
 
 

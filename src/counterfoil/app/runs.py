@@ -15,12 +15,14 @@ from counterfoil.archive import read_ledger, read_parts, verify
 from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import Queue
 from counterfoil.errors import RunError
-from counterfoil.runs.attempt import Records, archive_of, schema_of
 from counterfoil.runs.dataset_plan import from_json
 from counterfoil.runs.endings import Endings
+from counterfoil.runs.loading import schema_of
+from counterfoil.runs.records import Records, archive_of
 from counterfoil.runs.reverting import back_to, check_revert, plan_back_to
 from counterfoil.runs.signals import Canceled
 from counterfoil.state import State
+from counterfoil.state.check import KeptCheck
 from counterfoil.state.run import Attempt as Tried
 from counterfoil.state.run import Line, LoadRecord, Run, Status
 
@@ -46,6 +48,8 @@ class Told:
     kept: bool
     #: When it is tried again, if it waits for that.
     next_attempt_at: datetime | None
+    #: The latest of each.
+    checks: tuple[KeptCheck, ...] = ()
 
 
 class RunCalls:
@@ -143,6 +147,7 @@ class RunCalls:
             loads=self._records.runs.loads(run),
             kept=read_ledger(archive_of(self._records.settings, run)) is not None,
             next_attempt_at=self.next_attempt_at(found),
+            checks=self._records.checks.of_run(run),
         )
 
     def lines(self, run: str, *, after: int = 0) -> tuple[Line, ...]:

@@ -14,7 +14,7 @@ from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.browsing import Filter, Test, View, count_sql, page_sql, profile_sql, rows_sql, top_sql
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.reports.catalogue import report as report_of
-from counterfoil.runs.attempt import Records
+from counterfoil.runs.records import Records
 from counterfoil.state.dataset import Dataset, Target
 
 __all__ = ["Answer", "Column", "Filter", "Page", "Profile", "TableCalls", "Test", "View"]

@@ -3,9 +3,11 @@
 from counterfoil.app.datasets import Planned, Shown
 from counterfoil.app.outlook import Outlook
 from counterfoil.app.runs import Told
+from counterfoil.proof.statement import Statement
 from counterfoil.runs.preview import Preview
 from counterfoil.state.accounts import Account
-from counterfoil.state.dataset import Choice, Dataset, Partition, Pause, Retry, Target
+from counterfoil.state.check import KeptCheck
+from counterfoil.state.dataset import Choice, Dataset, Merge, Partition, Pause, Retry, Target
 from counterfoil.state.run import Attempt, Counts, Line, LoadRecord, Run, Status
 from counterfoil.state.schedules import Schedule
 
@@ -15,8 +17,10 @@ __all__ = [
     "Choice",
     "Counts",
     "Dataset",
+    "KeptCheck",
     "Line",
     "LoadRecord",
+    "Merge",
     "Outlook",
     "Partition",
     "Pause",
@@ -26,6 +30,7 @@ __all__ = [
     "Run",
     "Schedule",
     "Shown",
+    "Statement",
     "Status",
     "Target",
     "Told",

@@ -3,18 +3,22 @@
 from counterfoil.archive.archive import Archive
 from counterfoil.archive.claim import claim, sweep
 from counterfoil.archive.ledger import Coverage, Ledger, read_ledger
-from counterfoil.archive.parts import read_parts, verify
-from counterfoil.archive.spool import Spool, read_spool
+from counterfoil.archive.parts import PartWriter, read_parts, stored_rows, verify
+from counterfoil.archive.spool import PageNote, Spool, read_notes, read_spool
 
 __all__ = [
     "Archive",
     "Coverage",
     "Ledger",
+    "PageNote",
+    "PartWriter",
     "Spool",
     "claim",
     "read_ledger",
+    "read_notes",
     "read_parts",
     "read_spool",
+    "stored_rows",
     "sweep",
     "verify",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,6 +33,8 @@ class Archive:
             remove_ledger(folder)
             remove_parts(folder)
         self._removed = False
+        #: For the ledger: what could not be read, a sentence each.
+        self.skipped: tuple[str, ...] = ()
         self.spool = Spool(folder / "pages.spool")
         self._parts = PartWriter(folder, schema)
 
@@ -46,7 +49,7 @@ class Archive:
     @property
     def ledger(self) -> Ledger:
         """What the spool covers, with the parts cut so far."""
-        return Ledger(self.spool.ledger.sources, self.parts())
+        return replace(self.spool.ledger, parts=self.parts(), skipped=self.skipped)
 
     def close(self) -> None:
         """Cuts the last part and writes the ledger; a second call changes nothing."""

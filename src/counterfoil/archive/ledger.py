@@ -32,17 +32,30 @@ class Ledger:
 
     sources: dict[str, Coverage] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
+    #: Of a run that read changes: objects whose rows are all there, in the order in which they were read.
+    parents: dict[str, None] = field(default_factory=dict)
+    #: Of such a run: whether it read everything after all.
+    whole: bool = False
+    #: What the run could not read, a sentence each.
+    skipped: tuple[str, ...] = ()
 
     @property
     def pages(self) -> int:
         """Of all sources."""
         return sum(coverage.pages for coverage in self.sources.values())
 
+    @property
+    def is_there(self) -> bool:
+        """Whether every part has its file."""
+        return all(part.path.exists() for part in self.parts)
+
     def add(self, page: Page) -> None:
         """Counts one page of the spool."""
         coverage = self.sources.setdefault(page.source, Coverage())
         coverage.pages += 1
         coverage.rows += len(page.objects)
+        self.parents.update(dict.fromkeys(page.parents))
+        self.whole = self.whole or page.whole
         if page.last and page.window not in coverage.complete:
             coverage.complete.append(page.window)
 
@@ -70,6 +83,9 @@ def write_ledger(folder: Path, ledger: Ledger) -> None:
             {"name": part.path.name, "rows": part.rows, "bytes": part.bytes, "checksum": part.checksum}
             for part in ledger.parts
         ],
+        **({"parents": list(ledger.parents)} if ledger.parents else {}),
+        **({"whole": True} if ledger.whole else {}),
+        **({"skipped": ledger.skipped} if ledger.skipped else {}),
     }
     with writing(folder):
         partial = folder / f"{_NAME}.partial"
@@ -100,7 +116,13 @@ def read_ledger(folder: Path) -> Ledger | None:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / _NAME} is damaged", hint="Run the report again.") from error
-    return Ledger(sources, parts)
+    return Ledger(
+        sources,
+        parts,
+        dict.fromkeys(data.get("parents", ())),
+        data.get("whole", False),
+        tuple(data.get("skipped", ())),
+    )
 
 
 def remove_ledger(folder: Path) -> None:

@@ -176,6 +176,12 @@ def verify(part: Part) -> None:
         raise RunError(f"{part.path} is not as it was written: its checksum differs", hint="Run the report again.")
 
 
+def stored_rows(part: Part) -> int:
+    """Rows that the file itself says it has; RunError when it can't be read."""
+    rows: int = _read(part.path, pq.read_metadata).num_rows
+    return rows
+
+
 def read_parts(parts: Sequence[Part], schema: pa.Schema | None = None) -> pa.RecordBatchReader:
     """The rows of the parts, in their order; no parts need the schema to be given."""
     if not parts:

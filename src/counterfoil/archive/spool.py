@@ -11,6 +11,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -83,6 +84,28 @@ def read_spool(path: Path) -> Iterator[Page]:
             yield page
 
 
+@dataclass(frozen=True, slots=True)
+class PageNote:
+    """A page of the spool without its objects."""
+
+    source: str
+    window: Window
+    cursor: str | None
+    rows: int
+    last: bool
+    position: Position | None
+
+
+def read_notes(path: Path) -> Iterator[PageNote]:
+    """The pages of the valid prefix, whose checksums are compared and whose objects are not looked at."""
+    if path.exists():
+        for header, _, _ in _frames(path):
+            window = Window(header["since"], header["until"])
+            yield PageNote(
+                header["source"], window, header["cursor"], header["rows"], header["last"], _position(header)
+            )
+
+
 def has_pages(path: Path) -> bool:
     """Whether the file holds more than its own mark, be it valid or not."""
     return path.exists() and path.stat().st_size > len(_MAGIC)
@@ -100,6 +123,8 @@ def _frame(page: Page) -> bytes:
             "last": page.last,
             "position": page.position,
             "date": page.date,
+            **({"parents": page.parents} if page.parents else {}),
+            **({"whole": True} if page.whole else {}),
             "rows": len(page.objects),
             "bytes": len(plain),
         }
@@ -125,6 +150,12 @@ def _is_spool(path: Path) -> bool:
 
 def _pages(path: Path) -> Iterator[tuple[Page, int]]:
     """Each page of the valid prefix with the offset behind its frame."""
+    for header, body, end in _frames(path):
+        yield _page(header, body), end
+
+
+def _frames(path: Path) -> Iterator[tuple[dict[str, Any], bytes, int]]:
+    """Header, body as it is stored, and the offset behind it, of each frame of the valid prefix."""
     if not _is_spool(path):
         return
     left = path.stat().st_size - len(_MAGIC)
@@ -139,11 +170,23 @@ def _pages(path: Path) -> Iterator[tuple[Page, int]]:
             header, body = file.read(header_length), file.read(body_length)
             if _CHECKSUM.unpack(checksum)[0] != zlib.crc32(body, zlib.crc32(header, zlib.crc32(lengths))):
                 return
-            yield _page(orjson.loads(header), body), file.tell()
+            yield orjson.loads(header), body, file.tell()
 
 
 def _page(header: dict[str, Any], body: bytes) -> Page:
     objects = orjson.loads(_CODEC.decompress(body, decompressed_size=header["bytes"], asbytes=True))
-    window = Window(header["since"], header["until"])
-    position = Position(**header["position"]) if header["position"] else None
-    return Page(header["source"], window, header["cursor"], objects, header["last"], position, header["date"])
+    return Page(
+        source=header["source"],
+        window=Window(header["since"], header["until"]),
+        cursor=header["cursor"],
+        objects=objects,
+        last=header["last"],
+        position=_position(header),
+        date=header["date"],
+        parents=tuple(header.get("parents", ())),
+        whole=header.get("whole", False),
+    )
+
+
+def _position(header: dict[str, Any]) -> Position | None:
+    return Position(**header["position"]) if header["position"] else None

@@ -30,6 +30,7 @@ app = App(
 app.command("counterfoil.cli.accounts:accounts", name="accounts", help="Keys of Stripe, saved under a name.")
 app.command("counterfoil.cli.datasets:datasets", name="datasets", help="What is read of an account, where to and when.")
 app.command("counterfoil.cli.demo:demo", help="Try it: the page on a simulated Stripe, with three months of runs.")
+app.command("counterfoil.cli.prove:prove", help="Check that a dataset is complete, and print a statement.")
 app.command("counterfoil.cli.pull:pull", help="Read a report, or all of them, into a table.")
 app.command("counterfoil.cli.reports:reports", help="List what can be read: titles, columns and types.")
 app.command("counterfoil.cli.run_dataset:run", help="Run a dataset now.")

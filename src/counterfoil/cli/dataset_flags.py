@@ -60,6 +60,12 @@ class Flags(ChoiceFlags):
     """How the table is updated; the report's own way unless given."""
     partition: str | None = None
     """With the method partition: the period that each run replaces, such as "3 months"."""
+    deleted: Literal["keep", "drop"] | None = None
+    """With the method merge: rows that Stripe deleted are kept and marked (usual), or dropped."""
+    history: Annotated[bool | None, Parameter(negative="--no-history")] = None
+    """With the method merge: every version of every row is kept, in TABLE__history."""
+    reread_days: int | None = None
+    """With the method merge: days within which all is read again, for what no event tells; 7 unless given."""
     to: str | None = None
     """duckdb:///file or parquet:///folder below the home of Counterfoil, with four slashes from the root."""
     table: str | None = None
@@ -80,6 +86,12 @@ class Flags(ChoiceFlags):
     """Runs that were started by hand are tried again too."""
     deadline_minutes: int | None = None
     """Minutes after which a run is given up."""
+    checks: Literal["cheap", "none"] | None = None
+    """Checks that follow each run: those that cost few requests (usual), or none."""
+    deep_checks: str | None = None
+    """When the deeper checks are due, which the next run then makes too: "weekly on sun at 03:00"."""
+    hold: Annotated[bool | None, Parameter(negative="--no-hold")] = None
+    """Load nothing when a check fails that can be made before."""
     description: str | None = None
     """What it is for."""
     overwrite: Annotated[bool, FLAG] = False
@@ -89,8 +101,8 @@ class Flags(ChoiceFlags):
 
     def changes(self, before: Dataset | None) -> dict[str, Any]:
         """The fields that were given, as the calls on datasets take them."""
-        from counterfoil.app.dataset_words import read_partition, read_retry, read_schedule
-        from counterfoil.state.dataset import Choice, Retry
+        from counterfoil.app.dataset_words import read_merge, read_partition, read_proof, read_retry, read_schedule
+        from counterfoil.state.dataset import Choice, Proof, Retry
         from counterfoil.state.schedules import Manual
 
         made: dict[str, Any] = {
@@ -103,6 +115,9 @@ class Flags(ChoiceFlags):
                 every_minutes=self.retry_minutes,
                 manual=self.retry_manual,
             ),
+            "proof": read_proof(
+                Proof() if before is None else before.proof, after=self.checks, deep=self.deep_checks, hold=self.hold
+            ),
         }
         if before is not None:
             made = {name: value for name, value in made.items() if value != getattr(before, name)}
@@ -110,6 +125,10 @@ class Flags(ChoiceFlags):
             made["method"] = self.method
         if self.partition is not None:
             made["partition"] = read_partition(self.partition)
+        merged = None if before is None else before.merge
+        merge = read_merge(merged, deleted=self.deleted, history=self.history, reread_days=self.reread_days)
+        if merge != merged:
+            made["merge"] = merge
         if self.after is not None:
             made["after"] = self.after.strip() or None
         if self.deadline_minutes is not None:

@@ -10,16 +10,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from counterfoil.cli.listing import print_json, print_list, shown_time
+from counterfoil.cli.run_facts import check_words
 from counterfoil.cli.screen import counted, tell
+from counterfoil.state.check import worst
 
 if TYPE_CHECKING:
     from counterfoil.app.datasets import Shown
     from counterfoil.app.outlook import Outlook
     from counterfoil.runs.preview import Preview
-    from counterfoil.state.dataset import Choice, Dataset, Retry
+    from counterfoil.state.dataset import Choice, Dataset, Merge, Proof, Retry
     from counterfoil.state.run import Run
 
-LIST = ("name", "report", "account", "table", "schedule", "next run", "last run", "paused")
+LIST = ("name", "report", "account", "table", "schedule", "next run", "last run", "checks", "paused")
 
 Facts = list[tuple[str, Any]]
 
@@ -39,6 +41,7 @@ def list_line(shown: Shown) -> tuple[str, ...]:
         _schedule(shown),
         shown_time(dataset.next_due_at, dataset.schedule.zone),
         _run(shown.last_run, dataset.schedule.zone),
+        _checks(shown),
         dataset.pause.reason if dataset.pause else "",
     )
 
@@ -56,11 +59,14 @@ def shown_facts(shown: Shown, places: Sequence[str]) -> Facts:
         ("choice", "\n".join(_choice(dataset.choice)) or "everything"),
         ("method", dataset.method),
         ("period", dataset.partition and f"the last {counted(dataset.partition.last, dataset.partition.unit)}"),
+        ("merging", dataset.merge and "\n".join(_merging(dataset.merge))),
         ("table", "\n".join(places)),
         ("schedule", _schedule(shown)),
         ("retry", _retry(dataset.retry)),
         ("deadline", dataset.deadline_minutes and counted(dataset.deadline_minutes, "minute")),
         ("last run", _run(shown.last_run, zone)),
+        ("checks", "\n".join(check_words(shown.checks)) or "none yet"),
+        ("proof", _proof(dataset.proof)),
         ("failed", dataset.failures and f"{counted(dataset.failures, 'run')} in a row"),
         ("paused", pause and f"since {shown_time(pause.at, zone)}: {pause.reason}\n{pause.action}"),
     ]
@@ -117,6 +123,22 @@ def _run(run: Run | None, zone: str) -> str:
     return f"{shown_time(run.finished_at or run.started_at or run.created_at, zone)} {run.status}"
 
 
+def _checks(shown: Shown) -> str:
+    """In a word, with the name of what failed."""
+    failed = [check for check in shown.checks if check.result == "FAIL"]
+    more = f" and {len(failed) - 1} more" if failed[1:] else ""
+    return f"FAIL: {failed[0].name}{more}" if failed else worst(shown.checks) or ""
+
+
+def _proof(proof: Proof) -> str:
+    from counterfoil.state.schedules import describe
+
+    if proof.after == "none":
+        return "no checks"
+    deep = f"; the deeper ones {describe(proof.deep)}" if proof.deep else ""
+    return f"after each run{deep}{'; a FAIL before the load keeps the rows from being loaded' if proof.hold else ''}"
+
+
 def _choice(choice: Choice) -> Iterator[str]:
     if choice.since is not None:
         yield f"created since {_day(choice.since)}"
@@ -127,6 +149,13 @@ def _choice(choice: Choice) -> Iterator[str]:
     yield from (f"{name} {value}" for name, value in choice.options.items())
     lists = (("with the metadata keys", choice.promoted), ("without", choice.left_out), ("hashed", choice.hashed))
     yield from (f"{said} {', '.join(words)}" for said, words in lists if words)
+
+
+def _merging(merge: Merge) -> Iterator[str]:
+    yield "deleted rows are kept, marked" if merge.deleted == "keep" else "deleted rows are dropped"
+    if merge.history:
+        yield "every version is kept in <table>__history"
+    yield f"all is read again within {counted(merge.reread_days, 'day')}"
 
 
 def _day(seconds: int) -> str:
@@ -152,8 +181,12 @@ def _requests(outlook: Outlook) -> str | None:
     runs = f"{counted(outlook.runs, 'run')} in 30 days"
     if outlook.reads is None or outlook.share is None:
         return f"{runs}; how many requests that takes is known after the first"
+    each = f"{runs} of {outlook.reads_each:,}"
+    if outlook.changes_each is not None:
+        full = min(outlook.runs, outlook.full_runs)
+        each = f"{runs} of {outlook.changes_each:,}, but {full} of {outlook.reads_each:,}"
     return (
-        f"about {outlook.reads:,} reads a month ({runs} of {outlook.reads_each:,}), "
+        f"about {outlook.reads:,} reads a month ({each}), "
         f"{outlook.share:.1%} of the 10,000 that every account has at least"
     )
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: Above every page.
 BANNER = "Invented data, from a simulated Stripe. Its three months of runs were made at the start, by a clock set back."
-#: A third of the sandbox's usual company, so that its three months are made within seconds.
-SCALE = 0.35
+#: A fifth of the sandbox's usual company, so that its three months are made within seconds.
+SCALE = 0.2
 
 _FLAG = Parameter(negative=(), show_default=False)
 
@@ -69,7 +69,7 @@ def demo(
 def _serve(folder: Path, port: int | None, *, show: Callable[[str], object] | None) -> None:
     from counterfoil.app import open_app
     from counterfoil.app.node import serve
-    from counterfoil.cli.sample_history import WoundClock, live_through
+    from counterfoil.cli.sample_history import KEY, WoundClock, live_through
     from counterfoil.log import configure
     from counterfoil.sandbox import Sandbox
     from counterfoil.settings import load_settings
@@ -98,6 +98,7 @@ def _serve(folder: Path, port: int | None, *, show: Callable[[str], object] | No
             host="127.0.0.1",
             port=port,
             banner=BANNER,
+            sandbox=lambda: (sandbox.url, KEY),
         )
         tell(f"An invented company lives through three months, in {folder}")
         live_through(app, sandbox, clock)

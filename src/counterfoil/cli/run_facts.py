@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from counterfoil.cli.listing import shown_time
 from counterfoil.cli.screen import counted
+from counterfoil.state.check import worst
 
 if TYPE_CHECKING:
     from counterfoil.app.runs import Told
+    from counterfoil.state.check import KeptCheck
     from counterfoil.state.run import Attempt, Counts, Line, Run
 
 HEAD = ("run", "dataset", "trigger", "started", "took", "rows", "requests", "status")
@@ -57,9 +59,18 @@ def facts(told: Told) -> Iterator[tuple[str, str | None]]:
     kept = "kept" if told.kept else "kept no longer" if run.archive_removed_at else "none"
     yield "archive", f"{counts.bytes / 1e6:,.1f} MB, {kept}" if counts.bytes else kept
     yield "tables", "\n".join(f"{one.table} of {one.url}: {counted(one.rows, 'row')}" for one in told.loads)
+    yield "checks", "\n".join(check_words(told.checks))
     yield "attempts", "\n".join(_attempt(one) for one in told.attempts) if len(told.attempts) > 1 else None
     yield "warnings", "\n".join(run.warnings)
     yield from _error(run.error)
+
+
+def check_words(checks: Sequence[KeptCheck]) -> Iterator[str]:
+    """What the checks came to: in one word, and what did not pass."""
+    if checks:
+        yield f"{worst(checks)}: counterfoil prove DATASET --run {checks[0].run} tells all of it"
+    told = (check for check in checks if check.result in ("FAIL", "INCONCLUSIVE"))
+    yield from (f"{check.result} {check.family}: {check.name}: {check.reason}" for check in told)
 
 
 def changes(counts: Counts) -> str:

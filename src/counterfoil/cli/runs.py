@@ -20,6 +20,7 @@ from counterfoil.errors import SettingsError
 runs = App(name="runs", help="What came of datasets: how each run went, and its rows.")
 
 _JSON = Parameter(name="--json", negative=(), show_default=False)
+_FLAG = Parameter(negative=(), show_default=False)
 _MANY = Parameter(negative=(), show_default=False)
 _Status = Literal["queued", "running", "waiting", "succeeded", "failed", "canceled", "skipped"]
 _OVER = frozenset({"succeeded", "failed", "canceled", "skipped"})
@@ -162,7 +163,13 @@ def cancel(run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
 
 @runs.command
 def rows(
-    run: str, /, *, to: Path | None = None, limit: int | None = None, as_json: Annotated[bool, _JSON] = False
+    run: str,
+    /,
+    *,
+    to: Path | None = None,
+    limit: int | None = None,
+    as_is: Annotated[bool, _FLAG] = False,
+    as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Show the rows that a run brought, or write them into a file.
 
@@ -176,6 +183,8 @@ def rows(
         A file whose name ends in .csv or .parquet; one that is there is replaced once the new one is whole.
     limit
         At most so many rows.
+    as_is
+        In CSV, leave text alone that a spreadsheet would run as a formula; else an apostrophe stands before it.
     as_json
         One JSON object for each row; with --to, one that says what was written.
     """
@@ -191,7 +200,7 @@ def rows(
         if to is not None:
             from counterfoil.app.row_files import write_file
 
-            written = write_file(reader, to, limit=limit)
+            written = write_file(reader, to, limit=limit, as_is=as_is)
             if as_json:
                 print_json({"run": run, "file": str(to), "rows": written})
             else:
@@ -209,7 +218,7 @@ def rows(
         else:
             from counterfoil.app.row_files import write_csv
 
-            write_csv(reader, sys.stdout, limit=limit)
+            write_csv(reader, sys.stdout, limit=limit, as_is=as_is)
 
 
 def revert(dataset: str, run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> int:

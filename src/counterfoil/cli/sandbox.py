@@ -41,9 +41,10 @@ def sandbox(
     fault_rate
         Share of requests that fail: 0 to 1.
     live
-        The company's clock runs.
+        The company's clock runs, and every few seconds something happens: customers come, charges are refunded,
+        invoices are paid, coupons are deleted.
     """
-    from counterfoil.sandbox import serve
+    from counterfoil.sandbox import LIVELY, serve
 
     if not 0 <= fault_rate <= 1:
         raise SettingsError(f"--fault-rate {fault_rate} is not a share", hint="Give a number from 0 to 1.")
@@ -62,6 +63,7 @@ def sandbox(
             rps=rps,
             fault_rate=fault_rate,
             live=live,
+            life=LIVELY if live else None,
             ready=lambda url: print(f"Sandbox ready at {url}", flush=True),
         )
 

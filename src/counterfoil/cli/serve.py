@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 
 from counterfoil.cli.leaving import hurry
 from counterfoil.cli.opening import opened
 from counterfoil.cli.sandbox import checked_port
+from counterfoil.cli.sandbox_at_hand import SandboxAtHand
 from counterfoil.cli.screen import say
+from counterfoil.errors import SettingsError
 
 
 def serve(*, host: str | None = None, port: int | None = None) -> None:
@@ -29,9 +31,14 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
     """
     if port is not None:
         checked_port(port)
-    with suppress(KeyboardInterrupt), opened() as app:
+    with suppress(KeyboardInterrupt), opened() as app, closing(SandboxAtHand()) as sandbox:
         from counterfoil.app.node import serve
         from counterfoil.web.server import PageServer
+
+        # On one machine alone: another node could not reach it.
+        offered = sandbox if app.settings.state_url is None else None
+        with suppress(SettingsError):  # whoever has the port may be a sandbox too; if not, runs tell
+            sandbox.resume(app.accounts.list())
 
         def announce(link: str) -> None:
             say(f"Counterfoil's new link: {link}")
@@ -39,6 +46,6 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
         def ready(link: str) -> None:
             say(f"Counterfoil ready at {link}")
 
-        make_front = partial(PageServer, app, announce=announce, host=host, port=port)
+        make_front = partial(PageServer, app, announce=announce, host=host, port=port, sandbox=offered)
         if not serve(app.state, app.records, make_front=make_front, ready=ready):
             hurry()

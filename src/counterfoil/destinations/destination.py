@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: `atomic`: readers see the table before or after a load, whatever kills it. `idempotent`: a run loaded twice counts
-#: once. `merge`: by primary key. `query`: answers SQL.
-Guarantee = Literal["atomic", "idempotent", "merge", "query"]
+#: once. `merge`: by primary key. `history`: every version of every row, beside the table. `query`: answers SQL.
+Guarantee = Literal["atomic", "idempotent", "merge", "history", "query"]
 
 #: Takes one sentence for the person who waits.
 Progress = Callable[[str], None]
@@ -29,6 +30,9 @@ Stop = Callable[[], bool]
 #: What a record of loads calls a table that was rebuilt from archived loads.
 REPLAY = "replay"
 
+#: What it calls a table that keeps the versions of another's rows.
+HISTORY = "history"
+
 #: The destination's record of its loads; a table without a row in it is not ours.
 LOADS_TABLE = "_counterfoil_loads"
 
@@ -37,7 +41,7 @@ RESERVED = "_counterfoil_"
 
 
 class Destination(Protocol):
-    """One place that holds tables. Safe to share between threads; nothing is held between two calls."""
+    """One place that holds tables. Safe to share between threads; between two calls only `holding` holds it."""
 
     @property
     def name(self) -> str:
@@ -89,7 +93,10 @@ class Destination(Protocol):
         ...
 
     def drop(self, table: str) -> bool:
-        """Removes a table of ours with the record of its loads; False when there is none. Refuses any other."""
+        """Removes a table of ours with its history and the record of its loads; False when there is none.
+
+        Refuses any other.
+        """
         ...
 
     def has_load(self, load: Load) -> bool:
@@ -115,6 +122,10 @@ class Destination(Protocol):
         """
         ...
 
+    def holding(self, progress: Progress | None = None, stop: Stop | None = None, /) -> AbstractContextManager[object]:
+        """For many calls in a row: what opening takes is paid once, and is waited for as `load` waits."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -128,8 +139,10 @@ def since_replace(loads: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Mappi
     return tuple(scopes)
 
 
-def check_load(load: Load, schema: pa.Schema, methods: frozenset[Method]) -> None:
-    """Refuses what no destination can do: the method, names that cannot be, columns that are not there."""
+def check_load(
+    load: Load, schema: pa.Schema, methods: frozenset[Method], guarantees: frozenset[Guarantee] = frozenset()
+) -> None:
+    """Refuses what the destination can't do: the method, a history, names that can't be, columns that are not there."""
     if load.method not in methods:
         raise DestinationRejected(
             f"the destination cannot {load.method}", hint=f"It can {' and '.join(sorted(methods))}."
@@ -145,6 +158,10 @@ def check_load(load: Load, schema: pa.Schema, methods: frozenset[Method]) -> Non
     missing = [name for name in load.order if name.removeprefix("-") not in schema.names]
     if missing or not schema.names:
         raise RunError(f"there is no column {missing[0].removeprefix('-')} to order by" if missing else "no columns")
+    if load.history:
+        _check_history(load, guarantees)
+    if load.method == "merge" or load.history:
+        _check_keys(load, schema)
     if load.method == "merge":
         _check_merge(load, schema)
     if load.method == "partition":
@@ -165,11 +182,26 @@ def _check_names(schema: pa.Schema) -> None:
         seen.add(same_name(name))
 
 
-def _check_merge(load: Load, schema: pa.Schema) -> None:
+def _check_history(load: Load, guarantees: frozenset[Guarantee]) -> None:
+    if "history" not in guarantees:
+        raise DestinationRejected(
+            f"the destination keeps no history of {load.table}", hint="Switch it off, or choose a DuckDB file."
+        )
+    if load.method not in ("merge", "replace"):
+        raise RunError(f"{load.method} has no history", hint="Choose merge, or switch the history off.")
+
+
+def _check_keys(load: Load, schema: pa.Schema) -> None:
     missing = [name for name in load.primary_key if name not in schema.names]
     if missing or not load.primary_key:
         raise RunError(f"there is no column {missing[0]} to merge by" if missing else "no columns to merge by")
-    if load.covers and load.deleted == "mark" and not {"_deleted", "_deleted_at"} <= set(schema.names):
+
+
+def _check_merge(load: Load, schema: pa.Schema) -> None:
+    if load.parents and load.parents.column not in schema.names:
+        raise RunError(f"there is no column {load.parents.column} to find the rows of a parent by")
+    judged = load.covers or load.parents
+    if judged and load.deleted == "keep" and not {"_deleted", "_deleted_at"} <= set(schema.names):
         raise RunError("a merge that marks what is deleted needs the columns _deleted and _deleted_at")
     if any(window != Window() for window in load.covers):
         check_created(load, schema)
@@ -211,12 +243,15 @@ def files_of(parts: Sequence[Part], archive: Path) -> list[Path]:
     return files
 
 
-def conflict(table: str, column: str, present: str, wanted: str) -> SchemaConflict:
+def conflict(
+    table: str,
+    column: str,
+    present: str,
+    wanted: str,
+    hint: str = "Replace the whole table, or choose another one.",
+) -> SchemaConflict:
     """The refusal to add values of another type."""
-    return SchemaConflict(
-        f"column {column} of {table} is {present} in the table and {wanted} in the data",
-        hint="Replace the whole table, or choose another one.",
-    )
+    return SchemaConflict(f"column {column} of {table} is {present} in the table and {wanted} in the data", hint=hint)
 
 
 def not_ours(table: str, place: str) -> DestinationRejected:

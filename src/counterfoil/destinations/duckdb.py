@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,20 @@ import duckdb
 import pyarrow as pa
 
 from counterfoil.destinations import duckdb_tables as tables
-from counterfoil.destinations.destination import Guarantee, Guard, Progress, Stop, check_load, files_of, rebuilt
+from counterfoil.destinations.destination import (
+    REPLAY,
+    Guarantee,
+    Guard,
+    Progress,
+    Stop,
+    check_load,
+    files_of,
+    rebuilt,
+)
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import database_file, transaction
+from counterfoil.destinations.duckdb_history import check_history, drop_history, keep_history
+from counterfoil.destinations.duckdb_merge import read_at
 from counterfoil.destinations.duckdb_methods import apply
 from counterfoil.destinations.duckdb_query import asking, batches_of, schema_of, select
 from counterfoil.destinations.stopping import taken
@@ -26,7 +38,7 @@ class DuckDBDestination:
     """Tables in the schema `main` of one file."""
 
     methods: frozenset[Method] = frozenset({"replace", "append", "merge", "partition"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "query"})
+    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "query"})
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self._file = database_file(path, settings.duckdb_megabytes)
@@ -45,15 +57,18 @@ class DuckDBDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        check_load(load, schema, self.methods)
+        check_load(load, schema, self.methods, self.guarantees)
         files = files_of(parts, self._archive)
         with self._writing(progress, guard, stop) as cursor:
             tables.make_loads(cursor)
             before = tables.loaded(cursor, load)
             if before is not None:
                 return before
-            there = tables.check_ours(cursor, load, self._place)
+            there = self._check_ours(cursor, load)
             done = apply(cursor, load, schema, parts, files, there=there, stop=stop)
+            if load.history:
+                touched = there and load.method == "merge"
+                keep_history(cursor, load, schema, read_at(load, schema, files), touched=touched)
             tables.record(cursor, load, done)
             return done
 
@@ -73,19 +88,28 @@ class DuckDBDestination:
             before = tables.loaded(cursor, whole)
             if before is not None:
                 return before
-            taken_out = tables.count(cursor, whole.table) if tables.check_ours(cursor, whole, self._place) else 0
+            taken_out = tables.count(cursor, whole.table) if self._check_ours(cursor, whole) else 0
             for number, (load, parts) in enumerate(loads):
                 files = files_of(parts, self._archive)
                 own = schema_of(files[0]) if files else schema
-                check_load(load, own, self.methods)
-                # Nobody sees the table before the transaction ends, so that it is its own staging table.
-                apply(cursor, load, own, parts, files, there=number > 0, stop=stop)
+                check_load(load, own, self.methods, self.guarantees)
+                # Nobody sees the table before the transaction ends, so that it is its own staging table, and what it
+                # is meanwhile is no part of its history.
+                apply(cursor, replace(load, history=False), own, parts, files, there=number > 0, stop=stop)
             tables.widen(cursor, whole.table, schema)
             tables.comment(cursor, whole, schema)
+            if whole.history:
+                # Going back is a change of now, whenever the rows were read.
+                keep_history(cursor, whole, schema, "now()", touched=False)
             rows = tables.count(cursor, whole.table)
             done = Loaded(rows=rows, added=rows, deleted=taken_out)
-            tables.record(cursor, whole, done, replay=True)
+            tables.record(cursor, whole, done, method=REPLAY)
             return done
+
+    def holding(self, progress: Progress | None = None, stop: Stop | None = None, /) -> AbstractContextManager[object]:
+        if not self._file.path.exists():
+            return nullcontext()
+        return self._file.held([self._archive], self._busy_seconds, progress, stop)
 
     def check(self) -> None:
         with mapped(self._place):
@@ -95,7 +119,9 @@ class DuckDBDestination:
         if not self._file.path.exists():
             return False
         with self._writing(None, None, None) as cursor:
-            return tables.drop(cursor, table, self._place)
+            dropped = tables.drop(cursor, table, self._place)
+            drop_history(cursor, table, self._place)
+            return dropped
 
     def has_load(self, load: Load) -> bool:
         with self._reading() as cursor:
@@ -127,6 +153,13 @@ class DuckDBDestination:
 
     def close(self) -> None:
         """Nothing is held between calls."""
+
+    def _check_ours(self, cursor: duckdb.DuckDBPyConnection, load: Load) -> bool:
+        """Whether the table is there; refuses one that is not ours, and what stands where its history would."""
+        there = tables.check_ours(cursor, load, self._place)
+        if load.history:
+            check_history(cursor, load, self._place)
+        return there
 
     @contextmanager
     def _writing(

@@ -66,7 +66,7 @@ def _merge(
         return merge(cursor, load, schema, files, tables.columns_of(cursor, load.table))
     rows = tables.insert(cursor, load, schema, files, stop)
     check_rows(load, parts, rows)
-    if load.deleted == "drop" and "_deleted" in schema.names:
+    if "_deleted" in schema.names:
         sql = f"DELETE FROM main.{quoted(load.table)} WHERE _deleted"  # noqa: S608 - quoted
         ((gone,),) = cursor.execute(sql).fetchall()
         rows -= int(gone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +12,8 @@ import orjson
 import pyarrow as pa
 
 from counterfoil.destinations.destination import (
+    HISTORY,
     LOADS_TABLE,
-    REPLAY,
     Stop,
     conflict,
     not_ours,
@@ -98,13 +98,13 @@ def scopes_of(cursor: duckdb.DuckDBPyConnection, table: str) -> tuple[Mapping[st
     return since_replace((method, orjson.loads(scope)) for _, method, scope in loads) if loads else None
 
 
-def record(cursor: duckdb.DuckDBPyConnection, load: Load, done: Loaded, *, replay: bool = False) -> None:
-    """Notes the load; an older note of the same run, whose table is gone, is dropped."""
+def record(cursor: duckdb.DuckDBPyConnection, load: Load, done: Loaded, *, method: str | None = None) -> None:
+    """Notes the load, as one of its own method or another; an older note of the same run, whose table is gone, goes."""
     cursor.execute(f"DELETE FROM {_LOADS} WHERE run = ? AND table_name = ?", [load.run, load.table])  # noqa: S608
     values = {
         "run": load.run,
         "table_name": load.table,
-        "method": REPLAY if replay else load.method,
+        "method": method or load.method,
         "report": load.report,
         "account": load.account,
         "scope": orjson.dumps(dict(load.scope)).decode(),
@@ -138,8 +138,13 @@ def check_ours(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> boo
         raise DestinationRejected(
             f"{load.table} in {place} is a view", hint="Choose another table, or drop the view first."
         )
-    if kind == "table" and not load.overwrite and not loads_of(cursor, load.table):
+    loads = loads_of(cursor, load.table)
+    if kind == "table" and not load.overwrite and not loads:
         raise not_ours(load.table, place)
+    if kind == "table" and any(method == HISTORY for _, method, _ in loads):
+        raise DestinationRejected(
+            f"{load.table} in {place} is the history of another table", hint="Choose another one."
+        )
     return kind == "table"
 
 
@@ -150,14 +155,18 @@ def create(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) -> 
 
 def widen(cursor: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> None:
     """Adds the columns that the table lacks; SchemaConflict when one is of another type."""
+    add_columns(cursor, table, [(field.name, duckdb_type(field)) for field in schema])
+
+
+def add_columns(cursor: duckdb.DuckDBPyConnection, table: str, columns: Iterable[tuple[str, str]], **hint: str) -> None:
+    """Adds those of the columns, as name and type, that the table lacks; `hint` is for a type that differs."""
     present = {same_name(name): kind for name, kind in columns_of(cursor, table)}
-    for field in schema:
-        wanted = duckdb_type(field)
-        kind = present.get(same_name(field.name))
+    for name, wanted in columns:
+        kind = present.get(same_name(name))
         if kind is None:
-            cursor.execute(f"ALTER TABLE main.{quoted(table)} ADD COLUMN {quoted(field.name)} {wanted}")
+            cursor.execute(f"ALTER TABLE main.{quoted(table)} ADD COLUMN {quoted(name)} {wanted}")
         elif kind != wanted:
-            raise conflict(table, field.name, kind, wanted)
+            raise conflict(table, name, kind, wanted, **hint)
 
 
 def count(cursor: duckdb.DuckDBPyConnection, table: str, where: str = "true") -> int:

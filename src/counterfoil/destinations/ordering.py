@@ -20,9 +20,9 @@ from counterfoil.destinations.sql import parts_source, quoted
 from counterfoil.destinations.stopping import check_stop
 from counterfoil.values import Load
 
-#: Bytes that one sort may take, some of which DuckDB spills; many of them in one transaction have to be smaller, since
-#: what the transaction has written takes memory too.
-_WHOLE_BYTES, _SLICE_BYTES = 256 << 20, 128 << 20
+#: Bytes that one sort may take, some of which DuckDB spills. Half as much again, of long texts, it could not sort in
+#: the 160 MB that it has at least.
+_SLICE_BYTES = 64 << 20
 #: What a value and a row take in a sort beside their bytes in the file.
 _VALUE_BYTES, _ROW_BYTES = 16, 64
 _SAMPLE_ROWS = 20_000
@@ -35,7 +35,6 @@ def sorted_slices(
     load: Load,
     files: Sequence[Path],
     *,
-    whole_bytes: int = _WHOLE_BYTES,
     slice_bytes: int = _SLICE_BYTES,
     stop: Stop | None = None,
 ) -> Iterator[str]:
@@ -47,7 +46,7 @@ def sorted_slices(
         f"{quoted(name.removeprefix('-'))} {'DESC' if name[0] == '-' else 'ASC'} NULLS LAST" for name in load.order
     )
     needed = _sort_bytes(files)
-    if needed <= whole_bytes:
+    if needed <= slice_bytes:
         yield parts_source(files) + order
         return
     with TemporaryDirectory(prefix="sorting-", dir=files[0].parent) as folder:

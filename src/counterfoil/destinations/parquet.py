@@ -7,7 +7,7 @@ the current one, with the record of loads in it, and moves the link: readers see
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -175,6 +175,9 @@ class ParquetDestination:
             stack.enter_context(asking(cursor, seconds))
             reader = select(cursor, sql)
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))
+
+    def holding(self, *_: object) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def close(self) -> None:
         """Nothing is held between calls."""

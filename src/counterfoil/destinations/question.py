@@ -1,4 +1,4 @@
-"""What a person may ask: one SELECT over the tables that are there; no file, no setting, no other function."""
+"""What a person may ask: one SELECT over the tables that are there, or were; no file, no setting, no other function."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import duckdb
 import orjson
 
+from counterfoil.destinations.as_of import macros
+from counterfoil.destinations.destination import same_name
 from counterfoil.errors import RunError
 
 #: Functions that give rows and read nothing.
@@ -17,7 +19,7 @@ _HINT = "Ask one SELECT over the datasets' tables. Anything else needs DuckDB's 
 
 
 def check_question(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """RunError for anything but one SELECT that reads tables and views of the destination.
+    """RunError for anything but one SELECT that reads tables and views of the destination, as they are or were.
 
     DuckDB's own parser says what the text is, so that a comment, a quote or a subquery can't hide anything.
     """
@@ -36,7 +38,7 @@ def check_question(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
         kind = node.get("type")
         if kind == "TABLE_FUNCTION":
             function = str(node.get("function", {}).get("function_name", ""))
-            if function.lower() not in _GIVERS:
+            if function.lower() not in _GIVERS and not macros(cursor).get(same_name(function)):
                 raise RunError(f"{function}() reads more than the datasets' tables", hint=_HINT)
         name = node.get("table_name", "")
         if kind == "BASE_TABLE" and name not in known and any(sign in name for sign in "/\\*?"):

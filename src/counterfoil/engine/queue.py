@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["APPLICATION_VERSION", "PARTITION_CONCURRENCY", "Queue", "Worker", "engine_url"]
 
 #: What workflows are marked with; a worker takes those of its own version only. Raised when the steps change.
-APPLICATION_VERSION = "1"
+APPLICATION_VERSION = "2"
 #: Attempts of one Stripe account at a time, over all nodes.
 PARTITION_CONCURRENCY = 4
 #: Attempts at a time in one process.

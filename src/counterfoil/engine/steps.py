@@ -8,7 +8,7 @@ from typing import Protocol
 
 #: The steps of one attempt, in their order. A change here, in their number or in what they answer raises
 #: `queue.APPLICATION_VERSION`.
-ORDER = ("plan", "extract", "load", "finish")
+ORDER = ("plan", "extract", "load", "prove", "finish")
 
 
 class Steps(Protocol):
@@ -22,6 +22,7 @@ class Steps(Protocol):
     def plan(self, run: str, attempt: int) -> str: ...
     def extract(self, run: str, attempt: int) -> str: ...
     def load(self, run: str, attempt: int) -> str: ...
+    def prove(self, run: str, attempt: int) -> str: ...
     def finish(self, run: str, attempt: int) -> str: ...
 
     def failed(self, run: str, attempt: int, error: Exception) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from counterfoil.extract.earlier import Earlier
-from counterfoil.extract.listing import read_listing
+from counterfoil.extract.listing import Params, is_hidden, read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.side_by_side import side_by_side
 from counterfoil.reports.report import Collected
@@ -17,21 +17,24 @@ from counterfoil.values import Page, StripeObject, Window
 
 
 async def read_collected(
-    client: Client, source: Collected, *, notices: Notices, earlier: Earlier
+    client: Client, source: Collected, *, notices: Notices, earlier: Earlier, params: Params | None = None
 ) -> AsyncGenerator[Page, None]:
     """Each embedded object once, by its id; memory grows with their number only by their ids."""
     seen = set(earlier.ids)
     only_ids: set[str] = set()
     places = {place.listing.path: place for place in source.places}
     streams = [
-        read_listing(client, place.listing, Window(), notices=notices, reached=earlier.reached(path))
+        read_listing(client, place.listing, Window(), notices=notices, params=params, reached=earlier.reached(path))
         for path, place in places.items()
     ]
     async with aclosing(side_by_side(streams)) as pages:
         async for page in pages:
             new: list[StripeObject] = []
-            for path in places[page.source].at:
-                for found in found_at(page.objects, ("*", *path)):
+            place = places[page.source]
+            # Narrowed to a customer, Stripe lists more than without that.
+            there = [one for one in page.objects if not is_hidden(place.listing, one)]
+            for path in place.at:
+                for found in found_at(there, ("*", *path)):
                     if isinstance(found, str):
                         only_ids.add(found)
                     elif isinstance(found, dict) and (identifier := found.get("id")) not in seen:

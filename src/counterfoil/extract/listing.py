@@ -117,6 +117,11 @@ async def _fetch(
     return _Fetched(request, objects, has_more, answer.date)
 
 
+def is_hidden(listing: Listing, one: StripeObject) -> bool:
+    """Whether the list leaves it out, though it is there."""
+    return bool(listing.hides and one.get(listing.hides))
+
+
 def list_page(body: Mapping[str, Any], path: str) -> tuple[list[StripeObject], bool]:
     """`data` and `has_more` of a list, or StripeUnavailable when the answer is not a list of objects."""
     objects, has_more = body.get("data"), body.get("has_more")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from counterfoil.errors import RunError
 from counterfoil.extract.children import complete
 from counterfoil.extract.earlier import Earlier
-from counterfoil.extract.listing import read_listing
+from counterfoil.extract.listing import Params, is_hidden, read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.side_by_side import all_of, side_by_side
 from counterfoil.reports.report import Preview, Previewed
@@ -18,31 +18,40 @@ from counterfoil.values import Page, StripeObject, Window
 
 
 async def read_preview(
-    client: Client, source: Preview, *, notices: Notices, earlier: Earlier
+    client: Client, source: Preview, *, notices: Notices, earlier: Earlier, params: Params | None = None
 ) -> AsyncGenerator[Page, None]:
-    """A page of previews for each page of the objects that are previewed."""
-    streams = [_previews(client, source, previewed, notices, earlier) for previewed in source.previewed]
+    """A page of previews for each page of the objects that are previewed; `params` narrow these."""
+    streams = [_previews(client, source, previewed, notices, earlier, params) for previewed in source.previewed]
     async with aclosing(side_by_side(streams)) as pages:
         async for page in pages:
             yield page
 
 
 async def _previews(
-    client: Client, source: Preview, previewed: Previewed, notices: Notices, earlier: Earlier
+    client: Client,
+    source: Preview,
+    previewed: Previewed,
+    notices: Notices,
+    earlier: Earlier,
+    params: Params | None,
 ) -> AsyncGenerator[Page, None]:
     reached = earlier.reached(previewed.listing.path)
-    async with aclosing(read_listing(client, previewed.listing, Window(), notices=notices, reached=reached)) as pages:
+    listed = read_listing(client, previewed.listing, Window(), notices=notices, params=params, reached=reached)
+    async with aclosing(listed) as pages:
         async for page in pages:
             live = [
                 str(one["id"])
                 for one in page.objects
-                if one.get("status") in previewed.statuses and one["id"] not in earlier.ids
+                if one.get("status") in previewed.statuses
+                and one["id"] not in earlier.ids
+                and not is_hidden(previewed.listing, one)
             ]
             # The limiter says how many are in flight; a page of a hundred bounds how many wait.
             asked = [_preview(client, source, previewed.param, one, notices) for one in live]
             found = await all_of(asked)
             failed = [one for one in found if isinstance(one, RunError)]
-            if failed and len(failed) == len(found):
+            # Of a few it may be their own fault; of all, the account's.
+            if failed and len(failed) == len(found) and not params:
                 raise failed[0]
             for identifier, error in zip(live, found, strict=True):
                 if isinstance(error, RunError):

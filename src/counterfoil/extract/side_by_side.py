@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from itertools import islice
 from typing import Any, TypeVar
 
 from counterfoil.values import Page
@@ -49,3 +50,10 @@ async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def in_turn(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:
+    """At most so many at a time."""
+    left = iter(items)
+    while some := tuple(islice(left, most)):
+        yield some

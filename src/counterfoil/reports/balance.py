@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from counterfoil.columns.column import Column
 from counterfoil.columns.declared import declared
-from counterfoil.reports.report import Bucket, Listing, Option, Report, Singleton
+from counterfoil.reports.report import Bucket, Listing, Option, Pending, Reference, Report, Singleton
 
 _AMOUNTS = ("amount", "source_types_bank_account", "source_types_card", "source_types_fpx")
 
@@ -68,11 +68,23 @@ BALANCE_TRANSACTIONS = Report(
     source=Listing(path="/v1/balance_transactions"),
     columns=declared("balance_transaction", money=dict.fromkeys(("amount", "fee", "net"), "currency")),
     changes="pending",
+    pending=Pending(column="status", value="pending", due="available_on"),
+    default_method="merge",
+    references=(
+        Reference(column="source", report="charges", of_type="charge"),
+        Reference(column="source", report="refunds", of_type="refund"),
+        Reference(column="source", report="transfers", of_type="payout"),
+    ),
     permissions=("rak_balance_transaction_source_read",),
     options=(
         Option(name="currency", pattern="currency", description="Only movements in this currency."),
         Option(name="type", pattern="id", description="Only movements of this type, such as charge or payout."),
-        Option(name="payout", pattern="id", description="Only movements that this automatic payout paid out."),
+        Option(
+            name="payout",
+            pattern="id",
+            drifts=True,
+            description="Only movements that this automatic payout paid out.",
+        ),
     ),
     notes=(
         "A movement never changes, but for its status: pending becomes available when available_on has passed.",

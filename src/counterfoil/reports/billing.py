@@ -6,7 +6,13 @@ from dataclasses import replace
 
 from counterfoil.columns.column import Column
 from counterfoil.columns.declared import declared
-from counterfoil.reports.report import EventType, Listing, Option, Preview, Previewed, Report
+from counterfoil.reports.report import EventType, Listing, Option, Parents, Preview, Previewed, Reference, Report
+from counterfoil.reports.told import (
+    INVOICE_ITEMS_OF_CUSTOMERS,
+    INVOICES_OF_CUSTOMERS,
+    NEXT_INVOICES_OF_CUSTOMERS,
+    told,
+)
 
 _INVOICE_MONEY = (
     "amount_due",
@@ -65,6 +71,8 @@ INVOICES = Report(
         EventType(type="invoice_payment.paid", path=("invoice",)),
         *(EventType(type=f"credit_note.{what}", path=("invoice",)) for what in ("created", "updated", "voided")),
     ),
+    references=(Reference(column="customer", report="customers", deletable=True),),
+    default_method="merge",
     permissions=("rak_invoice_read",),
     options=(
         Option(
@@ -95,8 +103,15 @@ INVOICE_ITEMS = Report(
     created="date",
     order=("-date", "-id"),
     not_money=frozenset({"quantity"}),
-    events=tuple(EventType(type=f"invoiceitem.{what}") for what in ("created", "deleted")),
+    # That an item joins an invoice is told by the invoice's event; that a pending one changes by none.
+    events=(*told("customer", ("deleted",)), *INVOICE_ITEMS_OF_CUSTOMERS, *INVOICES_OF_CUSTOMERS),
     changes="parents",
+    parents=Parents(column="customer", param="customer", silent={"pending": "true"}),
+    references=(
+        Reference(column="customer", report="customers", deletable=True),
+        Reference(column="invoice", report="invoices", deletable=True),
+    ),
+    default_method="merge",
     permissions=("rak_invoice_read",),
     options=(
         Option(
@@ -118,7 +133,7 @@ UPCOMING_INVOICES = Report(
         path="/v1/invoices/create_preview",
         previewed=(
             Previewed(
-                listing=Listing(path="/v1/subscriptions"),
+                listing=Listing(path="/v1/subscriptions", hides="test_clock"),
                 param="subscription",
                 # An unpaid subscription still makes invoices, as drafts.
                 statuses=frozenset({"active", "trialing", "past_due", "unpaid"}),
@@ -147,7 +162,9 @@ UPCOMING_INVOICES = Report(
     created=None,
     order=("preview_of",),
     not_money=_INVOICE_COUNTS,
-    changes="reread",
+    events=NEXT_INVOICES_OF_CUSTOMERS,
+    changes="parents",
+    parents=Parents(column="customer", param="customer"),
     methods=("replace", "append", "merge"),
     # Stripe publishes no permission of this POST; a key that lacks one is told so by name.
     permissions=("rak_subscription_read", "rak_invoice_write"),
@@ -161,7 +178,7 @@ SUBSCRIPTIONS = Report(
     key="subscriptions",
     title="Subscriptions",
     description="Each subscription with its items, trial, cancellation and payment settings.",
-    source=Listing(path="/v1/subscriptions", lists=("items",)),
+    source=Listing(path="/v1/subscriptions", lists=("items",), hides="test_clock"),
     columns=declared("subscription", money={"billing_thresholds_amount_gte": "currency"}),
     not_money=frozenset(
         {
@@ -192,7 +209,15 @@ SUBSCRIPTIONS = Report(
             EventType(type=f"customer.discount.{what}", path=("subscription",))
             for what in ("created", "updated", "deleted")
         ),
+        # The column `schedule` changes with these.
+        *(
+            EventType(type=f"subscription_schedule.{what}", path=("subscription",))
+            for what in ("created", "canceled", "completed", "aborted")
+        ),
+        EventType(type="subscription_schedule.released", path=("released_subscription",)),
     ),
+    references=(Reference(column="customer", report="customers", deletable=True),),
+    default_method="merge",
     permissions=("rak_subscription_read",),
     options=(
         Option(

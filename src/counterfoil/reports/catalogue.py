@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from counterfoil.columns.column import Column
 from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.errors import SettingsError
-from counterfoil.reports import balance, billing, connect, payments, products
+from counterfoil.reports import balance, billing, children, connect, payments, products
 from counterfoil.reports.report import Report
 
 REPORTS: tuple[Report, ...] = (
@@ -29,6 +29,10 @@ REPORTS: tuple[Report, ...] = (
     payments.REFUNDS,
     connect.TRANSFERS,
     billing.SUBSCRIPTIONS,
+    children.INVOICE_LINE_ITEMS,
+    children.SUBSCRIPTION_ITEMS,
+    children.APPLICATION_FEE_REFUNDS,
+    children.TRANSFER_REVERSALS,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from counterfoil.columns.column import Column
 from counterfoil.columns.declared import declared, united, with_money
-from counterfoil.reports.report import EventType, Listing, Report, Singleton, Union
+from counterfoil.reports.report import EventType, Listing, Reference, Report, Singleton, Union
 
 ACCOUNT = Report(
     key="account",
@@ -47,6 +47,8 @@ APPLICATION_FEES = Report(
         EventType(type="application_fee.refunded"),
         EventType(type="application_fee.refund.updated", path=("fee",)),
     ),
+    references=(Reference(column="balance_transaction", report="balance_transactions", amount="amount"),),
+    default_method="merge",
     permissions=("rak_application_fee_read",),
     notes=("refunds holds every refund of the fee.",),
 )
@@ -112,12 +114,17 @@ TRANSFERS = Report(
         ),
     ),
     events=(
-        *(EventType(type=f"transfer.{what}") for what in ("created", "updated", "reversed")),
+        *(EventType(type=f"transfer.{what}", kind="transfer") for what in ("created", "updated", "reversed")),
         *(
-            EventType(type=f"payout.{what}")
+            EventType(type=f"payout.{what}", kind="payout")
             for what in ("created", "updated", "paid", "failed", "canceled", "reconciliation_completed")
         ),
     ),
+    references=(
+        Reference(column="balance_transaction", report="balance_transactions", amount="amount", sign=-1),
+        Reference(column="failure_balance_transaction", report="balance_transactions", amount="amount"),
+    ),
+    default_method="merge",
     permissions=("rak_transfer_read", "rak_payout_read"),
     notes=(
         "Before 2017-04-06 Stripe had both in one list, and payouts from then have ids that begin with tr_.",

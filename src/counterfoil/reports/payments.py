@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from counterfoil.columns.column import Column
 from counterfoil.columns.declared import declared
-from counterfoil.reports.report import EventType, Listing, Option, Report
+from counterfoil.reports.report import EventType, Listing, Option, Reference, Report
 
 _CHARGE_MONEY = (
     "amount",
@@ -48,7 +48,14 @@ CHARGES = Report(
         EventType(type="charge.refund.updated", path=("charge",)),
         *(EventType(type=f"refund.{what}", path=("charge",)) for what in ("created", "updated", "failed")),
         *(EventType(type=f"review.{what}", path=("charge",)) for what in ("opened", "closed")),
+        # An authorization that was raised is another amount of the charge.
+        EventType(type="payment_intent.amount_capturable_updated", path=("latest_charge",)),
     ),
+    references=(
+        Reference(column="balance_transaction", report="balance_transactions", amount="amount_captured"),
+        Reference(column="customer", report="customers", deletable=True),
+    ),
+    default_method="merge",
     permissions=("rak_charge_read",),
     options=(
         Option(name="customer", pattern="id", description="Only charges of this customer."),
@@ -65,7 +72,7 @@ CUSTOMERS = Report(
     key="customers",
     title="Customers",
     description="The people and companies who pay you, with their addresses, balances and settings.",
-    source=Listing(path="/v1/customers"),
+    source=Listing(path="/v1/customers", hides="test_clock"),
     columns=declared("customer", money={"balance": "currency"}),
     not_money=frozenset({"next_invoice_sequence"}),
     events=(
@@ -86,6 +93,7 @@ CUSTOMERS = Report(
             )
         ),
     ),
+    default_method="merge",
     permissions=("rak_customer_read",),
     notes=(
         "Stripe does not list deleted customers.",
@@ -108,6 +116,7 @@ EVENTS = Report(
         Option(
             name="delivery_success",
             choices=("true", "false"),
+            drifts=True,
             description="Only events whose webhooks all succeeded (true), or of which some did not (false).",
         ),
     ),
@@ -127,6 +136,12 @@ REFUNDS = Report(
         *(EventType(type=f"refund.{what}") for what in ("created", "updated", "failed")),
         EventType(type="charge.refund.updated"),
     ),
+    references=(
+        Reference(column="charge", report="charges"),
+        Reference(column="balance_transaction", report="balance_transactions", amount="amount", sign=-1),
+        Reference(column="failure_balance_transaction", report="balance_transactions", amount="amount"),
+    ),
+    default_method="merge",
     permissions=("rak_charge_read",),
     options=(
         Option(name="charge", pattern="id", description="Only refunds of this charge."),

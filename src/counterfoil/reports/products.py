@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from counterfoil.columns.declared import declared
-from counterfoil.reports.report import Collected, EventType, Listing, Option, Place, Report
+from counterfoil.reports.report import Collected, EventType, Listing, Option, Parents, Place, Reference, Report
+from counterfoil.reports.told import DISCOUNTS_OF_CUSTOMERS
 
 COUPONS = Report(
     key="coupons",
@@ -14,6 +15,7 @@ COUPONS = Report(
     not_money=frozenset({"duration_in_months", "max_redemptions", "times_redeemed"}),
     events=tuple(EventType(type=f"coupon.{what}") for what in ("created", "updated", "deleted")),
     changes="reread",
+    default_method="merge",
     permissions=("rak_coupon_read",),
     notes=("Deleted coupons leave Stripe's list; times_redeemed changes without an event.",),
 )
@@ -24,13 +26,14 @@ DISCOUNTS = Report(
     description="Coupons as they were applied to customers, subscriptions, invoices and their items.",
     source=Collected(
         places=(
-            Place(listing=Listing(path="/v1/customers"), at=(("discount",),)),
+            Place(listing=Listing(path="/v1/customers", hides="test_clock"), at=(("discount",),)),
             Place(
                 listing=Listing(
                     path="/v1/subscriptions",
                     params={"status": "all"},
                     expand=("data.discounts", "data.items.data.discounts"),
                     lists=("items",),
+                    hides="test_clock",
                 ),
                 at=(("discounts", "*"), ("items", "data", "*", "discounts", "*")),
             ),
@@ -55,9 +58,12 @@ DISCOUNTS = Report(
     columns=declared("discount"),
     created=None,
     order=("-start", "-id"),
-    events=tuple(EventType(type=f"customer.discount.{what}") for what in ("created", "updated", "deleted")),
-    changes="reread",
+    events=DISCOUNTS_OF_CUSTOMERS,
+    changes="parents",
+    parents=Parents(column="customer", param="customer", path="/v1/customers"),
+    references=(Reference(column="customer", report="customers", deletable=True),),
     methods=("replace", "append", "merge"),
+    default_method="merge",
     permissions=("rak_customer_read", "rak_subscription_read", "rak_invoice_read"),
     notes=(
         "Stripe has no list of discounts: they are collected from what they were applied to.",
@@ -74,6 +80,7 @@ PLANS = Report(
     not_money=frozenset({"interval_count", "transform_usage_divide_by", "trial_period_days"}),
     events=tuple(EventType(type=f"plan.{what}") for what in ("created", "updated", "deleted")),
     changes="reread",
+    default_method="merge",
     permissions=("rak_plan_read",),
     options=(
         Option(name="active", choices=("true", "false"), description="Only plans that can, or can no longer, be used."),

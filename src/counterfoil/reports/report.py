@@ -28,6 +28,8 @@ class Listing:
     expand: tuple[str, ...] = ()
     #: Embedded lists, from the top of the object, that are read to their end when Stripe cut them: `lines`, `items`.
     lists: tuple[str, ...] = ()
+    #: The list leaves out objects in which this field has a value, unless it is narrowed to a customer.
+    hides: str = ""
     #: Only where the report needs another version than the one that the client pins.
     api_version: str | None = None
     #: HTTP statuses that mean "Stripe retired this": zero rows and the report's notice, not an error.
@@ -108,6 +110,48 @@ class EventType:
 
     type: str
     path: tuple[str, ...] = ("id",)
+    #: In a union: which of its listings the object is of.
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parents:
+    """Whose rows are read again together when one of them changes: events lead to the parent's id then."""
+
+    #: The column that holds the parent's id.
+    column: str
+    #: The lists of the source take it as this parameter; None where the parents are the objects of the listing, and
+    #: the rows hang in them.
+    param: str | None = None
+    #: Where the parents are themselves listed, when the source reads that list too.
+    path: str = ""
+    #: What the list is narrowed by to show rows that change without any event; they are read by every run.
+    silent: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """Rows that change by themselves: those whose `column` is `value`, when the time in `due` has come."""
+
+    column: str
+    value: str
+    due: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Ids of another report's rows in a column: where both are at hand, each is to be there."""
+
+    column: str
+    #: The key of the other report.
+    report: str
+    #: An amount of this row that is the other's `amount` where both are in one currency, times `sign`.
+    amount: str = ""
+    sign: Literal[1, -1] = 1
+    #: Whether Stripe deletes objects of the other report, so that their ids lead nowhere.
+    deletable: bool = False
+    #: Only of rows whose `type` is this.
+    of_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,12 +169,14 @@ class Option:
     sends: Mapping[str, str | None] = field(default_factory=dict)
     #: `currency` (three letters, known) or `id`.
     pattern: Literal["", "currency", "id"] = ""
+    #: An old object may come to be let through, and no event tells of that.
+    drifts: bool = False
     description: str = ""
 
 
 #: How a change run finds what changed, beside new objects, which the list has: `events` reads again the objects that
-#: events name; `pending` those of a status that is to change by itself; `parents` those of objects that changed;
-#: `reread` everything; `snapshot` has no objects, only a state; `immutable` never changes.
+#: events name; `pending` those of a status that is to change by itself; `parents` all rows of each parent that events
+#: name; `reread` everything; `snapshot` has no objects, only a state; `immutable` never changes.
 ChangeRule = Literal["events", "pending", "reread", "snapshot", "immutable", "parents"]
 
 
@@ -155,6 +201,11 @@ class Report:
     not_money: frozenset[str] = frozenset()
     events: tuple[EventType, ...] = ()
     changes: ChangeRule = "events"
+    #: Of a report whose `changes` are those of its parents.
+    parents: Parents | None = None
+    #: Of one whose `changes` are pending.
+    pending: Pending | None = None
+    references: tuple[Reference, ...] = ()
     methods: tuple[Method, ...] = ("replace", "append", "merge", "partition")
     default_method: Method = "replace"
     #: Restricted-key permissions that reading it takes, as Stripe's errors name them (`rak_…`).

@@ -1,4 +1,4 @@
-"""One attempt of a dataset's run, in steps that can each be done again: plan, extract, load, finish.
+"""One attempt of a dataset's run, in steps that can each be done again: plan, extract, load, prove, finish.
 
 What an attempt read is kept in the run's archive, so that a later one, or the same one after a crash, goes on behind
 it. Each step takes the run over: what an earlier process of it still does is refused.
@@ -6,68 +6,48 @@ it. Each step takes the run over: what an earlier process of it still does is re
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import pyarrow as pa
-
-from counterfoil.archive import Archive, read_ledger, verify
+from counterfoil.archive import Archive, Ledger, read_ledger, verify
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redaction
-from counterfoil.columns.schema import arrow_schema
-from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
+from counterfoil.columns.system import DELETED
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.destination import Stop
-from counterfoil.errors import DestinationBusy, RunError
+from counterfoil.errors import DestinationBusy, PermissionMissing, RunError
 from counterfoil.extract import Notices
+from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, plan_run
 from counterfoil.runs.endings import Endings
 from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
-from counterfoil.runs.overwriting import at_stake, scope_of
+from counterfoil.runs.loading import check_goes_on, holds, load_of, schema_of
+from counterfoil.runs.overwriting import at_stake
+from counterfoil.runs.prove import PROOF_SECONDS, Prover
+from counterfoil.runs.records import Records, archive_of
 from counterfoil.runs.reverting import back_to, replayed
 from counterfoil.runs.signals import Canceled, DeadlinePassed, Signals
-from counterfoil.settings import Settings
-from counterfoil.state.accounts import Accounts
-from counterfoil.state.database import Clock
-from counterfoil.state.datasets import Dataset, Datasets, Target
-from counterfoil.state.hash_keys import HashKeys
+from counterfoil.runs.standing import Standing, stands_after, stands_whole
+from counterfoil.runs.watch import Watch, spent
+from counterfoil.state.datasets import Dataset, Target
 from counterfoil.state.run import Counts, Run, TakenOver
-from counterfoil.state.runs import Runs
 from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.loop import run as wait_for
 from counterfoil.stripe.loop import stream
-from counterfoil.values import Load, Loaded, Page, Part
+from counterfoil.values import Load, Loaded
 
-#: How often a run is told how far it is.
-_TOLD_EVERY = timedelta(seconds=1)
 #: How long a look at a table waits for a file that is held, before it is asked again whether to go on.
 _LOOK_SECONDS = 1.0
 
 _Seen = TypeVar("_Seen")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
-    """What the steps read and write of the state."""
-
-    accounts: Accounts
-    datasets: Datasets
-    runs: Runs
-    hash_keys: HashKeys
-    settings: Settings
-    now: Clock
-
-
-def archive_of(settings: Settings, run: str) -> Path:
-    """The folder of what a run read."""
-    return settings.archive / "runs" / run
 
 
 class Attempt:
@@ -95,8 +75,8 @@ class Attempt:
             with self._client(dataset.account, found, owner) as client:
                 identity = _identity(client, signals)
                 self._records.accounts.accept(dataset.account)
-                holds = self._looked(dataset, found, signals, lambda target, place: _holds(dataset, target, place))
-                plan, why = plan_run(dataset, identity, date=client.date, tables=tuple(holds))
+                held = self._looked(dataset, found, signals, lambda target, place: holds(dataset, target, place))
+                plan, why = self._planned(dataset, identity, client, tuple(held))
                 self._looked(
                     dataset,
                     found,
@@ -107,6 +87,26 @@ class Attempt:
             if why is not None:
                 self._records.runs.log(run, "info", why)
         return "planned"
+
+    def _planned(
+        self, dataset: Dataset, identity: AccountIdentity, client: Client, held: tuple[Held, ...]
+    ) -> tuple[DatasetPlan, str | None]:
+        """The run's plan; everything is read where the key may not see what changed."""
+        date, most = client.date, self._records.settings.reread_requests
+        plan, why = plan_run(dataset, identity, date=date, tables=held, most_requests=most)
+        events = report_of(dataset.report).events
+        if plan.changes is not None and events:
+            try:
+                wait_for(client.get("/v1/events", {"limit": 1, "type": events[0].type}))
+            except PermissionMissing as missing:
+                permission = missing.permission or "rak_event_read"
+                return plan_run(
+                    dataset,
+                    identity,
+                    date=date,
+                    why=f"Everything is read: without {permission} the key can't see what changed.",
+                )
+        return plan, why
 
     def extract(self, run: str, attempt: int) -> str:
         """Reads what is not in the archive yet, and cuts it into parts."""
@@ -131,16 +131,21 @@ class Attempt:
             bring = self._bringing(found)
             signals, runs = self._signals(run), self._records.runs
             loaded = Loaded()
-            for target, place in self._places(self._records.datasets.get(found.dataset)):
+            dataset = self._records.datasets.get(found.dataset)
+            for target, place in self._places(dataset):
+                if dataset.proof.hold and not back_to(found):
+                    self._prover(found).before_load(target, place)
                 stop = self._stop(found, target, signals)
                 runs.log(run, "info", f"Loading into {target.table} of {place.name}.")
-                loaded = bring(
-                    place,
-                    target.table,
-                    progress=lambda note: runs.log(run, "info", note),
-                    guard=lambda stop=stop: self._guard(run, owner, signals if stop else None),
-                    stop=stop,
-                )
+                tell = partial(runs.log, run, "info")
+                with place.holding(tell, stop):
+                    loaded = bring(
+                        place,
+                        target.table,
+                        progress=tell,
+                        guard=lambda stop=stop: self._guard(run, owner, signals if stop else None),
+                        stop=stop,
+                    )
                 runs.record_load(run, target.url, target.table, str(found.plan.get("method", "replace")), loaded.rows)
             counts = replace(found.counts, added=loaded.added, changed=loaded.changed, deleted=loaded.deleted)
             runs.update(run, owner=owner, counts=counts)
@@ -174,20 +179,41 @@ class Attempt:
         """What brings the run's rows, or those of the run that it goes back to, into a table of a destination."""
         other = back_to(found)
         if other is None:
-            plan, parts = from_json(found.plan), self._parts(found.id)
-            return lambda place, table, **how: place.load(load_of(plan, found.id, table), schema_of(plan), parts, **how)
+            plan, ledger = from_json(found.plan), self._ledger(found.id)
+
+            def load(place: Destination, table: str, **how: Any) -> Loaded:
+                check_goes_on(plan, found.id, table, ledger, place)
+                return place.load(load_of(plan, found.id, table, ledger), schema_of(plan), ledger.parts, **how)
+
+            return load
         chain = replayed(self._records.runs, self._records.settings, self._records.runs.get(other))
-        kept = [(run, plan, self._parts(run.id)) for run, plan in chain]
+        kept = [(run, plan, self._ledger(run.id)) for run, plan in chain]
         start, first = chain[0]
         if first.method == "merge" and first.covers:
             note = f"Made anew from the run {start.id} on: rows that Stripe listed no longer by then are not in it."
             self._records.runs.log(found.id, "info", note)
         return lambda place, table, **how: place.replay(
-            [(load_of(plan, run.id, table), parts) for run, plan, parts in kept],
+            [(load_of(plan, run.id, table, ledger), ledger.parts) for run, plan, ledger in kept],
             schema_of(kept[-1][1]),
             run=found.id,
             **how,
         )
+
+    def prove(self, run: str, attempt: int) -> str:
+        """Compares what was loaded with what was read and what Stripe says. What comes of it fails no run."""
+        with self._taken(run, attempt) as (found, owner):
+            prover = self._prover(found)
+            if back_to(found) or prover.dataset.proof.after == "none":
+                return "nothing"
+            prover.after_load(
+                self._places(prover.dataset, busy_seconds=PROOF_SECONDS),
+                lambda: self._client(from_json(found.plan).credential, found, owner),
+                self._signals(run),
+            )
+        return "proved"
+
+    def _prover(self, found: Run) -> Prover:
+        return Prover(records=self._records, dataset=self._records.datasets.get(found.dataset), run=found)
 
     def finish(self, run: str, attempt: int) -> str:
         """Ends the run well: the dataset's bookmark is this run's from now on."""
@@ -195,9 +221,21 @@ class Attempt:
         if found.status != "succeeded":
             with self._taken(run, attempt) as (found, owner):
                 other = back_to(found)
-                then = self._records.runs.get(other).bookmark if other else from_json(found.plan).bookmark(run)
-                self._endings.succeeded(found, owner, then)
+                then = self._records.runs.get(other).bookmark if other else self._bookmark(found)
+                self._endings.succeeded(found, owner, then, goes_on=other is not None or self._goes_on(found))
         return "finished"
+
+    def _goes_on(self, found: Run) -> bool:
+        """Whether the dataset is still where it was when the run was planned; a reload may have been asked for."""
+        bookmark = self._records.datasets.get(found.dataset).bookmark or {}
+        return bookmark.get("run") == from_json(found.plan).after
+
+    def _bookmark(self, found: Run) -> Mapping[str, Any]:
+        """From where the dataset's next run goes on."""
+        plan, standing = from_json(found.plan), None
+        if plan.merge is not None:
+            standing = _standing(plan, found, self._ledger(found.id))
+        return plan.bookmark(found.id, standing)
 
     def failed(self, run: str, attempt: int, error: Exception) -> float | None:
         """Ends the attempt, and the run with it unless there is another one; the seconds until that."""
@@ -215,12 +253,26 @@ class Attempt:
         signals = self._signals(found.id)
         flattener = Flattener((*plan.chosen.columns, DELETED), digits=self._records.settings.currency_digits)
         notices = Notices()
-        watch = _Watch(self._records, found, owner, client)
+        watch = Watch(self._records, found, owner, client)
+        if plan.changes is not None:
+            # What an earlier attempt found to be changed may have changed again: it is read anew, all of it.
+            shutil.rmtree(folder, ignore_errors=True)
         with Archive(folder, schema_of(plan)) as archive:
-            pages = spooled_pages(client, plan.plan, archive, notices, redact=self._redact(plan), check=signals.check)
+            pages = spooled_pages(
+                client,
+                plan.plan,
+                archive,
+                notices,
+                changes=plan.changes,
+                redact=self._redact(plan),
+                check=signals.check,
+            )
             with closing(pages):
                 for batch in batches(watch.counting(pages, signals), flattener, self._stamp(plan, found)):
                     archive.write(batch)
+            for sentence, count in notices.told.items():
+                self._records.runs.log(found.id, "info", f"{sentence}: {count:,}")
+            archive.skipped = tuple(notices)
             # Before the archive is closed, for then nothing is read again.
             self._warn(found, owner, warnings_of(notices, flattener))
             archive.close()
@@ -255,7 +307,7 @@ class Attempt:
             yield client
         finally:
             wait_for(client.close())
-            self._records.runs.update(found.id, owner=owner, requests=_spent(found, client))
+            self._records.runs.update(found.id, owner=owner, requests=spent(found, client))
 
     def _check_method(self, dataset: Dataset) -> None:
         for target, place in self._places(dataset):
@@ -286,7 +338,8 @@ class Attempt:
             while True:
                 signals.check()
                 try:
-                    seen.append(look(target, place))
+                    with place.holding():
+                        seen.append(look(target, place))
                     break
                 except DestinationBusy as busy:
                     held = busy.message.partition(", after waiting")[0]
@@ -297,43 +350,17 @@ class Attempt:
                         told = True
         return seen
 
-    def _parts(self, run: str) -> tuple[Part, ...]:
+    def _ledger(self, run: str) -> Ledger:
+        """What a run read, once its parts have been looked over."""
         ledger = read_ledger(archive_of(self._records.settings, run))
         if ledger is None:
             raise RunError(f"The archive of the run {run} is gone", hint="Run the dataset again.")
         for part in ledger.parts:
             verify(part)
-        return ledger.parts
+        return ledger
 
     def _signals(self, run: str) -> Signals:
         return Signals(self._records.runs, run, stopping=self._stopping, now=self._records.now)
-
-
-class _Watch:
-    """Counts what an attempt reads, and tells the run, not too often."""
-
-    def __init__(self, records: Records, run: Run, owner: str, client: Client) -> None:
-        self._records = records
-        self._run = run
-        self._owner = owner
-        self._client = client
-        self._told_at = records.now()
-        self.rows = 0
-
-    def counting(self, pages: Iterable[Page], signals: Signals) -> Iterator[Page]:
-        """Passes the pages on until a signal ends that."""
-        for page in pages:
-            signals.check()
-            self.rows += len(page.objects)
-            if self._records.now() - self._told_at >= _TOLD_EVERY:
-                self._tell()
-            yield page
-
-    def _tell(self) -> None:
-        self._told_at = self._records.now()
-        self._records.runs.update(
-            self._run.id, owner=self._owner, counts=Counts(read=self.rows), requests=_spent(self._run, self._client)
-        )
 
 
 def _identity(client: Client, signals: Signals) -> AccountIdentity:
@@ -346,41 +373,16 @@ def _identity(client: Client, signals: Signals) -> AccountIdentity:
         return next(answers)
 
 
-def _holds(dataset: Dataset, target: Target, place: Destination) -> Held:
-    """What of the dataset is in the table."""
-    if place.columns(target.table) is None:
-        return "nothing"
-    last = (dataset.bookmark or {}).get("run")
-    if last is None or not place.has_load(Load(run=last, table=target.table, method="replace")):
-        return "other"
-    return "last"
-
-
-def schema_of(plan: DatasetPlan) -> pa.Schema:
-    """The table's columns."""
-    return arrow_schema((*plan.chosen.columns, *SYSTEM_COLUMNS))
-
-
-def load_of(plan: DatasetPlan, run: str, table: str) -> Load:
-    """How a run's parts come into the table."""
+def _standing(plan: DatasetPlan, found: Run, ledger: Ledger) -> Standing:
+    """How the table stands after the run, for a next one that reads changes."""
     report = plan.plan.report
-    columns = (*report.columns, *SYSTEM_COLUMNS)
-    return Load(
-        run=run,
-        table=table,
-        method=plan.method,
-        scope=scope_of(plan.plan, plan.identity),
-        report=report.key,
-        account=plan.account,
-        primary_key=report.primary_key,
-        created=report.created,
-        covers=plan.covers,
-        as_of=plan.as_of,
-        order=report.order,
-        comments={column.name: column.description for column in columns},
-        comment=f"{report.title}: {report.description}",
+    if plan.standing is None or ledger.whole:
+        return stands_whole(report, ledger.parts, as_of=plan.as_of, requests=sum(found.requests.values()))
+    return stands_after(
+        plan.standing,
+        report,
+        ledger.parts,
+        as_of=plan.now,
+        added=found.counts.added,
+        swept_to=plan.swept_to,
     )
-
-
-def _spent(found: Run, client: Client) -> Mapping[str, int]:
-    return dict(Counter(found.requests) + client.requests)

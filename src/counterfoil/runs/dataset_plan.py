@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from counterfoil.columns.chosen import Chosen, choose
+from counterfoil.columns.schema import arrow_schema
+from counterfoil.columns.system import SYSTEM_COLUMNS
+from counterfoil.extract import Changes
 from counterfoil.reports.catalogue import report as report_of
+from counterfoil.reports.report import Report
+from counterfoil.runs.change_plan import (
+    CHANGING,
+    DAY,
+    EVENT_DAYS,
+    ChangePlan,
+    changes_json,
+    changes_of,
+    is_due_whole,
+    plan_changes,
+)
 from counterfoil.runs.plan import Plan
+from counterfoil.runs.standing import Standing, standing_of
+from counterfoil.state.dataset import Merge
 from counterfoil.state.datasets import Choice, Dataset, Partition
 from counterfoil.stripe.client import API_VERSION, AccountIdentity
 from counterfoil.values import Method, Window
 
 #: What Stripe may still be writing when it answers is left to the next run.
-_MARGIN_SECONDS = 60
-_DAY = 86_400
+MARGIN_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +56,15 @@ class DatasetPlan:
     account: str
     livemode: bool
     api_version: str = API_VERSION
+    #: The run that the dataset's bookmark was of when this was planned: what is not whole goes on from its table.
+    after: str | None = None
+    #: How a merge keeps the table.
+    merge: Merge | None = None
+    #: What a run reads that need not read everything.
+    changes: Changes | None = None
+    #: Of the table before such a run, and how far back the reread comes with it.
+    standing: Standing | None = None
+    swept_to: int | None = None
 
     @property
     def chosen(self) -> Chosen:
@@ -57,7 +82,12 @@ class DatasetPlan:
     def identity(self) -> AccountIdentity:
         return AccountIdentity(self.account, self.livemode)
 
-    def bookmark(self, run: str) -> dict[str, Any]:
+    @property
+    def now(self) -> int:
+        """Stripe's clock when it was made."""
+        return self.as_of + MARGIN_SECONDS
+
+    def bookmark(self, run: str, standing: Standing | None = None) -> dict[str, Any]:
         """How far the dataset is when this is loaded as the run, and what for."""
         return {
             "run": run,
@@ -65,6 +95,9 @@ class DatasetPlan:
             "choice": choice_json(self.choice),
             "method": self.method,
             "api_version": self.api_version,
+            "columns": _columns_digest(self.chosen),
+            **({} if self.merge is None else {"deleted": self.merge.deleted}),
+            **({} if standing is None else {"standing": standing.as_json()}),
         }
 
 
@@ -73,22 +106,23 @@ Held = Literal["nothing", "other", "last"]
 
 
 def plan_run(
-    dataset: Dataset, identity: AccountIdentity, *, date: int, tables: tuple[Held, ...] = ("last",)
+    dataset: Dataset,
+    identity: AccountIdentity,
+    *,
+    date: int,
+    tables: tuple[Held, ...] = ("last",),
+    most_requests: int = 500,
+    why: str | None = None,
 ) -> tuple[DatasetPlan, str | None]:
     """The plan of a run that begins at `date`, by Stripe's clock in Unix seconds.
 
-    With it, where the update method would have read less, why everything is read.
+    With it, where the update method would have read less, why everything is read; `why` when that is known before.
     """
     report = report_of(dataset.report)
-    as_of = date - _MARGIN_SECONDS
-    window, method = _window(dataset.choice, as_of), dataset.method
-    why = None
-    if dataset.method == "partition" and dataset.partition is not None:
-        why = _why_whole(dataset, tables)
-        if why is None:
-            window = _rolling(dataset.partition, as_of, dataset.bookmark or {})
-        else:
-            method = "replace"  # the table is made anew, with the columns of now
+    as_of = date - MARGIN_SECONDS
+    window, method = window_of(dataset.choice, as_of), dataset.method
+    merge = (dataset.merge or Merge()) if method == "merge" else None
+    before = dataset.bookmark or {}
     made = DatasetPlan(
         dataset=dataset.id,
         report=report.key,
@@ -97,16 +131,53 @@ def plan_run(
         window=window,
         # Where what Stripe no longer lists is kept, as events are, nothing is covered.
         covers=() if report.changes == "immutable" and method == "merge" else (window,),
-        whole=method != "partition",
+        whole=True,
         as_of=as_of,
         credential=dataset.account,
         account=identity.id,
         livemode=identity.livemode,
+        after=before.get("run"),
+        merge=merge,
     )
+    if dataset.method == "partition" and dataset.partition is not None:
+        why = why or _why_whole(dataset, tables, ("replace", "partition"))
+        if why is None:
+            window = _rolling(dataset.partition, as_of, before)
+            return replace(made, window=window, covers=(window,), whole=False), None
+        return replace(made, method="replace"), why  # the table is made anew, with the columns of now
+    if merge is not None and report.changes in CHANGING:
+        why = (
+            why or _why_whole(dataset, tables, ("merge",)) or _why_reread(dataset, report, merge, as_of, most_requests)
+        )
+        if why is None:
+            standing = standing_of(before["standing"])
+            found = plan_changes(
+                standing,
+                report,
+                window,
+                before=before["as_of"],
+                as_of=as_of,
+                now=date,
+                narrowed=made.plan.narrowed,
+                days=merge.reread_days,
+                most_requests=most_requests,
+            )
+            return _of_changes(made, standing, found), None
     return made, why
 
 
-def _why_whole(dataset: Dataset, tables: tuple[Held, ...]) -> str | None:
+def _of_changes(made: DatasetPlan, standing: Standing, found: ChangePlan) -> DatasetPlan:
+    return replace(
+        made,
+        covers=found.covers,
+        whole=False,
+        changes=found.changes,
+        standing=standing,
+        swept_to=found.swept_to,
+    )
+
+
+def _why_whole(dataset: Dataset, tables: tuple[Held, ...], methods: tuple[Method, ...]) -> str | None:
     """Why what is there can't be brought up to date by parts; None when it can."""
     before = dataset.bookmark
     if before is None:
@@ -115,7 +186,7 @@ def _why_whole(dataset: Dataset, tables: tuple[Held, ...]) -> str | None:
         return "Everything is read: the table is gone."
     if before.get("choice") != choice_json(dataset.choice):
         return "Everything is read: what the dataset holds of the report was changed."
-    if before.get("method") not in ("replace", "partition"):
+    if before.get("method") not in methods:
         return "Everything is read: the update method was changed."
     if before.get("api_version") != API_VERSION:
         return "Everything is read: the version of Stripe's API is another one."
@@ -124,10 +195,51 @@ def _why_whole(dataset: Dataset, tables: tuple[Held, ...]) -> str | None:
     return None
 
 
-def _window(choice: Choice, as_of: int) -> Window:
+def _why_reread(dataset: Dataset, report: Report, merge: Merge, as_of: int, most_requests: int) -> str | None:
+    """Why a table that could be brought up to date by changes is read whole all the same."""
+    before = dataset.bookmark or {}
+    choice = dataset.choice
+    chosen = choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
+    if "standing" not in before or before.get("columns") != _columns_digest(chosen):
+        return "Everything is read: the table's columns are not those of this version of Counterfoil."
+    if before.get("deleted") != merge.deleted:
+        return "Everything is read: what is done with deleted rows was changed."
+    if report.events and as_of - before["as_of"] > EVENT_DAYS * DAY:
+        return f"Everything is read: the last run is more than {EVENT_DAYS} days ago, and Stripe keeps events for 30."
+    if report.parents is not None and choice.last_days is not None:
+        return "Everything is read: rows leave the period of the last days, and not for what Stripe says of them."
+    drifting = next((option.name for option in report.options if option.drifts and option.name in choice.options), None)
+    if drifting is not None:
+        return f"Everything is read: what {drifting} lets through changes, and no event tells of it."
+    readable = {column.name for column in chosen.columns} - set(choice.hashed)
+    rule = report.pending
+    if rule is not None and not {rule.column, rule.due} <= readable:
+        return f"Everything is read: without {rule.column} and {rule.due} nothing tells which rows will change."
+    if report.parents is not None and report.parents.column not in readable:
+        return f"Everything is read: without {report.parents.column} nothing tells which rows belong together."
+    if is_due_whole(
+        standing_of(before["standing"]),
+        as_of,
+        dataset=dataset.id,
+        report=report,
+        days=merge.reread_days,
+        most_requests=most_requests,
+    ):
+        return f"Everything is read again, as it is every {merge.reread_days} days: for what no event tells."
+    return None
+
+
+def _columns_digest(chosen: Chosen) -> str:
+    """Tells other columns."""
+    schema = arrow_schema((*chosen.columns, *SYSTEM_COLUMNS))
+    return hashlib.sha256(str([(field.name, str(field.type)) for field in schema]).encode()).hexdigest()[:16]
+
+
+def window_of(choice: Choice, as_of: int) -> Window:
+    """What was created when, of a run at that instant."""
     if choice.last_days is None:
         return Window(choice.since, choice.until)
-    return Window(as_of // _DAY * _DAY - choice.last_days * _DAY)
+    return Window(as_of // DAY * DAY - choice.last_days * DAY)
 
 
 def _rolling(partition: Partition, as_of: int, before: Mapping[str, Any]) -> Window:
@@ -168,6 +280,11 @@ def choice_json(choice: Choice) -> dict[str, Any]:
     }
 
 
+def choice_of(kept: Mapping[str, Any]) -> Choice:
+    """The same from their JSON."""
+    return Choice(**{**kept, **{name: tuple(kept[name]) for name in ("promoted", "left_out", "hashed")}})
+
+
 def as_json(plan: DatasetPlan) -> dict[str, Any]:
     """The plan as the run keeps it."""
     return {
@@ -183,15 +300,23 @@ def as_json(plan: DatasetPlan) -> dict[str, Any]:
         "account": plan.account,
         "livemode": plan.livemode,
         "api_version": plan.api_version,
+        "after": plan.after,
+        "merge": plan.merge and asdict(plan.merge),
+        "changes": changes_json(plan.changes),
+        "standing": plan.standing and plan.standing.as_json(),
+        "swept_to": plan.swept_to,
     }
 
 
 def from_json(kept: Mapping[str, Any]) -> DatasetPlan:
     """The plan of a run."""
-    choice = dict(kept["choice"])
-    lists = {name: tuple(choice[name]) for name in ("promoted", "left_out", "hashed")}
+    standing = standing_of(kept["standing"]) if kept.get("standing") else None
+    merge = kept.get("merge")
     made = {
-        "choice": Choice(**{**choice, **lists}),
+        "merge": merge and Merge(**merge),
+        "changes": changes_of(kept.get("changes"), standing),
+        "standing": standing,
+        "choice": choice_of(kept["choice"]),
         "window": Window(*kept["window"]),
         "covers": tuple(Window(*bounds) for bounds in kept["covers"]),
     }

@@ -31,12 +31,12 @@ class Endings:
         self._runs = runs
         self._now = now
 
-    def succeeded(self, run: Run, owner: str, bookmark: Mapping[str, Any] | None) -> None:
-        """The dataset goes on from the bookmark."""
+    def succeeded(self, run: Run, owner: str, bookmark: Mapping[str, Any] | None, *, goes_on: bool = True) -> None:
+        """The dataset goes on from the bookmark, or else stays where it was put meanwhile."""
         brought = run.counts.read or sum(load.rows for load in self._runs.loads(run.id)[:1])
         self._runs.log(run.id, "info", f"Succeeded: {brought:,} rows.")
         late = "Asked to stop when everything was loaded." if run.cancel_requested else None
-        self._runs.finish(run.id, "succeeded", owner=owner, bookmark=bookmark, reason=late)
+        self._runs.finish(run.id, "succeeded", owner=owner, bookmark=bookmark, goes_on=goes_on, reason=late)
         _log.info("run succeeded", run=run.id, dataset=run.dataset, rows=brought)
 
     def failed(self, run: str, attempt: int, error: Exception, *, owner: str | None = None) -> float | None:

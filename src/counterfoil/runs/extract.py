@@ -16,7 +16,7 @@ from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redacted
 from counterfoil.columns.system import with_system
 from counterfoil.errors import RunError, StripeUnavailable
-from counterfoil.extract import Earlier, Notices, read
+from counterfoil.extract import Changes, Earlier, Notices, read
 from counterfoil.reports.report import Listing, Report
 from counterfoil.runs.plan import Plan
 from counterfoil.stripe.client import API_VERSION, Client
@@ -63,11 +63,13 @@ def spooled_pages(
     archive: Archive,
     notices: Notices,
     *,
+    changes: Changes | None = None,
     redact: Redact | None = None,
     check: Callable[[], None] | None = None,
 ) -> Generator[Page, None, None]:
     """What an earlier attempt left in the spool, then the rest from Stripe, each page in the spool before it is given.
 
+    With `changes` only those are read.
     `redact` is done to what Stripe sends. What `check` raises, which is called while nothing comes, ends the reading.
     """
     earlier = Earlier(plan.report)
@@ -89,6 +91,7 @@ def spooled_pages(
         params=plan.params,
         limit=plan.limit,
         earlier=earlier,
+        changes=changes,
         check=check,
         keep=keep,
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from counterfoil.errors import SettingsError
 from counterfoil.log import get_logger
-from counterfoil.runs.attempt import archive_of
+from counterfoil.runs.proving import remove_left
+from counterfoil.runs.records import archive_of
 from counterfoil.settings import Settings
 from counterfoil.state.run import Run
 from counterfoil.state.runs import Runs
@@ -21,6 +22,7 @@ def remove_expired(runs: Runs, settings: Settings) -> int:
     Those that are too old go first; then, while all of them together are too large, the oldest of runs that are over,
     but never the last that succeeded of a dataset. Those of runs that the state does not know any more go too.
     """
+    remove_left(settings)
     for folder in _folders(settings):
         if not _is_known(runs, folder.name):
             shutil.rmtree(folder, ignore_errors=True)

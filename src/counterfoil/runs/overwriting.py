@@ -21,7 +21,7 @@ Confirm = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class AtStake:
-    """Rows that a replace would leave out: a person is asked before they go."""
+    """Rows that a replace would leave out, and a merge take for deleted: a person is asked before that."""
 
     table: str
     rows: int
@@ -76,8 +76,9 @@ def at_stake(
     for before in scopes:
         _check_same(table, before, scope_of(plan, identity), method)
     rows = destination.rows(table)
-    if method == "replace" and rows and (len(scopes) > 1 or any(narrower(plan, before) for before in scopes)):
-        return AtStake(table, rows, len(scopes))
+    wider = any(narrower(plan, before) for before in scopes)
+    if rows and ((method == "replace" and len(scopes) > 1) or (method in ("replace", "merge") and wider)):
+        return AtStake(table, rows, len(scopes) if method == "replace" else 1)
     return None
 
 

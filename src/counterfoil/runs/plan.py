@@ -39,6 +39,12 @@ class Plan:
         return sent
 
     @property
+    def narrowed(self) -> bool:
+        """Whether there can be objects that the options do not let through."""
+        chosen = ((option, self.options.get(option.name, option.default)) for option in self.report.options)
+        return any(choice is not None and choice != option.widest for option, choice in chosen)
+
+    @property
     def scope(self) -> dict[str, Any]:
         """What narrows the rows, for comparison with another load's; empty when nothing does."""
         chosen: dict[str, Any] = {

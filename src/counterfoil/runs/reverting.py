@@ -37,7 +37,7 @@ def check_revert(runs: Runs, settings: Settings, run: Run) -> None:
 def replayed(runs: Runs, settings: Settings, run: Run) -> tuple[tuple[Run, DatasetPlan], ...]:
     """The runs whose loads, one after the other into no table, make it what it was after `run`.
 
-    RunError names the run whose archive is gone.
+    RunError names the run whose archive is gone, or before which nothing is known.
     """
     earlier = runs.list(run.dataset, "succeeded", limit=_MOST_RUNS)
     chain: list[tuple[Run, DatasetPlan]] = []
@@ -56,6 +56,12 @@ def replayed(runs: Runs, settings: Settings, run: Run) -> tuple[tuple[Run, Datas
         if _starts_anew(plan):
             break
         at = next((one for one in earlier if (one.created_at, one.id) < (at.created_at, at.id)), None)
+    start, plan = chain[-1]
+    if not plan.whole:
+        # The list of runs goes back so far and no further.
+        raise RunError(
+            f"What was before the run {start.id} is not known any more, so the table can't be rebuilt", hint=_list(run)
+        )
     return tuple(reversed(chain))
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from counterfoil.sandbox.company import ledger
 from counterfoil.sandbox.kinds import BY_NAME, BY_PATH, Kind
 from counterfoil.sandbox.lists import Lister, query, slice_of
-from counterfoil.sandbox.objects import balance, invoices, money, subscriptions
+from counterfoil.sandbox.objects import balance
 from counterfoil.sandbox.objects.json import Json
 from counterfoil.sandbox.store import Store
 from counterfoil.sandbox.wire import expand, keys, recipients, versions
@@ -43,7 +44,6 @@ class Api:
         self.lister = Lister(store)
         self.keys = Keys()
         self.recipients_mode = "404"
-        self._balance = balance.RunningBalance(store.world)
 
     @property
     def account_id(self) -> str:
@@ -146,8 +146,9 @@ class Api:
         return self._one(BY_NAME["account"], self.account_id, given)
 
     def balance(self) -> Json:
-        added = list(self.store.overlays["balance_transaction"].added.values())
-        return balance.balance(self._balance.sums(), added, self.store.world.now)
+        world, now = self.store.world, self.store.clock.now()
+        looking_back = now < world.end
+        return balance.balance(ledger.balance(world, now, until=now) if looking_back else self.store.funds.sums())
 
     def _balance_now(self, _: list[str], given: dict[str, Any]) -> Json:
         return self._shown(self.balance(), given)
@@ -166,7 +167,7 @@ class Api:
         return self._children(BY_NAME["subscription"], sub, "items", rest, param="subscription")
 
     def _item(self, path: list[str], given: dict[str, Any]) -> Json:
-        one = self.store.subscription_item(path[2])
+        one = self.store.entry("subscription_item", path[2])
         if one is None:
             raise missing_object("subscription_item", path[2])
         return self._shown(one, given)
@@ -206,24 +207,15 @@ _NESTED = {
     ("customers", "discount"): ("customer", "rak_customer_read"),
     ("accounts", "external_accounts"): ("account", "rak_accounts_kyc_basic_read"),
 }
-_WHOLE: dict[str, Callable[[Any, int], list[Json]]] = {
-    "lines": invoices.lines_of,
-    "items": subscriptions.items_of,
-    "reversals": money.reversals_of,
-}
 
 
 def children(store: Store, kind: Kind, parent: Json, name: str) -> list[Json]:
-    """A whole nested list. What the company was made with is made again; changed parents hold their own."""
+    """A whole nested list."""
     if name == "refunds" and kind.name == "charge":
-        return expand.refunds_of(store, parent)
+        return store.refunds_of(parent)
     if name in ("subscriptions", "external_accounts"):
         return expand.subscriptions_of(store, parent) if name == "subscriptions" else []
-    n = kind.index(store.world, parent["id"])
-    if n is None or not parent[name]["has_more"]:
-        found: list[Json] = parent[name]["data"]
-        return found
-    return money.fee_refunds_of(store.world, n) if name == "refunds" else _WHOLE[name](store.world, n)
+    return store.entries(kind, parent, name)
 
 
 def _of_data(paths: list[list[str]]) -> list[list[str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from counterfoil.sandbox.books import Books
 from counterfoil.sandbox.company.money import CURRENCIES, processing_fee
 from counterfoil.sandbox.kinds import BY_NAME, Kind
-from counterfoil.sandbox.objects import events, old_shapes
 from counterfoil.sandbox.objects.json import Json
 from counterfoil.sandbox.store import Store
 
@@ -41,6 +41,7 @@ _MOVES = {
 class Changes:
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._books = Books(store)
 
     def create(self, name: str, fields: Mapping[str, Any], created: int | None = None) -> Json:
         """A new object, like the newest of its kind but for the fields given; events and ledger included."""
@@ -58,13 +59,11 @@ class Changes:
 
     def update(self, name: str, id_: str, fields: Mapping[str, Any], event: str | None = None) -> Json:
         kind = BY_NAME[name]
-        before = self._store.get(kind, id_)
-        if before is None or before.get("deleted"):
-            raise KeyError(id_)
+        before = self._there(kind, id_)
         if kind.time_field in fields:
             raise ValueError(f"{kind.time_field} never changes")
+        self._store.patch(kind, id_, fields)
         after = before | dict(fields)
-        self._store.put(kind, after)
         previous = {field: before.get(field) for field in fields}
         self._tell(event or _EVENTS.get(name, (None, None, None))[1], after, previous=previous)
         return after
@@ -72,16 +71,21 @@ class Changes:
     def delete(self, name: str, id_: str) -> None:
         """A deleted subscription stays, canceled, as at Stripe; everything else leaves its list."""
         kind = BY_NAME[name]
-        before = self._store.get(kind, id_)
-        if before is None or before.get("deleted"):
-            raise KeyError(id_)
+        before = self._there(kind, id_)
         if name == "subscription":
             now = self._store.clock.now()
-            before = before | {"status": "canceled", "canceled_at": now, "ended_at": now}
-            self._store.put(kind, before)
+            ended = {"status": "canceled", "canceled_at": now, "ended_at": now}
+            self._store.patch(kind, id_, ended)
+            before = before | ended
         else:
             self._store.remove(kind, id_)
         self._tell(_EVENTS.get(name, (None, None, None))[2], before)
+
+    def _there(self, kind: Kind, id_: str) -> Json:
+        one = self._store.get(kind, id_)
+        if one is None or one.get("deleted"):
+            raise KeyError(id_)
+        return one
 
     def _modelled(self, kind: Kind) -> Json:
         world = self._store.world
@@ -95,34 +99,14 @@ class Changes:
         sign, kind = _MOVES[one["object"]]
         amount = sign * one["amount"]
         fee = processing_fee(one["amount"], CURRENCIES.index(one["currency"])) if kind == "charge" else 0
-        template = self._modelled(BY_NAME["balance_transaction"])
-        transaction = template | {
-            "id": self._store.new_id("balance_transaction"),
-            "amount": amount,
-            "available_on": one["created"] + (2 * 86400 if sign > 0 else 0),
-            "balance_type": "payments",
-            "created": one["created"],
-            "currency": one["currency"],
-            "description": one.get("description"),
-            "fee": fee,
-            "fee_details": [],
-            "net": amount - fee,
-            "reporting_category": kind,
-            "source": one["id"],
-            "type": kind,
-        }
-        if fee:
-            transaction["fee_details"] = [
-                {
-                    "amount": fee,
-                    "application": None,
-                    "currency": one["currency"],
-                    "description": None,
-                    "type": "stripe_fee",
-                }
-            ]
-        transaction["status"] = "pending" if transaction["available_on"] > self._store.clock.now() else "available"
-        self._store.add(BY_NAME["balance_transaction"], transaction)
+        transaction = self._books.transaction(
+            (kind, kind),
+            one,
+            amount,
+            at=one["created"],
+            available_on=one["created"] + (2 * 86400 if sign > 0 else 0),
+            fee=fee,
+        )
         return one | {"balance_transaction": transaction["id"]}
 
     def _refunded(self, refund: Json) -> None:
@@ -138,11 +122,7 @@ class Changes:
         if what is None:
             return
         now = self._store.clock.now()
-        data: Json = {"object": old_shapes.old(self._store.world, one)}
-        if previous is not None:
-            data["previous_attributes"] = previous
-        made = events.wrapped(self._store.new_id("event"), what, now if at is None else min(at, now), data, None)
-        self._store.add(BY_NAME["event"], made)
+        self._books.keep(self._books.event(what, one, at=now if at is None else min(at, now), previous=previous))
 
 
 #: A new object is given none of the discounts of the one that it is modelled on.

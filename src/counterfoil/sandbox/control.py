@@ -76,6 +76,7 @@ class Control:
             "faults": self._faults,
             "keys": self._keys,
             "latency": self._latency,
+            "life": self._life,
             "limits": self._limits,
             "objects": self._objects,
             "recipients": self._recipients,
@@ -92,6 +93,8 @@ class Control:
                 return 200, self._posts[name](orjson.loads(body) if body else {})
             if method == "GET" and name == "truth" and rest:
                 return 200, self._truth(rest)
+            if method == "GET" and name == "life" and not rest:
+                return 200, self._server.life.report()
             if method == "GET" and name == "requests":
                 return 200, self._requests(parsed(query))
             if method == "GET" and name == "state":
@@ -102,7 +105,7 @@ class Control:
 
     def _advance(self, given: Json) -> Json:
         now = self._server.clock.advance(int(given["seconds"]))
-        self._server.world.now = now
+        self._server.catch_up()
         return {"now": now}
 
     def _answers(self, given: Json) -> Json:
@@ -131,6 +134,11 @@ class Control:
             self._server.latency_seconds = seconds
             self._server.path_latency.clear()
         return given
+
+    def _life(self, given: Json) -> Json:
+        life = self._server.life
+        life.set(given["per_day"], given.get("kinds"), now=self._server.clock.now())
+        return life.report()
 
     def _faults(self, given: Json) -> Json:
         faults = self._server.faults
@@ -171,6 +179,7 @@ class Control:
         server.rules.clear()
         server.api.keys.clear()
         server.limits.set(rps=None, endpoint_rps=None, concurrency=None, endpoint_concurrency=None)
+        server.life.set(None, now=server.clock.now())
         server.latency_seconds = 0
         server.path_latency.clear()
         server.api.recipients_mode = "404"

@@ -6,8 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from counterfoil.sandbox.company import history, ledger
+from counterfoil.sandbox.company import tables as t
+from counterfoil.sandbox.company.money import CURRENCIES
+from counterfoil.sandbox.objects import money
+from counterfoil.sandbox.objects.invoices import subscription_of
 from counterfoil.sandbox.objects.json import Json
-from counterfoil.sandbox.wire.errors import StripeError, bad_parameter
+from counterfoil.sandbox.wire.errors import bad_parameter
 from counterfoil.sandbox.wire.parameters import boolean, range_of
 
 if TYPE_CHECKING:
@@ -23,10 +28,19 @@ class Filter:
 
     by_object: Callable[[Any], OfObject]
     by_index: Callable[[World, Any], OfIndex] | None = None
+    #: The field that `by_object` looks at: where it is as it was generated, `by_index` says the same.
+    field: str = ""
+    #: What an object has that the parameter's value must equal; added objects are found by it.
+    key: Callable[[Json], Any] | None = None
 
 
 def _never(_: int) -> bool:
     return False
+
+
+def keyed(key: Callable[[Json], Any], by_index: Callable[[World, Any], OfIndex], field: str) -> Filter:
+    """A value that is shared by few."""
+    return Filter(lambda value: lambda one: bool(key(one) == value), by_index, field, key)
 
 
 def reference(field: str, family: str, column: Callable[[World], Sequence[int]]) -> Filter:
@@ -36,7 +50,7 @@ def reference(field: str, family: str, column: Callable[[World], Sequence[int]])
         index, wanted = world.ids[family].index(str(value)), column(world)
         return _never if index is None else (lambda n: wanted[n] == index)
 
-    return Filter(lambda value: lambda one: one.get(field) == value, by_index)
+    return keyed(lambda one: one.get(field), by_index, field)
 
 
 def choice(field: str, values: Sequence[str], column: Callable[[World], Sequence[int]] | None = None) -> Filter:
@@ -57,7 +71,7 @@ def choice(field: str, values: Sequence[str], column: Callable[[World], Sequence
         codes, wanted = column(world), {n for n, word in enumerate(values) if word == value}
         return lambda n: codes[n] in wanted
 
-    return Filter(by_object, by_index if column is not None else None)
+    return Filter(by_object, by_index if column is not None else None, field)
 
 
 def equal(*path: str) -> Filter:
@@ -94,7 +108,7 @@ def pending(column: Callable[[World], Sequence[int]]) -> Filter:
         wanted = boolean(value, "pending")
         return lambda one: (one["invoice"] is None) is wanted
 
-    return Filter(by_object, by_index)
+    return Filter(by_object, by_index, "invoice")
 
 
 def between(*path: str) -> Filter:
@@ -120,5 +134,121 @@ def any_of(field: str) -> Filter:
     return Filter(lambda value: lambda one: one.get(field) in (value if isinstance(value, list) else [value]))
 
 
-def refused(name: str) -> StripeError:
-    return bad_parameter(f"Received unknown parameter: {name}", name, "parameter_unknown")
+_SUBSCRIPTION_WORDS = (
+    "active, past_due, unpaid, canceled, incomplete, incomplete_expired, trialing, paused, all, or ended"
+)
+
+
+def subscription_status() -> Filter:
+    """Without a value, what Stripe lists unless asked otherwise: all but the canceled (docs: list subscriptions)."""
+    ended = {"canceled", "incomplete_expired"}
+
+    def wanted(value: Any) -> set[str]:
+        if value is None:
+            return set(t.SUBSCRIPTION_STATUSES) - {"canceled"}
+        if value == "all":
+            return set(t.SUBSCRIPTION_STATUSES)
+        if value == "ended":
+            return ended
+        if value not in t.SUBSCRIPTION_STATUSES:
+            raise bad_parameter(f"Invalid status: must be one of {_SUBSCRIPTION_WORDS}", "status")
+        return {str(value)}
+
+    def by_object(value: Any) -> OfObject:
+        words = wanted(value)
+        return lambda one: one["status"] in words
+
+    def by_index(world: World, value: Any) -> OfIndex:
+        words = wanted(value)
+        codes = {n for n, word in enumerate(t.SUBSCRIPTION_STATUSES) if word in words}
+        column = world.subscriptions.status
+        return lambda n: column[n] in codes
+
+    return Filter(by_object, by_index, "status")
+
+
+def transaction_source() -> Filter:
+    def by_index(world: World, value: Any) -> OfIndex:
+        pairs = set()
+        for code, kind in enumerate(ledger.KINDS):
+            index = world.ids[kind.source].index(str(value)) if kind.source else None
+            if index is not None:
+                pairs.add((code, index))
+        kinds, sources = world.transactions.kind, world.transactions.source
+        return lambda n: (kinds[n], sources[n]) in pairs
+
+    return keyed(lambda one: one["source"], by_index, "source")
+
+
+def transaction_type() -> Filter:
+    def by_index(world: World, value: Any) -> OfIndex:
+        return lambda n: money.transaction_type(world, n) == value
+
+    return Filter(lambda value: lambda one: one["type"] == value, by_index, "type")
+
+
+def payout() -> Filter:
+    """A transaction does not show the payout that took it: the store is told."""
+
+    def by_index(world: World, value: Any) -> OfIndex:
+        index, column = world.ids["payout"].index(str(value)), world.transactions.payout
+        if index is None:
+            later = world.transactions.paid_later
+            return lambda n: later.get(n) == value
+        return lambda n: column[n] == index
+
+    return keyed(lambda _: None, by_index, "payout")
+
+
+def currency(column: Callable[[World], Sequence[int]]) -> Filter:
+    def by_index(world: World, value: Any) -> OfIndex:
+        codes = column(world)
+        wanted = CURRENCIES.index(value) if value in CURRENCIES else -1
+        return lambda n: codes[n] == wanted
+
+    return Filter(lambda value: lambda one: one["currency"] == value, by_index, "currency")
+
+
+def event_type(*, several: bool) -> Filter:
+    def matches(value: Any) -> Callable[[str], bool]:
+        words = value if isinstance(value, list) else [value]
+        if several and len(words) > 20:
+            raise bad_parameter("You may pass up to 20 event types.", "types")
+        return lambda kind: any(kind == w or (w.endswith("*") and kind.startswith(w[:-1])) for w in words)
+
+    def by_index(world: World, value: Any) -> OfIndex:
+        test = matches(value)
+        codes, column = {n for n, (kind, _) in enumerate(history.KINDS) if test(kind)}, world.events.kind
+        return lambda n: column[n] in codes
+
+    def by_object(value: Any) -> OfObject:
+        test = matches(value)
+        return lambda one: test(one["type"])
+
+    return Filter(by_object, by_index, "type")
+
+
+def payment_intent(column: Callable[[World], Sequence[int]] | None) -> Filter:
+    def by_index(world: World, value: Any) -> OfIndex:
+        index = world.ids["payment_intent"].index(str(value))
+        if column is None:
+            return lambda n: n == index
+        charge_of = column(world)
+        return lambda n: charge_of[n] == index
+
+    return keyed(lambda one: one["payment_intent"], by_index, "payment_intent")
+
+
+def subscription() -> Filter:
+    """Of an invoice."""
+
+    def by_index(world: World, value: Any) -> OfIndex:
+        index, owners = world.ids["subscription"].index(str(value)), world.invoices.subscription
+        return _never if index is None else (lambda n: owners[n] == index)
+
+    return keyed(subscription_of, by_index, "parent")
+
+
+def has_price() -> Filter:
+    """Of a subscription: whether it is for that price."""
+    return Filter(lambda value: lambda one: any(item["price"]["id"] == value for item in one["items"]["data"]))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from counterfoil.sandbox import filters as f
-from counterfoil.sandbox.company import history, ledger
+from counterfoil.sandbox.company import history
 from counterfoil.sandbox.company import tables as t
 from counterfoil.sandbox.company.charges import ACCOUNTS
-from counterfoil.sandbox.company.money import CURRENCIES
 from counterfoil.sandbox.objects import account, catalogue, charges, customers, events, invoices, money, subscriptions
 from counterfoil.sandbox.objects.json import Json
-from counterfoil.sandbox.wire.errors import bad_parameter
 
 if TYPE_CHECKING:
     from counterfoil.sandbox.company.world import World
@@ -32,6 +30,10 @@ class Kind:
     #: Of which family its ids are, when not of its own name.
     family: str = ""
     time_field: str = "created"
+    #: From which instant on they are kept.
+    since: Callable[[World], int] | None = None
+    #: Lists that stand in it, by their field: all entries of one, however many.
+    lists: Mapping[str, Callable[[World, int], list[Json]]] = field(default_factory=dict)
     #: Whether the list passes over it.
     hidden: Callable[[World, int], bool] | None = None
     #: Whether there is no such object at all.
@@ -51,95 +53,6 @@ class Kind:
         return world.catalogue.coupons[n].id if self.name == "coupon" else world.ids[self.family or self.name].of(n)
 
 
-_SUBSCRIPTION_WORDS = (
-    "active, past_due, unpaid, canceled, incomplete, incomplete_expired, trialing, paused, all, or ended"
-)
-
-
-def _subscription_status() -> f.Filter:
-    ended = {"canceled", "incomplete_expired"}
-
-    def wanted(value: Any) -> set[str]:
-        if value == "all":
-            return set(t.SUBSCRIPTION_STATUSES)
-        if value == "ended":
-            return ended
-        if value not in t.SUBSCRIPTION_STATUSES:
-            raise bad_parameter(f"Invalid status: must be one of {_SUBSCRIPTION_WORDS}", "status")
-        return {str(value)}
-
-    def by_object(value: Any) -> f.OfObject:
-        words = wanted(value)
-        return lambda one: one["status"] in words
-
-    def by_index(world: World, value: Any) -> f.OfIndex:
-        words = wanted(value)
-        codes = {n for n, word in enumerate(t.SUBSCRIPTION_STATUSES) if word in words}
-        column = world.subscriptions.status
-        return lambda n: column[n] in codes
-
-    return f.Filter(by_object, by_index)
-
-
-def _transaction_source() -> f.Filter:
-    def by_index(world: World, value: Any) -> f.OfIndex:
-        pairs = set()
-        for code, kind in enumerate(ledger.KINDS):
-            index = world.ids[kind.source].index(str(value)) if kind.source else None
-            if index is not None:
-                pairs.add((code, index))
-        kinds, sources = world.transactions.kind, world.transactions.source
-        return lambda n: (kinds[n], sources[n]) in pairs
-
-    return f.Filter(lambda value: lambda one: one["source"] == value, by_index)
-
-
-def _transaction_type() -> f.Filter:
-    def by_index(world: World, value: Any) -> f.OfIndex:
-        return lambda n: money.transaction_type(world, n) == value
-
-    return f.Filter(lambda value: lambda one: one["type"] == value, by_index)
-
-
-def _currency(column: Callable[[World], Sequence[int]]) -> f.Filter:
-    def by_index(world: World, value: Any) -> f.OfIndex:
-        codes = column(world)
-        wanted = CURRENCIES.index(value) if value in CURRENCIES else -1
-        return lambda n: codes[n] == wanted
-
-    return f.Filter(lambda value: lambda one: one["currency"] == value, by_index)
-
-
-def _event_type(*, several: bool) -> f.Filter:
-    def matches(value: Any) -> Callable[[str], bool]:
-        words = value if isinstance(value, list) else [value]
-        if several and len(words) > 20:
-            raise bad_parameter("You may pass up to 20 event types.", "types")
-        return lambda kind: any(kind == w or (w.endswith("*") and kind.startswith(w[:-1])) for w in words)
-
-    def by_index(world: World, value: Any) -> f.OfIndex:
-        test = matches(value)
-        codes, column = {n for n, (kind, _) in enumerate(history.KINDS) if test(kind)}, world.events.kind
-        return lambda n: column[n] in codes
-
-    def by_object(value: Any) -> f.OfObject:
-        test = matches(value)
-        return lambda one: test(one["type"])
-
-    return f.Filter(by_object, by_index)
-
-
-def _payment_intent(column: Callable[[World], Sequence[int]] | None) -> f.Filter:
-    def by_index(world: World, value: Any) -> f.OfIndex:
-        index = world.ids["payment_intent"].index(str(value))
-        if column is None:
-            return lambda n: n == index
-        charge_of = column(world)
-        return lambda n: charge_of[n] == index
-
-    return f.Filter(lambda value: lambda one: one["payment_intent"] == value, by_index)
-
-
 _NO_ACCOUNT_CUSTOMER = f.equal("customer_account")
 
 KINDS: tuple[Kind, ...] = (
@@ -157,6 +70,7 @@ KINDS: tuple[Kind, ...] = (
         permission="rak_application_fee_read",
         created=lambda w: w.fees.created,
         render=money.application_fee,
+        lists={"refunds": money.fee_refunds_of},
         filters={"charge": f.reference("charge", "charge", lambda w: w.fees.charge)},
     ),
     Kind(
@@ -166,10 +80,10 @@ KINDS: tuple[Kind, ...] = (
         created=lambda w: w.transactions.created,
         render=money.balance_transaction,
         filters={
-            "currency": _currency(lambda w: w.transactions.currency),
-            "payout": f.reference("payout", "payout", lambda w: w.transactions.payout),
-            "source": _transaction_source(),
-            "type": _transaction_type(),
+            "currency": f.currency(lambda w: w.transactions.currency),
+            "payout": f.payout(),
+            "source": f.transaction_source(),
+            "type": f.transaction_type(),
         },
     ),
     Kind(
@@ -180,7 +94,7 @@ KINDS: tuple[Kind, ...] = (
         render=charges.charge,
         filters={
             "customer": f.reference("customer", "customer", lambda w: w.charges.customer),
-            "payment_intent": _payment_intent(None),
+            "payment_intent": f.payment_intent(None),
             "transfer_group": f.equal("transfer_group"),
         },
     ),
@@ -188,7 +102,7 @@ KINDS: tuple[Kind, ...] = (
         name="coupon",
         path="/v1/coupons",
         permission="rak_coupon_read",
-        created=lambda w: [one.created for one in w.catalogue.coupons],
+        created=lambda w: w.catalogue.created[2],
         render=catalogue.coupon,
     ),
     Kind(
@@ -208,7 +122,7 @@ KINDS: tuple[Kind, ...] = (
         render=charges.dispute,
         filters={
             "charge": f.reference("charge", "charge", lambda w: w.disputes.charge),
-            "payment_intent": _payment_intent(lambda w: w.disputes.charge),
+            "payment_intent": f.payment_intent(lambda w: w.disputes.charge),
         },
     ),
     Kind(
@@ -218,11 +132,11 @@ KINDS: tuple[Kind, ...] = (
         created=lambda w: w.events.created,
         render=events.event,
         filters={
-            "type": _event_type(several=False),
-            "types": _event_type(several=True),
+            "type": f.event_type(several=False),
+            "types": f.event_type(several=True),
             "delivery_success": f.Filter(lambda value: lambda _: value == "true"),
         },
-        hidden=lambda w, n: w.events.created[n] < w.now - history.KEPT_DAYS * 86400,
+        since=lambda w: w.now - history.KEPT_DAYS * 86400,
     ),
     Kind(
         name="invoice",
@@ -230,16 +144,14 @@ KINDS: tuple[Kind, ...] = (
         permission="rak_invoice_read",
         created=lambda w: w.invoices.created,
         render=invoices.invoice,
+        lists={"lines": invoices.lines_of},
         filters={
             "collection_method": f.choice("collection_method", ("charge_automatically", "send_invoice")),
             "customer": f.reference("customer", "customer", lambda w: w.invoices.customer),
             "customer_account": _NO_ACCOUNT_CUSTOMER,
             "due_date": f.between("due_date"),
             "status": f.choice("status", t.INVOICE_STATUSES, lambda w: w.invoices.status),
-            "subscription": f.Filter(
-                lambda value: lambda one: _subscription_of(one) == value,
-                f.reference("", "subscription", lambda w: w.invoices.subscription).by_index,
-            ),
+            "subscription": f.subscription(),
         },
     ),
     Kind(
@@ -287,7 +199,7 @@ KINDS: tuple[Kind, ...] = (
         path="/v1/plans",
         permission="rak_plan_read",
         family="price",
-        created=lambda w: [one.created for one in w.catalogue.prices],
+        created=lambda w: w.catalogue.created[1],
         render=catalogue.plan,
         filters={"active": f.flag("active"), "product": f.equal("product")},
         hidden=lambda w, n: w.catalogue.prices[n].interval is None,
@@ -297,7 +209,7 @@ KINDS: tuple[Kind, ...] = (
         name="price",
         path="/v1/prices",
         permission="rak_plan_read",
-        created=lambda w: [one.created for one in w.catalogue.prices],
+        created=lambda w: w.catalogue.created[1],
         render=catalogue.price,
         filters={
             "active": f.flag("active"),
@@ -312,7 +224,7 @@ KINDS: tuple[Kind, ...] = (
         name="product",
         path="/v1/products",
         permission="rak_product_read",
-        created=lambda w: [one.created for one in w.catalogue.products],
+        created=lambda w: w.catalogue.created[0],
         render=catalogue.product,
         filters={
             "active": f.flag("active"),
@@ -329,7 +241,7 @@ KINDS: tuple[Kind, ...] = (
         render=charges.refund,
         filters={
             "charge": f.reference("charge", "charge", lambda w: w.refunds.charge),
-            "payment_intent": _payment_intent(lambda w: w.refunds.charge),
+            "payment_intent": f.payment_intent(lambda w: w.refunds.charge),
         },
     ),
     Kind(
@@ -338,6 +250,7 @@ KINDS: tuple[Kind, ...] = (
         permission="rak_subscription_read",
         created=lambda w: w.subscriptions.created,
         render=subscriptions.subscription,
+        lists={"items": subscriptions.items_of},
         filters={
             "automatic_tax": f.Filter(
                 lambda value: lambda one: str(one["automatic_tax"]["enabled"]).lower() == value.get("enabled")
@@ -347,9 +260,9 @@ KINDS: tuple[Kind, ...] = (
             "current_period_start": f.between("items", "data", "current_period_start"),
             "customer": f.reference("customer", "customer", lambda w: w.subscriptions.customer),
             "customer_account": _NO_ACCOUNT_CUSTOMER,
-            "plan": f.Filter(lambda value: lambda one: _has_price(one, value)),
-            "price": f.Filter(lambda value: lambda one: _has_price(one, value)),
-            "status": _subscription_status(),
+            "plan": f.has_price(),
+            "price": f.has_price(),
+            "status": f.subscription_status(),
             "test_clock": f.equal("test_clock"),
         },
     ),
@@ -374,17 +287,10 @@ KINDS: tuple[Kind, ...] = (
         permission="rak_transfer_read",
         created=lambda w: w.transfers.created,
         render=money.transfer,
+        lists={"reversals": money.reversals_of},
         filters={"destination": f.equal("destination"), "transfer_group": f.equal("transfer_group")},
     ),
 )
-
-
-def _subscription_of(invoice: Json) -> Any:
-    return ((invoice["parent"] or {}).get("subscription_details") or {}).get("subscription")
-
-
-def _has_price(subscription: Json, price: Any) -> bool:
-    return any(item["price"]["id"] == price for item in subscription["items"]["data"])
 
 
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 from typing import Any
 
-from counterfoil.sandbox.filters import OfIndex, OfObject
+from counterfoil.sandbox.company.world import World
+from counterfoil.sandbox.filters import Filter, OfIndex, OfObject
 from counterfoil.sandbox.kinds import Kind
 from counterfoil.sandbox.objects.json import Json
 from counterfoil.sandbox.store import Position, Store
@@ -47,6 +48,15 @@ def cursors(given: dict[str, Any]) -> tuple[str | None, str | None]:
     return after, before
 
 
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One filter with its value: `by_index` holds where a generated object's `field` is as it was made."""
+
+    field: str
+    by_index: OfIndex | None
+    by_object: OfObject
+
+
 class Lister:
     """Reads pages of a store. `missing_status` answers a cursor whose object is not there."""
 
@@ -63,20 +73,17 @@ class Lister:
         del found[asked.limit :]
         if ascending:
             found.reverse()
-        overlay = self.store.overlays[kind.name]
-        if overlay:
-            return [overlay.added[k.id] if k.at < 0 else self.store.at(kind, k.at) for k in found], more
+        if self.store.overlays[kind.name]:
+            store = self.store
+            return [store.added(kind, key.id) if key.at < 0 else store.at(kind, key.at) for key in found], more
         world, render = self.store.world, kind.render
         return [render(world, key.at) for key in found], more
 
-    def ids(self, kind: Kind, asked: Query) -> Iterator[str]:
-        """Every id of a listing, newest first."""
-        for key in self._keys(kind, asked, ascending=False):
-            yield key.id or kind.id_of(self.store.world, key.at)
-
     def _keys(self, kind: Kind, asked: Query, *, ascending: bool) -> Iterator[Position]:
+        """Where the objects of a listing stand, in its order."""
         created, overlay = kind.created(self.store.world), self.store.overlays[kind.name]
-        low = 0 if asked.created.low is None else bisect_left(created, asked.created.low)
+        since = self._since(kind, asked)
+        low = 0 if since is None else bisect_left(created, since)
         high = len(created) if asked.created.high is None else bisect_right(created, asked.created.high)
         if self.store.clock.now() < self.store.world.end:
             high = min(high, bisect_right(created, self.store.clock.now()))
@@ -88,24 +95,18 @@ class Lister:
             high = min(high, older.at if older.at >= 0 else bisect_right(created, older.created))
         if newer:
             low = max(low, newer.at + 1 if newer.at >= 0 else bisect_right(created, newer.created))
-        by_index, by_object = self._tests(kind, asked)
-        generated = self._generated(
-            kind, range(low, high) if ascending else range(high - 1, low - 1, -1), by_index, by_object
-        )
+        tests = [_criterion(self.store.world, kind.filters[name], value) for name, value in asked.filters.items()]
+        generated = self._generated(kind, range(low, high) if ascending else range(high - 1, low - 1, -1), tests)
         if not overlay.order:
             return generated
-        order = [
-            Position(at, id_, -1)
-            for at, id_ in overlay.order
-            if at in asked.created
-            and (not older or (at, id_) < (older.created, older.id))
-            and (not newer or (at, id_) > (newer.created, newer.id))
-            and all(test(overlay.added[id_]) for test in by_object)
-        ]
-        if not ascending:
-            order.reverse()
+        added = self._added(kind, asked, older, newer, ascending=ascending)
         # Ids of added objects sort after all generated ones, whose ids need not be made to be compared.
-        return merge(generated, order, key=lambda key: (key.created, key.id, key.at), reverse=not ascending)
+        return merge(generated, added, key=lambda key: (key.created, key.id, key.at), reverse=not ascending)
+
+    def _since(self, kind: Kind, asked: Query) -> int | None:
+        kept = kind.since(self.store.world) if kind.since else None
+        bounds = [bound for bound in (kept, asked.created.low) if bound is not None]
+        return max(bounds, default=None)
 
     def _cursor(self, kind: Kind, id_: str | None, param: str) -> Position | None:
         if id_ is None:
@@ -115,44 +116,54 @@ class Lister:
             raise missing_object(kind.name, id_, param=param, status=self.missing_status)
         return place
 
-    def _tests(self, kind: Kind, asked: Query) -> tuple[list[OfIndex], list[OfObject]]:
-        world, by_index, by_object = self.store.world, [], []
-        for name, value in asked.filters.items():
-            one = kind.filters[name]
-            if kind.name == "subscription" and name == "status" and value is None:
-                by_index.append(_not_canceled(world.subscriptions.status))
-                by_object.append(lambda sub: sub["status"] != "canceled")
-                continue
-            test = one.by_object(value)
-            by_object.append(test)
-            by_index.append(one.by_index(world, value) if one.by_index else _rendering(self.store, kind, test))
-        return by_index, by_object
-
-    def _generated(
-        self, kind: Kind, span: range, by_index: Sequence[OfIndex], by_object: Sequence[OfObject]
-    ) -> Iterator[Position]:
-        world, created, overlay = self.store.world, kind.created(self.store.world), self.store.overlays[kind.name]
-        hidden, gone, changed = kind.hidden, overlay.gone, overlay.changed
+    def _generated(self, kind: Kind, span: range, tests: Sequence[Criterion]) -> Iterator[Position]:
+        store, created, overlay = self.store, kind.created(self.store.world), self.store.overlays[kind.name]
+        world, hidden, gone, changed = store.world, kind.hidden, overlay.gone, overlay.changed
         for n in span:
             if n in gone or (hidden and hidden(world, n)):
                 continue
-            if n in changed:
-                if not all(test(changed[n]) for test in by_object):
+            fields = changed.get(n, ())
+            for test in tests:
+                if test.by_index is None or test.field in fields:
+                    if not test.by_object(store.at(kind, n)):
+                        break
+                elif not test.by_index(n):
+                    break
+            else:
+                yield Position(created[n], "", n)
+
+    def _added(
+        self, kind: Kind, asked: Query, older: Position | None, newer: Position | None, *, ascending: bool
+    ) -> Iterator[Position]:
+        overlay, places, tests = self.store.overlays[kind.name], None, []
+        for name, value in asked.filters.items():
+            one = kind.filters[name]
+            if one.key is not None and places is None:
+                places = overlay.referring.get((name, str(value)), [])
+            else:
+                tests.append(one.by_object(value))
+        if places is None:
+            places = overlay.order
+        since = self._since(kind, asked)
+        low = 0 if since is None else bisect_left(places, (since, ""))
+        high = len(places) if asked.created.high is None else bisect_left(places, (asked.created.high + 1, ""))
+        if (now := self.store.clock.now()) < self.store.world.end:
+            high = min(high, bisect_left(places, (now + 1, "")))
+        if older:
+            high = min(high, bisect_left(places, (older.created, older.id)))
+        if newer:
+            low = max(low, bisect_right(places, (newer.created, newer.id)))
+        for at in range(low, high) if ascending else range(high - 1, low - 1, -1):
+            created, id_ = places[at]
+            if tests:
+                shown = self.store.added(kind, id_)
+                if not all(test(shown) for test in tests):
                     continue
-            elif not all(test(n) for test in by_index):
-                continue
-            yield Position(created[n], "", n)
+            yield Position(created, id_, -1)
 
 
-def _not_canceled(column: Sequence[int]) -> OfIndex:
-    """What Stripe leaves out unless a status is asked for (docs: list subscriptions)."""
-    from counterfoil.sandbox.company.tables import CANCELED
-
-    return lambda n: column[n] != CANCELED
-
-
-def _rendering(store: Store, kind: Kind, test: Callable[[Json], bool]) -> OfIndex:
-    return lambda n: test(kind.render(store.world, n))
+def _criterion(world: World, one: Filter, value: Any) -> Criterion:
+    return Criterion(one.field, one.by_index(world, value) if one.by_index else None, one.by_object(value))
 
 
 def slice_of(objects: Sequence[Json], given: dict[str, Any], *, missing_status: int) -> tuple[list[Json], bool]:

@@ -16,6 +16,9 @@ from counterfoil.sandbox.clock import Clock
 from counterfoil.sandbox.company.world import World
 from counterfoil.sandbox.server import Server
 
+#: Happenings a day of a company that somebody watches: one every five seconds.
+LIVELY = 86400 / 5
+
 
 class Sandbox:
     """A simulated Stripe on this machine: a context manager whose `url` is the API's base."""
@@ -29,13 +32,15 @@ class Sandbox:
         rps: float | None = None,
         fault_rate: float = 0.0,
         live: bool = False,
+        life: float | None = None,
         port: int = 0,
         host: str = "127.0.0.1",
     ) -> None:
+        """`life` is how much happens in a day of its time: nothing unless given."""
         self.clock = Clock(live=live)
         self.world = World(seed, scale, self.clock.start)
         self.host, self.port = host, port
-        self._options: dict[str, Any] = {"latency_ms": latency_ms, "rps": rps, "fault_rate": fault_rate}
+        self.server = Server(self.world, self.clock, latency_ms=latency_ms, rps=rps, fault_rate=fault_rate, life=life)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -79,7 +84,7 @@ class Sandbox:
     def _call(self, name: str, body: bytes | None) -> Any:
         request = urllib.request.Request(f"{self.url}/_sandbox/{name}", data=body)  # noqa: S310 - our own server
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=600) as answer:  # noqa: S310
                 return orjson.loads(answer.read())
         except urllib.error.HTTPError as refused:
             with refused:
@@ -96,10 +101,9 @@ class Sandbox:
     async def serve(self, ready: Callable[[str], None]) -> None:
         """Serves until it is stopped or canceled; calls `ready` with the URL once it listens."""
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        runner = web.ServerRunner(
-            web.Server(Server(self.world, self.clock, **self._options).handle), shutdown_timeout=0.1
-        )
+        runner = web.ServerRunner(web.Server(self.server.handle), shutdown_timeout=0.1)
         await runner.setup()
+        living = asyncio.create_task(self.server.keep_living()) if self.clock.live else None
         try:
             site = web.TCPSite(runner, self.host, self.port)
             await site.start()
@@ -107,6 +111,8 @@ class Sandbox:
             ready(self.url)
             await self._stop.wait()
         finally:
+            if living is not None:
+                living.cancel()
             await runner.cleanup()
 
 
@@ -118,12 +124,21 @@ def serve(
     rps: float | None = None,
     fault_rate: float = 0.0,
     live: bool = False,
+    life: float | None = None,
     port: int = 8322,
     host: str = "127.0.0.1",
     ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serves in the foreground until interrupted."""
     sandbox = Sandbox(
-        seed, scale, latency_ms=latency_ms, rps=rps, fault_rate=fault_rate, live=live, port=port, host=host
+        seed,
+        scale,
+        latency_ms=latency_ms,
+        rps=rps,
+        fault_rate=fault_rate,
+        live=live,
+        life=life,
+        port=port,
+        host=host,
     )
     asyncio.run(sandbox.serve(ready))

@@ -15,6 +15,7 @@ from counterfoil.sandbox.changes import Changes
 from counterfoil.sandbox.clock import Clock
 from counterfoil.sandbox.company.world import World
 from counterfoil.sandbox.control import Control, Rules
+from counterfoil.sandbox.life.life import Life
 from counterfoil.sandbox.objects.json import Json
 from counterfoil.sandbox.store import Store
 from counterfoil.sandbox.wire import faults, versions
@@ -26,7 +27,16 @@ from counterfoil.sandbox.wire.requests import Requests, Seen
 class Server:
     """One simulated Stripe account. Everything in it runs in one event loop."""
 
-    def __init__(self, world: World, clock: Clock, *, latency_ms: float, rps: float | None, fault_rate: float) -> None:
+    def __init__(
+        self,
+        world: World,
+        clock: Clock,
+        *,
+        latency_ms: float,
+        rps: float | None,
+        fault_rate: float,
+        life: float | None = None,
+    ) -> None:
         self.world, self.clock = world, clock
         self.store = Store(world, clock)
         self.api = Api(self.store)
@@ -34,13 +44,27 @@ class Server:
         self.faults = faults.Faults(world.seed, fault_rate)
         self.requests = Requests()
         self.rules = Rules(Changes(self.store))
+        self.life = Life(self.store)
+        self.life.set(life, now=clock.now())
         self.latency_seconds = latency_ms / 1000
         self.path_latency: dict[str, float] = {}
         self.control = Control(self)
         self._answered = 0
 
+    def catch_up(self) -> None:
+        """Whatever has happened by now has happened."""
+        now = self.clock.now()
+        self.life.play(now)
+        self.world.now = now
+
+    async def keep_living(self) -> None:
+        """With a clock that runs nothing piles up until somebody asks."""
+        while True:
+            await asyncio.sleep(1)
+            self.catch_up()
+
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        self.world.now = self.clock.now()
+        self.catch_up()
         if http.path.startswith("/_sandbox/"):
             status, body = self.control.answer(http.method, http.path, http.query_string, await http.read())
             return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
@@ -77,10 +101,12 @@ class Server:
         with self.limits.entered(endpoint):
             if fault and fault.fault == "hold":
                 await self.faults.hold(fault)
-                self.world.now = self.clock.now()
+                self.catch_up()
             elif fault:
                 faults.raised(fault)
             answer = self.api.answer(request, route)
+            if fault:
+                faults.told_wrongly(fault, answer)
             self.rules.page_answered(request.path, answer)
             await self._wait(request.path, started)
         return answer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
+from counterfoil.sandbox import truth_since as since
 from counterfoil.sandbox.company import tables as t
 from counterfoil.sandbox.company.discounts import in_force
 from counterfoil.sandbox.company.invoices import bill
@@ -15,6 +15,9 @@ from counterfoil.sandbox.objects.json import Json
 from counterfoil.sandbox.store import Store
 
 _DAY = 86400
+
+
+Move = Callable[[int, int, int], None]
 
 
 def balance(store: Store) -> Json:
@@ -33,12 +36,11 @@ def balance(store: Store) -> Json:
     for month in range(23):
         for currency in range(4):
             move(currency, -localized(1000, currency), world.start + (month + 1) * 30 * _DAY + currency)
-    for one in store.overlays["balance_transaction"].added.values():
-        sums[one["currency"]]["available" if one["available_on"] <= now else "pending"] += one["net"]
+    since.moved(store, move)
     return sums
 
 
-def _sales(world: World, move: Callable[[int, int, int], None]) -> None:
+def _sales(world: World, move: Move) -> None:
     charges = world.charges
     for n, status in enumerate(charges.status):
         if status == t.SUCCEEDED:
@@ -54,7 +56,7 @@ def _sales(world: World, move: Callable[[int, int, int], None]) -> None:
         move(currency, -lost - DISPUTE_FEES[currency], world.disputes.created[n])
 
 
-def _platform(world: World, move: Callable[[int, int, int], None]) -> None:
+def _platform(world: World, move: Move) -> None:
     transfers, fees, charges = world.transfers, world.fees, world.charges
     for n, amount in enumerate(transfers.amount):
         move(transfers.currency[n], -amount, transfers.created[n])
@@ -77,13 +79,9 @@ def discounts(store: Store) -> list[str]:
     shown = {
         of(n)
         for n in range(len(world.discounts.place))
-        if any(not _changed(store, kind, at) for kind, at in _carriers(world, n, billed))
+        if any(not since.is_changed(store, kind, at) for kind, at in _carriers(world, n, billed))
     }
-    for name, overlay in store.overlays.items():
-        if name != "event":
-            for one in [*overlay.changed.values(), *overlay.added.values()]:
-                shown |= {text for text in _texts(one) if text.startswith("di_1")}
-    return sorted(shown)
+    return sorted(shown | since.discounts(store))
 
 
 def _carriers(world: World, n: int, billed: Mapping[tuple[str, int], list[int]]) -> Iterator[tuple[str, int]]:
@@ -107,65 +105,51 @@ def _carriers(world: World, n: int, billed: Mapping[tuple[str, int], list[int]])
     yield from (("invoice", i) for i in used_on if n in bill(world, i).totals())
 
 
-def _changed(store: Store, kind: str, n: int) -> bool:
-    overlay = store.overlays[kind]
-    return n in overlay.gone or n in overlay.changed
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for child in value.values():
-            yield from _texts(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _texts(child)
-
-
 def upcoming_invoices(store: Store) -> Json:
     """What has an invoice to come, with its subtotal where the ledger knows it, and what has none."""
     world, subs = store.world, store.world.subscriptions
     kind, schedules = BY_NAME["subscription"], BY_NAME["subscription_schedule"]
     coming: list[Json] = []
     none: list[str] = []
+    waiting = since.pending(store)
     for n, code in enumerate(subs.status):
-        if _changed(store, "subscription", n):
+        if since.is_changed(store, "subscription", n):
             continue
         id_ = kind.id_of(world, n)
         if code in (t.ACTIVE, t.TRIALING, t.PAST_DUE, t.UNPAID) and not subs.cancel_at_period_end[n]:
-            waiting = world.invoice_items.pending.get(subs.customer[n], ())
-            extra = sum(
-                world.invoice_items.amount[i] for i in waiting if world.invoice_items.subscription[i] in (n, -1)
-            )
+            own = waiting.get(world.ids["customer"].of(subs.customer[n]), ())
+            extra = sum(amount for of, amount in own if of in (id_, None))
             coming.append({"subscription": id_, "subtotal": subs.amount[n] + extra})
         elif code != t.CANCELED:
             none.append(id_)
-    overlay = store.overlays["subscription"]
-    for one in [*overlay.changed.values(), *overlay.added.values()]:
+    for one in since.newer(store, "subscription"):
         if one["status"] in ("active", "trialing", "past_due", "unpaid") and not one["cancel_at_period_end"]:
             coming.append({"subscription": one["id"]})
         elif one["status"] != "canceled":
             none.append(one["id"])
     for n, status in enumerate(world.schedules.status):
-        if status == t.NOT_STARTED and not _changed(store, "subscription_schedule", n):
+        if status == t.NOT_STARTED and not since.is_changed(store, "subscription_schedule", n):
             coming.append({"schedule": schedules.id_of(world, n)})
+    coming += [
+        {"schedule": one["id"]} for one in since.newer(store, "subscription_schedule") if one["status"] == "not_started"
+    ]
     return {"upcoming": coming, "none": none}
 
 
 def ids(store: Store, kind: Kind) -> list[str]:
     """Ids of everything that the list shows without filters, newest first, by looking at every object."""
     world, overlay = store.world, store.overlays[kind.name]
-    found = [(one[kind.time_field], id_) for id_, one in overlay.added.items() if not _left_out(kind, one)]
+    kept = kind.since(world) if kind.since else 0
+    canceled = set()
+    if kind.name == "subscription":
+        canceled = {one["id"] for one in since.newer(store, "subscription") if one["status"] == "canceled"}
+        canceled |= {
+            kind.id_of(world, n)
+            for n, status in enumerate(world.subscriptions.status)
+            if status == t.CANCELED and n not in overlay.changed
+        }
+    found = [(created, id_) for created, id_ in overlay.order if created >= kept and id_ not in canceled]
     for n, created in enumerate(kind.created(world)):
-        if (
-            n not in overlay.gone
-            and not (kind.hidden and kind.hidden(world, n))
-            and not _left_out(kind, store.at(kind, n))
-        ):
+        if n not in overlay.gone and created >= kept and not (kind.hidden and kind.hidden(world, n)):
             found.append((created, kind.id_of(world, n)))
-    return [id_ for _, id_ in sorted(found, reverse=True)]
-
-
-def _left_out(kind: Kind, one: Json) -> bool:
-    return kind.name == "subscription" and one["status"] == "canceled"
+    return [id_ for _, id_ in sorted(found, reverse=True) if id_ not in canceled]

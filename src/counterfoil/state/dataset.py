@@ -44,6 +44,18 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """How a merge keeps its table."""
+
+    #: Rows that Stripe deleted: kept and marked, or dropped.
+    deleted: Literal["keep", "drop"] = "keep"
+    #: Whether every version of every row is kept beside the table.
+    history: bool = False
+    #: Within how many days all is read again, for deletions that no event tells.
+    reread_days: int = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
     """Whether and how often a run that met something transient is tried again."""
 
@@ -52,6 +64,22 @@ class Retry:
     attempts: int = 3
     #: Manual runs too.
     manual: bool = False
+
+
+#: Checks that each run makes.
+After = Literal["cheap", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Which checks a dataset's runs make."""
+
+    #: After each run those that cost few requests, or none.
+    after: After = "cheap"
+    #: From when on the next run makes the deeper ones too; None for never.
+    deep: Schedule | None = None
+    #: Whether a FAIL that shows before the load keeps the rows from being loaded.
+    hold: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +105,14 @@ class Dataset:
     choice: Choice
     method: Method
     partition: Partition | None
+    #: None for every other method than merge.
+    merge: Merge | None
     targets: tuple[Target, ...]
     schedule: Schedule
     #: The id of the dataset after whose success this one runs.
     after: str | None
     retry: Retry
+    proof: Proof
     deadline_minutes: int | None
     pause: Pause | None
     #: How far the changes are known; None before the first run, or when everything is to be read again.
@@ -97,11 +128,14 @@ class Dataset:
 def stored(values: Mapping[str, Any]) -> dict[str, Any]:
     """A dataset's fields as its row has them; fields that are not columns of it are left out."""
     made = {name: value for name, value in values.items() if name != "targets"}
-    for name in ("choice", "partition", "retry"):
+    for name in ("choice", "partition", "merge", "retry"):
         if made.get(name) is not None:
             made[name] = asdict(made[name])
     if "schedule" in made:
         made["schedule"] = as_json(made["schedule"])
+    if "proof" in made:
+        proof = made["proof"]
+        made["proof"] = {"after": proof.after, "deep": proof.deep and as_json(proof.deep), "hold": proof.hold}
     if made.get("pause") is not None:
         pause = made["pause"]
         made["pause"] = {"reason": pause.reason, "action": pause.action, "at": pause.at.isoformat()}
@@ -117,9 +151,16 @@ def restored(row: Mapping[str, Any], targets: tuple[Target, ...]) -> Dataset:
     made = {
         "choice": Choice(**choice),
         "partition": row["partition"] and Partition(**row["partition"]),
+        "merge": row["merge"] and Merge(**row["merge"]),
         "targets": targets,
         "schedule": from_json(row["schedule"]),
         "retry": Retry(**row["retry"]),
+        "proof": _proof(row["proof"] or {}),
         "pause": pause and Pause(**{**pause, "at": datetime.fromisoformat(pause["at"])}),
     }
     return Dataset(**{**{name: row[name] for name in Dataset.__slots__ if name not in made}, **made})
+
+
+def _proof(kept: Mapping[str, Any]) -> Proof:
+    deep = kept.get("deep")
+    return Proof(**{**kept, "deep": deep and from_json(deep)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from counterfoil.columns.chosen import choose
 from counterfoil.errors import SettingsError
@@ -12,7 +12,7 @@ from counterfoil.log import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.options import checked_option
 from counterfoil.reports.report import Report
-from counterfoil.state.dataset import Choice, Partition, Retry, Target
+from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Retry, Target
 from counterfoil.state.schedules import Schedule, check
 from counterfoil.values import Method
 
@@ -26,10 +26,12 @@ def check_dataset(values: Mapping[str, Any], *, least_minutes: int) -> None:
     """The fields of a dataset, all of them, against its report and one another."""
     report = report_of(values["report"])
     check_method(report, values["method"], values["partition"])
+    check_merge(values["method"], values["merge"])
     check_choice(report, values["choice"], values["method"])
     check_targets(values["targets"])
     check_schedule(values["schedule"], least_minutes=least_minutes)
     check_retry(values["retry"])
+    check_proof(values["proof"], least_minutes=least_minutes)
     if values["deadline_minutes"] is not None:
         _check_number("The deadline", values["deadline_minutes"], 1, _MONTH_MINUTES, "minutes")
     if len(values["description"]) > 2_000:
@@ -52,6 +54,20 @@ def check_method(report: Report, method: Method, partition: Partition | None) ->
         if partition.unit not in _MOST:
             raise SettingsError(f"{partition.unit!r} is no period", hint=f"Choose one of: {', '.join(_MOST)}.")
         _check_number("The period", partition.last, 1, _MOST[partition.unit], f"{partition.unit}s")
+
+
+def check_merge(method: Method, merge: Merge | None) -> None:
+    """Whether what was chosen of merging goes with the method."""
+    if merge is None:
+        return
+    if method != "merge":
+        raise SettingsError(
+            f"What becomes of deleted rows, history and rereading do not go with the method {method}",
+            hint="Choose merge, or leave them out.",
+        )
+    if merge.deleted not in ("keep", "drop"):
+        raise SettingsError(f"Deleted rows can't be {merge.deleted!r}", hint="Choose keep or drop.")
+    _check_number("The time between two full readings", merge.reread_days, 1, _MOST["day"], "days")
 
 
 def check_choice(report: Report, choice: Choice, method: Method) -> None:
@@ -113,6 +129,16 @@ def check_retry(retry: Retry) -> None:
     """Whether its numbers make sense."""
     _check_number("The time between attempts", retry.every_minutes, 1, 24 * 60, "minutes")
     _check_number("The number of attempts", retry.attempts, 1, 100, "attempts")
+
+
+def check_proof(proof: Proof, *, least_minutes: int) -> None:
+    """Whether the checks that it asks for are there, and when the deeper ones are due makes sense."""
+    if proof.after not in get_args(After):
+        raise SettingsError(f"{proof.after!r} are no checks", hint=f"Choose one of: {', '.join(get_args(After))}.")
+    if proof.deep is not None:
+        check(proof.deep, least_minutes=least_minutes)
+    if proof.after == "none" and (proof.hold or proof.deep is not None):
+        raise SettingsError("Without checks nothing is held back, nor due", hint="Choose cheap checks, or neither.")
 
 
 def _check_number(what: str, value: int, low: int, high: int, unit: str) -> None:

@@ -14,14 +14,14 @@ from counterfoil.log import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.state import names
 from counterfoil.state.database import State
-from counterfoil.state.dataset import Choice, Dataset, Partition, Pause, Retry, Target, restored, stored
+from counterfoil.state.dataset import Choice, Dataset, Merge, Partition, Pause, Proof, Retry, Target, restored, stored
 from counterfoil.state.dataset_rules import check_dataset
 from counterfoil.state.places import place
 from counterfoil.state.schedules import Manual, Schedule, next_after
 from counterfoil.state.tables import ACTIVE, accounts, datasets, runs, targets
 from counterfoil.values import Method
 
-__all__ = ["Choice", "Dataset", "Datasets", "Partition", "Pause", "Retry", "Target"]
+__all__ = ["Choice", "Dataset", "Datasets", "Merge", "Partition", "Pause", "Proof", "Retry", "Target"]
 
 #: What `edit` changes. Another report is another dataset: its table has other columns.
 _EDITABLE = frozenset(
@@ -32,10 +32,12 @@ _EDITABLE = frozenset(
         "choice",
         "method",
         "partition",
+        "merge",
         "targets",
         "schedule",
         "after",
         "retry",
+        "proof",
         "deadline_minutes",
     }
 )
@@ -58,9 +60,11 @@ class Datasets:
         description: str = "",
         choice: Choice | None = None,
         partition: Partition | None = None,
+        merge: Merge | None = None,
         schedule: Schedule | None = None,
         after: str | None = None,
         retry: Retry | None = None,
+        proof: Proof | None = None,
         deadline_minutes: int | None = None,
     ) -> Dataset:
         """Saves a dataset. `account` and `after` are names or ids; without a method the report's default is taken."""
@@ -71,12 +75,14 @@ class Datasets:
             "account": account,
             "report": known.key,
             "choice": choice or Choice(),
-            "method": method or known.default_method,
+            "method": (method := method or known.default_method),
             "partition": partition,
+            "merge": merge or (Merge() if method == "merge" else None),
             "targets": tuple(targets),
             "schedule": schedule or Manual(),
             "after": after,
             "retry": retry or Retry(),
+            "proof": proof or Proof(),
             "deadline_minutes": deadline_minutes,
         }
         self._check(values)
@@ -111,6 +117,8 @@ class Datasets:
             dataset = self._one(connection, name_or_id)
             if "method" in changes and changes["method"] != "partition":
                 changes.setdefault("partition", None)
+            if "method" in changes:
+                changes.setdefault("merge", (dataset.merge or Merge()) if changes["method"] == "merge" else None)
             values = {name: getattr(dataset, name) for name in (*_EDITABLE, "report")} | changes
             self._check(values)
             self._resolve(connection, values, dataset.id)

@@ -179,11 +179,13 @@ class Runs:
         owner: str | None = None,
         error: CounterfoilError | None = None,
         bookmark: Mapping[str, Any] | None = None,
+        goes_on: bool = True,
         reason: str | None = None,
         **changes: Any,
     ) -> Run:
         """Ends a run, and in the same transaction keeps the dataset's bookmark and counts its failures in a row.
 
+        Unless the dataset `goes_on` from the bookmark it keeps its own.
         A run that is over stays as it is: finishing twice is the same as once. `changes` are those of `update`.
         """
         with self._state.begin() as connection:
@@ -201,7 +203,7 @@ class Runs:
             if status == "succeeded":
                 values["bookmark"] = None if bookmark is None else dict(bookmark)
             self._change(connection, run, **values)
-            self._tell_dataset(connection, found.dataset, status, bookmark)
+            self._tell_dataset(connection, found.dataset, status, bookmark if goes_on else None)
             return self._one(connection, run)
 
     def request_cancel(self, run: str, reason: str = "Canceled by hand.") -> Run:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 #: What the newest migration is called. Names are numbers, so that older and newer can be told without Alembic.
-SCHEMA = "0001"
+SCHEMA = "0003"
 #: Not Alembic's default: a Postgres database may hold another program's beside ours.
 SCHEMA_TABLE = "counterfoil_schema"
 
@@ -87,9 +87,11 @@ datasets = sa.Table(
     _json("choice"),
     sa.Column("method", sa.String, nullable=False),
     _json("partition", nullable=True),
+    _json("merge", nullable=True),
     _json("schedule"),
     sa.Column("after", sa.ForeignKey("datasets.id"), index=True),
     _json("retry"),
+    _json("proof", nullable=True),
     sa.Column("deadline_minutes", sa.Integer),
     _json("pause", nullable=True),
     _json("bookmark", nullable=True),
@@ -180,6 +182,22 @@ run_lines = sa.Table(
     sa.Column("message", sa.String, nullable=False),
     _json("fields"),
     sa.Index("ix_run_lines_run_number", "run", "number"),
+)
+
+checks = sa.Table(
+    "checks",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("run", sa.ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("url", sa.String, nullable=False),
+    sa.Column("table", sa.String, nullable=False),
+    sa.Column("family", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("result", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    _json("figures"),
+    _json("differences"),
+    sa.Column("made_at", Instant, nullable=False),
 )
 
 settings = sa.Table(

@@ -11,10 +11,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from counterfoil.app.formulas import harmless
 from counterfoil.app.tables import Answer
 from counterfoil.errors import CounterfoilError
 from counterfoil.web import charts, words
-from counterfoil.web.cells import plain_rows
+from counterfoil.web.cells import cells_of, is_number
 
 #: Rows of an answer that the page shows; the file has all.
 SHOWN_ROWS = 500
@@ -48,8 +49,8 @@ def shown_of(found: Answer, seconds: float) -> dict[str, Any]:
     rows = found.rows[:SHOWN_ROWS]
     return {
         "names": names,
-        "numbers": [_is_number(column.type) for column in found.columns],
-        "rows": plain_rows(names, rows, dict.fromkeys(names, False)),
+        "numbers": [is_number(column.type) for column in found.columns],
+        "rows": cells_of(names, rows),
         "count": len(found.rows),
         "cut": found.cut,
         "seconds": seconds,
@@ -63,14 +64,14 @@ def _charts(found: Answer) -> Iterator[dict[str, Any]]:
         return
     first, *others = found.columns
     labels = [row[0] for row in found.rows]
-    if _is_number(first.type) and not first.type.startswith("int"):
+    if is_number(first.type) and not first.type.startswith("int"):
         return
     if len({str(label) for label in labels}) < len(labels):
         return  # several rows for one label are several courses
     in_time = isinstance(labels[0], date) or all(_MONTH.fullmatch(str(label)) for label in labels)
     if not in_time and len(labels) > _BARS:
         return
-    measures = [(index, one) for index, one in enumerate(others, 1) if _is_number(one.type)][:_CHARTS]
+    measures = [(index, one) for index, one in enumerate(others, 1) if is_number(one.type)][:_CHARTS]
     width = 900 if len(measures) == 1 else 460
     for index, measure in measures:
         points = [(_label(row[0]), _float(row[index])) for row in found.rows]
@@ -98,15 +99,11 @@ def _float(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _is_number(kind: str) -> bool:
-    return kind.startswith(("int", "uint", "float", "double", "decimal", "halffloat"))
-
-
 def csv_of(found: Answer) -> Generator[bytes]:
-    """As CSV: instants in ISO 8601, decimals exact, null empty."""
+    """As CSV: instants in ISO 8601, decimals exact, null empty, text harmless to spreadsheets."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow([column.name for column in found.columns])
+    writer.writerow([harmless(column.name) for column in found.columns])
     for row in found.rows:
         writer.writerow([_plain(value) for value in row])
         if buffer.tell() > 64_000:
@@ -119,6 +116,8 @@ def csv_of(found: Answer) -> Generator[bytes]:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if isinstance(value, str):
+        return harmless(value)
     return str(value) if isinstance(value, Decimal) else value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
+from counterfoil.app.dataset_columns import DatasetColumn
 from counterfoil.web import words
 
 Kind = Literal["null", "number", "instant", "json", "flag", "text"]
@@ -72,14 +73,37 @@ def whole(value: Any) -> str:
     return str(value)
 
 
-def plain_rows(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], json_columns: Mapping[str, bool]
+def money_of(columns: Iterable[DatasetColumn]) -> dict[str, Money]:
+    """The amounts among a dataset's columns."""
+    return {one.name: Money(currency=one.currency, major=one.major) for one in columns if one.currency}
+
+
+def cells_of(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    json_columns: Collection[str] = (),
+    money: Mapping[str, Money] | None = None,
 ) -> list[list[Cell]]:
-    """Rows of which nothing more is known than their values and which of them are JSON."""
+    """Rows as cells; amounts have their currency where it is among the columns."""
+    places = {name: index for index, name in enumerate(columns)}
+    amounts = {name: one for name, one in (money or {}).items() if one.currency in places}
+    looks = [
+        (name in json_columns, amounts.get(name), places[amounts[name].currency] if name in amounts else None)
+        for name in columns
+    ]
     return [
-        [cell(value, is_json=json_columns.get(name, False)) for name, value in zip(columns, row, strict=True)]
+        [
+            cell(value, is_json=is_json, money=of, currency=None if place is None else row[place])
+            for value, (is_json, of, place) in zip(row, looks, strict=True)
+        ]
         for row in rows
     ]
+
+
+def is_number(kind: str) -> bool:
+    """Whether Arrow's name of a type is one of numbers."""
+    return kind.startswith(("int", "uint", "float", "double", "decimal", "halffloat"))
 
 
 def _number(value: float | Decimal, money: Money | None, currency: str | None) -> Cell:

@@ -76,13 +76,13 @@ def meter(share: float, *, title: str, width: int = 96, height: int = 6) -> Mark
     )
 
 
-def ticks(high: float, count: int = 4) -> list[float]:
-    """Round steps from zero that reach `high`, about `count` of them."""
+def ticks(high: float, count: int = 4, least: float = 0) -> list[float]:
+    """Round steps from zero that reach `high`, about `count` of them, none smaller than `least`."""
     if high <= 0:
         return [0.0, 1.0]
     rough = high / count
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
+    step = max(least, next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough))
     return [index * step for index in range(math.ceil(high / step - 1e-9) + 1)]
 
 
@@ -97,8 +97,9 @@ def short(value: float) -> str:
 class _Plot:
     """Where values are on the drawing."""
 
-    def __init__(self, count: int, high: float, width: int, height: int) -> None:
-        self.scale = ticks(high)
+    def __init__(self, count: int, known: Sequence[float], width: int, height: int) -> None:
+        whole = all(value == int(value) for value in known)
+        self.scale = ticks(max(known, default=0), least=1 if whole else 0)
         self.right, self.base = width - 4, height - _BOTTOM
         self.slot = (self.right - _LEFT) / max(count, 1)
 
@@ -120,7 +121,7 @@ def _plotted(
     draw: Callable[[_Plot], list[Markup]],
 ) -> Markup:
     known = [value for _, value in points if value is not None]
-    plot = _Plot(len(points), max(known, default=0), width, height)
+    plot = _Plot(len(points), known, width, height)
     told = "; ".join(f"{label}: {'none' if value is None else tell(value)}" for label, value in points)
     return _svg("chart", width, height, title, *_axes(points, plot), *draw(plot), description=told)
 
@@ -134,14 +135,17 @@ def _axes(points: Sequence[Point], plot: _Plot) -> list[Markup]:
         for tick in plot.scale
     ]
     every = max(1, math.ceil(len(points) * _LABEL / (plot.right - _LEFT)))
-    labels = [
-        Markup('<text class="chart-label" x="{}" y="{}" text-anchor="middle">{}</text>').format(
-            f"{plot.x(index):.1f}", plot.base + 16, label
-        )
-        for index, (label, _) in enumerate(points)
-        if index % every == 0
-    ]
+    labels = [_under(plot, index, label) for index, (label, _) in enumerate(points) if index % every == 0]
     return grid + labels
+
+
+def _under(plot: _Plot, index: int, label: str) -> Markup:
+    """The name of a point below the base; one that would go over the edge ends there."""
+    x, edge = plot.x(index), plot.right + 4
+    fits = x + _LABEL / 2 <= edge
+    return Markup('<text class="chart-label" x="{}" y="{}" text-anchor="{}">{}</text>').format(
+        f"{x if fits else edge:.1f}", plot.base + 16, "middle" if fits else "end", label
+    )
 
 
 def _bars(points: Sequence[Point], plot: _Plot, tell: Format, tones: Sequence[str]) -> list[Markup]:

@@ -71,6 +71,7 @@ class Checks:
             "last",
             lambda: self._drafts.method(typed.report, as_method(typed.method), typed.partition()),
         )
+        tried(found, "reread_days", lambda: self._drafts.merge(as_method(typed.method), typed.merge()))
         if "last" not in found:
             tried(found, "method", lambda: self._drafts.choice(typed.report, typed.choice(), as_method(typed.method)))
         if typed.retry:

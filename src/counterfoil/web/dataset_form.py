@@ -11,15 +11,16 @@ from typing import Any, Literal, cast
 
 from starlette.datastructures import FormData, QueryParams
 
-from counterfoil.app.dataset_words import read_choice, read_partition, read_retry
+from counterfoil.app.dataset_words import read_choice, read_merge, read_partition, read_retry
 from counterfoil.app.drafts import read_words, words_of
-from counterfoil.app.values import Choice, Dataset, Partition, Retry, Schedule
+from counterfoil.app.values import Choice, Dataset, Merge, Partition, Retry, Schedule
 from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.web.hints import on_page
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 UNITS = ("minutes", "hours", "days", "weeks", "months")
 #: Fields that are switches: when their pane is open and they are not sent, they are off.
-_SWITCHES = frozenset({"retry", "retry_manual", "overwrite"})
+_SWITCHES = frozenset({"retry", "retry_manual", "overwrite", "drop_deleted", "history"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +59,9 @@ class Typed:
     method: str = ""
     last: str = "3"
     period: str = "month"
+    drop_deleted: str = ""
+    history: str = ""
+    reread_days: str = "7"
     retry: str = "yes"
     retry_minutes: str = "15"
     attempts: str = "3"
@@ -147,6 +151,17 @@ class Typed:
         """The period of the method `partition`."""
         return read_partition(f"{self.last} {self.period}s") if self.method == "partition" else None
 
+    def merge(self) -> Merge | None:
+        """How the method `merge` keeps the table."""
+        if self.method != "merge":
+            return None
+        return read_merge(
+            None,
+            deleted="drop" if self.drop_deleted else "keep",
+            history=bool(self.history),
+            reread_days=whole("The number of days", self.reread_days),
+        )
+
     def retries(self) -> Retry:
         """Whether and how often it is tried again."""
         if not self.retry:
@@ -192,6 +207,10 @@ def typed_of(dataset: Dataset) -> Typed:
     )
     if dataset.partition is not None:
         made.last, made.period = str(dataset.partition.last), dataset.partition.unit
+    if dataset.merge is not None:
+        made.drop_deleted = "yes" if dataset.merge.deleted == "drop" else ""
+        made.history = "yes" if dataset.merge.history else ""
+        made.reread_days = str(dataset.merge.reread_days)
     _schedule_typed(made, dataset)
     return made
 
@@ -258,18 +277,9 @@ def told(problems: Mapping[Field, CounterfoilError]) -> dict[Field, str]:
 
 
 def _line(error: CounterfoilError) -> str:
-    hint = _WORDS.get(str(error.hint), error.hint)
-    text = f"{error.message.rstrip('.')}. {hint}" if hint else f"{error.message.rstrip('.')}."
-    text = re.sub(r"--(?=[a-z])", "", text)  # what a flag is on the command line is a field here
+    text = f"{on_page(error.message).rstrip('.')}. {on_page(error.hint)}".rstrip()
     return text[:1].upper() + text[1:]
 
-
-#: Hints that speak of flags, as a form says them.
-_WORDS = {
-    "Choose another table, or say --overwrite to replace them with the first run.": (
-        "Choose another table, or let the first run replace them."
-    ),
-}
 
 Method = Literal["replace", "append", "merge", "partition"]
 
@@ -288,6 +298,7 @@ def saved(typed: Typed) -> dict[str, Any]:
         "after": after or None,
         "method": as_method(typed.method),
         "partition": typed.partition(),
+        "merge": typed.merge(),
         "retry": typed.retries(),
         "deadline_minutes": typed.deadline_minutes(),
         "description": typed.description.strip(),

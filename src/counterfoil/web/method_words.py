@@ -44,16 +44,27 @@ def ways(offer: Offer) -> Iterator[Way]:
             value=method,
             title=TITLES[method],
             does=_DOES[method],
-            means=_MEANS_THERE.get((method, offer.key)) or _means(method, offer.title),
+            means=_MEANS_THERE.get((method, offer.key)) or _means(method, offer),
             is_default=method == offer.default_method,
         )
 
 
-def _means(method: str, title: str) -> str:
+#: What a merge reads after its first run, by how changes of the report are found.
+_READS = {
+    "events": "what Stripe’s events tell of, and now and then everything",
+    "parents": "what Stripe’s events tell of, and now and then everything",
+    "pending": "what is new or was pending, and now and then everything",
+    "immutable": "only what is new",
+}
+
+
+def _means(method: str, offer: Offer) -> str:
+    title = offer.title
     if method == "replace":
         return f"For {title}: what the table says is what Stripe said at the last run; each run reads all of it."
     if method == "append":
         return f"For {title}: every run adds all rows again, so the table grows quickly; ask for the newest _run."
     if method == "merge":
-        return f"For {title}: rows that are gone stay, with _deleted set; each run reads all of it."
+        reads = _READS.get(offer.changes, "all of it")
+        return f"For {title}: rows that are gone stay, with _deleted set; each run reads {reads}."
     return f"For {title}: the quickest, since only that period is read; later changes of older rows are not seen."

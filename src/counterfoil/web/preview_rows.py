@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from counterfoil.app.drafts import Offer
 from counterfoil.app.values import Preview
-from counterfoil.web.cells import Cell, Money, cell
+from counterfoil.web.cells import Cell, Money, cells_of
 
 _NUMBERS = ("BIGINT", "DOUBLE", "DECIMAL")
 
@@ -17,7 +17,7 @@ class Shown:
 
     #: Name, type, and whether it is a number.
     columns: tuple[tuple[str, str, bool], ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: list[list[Cell]]
     #: How many columns have no value in these rows.
     empty: int
     total: int
@@ -27,24 +27,12 @@ class Shown:
 def shown(preview: Preview, offer: Offer) -> Shown:
     """Columns without a value in any row are only counted; amounts have their currency."""
     full = [(name, kind) for name, kind in preview.columns if any(row[name] is not None for row in preview.rows)]
-    names = {name for name, _ in full}
-    money = {one.name: Money(currency=one.currency, major=one.major) for one in offer.columns if one.currency in names}
-
-    def cells(row: dict[str, object]) -> tuple[Cell, ...]:
-        found = ((name, kind, money.get(name)) for name, kind in full)
-        return tuple(
-            cell(
-                row[name],
-                is_json=kind == "JSON",
-                money=of,
-                currency=str(row[of.currency] or "") or None if of else None,
-            )
-            for name, kind, of in found
-        )
-
+    names = [name for name, _ in full]
+    money = {one.name: Money(currency=one.currency, major=one.major) for one in offer.columns if one.currency}
+    rows = ([row[name] for name in names] for row in preview.rows)
     return Shown(
         columns=tuple((name, _short(kind), kind.startswith(_NUMBERS)) for name, kind in full),
-        rows=tuple(cells(row) for row in preview.rows),
+        rows=cells_of(names, rows, json_columns={name for name, kind in full if kind == "JSON"}, money=money),
         empty=len(preview.columns) - len(full),
         total=len(preview.columns),
         warnings=preview.warnings,

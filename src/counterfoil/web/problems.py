@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from counterfoil.errors import AccountError, CounterfoilError, RunError, SettingsError, TransientError
+from counterfoil.web.hints import on_page
 from counterfoil.web.rendering import render
 
 _STATUS = {SettingsError: 400, AccountError: 422, TransientError: 503, RunError: 409}
@@ -29,7 +30,8 @@ def problem(request: Request, status: int, message: str | None = None, hint: str
     """An answer with a message and what to do; without them, the usual ones of the status."""
     if message is None:
         message, hint = _TOLD.get(status, (HTTPStatus(status).phrase, None))
-    known: dict[str, Any] = {"status": status, "message": message, "hint": hint}
+    hint = on_page(hint)
+    known: dict[str, Any] = {"status": status, "message": on_page(message), "hint": hint}
     if is_htmx(request):
         # 422 is the one that htmx shows, as the frame configures it; the place is on every page.
         answer = render(request, "parts/problem.html", status_code=422, **known)

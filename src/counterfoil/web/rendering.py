@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from counterfoil.version import __version__
 from counterfoil.web import charts, words
+from counterfoil.web.hints import on_page
 from counterfoil.web.icons import icon
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +44,8 @@ def environment() -> Environment:
         duration=words.duration,
         bytes=words.size,
         counted=words.counted,
+        on_page=on_page,
+        breakable=words.breakable,
     )
     made.globals.update(charts=charts, icon=icon, static=static, product_version=__version__)
     return made
@@ -52,8 +55,8 @@ def render(request: Request, name: str, *, status_code: int = 200, **values: Any
     """The page of a template.
 
     Beside `values` it knows: `path`; `theme`, None for the system's; `session`, what `request.state.session` holds or
-    None; `banner`, what `app.state.banner` holds or None; `now`; and `url(**changed)`, this address with other
-    parameters, None removing one.
+    None; `banner`, what `app.state.banner` holds or None; `has_sandbox`, whether one can be tried; `now`; and
+    `url(**changed)`, this address with other parameters, None removing one.
     """
     known = {
         "request": request,
@@ -61,6 +64,7 @@ def render(request: Request, name: str, *, status_code: int = 200, **values: Any
         "theme": _theme(request),
         "session": getattr(request.state, "session", None),
         "banner": getattr(request.app.state, "banner", None),
+        "has_sandbox": getattr(request.app.state, "sandbox", None) is not None,
         "now": datetime.now(UTC),
         "url": lambda **changed: address(request, **changed),
     }

@@ -30,6 +30,7 @@ from counterfoil.web.throttle import Throttle
 #: How the service fares; `ok` decides between 200 and 503.
 Health = Mapping[str, Any]
 Pages = Sequence[Callable[[App], APIRouter]]
+SandboxAtHand = Callable[[], tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +51,17 @@ def make_app(
     health: Callable[[], Health] = lambda: {"ok": True},
     pages: Pages = PAGES,
     banner: str | None = None,
+    sandbox: SandboxAtHand | None = None,
 ) -> FastAPI:
-    """The application. Each of `pages` brings its routes; all take a session. `banner` stands above every page."""
+    """The application. Each of `pages` brings its routes; all take a session. `banner` stands above every page.
+
+    `sandbox` starts a simulated Stripe for whoever has no account yet, and gives its address and a key.
+    """
     page = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     cookie = Cookie(reach.hosts, reach.port)
     page.state.app = app
     page.state.banner = banner
+    page.state.sandbox = sandbox
     page.state.closing = threading.Event()
     page.add_middleware(Guard, hosts=reach.hosts, cookie=cookie, sessions=reach.door.sessions)
     handle_problems(page)
@@ -79,6 +85,7 @@ class PageServer:
         host: str | None = None,
         port: int | None = None,
         banner: str | None = None,
+        sandbox: SandboxAtHand | None = None,
         pages: Pages = PAGES,
     ) -> None:
         """`announce` is told each new link. Host and port are the settings' unless given."""
@@ -95,7 +102,7 @@ class PageServer:
             port=self._listener.port,
             announce=lambda: announce(self.link()),
         )
-        self._page = make_app(app, reach, health=health, pages=pages, banner=banner)
+        self._page = make_app(app, reach, health=health, pages=pages, banner=banner, sandbox=sandbox)
 
     @property
     def url(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from counterfoil.app.currencies import CURRENCY_DIGITS
 
@@ -42,6 +43,11 @@ def money(amount: int | Decimal | None, currency: str | None, *, digits: Mapping
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """`1 row`, `1,234 rows`."""
     return f"{number(count)} {noun if count == 1 else plural or noun + 's'}"
+
+
+def breakable(name: str) -> Markup:
+    """The name of a column or a path, which may go on in the next line behind a point or an underscore."""
+    return Markup(re.sub(r"(?<=[._])(?=[^._])", "<wbr>", str(escape(name))))  # noqa: S704 - escaped before
 
 
 def instant(at: datetime | None, seconds: bool = False) -> Markup | str:

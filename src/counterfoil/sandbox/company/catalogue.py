@@ -101,6 +101,8 @@ class Catalogue:
         self._sell_goods()
         self.products.append(Product("Fax gateway", start + 9 * DAY, active=False, unit=None))
         self.coupons = _coupons(start)
+        #: When each was created, in their order.
+        self.created = tuple([one.created for one in some] for some in (self.products, self.prices, self.coupons))
         self._coupon_index = {coupon.id: n for n, coupon in enumerate(self.coupons)}
         #: Prices of one currency that a subscription can combine, monthly and yearly.
         self.monthly = [self._recurring(currency, "month") for currency in range(len(CURRENCIES))]

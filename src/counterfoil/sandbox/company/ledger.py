@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from counterfoil.sandbox.company import tables as t
@@ -192,13 +194,14 @@ def _write_back(world: World) -> None:
             also[sources[n]] = n
 
 
-def balance(world: World, now: int) -> dict[str, tuple[list[int], list[int]]]:
-    """For each balance type, what is available and what is pending in each currency."""
+def balance(world: World, now: int, *, until: int | None = None) -> dict[str, tuple[list[int], list[int]]]:
+    """For each balance type, what is available and what is pending in each currency, of what was made `until` then."""
     sums: dict[str, tuple[list[int], list[int]]] = {
         name: ([0] * 4, [0] * 4) for name in ("payments", "issuing", "refund_and_dispute_prefunding")
     }
     table = world.transactions
+    count = len(table.created) if until is None else bisect_right(table.created, until)
     rows = zip(table.kind, table.available_on, table.amount, table.fee, table.currency, strict=True)
-    for kind, available_on, amount, fee, currency in rows:
+    for kind, available_on, amount, fee, currency in islice(rows, count):
         sums[KINDS[kind].balance][available_on > now][currency] += amount - fee
     return sums

@@ -226,6 +226,8 @@ class Transactions:
     fee: array[int] = field(default_factory=_indexes)
     currency: array[int] = field(default_factory=_codes)
     payout: array[int] = field(default_factory=_indexes)
+    #: Ids of payouts that were made since, by the transactions that they took.
+    paid_later: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 
-from counterfoil.sandbox.company import ledger
 from counterfoil.sandbox.company.money import CURRENCIES
-from counterfoil.sandbox.company.world import World
 from counterfoil.sandbox.objects.json import Json
 
-Sums = dict[str, tuple[list[int], list[int]]]
 
-
-class RunningBalance:
-    """Keeps sums as of the last look, so that looking again costs what has become available since."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._sums = ledger.balance(world, world.now)
-        table = world.transactions
-        self._waiting = sorted((at, n) for n, at in enumerate(table.available_on) if at > world.now)
-
-    def sums(self) -> Sums:
-        done = bisect_right(self._waiting, (self._world.now, 1 << 62))
-        table = self._world.transactions
-        for _, n in self._waiting[:done]:
-            available, pending = self._sums[ledger.KINDS[table.kind[n]].balance]
-            net = table.amount[n] - table.fee[n]
-            available[table.currency[n]] += net
-            pending[table.currency[n]] -= net
-        del self._waiting[:done]
-        return {kind: (list(available), list(pending)) for kind, (available, pending) in self._sums.items()}
-
-
-def balance(sums: Sums, added: list[Json], now: int) -> Json:
-    """Stripe's shape of the sums, with what added transactions move."""
-    codes = {code: n for n, code in enumerate(CURRENCIES)}
-    for one in added:
-        sums[one["balance_type"]][one["available_on"] > now][codes[one["currency"]]] += one["net"]
+def balance(sums: Mapping[str, tuple[Sequence[int], Sequence[int]]]) -> Json:
+    """Stripe's shape of what is available and what is pending in each currency, by balance type."""
     available, pending = sums["payments"]
     held = sums["refund_and_dispute_prefunding"]
     return {

@@ -22,7 +22,7 @@ _BRANDS = (
 )
 _UNAVAILABLE: Json = {"status": "unavailable"}
 _DISABLED: Json = {"status": "disabled"}
-_APPROVED: Json = {
+APPROVED: Json = {
     "advice_code": None,
     "network_advice_code": None,
     "network_decline_code": None,
@@ -32,7 +32,7 @@ _APPROVED: Json = {
     "seller_message": "Payment complete.",
     "type": "authorized",
 }
-_DECLINED = _APPROVED | {
+DECLINED = APPROVED | {
     "advice_code": "try_again_later",
     "network_advice_code": "03",
     "network_decline_code": "51",
@@ -51,7 +51,7 @@ _SECURE: Json = {
     "version": "2.2.0",
 }
 _CHECKS: Json = {"address_line1_check": "pass", "address_postal_code_check": "pass", "cvc_check": "pass"}
-_RECEIPT = (
+RECEIPT = (
     "https://pay.stripe.com/receipts/payment/CAcaFwoVYWNjdF8xUGdhZlRCN1daMDF6Z2tXKI_ei7UGMgZv2S_KfiY6LCJrxC7awazgQA9I88"
     "krZKw5uuCkZ5Nup2tomEtAbSpdfzjVZHO3ZYP5KFZP"
 )
@@ -88,7 +88,7 @@ def _card(dice: int, amount: int, country: str) -> Json:
     }
 
 
-def _method(method: int, dice: int, amount: int, country: str) -> Json:
+def method_details(method: int, dice: int, amount: int, country: str) -> Json:
     if method == t.CARD:
         return {"card": _card(dice, amount, country), "type": "card"}
     if method == t.SEPA_DEBIT:
@@ -169,16 +169,16 @@ def charge(world: World, n: int) -> Json:
         "livemode": False,
         "metadata": _order(n, dice),
         "on_behalf_of": None,
-        "outcome": (_DECLINED if failed else _APPROVED) | {"risk_score": (dice >> 36) % 60},
+        "outcome": (DECLINED if failed else APPROVED) | {"risk_score": (dice >> 36) % 60},
         "paid": not failed,
         "payment_intent": ids["payment_intent"].of(n),
         "payment_method": ids["payment_method"].of(owner if owner >= 0 else n),
-        "payment_method_details": _method(table.method[n], dice, amount, address["country"]),
+        "payment_method_details": method_details(table.method[n], dice, amount, address["country"]),
         "presentment_details": {"presentment_amount": amount, "presentment_currency": CURRENCIES[currency]},
         "radar_options": {},
         "receipt_email": mail if n & 1 else None,
         "receipt_number": f"{1000 + n % 9000}-{n:04d}" if n % 9 == 0 else None,
-        "receipt_url": None if failed else f"{_RECEIPT}{dice:016x}{id_}",
+        "receipt_url": None if failed else f"{RECEIPT}{dice:016x}{id_}",
         "refunded": returned == amount and returned > 0,
         "review": None,
         "shipping": {"address": address, "carrier": None, "name": name, "phone": phone, "tracking_number": None}
@@ -202,28 +202,46 @@ def refunded_amount(world: World, n: int) -> int:
 def refund(world: World, n: int) -> Json:
     table, ids = world.refunds, world.ids
     owner, status = table.charge[n], table.status[n]
-    card = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
-    made: Json = {
-        "id": ids["refund"].of(n),
-        "object": "refund",
-        "amount": table.amount[n],
-        "balance_transaction": ids["balance_transaction"].of(table.transaction[n]),
-        "charge": ids["charge"].of(owner),
-        "created": table.created[n],
-        "currency": CURRENCIES[world.charges.currency[owner]],
-        "destination_details": {"card": card, "type": "card"},
-        "metadata": {"ticket": f"T-{n}"} if n % 3 == 0 else {},
-        "payment_intent": ids["payment_intent"].of(owner),
-        "reason": (None, "requested_by_customer", "duplicate", "fraudulent")[n % 4],
-        "receipt_number": None,
-        "source_transfer_reversal": None,
-        "status": t.REFUND_STATUSES[status],
-        "transfer_reversal": None,
-    }
+    made = shaped_refund(
+        ids["refund"].of(n),
+        amount=table.amount[n],
+        transaction=ids["balance_transaction"].of(table.transaction[n]),
+        charge=ids["charge"].of(owner),
+        payment_intent=ids["payment_intent"].of(owner),
+        created=table.created[n],
+        currency=CURRENCIES[world.charges.currency[owner]],
+        metadata={"ticket": f"T-{n}"} if n % 3 == 0 else {},
+        reason=(None, "requested_by_customer", "duplicate", "fraudulent")[n % 4],
+        status=t.REFUND_STATUSES[status],
+    )
     if status == t.REFUND_FAILED:
         made["failure_reason"] = "expired_or_canceled_card"
         made["failure_balance_transaction"] = ids["balance_transaction"].of(table.failure_transaction[n])
     return made
+
+
+def shaped_refund(
+    id_: str, *, amount: int, transaction: str | None, charge: str, payment_intent: str | None, created: int,
+    currency: str, metadata: Json, reason: str | None, status: str,
+) -> Json:  # fmt: skip
+    card = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
+    return {
+        "id": id_,
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": transaction,
+        "charge": charge,
+        "created": created,
+        "currency": currency,
+        "destination_details": {"card": card, "type": "card"},
+        "metadata": metadata,
+        "payment_intent": payment_intent,
+        "reason": reason,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": status,
+        "transfer_reversal": None,
+    }
 
 
 def refunds_of(world: World, n: int) -> list[Json]:
@@ -248,33 +266,50 @@ def dispute(world: World, n: int) -> Json:
     from counterfoil.sandbox.objects.money import balance_transaction
 
     table, ids = world.disputes, world.ids
-    owner, status, created = table.charge[n], table.status[n], table.created[n]
+    owner = table.charge[n]
     moved = [table.transaction[n], *([table.reversal[n]] if n in table.reversal else [])]
+    return shaped_dispute(
+        ids["dispute"].of(n),
+        amount=world.charges.amount[owner],
+        transactions=[balance_transaction(world, transaction) for transaction in moved],
+        charge=ids["charge"].of(owner),
+        payment_intent=ids["payment_intent"].of(owner),
+        created=table.created[n],
+        currency=CURRENCIES[world.charges.currency[owner]],
+        reason=("fraudulent", "product_not_received", "general")[n % 3],
+        status=t.DISPUTE_STATUSES[table.status[n]],
+    )
+
+
+def shaped_dispute(
+    id_: str, *, amount: int, transactions: list[Json], charge: str, payment_intent: str | None, created: int,
+    currency: str, reason: str, status: str,
+) -> Json:  # fmt: skip
     return {
-        "id": ids["dispute"].of(n),
+        "id": id_,
         "object": "dispute",
-        "amount": world.charges.amount[owner],
-        "balance_transactions": [balance_transaction(world, transaction) for transaction in moved],
-        "charge": ids["charge"].of(owner),
+        "amount": amount,
+        "balance_transactions": transactions,
+        "charge": charge,
         "created": created,
-        "currency": CURRENCIES[world.charges.currency[owner]],
+        "currency": currency,
         "enhanced_eligibility_types": [],
         "evidence": _EVIDENCE,
         "evidence_details": {
             "due_by": created + 10 * 86400,
             "enhanced_eligibility": {},
-            "has_evidence": status == t.UNDER_REVIEW,
+            "has_evidence": status == "under_review",
             "past_due": False,
-            "submission_count": int(status == t.UNDER_REVIEW),
+            "submission_count": int(status == "under_review"),
         },
         "is_charge_refundable": False,
         "livemode": False,
         "metadata": {},
-        "payment_intent": ids["payment_intent"].of(owner),
+        "payment_intent": payment_intent,
         "payment_method_details": {
             "card": {"brand": "visa", "case_type": "chargeback", "network_reason_code": "10.4"},
             "type": "card",
         },
-        "reason": ("fraudulent", "product_not_received", "general")[n % 3],
-        "status": t.DISPUTE_STATUSES[status],
+        "reason": reason,
+        "status": status,
     }

@@ -43,7 +43,7 @@ def event(world: World, n: int) -> Json:
     shown = _RENDER[family](world, subject)
     if "deleted" in shown:
         shown = customers.remembered(world, subject)
-    data: Json = {"object": old_shapes.old(world, shown | _THEN.get(kind, {}))}
+    data: Json = {"object": old_shapes.old(old_shapes.Generated(world), shown | _THEN.get(kind, {}))}
     if kind == "customer.subscription.updated":
         data["previous_attributes"] = {"latest_invoice": None}
     if kind == "charge.refunded":

@@ -32,19 +32,29 @@ def _line_parent(world: World, line: Line, sub: int) -> Json:
     subscription = world.ids["subscription"].of(sub) if sub >= 0 else None
     if line.item < 0:
         proration = bool(world.invoice_items.proration[line.invoice_item])
-        details = {
-            "invoice_item": world.ids["invoiceitem"].of(line.invoice_item),
-            "proration": proration,
-            "proration_details": {"credited_items": None} if proration else None,
-            "subscription": subscription,
-        }
-        return {"invoice_item_details": details, "subscription_item_details": None, "type": "invoice_item_details"}
+        return parent_of_item(world.ids["invoiceitem"].of(line.invoice_item), subscription, proration=proration)
+    return parent_of_period(world.ids["subscription_item"].of(sub * 32 + line.item), subscription)
+
+
+def parent_of_item(item: str, subscription: str | None, *, proration: bool) -> Json:
+    """The parent of a line that bills an invoice item."""
+    details = {
+        "invoice_item": item,
+        "proration": proration,
+        "proration_details": {"credited_items": None} if proration else None,
+        "subscription": subscription,
+    }
+    return {"invoice_item_details": details, "subscription_item_details": None, "type": "invoice_item_details"}
+
+
+def parent_of_period(item: str, subscription: str | None) -> Json:
+    """The parent of a line that bills a period of a subscription's item."""
     details = {
         "invoice_item": None,
         "proration": False,
         "proration_details": {"credited_items": None},
         "subscription": subscription,
-        "subscription_item": world.ids["subscription_item"].of(sub * 32 + line.item),
+        "subscription_item": item,
     }
     return {"invoice_item_details": None, "subscription_item_details": details, "type": "subscription_item_details"}
 
@@ -58,26 +68,47 @@ def line_item(world: World, id_: str, invoice: str, line: Line, taken: dict[int,
     if line.item < 0:
         date = world.invoice_items.created[line.invoice_item]
         period = {"end": date, "start": date}
+    return shaped_line(
+        id_,
+        invoice,
+        amount=line.amount,
+        currency=CURRENCIES[where["currency"]],
+        product=product.name,
+        taken=_amounts(world, taken),
+        discounts=[of(discount) for discount in line.discounts],
+        parent=_line_parent(world, line, sub),
+        period=period,
+        pricing=pricing(world, line.price),
+        quantity=line.quantity,
+        subscription=world.ids["subscription"].of(sub) if sub >= 0 else None,
+    )
+
+
+def shaped_line(
+    id_: str, invoice: str, *, amount: int, currency: str, product: str, taken: list[Json], discounts: list[str],
+    parent: Json | None, period: Json, pricing: Json, quantity: int, subscription: str | None,
+) -> Json:  # fmt: skip
+    """A line of an invoice; `taken` is what discounts take off it."""
     return {
         "id": id_,
         "object": "line_item",
-        "amount": line.amount,
-        "currency": CURRENCIES[where["currency"]],
-        "description": f"{line.quantity} × {product.name}",
-        "discount_amounts": _amounts(world, taken),
-        "discountable": line.amount >= 0,
-        "discounts": [of(discount) for discount in line.discounts],
+        "amount": amount,
+        "currency": currency,
+        "description": f"{quantity} × {product}",
+        "discount_amounts": taken,
+        "discountable": amount >= 0,
+        "discounts": discounts,
         "invoice": invoice,
         "livemode": False,
         "metadata": {},
-        "parent": _line_parent(world, line, sub),
+        "parent": parent,
         "period": period,
         "pretax_credit_amounts": [],
-        "pricing": pricing(world, line.price),
-        "quantity": line.quantity,
-        "quantity_decimal": str(line.quantity),
-        "subscription": world.ids["subscription"].of(sub) if sub >= 0 else None,
-        "subtotal": line.amount,
+        "pricing": pricing,
+        "quantity": quantity,
+        "quantity_decimal": str(quantity),
+        "subscription": subscription,
+        "subtotal": amount,
         "taxes": [],
     }
 
@@ -103,7 +134,7 @@ def invoice(world: World, n: int) -> Json:
     sub, charge, total = invoices.subscription[n], invoices.charge[n], invoices.total[n]
     final = created + 3600 if status != t.DRAFT else None
     paid_at = (world.charges.created[charge] if charge >= 0 else final) if status == t.PAID else None
-    made = outline(world, invoices.customer[n], sub, done)
+    made = _outline(world, invoices.customer[n], sub, done)
     made |= {
         "id": id_,
         "amount_due": max(0, total),
@@ -129,26 +160,34 @@ def invoice(world: World, n: int) -> Json:
         "status": t.INVOICE_STATUSES[status],
         "status_transitions": {
             "finalized_at": final,
-            "marked_uncollectible_at": created + 20 * 86400 if status == t.UNCOLLECTIBLE else None,
+            "marked_uncollectible_at": min(created + 20 * 86400, world.end) if status == t.UNCOLLECTIBLE else None,
             "paid_at": paid_at,
-            "voided_at": created + 86400 if status == t.VOID else None,
+            "voided_at": min(created + 86400, world.end) if status == t.VOID else None,
         },
         "webhooks_delivered_at": created + 2,
     }
     return made
 
 
-def outline(world: World, payer: int, sub: int, done: Bill) -> Json:
-    """The fields that an invoice and the preview of one have alike."""
-    ids, currency = world.ids, world.customers.currency[payer]
-    who = customer(world, payer)
+def _outline(world: World, payer: int, sub: int, done: Bill) -> Json:
+    ids = world.ids
+    return outline(
+        customer(world, payer),
+        CURRENCIES[world.customers.currency[payer]],
+        subscription=ids["subscription"].of(sub) if sub >= 0 else None,
+        subtotal=sum(line.amount for line in done.lines),
+        discounts=[ids["discount"].of(discount) for discount in done.discounts],
+        taken=_amounts(world, done.totals()),
+    )
+
+
+def outline(
+    who: Json, currency: str, *, subscription: str | None, subtotal: int, discounts: list[str], taken: list[Json]
+) -> Json:
+    """The fields that an invoice and the preview of one have alike; `taken` is what each discount comes to."""
     gone = "deleted" in who
-    subtotal = sum(line.amount for line in done.lines)
-    totals = done.totals()
-    total = subtotal - sum(totals.values())
-    details: Json | None = None
-    if sub >= 0:
-        details = {"metadata": {}, "subscription": ids["subscription"].of(sub)}
+    total = subtotal - sum(part["amount"] for part in taken)
+    details = {"metadata": {}, "subscription": subscription} if subscription else None
     return {
         "id": None,
         "object": "invoice",
@@ -160,9 +199,9 @@ def outline(world: World, payer: int, sub: int, done: Bill) -> Json:
         "amount_shipping": 0,
         "application": None,
         "automatic_tax": _AUTOMATIC_TAX,
-        "currency": CURRENCIES[currency],
+        "currency": currency,
         "custom_fields": None,
-        "customer": ids["customer"].of(payer),
+        "customer": who["id"],
         "customer_account": None,
         "customer_address": None if gone else who["address"],
         "customer_email": None if gone else who["email"],
@@ -175,7 +214,7 @@ def outline(world: World, payer: int, sub: int, done: Bill) -> Json:
         "default_source": None,
         "default_tax_rates": [],
         "description": None,
-        "discounts": [ids["discount"].of(discount) for discount in done.discounts],
+        "discounts": discounts,
         "footer": None,
         "from_invoice": None,
         "issuer": SELF,
@@ -200,11 +239,17 @@ def outline(world: World, payer: int, sub: int, done: Bill) -> Json:
         "subtotal_excluding_tax": subtotal,
         "test_clock": None,
         "total": total,
-        "total_discount_amounts": _amounts(world, totals),
+        "total_discount_amounts": taken,
         "total_excluding_tax": total,
         "total_pretax_credit_amounts": [],
         "total_taxes": [],
     }
+
+
+def subscription_of(one: Json) -> str | None:
+    """The subscription of an invoice, or of an invoice item."""
+    found: str | None = ((one["parent"] or {}).get("subscription_details") or {}).get("subscription")
+    return found
 
 
 def invoice_item(world: World, n: int) -> Json:
@@ -258,8 +303,3 @@ def invoice_payment(world: World, charge: int) -> Json:
         "status": "paid" if paid else "open",
         "status_transitions": {"canceled_at": None, "paid_at": charges.created[charge] if paid else None},
     }
-
-
-def payments_of(world: World, n: int) -> list[Json]:
-    charge = world.invoices.charge[n]
-    return [invoice_payment(world, charge)] if charge >= 0 else []

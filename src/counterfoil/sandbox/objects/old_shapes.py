@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from counterfoil.sandbox.objects.catalogue import coupon
+from counterfoil.sandbox.objects import catalogue
 from counterfoil.sandbox.objects.charges import refunds_of
 from counterfoil.sandbox.objects.json import Json, nested
 
@@ -12,36 +12,83 @@ if TYPE_CHECKING:
     from counterfoil.sandbox.company.world import World
 
 
-def old(world: World, one: Json) -> Json:
+class Surroundings(Protocol):
+    """What an old shape shows of other objects. Ids are None, and objects too, where there is nothing."""
+
+    def refunds_of(self, charge: Json) -> list[Json]: ...
+    def invoice_of(self, charge: str) -> str | None: ...
+    def charge_of(self, invoice: str) -> str | None: ...
+    def intent_of(self, charge: str) -> str | None: ...
+    def coupon(self, id_: str) -> Json | None: ...
+    def price(self, id_: str) -> Json | None: ...
+    def plan(self, id_: str) -> Json | None: ...
+
+
+class Generated:
+    """The company as it was generated."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def refunds_of(self, charge: Json) -> list[Json]:
+        n = self._world.ids["charge"].index(charge["id"])
+        return refunds_of(self._world, n) if n is not None else []
+
+    def invoice_of(self, charge: str) -> str | None:
+        n = self._world.ids["charge"].index(charge)
+        invoice = self._world.charges.invoice[n] if n is not None else -1
+        return self._world.ids["invoice"].of(invoice) if invoice >= 0 else None
+
+    def charge_of(self, invoice: str) -> str | None:
+        n = self._world.ids["invoice"].index(invoice)
+        charge = self._world.invoices.charge[n] if n is not None else -1
+        return self._world.ids["charge"].of(charge) if charge >= 0 else None
+
+    def intent_of(self, charge: str) -> str | None:
+        n = self._world.ids["charge"].index(charge)
+        return self._world.ids["payment_intent"].of(n) if n is not None else None
+
+    def coupon(self, id_: str) -> Json | None:
+        n = self._world.catalogue.coupon_index(id_)
+        return catalogue.coupon(self._world, n) if n is not None else None
+
+    def price(self, id_: str) -> Json | None:
+        n = self._world.ids["price"].index(id_)
+        return catalogue.price(self._world, n) if n is not None else None
+
+    def plan(self, id_: str) -> Json | None:
+        """None for what is no recurring price too."""
+        n = self._world.ids["price"].index(id_)
+        recurring = n is not None and self._world.catalogue.prices[n].interval is not None
+        return catalogue.plan(self._world, n) if n is not None and recurring else None
+
+
+def old(around: Surroundings, one: Json) -> Json:
     change = _CHANGES.get(one["object"])
-    return change(world, one) if change else one
+    return change(around, one) if change else one
 
 
-def _charge(world: World, one: Json) -> Json:
-    n = world.ids["charge"].index(one["id"])
-    refunds = refunds_of(world, n) if n is not None else []
-    invoice = world.charges.invoice[n] if n is not None else -1
+def _charge(around: Surroundings, one: Json) -> Json:
     made = _without(one, "radar_options", "presentment_details")
-    made["invoice"] = world.ids["invoice"].of(invoice) if invoice >= 0 else None
-    made["refunds"] = nested(f"/v1/charges/{one['id']}/refunds", refunds)
+    made["invoice"] = around.invoice_of(one["id"])
+    made["refunds"] = nested(f"/v1/charges/{one['id']}/refunds", around.refunds_of(one))
     return made
 
 
-def _customer(world: World, one: Json) -> Json:
+def _customer(around: Surroundings, one: Json) -> Json:
     made = _without(one, "customer_account")
     if made.get("discount"):
-        made["discount"] = _discount(world, made["discount"])
+        made["discount"] = _discount(around, made["discount"])
     return made
 
 
-def _discount(world: World, one: Json) -> Json:
+def _discount(around: Surroundings, one: Json) -> Json:
     made = _without(one, "source", "customer_account", "subscription_item")
-    index = world.catalogue.coupon_index(str(one["source"]["coupon"]))
-    made["coupon"] = coupon(world, index) if index is not None else None
+    made["coupon"] = around.coupon(str(one["source"]["coupon"]))
     return made
 
 
-def _subscription(_: World, one: Json) -> Json:
+def _subscription(_: Surroundings, one: Json) -> Json:
     items = one["items"]["data"]
     made = _without(one, "billing_mode", "billing_schedules", "customer_account", "managed_payments", "discounts")
     made |= {
@@ -59,18 +106,16 @@ def _item(one: Json) -> Json:
     return _without(one, "current_period_end", "current_period_start", "discounts")
 
 
-def _invoice(world: World, one: Json) -> Json:
-    n = world.ids["invoice"].index(one["id"])
-    charge = world.invoices.charge[n] if n is not None else -1
+def _invoice(around: Surroundings, one: Json) -> Json:
+    charge = around.charge_of(one["id"])
     parent = one["parent"] or {}
-    paid = one["status"] == "paid"
     made = _without(one, "parent", "amount_overpaid", "amount_paid_off_stripe", "customer_account", "total_taxes")
     made |= {
-        "charge": world.ids["charge"].of(charge) if charge >= 0 else None,
+        "charge": charge,
         "discount": None,
-        "lines": one["lines"] | {"data": [_line(world, line) for line in one["lines"]["data"]]},
-        "paid": paid,
-        "payment_intent": world.ids["payment_intent"].of(charge) if charge >= 0 else None,
+        "lines": one["lines"] | {"data": [_line(around, line) for line in one["lines"]["data"]]},
+        "paid": one["status"] == "paid",
+        "payment_intent": around.intent_of(charge) if charge else None,
         "subscription": (parent.get("subscription_details") or {}).get("subscription"),
         "tax": None,
         "total_tax_amounts": [],
@@ -78,26 +123,19 @@ def _invoice(world: World, one: Json) -> Json:
     return made
 
 
-def _line(world: World, one: Json) -> Json:
-    from counterfoil.sandbox.objects.catalogue import plan, price
-
+def _line(around: Surroundings, one: Json) -> Json:
     made = _without(one, "parent", "pricing", "subtotal", "taxes", "quantity_decimal", "pretax_credit_amounts")
-    index = world.ids["price"].index(one["pricing"]["price_details"]["price"])
-    recurring = index is not None and world.catalogue.prices[index].interval is not None
-    made["price"] = price(world, index) if index is not None else None
-    made["plan"] = plan(world, index) if index is not None and recurring else None
+    price = one["pricing"]["price_details"]["price"]
+    made["price"], made["plan"] = around.price(price), around.plan(price)
     made["type"] = "subscription" if one["parent"]["type"] == "subscription_item_details" else "invoiceitem"
     return made
 
 
-def _invoice_item(world: World, one: Json) -> Json:
-    from counterfoil.sandbox.objects.catalogue import price
-
+def _invoice_item(around: Surroundings, one: Json) -> Json:
     made = _without(one, "parent", "pricing", "net_amount", "quantity_decimal", "customer_account")
-    index = world.ids["price"].index(one["pricing"]["price_details"]["price"])
-    made["price"] = price(world, index) if index is not None else None
+    made["price"] = around.price(one["pricing"]["price_details"]["price"])
     made["subscription"] = ((one["parent"] or {}).get("subscription_details") or {}).get("subscription")
-    made["unit_amount"] = None if index is None else world.catalogue.prices[index].amount
+    made["unit_amount"] = made["price"] and made["price"]["unit_amount"]
     return made
 
 

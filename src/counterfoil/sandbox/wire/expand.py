@@ -7,7 +7,7 @@ from typing import Any
 
 from counterfoil.sandbox.kinds import BY_NAME
 from counterfoil.sandbox.lists import Lister, query
-from counterfoil.sandbox.objects import catalogue, charges, invoices
+from counterfoil.sandbox.objects import catalogue
 from counterfoil.sandbox.objects.json import Json, nested
 from counterfoil.sandbox.store import Store
 from counterfoil.sandbox.wire.errors import bad_parameter
@@ -75,26 +75,12 @@ def _coupon_options(store: Store, one: Json) -> Json:
     return catalogue.coupon_currency_options(store.world, n) if n is not None else {}
 
 
-def refunds_of(store: Store, charge: Json) -> list[Json]:
-    """All refunds of a charge as they are now, newest first."""
-    kind = BY_NAME["refund"]
-    return Lister(store).page(kind, query(kind, {"charge": charge["id"], "limit": "100"}))[0]
-
-
-def payments_of(store: Store, invoice: Json) -> list[Json]:
-    n = _index(store, "invoice", invoice)
-    return invoices.payments_of(store.world, n) if n is not None else []
-
-
 def _refunds(store: Store, one: Json) -> Json:
-    n = _index(store, "charge", one)
-    quick = not store.overlays["refund"] and n is not None
-    found = charges.refunds_of(store.world, n) if quick and n is not None else refunds_of(store, one)
-    return nested(f"/v1/charges/{one['id']}/refunds", found)
+    return nested(f"/v1/charges/{one['id']}/refunds", store.refunds_of(one))
 
 
 def _payments(store: Store, one: Json) -> Json:
-    return nested(f"/v1/invoice_payments?invoice={one['id']}", payments_of(store, one))
+    return nested(f"/v1/invoice_payments?invoice={one['id']}", store.payments_of(one))
 
 
 def subscriptions_of(store: Store, customer: Json) -> list[Json]:

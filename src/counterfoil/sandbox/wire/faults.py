@@ -18,7 +18,7 @@ _RATES = {
     "resource-specific": "resource-specific",
 }  # fmt: skip
 #: Faults of the transport or of the body; the others are error answers.
-MANGLING = ("cut", "half", "garbage", "stuck_cursor", "hold", "status")
+MANGLING = ("cut", "half", "garbage", "stuck_cursor", "hold", "status", "cut_list", "lost_object", "other_amount")
 NAMES = (*_STATUSES, *_RATES, "lock_timeout", "409", "424", "should_retry", "should_not_retry", *MANGLING)
 #: What a fault rate without kinds gives: all that a client is meant to survive by trying again.
 BY_CHANCE = ("500", "503", "global-rate", "endpoint-concurrency", "lock_timeout", "cut", "half")
@@ -88,6 +88,17 @@ class Faults:
         if self.rate and self._chance.random() < self.rate:
             return Fault(self._chance.choice(self.kinds))
         return None
+
+
+def told_wrongly(fault: Fault, answer: dict[str, Any]) -> None:
+    """Changes an answer so that nothing shows it: a list that ends, an object that is left out, an amount."""
+    data = answer.get("data") or [{}]
+    if fault.fault == "cut_list":
+        answer["has_more"] = False
+    elif fault.fault == "lost_object":
+        answer["data"] = data[:1] + data[2:]
+    elif fault.fault == "other_amount":
+        answer["data"] = [data[0] | {"amount": data[0]["amount"] + 1}, *data[1:]]
 
 
 def raised(fault: Fault) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
-from counterfoil.sandbox.company import tables as t
-from counterfoil.sandbox.company.discounts import in_force
-from counterfoil.sandbox.company.invoices import Line, discounted, item_line, period_lines
+from counterfoil.sandbox import billing
 from counterfoil.sandbox.kinds import BY_NAME
-from counterfoil.sandbox.objects.invoices import line_item, outline
 from counterfoil.sandbox.objects.json import Json, nested
-from counterfoil.sandbox.objects.subscriptions import schedule_price
 from counterfoil.sandbox.store import Store
 from counterfoil.sandbox.wire.errors import StripeError, bad_parameter, missing_object
 from counterfoil.sandbox.wire.parameters import refuse_unknown
@@ -47,65 +44,61 @@ def is_billed(subscription: Json) -> bool:
 
 
 def _of_subscription(store: Store, id_: str) -> Json:
-    kind = BY_NAME["subscription"]
-    one = store.get(kind, id_)
+    one = store.whole(BY_NAME["subscription"], id_)
     if one is None:
         raise missing_object("subscription", id_, param="subscription")
     if not is_billed(one):
         raise none_upcoming(one["customer"])
-    n = kind.index(store.world, id_)
-    if n is None:
-        return _of_added(store, one)
-    return _of_generated(store, n)
-
-
-def _of_generated(store: Store, n: int) -> Json:
-    world = store.world
-    subs, at = world.subscriptions, world.discounts.at
-    payer, next_at = subs.customer[n], subs.period_end[n]
-    waiting = [i for i in world.invoice_items.pending.get(payer, ()) if world.invoice_items.subscription[i] in (n, -1)]
-    lines = [item_line(world, i) for i in waiting] + period_lines(world, n)
-    own, of_customer = at[t.ON_SUBSCRIPTION].get(n), at[t.ON_CUSTOMER].get(payer)
-    given = [d for d in (own if own is not None and in_force(world, own, next_at) else of_customer,) if d is not None]
-    return _shown(store, payer, n, lines, given, next_at, world.ids["subscription"].of(n))
+    at = one["items"]["data"][0]["current_period_end"]
+    customer = _payer(store, one)
+    discounts = billing.discounts_of(store, one, customer, at)
+    return _shown(store, customer, one, billing.next_lines(store, one, discounts), discounts, at, id_)
 
 
 def _of_schedule(store: Store, id_: str) -> Json:
-    kind, world = BY_NAME["subscription_schedule"], store.world
-    one, n = store.get(kind, id_), kind.index(world, id_)
+    one = store.get(BY_NAME["subscription_schedule"], id_)
     if one is None:
         raise missing_object("subscription_schedule", id_, param="schedule")
-    if one["status"] != "not_started" or n is None:
+    if one["status"] != "not_started":
         raise none_upcoming(one["customer"])
-    price = schedule_price(world, n)
-    quantity = 1 + n % 3
-    line = Line(price, quantity, world.catalogue.prices[price].cost(quantity), 0, -1, ())
-    of_customer = world.discounts.at[t.ON_CUSTOMER].get(world.schedules.customer[n])
-    given = [of_customer] if of_customer is not None else []
-    return _shown(store, world.schedules.customer[n], -1, [line], given, world.schedules.start[n], id_)
+    phase = one["phases"][0]
+    lines = []
+    for item in phase["items"]:
+        price = store.find(item["price"])
+        if price is not None:
+            lines.append(billing.Line(price, item["quantity"], billing.cost(store, price, item["quantity"])))
+    customer, at = _payer(store, one), phase["start_date"]
+    return _shown(store, customer, None, lines, billing.discounts_of(store, None, customer, at), at, id_)
 
 
-def _shown(store: Store, payer: int, sub: int, lines: list[Line], given: list[int], at: int, of: str) -> Json:
-    world = store.world
-    done = discounted(world, lines, given, world.customers.currency[payer])
-    id_ = "upcoming_in_1" + of[-16:]
-    made = outline(world, payer, sub, done)
-    shown = []
-    currency = world.customers.currency[payer]
-    for place, (line, taken) in enumerate(zip(done.lines, done.taken, strict=True)):
-        line_id = f"il_tmp_{of[-12:]}{place:02d}"
-        period = {"start": at, "end": at + 30 * 86400, "currency": currency, "subscription": max(sub, 0)}
-        entry = line_item(world, line_id, id_, line, taken, **period)
-        if sub < 0:
-            entry |= {"parent": None, "subscription": None}
-        shown.append(entry)
-    return _draft(made, id_, at, shown)
+def _payer(store: Store, one: Json) -> Json:
+    customer = store.get(BY_NAME["customer"], one["customer"])
+    if customer is None:
+        raise missing_object("customer", one["customer"], param="customer")
+    return customer
 
 
-def _draft(made: Json, id_: str, at: int, lines: list[Json]) -> Json:
+def _shown(
+    store: Store, customer: Json, sub: Json | None, lines: list[billing.Line], discounts: list[str], at: int, of: str
+) -> Json:
+    currency = sub["currency"] if sub else lines[0].price["currency"]
+    done = billing.bill(store, lines, discounts, currency)
+    made = billing.invoice_fields(
+        store,
+        "upcoming_in_1" + of[-16:],
+        customer,
+        done,
+        period=(at, at + 30 * 86400),
+        currency=currency,
+        line_ids=(f"il_tmp_{of[-12:]}{place:02d}" for place in count()),
+        subscription=sub["id"] if sub else None,
+    )
+    return _draft(made, at)
+
+
+def _draft(made: Json, at: int) -> Json:
     due = max(0, made["total"])
     return made | {
-        "id": id_,
         "amount_due": due,
         "amount_paid": 0,
         "amount_remaining": due,
@@ -119,7 +112,7 @@ def _draft(made: Json, id_: str, at: int, lines: list[Json]) -> Json:
         "due_date": None,
         "effective_at": None,
         "ending_balance": 0,
-        "lines": nested(f"/v1/invoices/{id_}/lines", lines),
+        "lines": nested(made["lines"]["url"], made["lines"]["data"]),
         "next_payment_attempt": at + 3600,
         "number": None,
         "period_end": at,
@@ -133,16 +126,3 @@ def _draft(made: Json, id_: str, at: int, lines: list[Json]) -> Json:
         },
         "webhooks_delivered_at": None,
     }
-
-
-def _of_added(store: Store, one: Json) -> Json:
-    """Of a subscription that was added: the preview of the generated one it was modelled on, under its own names."""
-    world, subs = store.world, store.world.subscriptions
-    like = next(n for n, status in enumerate(subs.status) if status == t.ACTIVE and not subs.cancel_at_period_end[n])
-    payer = world.ids["customer"].index(one["customer"])
-    made = _shown(
-        store, subs.customer[like] if payer is None else payer, like, period_lines(world, like), [],
-        one["items"]["data"][0]["current_period_end"], one["id"],
-    )  # fmt: skip
-    details = made["parent"]["subscription_details"] | {"subscription": one["id"]}
-    return made | {"customer": one["customer"], "parent": made["parent"] | {"subscription_details": details}}

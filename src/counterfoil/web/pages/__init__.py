@@ -7,7 +7,19 @@ from collections.abc import Callable
 from fastapi import APIRouter
 
 from counterfoil.app import App
-from counterfoil.web.pages import accounts, actions, ask, connect, data, dataset, history, home, new_dataset, runs
+from counterfoil.web.pages import (
+    accounts,
+    actions,
+    ask,
+    connect,
+    data,
+    dataset,
+    history,
+    home,
+    new_dataset,
+    proof,
+    runs,
+)
 
 #: What `make_app` serves, in the menu's order: each module's `routes`.
 PAGES: tuple[Callable[[App], APIRouter], ...] = (
@@ -21,5 +33,6 @@ PAGES: tuple[Callable[[App], APIRouter], ...] = (
     # What is below a dataset's address comes last: it would else take `/datasets/new` for a dataset.
     data.routes,
     history.routes,
+    proof.routes,
     dataset.routes,
 )

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from counterfoil.app import App
 from counterfoil.app.accounts import mode, readable
+from counterfoil.app.outlook import together
 from counterfoil.app.values import Account, Shown
 from counterfoil.errors import AccountError, CounterfoilError, SettingsError
 from counterfoil.web.dataset_form import Problems, told
@@ -57,7 +58,6 @@ class _Pages:
             check_given(key)
             self._app.accounts.replace_key(found.id, key)
         except CounterfoilError as error:
-            error.hint = _HINTS.get(error.hint or "", error.hint)
             return say_key_problem(request, error) or self._page(request, found, problems={"key": error})
         return move(request, f"/accounts/{found.id}")
 
@@ -114,6 +114,7 @@ class _Pages:
         new: bool = False,
     ) -> Response:
         users = self._users(found)
+        outlooks = self._app.datasets.outlooks(found.id)
         return render(
             request,
             "account.html",
@@ -125,6 +126,8 @@ class _Pages:
             errors=told(problems or {}),
             reports=readable(found),
             users=users,
+            outlooks=outlooks,
+            together=together(outlooks.values()),
             paused=[one for one in users if one.dataset.pause is not None],
             others=[one for one in self._app.accounts.list() if one.id != found.id],
             mode_of=mode,
@@ -139,14 +142,6 @@ class _Pages:
 
     def _users(self, account: Account) -> list[Shown]:
         return [one for one in self._app.datasets.list() if one.account.id == account.id]
-
-
-#: Hints that speak of flags, as the page says them.
-_HINTS = {
-    "Its datasets would mix two sets of books. Add the key as an account of its own: counterfoil accounts add": (
-        "Its datasets would mix two sets of books. Connect the key as an account of its own."
-    ),
-}
 
 
 def _back(account: Account) -> Response:

@@ -15,7 +15,7 @@ from counterfoil.app.drafts import offers, permissions
 from counterfoil.app.values import Account
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.web.dataset_form import told
-from counterfoil.web.problems import is_htmx
+from counterfoil.web.problems import is_htmx, problem
 from counterfoil.web.rendering import render
 from counterfoil.web.sent import move
 
@@ -60,7 +60,7 @@ class Typed:
 
 
 def routes(app: App) -> APIRouter:
-    """`/accounts/new`."""
+    """`/accounts/new` and `/accounts/sandbox`."""
     router = APIRouter()
 
     def show(request: Request, typed: Typed, problem: CounterfoilError | None = None) -> Response:
@@ -94,7 +94,23 @@ def routes(app: App) -> APIRouter:
             return say_key_problem(request, error) or show(request, typed, error)
         return move(request, f"/accounts/{account.id}?new=1")
 
+    @router.post("/accounts/sandbox")
+    def try_sandbox(request: Request) -> Response:
+        """An account of a simulated Stripe, and on to its first dataset."""
+        if request.app.state.sandbox is None:
+            return problem(request, 404)
+        address, key = request.app.state.sandbox()
+        known = next((one for one in app.accounts.list() if one.api_base == address), None)
+        account = known or app.accounts.add(_free_name(app), key, api_base=address)
+        return move(request, f"/datasets/new?account={account.id}")
+
     return router
+
+
+def _free_name(app: App) -> str:
+    """`Sandbox`, or that with a number."""
+    taken = {one.name for one in app.accounts.list()}
+    return next(name for n in range(1, len(taken) + 2) if (name := f"Sandbox {n}" if n > 1 else "Sandbox") not in taken)
 
 
 def connect(app: App, key: str, where: Where) -> Account:

@@ -16,7 +16,7 @@ from counterfoil.app.row_files import file_chunks
 from counterfoil.app.tables import SORTED_ROWS, Column, Filter, Page, Test, View
 from counterfoil.app.values import Dataset
 from counterfoil.errors import CounterfoilError, RunError, SettingsError
-from counterfoil.web.cells import Cell, Money, cell, whole
+from counterfoil.web.cells import Cell, cells_of, money_of, whole
 from counterfoil.web.downloads import Download
 from counterfoil.web.pages.dataset import frame
 from counterfoil.web.problems import is_htmx
@@ -263,17 +263,6 @@ def _text(value: Any) -> str:
 
 
 def _cells(page: Page, declared: Mapping[str, DatasetColumn]) -> list[list[Cell]]:
-    places = {column.name: index for index, column in enumerate(page.columns)}
-    looks = []
-    for column in page.columns:
-        known = declared.get(column.name)
-        money = Money(currency=known.currency, major=known.major) if known and known.currency else None
-        place = places.get(money.currency) if money else None
-        looks.append((column.type == "JSON", money if place is not None else None, place))
-    return [
-        [
-            cell(value, is_json=is_json, money=money, currency=None if place is None else row[place])
-            for value, (is_json, money, place) in zip(row, looks, strict=True)
-        ]
-        for row in page.rows
-    ]
+    json_columns = {column.name for column in page.columns if column.type == "JSON"}
+    names = [column.name for column in page.columns]
+    return cells_of(names, page.rows, json_columns=json_columns, money=money_of(declared.values()))

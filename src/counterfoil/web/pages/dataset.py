@@ -44,6 +44,7 @@ def frame(app: App, name_or_id: str, tab: str) -> dict[str, Any]:
         ("Data", "/data"),
         ("Schema", "/schema"),
         ("History", "/history"),
+        ("Proof", "/proof"),
         ("Settings", "/settings"),
     )
     return {

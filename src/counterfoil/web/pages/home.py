@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 from counterfoil.app import App, catalogue, describe_reports
 from counterfoil.app.accounts import mode
 from counterfoil.app.values import Account, Run, Shown
+from counterfoil.state.check import Result, worst
 from counterfoil.web.rendering import address, render
 
 PAGE_SIZE = 50
@@ -61,6 +62,8 @@ class Row:
     #: The name of the dataset after which it runs.
     after: str | None
     paused: bool
+    #: What the checks of its tables came to; None without any.
+    proof: Result | None
 
 
 def home_rows(app: App, *, now: datetime) -> list[Row]:
@@ -172,6 +175,7 @@ def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str], now:
         next_at=dataset.next_due_at,
         after=shown.after,
         paused=dataset.pause is not None,
+        proof=worst(shown.checks),
     )
 
 
@@ -182,6 +186,8 @@ def _status(shown: Shown, now: datetime) -> str:
     if dataset.pause is not None and dataset.pause.reason == _BY_HAND:
         return "paused"
     if dataset.pause is not None or shown.account.status != "ok" or (run is not None and run.status == "failed"):
+        return "attention"
+    if worst(shown.checks) == "FAIL":
         return "attention"
     if dataset.next_due_at is not None and dataset.next_due_at < now - _GRACE:
         return "late"
@@ -194,6 +200,9 @@ def _problem(shown: Shown) -> tuple[str, str | None]:
         return account.problem or "The key of its account can't be read.", "Replace the key of its account."
     if dataset.pause is not None:
         return dataset.pause.reason, None
+    failed = next((check for check in shown.checks if check.result == "FAIL"), None)
+    if failed is not None and (run is None or run.status != "failed"):
+        return f"A check failed: {failed.name}. {failed.reason}", "Its proof has the figures and the differences."
     error = run.error if run is not None and run.error is not None else {}
     return error.get("message") or "The last run failed.", error.get("hint")
 

@@ -15,7 +15,7 @@ from counterfoil.app import App
 from counterfoil.app.accounts import mode
 from counterfoil.app.drafts import Drafts, Offer, offer, offers, permissions, read_words, words_of, zones
 from counterfoil.app.values import Account, Dataset, Planned
-from counterfoil.errors import CounterfoilError
+from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.web.dataset_checks import Checks, tried
 from counterfoil.web.dataset_form import Problems, Typed, listed, saved, told, typed_of
 from counterfoil.web.method_words import TITLES, ways
@@ -148,6 +148,9 @@ class _Form:
             changes.pop("after", None)  # it has a schedule besides, and the form has room for one of the two
         if where != {"to": target.url, "table": target.table}:
             changes |= where
+        tried = self._app.datasets.edit(dataset.id, overwrite=overwrite, dry_run=True, **changes)
+        if tried.replaces is not None and not overwrite:
+            raise SettingsError(tried.replaces, hint="Choose another table, or let the next run replace them.")
         return self._app.datasets.edit(dataset.id, overwrite=overwrite, **changes)
 
     def _check_again(self, request: Request, typed: Typed, pane: str, reached: int) -> Response:
@@ -247,7 +250,7 @@ class _Form:
 
     def _schedule(self, typed: Typed, account: Account | None) -> dict[str, Any]:
         """When it would run and what that takes, or why that can't be told."""
-        nothing: dict[str, Any] = dict.fromkeys(("outlook", "schedule", "schedule_error"))
+        nothing: dict[str, Any] = dict.fromkeys(("outlook", "together", "schedule", "schedule_error"))
         nothing |= {"schedule_words": "", "next_times": []}
         if account is None or not typed.report:
             return nothing
@@ -260,8 +263,12 @@ class _Form:
             return nothing | {"schedule_error": told({"": error})[""]}
         words = f"after {after.name}" if after else words_of(schedule)
         outlook = self._drafts.outlook(schedule, after=after.id if after else None, reads_each=reads)
+        together = self._app.datasets.together(
+            account.id, instead={self._dataset.id if self._dataset else NEW: outlook}
+        )
         times = [_local(at, schedule.zone) for at in outlook.next_times]
-        return nothing | {"outlook": outlook, "schedule": schedule, "schedule_words": words, "next_times": times}
+        told_of = {"outlook": outlook, "together": together, "schedule": schedule}
+        return nothing | told_of | {"schedule_words": words, "next_times": times}
 
 
 def _local(at: datetime, zone: str) -> tuple[str, str, str]:

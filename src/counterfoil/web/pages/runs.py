@@ -15,11 +15,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.responses import StreamingResponse
 
 from counterfoil.app import App
+from counterfoil.app.dataset_columns import dataset_columns
 from counterfoil.app.row_files import file_chunks, first
 from counterfoil.app.run_dict import run_dict
 from counterfoil.app.values import Line, Run, Status
 from counterfoil.errors import CounterfoilError
-from counterfoil.web.cells import plain_rows
+from counterfoil.web.cells import cells_of, is_number, money_of
 from counterfoil.web.downloads import Download
 from counterfoil.web.events import Seen, stream
 from counterfoil.web.rendering import address, fragment, render
@@ -155,19 +156,29 @@ def _one(app: App, router: APIRouter) -> None:
     @router.get("/runs/{run}/rows")
     def rows(request: Request, run: str) -> HTMLResponse:
         told = app.runs.show(run)
-        names, shown, problem = [], [], None
+        names, numbers, shown, problem = [], [], [], None
         try:
             reader = app.runs.rows(run)
         except CounterfoilError as error:
             problem = error
         else:
             names = reader.schema.names
-            is_json = {field.name: (field.metadata or {}).get(b"counterfoil") == b"json" for field in reader.schema}
+            numbers = [is_number(str(field.type)) for field in reader.schema]
+            in_json = {one.name for one in reader.schema if (one.metadata or {}).get(b"counterfoil") == b"json"}
             values = [tuple(row.values()) for batch in first(reader, SHOWN_ROWS) for row in batch.to_pylist()]
-            shown = plain_rows(names, values, is_json)
+            money = money_of(dataset_columns(app.datasets.get(told.run.dataset)))
+            shown = cells_of(names, values, json_columns=in_json, money=money)
             reader.close()
         return render(
-            request, "run_rows.html", told=told, run=told.run, names=names, rows=shown, problem=problem, most=SHOWN_ROWS
+            request,
+            "run_rows.html",
+            told=told,
+            run=told.run,
+            names=names,
+            numbers=numbers,
+            rows=shown,
+            problem=problem,
+            most=SHOWN_ROWS,
         )
 
     @router.get("/runs/{run}/rows.csv")

@@ -1,6 +1,6 @@
 // The page's own behaviour. Everything is found by attribute, so that parts that htmx brings later behave alike:
 // data-theme-choice, data-open, data-close, data-copy, data-filter, data-search, data-choosing, data-choose,
-// data-choose-all, data-chosen, data-chosen-names, data-poll, data-keep, time[data-local], time[data-ago].
+// data-choose-all, data-chosen, data-chosen-names, data-poll, data-keep, data-returns, time[data-local], time[data-ago].
 "use strict";
 
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
@@ -170,6 +170,35 @@ document.addEventListener("input", (event) => {
 document.addEventListener("submit", (event) => delete event.target.dataset.changed);
 addEventListener("beforeunload", (event) => {
   if (changed()) event.preventDefault();
+});
+
+// A session that ended leads to the sign-in and back; meanwhile what was typed waits in this tab, but for keys.
+const waiting = (form) => `typed ${form.getAttribute("action")}`;
+document.addEventListener("htmx:beforeOnLoad", ({ detail: { xhr, elt } }) => {
+  const form = xhr.status === 401 && elt.closest("form[data-keep]");
+  if (!form) return;
+  const typed = [...new FormData(form)].filter(([name]) => name !== "key" && name !== "go");
+  sessionStorage.setItem(waiting(form), new URLSearchParams(typed));
+  delete form.dataset.changed;
+});
+document.addEventListener("DOMContentLoaded", () => {
+  for (const form of all("form[data-keep]")) {
+    const typed = sessionStorage.getItem(waiting(form));
+    if (typed === null) continue;
+    sessionStorage.removeItem(waiting(form));
+    const values = new FormData();
+    for (const [name, value] of new URLSearchParams(typed)) values.append(name, value);
+    const part = `#${form.id}`;
+    htmx.ajax("POST", form.getAttribute("action"), { target: part, select: part, swap: "outerHTML", values });
+  }
+});
+
+// The sign-in goes on by itself when it was done in another tab.
+document.addEventListener("visibilitychange", async () => {
+  const returns = document.querySelector("[data-returns]")?.dataset.returns;
+  if (!returns || document.visibilityState !== "visible") return;
+  const answer = await fetch(returns, { redirect: "manual" });
+  if (answer.type === "opaqueredirect") location.replace(returns);
 });
 
 document.addEventListener("htmx:beforeRequest", (event) => {

@@ -1,0 +1,40 @@
+"""Text that a spreadsheet would run as a formula is made harmless by an apostrophe before it.
+
+https://owasp.org/www-community/attacks/CSV_Injection
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+#: What a formula begins with, or what spreadsheets skip before one.
+_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def harmless(text: str) -> str:
+    """The text, with an apostrophe where it would be a formula."""
+    return f"'{text}" if text.startswith(_BEGINNINGS) else text
+
+
+def harmless_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same of every column of text; numbers, instants and the rest are as they were."""
+    columns = [_harmless(column) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _harmless(column: pa.Array) -> pa.Array:
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    risky = pc.is_in(pc.utf8_slice_codeunits(column, 0, 1), _set(column.type))
+    if not pc.any(risky, min_count=0).as_py():
+        return column
+    quoted = pc.binary_join_element_wise(pa.scalar("'", column.type), column, pa.scalar("", column.type))
+    return pc.if_else(risky, quoted, column)
+
+
+@cache
+def _set(kind: pa.DataType) -> pa.Array:
+    return pa.array(_BEGINNINGS, kind)

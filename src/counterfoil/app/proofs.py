@@ -1,0 +1,154 @@
+"""Proofs: checks made now, and statements of what was checked."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from counterfoil.destinations import open_destination
+from counterfoil.errors import RunError, SettingsError
+from counterfoil.proof.inquiry import Inquiry
+from counterfoil.proof.making import Deep
+from counterfoil.proof.payouts import NEWEST
+from counterfoil.proof.recount import WINDOWS, Recount
+from counterfoil.proof.statement import Statement
+from counterfoil.reports.catalogue import report as report_of
+from counterfoil.runs.dataset_plan import DatasetPlan, from_json
+from counterfoil.runs.overwriting import narrowed_by
+from counterfoil.runs.prove import Prover
+from counterfoil.runs.records import Records
+from counterfoil.runs.reverting import back_to
+from counterfoil.state.check import KeptCheck
+from counterfoil.state.dataset import Dataset
+from counterfoil.state.run import Run, Status
+from counterfoil.stripe.client import Client
+from counterfoil.stripe.loop import run as wait_for
+from counterfoil.version import __version__
+
+#: How long a person waits for a destination that another process holds.
+_BUSY_SECONDS = 10.0
+_ACTIVE: tuple[Status, ...] = ("queued", "running", "waiting")
+
+
+class ProofCalls:
+    """What is proved of datasets, which go by name or id."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def prove(
+        self,
+        name_or_id: str,
+        *,
+        recount: int | None = WINDOWS,
+        seed: int | None = None,
+        payouts: int = NEWEST,
+    ) -> Statement:
+        """Makes every check of a dataset's tables now, and keeps them with the run that left the tables as they are.
+
+        So many windows are read again, chosen by the seed, or with None everything. RunError while the dataset runs.
+        """
+        dataset = self._records.datasets.get(name_or_id)
+        run = self._proved_run(dataset)
+        seed = secrets.randbelow(2**31) if seed is None else seed
+        deep = Deep(recount=Recount(windows=recount, seed=seed), payouts=payouts)
+        prover = Prover(records=self._records, dataset=dataset, run=run)
+        settings = self._records.settings
+        quick = settings.model_copy(update={"busy_seconds": min(settings.busy_seconds, _BUSY_SECONDS)})
+        with self._client(from_json(run.plan)) as client:
+            for target in dataset.targets:
+                with closing(open_destination(target.url, relative_to=settings.home, settings=quick)) as place:
+                    prover.prove(target, place, Inquiry(client), deep)
+        return self._statement(dataset, run, requests=client.requests.total())
+
+    def kept(self, name_or_id: str, run: str | None = None) -> Statement:
+        """The latest checks of a run, or of the one that left the tables as they are."""
+        dataset = self._records.datasets.get(name_or_id)
+        found = self._proved_run(dataset, idle=False) if run is None else self._records.runs.get(run)
+        if found.dataset != dataset.id:
+            other = self._records.datasets.get(found.dataset).name
+            raise SettingsError(
+                f"The run {found.id} is not one of {dataset.name!r}, but of {other!r}",
+                hint=f"Its own: counterfoil runs list {shlex.quote(dataset.name)}",
+            )
+        other_run = back_to(found)
+        return self._statement(dataset, self._records.runs.get(other_run) if other_run else found)
+
+    def of_dataset(self, dataset: Dataset) -> tuple[KeptCheck, ...]:
+        """The latest checks of what is in the dataset's tables."""
+        run = (dataset.bookmark or {}).get("run")
+        return () if run is None else self._records.checks.of_run(run)
+
+    def of_run(self, run: str) -> tuple[KeptCheck, ...]:
+        """The latest checks of a run."""
+        return self._records.checks.of_run(run)
+
+    def _proved_run(self, dataset: Dataset, *, idle: bool = True) -> Run:
+        """The run whose rows are in the tables."""
+        active = next(iter(self._records.runs.list(dataset.id, _ACTIVE, 1)), None) if idle else None
+        if active is not None:
+            raise RunError(
+                f"The dataset {dataset.name!r} has a run that is not over: {active.id} ({active.status})",
+                hint=f"Wait for it, or: counterfoil runs cancel {active.id}",
+            )
+        for run in self._records.runs.list(dataset.id, "succeeded", 1):
+            other = back_to(run)
+            return run if other is None else self._records.runs.get(other)
+        raise RunError(
+            f"There is nothing to prove: no run of {dataset.name!r} has succeeded",
+            hint=f"Run it first: counterfoil run {shlex.quote(dataset.name)}",
+        )
+
+    @contextmanager
+    def _client(self, plan: DatasetPlan) -> Iterator[Client]:
+        account = self._records.accounts.get(plan.credential)
+        client = Client(
+            self._records.accounts.key(account.id),
+            api_base=account.api_base,
+            stripe_account=account.stripe_account,
+            settings=self._records.settings,
+        )
+        try:
+            yield client
+        finally:
+            wait_for(client.close())
+
+    def _statement(self, dataset: Dataset, run: Run, *, requests: int | None = None) -> Statement:
+        if not run.plan:
+            raise RunError(f"The run {run.id} read nothing: it {run.status}", hint="There is nothing to prove of it.")
+        plan = from_json(run.plan)
+        return Statement(
+            dataset=dataset.name,
+            report=report_of(plan.report).title,
+            choice=_choice(plan),
+            method=plan.method,
+            places=tuple(_places(self._records, dataset)),
+            account=self._records.accounts.get(plan.credential).name,
+            stripe_account=plan.account,
+            livemode=plan.livemode,
+            run=run.id,
+            run_ended_at=run.finished_at,
+            as_of=datetime.fromtimestamp(plan.as_of, UTC),
+            api_version=plan.api_version,
+            program_version=__version__,
+            checks=self._records.checks.of_run(run.id),
+            requests=requests,
+        )
+
+
+def _choice(plan: DatasetPlan) -> str:
+    """What of the report, in words."""
+    told: list[str] = [narrowed_by(plan.plan).strip(" ()")]
+    lists: tuple[tuple[str, Any], ...] = (("without", plan.choice.left_out), ("hashed", plan.choice.hashed))
+    told += [f"{said} {', '.join(names)}" for said, names in lists if names]
+    return "; ".join(each for each in told if each) or "everything"
+
+
+def _places(records: Records, dataset: Dataset) -> Iterator[str]:
+    for target in dataset.targets:
+        with closing(open_destination(target.url, relative_to=records.settings.home, settings=records.settings)) as one:
+            yield f"{target.table} of {one.name}"

@@ -1,0 +1,189 @@
+"""Reads what changed: new objects from their list, and again those that Stripe's events name.
+
+An event is a notice and never the data: Stripe renders it in the version of its creation, with embedded lists cut
+(https://docs.stripe.com/api/events).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from counterfoil.extract.again import Again
+from counterfoil.extract.collected import found_at
+from counterfoil.extract.earlier import Earlier
+from counterfoil.extract.listing import Params, read_listing
+from counterfoil.extract.named import EVENTS_KEPT_SECONDS, Named, named_since
+from counterfoil.extract.notices import Notices
+from counterfoil.extract.of_parents import requests_of_parent, rows_of_parents
+from counterfoil.extract.side_by_side import side_by_side
+from counterfoil.extract.source import read_source
+from counterfoil.extract.spread import Spread
+from counterfoil.reports.report import Collected, Listing, Report, Union
+from counterfoil.stripe.client import Client
+from counterfoil.values import Page, StripeObject, Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a run reads that brings a table up to date."""
+
+    #: From when on objects are new, or events may tell of them, in Unix seconds.
+    since: int
+    #: What was created in these windows is read again, all of it.
+    again: tuple[Window, ...] = ()
+    #: How the table's rows lie in time, where that is known.
+    spread: Spread | None = None
+    #: Requests that it took to read everything: what would take more is read whole. None when unknown.
+    whole_requests: int | None = None
+    #: Whether the options let fewer objects through than there are.
+    narrowed: bool = False
+
+
+async def read_changes(
+    client: Client,
+    report: Report,
+    changes: Changes,
+    window: Window,
+    *,
+    notices: Notices,
+    params: Mapping[str, str],
+) -> AsyncGenerator[Page, None]:
+    """Rows that are new or may have changed; what Stripe says is gone comes as `{id, deleted: true}`.
+
+    Of a report that changes with its parents come all rows of each parent that changed, with the parents' ids. When
+    everything is cheaper, or the events are too old, everything comes, and at its end a page with `whole`.
+    """
+    listings = listings_of(report)
+    fields = {kind: listing.created for kind, listing in listings.items()}
+    named = await named_since(client, report, fields, changes.since, notices=notices) if report.events else {}
+    again = Again(
+        client=client,
+        notices=notices,
+        params=params,
+        narrowed=changes.narrowed,
+        window=window,
+        spread=changes.spread,
+    )
+    by_filter = report.parents is not None and report.parents.param is not None
+    if by_filter:
+        requests: float = len(named[""]) * requests_of_parent(report)
+    else:
+        requests = sum(again.cover(wanted).cost for wanted in named.values())
+    # A run that is tried again long after it was planned may come too late for the events.
+    late = bool(report.events) and client.date - changes.since > EVENTS_KEPT_SECONDS
+    if late or (changes.whole_requests is not None and requests > changes.whole_requests):
+        pages = _everything(client, report, window, notices, params)
+    elif by_filter:
+        pages = rows_of_parents(
+            client,
+            report,
+            list(named[""]),
+            window,
+            again=_windows(changes.again, window),
+            notices=notices,
+            params=params,
+        )
+    else:
+        pages = _objects(client, report, listings, windows_of(changes, window), named, again)
+    async with aclosing(pages):
+        async for page in pages:
+            yield page
+
+
+async def _everything(
+    client: Client, report: Report, window: Window, notices: Notices, params: Params
+) -> AsyncGenerator[Page, None]:
+    pages = read_source(client, report, window, notices=notices, params=params, limit=None, earlier=Earlier(report))
+    async with aclosing(pages):
+        async for page in pages:
+            yield page
+    yield Page("", Window(), None, (), last=True, whole=True)
+
+
+async def _objects(
+    client: Client,
+    report: Report,
+    listings: Mapping[str, Listing],
+    windows: Sequence[Window],
+    named: Mapping[str, Named],
+    again: Again,
+) -> AsyncGenerator[Page, None]:
+    """The windows of each listing, then what events named and the windows did not bring."""
+    left = {kind: dict(wanted) for kind, wanted in named.items()}
+    for kind, listing in listings.items():
+        streams = [
+            read_listing(client, listing, window, notices=again.notices, params=again.params) for window in windows
+        ]
+        async with aclosing(side_by_side(streams)) as pages:
+            async for page in pages:
+                for one in page.objects:
+                    left.get(kind, {}).pop(str(one["id"]), None)
+                made = _page(report, kind, page.window, page.objects, (), page.date, last=page.last)
+                yield replace(made, cursor=page.cursor, position=page.position)
+        async with aclosing(again.read(listing, left.get(kind, {}))) as more:
+            async for found in more:
+                yield _page(report, kind, Window(), found.objects, found.gone, client.date, last=False)
+
+
+def _page(
+    report: Report,
+    kind: str,
+    window: Window,
+    objects: Sequence[StripeObject],
+    gone: Sequence[str],
+    date: int,
+    *,
+    last: bool,
+) -> Page:
+    """The rows of the objects: they themselves, with a stub for each that is gone, or what hangs in them."""
+    parents: tuple[str, ...] = ()
+    if isinstance(report.source, Collected):
+        (place,) = report.source.places
+        parents = (*(str(one["id"]) for one in objects), *gone)
+        rows = [row for path in place.at for row in found_at(objects, ("*", *path)) if isinstance(row, dict)]
+    else:
+        rows = [*objects, *({"id": id_, "deleted": True} for id_ in gone)]
+        if kind:
+            rows = [{**row, "kind": kind} for row in rows]
+    return Page(source_of(kind), window, None, rows, last=last, date=date, parents=parents)
+
+
+def source_of(kind: str) -> str:
+    """What pages of changes say of their listing; `kind` is empty but in a union."""
+    return f"changes {kind}".strip()
+
+
+def listings_of(report: Report) -> dict[str, Listing]:
+    """The lists whose objects change, by the kind that events tell."""
+    match report.source:
+        case Listing() as listing:
+            return {"": listing}
+        case Union(listings=listings):
+            return dict(listings)
+        case Collected(places=places) if report.parents is not None and report.parents.param is None:
+            return {"": places[0].listing}
+        case _:
+            return {"": Listing(path="", created=None)}
+
+
+def windows_of(changes: Changes, window: Window) -> list[Window]:
+    """What a run of changes lists, as far as it is in the dataset's own window, with overlapping ones joined."""
+    return _windows((*changes.again, Window(changes.since)), window)
+
+
+def _windows(windows: Sequence[Window], window: Window) -> list[Window]:
+    joined: list[Window] = []
+    for one in sorted(windows, key=lambda each: each.since or 0):
+        since = max(one.since or 0, window.since or 0) or None
+        until = min((bound for bound in (one.until, window.until) if bound is not None), default=None)
+        if until is not None and until <= (since or 0):
+            continue
+        before = joined[-1] if joined else None
+        if before is not None and (before.until is None or (since or 0) <= before.until):
+            longest = None if before.until is None or until is None else max(before.until, until)
+            joined[-1] = Window(before.since, longest)
+        else:
+            joined.append(Window(since, until))
+    return joined

@@ -1,0 +1,212 @@
+"""Whether the movements add up to the balance that Stripe tells, in each currency and each kind of balance.
+
+What Stripe held at an instant is its balance now, less what moved since: so both sides are of the same movements. What
+each kind of balance is made of: https://docs.stripe.com/api/balance/balance_object and, of movements, `balance_type` in
+https://docs.stripe.com/api/balance_transactions/object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from counterfoil.columns.column import Column
+from counterfoil.errors import StripeUnavailable
+from counterfoil.proof.asking import Ask, rows
+from counterfoil.proof.check import Check, counted, judged, not_applicable
+from counterfoil.proof.inquiry import Inquiry
+from counterfoil.reports.report import Listing, Report
+from counterfoil.values import Window
+
+#: Amounts in minor units by balance type and currency.
+Sums = Mapping[str, Mapping[str, int]]
+
+#: What each balance type is made of. Whatever else the balance has is a part of these, or is no sum of movements.
+PARTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "payments": (("available",), ("pending",)),
+    "issuing": (("issuing", "available"),),
+    "refund_and_dispute_prefunding": (
+        ("refund_and_dispute_prefunding", "available"),
+        ("refund_and_dispute_prefunding", "pending"),
+    ),
+}
+#: Shown and never added.
+SHOWN = ("connect_reserved", "instant_available", "risk_reserved")
+#: How often the balance is asked again when it changed meanwhile.
+MOST_LOOKS = 3
+#: Pages of new movements, beyond which the table is brought up to date first.
+_MOST_PAGES = 50
+_NEEDED = ("net", "currency", "balance_type", "created")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What Stripe held before an instant."""
+
+    at: int
+    sums: Sums
+    #: The only currency of which that is so; None for all.
+    currency: str | None = None
+    #: As Stripe told it, at its latest look.
+    told: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """As the check keeps it, for those of later runs."""
+        return {
+            "at": self.at,
+            "currency": self.currency,
+            "held": {kind: dict(amounts) for kind, amounts in self.sums.items()},
+            "told": self.told,
+        }
+
+
+def is_moved(report: Report) -> bool:
+    """Whether the report's rows are the movements of the balance."""
+    return isinstance(report.source, Listing) and report.source.path == "/v1/balance_transactions"
+
+
+def lacks(columns: Iterable[Column]) -> list[str]:
+    """Columns that the sums need and the table has not, or not as they are."""
+    types = {column.name: column.type for column in columns}
+    wanted = {"net": "integer", "created": "timestamp"}
+    return [name for name in _NEEDED if types.get(name) != wanted.get(name, "string")]
+
+
+def snapshot(inquiry: Inquiry, at: int, params: Mapping[str, str]) -> Snapshot | None:
+    """What Stripe held before the instant, looked at before and after the newest movements are read.
+
+    `params` narrow the movements. None when it changed at each look.
+    """
+    before = inquiry.get("/v1/balance")
+    for _ in range(MOST_LOOKS):
+        since = moved_since(inquiry, at, params)
+        told = inquiry.get("/v1/balance")
+        # What becomes available meanwhile changes the balance's lists, and not their sum.
+        if held(told) == held(before):
+            return Snapshot(at=at, sums=_less(held(told), since), told=shown(told), currency=params.get("currency"))
+        if not inquiry.affords(2):
+            return None
+        before = told
+    return None
+
+
+def moved_since(inquiry: Inquiry, at: int, params: Mapping[str, str]) -> Sums:
+    """Sums of the movements from the instant on."""
+    sums: dict[str, dict[str, int]] = {}
+    listed = inquiry.pages(Listing(path="/v1/balance_transactions"), Window(at), params)
+    for number, page in enumerate(listed, 1):
+        if number > _MOST_PAGES:
+            raise StripeUnavailable(
+                f"More than {_MOST_PAGES * 100:,} movements came since the run", hint="Run the dataset, then prove it."
+            )
+        for one in page.objects:
+            currency, net = money_of(one, "net")
+            amounts = sums.setdefault(str(one.get("balance_type")), {})
+            amounts[currency] = amounts.get(currency, 0) + net
+    return sums
+
+
+def held(balance: Mapping[str, Any]) -> Sums:
+    """Stripe's balance by type and currency."""
+    sums: dict[str, dict[str, int]] = {}
+    for kind, places in PARTS.items():
+        amounts = sums.setdefault(kind, {})
+        for entry in (entry for place in places for entry in _entries(balance, place)):
+            currency, amount = money_of(entry, "amount")
+            amounts[currency] = amounts.get(currency, 0) + amount
+    return sums
+
+
+def shown(balance: Mapping[str, Any]) -> dict[str, Any]:
+    """The balance as it is kept: each of its lists, by currency."""
+    places = [place for places in PARTS.values() for place in places] + [(name,) for name in SHOWN]
+    told = {".".join(place): dict(money_of(one, "amount") for one in _entries(balance, place)) for place in places}
+    return {name: amounts for name, amounts in told.items() if amounts}
+
+
+def money_of(one: Mapping[str, Any], name: str) -> tuple[str, int]:
+    """Currency and amount of what Stripe sent; StripeUnavailable when it has not both."""
+    currency, amount = one.get("currency"), one.get(name)
+    if not isinstance(currency, str) or type(amount) is not int:
+        raise StripeUnavailable(f"Stripe's answer has an amount without {name} or currency", hint="Try again later.")
+    return currency, amount
+
+
+def summed(ask: Ask, source: str, *, since: int | None, until: int) -> Sums:
+    """Sums of the table's movements that were created in `[since, until)`."""
+    bounds = [f"created < to_timestamp({until})"] + ([] if since is None else [f"created >= to_timestamp({since})"])
+    sums: dict[str, dict[str, int]] = {}
+    within = " AND ".join(bounds)
+    sql = f"SELECT balance_type, currency, sum(net) AS net FROM {source} AS held WHERE {within} GROUP BY 1, 2"  # noqa: S608 - quoted
+    for row in rows(ask, sql):
+        sums.setdefault(str(row["balance_type"]), {})[str(row["currency"])] = row["net"] or 0
+    return sums
+
+
+def check_balance(name: str, computed: Sums, now: Snapshot, *, then: Snapshot | None = None) -> Check:
+    """One type: the table's sums against what Stripe held, or against the difference from an earlier snapshot."""
+    stripe = dict(now.sums.get(name, {}))
+    if then is not None:
+        for code, amount in then.sums.get(name, {}).items():
+            stripe[code] = stripe.get(code, 0) - amount
+    table = dict(computed.get(name, {}))
+    codes = sorted(stripe.keys() | table.keys()) if now.currency is None else [now.currency]
+    figures: dict[str, Any] = {
+        "before": now.at,
+        "since": None if then is None else then.at,
+        "currencies": {code: {"table": table.get(code, 0), "stripe": stripe.get(code, 0)} for code in codes},
+    }
+    if name == "payments":
+        figures["told"] = now.told
+        figures["not_added"] = {kind: dict(amounts) for kind, amounts in computed.items() if kind not in PARTS}
+    if not any(table.get(code) or stripe.get(code) for code in codes):
+        return not_applicable("balance", name, f"Neither Stripe nor the table has anything in {name}.", figures)
+    differences = [
+        {
+            "currency": code,
+            "table_minor": table.get(code, 0),
+            "stripe_minor": stripe.get(code, 0),
+            "difference_minor": table.get(code, 0) - stripe.get(code, 0),
+        }
+        for code in codes
+        if table.get(code, 0) != stripe.get(code, 0)
+    ]
+    what = "what Stripe holds" if then is None else "how Stripe's balance changed since an earlier run"
+    currencies = counted(len(codes), "currency", "currencies")
+    return judged(
+        "balance",
+        name,
+        f"The movements add up to {what}, in {currencies}.",
+        f"The movements do not add up to {what}, in {len(differences)} of {currencies}.",
+        figures,
+        differences,
+    )
+
+
+def earlier(
+    kept: Sequence[Mapping[str, Any]], *, since: int | None, until: int, currency: str | None
+) -> Snapshot | None:
+    """Of the snapshots that earlier checks kept, the one that leaves most to compare: the oldest in the window."""
+    same = [one for one in kept if one["currency"] == currency]
+    fitting = [one for one in same if one["at"] < until and (since is None or one["at"] >= since)]
+    if not fitting:
+        return None
+    oldest = min(fitting, key=lambda one: int(one["at"]))
+    return Snapshot(at=oldest["at"], sums=oldest["held"], told=oldest["told"], currency=currency)
+
+
+def _entries(balance: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
+    found: Any = balance
+    for name in place:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    yield from (one for one in found or () if isinstance(one, Mapping))
+
+
+def _less(sums: Sums, others: Sums) -> Sums:
+    left = {kind: dict(amounts) for kind, amounts in sums.items()}
+    for kind, amounts in others.items():
+        for code, amount in amounts.items():
+            left.setdefault(kind, {})
+            left[kind][code] = left[kind].get(code, 0) - amount
+    return left

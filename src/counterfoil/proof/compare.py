@@ -1,0 +1,185 @@
+"""Two sets of rows compared key by key and field by field, on disk: neither is ever in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from counterfoil.columns.column import Column
+from counterfoil.destinations.parts_tables import PartsTables
+from counterfoil.destinations.sql import quoted
+from counterfoil.proof.asking import Ask, one, rows, shortened
+from counterfoil.proof.check import MOST_DIFFERENCES
+
+#: Rows that differ, of which the reason is looked for.
+MOST_LOOKED_AT = 20_000
+
+#: Whether a row that differs may: its values in the table (None when it is not there), and at Stripe.
+Excuse = Callable[[Mapping[str, Any] | None, Mapping[str, Any] | None, Sequence[str]], bool]
+
+
+@dataclass(slots=True)
+class Compared:
+    """What came of it."""
+
+    held: int = 0
+    listed: int = 0
+    #: By kind: `missing` in the table, `extra` in it, `doubled` in it, `different`.
+    faults: Counter[str] = field(default_factory=Counter)
+    #: By column.
+    fields: Counter[str] = field(default_factory=Counter)
+    excused: int = 0
+    differences: list[dict[str, Any]] = field(default_factory=list)
+    #: Whether there were so many that not all were looked at.
+    cut: bool = False
+
+    def add(self, kind: str, key: Mapping[str, Any], changes: Sequence[dict[str, Any]] = ()) -> None:
+        self.faults[kind] += 1
+        self.fields.update(change["column"] for change in changes)
+        if len(self.differences) < MOST_DIFFERENCES:
+            self.differences.append({"fault": kind, **key, **({"fields": list(changes)} if changes else {})})
+
+
+def compare(
+    place: PartsTables,
+    held: str,
+    listed: str,
+    columns: Sequence[Column],
+    key: Sequence[str],
+    *,
+    excuse: Excuse,
+    brought: bool = False,
+) -> Compared:
+    """`held` are the table's rows, `listed` those that should be there: what stands between FROM and AS, in `place`.
+
+    Both have all of the columns. `brought`: what was listed and is not held is no fault, and of what was listed more
+    than once nobody knows which it is.
+    """
+    sides = _brought(held, listed, key) if brought else {"held": held, "listed": listed}
+    keys, values = ", ".join(map(quoted, key)), ", ".join(_text(column) for column in columns)
+    for name, side in sides.items():
+        place.keep(name, f"SELECT {keys}, hash({values}) AS fingerprint FROM {side} AS every")  # noqa: S608 - quoted
+    place.keep("differing", _differing(key))
+    counts = ", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in ("held", "listed", "differing"))  # noqa: S608 - ours
+    total = one(place.ask, f"SELECT {counts}")
+    found = Compared(held=total["held"], listed=total["listed"])
+    _doubled(place.ask, key, found)
+    if total["differing"]:
+        _explain(place.ask, sides, columns, key, excuse, found)
+    return found
+
+
+def _brought(held: str, listed: str, key: Sequence[str]) -> dict[str, str]:
+    """Both sides less what was listed more than once, and what is only listed."""
+    keys = ", ".join(map(quoted, key))
+    doubled = f"({keys}) NOT IN (SELECT ({keys}) FROM {listed} AS all_listed GROUP BY {keys} HAVING count(*) > 1)"  # noqa: S608 - quoted
+    there = f"({keys}) IN (SELECT ({keys}) FROM {held} AS all_held)"  # noqa: S608 - quoted
+    return {
+        "held": f"(SELECT * FROM {held} AS one WHERE {doubled})",  # noqa: S608 - quoted
+        "listed": f"(SELECT * FROM {listed} AS one WHERE {doubled} AND {there})",  # noqa: S608 - quoted
+    }
+
+
+def _doubled(ask: Ask, key: Sequence[str], found: Compared) -> None:
+    keys = ", ".join(map(quoted, key))
+    sql = f"SELECT {keys}, count(*) AS n FROM held GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys}"  # noqa: S608 - quoted
+    for row in rows(ask, sql):
+        found.add("doubled", {name: shortened(row[name]) for name in key} | {"rows": row["n"]})
+
+
+def _differing(key: Sequence[str]) -> str:
+    """Keys whose rows are not the same in both."""
+    keys = ", ".join(f"coalesce(held.{quoted(name)}, listed.{quoted(name)}) AS {quoted(name)}" for name in key)
+    return (
+        f"SELECT DISTINCT {keys} FROM held FULL JOIN listed ON {_same(key, 'held', 'listed')} "  # noqa: S608 - quoted
+        f"WHERE held.fingerprint IS DISTINCT FROM listed.fingerprint LIMIT {MOST_LOOKED_AT + 1}"
+    )
+
+
+def _explain(
+    ask: Ask,
+    sides: Mapping[str, str],
+    columns: Sequence[Column],
+    key: Sequence[str],
+    excuse: Excuse,
+    found: Compared,
+) -> None:
+    """Looks at each row that differs: what differs, and whether it may."""
+    keys = ", ".join(f"every.{quoted(name)}" for name in key)
+    chosen = ", ".join(f"{_text(column)} AS {quoted(column.name)}" for column in columns)
+    wide = {
+        name: f"(SELECT DISTINCT ON ({keys}) true AS present, {chosen} FROM {side} AS every "  # noqa: S608 - quoted
+        f"SEMI JOIN differing ON {_same(key, 'every', 'differing')}) AS wide_{name}"
+        for name, side in sides.items()
+    }
+    picked = ", ".join(
+        f"wide_{name}.{quoted(column)} AS {quoted(f'{name}.{column}')}"
+        for name in sides
+        for column in ("present", *(column.name for column in columns))
+    )
+    sql = (
+        f"SELECT differing.*, {picked} FROM differing "  # noqa: S608 - quoted
+        f"LEFT JOIN {wide['held']} ON {_same(key, 'differing', 'wide_held')} "
+        f"LEFT JOIN {wide['listed']} ON {_same(key, 'differing', 'wide_listed')} "
+        f"ORDER BY {', '.join(f'differing.{quoted(name)}' for name in key)}"
+    )
+    for number, row in enumerate(rows(ask, sql)):
+        if number >= MOST_LOOKED_AT:
+            found.cut = True
+            return
+        _look(row, columns, key, excuse, found)
+
+
+def _look(
+    row: Mapping[str, Any], columns: Sequence[Column], key: Sequence[str], excuse: Excuse, found: Compared
+) -> None:
+    one_key = {name: shortened(row[name]) for name in key}
+    held, listed = (
+        {column.name: row[f"{side}.{column.name}"] for column in columns} if row[f"{side}.present"] else None
+        for side in ("held", "listed")
+    )
+    changed = [] if held is None or listed is None else list(_changed(columns, held, listed))
+    if held is not None and listed is not None and not changed:
+        return  # the same, written in another way
+    if excuse(held, listed, changed):
+        found.excused += 1
+    elif held is None:
+        found.add("missing", one_key)
+    elif listed is None:
+        found.add("extra", one_key)
+    else:
+        found.add(
+            "different",
+            one_key,
+            [{"column": name, "table": shortened(held[name]), "expected": shortened(listed[name])} for name in changed],
+        )
+
+
+def _changed(columns: Sequence[Column], held: Mapping[str, Any], listed: Mapping[str, Any]) -> Iterator[str]:
+    for column in columns:
+        mine, theirs = held[column.name], listed[column.name]
+        if mine != theirs and not (column.type == "json" and _same_json(mine, theirs)):
+            yield column.name
+
+
+def _same_json(one: str | None, other: str | None) -> bool:
+    """Whether two texts say the same: members of an object have no order."""
+    if one is None or other is None:
+        return False
+    try:
+        same: bool = orjson.loads(one) == orjson.loads(other)
+    except ValueError:
+        return False
+    return same
+
+
+def _text(column: Column) -> str:
+    return f"CAST({quoted(column.name)} AS VARCHAR)" if column.type == "json" else quoted(column.name)
+
+
+def _same(key: Sequence[str], one: str, other: str) -> str:
+    return " AND ".join(f"{one}.{quoted(name)} IS NOT DISTINCT FROM {other}.{quoted(name)}" for name in key)

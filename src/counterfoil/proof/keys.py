@@ -1,0 +1,171 @@
+"""Whether each row can be told from the others, and holds what its types promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from counterfoil.columns.column import Column
+from counterfoil.columns.money import DIGITS
+from counterfoil.destinations.sql import literal, quoted
+from counterfoil.proof.asking import Ask, one, rows, shortened
+from counterfoil.proof.check import MOST_DIFFERENCES, Check, counted, judged, not_applicable
+
+#: 2011-01-01, the year in which Stripe opened.
+FIRST_INSTANT = 1_293_840_000
+#: How much later than Stripe's clock a time that is past may be: what was written while it was read.
+SLACK_SECONDS = 86_400
+
+NAMES = ("null keys", "amounts", "instants")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What is looked for in each row."""
+
+    name: str
+    #: Conditions in SQL of rows that are wrong, by a column; each with the columns that show it.
+    wrong: Mapping[str, str]
+    shown: Mapping[str, Sequence[str]]
+    well: str
+    ill: str
+    #: What is said where there is nothing to look for.
+    nothing: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_double_keys(ask: Ask, source: str, key: Sequence[str]) -> Check:
+    """Keys that more than one row has; `source` stands between FROM and AS."""
+    names = ", ".join(map(quoted, key))
+    filled = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in key)
+    sql = f"SELECT {names}, count(*) AS rows FROM {source} AS held WHERE {filled} GROUP BY {names} HAVING count(*) > 1"  # noqa: S608 - quoted
+    doubled = one(ask, f"SELECT count(*) AS keys FROM ({sql}) AS doubled")["keys"]  # noqa: S608 - quoted
+    told = " and ".join(key)
+    return judged(
+        "keys",
+        "double keys",
+        f"No two rows have the same {told}.",
+        f"More than one row has the same {told}: {counted(doubled, 'time')}.",
+        {"double_keys": doubled},
+        _some(ask, f"{sql} ORDER BY {names}") if doubled else (),
+        different=doubled,
+    )
+
+
+def check_values(
+    ask: Ask,
+    source: str,
+    columns: Sequence[Column],
+    key: Sequence[str],
+    *,
+    created: str | None,
+    until: int,
+    digits: Mapping[str, int],
+) -> list[Check]:
+    """Keys that are null, amounts in major units and times, by one look at all rows.
+
+    Times that are past lie before `until`, in Unix seconds; `created` is the column with the time of creation.
+    """
+    pairs = list(_pairs(columns))
+    known = _known(ask, source, sorted({currency for *_, currency in pairs}), {**DIGITS, **digits}) if pairs else {}
+    looks = (_null_keys(key), _amounts(pairs, key, known), _instants(columns, key, created, until))
+    tests = [test for look in looks for test in look.wrong.values()]
+    counts = ", ".join(f"count(*) FILTER ({test}) AS n{number}" for number, test in enumerate(tests))
+    found = iter(one(ask, f"SELECT {counts} FROM {source} AS held").values())  # noqa: S608 - quoted
+    return [_judged(ask, source, look, {column: next(found) for column in look.wrong}) for look in looks]
+
+
+def _judged(ask: Ask, source: str, look: _Look, found: Mapping[str, int]) -> Check:
+    if not found:
+        return not_applicable("keys", look.name, look.nothing)
+    differences: list[dict[str, Any]] = []
+    for column, count in found.items():
+        if count and look.shown:
+            names = ", ".join(quoted(name) for name in dict.fromkeys(look.shown[column]))
+            differences += _some(ask, f"SELECT {names} FROM {source} AS held WHERE {look.wrong[column]}")  # noqa: S608 - quoted
+    total = sum(found.values())
+    return judged(
+        "keys",
+        look.name,
+        look.well,
+        f"{look.ill}: {total:,}.",
+        look.figures,
+        differences[:MOST_DIFFERENCES],
+        different=total,
+    )
+
+
+def _null_keys(key: Sequence[str]) -> _Look:
+    told = " and ".join(key)
+    return _Look(
+        name="null keys",
+        wrong={told: " OR ".join(f"{quoted(name)} IS NULL" for name in key)},
+        shown={},
+        well=f"Every row has its {told}.",
+        ill=f"Rows without {told}",
+    )
+
+
+def _amounts(pairs: Sequence[tuple[Column, str, str]], key: Sequence[str], digits: Mapping[str, int]) -> _Look:
+    """Each amount in major units should be that in minor units, by the digits of its currency."""
+    return _Look(
+        name="amounts",
+        wrong={column.name: _wrong(column.name, major, currency, digits) for column, major, currency in pairs},
+        shown={column.name: (*key, column.name, major, currency) for column, major, currency in pairs},
+        well=f"Amounts in major units are those in minor units, in {counted(len(pairs), 'column')}.",
+        ill="Amounts in major units that are not what they are in minor units",
+        nothing="The table has no amount in both minor and major units.",
+        figures={"columns": [column.name for column, *_ in pairs]},
+    )
+
+
+def _instants(columns: Sequence[Column], key: Sequence[str], created: str | None, until: int) -> _Look:
+    """Times that are past should neither be before Stripe was there nor later than it was read."""
+    instants = [column.name for column in columns if column.type == "timestamp"]
+    past = [name for name in instants if name == created or _is_past(name)]
+    low, high = f"to_timestamp({FIRST_INSTANT})", f"to_timestamp({until + SLACK_SECONDS})"
+    return _Look(
+        name="instants",
+        wrong={name: f"({quoted(name)} < {low} OR {quoted(name)} >= {high})" for name in past},
+        shown={name: (*key, name) for name in past},
+        well=f"Times that are past are plausible, in {counted(len(past), 'column')}.",
+        ill="Times before 2011, or later than Stripe was read",
+        nothing="The table has no time that must be past.",
+        figures={"columns": past},
+    )
+
+
+def _pairs(columns: Sequence[Column]) -> Iterator[tuple[Column, str, str]]:
+    """Each amount with the names of its major and of its currency, where the table has all three as they are."""
+    types = {column.name: column.type for column in columns}
+    for column in columns:
+        major, currency = f"{column.name}_major", column.currency
+        if column.type == "integer" and currency and types.get(major) == "major" and types.get(currency) == "string":
+            yield column, major, currency
+
+
+def _known(ask: Ask, source: str, currencies: Sequence[str], digits: Mapping[str, int]) -> dict[str, int]:
+    """The digits of the currencies that the table has, where they are known."""
+    each = (f"SELECT lower({quoted(name)}) AS code FROM {source} AS held" for name in currencies)  # noqa: S608 - quoted
+    codes = [str(row["code"]) for row in rows(ask, f"SELECT DISTINCT code FROM ({' UNION ALL '.join(each)}) AS used")]  # noqa: S608 - quoted
+    return {code: digits[code] for code in sorted(codes) if code in digits}
+
+
+def _wrong(amount: str, major: str, currency: str, digits: Mapping[str, int]) -> str:
+    """A condition in SQL; exact, since decimals times whole numbers are. Without digits there is no amount in major."""
+    cases = " ".join(f"WHEN {literal(code)} THEN {10**count}" for code, count in digits.items())
+    factor = f"CASE lower({quoted(currency)}) {cases} END" if cases else "NULL::INTEGER"
+    expected = f"CASE WHEN ({factor}) IS NOT NULL THEN {quoted(amount)} END"
+    return f"({quoted(major)} * coalesce({factor}, 1) IS DISTINCT FROM {expected})"
+
+
+def _is_past(name: str) -> bool:
+    """By Stripe's way to call times: `canceled_at`, `status_transitions_paid_at`; not `cancel_at`."""
+    return name.endswith("ed_at") or name.startswith("status_transitions_")
+
+
+def _some(ask: Ask, sql: str) -> list[dict[str, Any]]:
+    return [
+        {name: shortened(value) for name, value in row.items()} for row in rows(ask, f"{sql} LIMIT {MOST_DIFFERENCES}")
+    ]

@@ -1,0 +1,176 @@
+"""What was proved, as a paper that can be kept: text, JSON, and HTML that prints well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from textwrap import wrap
+from typing import Any
+
+from counterfoil.proof.check import KeptCheck, Result, worst
+from counterfoil.proof.figures import difference_words, figure_words
+
+_WIDTH = 100
+_RESULT_WIDTH = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """The checks of a run's rows, and all that it takes to make them again."""
+
+    dataset: str
+    #: The report's title.
+    report: str
+    #: What of the report, how it is updated and where it is, in words.
+    choice: str
+    method: str
+    places: tuple[str, ...]
+    #: Our name of the account, Stripe's id of it, and whether it is live.
+    account: str
+    stripe_account: str
+    livemode: bool
+    run: str
+    run_ended_at: datetime | None
+    #: All that was there by then was read, by Stripe's clock.
+    as_of: datetime
+    api_version: str
+    program_version: str
+    checks: tuple[KeptCheck, ...]
+    #: Requests that the checks took; None for checks that were kept.
+    requests: int | None = None
+
+    @property
+    def result(self) -> Result | None:
+        """The worst of the checks'."""
+        return worst(self.checks)
+
+    @property
+    def made_at(self) -> datetime | None:
+        """When the latest of them was made."""
+        return max((check.made_at for check in self.checks), default=None)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What the statement is about, by name."""
+        told = [
+            ("dataset", self.dataset),
+            ("report", f"{self.report}, {self.choice}"),
+            ("method", self.method),
+            ("table", "\n".join(self.places)),
+            ("account", f"{self.account}, {self.stripe_account}, {'live' if self.livemode else 'test'} mode"),
+            ("run", self.run),
+            ("run ended", shown(self.run_ended_at)),
+            ("read as of", f"{shown(self.as_of)}, by Stripe's clock"),
+            ("Stripe's API", self.api_version),
+            ("Counterfoil", self.program_version),
+            ("checked", shown(self.made_at)),
+            ("requests", "" if self.requests is None else f"{self.requests:,}"),
+        ]
+        return [(name, text) for name, text in told if text]
+
+    def counts(self) -> str:
+        """`11 PASS, 1 FAIL`."""
+        results = [check.result for check in self.checks]
+        order: Sequence[Result] = ("FAIL", "INCONCLUSIVE", "PASS", "NOT APPLICABLE")
+        return ", ".join(f"{results.count(each)} {each}" for each in order if each in results)
+
+
+def shown(at: datetime | None) -> str:
+    """In UTC, to the second."""
+    return "" if at is None else at.astimezone(UTC).isoformat(" ", "seconds").replace("+00:00", "Z")
+
+
+def as_dict(statement: Statement) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "result": statement.result,
+        "dataset": statement.dataset,
+        "report": statement.report,
+        "choice": statement.choice,
+        "method": statement.method,
+        "tables": list(statement.places),
+        "account": {
+            "name": statement.account,
+            "stripe_id": statement.stripe_account,
+            "livemode": statement.livemode,
+        },
+        "run": statement.run,
+        "run_ended_at": _instant(statement.run_ended_at),
+        "as_of": _instant(statement.as_of),
+        "api_version": statement.api_version,
+        "program_version": statement.program_version,
+        "made_at": _instant(statement.made_at),
+        "requests": statement.requests,
+        "checks": [check_dict(check) for check in statement.checks],
+    }
+
+
+def check_dict(check: KeptCheck) -> dict[str, Any]:
+    """One check, for JSON."""
+    return {
+        "family": check.family,
+        "name": check.name,
+        "result": check.result,
+        "reason": check.reason,
+        "table": check.table,
+        "figures": dict(check.figures),
+        "differences": [dict(each) for each in check.differences],
+        "different": check.different,
+        "made_at": _instant(check.made_at),
+    }
+
+
+def as_text(statement: Statement) -> str:
+    """Lines of at most 100 letters, but for what can't be broken."""
+    return "\n".join(_lines(statement)) + "\n"
+
+
+def as_html(statement: Statement) -> str:
+    """One page that needs nothing else."""
+    from jinja2 import Environment, StrictUndefined
+
+    place = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = place.from_string(files(__package__).joinpath("statement.html").read_text("utf-8"))
+    return template.render(
+        statement=statement, figure_words=figure_words, difference_words=difference_words, families=_families(statement)
+    )
+
+
+def _families(statement: Statement) -> Mapping[str, list[KeptCheck]]:
+    found: dict[str, list[KeptCheck]] = {}
+    for check in statement.checks:
+        found.setdefault(check.family, []).append(check)
+    return found
+
+
+def _lines(statement: Statement) -> Iterator[str]:
+    yield f"Statement of proof: {statement.result or 'nothing was checked'}"
+    yield ""
+    width = max(len(name) for name, _ in statement.facts())
+    for name, text in statement.facts():
+        for number, line in enumerate(text.splitlines()):
+            yield f"{'' if number else name:<{width}}  {line}"
+    for family, checks in _families(statement).items():
+        yield ""
+        yield family
+        for check in checks:
+            yield from _check_lines(check)
+    yield ""
+    yield statement.counts()
+
+
+def _check_lines(check: KeptCheck) -> Iterator[str]:
+    indent = " " * (_RESULT_WIDTH + 2)
+    first, *rest = wrap(f"{check.name}: {check.reason}", _WIDTH - len(indent))
+    yield f"  {check.result:<{_RESULT_WIDTH}}{first}"
+    yield from (f"{indent}{line}" for line in rest)
+    yield from (f"{indent}  {name}: {text}" for name, text in figure_words(check))
+    if check.different:
+        shown_of = f"{len(check.differences):,} of {check.different:,}" if check.differences else f"{check.different:,}"
+        yield f"{indent}  differences: {shown_of}"
+    yield from (f"{indent}    {words}" for words in map(difference_words, check.differences))
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,111 @@
+"""The checks of a run, made and kept. What can't be checked is said so; it never is the run's failure."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
+
+from counterfoil.destinations import Destination
+from counterfoil.errors import AccountError, RunError, SettingsError, TransientError
+from counterfoil.proof.check import Check, inconclusive, worst
+from counterfoil.proof.inquiry import Inquiry
+from counterfoil.proof.making import Deep, affordable, before_load, cheap, thorough
+from counterfoil.proof.recount import Recount
+from counterfoil.runs.proving import scratch_of, subject_of
+from counterfoil.runs.records import Records
+from counterfoil.runs.signals import Canceled, DeadlinePassed, Signals
+from counterfoil.state.dataset import Dataset, Target
+from counterfoil.state.run import Run, TakenOver
+from counterfoil.state.schedules import next_after
+from counterfoil.stripe.client import Client
+
+#: How long checks that follow a run wait for a table that another process holds; what they can't see, they say so.
+PROOF_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prover:
+    """Makes checks of one run's rows, in one table after the other."""
+
+    records: Records
+    dataset: Dataset
+    run: Run
+
+    def before_load(self, target: Target, place: Destination) -> None:
+        """Keeps what can be told before the load; RunError when that is a FAIL."""
+        with scratch_of(self.records.settings, self.run.id) as scratch:
+            checks = before_load(subject_of(self.records, self.dataset, self.run, target, place, scratch=scratch))
+        self.records.checks.keep(self.run.id, target.url, target.table, checks)
+        found = next((check for check in checks if check.result == "FAIL"), None)
+        if found is not None:
+            raise RunError(
+                f"Nothing was loaded, since a check failed: {found.name} ({found.family}): {found.reason}",
+                hint=f"Look at it with `counterfoil prove {self.dataset.id} --run {self.run.id}`, and run it again.",
+            )
+
+    def after_load(
+        self,
+        places: Iterable[tuple[Target, Destination]],
+        connected: Callable[[], AbstractContextManager[Client]],
+        signals: Signals,
+    ) -> None:
+        """Makes the checks of a run that has just loaded its rows, the deeper ones when they are due.
+
+        `connected` gives a client; what it spends is the run's. A run that is to end is not proved.
+        """
+        deep = Deep(recount=Recount(seed=secrets.randbelow(2**31))) if self.is_deep_due() else None
+        with ExitStack() as stack:
+            inquiry = None
+            with suppress(SettingsError):  # the key is not at hand
+                most = None if deep is not None else affordable(sum(self.run.requests.values()))
+                inquiry = Inquiry(stack.enter_context(connected()), check=signals.check, requests=most)
+            try:
+                for target, place in places:
+                    signals.check()
+                    self.prove(target, place, inquiry, deep)
+            except (Canceled, DeadlinePassed):
+                self.records.runs.log(self.run.id, "info", "Not proved: the run was to end.")
+
+    def prove(self, target: Target, place: Destination, inquiry: Inquiry | None, deep: Deep | None = None) -> None:
+        """Makes and keeps the cheap checks of one table, or with `deep` all of them."""
+
+        def make() -> list[Check]:
+            with scratch_of(self.records.settings, self.run.id) as scratch, place.holding():
+                subject = subject_of(self.records, self.dataset, self.run, target, place, scratch=scratch)
+                if deep is not None and inquiry is not None:
+                    return thorough(subject, inquiry, deep)
+                return cheap(subject, inquiry)
+
+        checks = _told(make)
+        self.records.checks.keep(self.run.id, target.url, target.table, checks)
+        self._log(checks)
+
+    def is_deep_due(self) -> bool:
+        """Whether the deeper checks are to be made with this run."""
+        schedule = self.dataset.proof.deep
+        if schedule is None:
+            return False
+        last = self.records.checks.last_made_at(self.dataset.id, "recount") or self.dataset.created_at
+        due = next_after(schedule, last)
+        return due is not None and due <= self.records.now()
+
+    def _log(self, checks: list[Check]) -> None:
+        for check in checks:
+            if check.result == "FAIL":
+                told = f"Check failed: {check.name} ({check.family}): {check.reason}"
+                self.records.runs.log(self.run.id, "warning", told)
+        results = [check.result for check in checks]
+        counts = ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(sorted(results)))
+        self.records.runs.log(self.run.id, "info", f"Proved: {worst(checks)} ({counts}).")
+
+
+def _told(make: Callable[[], list[Check]]) -> list[Check]:
+    """The checks, or the one that says why there are none."""
+    try:
+        return make()
+    except (Canceled, DeadlinePassed, TakenOver):
+        raise
+    except (AccountError, TransientError, RunError, SettingsError) as error:
+        return [inconclusive("coverage", "table", f"Nothing could be compared: {error}.")]

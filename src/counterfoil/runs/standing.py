@@ -1,0 +1,131 @@
+"""What a merge's bookmark knows of its table, so that the next run need not read everything; and how it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from counterfoil.extract import Spread
+from counterfoil.reports.report import Report
+from counterfoil.values import Part
+
+#: Groups of pending rows that are told apart; beyond it neighbours are joined.
+_MOST_GROUPS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pending rows: from when on one of them may have changed, and between which times of creation they lie."""
+
+    due: int
+    oldest: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Of a table that a merge keeps."""
+
+    #: When everything was read last, by Stripe's clock, in Unix seconds, and the requests that it took.
+    whole_at: int
+    whole_requests: int
+    #: None where the table does not tell when its rows were created.
+    spread: Spread | None = None
+    pending: tuple[Group, ...] = ()
+    #: Rows created from here on have been read again since `whole_at`; None while none have.
+    swept_to: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As the bookmark has it."""
+        return {
+            "whole_at": self.whole_at,
+            "whole_requests": self.whole_requests,
+            "spread": self.spread and [self.spread.rows, *self.spread.instants],
+            "pending": [[group.due, group.oldest, group.newest] for group in self.pending],
+            "swept_to": self.swept_to,
+        }
+
+
+def standing_of(kept: Mapping[str, Any]) -> Standing:
+    """From the bookmark's JSON."""
+    spread = kept["spread"]
+    return Standing(
+        whole_at=kept["whole_at"],
+        whole_requests=kept["whole_requests"],
+        spread=spread and Spread(spread[0], tuple(spread[1:])),
+        pending=tuple(Group(*bounds) for bounds in kept["pending"]),
+        swept_to=kept["swept_to"],
+    )
+
+
+def stands_whole(report: Report, parts: Sequence[Part], *, as_of: int, requests: int) -> Standing:
+    """After everything was read."""
+    created = None if report.created is None else _instants(parts, report.created)
+    return Standing(
+        whole_at=as_of,
+        whole_requests=requests,
+        spread=None if created is None else Spread.of(created),
+        pending=_pending(report, parts),
+    )
+
+
+def stands_after(
+    before: Standing, report: Report, parts: Sequence[Part], *, as_of: int, added: int, swept_to: int | None
+) -> Standing:
+    """After changes were read, with what was due by `as_of`."""
+    left = tuple(group for group in before.pending if group.due > as_of)
+    return replace(
+        before,
+        spread=before.spread and before.spread.grown(added, as_of),
+        pending=_joined((*left, *_pending(report, parts))),
+        swept_to=swept_to,
+    )
+
+
+def _pending(report: Report, parts: Sequence[Part]) -> tuple[Group, ...]:
+    rule, created = report.pending, report.created
+    if rule is None or created is None:
+        return ()
+    names = {rule.column, rule.due, created}
+    tables = [pq.read_table(part.path, columns=sorted(names)) for part in parts]
+    # A column that is left out or hashed tells nothing; such a table is read whole.
+    if not tables or names - set(tables[0].column_names) or pa.types.is_string(tables[0].schema.field(rule.due).type):
+        return ()
+    rows = pa.concat_tables(tables)
+    rows = rows.filter(pc.equal(rows[rule.column], rule.value))
+    seconds = [_seconds(rows[name]).to_pylist() for name in (rule.due, created)]
+    found: dict[int, Group] = {}
+    for due, at in zip(*seconds, strict=True):
+        known = found.get(due, Group(due, at, at))
+        found[due] = Group(due, min(known.oldest, at), max(known.newest, at))
+    return _joined(tuple(found.values()))
+
+
+def _joined(groups: tuple[Group, ...]) -> tuple[Group, ...]:
+    """By time due; when there are many, neighbours are one group, which is due with its first."""
+    ordered = sorted(groups, key=lambda group: group.due)
+    size = -(-len(ordered) // _MOST_GROUPS) or 1
+    together = [ordered[at : at + size] for at in range(0, len(ordered), size)]
+    return tuple(
+        Group(some[0].due, min(one.oldest for one in some), max(one.newest for one in some)) for some in together
+    )
+
+
+def _instants(parts: Sequence[Part], column: str) -> Sequence[int] | None:
+    """Unix seconds in the column, ascending; None where the table lacks it."""
+    if any(column not in pq.read_schema(part.path).names for part in parts):
+        return None
+    chunks = [_seconds(pq.read_table(part.path, columns=[column])[column]) for part in parts]
+    seconds = pa.chunked_array([chunk for one in chunks for chunk in one.chunks], pa.int64()).drop_null()
+    ordered = seconds.take(pc.sort_indices(seconds)).combine_chunks()
+    # As Arrow has them: a list of Python's would take five times as much memory.
+    return memoryview(ordered.buffers()[1]).cast("q")[: len(ordered)] if len(ordered) else ()
+
+
+def _seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(pc.cast(column, pa.timestamp("s", tz="UTC")), pa.int64())

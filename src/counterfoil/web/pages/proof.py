@@ -1,0 +1,105 @@
+"""Whether a dataset is complete: its checks with their figures, and the statement to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from markupsafe import Markup
+
+from counterfoil.app import App
+from counterfoil.app.values import KeptCheck, Statement
+from counterfoil.errors import CounterfoilError
+from counterfoil.proof.figures import difference_words, figure_words, major
+from counterfoil.proof.statement import as_dict, as_html, as_text
+from counterfoil.web import charts
+from counterfoil.web.downloads import file_name
+from counterfoil.web.pages.dataset import frame
+from counterfoil.web.rendering import render
+
+_FORMS = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8", "json": "application/json"}
+
+
+def routes(app: App) -> APIRouter:
+    """`/datasets/{dataset}/proof`, and its statement as a file."""
+    router = APIRouter()
+
+    @router.get("/datasets/{dataset}/proof")
+    def proof(request: Request, dataset: str) -> HTMLResponse:
+        return _page(app, request, dataset, None)
+
+    @router.post("/datasets/{dataset}/proof")
+    def prove(request: Request, dataset: str) -> Response:
+        try:
+            app.proofs.prove(dataset)
+        except CounterfoilError as error:
+            return _page(app, request, dataset, error)
+        return RedirectResponse(f"/datasets/{app.datasets.get(dataset).id}/proof", status_code=303)
+
+    @router.get("/datasets/{dataset}/proof.{form}")
+    def statement(dataset: str, form: Literal["html", "txt", "json"]) -> Response:
+        found = app.proofs.kept(dataset)
+        name = f"{file_name(found.dataset)}-{found.run}.{form}"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(_written(found, form), media_type=_FORMS[form], headers=headers)
+
+    return router
+
+
+def _written(statement: Statement, form: str) -> bytes | str:
+    if form == "json":
+        import orjson
+
+        return orjson.dumps(as_dict(statement), option=orjson.OPT_INDENT_2)
+    return as_html(statement) if form == "html" else as_text(statement)
+
+
+def _page(app: App, request: Request, dataset: str, problem: CounterfoilError | None) -> HTMLResponse:
+    values = frame(app, dataset, "Proof")
+    checks: Sequence[KeptCheck] = values["shown"].checks
+    families: dict[str, list[KeptCheck]] = {}
+    for check in checks:
+        families.setdefault(check.family, []).append(check)
+    return render(
+        request,
+        "proof.html",
+        status_code=200 if problem is None else 409,
+        **values,
+        problem=problem,
+        checks=checks,
+        families=families,
+        balances=[one for check in checks for one in _balances(check)],
+        can=any(run.status == "succeeded" for run in app.runs.list(values["dataset"].id, "succeeded", limit=1)),
+        figure_words=figure_words,
+        difference_words=difference_words,
+    )
+
+
+def _balances(check: KeptCheck) -> Iterator[dict[str, Any]]:
+    """A chart for each currency of a type of balance: what the table's movements come to, and what Stripe says."""
+    if check.family != "balance":
+        return
+    for code, sums in check.figures.get("currencies", {}).items():
+        table, stripe = sums["table"], sums["stripe"]
+        yield {
+            "name": f"{check.name.replace('_', ' ')} in {code}",
+            "same": table == stripe,
+            "told": major(table, code),
+            "difference": major(table - stripe, code),
+            "svg": _drawn(code, table, stripe),
+        }
+
+
+def _drawn(code: str, table: int, stripe: int) -> Markup | None:
+    """Two bars; nothing below zero, where bars do not reach."""
+    if min(table, stripe) < 0:
+        return None
+    return charts.bars(
+        [("In the table", float(table)), ("At Stripe", float(stripe))],
+        title=f"The balance in {code} as computed and as Stripe says",
+        width=420,
+        height=150,
+        tell=lambda minor: major(int(minor), code),
+    )

@@ -1,0 +1,40 @@
+"""Loads about the size at which sorting changes from at once to slice by slice: all fit into what DuckDB may take."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pytest
+
+from counterfoil.archive import Archive
+from counterfoil.destinations import Destination
+from counterfoil.destinations.ordering import _SLICE_BYTES, _sort_bytes
+from counterfoil.settings import Settings
+from counterfoil.values import Load
+
+_BATCH_ROWS = 500
+
+
+def _texts(dice: random.Random, letters: int) -> pa.Array:
+    text = dice.randbytes(_BATCH_ROWS * letters // 2).hex()
+    return pa.array([text[at : at + letters] for at in range(0, len(text), letters)])
+
+
+@pytest.mark.parametrize(
+    ("columns", "letters", "share"),
+    [(100, 12, 0.95), (250, 12, 0.95), (10, 500, 0.95), (3, 4_000, 0.95), (10, 500, 1.3)],
+)
+def test_it_fits(duckdb_destination: Destination, settings: Settings, columns: int, letters: int, share: float) -> None:
+    dice = random.Random(1)
+    schema = pa.schema([pa.field(f"text_{number}", pa.string()) for number in range(columns)])
+    # A text takes its letters, four bytes for its length, and what a value takes beside; a row the rest.
+    row_bytes = columns * (letters + 4 + 16) + 64
+    with Archive(settings.archive / "medium", schema) as archive:
+        for _ in range(round(share * _SLICE_BYTES / row_bytes / _BATCH_ROWS)):
+            archive.write(pa.record_batch([_texts(dice, letters) for _ in range(columns)], schema=schema))
+    parts = archive.parts()
+    needed = _sort_bytes([part.path for part in parts])
+    assert 0.8 < needed / _SLICE_BYTES < 1 if share < 1 else needed > _SLICE_BYTES
+    load = Load(run="run-1", table="charges", method="replace", order=("text_0",))
+    assert duckdb_destination.load(load, schema, parts).rows == sum(part.rows for part in parts)

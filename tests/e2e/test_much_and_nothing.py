@@ -1,0 +1,160 @@
+"""Pages with too much on them, or nothing: long names, more than a hundred columns, a table without rows, a million."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from counterfoil.cli.sample_history import KEY
+from counterfoil.state.dataset import Choice
+from tests.e2e.chromium import watched
+from tests.e2e.looking import DESK, fits
+from tests.e2e.running_demo import Demo
+
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
+by_hand = pytest.mark.skipif(not os.environ.get("PICTURES"), reason="takes long, and is for the eye: make pictures")
+
+LONG = "Subscriptions of customers in the European Economic Area, without those paid by invoice"
+WIDE = "subscriptions_of_customers_in_the_european_economic_area"
+BEFORE_STRIPE = int(datetime(2001, 1, 1, tzinfo=UTC).timestamp())
+MILLION = 1_000_000
+
+
+def test_long_names_and_a_table_without_rows(browser: Browser, demo: Demo, owner: Any) -> None:
+    app, base = demo.app, demo.app.accounts.list()[0].api_base
+    account = app.accounts.add(
+        "Paper & Ink Stationery, Art Supplies and Bookbinding Company of Amsterdam, Antwerp and Aachen",
+        KEY,
+        api_base=base,
+    ).id
+    made = app.datasets.create(
+        LONG,
+        account=account,
+        report="subscriptions",
+        table=WIDE,
+        description=f"{LONG}. " * 3,
+        choice=Choice(until=BEFORE_STRIPE),
+    ).dataset
+    try:
+        with watched(browser, storage_state=owner, viewport=DESK) as page:
+            _run(page, demo, made.id)
+            for name, path in {
+                "long-names": "/",
+                "long-names-accounts": "/accounts",
+                "long-names-account": f"/accounts/{account}",
+                "long-names-dataset": f"/datasets/{made.id}",
+                "dataset-data-empty": f"/datasets/{made.id}/data",
+                "long-names-runs": "/runs",
+            }.items():
+                page.goto(demo.url + path)
+                fits(page, name)
+            expect(page.get_by_text(LONG).first).to_be_visible()
+    finally:
+        app.accounts.remove(account, with_datasets=True)
+
+
+@by_hand
+def test_every_column_of_a_wide_table_is_shown(browser: Browser, demo: Demo, owner: Any) -> None:
+    dataset = next(one.dataset.id for one in demo.app.datasets.list() if one.dataset.name == "Charges")
+    names = [column.name for column in demo.app.tables.columns(dataset)]
+    assert len(names) > 60
+    demo.app.questions.keep_columns(dataset, names)
+    try:
+        with watched(browser, storage_state=owner, viewport=DESK) as page:
+            page.goto(f"{demo.url}/datasets/{dataset}/data")
+            assert page.locator("thead th").count() == len(names)
+            fits(page, "dataset-data-wide")
+    finally:
+        demo.app.questions.keep_columns(dataset, None)
+
+
+@pytest.mark.timeout(600)
+@by_hand
+def test_a_million_rows_are_sorted_filtered_and_paged_within_a_second(browser: Browser, demo: Demo, owner: Any) -> None:
+    """The rows are copies of those that a run loaded, with keys and times of their own, made by SQL in the file."""
+    app = demo.app
+    made = app.datasets.create(
+        "Charges, a million", account=app.accounts.list()[0].id, report="charges", table="charges_million"
+    ).dataset
+    try:
+        with watched(browser, storage_state=owner, viewport=DESK) as page:
+            _run(page, demo, made.id)
+            _multiply(demo.home / "counterfoil.duckdb", "charges_million")
+            page.goto(f"{demo.url}/datasets/{made.id}/data")
+            expect(page.get_by_text(f"of {MILLION:,} rows")).to_be_visible()
+            fits(page, "dataset-data-million")
+            before = _memory(demo)
+            took: dict[str, list[float]] = {what: [] for what in _ACTS}
+            for _ in range(3):
+                page.goto(f"{demo.url}/datasets/{made.id}/data")
+                for what, act in _ACTS.items():
+                    took[what].append(_timed(page, act))
+            told = "; ".join(f"{what} " + ", ".join(f"{one:.2f}" for one in took[what]) for what in _ACTS)
+            print(f"\nseconds: {told}; memory of the service: {before} MB before, {_memory(demo)} MB after")
+            assert max(map(min, took.values())) < 1, told
+            assert _memory(demo) < before + 100
+    finally:
+        app.datasets.remove(made.id, drop_table=True)
+
+
+def _run(page: Page, demo: Demo, dataset: str) -> None:
+    """By the service: the browser's loop is in the way of a node in this process."""
+    page.goto(f"{demo.url}/datasets/{dataset}")
+    page.get_by_role("button", name="Run now").first.click()
+    expect(page.locator(".dataset-line").get_by_text("OK", exact=True)).to_be_visible(timeout=60_000)
+
+
+def _multiply(file: Path, table: str) -> None:
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("SET memory_limit = '512MB'; SET preserve_insertion_order = false")
+        ((rows,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+        connection.execute(
+            f"INSERT INTO {table} SELECT c.* REPLACE ('ch_' || md5(c.id || n)[:20] AS id, "
+            "c.created - to_seconds((hash(c.id || n) % 63072000)::BIGINT) AS created) "
+            f"FROM {table} c, range(1, {MILLION // rows + 2}) copies(n) LIMIT {MILLION - rows}"
+        )
+
+
+def _memory(demo: Demo) -> int:
+    """What the service holds, in MB."""
+    lines = Path(f"/proc/{demo.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024
+
+
+def _filter(page: Page) -> None:
+    page.get_by_label("Column", exact=True).select_option("currency")
+    page.get_by_label("Value").fill("eur")
+    page.get_by_role("button", name="Add filter").click()
+
+
+def _jump(page: Page) -> None:
+    page.get_by_label("Go to page").fill("4321")
+    page.get_by_role("button", name="Go", exact=True).click()
+
+
+_ACTS: dict[str, Callable[[Page], None]] = {
+    "sort by amount": lambda page: page.get_by_role("link", name="amount_major", exact=True).click(),
+    "turn the order around": lambda page: page.get_by_role("link", name="amount_major", exact=True).click(),
+    "filter": _filter,
+    "page jump": _jump,
+    "last page": lambda page: page.get_by_role("link", name="Last page").click(),
+    "profile": lambda page: page.get_by_role("button", name="Profile of amount_major").click(),
+}
+
+
+def _timed(page: Page, act: Callable[[Page], None]) -> float:
+    """Seconds until what was asked for has come and been put into the page."""
+    page.evaluate("""() => { window.settled = new Promise((done) =>
+        document.addEventListener("htmx:afterSettle", done, { once: true })).then(() => 1); }""")
+    began = time.monotonic()
+    act(page)
+    page.evaluate("() => window.settled")
+    return time.monotonic() - began

@@ -1,0 +1,42 @@
+"""What a run that reads changes is to read."""
+
+from __future__ import annotations
+
+import pytest
+
+from counterfoil.extract import Spread
+from counterfoil.reports.catalogue import report
+from counterfoil.runs.change_plan import DAY, plan_changes
+from counterfoil.runs.standing import Standing
+from counterfoil.values import Window
+
+NOW = 1_800_000_000
+
+
+@pytest.mark.parametrize("seconds", [1, 50, 3_000, 400 * DAY])
+def test_what_is_read_again_bit_by_bit_comes_to_the_oldest_row_however_dense_they_lie(seconds: int) -> None:
+    """A million rows that came within so many seconds, a run each minute, everything again within a day."""
+    created = [NOW - 10 * DAY - seconds * (1_000 - n) // 1_000 for n in range(1_000)]
+    spread = Spread(1_000_000, Spread.of(created).instants)
+    standing = Standing(whole_at=NOW, whole_requests=20_000, spread=spread)
+    before, upto = NOW, None
+    for _ in range(1_600):
+        found = plan_changes(
+            standing,
+            report("charges"),
+            Window(),
+            before=before,
+            as_of=before + 60,
+            now=before + 120,
+            narrowed=False,
+            days=1,
+            most_requests=500,
+        )
+        (one,) = found.covers
+        assert one.until == (upto if upto is not None else before)
+        if one.since is None:
+            return
+        assert one in found.changes.again
+        before, upto = before + 60, one.since
+        standing = Standing(whole_at=NOW, whole_requests=20_000, spread=spread, swept_to=found.swept_to)
+    raise AssertionError(f"it is still at {upto}, and the oldest is {created[0]}")

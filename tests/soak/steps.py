@@ -1,0 +1,28 @@
+"""A process that makes the steps of runs, for a soak that kills it: a run's id comes in, its status goes out."""
+
+from __future__ import annotations
+
+import sys
+
+from counterfoil.app.app import open_app
+from counterfoil.engine.steps import ORDER
+from counterfoil.runs.attempt import Attempt
+
+
+def main() -> None:
+    """Until its input ends."""
+    with open_app() as app:
+        attempt = Attempt(app.records)
+        for line in sys.stdin:
+            run, number = line.split()
+            for name in ORDER:
+                try:
+                    getattr(attempt, name)(run, int(number))
+                except Exception as error:  # noqa: BLE001 - as the engine does
+                    attempt.failed(run, int(number), error)
+                    break
+            print(app.records.runs.get(run).status, flush=True)
+
+
+if __name__ == "__main__":
+    main()
