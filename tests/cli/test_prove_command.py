@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from counterfoil.app.values import Progress
 from counterfoil.sandbox import Sandbox
 from tests.cli.center import Center
 
@@ -57,6 +58,22 @@ def test_the_statement_tells_what_was_compared_and_when(center: Center) -> None:
     assert re.search(r"seed: 7$", done.out, re.MULTILINE)
     assert lines[-1].endswith(" PASS")
     assert max(len(line) for line in lines if "duckdb:///" not in line and " " in line.strip()) <= 160
+
+
+def test_each_check_is_told_before_it_is_made(center: Center) -> None:
+    told: list[Progress] = []
+    statement = center.app.proofs.prove("Movements", payouts=1, observe=told.append)
+    assert {each.note for each in told} >= {
+        "coverage: pages",
+        "coverage: contents",
+        "balance: payments, issuing, refund_and_dispute_prefunding",
+        "recount: rows",
+    }
+    requests = [each.requests for each in told]
+    assert requests == sorted(requests)
+    assert (requests[0], requests[-1] > 0) == (0, True)
+    assert statement.requests is not None
+    assert requests[-1] <= statement.requests
 
 
 def test_json_has_every_figure(center: Center) -> None:

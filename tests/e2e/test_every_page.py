@@ -30,6 +30,7 @@ NO_PAGES = frozenset(
         "/datasets/{dataset}/data/row",
         "/datasets/{dataset}/live",
         "/datasets/{dataset}/proof.{form}",
+        "/datasets/{dataset}/proof/live",
         "/runs/live",
         "/runs/{run}/live",
         "/runs/{run}/rows.csv",

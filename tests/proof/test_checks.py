@@ -16,7 +16,7 @@ from counterfoil.destinations.parts_tables import PartsTables
 from counterfoil.errors import StripeUnavailable
 from counterfoil.proof import balance, coverage, keys
 from counterfoil.proof.asking import one
-from counterfoil.proof.check import Check, made, worst
+from counterfoil.proof.check import Check, made_together, worst
 from counterfoil.proof.compare import compare
 from counterfoil.proof.coverage import Expectation, expected_of
 from counterfoil.values import Loaded, Window
@@ -273,10 +273,10 @@ def test_sums_are_integers_of_any_size(tables: Tables) -> None:
 
 
 def test_what_cannot_be_made_is_inconclusive_and_says_why() -> None:
-    def unavailable() -> Check:
+    def unavailable() -> list[Check]:
         raise StripeUnavailable("Stripe is away", path="/v1/balance")
 
-    found = made("balance", "payments", unavailable)
+    (found,) = made_together("balance", ("payments",), unavailable)
     assert (found.result, found.reason) == ("INCONCLUSIVE", "It could not be made: Stripe is away (/v1/balance).")
 
 

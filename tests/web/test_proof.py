@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from counterfoil.app import App
+from counterfoil.app.values import Progress
+from counterfoil.errors import CounterfoilError, TransientError
 from counterfoil.proof.check import Check, failed, inconclusive, not_applicable, passed
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Counts
@@ -115,3 +121,79 @@ def test_words_of_checks_are_words(app: App, owner: Browser, clock: StandingCloc
         text = owner.get(f"/datasets/{made.id}/proof{form}").text
         assert "<script>alert" not in text
         assert "<b>bold" not in text
+
+
+@dataclass
+class Slow:
+    """Stands for a proof: it has told where it is, and goes on when it may."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+    may_end: threading.Event = field(default_factory=threading.Event)
+    error: CounterfoilError | None = None
+    calls: int = 0
+    ended_by: str = ""
+
+    def __call__(self, _dataset: str, *, observe: Callable[[Progress], None], check: Callable[[], None]) -> None:
+        self.calls += 1
+        observe(Progress("Charges", "proving", requests=41, note="recount: rows"))
+        self.begun.set()
+        while not self.may_end.wait(0.01):
+            try:
+                check()
+            except Exception as error:
+                self.ended_by = type(error).__name__
+                raise
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def slow(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    slow = Slow()
+    monkeypatch.setattr(app.proofs, "prove", slow)
+    yield slow
+    slow.may_end.set()
+
+
+def begun(owner: Browser, made: Dataset, slow: Slow) -> str:
+    answer = owner.post(f"/datasets/{made.id}/proof", {})
+    assert (answer.status, answer["location"]) == (303, f"/datasets/{made.id}/proof")
+    assert slow.begun.wait(30)
+    return owner.get(f"/datasets/{made.id}/proof").text
+
+
+def test_a_proof_that_goes_on_is_seen_and_is_not_begun_twice(
+    app: App, owner: Browser, clock: StandingClock, slow: Slow
+) -> None:
+    made = proved(app, clock, WELL)
+    text = begun(owner, made, slow)
+    assert "<dd>recount: rows</dd>" in text
+    assert "<dd>41</dd>" in text
+    assert f'action="/datasets/{made.id}/proof"' not in text
+    begun(owner, made, slow)
+    slow.may_end.set()
+    assert "event: end" in owner.get(f"/datasets/{made.id}/proof/live").text
+    assert f'action="/datasets/{made.id}/proof"' in owner.get(f"/datasets/{made.id}/proof").text
+    assert slow.calls == 1
+
+
+def test_why_a_proof_came_to_nothing_is_told_once(app: App, owner: Browser, clock: StandingClock, slow: Slow) -> None:
+    made = proved(app, clock, WELL)
+    slow.error = TransientError("Stripe was away")
+    begun(owner, made, slow)
+    slow.may_end.set()
+    owner.get(f"/datasets/{made.id}/proof/live")
+    assert "Stripe was away" in owner.get(f"/datasets/{made.id}/proof").text
+    assert "Stripe was away" not in owner.get(f"/datasets/{made.id}/proof").text
+
+
+def test_a_service_that_goes_down_ends_a_proof(
+    app: App, site: Site, owner: Browser, clock: StandingClock, slow: Slow
+) -> None:
+    begun(owner, proved(app, clock, WELL), slow)
+    page: Any = site.page
+    page.state.closing.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("prove "):
+            thread.join(30)
+    assert slow.ended_by == "_PageCloses"

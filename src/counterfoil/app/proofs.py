@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from counterfoil.proof.statement import Statement
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.dataset_plan import DatasetPlan, from_json
 from counterfoil.runs.overwriting import narrowed_by
+from counterfoil.runs.progress import Observe, Progress, unobserved
 from counterfoil.runs.prove import Prover
 from counterfoil.runs.records import Records
 from counterfoil.runs.reverting import back_to
@@ -47,23 +48,43 @@ class ProofCalls:
         recount: int | None = WINDOWS,
         seed: int | None = None,
         payouts: int = NEWEST,
+        observe: Observe = unobserved,
+        check: Callable[[], None] | None = None,
     ) -> Statement:
         """Makes every check of a dataset's tables now, and keeps them with the run that left the tables as they are.
 
         So many windows are read again, chosen by the seed, or with None everything. RunError while the dataset runs.
+        `observe` is told the check that is made and the requests so far; what `check` raises, which is called
+        meanwhile, ends it, and then nothing is kept of the table that was looked at.
         """
         dataset = self._records.datasets.get(name_or_id)
         run = self._proved_run(dataset)
         seed = secrets.randbelow(2**31) if seed is None else seed
         deep = Deep(recount=Recount(windows=recount, seed=seed), payouts=payouts)
-        prover = Prover(records=self._records, dataset=dataset, run=run)
         settings = self._records.settings
         quick = settings.model_copy(update={"busy_seconds": min(settings.busy_seconds, _BUSY_SECONDS)})
+        doing = ""
         with self._client(from_json(run.plan)) as client:
+
+            def look() -> None:
+                if check is not None:
+                    check()
+                observe(Progress(dataset.name, "proving", requests=client.requests.total(), note=doing))
+
+            def watch(name: str) -> None:
+                nonlocal doing
+                doing = name
+                look()
+
+            prover = Prover(records=self._records, dataset=dataset, run=run, watch=watch)
             for target in dataset.targets:
                 with closing(open_destination(target.url, relative_to=settings.home, settings=quick)) as place:
-                    prover.prove(target, place, Inquiry(client), deep)
+                    prover.prove(target, place, Inquiry(client, check=look), deep)
         return self._statement(dataset, run, requests=client.requests.total())
+
+    def check_provable(self, name_or_id: str) -> None:
+        """RunError when there is nothing to prove, or when the dataset runs."""
+        self._proved_run(self._records.datasets.get(name_or_id))
 
     def kept(self, name_or_id: str, run: str | None = None) -> Statement:
         """The latest checks of a run, or of the one that left the tables as they are."""

@@ -5,6 +5,7 @@ from counterfoil.app.outlook import Outlook
 from counterfoil.app.runs import Told
 from counterfoil.proof.statement import Statement
 from counterfoil.runs.preview import Preview
+from counterfoil.runs.progress import Progress
 from counterfoil.state.accounts import Account
 from counterfoil.state.check import KeptCheck
 from counterfoil.state.dataset import Choice, Dataset, Merge, Partition, Pause, Retry, Target
@@ -26,6 +27,7 @@ __all__ = [
     "Pause",
     "Planned",
     "Preview",
+    "Progress",
     "Retry",
     "Run",
     "Schedule",

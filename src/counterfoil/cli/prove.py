@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from counterfoil.cli.listing import print_json
 from counterfoil.cli.opening import opened
-from counterfoil.cli.screen import say, tell
+from counterfoil.cli.screen import say, tell, watching
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.log import redacted
 
@@ -62,7 +62,10 @@ def prove(
                 hint = "Without --run the dataset is checked now."
                 raise RunError(f"Nothing was checked of the run {run}", hint=hint)
         else:
-            statement = app.proofs.prove(dataset, recount=windows, seed=seed, payouts=payouts)
+            with watching() as screen:
+                statement = app.proofs.prove(
+                    dataset, recount=windows, seed=seed, payouts=payouts, observe=screen.observe
+                )
     from counterfoil.proof.statement import as_dict, as_html, as_text
 
     if as_json:

@@ -105,6 +105,8 @@ def watching(*, quiet: bool = False) -> Iterator[Screen]:
 
 
 def _status(progress: Progress, seconds: float) -> str:
+    if progress.stage == "proving":
+        return f"{progress.note}  {counted(progress.requests, 'request')}"
     if progress.stage != "reading":
         return progress.note or f"{progress.stage} {progress.rows:,} rows"
     rate = progress.rows / seconds if seconds > 0.5 else 0

@@ -19,7 +19,6 @@ __all__ = [
     "failed",
     "inconclusive",
     "judged",
-    "made",
     "made_together",
     "not_applicable",
     "passed",
@@ -83,14 +82,8 @@ def judged(
     return failed(family, name, ill, figures, shown, different=different)
 
 
-def made(family: Family, name: str, make: Callable[[], Check]) -> Check:
-    """The check, or that it could not be made, and why: that is never the run's failure."""
-    (check,) = made_together(family, (name,), lambda: [make()])
-    return check
-
-
 def made_together(family: Family, names: Sequence[str], make: Callable[[], list[Check]]) -> list[Check]:
-    """Checks of one look, or that none of them could be made."""
+    """Checks of one look, or that none of them could be made, and why: that is never the run's failure."""
     try:
         return make()
     except (AccountError, TransientError, RunError, SettingsError) as error:

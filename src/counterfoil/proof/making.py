@@ -13,7 +13,7 @@ from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.destinations.parts_tables import PartsTables, parts_tables
 from counterfoil.proof import balance, coverage, keys, payouts, references
 from counterfoil.proof.asking import Ask
-from counterfoil.proof.check import Check, inconclusive, made, made_together, not_applicable
+from counterfoil.proof.check import Check, inconclusive, not_applicable
 from counterfoil.proof.inquiry import Inquiry
 from counterfoil.proof.recount import Copy, Recount, contents, recount
 from counterfoil.proof.subject import LIVE, Subject
@@ -80,11 +80,11 @@ def thorough(subject: Subject, inquiry: Inquiry, asked: Deep) -> list[Check]:
         copy = Copy(subject, place, whole=asked.recount.windows is None or subject.method != "merge")
         return [
             *_at_hand(subject, place),
-            made("coverage", "contents", lambda: contents(subject, copy)),
+            subject.made("coverage", "contents", lambda: contents(subject, copy)),
             *_balance(subject, inquiry),
             *_payouts(subject, inquiry, asked.payouts),
             *referenced(subject, inquiry),
-            made("recount", "rows", lambda: recount(subject, inquiry, asked.recount, copy)),
+            subject.made("recount", "rows", lambda: recount(subject, inquiry, asked.recount, copy)),
         ]
 
 
@@ -97,7 +97,7 @@ def _at_hand(subject: Subject, place: PartsTables) -> list[Check]:
     ledger, ask = subject.ledger, subject.place.query
     return [
         *([_gone()] if ledger is None else [*_read(subject, ledger), _ids(subject, ledger, place.ask)]),
-        made("coverage", "table", lambda: coverage.check_table(ask, subject.table, subject.expectation, LIVE)),
+        subject.made("coverage", "table", lambda: coverage.check_table(ask, subject.table, subject.expectation, LIVE)),
         *_keys(subject, ask, subject.source),
     ]
 
@@ -108,11 +108,11 @@ def _read(subject: Subject, ledger: Ledger) -> list[Check]:
         told = "Stripe has retired this list: there was nothing to read."
         windows = not_applicable("coverage", "windows", told)
     else:
-        windows = made("coverage", "windows", lambda: check_windows(read_notes(spool), subject.expected))
+        windows = subject.made("coverage", "windows", lambda: check_windows(read_notes(spool), subject.expected))
     return [
         windows,
-        made("coverage", "pages", lambda: coverage.check_pages(read_notes(spool), ledger)),
-        made("coverage", "parts", lambda: coverage.check_parts(ledger)),
+        subject.made("coverage", "pages", lambda: coverage.check_pages(read_notes(spool), ledger)),
+        subject.made("coverage", "parts", lambda: coverage.check_parts(ledger)),
         coverage.check_skipped(ledger.skipped, subject.warnings),
     ]
 
@@ -122,14 +122,16 @@ def _ids(subject: Subject, ledger: Ledger, ask: Ask) -> Check:
         return inconclusive("coverage", "ids", "A part of what the run read is missing.")
     # What is read by changes comes by windows and again by its id.
     whole = subject.whole or ledger.whole
-    return made("coverage", "ids", lambda: coverage.check_ids(ask, subject.key, whole=whole, loaded=subject.loaded))
+    return subject.made(
+        "coverage", "ids", lambda: coverage.check_ids(ask, subject.key, whole=whole, loaded=subject.loaded)
+    )
 
 
 def _keys(subject: Subject, ask: Ask, source: str) -> list[Check]:
     report = subject.report
     return [
-        made("keys", "double keys", lambda: keys.check_double_keys(ask, source, subject.key)),
-        *made_together(
+        subject.made("keys", "double keys", lambda: keys.check_double_keys(ask, source, subject.key)),
+        *subject.made_together(
             "keys",
             keys.NAMES,
             lambda: keys.check_values(
@@ -169,7 +171,7 @@ def _balance(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
         return [not_applicable("balance", name, told) for name in balance.PARTS]
     if inquiry is None:
         return [inconclusive("balance", name, "Stripe could not be asked.") for name in balance.PARTS]
-    return made_together("balance", tuple(balance.PARTS), lambda: _looked_at(subject, inquiry))
+    return subject.made_together("balance", tuple(balance.PARTS), lambda: _looked_at(subject, inquiry))
 
 
 def _looked_at(subject: Subject, inquiry: Inquiry) -> list[Check]:
@@ -208,11 +210,11 @@ def _compared(subject: Subject, inquiry: Inquiry) -> list[Check]:
 def _payouts(subject: Subject, inquiry: Inquiry, newest: int) -> list[Check]:
     types = {column.name: column.type for column in subject.report.columns}
     if payouts.has_payouts(subject.report) and payouts.NEEDED.items() <= types.items():
-        return [made("payouts", "payouts", lambda: _payouts_of_table(subject, inquiry, newest))]
+        return [subject.made("payouts", "payouts", lambda: _payouts_of_table(subject, inquiry, newest))]
     if balance.is_moved(subject.report):
         if not subject.full or subject.params or balance.lacks(subject.report.columns):
             return [not_applicable("payouts", "payouts", "The table does not hold all movements.")]
-        return [made("payouts", "payouts", lambda: _payouts_by_table(subject, inquiry, newest))]
+        return [subject.made("payouts", "payouts", lambda: _payouts_by_table(subject, inquiry, newest))]
     return []
 
 
@@ -244,7 +246,7 @@ def referenced(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
         if reference.amount and same != ["string", "string", "integer", "integer"]:
             reference = replace(reference, amount="")  # noqa: PLW2901 - without what is left out or hashed
         checks.append(
-            made(
+            subject.made(
                 "references",
                 f"{reference.column} in {other.table}",
                 partial(

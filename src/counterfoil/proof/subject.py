@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from counterfoil.archive import Ledger
 from counterfoil.columns.redact import Redact
 from counterfoil.destinations import Destination
 from counterfoil.destinations.sql import literal, quoted
+from counterfoil.proof.check import Check, Family, made_together
 from counterfoil.proof.coverage import Expectation
 from counterfoil.proof.references import Other
 from counterfoil.proof.windows import Expected
@@ -59,6 +60,19 @@ class Subject:
     #: Where comparisons put what they need for a while, and how much memory they take.
     scratch: Path
     megabytes: int
+    #: Called with the name of each check before it is made.
+    watch: Callable[[str], None] | None = None
+
+    def made(self, family: Family, name: str, make: Callable[[], Check]) -> Check:
+        """The check, or that it could not be made, and why: that is never the run's failure."""
+        (check,) = self.made_together(family, (name,), lambda: [make()])
+        return check
+
+    def made_together(self, family: Family, names: Sequence[str], make: Callable[[], list[Check]]) -> list[Check]:
+        """Checks of one look, or that none of them could be made."""
+        if self.watch is not None:
+            self.watch(f"{family}: {', '.join(names)}")
+        return made_together(family, names, make)
 
     @property
     def key(self) -> tuple[str, ...]:

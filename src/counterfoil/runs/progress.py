@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["connecting", "reading", "loading", "waiting", "done"]
+Stage = Literal["connecting", "reading", "loading", "waiting", "proving", "done"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class Prover:
     records: Records
     dataset: Dataset
     run: Run
+    #: Called with the name of each check before it is made.
+    watch: Callable[[str], None] | None = None
 
     def before_load(self, target: Target, place: Destination) -> None:
         """Keeps what can be told before the load; RunError when that is a FAIL."""
@@ -73,7 +75,9 @@ class Prover:
 
         def make() -> list[Check]:
             with scratch_of(self.records.settings, self.run.id) as scratch, place.holding():
-                subject = subject_of(self.records, self.dataset, self.run, target, place, scratch=scratch)
+                subject = subject_of(
+                    self.records, self.dataset, self.run, target, place, scratch=scratch, watch=self.watch
+                )
                 if deep is not None and inquiry is not None:
                     return thorough(subject, inquiry, deep)
                 return cheap(subject, inquiry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +57,14 @@ def remove_left(settings: Settings, *, now: float | None = None) -> None:
 
 
 def subject_of(
-    records: Records, dataset: Dataset, run: Run, target: Target, place: Destination, *, scratch: Path
+    records: Records,
+    dataset: Dataset,
+    run: Run,
+    target: Target,
+    place: Destination,
+    *,
+    scratch: Path,
+    watch: Callable[[str], None] | None = None,
 ) -> Subject:
     """The run's rows in one of the dataset's tables. Before the load nothing is known of the table."""
     plan = from_json(run.plan)
@@ -91,6 +98,7 @@ def subject_of(
         snapshots=[check.figures["snapshot"] for check in kept if "snapshot" in check.figures],
         scratch=scratch,
         megabytes=records.settings.duckdb_megabytes,
+        watch=watch,
     )
 
 

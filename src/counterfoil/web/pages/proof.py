@@ -8,6 +8,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from markupsafe import Markup
+from starlette.responses import StreamingResponse
 
 from counterfoil.app import App
 from counterfoil.app.values import KeptCheck, Statement
@@ -16,27 +17,41 @@ from counterfoil.proof.figures import difference_words, figure_words, major
 from counterfoil.proof.statement import as_dict, as_html, as_text
 from counterfoil.web import charts
 from counterfoil.web.downloads import file_name
+from counterfoil.web.events import Seen, stream
 from counterfoil.web.pages.dataset import frame
-from counterfoil.web.rendering import render
+from counterfoil.web.proofs_in_hand import ProofsInHand
+from counterfoil.web.rendering import fragment, render
 
 _FORMS = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8", "json": "application/json"}
 
 
 def routes(app: App) -> APIRouter:
-    """`/datasets/{dataset}/proof`, and its statement as a file."""
+    """`/datasets/{dataset}/proof`, what goes on of it, and its statement as a file."""
     router = APIRouter()
+    hand = ProofsInHand(app)
 
     @router.get("/datasets/{dataset}/proof")
     def proof(request: Request, dataset: str) -> HTMLResponse:
-        return _page(app, request, dataset, None)
+        return _page(app, hand, request, dataset, None)
 
     @router.post("/datasets/{dataset}/proof")
     def prove(request: Request, dataset: str) -> Response:
+        found = app.datasets.get(dataset).id
         try:
-            app.proofs.prove(dataset)
+            hand.begin(found, request.app.state.closing)
         except CounterfoilError as error:
-            return _page(app, request, dataset, error)
-        return RedirectResponse(f"/datasets/{app.datasets.get(dataset).id}/proof", status_code=303)
+            return _page(app, hand, request, dataset, error)
+        return RedirectResponse(f"/datasets/{found}/proof", status_code=303)
+
+    @router.get("/datasets/{dataset}/proof/live")
+    def live(request: Request, dataset: str) -> StreamingResponse:
+        found = app.datasets.get(dataset).id
+
+        def look() -> Seen:
+            proving = hand.of(found)
+            return Seen(fragment("parts/proof_progress.html", proving=proving), last=proving is None)
+
+        return stream(request, look)
 
     @router.get("/datasets/{dataset}/proof.{form}")
     def statement(dataset: str, form: Literal["html", "txt", "json"]) -> Response:
@@ -56,8 +71,12 @@ def _written(statement: Statement, form: str) -> bytes | str:
     return as_html(statement) if form == "html" else as_text(statement)
 
 
-def _page(app: App, request: Request, dataset: str, problem: CounterfoilError | None) -> HTMLResponse:
+def _page(
+    app: App, hand: ProofsInHand, request: Request, dataset: str, refused: CounterfoilError | None
+) -> HTMLResponse:
     values = frame(app, dataset, "Proof")
+    found = values["dataset"].id
+    proving = hand.of(found)
     checks: Sequence[KeptCheck] = values["shown"].checks
     families: dict[str, list[KeptCheck]] = {}
     for check in checks:
@@ -65,13 +84,14 @@ def _page(app: App, request: Request, dataset: str, problem: CounterfoilError | 
     return render(
         request,
         "proof.html",
-        status_code=200 if problem is None else 409,
+        status_code=200 if refused is None else 409,
         **values,
-        problem=problem,
+        proving=proving,
+        problem=refused or hand.problem(found),
         checks=checks,
         families=families,
         balances=[one for check in checks for one in _balances(check)],
-        can=any(run.status == "succeeded" for run in app.runs.list(values["dataset"].id, "succeeded", limit=1)),
+        can=any(run.status == "succeeded" for run in app.runs.list(found, "succeeded", limit=1)),
         figure_words=figure_words,
         difference_words=difference_words,
     )
