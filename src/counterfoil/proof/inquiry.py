@@ -33,9 +33,14 @@ class Inquiry:
         """Stripe's clock at its latest answer, in Unix seconds."""
         return self.client.date
 
+    @property
+    def spent(self) -> int:
+        """Requests so far."""
+        return self.client.requests.total() - self._before
+
     def affords(self, requests: int) -> bool:
         """Whether so many more may be asked."""
-        return self._most is None or self.client.requests.total() - self._before + requests <= self._most
+        return self._most is None or self.spent + requests <= self._most
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> StripeObject:
         """One object; raises what the client does."""

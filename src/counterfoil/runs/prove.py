@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from counterfoil.destinations import Destination
 from counterfoil.errors import AccountError, RunError, SettingsError, TransientError
-from counterfoil.proof.check import Check, inconclusive, worst
+from counterfoil.proof.check import Check, counted, inconclusive, worst
 from counterfoil.proof.inquiry import Inquiry
 from counterfoil.proof.making import Deep, affordable, before_load, cheap, thorough
 from counterfoil.proof.recount import Recount
@@ -82,9 +82,10 @@ class Prover:
                     return thorough(subject, inquiry, deep)
                 return cheap(subject, inquiry)
 
+        before = 0 if inquiry is None else inquiry.spent
         checks = _told(make)
         self.records.checks.keep(self.run.id, target.url, target.table, checks)
-        self._log(checks)
+        self._log(checks, requests=0 if inquiry is None else inquiry.spent - before)
 
     def is_deep_due(self) -> bool:
         """Whether the deeper checks are to be made with this run."""
@@ -95,14 +96,15 @@ class Prover:
         due = next_after(schedule, last)
         return due is not None and due <= self.records.now()
 
-    def _log(self, checks: list[Check]) -> None:
+    def _log(self, checks: list[Check], *, requests: int) -> None:
         for check in checks:
             if check.result == "FAIL":
                 told = f"Check failed: {check.name} ({check.family}): {check.reason}"
                 self.records.runs.log(self.run.id, "warning", told)
         results = [check.result for check in checks]
         counts = ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(sorted(results)))
-        self.records.runs.log(self.run.id, "info", f"Proved: {worst(checks)} ({counts}).")
+        told = f"Proved: {worst(checks)} ({counts}), with {counted(requests, 'request')}."
+        self.records.runs.log(self.run.id, "info", told)
 
 
 def _told(make: Callable[[], list[Check]]) -> list[Check]:

@@ -1,0 +1,123 @@
+"""Is a large account proved, without a false alarm, in how much memory and time?
+
+`python -m bench.proving [--scale N] [--recount N|all]` reads a simulated account into one DuckDB file, proves each
+dataset, prints what was found as a Markdown table, and ends with 1 when a check of what is right did not pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.processes import COUNTERFOIL, KEY, UNLIMITED, Spent, run, stripe
+from counterfoil.app import open_app
+from counterfoil.proof.making import BESIDES, SHARE
+from counterfoil.settings import Settings
+
+#: Whose tables refer to one another, in the order in which they are read.
+REPORTS = ("customers", "charges", "refunds", "transfers", "balance_transactions")
+
+_CHEAP = re.compile(r"^Proved: .* with ([\d,]+) requests?\.$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """What a run and the proof after it came to."""
+
+    report: str
+    rows: int
+    #: Those of the run, and those of the cheap checks that follow it.
+    requests: int
+    cheap: int
+    currencies: tuple[str, ...]
+    results: dict[str, int]
+    run: Spent
+    proof: Spent
+    proof_requests: int
+
+    @property
+    def is_right(self) -> bool:
+        return set(self.results) <= {"PASS", "NOT APPLICABLE"}
+
+    def cells(self) -> Iterator[str]:
+        """A row of the table."""
+        yield f"`{self.report}`"
+        yield f"{self.rows:,}"
+        yield f"{self.requests:,}"
+        yield f"{self.cheap:,}"
+        yield f"{self.run.seconds:.0f}"
+        yield f"{self.run.peak_bytes / 1e6:.0f}"
+        yield ", ".join(f"{number} {result}" for result, number in self.results.items())
+        yield f"{self.proof_requests:,}"
+        yield f"{self.proof.seconds:.0f}"
+        yield f"{self.proof.peak_bytes / 1e6:.0f}"
+
+
+_HEADS = (
+    "dataset", "rows", "requests", "of the cheap checks", "seconds", "MB",
+    "proof", "its requests", "its seconds", "its MB",
+)  # fmt: skip
+
+
+def measure(scale: float, recount: str) -> Iterator[Proved]:
+    """Each dataset in turn: all are read before the first is proved."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, stripe(scale) as sandbox:
+        folder = Path(name)
+        with open_app(Settings(home=folder / "home")) as app:
+            app.accounts.add("Shop", KEY, api_base=sandbox.url)
+            for report in REPORTS:
+                app.datasets.create(report, account="Shop", report=report, to=f"duckdb:///{folder}/shop.duckdb")
+        runs = {}
+        for report in REPORTS:
+            print(f"{report} is read", file=sys.stderr)
+            runs[report] = run([COUNTERFOIL, "run", report, "--json"], UNLIMITED, folder=folder)
+        for report in REPORTS:
+            print(f"{report} is proved", file=sys.stderr)
+            command = [COUNTERFOIL, "prove", report, "--recount", recount, "--seed", "7", "--json"]
+            proof = run(command, UNLIMITED, folder=folder)
+            told = proof.json()
+            with open_app(Settings(home=folder / "home")) as app:
+                found, lines = app.runs.get(told["run"]), app.runs.lines(told["run"])
+            results = [check["result"] for check in told["checks"]]
+            yield Proved(
+                report=report,
+                rows=found.counts.read,
+                requests=sum(found.requests.values()),
+                cheap=next(int(spent[1]) for line in lines if (spent := _CHEAP.search(line.message))),
+                currencies=tuple(sorted(_currencies(told["checks"]))),
+                results={result: results.count(result) for result in sorted(set(results))},
+                run=runs[report],
+                proof=proof,
+                proof_requests=told["requests"],
+            )
+
+
+def _currencies(checks: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Of the balances that were compared."""
+    return {code for check in checks for code in check["figures"].get("currencies", {})}
+
+
+def main() -> int:
+    """0 when each check passed, and the cheap ones kept to what they may spend."""
+    parser = argparse.ArgumentParser(prog="python -m bench.proving", description="Proves a large account.")
+    parser.add_argument("--scale", type=float, default=350, help="350 is a million charges")
+    parser.add_argument("--recount", default="3", help="windows that are read again, or all")
+    given = parser.parse_args()
+    well = True
+    print(f"| {' | '.join(_HEADS)} |\n|{'---|' * len(_HEADS)}")
+    for found in measure(given.scale, given.recount):
+        print(f"| {' | '.join(found.cells())} |", flush=True)
+        if found.currencies:
+            print(f"{found.report}: balances in {', '.join(found.currencies)}", file=sys.stderr)
+        well &= found.is_right and found.cheap <= BESIDES + SHARE * (found.requests - found.cheap)
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
