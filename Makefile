@@ -24,7 +24,7 @@ demo: $(VENV)/runs ## the page on a simulated Stripe, until Ctrl-C; ONCE=1: ever
 	@$(BIN)/counterfoil demo $(if $(ONCE),--once)
 
 test: $(VENV)/ready ## the test suite, with coverage
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are current
 	$(BIN)/ruff check .

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
+
+# A law that fails tells the example that it found and how to have it again. Looking for a smaller one takes minutes:
+# HYPOTHESIS_PROFILE=shrink does it.
+settings.register_profile("first", phases=(Phase.explicit, Phase.reuse, Phase.generate), print_blob=True)
+settings.register_profile("shrink", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "first"))
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +44,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(Path(__file__).parent).as_posix()
         if place.startswith((*_UNCOUNTED, *_LAWS)):
             item.add_marker("no_cover")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from tests.scheduling import Together
+
+    return Together(config, log) if config.getvalue("dist") == "loadscope" else None

@@ -13,9 +13,6 @@ from counterfoil.app.values import Progress
 from counterfoil.sandbox import Sandbox
 from tests.cli.center import Center
 
-# One data center whose dataset has run is enough for most.
-pytestmark = pytest.mark.xdist_group("prove")
-
 
 @pytest.fixture(scope="module")
 def center(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:

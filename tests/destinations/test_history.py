@@ -449,6 +449,20 @@ def test_a_history_that_going_back_left_alone_never_says_that_rows_were_there_be
     assert [row["id"] for row in _now(destination)] == ["a", "b", "d"]
 
 
+def test_what_going_back_brings_into_a_history_without_versions_was_not_there_before(
+    destination: Destination, archived: Archived
+) -> None:
+    loads = [
+        (_load(1, method="replace", history=False), archived(_SCHEMA, [_row("a", 1, 1)])),
+        (_load(2, **_WHOLE), archived(_SCHEMA, [])),
+    ]
+    for load, parts in loads:
+        destination.load(load, _SCHEMA, parts)
+    destination.replay([(replace(loads[0][0], history=True), loads[0][1])], _SCHEMA, run="back")
+    assert _as_of(destination, _at(2)) == []
+    assert _as_of(destination, _LATER) == _now(destination) == [_row("a", 1, 1)]
+
+
 _ROWS = st.dictionaries(st.sampled_from("abcd"), st.none() | st.integers(0, 2), max_size=4)
 _STEPS = st.fixed_dictionaries(
     {

@@ -9,7 +9,7 @@ from tests.e2e.chromium import watched
 from tests.e2e.conftest import Beginning
 from tests.e2e.looking import DESK, look
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 #: What stands on each of them.
 PLACES = {

@@ -18,8 +18,6 @@ from tests.e2e.chromium import watched
 from tests.e2e.looking import DESK, look
 from tests.e2e.running_demo import Demo
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 #: What is no page: parts of pages, live progress and files. Whatever else answers GET is one.
 NO_PAGES = frozenset(
     {

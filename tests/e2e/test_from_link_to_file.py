@@ -16,7 +16,7 @@ from tests.e2e.chromium import watched
 from tests.e2e.looking import DESK, look
 from tests.e2e.running_demo import Demo
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 #: Tab is pressed at most so often to reach something.
 _MOST_TABS = 120

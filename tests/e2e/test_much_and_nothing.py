@@ -19,7 +19,7 @@ from tests.e2e.chromium import watched
 from tests.e2e.looking import DESK, fits
 from tests.e2e.running_demo import Demo
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 by_hand = pytest.mark.skipif(not os.environ.get("PICTURES"), reason="takes long, and is for the eye: make pictures")
 
 LONG = "Subscriptions of customers in the European Economic Area, without those paid by invoice"

@@ -11,7 +11,7 @@ from tests.e2e.chromium import watched
 from tests.e2e.looking import DESK, look
 from tests.e2e.running_demo import Demo
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_an_answer_has_its_chart_and_its_rows(browser: Browser, demo: Demo, owner: Any) -> None:

@@ -15,9 +15,6 @@ from counterfoil.sandbox import Sandbox
 from .conftest import SCALE, Center, both, checked, failures, proved
 from .planted import FAULTS, FILE, TOLD_WRONGLY, Fault, ToldWrongly, sql
 
-# What they share is made once.
-pytestmark = pytest.mark.xdist_group("faults")
-
 DOCUMENT = Path(__file__).parents[2] / "docs" / "proof.md"
 #: In an order in which what is referred to is read later.
 REPORTS = ("refunds", "transfers", "charges", "customers", "balance_transactions")

@@ -100,7 +100,7 @@ class DuckDBDestination:
             tables.comment(cursor, whole, schema)
             if whole.history:
                 # Going back is a change of now, whenever the rows were read.
-                keep_history(cursor, whole, schema, "now()", touched=False)
+                keep_history(cursor, whole, schema, "now()", touched=False, when_read=False)
             rows = tables.count(cursor, whole.table)
             done = Loaded(rows=rows, added=rows, deleted=taken_out)
             tables.record(cursor, whole, done, method=REPLAY)

@@ -63,12 +63,18 @@ def drop_history(cursor: duckdb.DuckDBPyConnection, table: str, place: str) -> N
 
 
 def keep_history(
-    cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, instant: str, *, touched: bool
+    cursor: duckdb.DuckDBPyConnection,
+    load: Load,
+    schema: pa.Schema,
+    instant: str,
+    *,
+    touched: bool,
+    when_read: bool = True,
 ) -> None:
     """Closes and opens versions, so that the current ones are the table's rows; begins the history where there is none.
 
-    `touched` says whether a merge has left the keys of rows that it touched. A version begins when its row was read, or
-    at the `instant`, in SQL, where that can't be.
+    `touched` says whether a merge has left the keys of rows that it touched. A version begins when its row was read; or
+    at the `instant`, in SQL, where that can't be, and all of them then unless `when_read`.
     """
     history = history_of(load.table)
     touched = touched and _is_current(cursor, load)
@@ -77,7 +83,7 @@ def keep_history(
     _stage(cursor, load, columns, touched=touched)
     # A row that the history should have known before, had it been kept, was not in the table for what it says of then.
     earliest = "versions.since" if touched else "(SELECT max(since) FROM temp._counterfoil_versions)"
-    _compare(cursor, load, instant, earliest)
+    _compare(cursor, load, instant, earliest, seen_at="present.seen_at" if when_read else "NULL::TIMESTAMPTZ")
     ((closed,),) = cursor.execute(f"""
         UPDATE main.{quoted(history)} AS version SET _valid_to = changed.instant
         FROM temp._counterfoil_changed AS changed WHERE version.rowid = changed.version
@@ -170,7 +176,7 @@ def _fingerprint(
     return fingerprint(compared, None if columns is None else [name for name, _ in columns])
 
 
-def _compare(cursor: duckdb.DuckDBPyConnection, load: Load, instant: str, earliest: str) -> None:
+def _compare(cursor: duckdb.DuckDBPyConnection, load: Load, instant: str, earliest: str, *, seen_at: str) -> None:
     """Which versions are no longer the table's rows, which rows are to be versions, and since when."""
     cursor.execute(f"""
         CREATE TEMP TABLE _counterfoil_compared AS
@@ -184,7 +190,7 @@ def _compare(cursor: duckdb.DuckDBPyConnection, load: Load, instant: str, earlie
                 ELSE seen_at END AS instant
         FROM (
             SELECT versions.place AS version, CASE WHEN present.there THEN present.place END AS place,
-                present.seen_at, {earliest} AS earliest
+                {seen_at} AS seen_at, {earliest} AS earliest
             FROM temp._counterfoil_present AS present
             FULL JOIN temp._counterfoil_versions AS versions ON {same_key(load, "present", "versions")}
             LEFT JOIN temp._counterfoil_compared AS compared ON compared.place = versions.place
