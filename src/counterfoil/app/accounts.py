@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from counterfoil.app.forgetting import without_archives
@@ -69,13 +70,26 @@ class AccountCalls:
 
         Raises what Stripe says to the key, and StripeUnavailable while it can't be reached; then nothing is stored.
         """
+        return self.prepared(name, key, reference=reference, api_base=api_base, stripe_account=stripe_account)()
+
+    def prepared(
+        self,
+        name: str,
+        key: str | None = None,
+        *,
+        reference: str | None = None,
+        api_base: str | None = None,
+        stripe_account: str | None = None,
+    ) -> Callable[[], Account]:
+        """All of `add` but the storing, which is what it gives back."""
         name = names.checked_name("account", name)
         if any(account.name == name for account in self._accounts.list()):
             raise names.taken("account", name)
         secret = _given(key, reference)
         api_base = (api_base or STRIPE).rstrip("/")
         checked = self._ask(secret, api_base, stripe_account or None)
-        return self._accounts.add(
+        return partial(
+            self._accounts.add,
             name,
             **_kept(secret, reference),
             api_base=api_base,
@@ -137,13 +151,19 @@ class AccountCalls:
 
     def replace_key(self, name_or_id: str, key: str | None = None, *, reference: str | None = None) -> Account:
         """Another key of the same Stripe account and mode, after Stripe has taken it; SettingsError for any other."""
+        return self.prepared_key(name_or_id, key, reference=reference)()
+
+    def prepared_key(
+        self, name_or_id: str, key: str | None = None, *, reference: str | None = None
+    ) -> Callable[[], Account]:
+        """All of `replace_key` but the storing, which is what it gives back."""
         account = self._accounts.get(name_or_id)
         secret = _given(key, reference)
         checked = self._ask(secret, account.api_base, account.stripe_account)
         another = _another(account, checked)
         if another is not None:
             raise another
-        return self._accounts.replace_key(account.id, **_kept(secret, reference), checked=checked)
+        return partial(self._accounts.replace_key, account.id, **_kept(secret, reference), checked=checked)
 
     def used_by(self, name_or_id: str) -> tuple[str, ...]:
         """The names of the datasets that read the account: they would stop without it."""

@@ -10,6 +10,7 @@ from counterfoil.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from counterfoil.app.accounts import AccountCalls
+    from counterfoil.app.config import ConfigCalls
     from counterfoil.app.datasets import DatasetCalls
     from counterfoil.app.proofs import ProofCalls
     from counterfoil.app.questions import QuestionCalls
@@ -67,6 +68,13 @@ class App:
         from counterfoil.app.datasets import DatasetCalls
 
         return DatasetCalls(self.state, self.vault)
+
+    @cached_property
+    def config(self) -> ConfigCalls:
+        """Both of them as a file."""
+        from counterfoil.app.config import ConfigCalls
+
+        return ConfigCalls(self.state, self.accounts, self.datasets)
 
     @cached_property
     def runs(self) -> RunCalls:

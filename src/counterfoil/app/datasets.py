@@ -34,7 +34,7 @@ from counterfoil.state.runs import Runs
 from counterfoil.state.vault import Vault
 from counterfoil.stripe.client import AccountIdentity, Backoff, Client
 from counterfoil.stripe.loop import run as wait_for
-from counterfoil.values import Window
+from counterfoil.values import Method, Window
 
 #: Below the home.
 DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
@@ -116,9 +116,7 @@ class DatasetCalls:
         known = report_of(report)
         target = Target(url=to or DEFAULT_DESTINATION, table=_table(table, known.key))
         if fields.get("method") is None:
-            with self._opened(target) as destination:
-                usual = known.default_method
-                fields["method"] = usual if usual in destination.methods else "replace"
+            fields["method"] = self.usual_method(known.key, target.url)
 
         def add() -> Dataset:
             return self._datasets.add(name, account=account, report=report, targets=(target,), **fields)
@@ -126,6 +124,12 @@ class DatasetCalls:
         tried = self._tried(add)
         warnings = self._check(tried, overwrite=overwrite)
         return self._planned(tried if dry_run else add(), warnings, dry_run=dry_run)
+
+    def usual_method(self, report: str, to: str) -> Method:
+        """The method of a dataset that names none."""
+        usual = report_of(report).default_method
+        with self._opened(Target(url=to, table=report)) as destination:
+            return usual if usual in destination.methods else "replace"
 
     def edit(
         self,

@@ -28,8 +28,10 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command("counterfoil.cli.accounts:accounts", name="accounts", help="Keys of Stripe, saved under a name.")
+app.command("counterfoil.cli.config:apply", help="Make accounts and datasets what a file says.")
 app.command("counterfoil.cli.datasets:datasets", name="datasets", help="What is read of an account, where to and when.")
 app.command("counterfoil.cli.demo:demo", help="Try it: the page on a simulated Stripe, with three months of runs.")
+app.command("counterfoil.cli.config:export", help="Print accounts and datasets as a file.")
 app.command("counterfoil.cli.prove:prove", help="Check that a dataset is complete, and print a statement.")
 app.command("counterfoil.cli.pull:pull", help="Read a report, or all of them, into a table.")
 app.command("counterfoil.cli.reports:reports", help="List what can be read: titles, columns and types.")

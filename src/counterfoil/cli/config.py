@@ -1,0 +1,105 @@
+"""`counterfoil apply` and `counterfoil export`: accounts and datasets as a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from counterfoil.cli.listing import print_json
+from counterfoil.cli.opening import opened
+from counterfoil.cli.screen import counted, say, tell
+from counterfoil.errors import SettingsError
+
+if TYPE_CHECKING:
+    from counterfoil.app.config import Applied, Change
+
+_FLAG = Parameter(negative=(), show_default=False)
+_JSON = Parameter(name="--json", negative=(), show_default=False)
+_SIGNS = {"create": "+", "change": "~"}
+
+
+def apply(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    diff: Annotated[bool, _FLAG] = False,
+    overwrite: Annotated[bool, _FLAG] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Make accounts and datasets what a TOML file says, all of it or nothing.
+
+    What the file does not name stays as it is; applied again it changes nothing. No key stands in it: key = "env:NAME"
+    or key = "file:/path" says where one is. See docs/configuration.md.
+
+    Parameters
+    ----------
+    file
+        The file, or - for stdin.
+    diff
+        Check everything and show what would change, without changing it.
+    overwrite
+        Let first runs replace tables that earlier loads filled with more than a dataset holds.
+    as_json
+        One JSON object with the changes.
+    """
+    text = _read(file)
+    with opened() as app:
+        applied = app.config.apply(text, dry_run=diff, overwrite=overwrite)
+    if as_json:
+        print_json(asdict(applied))
+        return
+    for line in _lines(applied):
+        say(line)
+    for change in applied.changes:
+        for warning in change.warnings:
+            tell(f"{change.kind} {change.name}: {warning}")
+
+
+def export() -> None:
+    """Print all accounts and datasets as the TOML file that apply takes. Keys that are stored are not in it."""
+    with opened() as app:
+        text, stored = app.config.export(), app.config.stored_keys()
+    say(text.rstrip("\n"))
+    if stored:
+        tell(f"Stored, and not in the file, is the key of {', '.join(stored)}.")
+        tell('  Where the file is to make them anew, add key = "env:NAME" or key = "file:/path".')
+
+
+def _read(file: Path) -> str:
+    try:
+        if str(file) == "-":
+            return sys.stdin.read()
+        return file.expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingsError(
+            f"{file} can't be read: {reason}", hint="Name a TOML file; counterfoil export prints one."
+        ) from error
+
+
+def _lines(applied: Applied) -> Iterator[str]:
+    changed = [change for change in applied.changes if change.action != "none"]
+    for change in changed:
+        yield f"{_SIGNS[change.action]} {change.kind} {change.name}"
+        yield from (f"    {line}" for line in _words(change))
+    same = len(applied.changes) - len(changed)
+    told = f"{counted(len(changed), 'change')}, {same:,} as they were"
+    yield f"{told}; nothing was changed, since this is a look only." if applied.dry_run and changed else f"{told}."
+    if applied.others:
+        yield f"Not in the file, and left alone: {', '.join(applied.others)}."
+
+
+def _words(change: Change) -> Iterator[str]:
+    for word in {**change.before, **change.after}:
+        before, after = _said(change.before, word), _said(change.after, word)
+        yield f"{word} = {after}" if change.action == "create" else f"{word}: {before} -> {after}"
+
+
+def _said(words: Mapping[str, Any], word: str) -> str:
+    return json.dumps(words[word], ensure_ascii=False) if word in words else "(as usual)"

@@ -1,0 +1,244 @@
+"""Accounts and datasets as a file: what it says comes about, all or nothing, and again changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from counterfoil.app import App
+from counterfoil.app.config import Applied
+from counterfoil.errors import CounterfoilError, KeyRejected, SettingsError
+from counterfoil.sandbox import Sandbox
+from counterfoil.state.dataset import Merge, Partition, Retry
+from tests.app.conftest import FULL, LIVE
+
+EVERY_WORD = """
+[accounts.Shop]
+key = "env:SHOP_KEY"
+api_base = "{url}"
+
+[datasets."Refunds of the books"]
+account = "Shop"
+report = "refunds"
+after = "Charges"
+method = "partition"
+partition = "3 months"
+to = "parquet:///refunds"
+table = "books"
+description = "For the books"
+retry = false
+checks = "none"
+
+[datasets.Charges]
+account = "Shop"
+report = "charges"
+options = {{ customer = "cus_1" }}
+since = "2026-01-01"
+until = "2027-01-01T12:00:00Z"
+promote = ["order_id"]
+leave_out = ["description"]
+hash = ["receipt_email"]
+method = "merge"
+deleted = "drop"
+history = true
+reread_days = 3
+to = "duckdb:///shop.duckdb"
+schedule = "every 2 hours"
+zone = "Europe/Berlin"
+retry = 5
+retry_minutes = 4
+retry_manual = true
+deadline_minutes = 90
+deep_checks = "weekly on sun at 03:00"
+hold = true
+
+[datasets.Newest]
+account = "Shop"
+report = "customers"
+method = "replace"
+last_days = 90
+"""
+
+
+@pytest.fixture
+def text(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("SHOP_KEY", FULL)
+    return EVERY_WORD.format(url=sandbox.url)
+
+
+def actions(applied: Applied) -> list[tuple[str, str, str]]:
+    return [(change.kind, change.name, change.action) for change in applied.changes]
+
+
+def everything(app: App) -> Any:
+    return app.accounts.list(), [shown.dataset for shown in app.datasets.list()]
+
+
+def test_what_the_file_says_comes_about(app: App, text: str) -> None:
+    applied = app.config.apply(text)
+    assert actions(applied) == [
+        ("account", "Shop", "create"),
+        ("dataset", "Charges", "create"),
+        ("dataset", "Refunds of the books", "create"),
+        ("dataset", "Newest", "create"),
+    ]
+    charges, refunds = (app.datasets.get(name) for name in ("Charges", "Refunds of the books"))
+    (account,) = app.accounts.list()
+    assert (account.reference, account.status) == ("env:SHOP_KEY", "ok")
+    assert charges.choice.options == {"customer": "cus_1"}
+    assert (charges.choice.promoted, charges.choice.left_out) == (("order_id",), ("description",))
+    assert charges.merge == Merge(deleted="drop", history=True, reread_days=3)
+    assert charges.retry == Retry(attempts=5, every_minutes=4, manual=True)
+    assert (charges.schedule.zone, charges.deadline_minutes, charges.proof.hold) == ("Europe/Berlin", 90, True)
+    assert (charges.proof.deep is not None, refunds.proof.after) == (True, "none")
+    assert (refunds.after, refunds.partition) == (charges.id, Partition(unit="month", last=3))
+    assert [(target.url, target.table) for target in refunds.targets] == [("parquet:///refunds", "books")]
+    assert refunds.retry == Retry(on=False)
+
+
+def test_applied_again_it_changes_nothing(app: App, text: str) -> None:
+    app.config.apply(text)
+    before = everything(app)
+    again = app.config.apply(text)
+    assert {change.action for change in again.changes} == {"none"}
+    assert everything(app) == before
+
+
+def test_what_is_exported_makes_the_same_elsewhere_and_changes_nothing_here(app: App, text: str) -> None:
+    app.config.apply(text)
+    exported = app.config.export()
+    before = everything(app)
+    assert {change.action for change in app.config.apply(exported).changes} == {"none"}
+    assert everything(app) == before
+    for shown in app.datasets.list():
+        app.datasets.edit(shown.dataset.id, after=None)
+    for shown in app.datasets.list():
+        app.datasets.remove(shown.dataset.id)
+    app.accounts.remove("Shop")
+    app.config.apply(exported)
+    assert app.config.export() == exported
+
+
+def test_a_look_changes_nothing_and_tells_what_would(app: App, text: str) -> None:
+    assert [change.action for change in app.config.apply(text, dry_run=True).changes] == ["create"] * 4
+    assert everything(app) == ((), [])
+    app.config.apply(text)
+    before = everything(app)
+    looked = app.config.apply(text.replace("every 2 hours", "daily at 06:00").replace("hold = true", ""), dry_run=True)
+    (change,) = (one for one in looked.changes if one.action != "none")
+    assert (change.before, change.after) == (
+        {"schedule": "every 2 hours", "hold": True},
+        {"schedule": "daily at 06:00"},
+    )
+    assert everything(app) == before
+
+
+def test_a_word_that_is_taken_out_is_as_usual_again(app: App, text: str) -> None:
+    app.config.apply(text)
+    words = ("retry = 5\n", 'after = "Charges"\n', 'schedule = "every 2 hours"\n', "retry = false\n")
+    for word in words:
+        text = text.replace(word, "", 1)
+    app.config.apply(text)
+    charges, refunds = (app.datasets.get(name) for name in ("Charges", "Refunds of the books"))
+    assert (charges.retry.attempts, charges.next_due_at, refunds.after) == (3, None, None)
+    assert refunds.retry == Retry()
+
+
+def test_what_it_does_not_name_stays(app: App, text: str, sandbox: Sandbox) -> None:
+    other = app.accounts.add("Other", FULL, api_base=sandbox.url)
+    app.datasets.create("Mine", account="Other", report="coupons")
+    applied = app.config.apply(text)
+    assert applied.others == ("account Other", "dataset Mine")
+    assert app.datasets.get("Mine").account == other.id
+
+
+def test_another_reference_is_tried_and_taken(app: App, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.config.apply(text)
+    monkeypatch.setenv("NEW_KEY", FULL)
+    changed = app.config.apply(text.replace("env:SHOP_KEY", "env:NEW_KEY"))
+    assert (changed.changes[0].before, changed.changes[0].after) == ({"key": "env:SHOP_KEY"}, {"key": "env:NEW_KEY"})
+    monkeypatch.setenv("LIVE_KEY", LIVE)
+    with pytest.raises(SettingsError, match=r"^\[accounts\.Shop\]: This is a live key"):
+        app.config.apply(text.replace("env:SHOP_KEY", "env:LIVE_KEY"))
+    assert app.accounts.get("Shop").reference == "env:NEW_KEY"
+
+
+def test_an_account_whose_key_is_stored_is_named_without_it(app: App, sandbox: Sandbox) -> None:
+    app.accounts.add("Shop", FULL, api_base=sandbox.url)
+    app.datasets.create("Coupons", account="Shop", report="coupons")
+    exported = app.config.export()
+    assert FULL not in exported
+    assert app.config.stored_keys() == ("Shop",)
+    assert {change.action for change in app.config.apply(exported).changes} == {"none"}
+    app.accounts.remove("Shop", with_datasets=True)
+    with pytest.raises(SettingsError, match="does not say where its key is"):
+        app.config.apply(exported)
+
+
+_CIRCLE = """
+[datasets.A]
+account = "x"
+report = "charges"
+after = "B"
+
+[datasets.B]
+account = "x"
+report = "charges"
+after = "A"
+"""
+WRONG = [
+    ("[accounts", "The file is not TOML"),
+    ("[account.x]", r"The file has an unknown word 'account'"),
+    ("accounts = 3", "accounts is not a table"),
+    ('[accounts.Shop]\nkee = "env:X"', r"\[accounts\.Shop\] has an unknown word 'kee'"),
+    ('[accounts.Shop]\nkey = "sk_live_Hidden4242"', r"\[accounts\.Shop\]: key does not say where the key is"),
+    ("[accounts.Shop]\nkey = 3", r"\[accounts\.Shop\]: key is not text"),
+    ('[datasets.A]\nreport = "charges"', r"\[datasets\.A\] names no account"),
+    ('[datasets.A]\naccount = "Shop"', r"\[datasets\.A\] names no report"),
+    ('[datasets.A]\naccount = "x"\nreport = "charge"', r"\[datasets\.A\]: .*charge"),
+    ('[datasets.A]\naccount = "x"\nreport = "charges"\nmethod = "upsert"', "'upsert' is not one of replace"),
+    ('[datasets.A]\naccount = "x"\nreport = "charges"\nhistory = "yes"', "history is not true or false"),
+    ('[datasets.A]\naccount = "x"\nreport = "charges"\npromote = ["a", 1]', "promote is not a list of texts"),
+    ('[datasets.A]\naccount = "x"\nreport = "charges"\nschedule = "now and then"', r"\[datasets\.A\]: "),
+    ('[datasets.A]\naccount = "nobody"\nreport = "charges"', r"\[datasets\.A\]: There is no account 'nobody'"),
+    (_CIRCLE, "in a circle: 'A' after 'B' after 'A'"),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), WRONG, ids=[text for text, _ in WRONG])
+def test_what_is_wrong_is_named_with_its_table_and_nothing_changes(app: App, text: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=told) as error:
+        app.config.apply(text)
+    assert error.value.hint
+    assert "Hidden" not in f"{error.value} {error.value.hint} {error.value.__cause__} {error.value.__context__}"
+    assert everything(app) == ((), [])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        ('[datasets.Zebra]\naccount = "Shop"\nreport = "charges"\nto = "duckdb:///shop.duckdb"', SettingsError),
+        ('[accounts.Zebra]\nkey = "env:ZEBRA"\napi_base = "{url}"', KeyRejected),
+    ],
+    ids=["a table that is another's", "a key that is refused"],
+)
+def test_what_is_wrong_with_the_last_undoes_the_first(
+    app: App, text: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, wrong: str, kind: type[CounterfoilError]
+) -> None:
+    monkeypatch.setenv("ZEBRA", "sk_test_nobody_knows_it")
+    with pytest.raises(kind, match=r"^\[(datasets|accounts)\.Zebra\]: "):
+        app.config.apply(f"{text}\n{wrong.format(url=sandbox.url)}")
+    assert everything(app) == ((), [])
+
+
+def test_another_report_is_another_dataset(app: App, text: str) -> None:
+    app.config.apply(text)
+    with pytest.raises(SettingsError, match="the report of a dataset can't be changed"):
+        app.config.apply(text.replace('report = "charges"', 'report = "transfers"'))
+
+
+def test_another_stripe_is_another_account(app: App, text: str) -> None:
+    app.config.apply(text)
+    with pytest.raises(SettingsError, match=r"api_base is http.* for the saved account, and can't be changed"):
+        app.config.apply(text.replace('api_base = "http', 'api_base = "https'))
