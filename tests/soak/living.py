@@ -1,7 +1,8 @@
 """An hour of a company's life with a run each minute, for every report that merges: `python -m tests.soak.living`.
 
 Requests fail, the process that makes the runs is killed, forty days pass without a run. Then each table is compared
-with a fresh full reading, row for row, system columns and deleted rows aside. It prints what it found, as Markdown.
+with a fresh full reading, row for row, system columns and deleted rows aside; no check that follows a run may fail. It
+prints what it found, as Markdown.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.sandbox import Sandbox
+from counterfoil.state.dataset import Proof
 from tests.runs.conftest import Center
 from tests.runs.test_changes import ASIDE, MERGED
 
@@ -86,12 +88,13 @@ class Soak:
         self.runs: Counter[str] = Counter()
         self.whole: Counter[str] = Counter()
         self.requests = 0
+        self.checks: Counter[str] = Counter()
         self.different: list[str] = []
         self.compared = 0
 
     def create(self) -> None:
         for report in MERGED:
-            self.center.dataset(report, method="merge")
+            self.center.dataset(report, method="merge", proof=Proof())
             self.center.dataset(report, f"whole_{report}", method="replace")
 
     def run(self, name: str) -> bool:
@@ -105,6 +108,10 @@ class Soak:
         found = self.center.runs.get(made.id)
         self.runs[found.status] += 1
         self.requests += sum(found.requests.values())
+        for check in self.center.records.checks.of_run(made.id):
+            self.checks[check.result] += 1
+            if check.result == "FAIL":
+                self.different.append(f"{name}: {check.family}: {check.name} failed: {check.reason}")
         if found.status == "succeeded" and found.plan.get("whole") and not name.startswith("whole_"):
             self.whole[found.reason or "replace"] += 1
         return found.status == "succeeded"
@@ -172,6 +179,7 @@ def main() -> None:
     print(f"  {given.fault_rate:.0%} of requests failed; {soak.requests:,} requests. Everything was read:")
     for reason, count in soak.whole.most_common():
         print(f"  - {count}: {reason}")
+    print(f"- Checks after the runs: {', '.join(f'{count:,} {result}' for result, count in soak.checks.items())}.")
     print(
         f"- {soak.compared} comparisons, {len(soak.different)} with a difference. {time.monotonic() - started:.0f} s."
     )
