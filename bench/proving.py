@@ -10,7 +10,7 @@ import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Proved:
     run: Spent
     proof: Spent
     proof_requests: int
+    #: What did not pass, and was applicable, in words.
+    reasons: tuple[str, ...]
 
     @property
     def is_right(self) -> bool:
@@ -65,19 +67,19 @@ _HEADS = (
 )  # fmt: skip
 
 
-def measure(scale: float, recount: str) -> Iterator[Proved]:
+def measure(scale: float, recount: str, reports: Sequence[str]) -> Iterator[Proved]:
     """Each dataset in turn: all are read before the first is proved."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name, stripe(scale) as sandbox:
         folder = Path(name)
         with open_app(Settings(home=folder / "home")) as app:
             app.accounts.add("Shop", KEY, api_base=sandbox.url)
-            for report in REPORTS:
+            for report in reports:
                 app.datasets.create(report, account="Shop", report=report, to=f"duckdb:///{folder}/shop.duckdb")
         runs = {}
-        for report in REPORTS:
+        for report in reports:
             print(f"{report} is read", file=sys.stderr)
             runs[report] = run([COUNTERFOIL, "run", report, "--json"], UNLIMITED, folder=folder)
-        for report in REPORTS:
+        for report in reports:
             print(f"{report} is proved", file=sys.stderr)
             command = [COUNTERFOIL, "prove", report, "--recount", recount, "--seed", "7", "--json"]
             proof = run(command, UNLIMITED, folder=folder)
@@ -95,6 +97,11 @@ def measure(scale: float, recount: str) -> Iterator[Proved]:
                 run=runs[report],
                 proof=proof,
                 proof_requests=told["requests"],
+                reasons=tuple(
+                    f"{check['family']}: {check['name']}: {check['result']}: {check['reason']}"
+                    for check in told["checks"]
+                    if check["result"] not in ("PASS", "NOT APPLICABLE")
+                ),
             )
 
 
@@ -108,13 +115,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.proving", description="Proves a large account.")
     parser.add_argument("--scale", type=float, default=350, help="350 is a million charges")
     parser.add_argument("--recount", default="3", help="windows that are read again, or all")
+    parser.add_argument("--reports", nargs="+", choices=REPORTS, default=REPORTS)
     given = parser.parse_args()
     well = True
     print(f"| {' | '.join(_HEADS)} |\n|{'---|' * len(_HEADS)}")
-    for found in measure(given.scale, given.recount):
+    for found in measure(given.scale, given.recount, given.reports):
         print(f"| {' | '.join(found.cells())} |", flush=True)
         if found.currencies:
             print(f"{found.report}: balances in {', '.join(found.currencies)}", file=sys.stderr)
+        for reason in found.reasons:
+            print(f"{found.report}: {reason}", file=sys.stderr)
         well &= found.is_right and found.cheap <= BESIDES + SHARE * (found.requests - found.cheap)
     return 0 if well else 1
 
