@@ -232,7 +232,7 @@ def test_a_rotation_tells_how_many_keys_and_which_are_lost(
     (tmp_path / "home" / "secret.key").unlink()
     assert run(["vault", "rotate", "--json"]) == 1
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == {"keys": 0, "locked": ["Shop"], "hash_keys_lost": False}
+    assert json.loads(printed.out) == {"keys": 0, "locked": ["Shop"], "hash_keys_lost": False, "alerts_lost": []}
     assert "counterfoil accounts key Shop" in printed.err
     assert _listed(capsys)[0]["status"] == "locked"
 

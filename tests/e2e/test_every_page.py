@@ -61,7 +61,8 @@ def places(app: App) -> Iterator[Place]:
     runs = app.runs.list(limit=200)
     succeeded = next(one.id for one in runs if one.dataset == datasets["Charges"] and one.status == "succeeded")
     failed = next(one.id for one in runs if one.status == "failed")
-    values = {"account": app.accounts.list()[0].id, "dataset": datasets["Charges"], "run": succeeded}
+    alert = next(iter(app.alerts.list()), None) or app.alerts.add("Operations", "json://user:secret@localhost")
+    values = {"account": app.accounts.list()[0].id, "dataset": datasets["Charges"], "run": succeeded, "alert": alert.id}
     for path in pages(app):
         yield Place(_name(path), _filled(path, values))
         if path == "/datasets/{dataset}":
@@ -73,7 +74,7 @@ def places(app: App) -> Iterator[Place]:
 
 def _name(path: str) -> str:
     words = [word for word in path.split("/") if word and not word.startswith("{")]
-    owner = {"datasets": "dataset", "accounts": "account", "runs": "run"}
+    owner = {"datasets": "dataset", "accounts": "account", "alerts": "alert", "runs": "run"}
     if "{" in path:
         words[0] = owner.get(words[0], words[0])
     return "-".join(words) or "data-center"

@@ -22,6 +22,7 @@ from counterfoil.sandbox import Sandbox
 from counterfoil.settings import Settings
 from counterfoil.state import open_state
 from counterfoil.state.accounts import Account, Accounts
+from counterfoil.state.alerts import Alerts
 from counterfoil.state.checks import Checks
 from counterfoil.state.datasets import Dataset, Datasets, Proof, Target
 from counterfoil.state.hash_keys import HashKeys
@@ -59,12 +60,14 @@ class Center:
         self.state = open_state(self.settings, clock=self.clock)
         self.vault = Vault(self.settings)
         self.accounts = Accounts(self.state, self.vault)
+        self.alerts = Alerts(self.state, self.vault)
         self.datasets = Datasets(self.state)
         self.runs = Runs(self.state)
         self.checks = Checks(self.state)
         self.hash_keys = HashKeys(self.state, self.vault)
         self.records = Records(
             accounts=self.accounts,
+            alerts=self.alerts,
             datasets=self.datasets,
             runs=self.runs,
             checks=self.checks,

@@ -14,6 +14,7 @@ from counterfoil.log import redacted
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.state import State, names
 from counterfoil.state.accounts import STRIPE, Account, Accounts, Checked, checked_reference, resolve
+from counterfoil.state.alerts import Alerts
 from counterfoil.state.datasets import Datasets
 from counterfoil.state.hash_keys import HashKeys
 from counterfoil.state.vault import Vault
@@ -46,6 +47,8 @@ class KeysRotated:
     locked: tuple[str, ...]
     #: Whether keys of hashed columns are lost: what is hashed later does not join with what was hashed before.
     hash_keys_lost: bool
+    #: Alerts whose addresses are lost, by name.
+    alerts_lost: tuple[str, ...] = ()
 
 
 class AccountCalls:
@@ -56,6 +59,7 @@ class AccountCalls:
         self._accounts = Accounts(state, vault)
         self._datasets = Datasets(state)
         self._hash_keys = HashKeys(state, vault)
+        self._alerts = Alerts(state, vault)
 
     def add(
         self,
@@ -187,11 +191,12 @@ class AccountCalls:
     def rotate(self) -> KeysRotated:
         """Encrypts every key anew under the first master key; those that are lost stay as they are."""
         rotated = self._accounts.rotate()
+        alerts_lost, hash_keys_lost = self._alerts.rotate(), False
         try:
             self._hash_keys.rotate()
         except AccountError:
-            return KeysRotated(rotated.keys, rotated.locked, hash_keys_lost=True)
-        return KeysRotated(rotated.keys, rotated.locked, hash_keys_lost=False)
+            hash_keys_lost = True
+        return KeysRotated(rotated.keys, rotated.locked, hash_keys_lost, alerts_lost)
 
     def _ask(self, secret: str, api_base: str, stripe_account: str | None) -> Checked:
         # Only what asks Stripe pays for the import of what does.

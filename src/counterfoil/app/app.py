@@ -10,6 +10,7 @@ from counterfoil.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from counterfoil.app.accounts import AccountCalls
+    from counterfoil.app.alerts import AlertCalls
     from counterfoil.app.config import ConfigCalls
     from counterfoil.app.datasets import DatasetCalls
     from counterfoil.app.proofs import ProofCalls
@@ -40,6 +41,7 @@ class App:
         """What is remembered, as the steps of runs take it."""
         from counterfoil.runs.records import Records
         from counterfoil.state.accounts import Accounts
+        from counterfoil.state.alerts import Alerts
         from counterfoil.state.checks import Checks
         from counterfoil.state.datasets import Datasets
         from counterfoil.state.hash_keys import HashKeys
@@ -47,6 +49,7 @@ class App:
 
         return Records(
             accounts=Accounts(self.state, self.vault),
+            alerts=Alerts(self.state, self.vault),
             datasets=Datasets(self.state),
             runs=Runs(self.state),
             checks=Checks(self.state),
@@ -96,6 +99,13 @@ class App:
         from counterfoil.app.tables import TableCalls
 
         return TableCalls(self.records)
+
+    @cached_property
+    def alerts(self) -> AlertCalls:
+        """Who is told of what happens."""
+        from counterfoil.app.alerts import AlertCalls
+
+        return AlertCalls(self.records.alerts)
 
     @cached_property
     def questions(self) -> QuestionCalls:

@@ -94,7 +94,7 @@ class ConfigCalls:
                 if entry.reference is None:
                     raise SettingsError(
                         "there is no such account, and the file does not say where its key is",
-                        hint='Add key = "env:NAME" or key = "file:/path", or: counterfoil accounts add',
+                        hint='Add key = "env:NAME" or key = "file:/path" below its name.',
                     )
                 add = self._accounts.prepared(
                     entry.name,

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
+from counterfoil.app.sending import Sender
 from counterfoil.engine.dispatch import Dispatch
 from counterfoil.engine.health import MakeFront
 from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import Queue, Worker, engine_url
 from counterfoil.engine.service import Service
 from counterfoil.errors import SettingsError
+from counterfoil.runs import telling
 from counterfoil.runs.attempt import Attempt
 from counterfoil.runs.keeping import remove_expired
 from counterfoil.runs.records import Records
 from counterfoil.state import State
 from counterfoil.state.datasets import Dataset, Datasets
 
+#: How often it is looked whether datasets are late.
+_LOOK_EVERY = timedelta(minutes=1)
 #: How often what is kept no longer is removed.
 _CLEAN_EVERY = timedelta(hours=1)
 #: How long the queue remembers attempts that ended.
@@ -53,7 +57,7 @@ def serve(
     """Claims what is due and works, until SIGTERM or `stopping`; see `Service.run`."""
     stopping = stopping or threading.Event()
     queue = open_queue(state)
-    clean = _Cleaning(state, records, queue)
+    upkeep = _Upkeep(state, records, queue)
     service = Service(
         home=state.settings.home,
         queue=queue,
@@ -64,7 +68,7 @@ def serve(
         transaction=state.begin,
         stopping=stopping,
         clock=state.now,
-        upkeep=clean.now_and_then,
+        upkeep=upkeep.turn,
     )
     try:
         return service.run(make_front=make_front, ready=ready)
@@ -84,7 +88,7 @@ class OneRun:
         self._worker = Worker(
             queue, attempt, executor=self._node.id, stopping=stopping, after=self.dispatch.follow, poll_seconds=0.1
         )
-        self._clean = _Cleaning(state, records, queue)
+        self._upkeep = _Upkeep(state, records, queue)
         self.works = False
         #: False once it has left while an attempt did not come to an end: the process is to be left by `os._exit`.
         self.ended = True
@@ -114,7 +118,7 @@ class OneRun:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.works:
             if kind is None:
-                self._clean.now_and_then()  # what a service does once an hour
+                self._upkeep.once()
             self.ended = self._worker.stop()
             if self.ended:
                 self._node.leave()
@@ -133,22 +137,42 @@ class _Running:
         return [one for one in self._datasets.followers(dataset) if one.pause is None]
 
 
-class _Cleaning:
-    """Removes archives and finished attempts that are kept no longer."""
+class _Upkeep:
+    """What is done beside the runs: alerts are sent, and what is kept no longer is removed."""
 
     def __init__(self, state: State, records: Records, queue: Queue) -> None:
         self._state = state
         self._records = records
         self._queue = queue
-        self._next_at: datetime | None = None
+        self._sender = Sender(records.alerts)
+        self._clean_at = self._look_at = datetime.min.replace(tzinfo=UTC)
 
-    def now_and_then(self) -> None:
-        """Once an hour."""
+    def turn(self) -> None:
+        """In each turn of a service: most of them do nothing."""
         now = self._state.now()
-        if self._next_at is None or now >= self._next_at:
-            self._next_at = now + _CLEAN_EVERY
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY
+            self._tell_late(now)
+        self._sender.now_and_then(now)
+        self._clean(now)
+
+    def once(self) -> None:
+        """For a process that ends: what there is to send is sent before."""
+        self._clean(self._state.now())
+        self._sender.send_due()
+
+    def _clean(self, now: datetime) -> None:
+        if now >= self._clean_at:
+            self._clean_at = now + _CLEAN_EVERY
             remove_expired(self._records.runs, self._records.settings)
             self._queue.purge(now - _REMEMBERED)
+
+    def _tell_late(self, now: datetime) -> None:
+        if not self._records.alerts.list():
+            return
+        updated_at = self._records.runs.updated_at()
+        for dataset in self._records.datasets.list():
+            telling.late(self._records.alerts, dataset, updated_at.get(dataset.id), now)
 
 
 def _partition(records: Records) -> Callable[[str], str]:

@@ -107,7 +107,7 @@ class RunCalls:
             one = OneRun(self._state, self._records, queue)
             if not one.dispatch.withdraw(before) and one.alone():
                 # Nobody is there to see the request.
-                endings = Endings(self._records.accounts, self._records.datasets, self._records.runs, self._records.now)
+                endings = Endings(self._records)
                 endings.failed(run, before.attempt, Canceled(f"The run {run} was canceled"))
         return self._records.runs.get(run)
 

@@ -7,6 +7,7 @@ from counterfoil.proof.statement import Statement
 from counterfoil.runs.preview import Preview
 from counterfoil.runs.progress import Progress
 from counterfoil.state.accounts import Account
+from counterfoil.state.alert import Alert, Kind
 from counterfoil.state.check import KeptCheck
 from counterfoil.state.dataset import Choice, Dataset, Merge, Partition, Pause, Retry, Target
 from counterfoil.state.run import Attempt, Counts, Line, LoadRecord, Run, Status
@@ -14,11 +15,13 @@ from counterfoil.state.schedules import Schedule
 
 __all__ = [
     "Account",
+    "Alert",
     "Attempt",
     "Choice",
     "Counts",
     "Dataset",
     "KeptCheck",
+    "Kind",
     "Line",
     "LoadRecord",
     "Merge",

@@ -28,6 +28,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command("counterfoil.cli.accounts:accounts", name="accounts", help="Keys of Stripe, saved under a name.")
+app.command("counterfoil.cli.alerts:alerts", name="alerts", help="Who is told when something goes wrong.")
 app.command("counterfoil.cli.config:apply", help="Make accounts and datasets what a file says.")
 app.command("counterfoil.cli.datasets:datasets", name="datasets", help="What is read of an account, where to and when.")
 app.command("counterfoil.cli.demo:demo", help="Try it: the page on a simulated Stripe, with three months of runs.")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from counterfoil.cli.given import given_secret
 from counterfoil.cli.listing import print_json, print_list, shown_time
 from counterfoil.cli.opening import opened
 from counterfoil.cli.screen import ask, can_ask, counted, fail, say, tell
@@ -24,7 +23,6 @@ accounts = App(name="accounts", help="Keys of Stripe that are saved under a name
 
 _FLAG = Parameter(negative=(), show_default=False)
 _JSON = Parameter(name="--json", negative=(), show_default=False)
-_LONGEST_KEY = 10_000
 STRIPE = "https://api.stripe.com"
 
 
@@ -237,36 +235,7 @@ def _key(key_env: str | None, key_file: Path | None, reference: str | None) -> s
         )
     if reference is not None:
         return None
-    if key_env is not None:
-        if not os.environ.get(key_env, "").strip():
-            raise SettingsError(f"{key_env} is not set", hint="Put the key into that variable, and export it.")
-        return os.environ[key_env]
-    if key_file is not None:
-        return _read(key_file)
-    if sys.stdin is None:
-        return ""
-    if not sys.stdin.isatty():
-        try:
-            return sys.stdin.read(_LONGEST_KEY)
-        except UnicodeDecodeError as error:
-            raise SettingsError(
-                "What came from the pipe is not text", hint="Pipe the key, and nothing else."
-            ) from error
-    from getpass import getpass
-
-    try:
-        return getpass("The key, which is not shown: ")
-    except EOFError:
-        return ""
-
-
-def _read(file: Path) -> str:
-    try:
-        with file.expanduser().open(encoding="utf-8") as opened_file:
-            return opened_file.read(_LONGEST_KEY)
-    except (OSError, UnicodeDecodeError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SettingsError(f"{file} can't be read: {reason}", hint="Name a file that holds the key.") from error
+    return given_secret("The key, which is not shown: ", "--key", env=key_env, file=key_file)
 
 
 def _print(account: Account, *, as_json: bool) -> None:

@@ -32,8 +32,11 @@ def rotate(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), sho
         tell(f"The key of {name!r} can't be decrypted; enter it again: counterfoil accounts key {shlex.quote(name)}")
     if done.hash_keys_lost:
         tell("Keys of hashed columns can't be decrypted: bring the master key back that they were encrypted with.")
+    for name in done.alerts_lost:
+        tell(f"The address of the alert {name!r} can't be decrypted: remove it, and add it again.")
     if as_json:
-        print_json({"keys": done.keys, "locked": list(done.locked), "hash_keys_lost": done.hash_keys_lost})
+        lost = {"hash_keys_lost": done.hash_keys_lost, "alerts_lost": list(done.alerts_lost)}
+        print_json({"keys": done.keys, "locked": list(done.locked), **lost})
     else:
         say(f"{counted(done.keys, 'key')} encrypted anew.")
-    return 1 if done.locked or done.hash_keys_lost else 0
+    return 1 if done.locked or done.hash_keys_lost or done.alerts_lost else 0

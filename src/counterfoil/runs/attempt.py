@@ -56,7 +56,7 @@ class Attempt:
     def __init__(self, records: Records, *, stopping: threading.Event | None = None) -> None:
         self._records = records
         self._stopping = stopping or threading.Event()
-        self._endings = Endings(records.accounts, records.datasets, records.runs, records.now)
+        self._endings = Endings(records)
         #: The tokens of steps under way or failed, by run: only whoever holds the run may end it.
         self._owners: dict[str, str] = {}
 

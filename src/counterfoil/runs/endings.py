@@ -8,12 +8,11 @@ from typing import Any
 
 from counterfoil.errors import CounterfoilError, KeyRejected, PermissionMissing, RunError, TransientError
 from counterfoil.log import get_logger
+from counterfoil.runs import telling
+from counterfoil.runs.records import Records
 from counterfoil.runs.signals import Canceled
-from counterfoil.state.accounts import Accounts
-from counterfoil.state.database import Clock
-from counterfoil.state.datasets import Dataset, Datasets
+from counterfoil.state.datasets import Dataset
 from counterfoil.state.run import Run, TakenOver
-from counterfoil.state.runs import Runs
 from counterfoil.state.tables import ACTIVE
 
 #: Failed runs in a row after which a dataset pauses.
@@ -25,18 +24,22 @@ _log = get_logger("counterfoil.runs")
 class Endings:
     """Ends runs in the state."""
 
-    def __init__(self, accounts: Accounts, datasets: Datasets, runs: Runs, now: Clock) -> None:
-        self._accounts = accounts
-        self._datasets = datasets
-        self._runs = runs
-        self._now = now
+    def __init__(self, records: Records) -> None:
+        self._accounts = records.accounts
+        self._alerts = records.alerts
+        self._datasets = records.datasets
+        self._runs = records.runs
+        self._now = records.now
 
     def succeeded(self, run: Run, owner: str, bookmark: Mapping[str, Any] | None, *, goes_on: bool = True) -> None:
         """The dataset goes on from the bookmark, or else stays where it was put meanwhile."""
         brought = run.counts.read or sum(load.rows for load in self._runs.loads(run.id)[:1])
         self._runs.log(run.id, "info", f"Succeeded: {brought:,} rows.")
         late = "Asked to stop when everything was loaded." if run.cancel_requested else None
-        self._runs.finish(run.id, "succeeded", owner=owner, bookmark=bookmark, goes_on=goes_on, reason=late)
+        with self._alerts.together():
+            before = self._datasets.get(run.dataset)
+            self._runs.finish(run.id, "succeeded", owner=owner, bookmark=bookmark, goes_on=goes_on, reason=late)
+            telling.recovered(self._alerts, before, run)
         _log.info("run succeeded", run=run.id, dataset=run.dataset, rows=brought)
 
     def failed(self, run: str, attempt: int, error: Exception, *, owner: str | None = None) -> float | None:
@@ -70,10 +73,12 @@ class Endings:
             self._runs.log(run, "info", f"Tried again in {dataset.retry.every_minutes} minutes.")
             _log.info("run waits for its next attempt", **told_of)
             return wait.total_seconds()
-        self._runs.finish(run, "failed", error=told, owner=owner)
-        self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
+        with self._alerts.together():
+            ended = self._runs.finish(run, "failed", error=told, owner=owner)
+            self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
+            self._pause(self._datasets.get(dataset.id), told)
+            telling.failed(self._alerts, self._datasets.get(dataset.id), ended, told)
         _log.info("run failed", **told_of)
-        self._pause(self._datasets.get(dataset.id), told)
         return None
 
     def _left(self, run: str) -> str:

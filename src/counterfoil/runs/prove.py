@@ -16,6 +16,8 @@ from counterfoil.proof.recount import Recount
 from counterfoil.runs.proving import scratch_of, subject_of
 from counterfoil.runs.records import Records
 from counterfoil.runs.signals import Canceled, DeadlinePassed, Signals
+from counterfoil.runs.telling import check_failed
+from counterfoil.state.check import KeptCheck
 from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import Run, TakenOver
 from counterfoil.state.schedules import next_after
@@ -64,13 +66,18 @@ class Prover:
                 most = None if deep is not None else affordable(sum(self.run.requests.values()))
                 inquiry = Inquiry(stack.enter_context(connected()), check=signals.check, requests=most)
             try:
+                made: list[Check] = []
                 for target, place in places:
                     signals.check()
-                    self.prove(target, place, inquiry, deep)
+                    made += self.prove(target, place, inquiry, deep)
             except (Canceled, DeadlinePassed):
                 self.records.runs.log(self.run.id, "info", "Not proved: the run was to end.")
+            else:
+                check_failed(self.records.alerts, self.dataset, self.run, made, self._earlier())
 
-    def prove(self, target: Target, place: Destination, inquiry: Inquiry | None, deep: Deep | None = None) -> None:
+    def prove(
+        self, target: Target, place: Destination, inquiry: Inquiry | None, deep: Deep | None = None
+    ) -> list[Check]:
         """Makes and keeps the cheap checks of one table, or with `deep` all of them."""
 
         def make() -> list[Check]:
@@ -86,6 +93,14 @@ class Prover:
         checks = _told(make)
         self.records.checks.keep(self.run.id, target.url, target.table, checks)
         self._log(checks, requests=0 if inquiry is None else inquiry.spent - before)
+        return checks
+
+    def _earlier(self) -> tuple[KeptCheck, ...]:
+        """The checks of the run before."""
+        before = next(
+            (one for one in self.records.runs.list(self.dataset.id, "succeeded", 2) if one.id != self.run.id), None
+        )
+        return () if before is None else self.records.checks.of_run(before.id)
 
     def is_deep_due(self) -> bool:
         """Whether the deeper checks are to be made with this run."""

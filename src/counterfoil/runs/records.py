@@ -7,6 +7,7 @@ from pathlib import Path
 
 from counterfoil.settings import Settings
 from counterfoil.state.accounts import Accounts
+from counterfoil.state.alerts import Alerts
 from counterfoil.state.checks import Checks
 from counterfoil.state.database import Clock
 from counterfoil.state.datasets import Datasets
@@ -19,6 +20,7 @@ class Records:
     """What the steps read and write of the state."""
 
     accounts: Accounts
+    alerts: Alerts
     datasets: Datasets
     runs: Runs
     checks: Checks

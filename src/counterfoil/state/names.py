@@ -11,14 +11,14 @@ from typing import Literal
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 
-Noun = Literal["account", "dataset"]
+Noun = Literal["account", "alert", "dataset"]
 
-_PREFIXES: dict[Noun, str] = {"account": "acc", "dataset": "ds"}
+_PREFIXES: dict[Noun, str] = {"account": "acc", "alert": "al", "dataset": "ds"}
 _LONGEST = 100
 
 
 def new_id(noun: Noun) -> str:
-    """`acc_` or `ds_` and twelve hexadecimal digits."""
+    """`acc_`, `al_` or `ds_` and twelve hexadecimal digits."""
     return f"{_PREFIXES[noun]}_{secrets.token_hex(6)}"
 
 
@@ -56,4 +56,4 @@ def unknown(noun: Noun, word: str, names: Iterable[str]) -> SettingsError:
 
 
 def _an(noun: Noun) -> str:
-    return f"an {noun}" if noun == "account" else f"a {noun}"
+    return f"an {noun}" if noun.startswith("a") else f"a {noun}"

@@ -102,6 +102,12 @@ class Runs:
         with self._state.read() as connection:
             return tuple(_run({**row}) for row in connection.execute(chosen).mappings())
 
+    def updated_at(self) -> Mapping[str, datetime]:
+        """When each dataset's newest successful run ended, by the dataset's id."""
+        chosen = sa.select(runs.c.dataset, sa.func.max(runs.c.finished_at)).where(runs.c.status == "succeeded")
+        with self._state.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(chosen.group_by(runs.c.dataset)).all()}
+
     def unfinished(self) -> tuple[Run, ...]:
         """All runs that are queued, running or between two attempts."""
         with self._state.read() as connection:

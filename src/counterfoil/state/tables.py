@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 #: What the newest migration is called. Names are numbers, so that older and newer can be told without Alembic.
-SCHEMA = "0003"
+SCHEMA = "0004"
 #: Not Alembic's default: a Postgres database may hold another program's beside ours.
 SCHEMA_TABLE = "counterfoil_schema"
 
@@ -198,6 +198,37 @@ checks = sa.Table(
     _json("figures"),
     _json("differences"),
     sa.Column("made_at", Instant, nullable=False),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("shown", sa.String, nullable=False),
+    sa.Column("ciphertext", sa.LargeBinary, nullable=False),
+    sa.Column("key_version", sa.String, nullable=False),
+    _json("kinds"),
+    sa.Column("problem", sa.String),
+    sa.Column("sent_at", Instant),
+    sa.Column("created_at", Instant, nullable=False),
+)
+
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("alert", sa.ForeignKey("alerts.id", ondelete="CASCADE"), nullable=False),
+    # What it tells of: nobody is told the same twice.
+    sa.Column("about", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("title", sa.String, nullable=False),
+    sa.Column("body", sa.String, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("next_try_at", Instant, index=True),
+    sa.Column("sent_at", Instant),
+    sa.UniqueConstraint("alert", "about"),
 )
 
 settings = sa.Table(

@@ -9,6 +9,8 @@ _SAID = tuple(
     (re.compile(pattern), said)
     for pattern, said in (
         (r"`counterfoil runs list` shows them", "The page Runs shows them"),
+        (r"`counterfoil alerts list` shows", "The page Alerts shows"),
+        (r"add it again: counterfoil alerts add", "add it again."),
         (r"`counterfoil \w+ list` shows", "The Data Center shows"),
         (r"`counterfoil reports( --json)?` lists", "The form of a new dataset lists"),
         (r"See which there are: counterfoil runs list .*", "Its History shows which there are."),

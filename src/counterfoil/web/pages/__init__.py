@@ -10,6 +10,7 @@ from counterfoil.app import App
 from counterfoil.web.pages import (
     accounts,
     actions,
+    alerts,
     ask,
     connect,
     data,
@@ -30,6 +31,7 @@ PAGES: tuple[Callable[[App], APIRouter], ...] = (
     actions.routes,
     runs.routes,
     ask.routes,
+    alerts.routes,
     # What is below a dataset's address comes last: it would else take `/datasets/new` for a dataset.
     data.routes,
     history.routes,

@@ -1,0 +1,66 @@
+"""The calls on alerts: places that are told when something goes wrong, and when it works again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from counterfoil.app.sending import address, send
+from counterfoil.errors import TransientError
+from counterfoil.state.alerts import KINDS, Alert, Alerts, Kind
+
+__all__ = ["KINDS", "AlertCalls", "alert_dict"]
+
+
+class AlertCalls:
+    """Add, list, edit, test, remove. Alerts go by name or id."""
+
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
+
+    def add(self, name: str, url: str, *, kinds: Sequence[Kind] = KINDS) -> Alert:
+        """Saves an address of Apprise's; SettingsError when it is none."""
+        return self._alerts.add(name, url=url.strip(), shown=address(url), kinds=kinds)
+
+    def list(self) -> tuple[Alert, ...]:
+        """All alerts by name."""
+        return self._alerts.list()
+
+    def get(self, name_or_id: str) -> Alert:
+        """One alert."""
+        return self._alerts.get(name_or_id)
+
+    def edit(
+        self,
+        name_or_id: str,
+        *,
+        name: str | None = None,
+        url: str | None = None,
+        kinds: Sequence[Kind] | None = None,
+    ) -> Alert:
+        """Changes what is given."""
+        shown = None if url is None else address(url)
+        return self._alerts.edit(name_or_id, name=name, url=url and url.strip(), shown=shown, kinds=kinds)
+
+    def test(self, name_or_id: str) -> Alert:
+        """Sends a few words there now. TransientError says why they did not arrive."""
+        alert = self._alerts.get(name_or_id)
+        try:
+            send(self._alerts.url(alert.id), "Counterfoil can reach you", f"This is the alert {alert.name!r}.")
+        except TransientError as error:
+            error.message = f"Nothing arrived at {alert.shown}: {error.message}"
+            raise
+        return alert
+
+    def remove(self, name_or_id: str) -> Alert:
+        """Forgets it."""
+        return self._alerts.remove(name_or_id)
+
+
+def alert_dict(alert: Alert) -> dict[str, Any]:
+    """The alert for JSON. Holds no address."""
+    told = asdict(alert)
+    for name in ("sent_at", "created_at"):
+        told[name] = told[name] and told[name].isoformat(timespec="seconds")
+    return told

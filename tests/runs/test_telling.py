@@ -1,0 +1,124 @@
+"""What alerts are told of runs: once, with the reason and the way on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from counterfoil.runs import telling
+from counterfoil.state.alert import Kind, Notice
+from counterfoil.state.datasets import Proof
+from counterfoil.state.schedules import Manual, parse
+
+from .conftest import Center
+
+BAD = {"status": 400, "error": {"message": "No such thing"}, "count": 1000}
+
+
+@pytest.fixture
+def center(center: Center) -> Center:
+    center.alerts.add("Ops", url="json://localhost", shown="json://localhost")
+    return center
+
+
+def told(center: Center) -> list[Notice]:
+    """What is to be sent, and is not told again."""
+    return list(center.alerts.claim())
+
+
+def titles(center: Center) -> list[str]:
+    return [notice.title for notice in told(center)]
+
+
+def test_the_first_failure_is_told_with_what_to_do_and_the_next_is_not(center: Center) -> None:
+    center.dataset("coupons")
+    center.fault("status", "/v1/coupons", **BAD)
+    run = center.run("coupons")
+    (notice,) = told(center)
+    assert notice.title == "coupons failed"
+    assert "No such thing" in notice.body
+    assert f"Run {run.id}." in notice.body
+    center.run("coupons")
+    assert told(center) == []
+    center.healed()
+    center.run("coupons")
+    (again,) = told(center)
+    assert again.title == "coupons works again"
+    assert "after 2 runs that failed." in again.body
+    center.run("coupons")
+    assert told(center) == []
+
+
+def test_an_attempt_that_is_tried_again_is_not_told(center: Center) -> None:
+    dataset = center.dataset("coupons")
+    center.fault("should_not_retry", "/v1/coupons", count=1000)
+    run = center.runs.create(dataset.id, "schedule", due_at=center.clock())
+    assert center.attempt(run) is not None
+    assert told(center) == []
+
+
+def test_a_pause_is_told_with_its_reason_and_how_to_end_it(center: Center) -> None:
+    center.stripe.control("keys", key="sk_test_expires", refused=True, code="api_key_expired")
+    account = center.account("Old", key="sk_test_expires")
+    center.run(center.dataset("coupons", account="Old"))
+    (notice,) = told(center)
+    assert notice.title == "coupons failed, and is paused"
+    assert "Stripe refused the key" in notice.body
+    assert f"To let it go on: counterfoil accounts key {account.id}" in notice.body
+    assert "sk_test_expires" not in notice.title + notice.body
+
+
+@pytest.mark.parametrize(("kinds", "count"), [(("paused",), 0), (("failed",), 1), (("failed", "paused"), 1)])
+def test_a_failure_without_a_pause_goes_to_those_who_want_failures(
+    center: Center, kinds: tuple[Kind, ...], count: int
+) -> None:
+    center.alerts.edit("Ops", kinds=kinds)
+    center.dataset("coupons")
+    center.fault("status", "/v1/coupons", **BAD)
+    center.run("coupons")
+    assert len(told(center)) == count
+
+
+def test_a_check_that_fails_is_told_once(center: Center) -> None:
+    center.dataset("balance_transactions", method="replace", proof=Proof())
+    center.fault("lost_object", "/v1/balance_transactions")
+    run = center.run("balance_transactions")
+    assert run.status == "succeeded", run.error
+    (notice,) = told(center)
+    assert notice.title == "balance_transactions: 1 check failed"
+    assert "balance: payments: " in notice.body
+    assert f"Run {run.id}." in notice.body
+    center.fault("lost_object", "/v1/balance_transactions")
+    center.run("balance_transactions")
+    assert told(center) == []
+
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "updated_at", "now", "late"),
+    [
+        ("daily at 06:00", NOON, NOON + timedelta(hours=42), False),
+        ("daily at 06:00", NOON, NOON + timedelta(hours=42, minutes=5), True),
+        ("daily at 06:00", None, NOON + timedelta(hours=43), True),
+        ("manual", NOON, NOON + timedelta(days=100), False),
+        ("weekly on mon at 09:00", NOON, NOON + timedelta(days=7), False),
+        ("weekly on mon at 09:00", NOON, NOON + timedelta(days=9), True),
+    ],
+)
+def test_late_is_what_missed_a_whole_turn_of_its_schedule(
+    center: Center, schedule: str, updated_at: datetime | None, now: datetime, late: bool
+) -> None:
+    words = Manual() if schedule == "manual" else parse(schedule)
+    dataset = center.dataset("coupons", schedule=words)
+    for _ in range(2):
+        assert telling.late(center.alerts, dataset, updated_at, now) is late
+    assert titles(center) == (["coupons is late"] if late else [])
+
+
+def test_what_is_paused_is_not_late(center: Center) -> None:
+    dataset = center.dataset("coupons", schedule=parse("daily at 06:00"))
+    center.datasets.pause(dataset.id, "Paused by hand.")
+    assert not telling.late(center.alerts, center.datasets.get(dataset.id), NOON, NOON + timedelta(days=9))
