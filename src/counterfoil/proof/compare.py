@@ -59,10 +59,13 @@ def compare(
     Both have all of the columns. `brought`: what was listed and is not held is no fault, and of what was listed more
     than once nobody knows which it is.
     """
-    sides = _brought(held, listed, key) if brought else {"held": held, "listed": listed}
+    sides = {"held": held, "listed": listed}
     keys, values = ", ".join(map(quoted, key)), ", ".join(_text(column) for column in columns)
+    # Of rows as wide as they are, nothing but a fingerprint is ever joined.
     for name, side in sides.items():
         place.keep(name, f"SELECT {keys}, hash({values}) AS fingerprint FROM {side} AS every")  # noqa: S608 - quoted
+    if brought:
+        _leave_out(place, key)
     place.keep("differing", _differing(key))
     counts = ", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in ("held", "listed", "differing"))  # noqa: S608 - ours
     total = one(place.ask, f"SELECT {counts}")
@@ -73,15 +76,13 @@ def compare(
     return found
 
 
-def _brought(held: str, listed: str, key: Sequence[str]) -> dict[str, str]:
-    """Both sides less what was listed more than once, and what is only listed."""
+def _leave_out(place: PartsTables, key: Sequence[str]) -> None:
+    """Leaves out of both sides what was listed more than once, and what is only listed."""
     keys = ", ".join(map(quoted, key))
-    doubled = f"({keys}) NOT IN (SELECT ({keys}) FROM {listed} AS all_listed GROUP BY {keys} HAVING count(*) > 1)"  # noqa: S608 - quoted
-    there = f"({keys}) IN (SELECT ({keys}) FROM {held} AS all_held)"  # noqa: S608 - quoted
-    return {
-        "held": f"(SELECT * FROM {held} AS one WHERE {doubled})",  # noqa: S608 - quoted
-        "listed": f"(SELECT * FROM {listed} AS one WHERE {doubled} AND {there})",  # noqa: S608 - quoted
-    }
+    place.keep("doubled", f"SELECT {keys} FROM listed GROUP BY {keys} HAVING count(*) > 1")  # noqa: S608 - quoted
+    for name, other in (("held", ""), ("listed", f"SEMI JOIN held ON {_same(key, 'side', 'held')}")):
+        without = f"ANTI JOIN doubled ON {_same(key, 'side', 'doubled')}"
+        place.keep(name, f"SELECT side.* FROM {name} AS side {other} {without}")  # noqa: S608 - quoted
 
 
 def _doubled(ask: Ask, key: Sequence[str], found: Compared) -> None:
