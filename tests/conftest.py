@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
+
+from tests.postgres import Server, binaries, running
 
 # A law that fails tells the example that it found and how to have it again. Looking for a smaller one takes minutes:
 # HYPOTHESIS_PROFILE=shrink does it.
@@ -23,6 +26,15 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COUNTERFOIL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COUNTERFOIL_RATE_GLOBAL", "100000")
     monkeypatch.setenv("COUNTERFOIL_RATE_ENDPOINT", "100000")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """One server for all tests of a process; each test takes a schema of its own."""
+    if binaries() is None:
+        pytest.skip("there is no Postgres here: apt-get install -y --no-install-recommends postgresql")
+    with running() as server:
+        yield server
 
 
 #: These go the same lines thousands of times: counting them would make the suite half as long again.

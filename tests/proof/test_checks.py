@@ -161,6 +161,13 @@ def ids(tables: Tables, given: str, *, whole: bool, loaded: int | None) -> Check
     return coverage.check_ids(tables.ask, ("id",), whole=whole, loaded=loaded)
 
 
+@pytest.mark.parametrize(("loaded", "result"), [(3, "PASS"), (2, "PASS"), (1, "FAIL"), (4, "FAIL")])
+def test_what_came_and_went_between_two_runs_makes_no_row(tables: Tables, loaded: int, result: str) -> None:
+    values = "VALUES ('a', false), ('b', NULL), ('c', true)"
+    tables.connection.execute(f"CREATE OR REPLACE TABLE parts AS SELECT * FROM ({values}) AS every(id, _deleted)")
+    assert coverage.check_ids(tables.ask, ("id",), whole=False, loaded=loaded).result == result
+
+
 def test_each_object_is_read_once_and_loaded(tables: Tables) -> None:
     assert ids(tables, "a b c", whole=True, loaded=3).result == "PASS"
     assert ids(tables, "a b b", whole=True, loaded=3).differences == ({"id": "b", "n": 2},)

@@ -48,6 +48,16 @@ def test_each_run_keeps_its_checks(center: Center) -> None:
     assert any(line.startswith("Proved: PASS (") for line in center.lines(run))
 
 
+def test_an_object_that_came_and_went_between_two_runs_is_no_fault(center: Center) -> None:
+    ran(center, "customers", method="merge")
+    made = center.create("customer")
+    center.stripe.control("objects", action="delete", kind="customer", id=made["id"])
+    center.later(minutes=15)
+    run = center.run("customers")
+    found = kept(center, run)["coverage: ids"]
+    assert (found.figures["gone"], found.result) == (1, "PASS")
+
+
 def test_a_dataset_can_do_without(center: Center) -> None:
     assert kept(center, center.run(center.dataset("charges", proof=Proof(after="none")))) == {}
 

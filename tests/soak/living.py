@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,8 +84,8 @@ class Worker:
 class Soak:
     """One company, its datasets, and what came of them."""
 
-    def __init__(self, center: Center, worker: Worker, *, fault_rate: float) -> None:
-        self.center, self._worker, self._fault_rate = center, worker, fault_rate
+    def __init__(self, center: Center, worker: Worker, *, fault_rate: float, reports: Sequence[str]) -> None:
+        self.center, self._worker, self._fault_rate, self._reports = center, worker, fault_rate, reports
         self.runs: Counter[str] = Counter()
         self.whole: Counter[str] = Counter()
         self.requests = 0
@@ -93,7 +94,7 @@ class Soak:
         self.compared = 0
 
     def create(self) -> None:
-        for report in MERGED:
+        for report in self._reports:
             self.center.dataset(report, method="merge", proof=Proof())
             self.center.dataset(report, f"whole_{report}", method="replace")
 
@@ -120,14 +121,14 @@ class Soak:
         """Time passes, and each dataset runs."""
         self.center.stripe.control("advance", seconds=MINUTE)
         self.center.stripe.control("faults", rate=self._fault_rate)
-        for report in MERGED:
+        for report in self._reports:
             self.run(report)
 
     def compare(self, at: str) -> None:
         """Each table beside a fresh full reading; nothing happens meanwhile."""
         self.center.stripe.control("faults", clear=True)
         self.center.stripe.control("advance", seconds=11 * MINUTE)  # the last events can be seen
-        for report in MERGED:
+        for report in self._reports:
             assert self.run(report), f"{report} does not run in peace"
             assert self.run(f"whole_{report}")
             ours, theirs = (
@@ -135,10 +136,11 @@ class Soak:
             )
             # Events that Stripe lists no longer are kept on purpose.
             for one, other in ((theirs, ours),) if report == "events" else ((ours, theirs), (theirs, ours)):
-                ((rows,),) = self.center.rows(f"SELECT count(*) FROM ({one} EXCEPT ALL {other})")
+                found = self.center.rows(f"SELECT * FROM ({one} EXCEPT ALL {other})")
                 self.compared += 1
-                if rows:
-                    self.different.append(f"{at}: {report} differs in {rows} rows")
+                if found:
+                    side = "merged" if one == ours else "read whole"
+                    self.different.append(f"{at}: {report} differs in {len(found)} rows, {side}: {found[:2]}")
 
 
 def main() -> None:
@@ -150,6 +152,7 @@ def main() -> None:
     parser.add_argument("--per-day", type=int, default=20_000, help="happenings in a simulated day")
     parser.add_argument("--kill-rate", type=float, default=0.05, help="share of runs in which the process is killed")
     parser.add_argument("--fault-rate", type=float, default=0.02, help="share of requests that fail")
+    parser.add_argument("--reports", nargs="+", choices=MERGED, default=MERGED)
     given = parser.parse_args()
     started, chance = time.monotonic(), random.Random(given.seed)
     with (
@@ -158,7 +161,7 @@ def main() -> None:
     ):
         center = Center(Path(folder) / "home", stripe)
         worker = Worker(Path(folder) / "home", chance, given.kill_rate)
-        soak = Soak(center, worker, fault_rate=given.fault_rate)
+        soak = Soak(center, worker, fault_rate=given.fault_rate, reports=given.reports)
         soak.create()
         for minute in range(given.minutes):
             soak.minute()
@@ -171,9 +174,8 @@ def main() -> None:
         changes = stripe.ask("life")["changes"]
         worker.close()
         center.state.close()
-    print(
-        f"- {given.minutes} minutes, {len(MERGED)} of {len(REPORTS)} reports, seed {given.seed}, scale {given.scale}."
-    )
+    print(f"- {given.minutes} minutes, {len(given.reports)} of {len(REPORTS)} reports,")
+    print(f"  seed {given.seed}, scale {given.scale}.")
     print(f"- {sum(changes.values()):,} events of {len(changes)} types at Stripe.")
     print(f"- Runs: {', '.join(f'{count:,} {status}' for status, count in soak.runs.items())}; {worker.kills} kills,")
     print(f"  {given.fault_rate:.0%} of requests failed; {soak.requests:,} requests. Everything was read:")

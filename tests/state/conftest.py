@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from counterfoil.state.accounts import Account, Accounts
 from counterfoil.state.datasets import Dataset, Datasets, Target
 from counterfoil.state.runs import Runs
 from counterfoil.state.vault import Vault
+from tests.postgres import Server
 
 KEY = "sk_test_" + "51Counterfoil" + "4242"
 
@@ -50,9 +52,34 @@ def made_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "state.db"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
+@pytest.fixture(scope="session")
+def template(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
+    """Makes databases with a fresh state, each in a moment; the address of each."""
+    with postgres.connected() as connection:
+        connection.execute("CREATE DATABASE made")
+    open_state(Settings(home=tmp_path_factory.mktemp("made"), state_url=_address(postgres, "made"))).close()
+
+    def make() -> str:
+        name = f"t{uuid.uuid4().hex}"
+        with postgres.connected() as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE made STRATEGY file_copy")
+        return _address(postgres, name)
+
+    return make
+
+
+def _address(server: Server, database: str) -> str:
+    return f"postgresql://owner@/{database}?host={server.folder}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Of a state in SQLite, and again in Postgres; a test that is marked `sqlite` is of files."""
+    if request.param == "sqlite":
+        return Settings(home=tmp_path / "home")
+    if request.node.get_closest_marker("sqlite") is not None:
+        pytest.skip("only SQLite's state is a file")
+    return Settings(home=tmp_path / "home", state_url=request.getfixturevalue("template")())
 
 
 @pytest.fixture
@@ -63,7 +90,8 @@ def clock() -> StandingClock:
 @pytest.fixture
 def state(settings: Settings, made_state: Path, clock: StandingClock) -> Iterator[State]:
     settings.home.mkdir(mode=0o700)
-    shutil.copy(made_state, settings.home / "state.db")
+    if settings.state_url is None:
+        shutil.copy(made_state, settings.home / "state.db")
     with open_state(settings, clock=clock) as state:
         yield state
 

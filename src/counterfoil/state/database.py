@@ -278,7 +278,9 @@ _READING: dict[str, dict[str, Any]] = {
 
 def _engine(url: URL, *, references: bool = True) -> sa.Engine:
     if url.drivername != "sqlite":
-        return sa.create_engine(url, hide_parameters=True, pool_pre_ping=True)
+        engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=True)
+        sa.event.listen(engine, "connect", _speak_plainly)
+        return engine
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
 
     @sa.event.listens_for(engine, "connect")
@@ -297,3 +299,10 @@ def _engine(url: URL, *, references: bool = True) -> sa.Engine:
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN IMMEDIATE"))
 
     return engine
+
+
+def _speak_plainly(connection: Any, _record: object) -> None:
+    """Instants in the one form that the driver reads, whatever the server's or the user's own is."""
+    connection.execute("SET DateStyle = ISO")
+    connection.execute("SET TimeZone = UTC")
+    connection.commit()
