@@ -53,16 +53,16 @@ def made_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
-    """Makes databases with a fresh state, each in a moment; the address of each."""
+def template(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Makes databases, each in a moment, with a fresh state or with nothing; the address of each."""
     with postgres.connected() as connection:
         connection.execute("CREATE DATABASE made")
     open_state(Settings(home=tmp_path_factory.mktemp("made"), state_url=_address(postgres, "made"))).close()
 
-    def make() -> str:
+    def make(*, empty: bool = False) -> str:
         name = f"t{uuid.uuid4().hex}"
         with postgres.connected() as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE made STRATEGY file_copy")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {'template0' if empty else 'made'} STRATEGY file_copy")
         return _address(postgres, name)
 
     return make
@@ -74,12 +74,13 @@ def _address(server: Server, database: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Of a state in SQLite, and again in Postgres; a test that is marked `sqlite` is of files."""
+    """Of a state in SQLite, and again in Postgres; a test that is marked `sqlite` is of files, `empty` of no state."""
     if request.param == "sqlite":
         return Settings(home=tmp_path / "home")
     if request.node.get_closest_marker("sqlite") is not None:
         pytest.skip("only SQLite's state is a file")
-    return Settings(home=tmp_path / "home", state_url=request.getfixturevalue("template")())
+    empty = request.node.get_closest_marker("empty") is not None
+    return Settings(home=tmp_path / "home", state_url=request.getfixturevalue("template")(empty=empty))
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ def test_an_account_comes_back_as_it_was_added(accounts: Accounts, clock: Standi
     assert accounts.key("Shop") == KEY
 
 
+@pytest.mark.sqlite
 def test_a_key_is_nowhere_in_the_files_of_the_state(accounts: Accounts, account: Account, settings: Settings) -> None:
     accounts.replace_key(account.id, key=OTHER, **SHOWN)
     found = b"".join(file.read_bytes() for file in settings.home.rglob("*") if file.is_file())
@@ -204,6 +205,7 @@ def test_a_rotation_leaves_and_names_the_keys_that_are_lost(state: State, settin
     assert _with_ring(state, settings, ONE).key("Lost") == KEY
 
 
+@pytest.mark.sqlite  # the trigger is written in its way
 def test_a_rotation_that_fails_in_the_middle_changes_nothing(
     state: State, settings: Settings, accounts: Accounts, account: Account
 ) -> None:

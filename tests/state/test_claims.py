@@ -52,6 +52,8 @@ def test_processes_that_claim_at_once_are_handed_each_instant_once(
     for number in range(DATASETS):
         make_dataset(f"Number {number}", schedule=Every(15, "minutes", anchor=clock()))
     environment = {**os.environ, "COUNTERFOIL_HOME": str(state.settings.home)}
+    if (url := state.settings.secret("state_url")) is not None:
+        environment["COUNTERFOIL_STATE_URL"] = url
     command = [sys.executable, "-c", CLAIMS, clock().isoformat(), str(ROUNDS)]
     processes = [
         subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from counterfoil.errors import SettingsError, TransientError
 from counterfoil.settings import Settings, load_settings
 from counterfoil.state import State, database, open_state, upgrade_state
-from counterfoil.state.tables import SCHEMA
+from counterfoil.state.tables import SCHEMA, SCHEMA_TABLE
 from counterfoil.state.tables import settings as settings_table
+from tests.postgres import Server
 
 PASSWORD = "hunter2hunter2"
 
@@ -28,12 +29,12 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def _set_schema(home: Path, number: str) -> None:
-    with sqlite3.connect(home / "state.db") as connection:
-        connection.execute("UPDATE counterfoil_schema SET version_num = ?", (number,))
-    connection.close()
+def _set_schema(state: State, number: str) -> None:
+    with state.begin() as connection:
+        connection.execute(sa.text(f"UPDATE {SCHEMA_TABLE} SET version_num = '{number}'"))
 
 
+@pytest.mark.sqlite
 def test_a_fresh_state_is_made_by_itself_for_its_user_alone(settings: Settings) -> None:
     with open_state(settings) as state:
         state.keep_setting("greeting", "hello")
@@ -44,6 +45,7 @@ def test_a_fresh_state_is_made_by_itself_for_its_user_alone(settings: Settings) 
         assert state.schema() == SCHEMA
 
 
+@pytest.mark.empty
 def test_many_that_open_a_fresh_state_at_once_all_get_it(settings: Settings) -> None:
     def use(number: int) -> None:
         with open_state(settings) as state:
@@ -56,7 +58,7 @@ def test_many_that_open_a_fresh_state_at_once_all_get_it(settings: Settings) -> 
 
 
 def test_an_older_schema_names_the_command_that_upgrades_it(state: State, settings: Settings) -> None:
-    _set_schema(settings.home, "0000")
+    _set_schema(state, "0000")
     with pytest.raises(SettingsError, match="older schema 0000") as caught:
         open_state(settings)
     assert "counterfoil state upgrade" in (caught.value.hint or "")
@@ -66,17 +68,19 @@ def test_an_older_schema_names_the_command_that_upgrades_it(state: State, settin
 def test_a_newer_schema_asks_for_a_newer_program(
     state: State, settings: Settings, use: Callable[[Settings], object]
 ) -> None:
-    _set_schema(settings.home, "9999")
+    _set_schema(state, "9999")
     with pytest.raises(SettingsError, match="newer") as caught:
         use(settings)
     assert "Install a newer counterfoil" in (caught.value.hint or "")
 
 
+@pytest.mark.empty
 def test_an_upgrade_of_nothing_makes_the_state_and_a_second_one_changes_nothing(settings: Settings) -> None:
     assert upgrade_state(settings) == (None, SCHEMA)
     assert upgrade_state(settings) == (SCHEMA, SCHEMA)
 
 
+@pytest.mark.sqlite
 def test_a_database_with_another_programs_tables_is_refused(settings: Settings) -> None:
     settings.home.mkdir()
     with sqlite3.connect(settings.home / "state.db") as connection:
@@ -86,6 +90,17 @@ def test_a_database_with_another_programs_tables_is_refused(settings: Settings) 
         open_state(settings)
 
 
+def test_a_database_of_postgres_with_another_programs_tables_is_refused(postgres: Server, tmp_path: Path) -> None:
+    with postgres.connected() as connection:
+        connection.execute("CREATE DATABASE others")
+    with postgres.connected("others") as connection:
+        connection.execute("CREATE TABLE accounts (id int)")
+    url = f"postgresql://owner@/others?host={postgres.folder}"
+    with pytest.raises(SettingsError, match="holds a table accounts that counterfoil did not make"):
+        open_state(Settings(home=tmp_path / "home", state_url=url))  # type: ignore[arg-type]
+
+
+@pytest.mark.sqlite
 def test_a_file_that_is_no_database_is_named(settings: Settings) -> None:
     settings.home.mkdir()
     (settings.home / "state.db").write_text("a shopping list, longer than a database's header: " + "milk " * 100)
@@ -179,6 +194,7 @@ def test_reading_waits_for_no_writer_and_sees_one_moment(state: State, settings:
     assert state.setting("value") == "new"
 
 
+@pytest.mark.sqlite
 def test_a_state_that_another_process_holds_too_long_is_busy(
     state: State, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +216,7 @@ def test_instants_come_back_aware_and_in_utc_and_others_are_refused(state: State
         connection.execute(naive)
 
 
+@pytest.mark.sqlite  # Postgres names the key that is there already; no secret is part of one
 def test_an_error_of_the_database_repeats_no_values(state: State) -> None:
     insert = settings_table.insert().values(name=PASSWORD, value=PASSWORD, updated_at=datetime.now(UTC))
     with state.begin() as connection:
@@ -209,10 +226,12 @@ def test_an_error_of_the_database_repeats_no_values(state: State) -> None:
     assert PASSWORD not in str(caught.value)
 
 
+@pytest.mark.sqlite
 def test_a_state_shows_where_it_is_and_no_more(state: State, settings: Settings) -> None:
     assert repr(state) == f"State({settings.home / 'state.db'})"
 
 
+@pytest.mark.sqlite
 def test_opening_a_state_that_is_there_imports_neither_migrations_nor_ciphers(state: State, settings: Settings) -> None:
     told = "import sys; from counterfoil.settings import load_settings; from counterfoil.state import open_state"
     told += "; import counterfoil.state.accounts, counterfoil.state.datasets, counterfoil.state.runs"

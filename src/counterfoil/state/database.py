@@ -209,7 +209,7 @@ class State:
 
 def _told(error: sa.exc.DBAPIError, name: str) -> CounterfoilError:
     reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    busy = any(word in reason for word in ("locked", "busy"))
+    busy = any(word in reason for word in ("locked", "busy", "deadlock detected", "could not serialize"))
     if busy or error.connection_invalidated or (name.startswith("postgresql") and "connect" in reason):
         return TransientError(
             f"The state {name} can't be reached: {reason}",

@@ -195,6 +195,9 @@ class Runs:
         A run that is over stays as it is: finishing twice is the same as once. `changes` are those of `update`.
         """
         with self._state.begin() as connection:
+            # The dataset first, as whoever claims it does: else the two would wait for one another.
+            of_it = sa.select(runs.c.dataset).where(runs.c.id == run).scalar_subquery()
+            connection.execute(sa.select(datasets.c.id).where(datasets.c.id == of_it).with_for_update())
             found = self._one(connection, run, lock=True)
             if found.status not in ACTIVE:
                 return found
