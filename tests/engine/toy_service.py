@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from counterfoil.engine.health import Health
+from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import Queue, engine_url
 from counterfoil.engine.service import Service
 from counterfoil.web.listener import Listener
@@ -101,7 +102,7 @@ class ToyFront:
 def main(home: Path, hang: str | None) -> int:
     stopping, state = threading.Event(), FakeState()
     service = Service(
-        home=home,
+        node=Node(home / "nodes"),
         queue=Queue(engine_url(home)),
         steps=ToySteps(home / "steps.log", hang, stopping),
         datasets=ToyDatasets(state),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Self
 
+from counterfoil.app.many import check_beside_others
 from counterfoil.app.sending import Sender
 from counterfoil.engine.dispatch import Dispatch
 from counterfoil.engine.health import MakeFront
-from counterfoil.engine.nodes import Node
+from counterfoil.engine.nodes import Node, Role, SharedNode
 from counterfoil.engine.queue import Queue, Worker, engine_url
 from counterfoil.engine.service import Service
 from counterfoil.errors import SettingsError
@@ -20,6 +22,8 @@ from counterfoil.runs.keeping import remove_expired
 from counterfoil.runs.records import Records
 from counterfoil.state import State
 from counterfoil.state.datasets import Dataset, Datasets
+from counterfoil.state.nodes import BEAT_SECONDS, Nodes
+from counterfoil.stripe.limiter import share_rates
 
 #: How often it is looked whether datasets are late.
 _LOOK_EVERY = timedelta(minutes=1)
@@ -27,6 +31,14 @@ _LOOK_EVERY = timedelta(minutes=1)
 _CLEAN_EVERY = timedelta(hours=1)
 #: How long the queue remembers attempts that ended.
 _REMEMBERED = timedelta(days=30)
+
+
+def node_of(state: State, role: Role) -> Node:
+    """This process, among those that work on the state."""
+    folder = state.settings.home / "nodes"
+    if state.url.drivername == "sqlite":
+        return Node(folder, role=role)
+    return SharedNode(folder, Nodes(state), role=role, beat_seconds=BEAT_SECONDS)
 
 
 def open_queue(state: State) -> Queue:
@@ -52,14 +64,20 @@ def serve(
     *,
     make_front: MakeFront | None = None,
     ready: Callable[[str], None] = lambda _link: None,
+    started: Callable[[str], None] = lambda _node: None,
     stopping: threading.Event | None = None,
 ) -> bool:
-    """Claims what is due and works, until SIGTERM or `stopping`; see `Service.run`."""
+    """Claims what is due and works, until SIGTERM or `stopping`; see `Service.run`. `started` is told the node's id.
+
+    SettingsError where it can't work beside the processes of other machines.
+    """
+    check_beside_others(state, records)
     stopping = stopping or threading.Event()
     queue = open_queue(state)
-    upkeep = _Upkeep(state, records, queue)
+    node = node_of(state, "serve")
+    upkeep = _Upkeep(state, records, queue, node)
     service = Service(
-        home=state.settings.home,
+        node=node,
         queue=queue,
         steps=Attempt(records, stopping=stopping),
         datasets=_Running(records.datasets),
@@ -71,7 +89,7 @@ def serve(
         upkeep=upkeep.turn,
     )
     try:
-        return service.run(make_front=make_front, ready=ready)
+        return service.run(make_front=make_front, ready=ready, started=partial(started, node.id))
     finally:
         queue.close()
 
@@ -83,12 +101,12 @@ class OneRun:
         stopping = threading.Event()
         attempt = Attempt(records, stopping=stopping)
         self._queue = queue
-        self._node = Node(state.settings.home / "nodes", role="run")
+        self._node = node_of(state, "run")
         self.dispatch = dispatch_of(state, records, queue, attempt)
         self._worker = Worker(
             queue, attempt, executor=self._node.id, stopping=stopping, after=self.dispatch.follow, poll_seconds=0.1
         )
-        self._upkeep = _Upkeep(state, records, queue)
+        self._upkeep = _Upkeep(state, records, queue, self._node)
         self.works = False
         #: False once it has left while an attempt did not come to an end: the process is to be left by `os._exit`.
         self.ended = True
@@ -140,16 +158,19 @@ class _Running:
 class _Upkeep:
     """What is done beside the runs: alerts are sent, and what is kept no longer is removed."""
 
-    def __init__(self, state: State, records: Records, queue: Queue) -> None:
+    def __init__(self, state: State, records: Records, queue: Queue, node: Node) -> None:
         self._state = state
         self._records = records
         self._queue = queue
+        self._node = node
         self._sender = Sender(records.alerts)
         self._clean_at = self._look_at = datetime.min.replace(tzinfo=UTC)
 
     def turn(self) -> None:
         """In each turn of a service: most of them do nothing."""
         now = self._state.now()
+        if isinstance(self._node, SharedNode):
+            share_rates(1 + self._node.others("serve"))
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
             self._tell_late(now)

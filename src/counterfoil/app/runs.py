@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from counterfoil.app.node import OneRun, open_queue
+from counterfoil.app.node import OneRun, node_of, open_queue
 from counterfoil.archive import read_ledger, read_parts, verify
-from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import Queue
 from counterfoil.errors import RunError
 from counterfoil.runs.dataset_plan import from_json
@@ -113,7 +112,7 @@ class RunCalls:
 
     def served(self) -> bool:
         """Whether a service is alive, which works off what is queued."""
-        return Node(self._records.settings.home / "nodes").others("serve") > 0
+        return node_of(self._state, "run").others("serve") > 0
 
     def next_attempt_at(self, run: Run) -> datetime | None:
         """When a run that waits is tried again."""

@@ -43,6 +43,8 @@ app.command("counterfoil.cli.serve:serve", help="Run datasets when they are due,
 app.command("counterfoil.cli.state:state", name="state", help="The database of accounts, datasets and runs.")
 app.command("counterfoil.cli.vault:vault", name="vault", help="How saved keys are encrypted.")
 
+app.command("counterfoil.cli.worker:worker", help="Run datasets beside a service, on this machine or another.")
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: the same as Ctrl-C from whoever runs the process."""

@@ -1,7 +1,7 @@
-"""Which processes of this machine are alive: each holds the lock of a file for as long as it lives.
+"""Which processes are alive. Of this machine: each holds the lock of a file for as long as it lives.
 
 The lock falls with the process, however it ends, and no other process can get the same name: unlike a process id, it
-can't mistake one process for another.
+can't mistake one process for another. Where machines share a state, each is heard of there as well.
 """
 
 from __future__ import annotations
@@ -9,24 +9,51 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from filelock import FileLock, Timeout
 
+from counterfoil.errors import CounterfoilError
+from counterfoil.log import get_logger
+
 #: A service stays until it is told to stop; what works for one run leaves with it.
 Role = Literal["serve", "run"]
+
+_log = get_logger("engine")
+
+
+class Registry(Protocol):
+    """Where processes of several machines are heard of: `state.nodes.Nodes`."""
+
+    def beat(self, node: str, role: str) -> bool: ...
+
+    def leave(self, node: str) -> None: ...
+
+    def alive(self, role: str | None = None) -> set[str]: ...
+
+    def dead(self, known: Collection[str] = ()) -> AbstractContextManager[set[str]]: ...
+
+
+def this_host() -> str:
+    """The name of this machine, as it stands in the ids of its processes."""
+    return "".join(c if c.isalnum() else "-" for c in platform.node()) or "host"
+
+
+def host_of(node: str) -> str:
+    """The machine of a process."""
+    return node.split("-", 1)[-1].rsplit("-", 2)[0]
 
 
 class Node:
     """This process, among those that work from the same folder."""
 
     def __init__(self, folder: Path, *, role: Role = "serve") -> None:
-        host = "".join(c if c.isalnum() else "-" for c in platform.node()) or "host"
         #: New for each process, so that what a dead one left can be told from what this one does.
-        self.id = f"{role}-{host}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.id = f"{role}-{this_host()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._folder = folder
         self._lock: FileLock | None = None
 
@@ -83,3 +110,44 @@ class Node:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"
+
+
+class SharedNode(Node):
+    """The same where machines share a state: those of this one are told dead at once, others after a minute."""
+
+    def __init__(self, folder: Path, registry: Registry, *, role: Role = "serve", beat_seconds: float) -> None:
+        super().__init__(folder, role=role)
+        self._role = role
+        self._registry = registry
+        self._beat_seconds = beat_seconds
+        self._leaving = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def join(self) -> None:
+        super().join()
+        self._registry.beat(self.id, self._role)
+        if not self._heart.is_alive():
+            self._heart.start()
+
+    def leave(self) -> None:
+        self._leaving.set()
+        if self._heart.is_alive():
+            self._heart.join(self._beat_seconds)
+        self._registry.leave(self.id)
+        super().leave()
+
+    def others(self, role: Role | None = None) -> int:
+        return len(self._registry.alive(role) - {self.id})
+
+    @contextmanager
+    def dead(self, executors: Collection[str], *, unknown: bool) -> Iterator[set[str]]:
+        with super().dead(executors, unknown=unknown) as here, self._registry.dead(here) as found:
+            yield found - {self.id}
+
+    def _beat(self) -> None:
+        while not self._leaving.wait(self._beat_seconds):
+            try:
+                if not self._registry.beat(self.id, self._role):
+                    _log.warning("this process was taken for dead, and others have its runs", node=self.id)
+            except CounterfoilError as error:
+                _log.warning("this process could not be heard of", node=self.id, error=str(error))

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -39,14 +38,14 @@ class Service:
     """One node: it claims what is due and works off what is queued.
 
     `stopping` is set when the service goes down, and the steps look at it between pages and parts. The other values
-    are those of `Dispatch`; `home` is the folder in which the nodes of this machine see one another. `upkeep` is done
+    are those of `Dispatch`; `node` is this process among those that work on the same state. `upkeep` is done
     in each turn of the due loop.
     """
 
     def __init__(
         self,
         *,
-        home: Path,
+        node: Node,
         queue: Queue,
         steps: Steps,
         datasets: Datasets,
@@ -58,7 +57,7 @@ class Service:
         upkeep: Callable[[], None] = lambda: None,
         concurrency: int = WORKER_CONCURRENCY,
     ) -> None:
-        self.node = Node(home / "nodes")
+        self.node = node
         self.queue = queue
         self.dispatch = Dispatch(
             datasets, runs, queue, partition=partition, transaction=transaction, failed=steps.failed
@@ -78,17 +77,24 @@ class Service:
         self._mend_at = clock()
         self._loop = threading.Thread(target=self.due.run, name="due", daemon=True)
 
-    def run(self, *, make_front: MakeFront | None = None, ready: Callable[[str], None] = lambda _link: None) -> bool:
+    def run(
+        self,
+        *,
+        make_front: MakeFront | None = None,
+        ready: Callable[[str], None] = lambda _link: None,
+        started: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Serves until SIGTERM, Ctrl-C or `stopping`; False when an attempt did not come to an end within 8 seconds.
 
         Then its thread still runs, and the process is to be left with `os._exit`. A second SIGTERM ends it at once,
         which loses nothing either. Only the main thread can call this. The front is made before anything begins, and
-        `ready` is told its link once it answers.
+        `ready` is told its link once it answers; `started` is called when the work has begun.
         """
         front = None if make_front is None else make_front(self.health)
         earlier = signal.signal(signal.SIGTERM, _terminate)
         try:
             self.start()
+            started()
             if front is not None:
                 front.start()
                 ready(front.link())

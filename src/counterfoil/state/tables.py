@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 #: What the newest migration is called. Names are numbers, so that older and newer can be told without Alembic.
-SCHEMA = "0004"
+SCHEMA = "0005"
 #: Not Alembic's default: a Postgres database may hold another program's beside ours.
 SCHEMA_TABLE = "counterfoil_schema"
 
@@ -229,6 +229,15 @@ notices = sa.Table(
     sa.Column("next_try_at", Instant, index=True),
     sa.Column("sent_at", Instant),
     sa.UniqueConstraint("alert", "about"),
+)
+
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),
+    sa.Column("left", sa.Boolean, nullable=False),
 )
 
 settings = sa.Table(

@@ -94,6 +94,16 @@ class Limiter:
 
 
 _limiters: dict[tuple[object, ...], Limiter] = {}
+#: Processes that share each account's rates, this one among them.
+_nodes = 1
+
+
+def share_rates(nodes: int) -> None:
+    """So many processes work on the same accounts from now on: each takes an even part of their rates."""
+    global _nodes  # noqa: PLW0603 - of the process, like the limiters
+    _nodes = nodes
+    for limiter in list(_limiters.values()):
+        limiter.nodes = nodes
 
 
 def limiter_for(
@@ -107,4 +117,5 @@ def limiter_for(
     name = (api_base, account, live, rates)
     if name not in _limiters:
         _limiters[name] = known or Limiter(live=live, settings=settings)
+        _limiters[name].nodes = _nodes
     return _limiters[name]

@@ -1,0 +1,26 @@
+"""`counterfoil worker`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from counterfoil.cli.leaving import hurry
+from counterfoil.cli.opening import opened
+from counterfoil.cli.screen import say
+
+
+def worker() -> None:
+    """Run datasets beside a service and other workers, on this machine or another, until stopped.
+
+    All of them share a state in Postgres (COUNTERFOIL_STATE_URL), a folder of archives (COUNTERFOIL_ARCHIVE_PATH),
+    master keys (COUNTERFOIL_SECRET_KEY) and destinations that each can reach. See docs/scale.md.
+
+    Ctrl-C or SIGTERM stop it within seconds: runs that are under way go on with another one, or after the next start.
+    """
+    with suppress(KeyboardInterrupt), opened() as app:
+        from counterfoil.app.many import check_shared
+        from counterfoil.app.node import serve
+
+        check_shared(app.state)
+        if not serve(app.state, app.records, ready=lambda _: None, started=lambda node: say(f"Worker {node} ready")):
+            hurry()
