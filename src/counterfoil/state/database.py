@@ -223,10 +223,10 @@ def _told(error: sa.exc.DBAPIError, name: str) -> CounterfoilError:
 
 def _unchecked(settings: Settings, clock: Clock) -> State:
     url = _url(settings)
-    if url.drivername == "sqlite":
-        folder = Path(str(url.database)).parent
+    # The home is there for what else is in it, wherever the state is.
+    folders = [settings.home, *([Path(str(url.database)).parent] if url.drivername == "sqlite" else [])]
+    for folder in folders:
         try:
-            settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(
