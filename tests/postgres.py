@@ -22,7 +22,6 @@ import psycopg
 _SETTINGS = {
     "listen_addresses": "",
     "shared_buffers": "32MB",
-    "max_connections": "40",
     "autovacuum": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -44,10 +43,11 @@ def binaries() -> Path | None:
 class Server:
     """One cluster with the database `test`, and its process."""
 
-    def __init__(self, folder: Path, programs: Path, *, careless: bool) -> None:
+    def __init__(self, folder: Path, programs: Path, *, careless: bool, connections: int = 40) -> None:
         self.folder = folder
         self._programs = programs
         self._settings = _SETTINGS | (_CARELESS if careless else {}) | {"unix_socket_directories": str(folder)}
+        self._settings["max_connections"] = str(connections)
         self._process: subprocess.Popen[bytes] | None = None
         self._log: deque[bytes] = deque(maxlen=50)
         self._user = _user()
@@ -135,12 +135,12 @@ def _user() -> str | None:
 
 
 @contextmanager
-def running(*, careless: bool = True) -> Iterator[Server]:
+def running(*, careless: bool = True, connections: int = 40) -> Iterator[Server]:
     """A server while the block lasts."""
     programs = binaries()
     assert programs is not None
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    server = Server(folder, programs, careless=careless)
+    server = Server(folder, programs, careless=careless, connections=connections)
     try:
         yield server
     finally:

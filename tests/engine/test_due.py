@@ -10,7 +10,7 @@ import pytest
 from counterfoil.engine.dispatch import Dispatch
 from counterfoil.engine.due import BATCH, DueLoop
 from counterfoil.engine.steps import first_job, job
-from counterfoil.errors import RunError
+from counterfoil.errors import TransientError
 from tests.engine.fakes import NOON, FakeClock, FakeDataset, FakeDatasets, FakeQueue, FakeRuns, FakeState
 
 HOURLY = timedelta(hours=1)
@@ -25,6 +25,8 @@ class World:
         self.clock = FakeClock()
         self.runs = FakeRuns(self.state)
         self.failed: list[tuple[str, int, Exception]] = []
+        #: The seconds until another attempt, when there is one.
+        self.again: float | None = None
         datasets = FakeDatasets(self.state)
         self.dispatch = Dispatch(
             datasets,
@@ -32,9 +34,13 @@ class World:
             self.queue,
             partition=lambda account: f"acct_of_{account}",
             transaction=self.state.begin,
-            failed=lambda run, attempt, error: self.failed.append((run, attempt, error)),
+            failed=self.fail,
         )
         self.loop = DueLoop(self.dispatch, next_due_at=datasets.next_due_at, clock=self.clock)
+
+    def fail(self, run: str, attempt: int, error: Exception) -> float | None:
+        self.failed.append((run, attempt, error))
+        return self.again
 
 
 @pytest.fixture
@@ -206,8 +212,12 @@ class TestMend:
         assert world.failed == []
         assert world.dispatch.mend() == 0
 
-    def test_a_run_whose_attempt_ended_without_a_word_fails(self, world: World) -> None:
+    @pytest.mark.parametrize("again", [None, 900.0])
+    def test_a_run_whose_attempt_ended_without_a_word_fails_or_is_tried_again(
+        self, world: World, again: float | None
+    ) -> None:
         run = self.queued(world)
+        world.again = again
         world.queue.status[f"{run}-2"] = "ended"
         world.state.change(run, status="running", attempt=2)
 
@@ -215,7 +225,8 @@ class TestMend:
 
         ((failed, attempt, error),) = world.failed
         assert (failed, attempt) == (run, 2)
-        assert isinstance(error, RunError)
+        assert isinstance(error, TransientError)
+        assert (f"{run}-3" in world.queue.jobs) is (again is not None)
 
     def test_a_run_that_ends_while_it_is_looked_at_is_not_lost(self, world: World) -> None:
         run = self.queued(world)

@@ -43,7 +43,7 @@ def main() -> None:
     given = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(running())
+        server = stack.enter_context(running(connections=100))  # as a server has unless told otherwise
         settings = Settings(
             home=folder / "home",
             archive_path=folder / "archive",

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from counterfoil.engine.queue import Status
 from counterfoil.engine.steps import Job, first_job, job
-from counterfoil.errors import RunError
+from counterfoil.errors import TransientError
 from counterfoil.log import get_logger
 
 _log = get_logger("engine")
@@ -98,7 +98,7 @@ class Dispatch:
         *,
         partition: Callable[[str], str],
         transaction: Callable[[], AbstractContextManager[object]],
-        failed: Callable[[str, int, Exception], object],
+        failed: Callable[[str, int, Exception], float | None],
     ) -> None:
         self._datasets = datasets
         self._runs = runs
@@ -145,7 +145,8 @@ class Dispatch:
         """Looks after runs that are not over and that the queue does not have; how many there were.
 
         A run that never began, and one between two attempts, goes into the queue again. One whose attempt ended
-        without a word to it, which takes a full disk or a queue from a backup, fails.
+        without a word to it, which takes a database that was away, a full disk or a queue from a backup, is tried again
+        where the dataset says so, and else fails.
         """
         places = {run.id: (run, self._places(run)) for run in self._runs.unfinished()}
         known = self._queue.statuses([place.workflow for _, jobs in places.values() for place in jobs])
@@ -161,7 +162,9 @@ class Dispatch:
     def _put_back(self, run: Run, place: Job, *, ended: bool) -> None:
         _log.warning("run was not in the queue", run=run.id, status=run.status, attempt=run.attempt, ended=ended)
         if ended:
-            self._failed(run.id, place.attempt, _lost(place.attempt))
+            again = self._failed(run.id, place.attempt, _lost(place.attempt))
+            if again is not None:
+                self._queue.enqueue(job(run.id, place.attempt + 1, place.partition), delay_seconds=again)
         else:
             self._queue.enqueue(place)
 
@@ -179,8 +182,8 @@ def _same(before: Run, now: Run) -> bool:
     return (before.status, before.attempt) == (now.status, now.attempt)
 
 
-def _lost(attempt: int) -> RunError:
-    return RunError(
+def _lost(attempt: int) -> TransientError:
+    return TransientError(
         f"Attempt {attempt} ended without saying how",
         hint="The log may say more. Run the dataset again.",
     )

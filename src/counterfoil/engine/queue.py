@@ -37,6 +37,10 @@ POLL_SECONDS = 0.5
 #: How often an attempt is taken up again after its process died, before it counts as one that kills its process.
 MOST_RECOVERIES = 50
 
+#: To Postgres, of a process: its worker's, and its own.
+_WORKER_CONNECTIONS = 8
+_CONNECTIONS = 2
+
 _NAME = "counterfoil"
 _QUEUE = "attempts"
 _WORKFLOW = "attempt"
@@ -192,6 +196,7 @@ class Worker:
                 "serializer": DBOSPortableJSONSerializer(),
                 "application_version": APPLICATION_VERSION,
                 "executor_id": self._executor,
+                "sys_db_pool_size": _WORKER_CONNECTIONS,
                 "log_level": "WARNING",
                 "enable_otlp": False,
             }
@@ -282,7 +287,11 @@ def _open(url: str) -> DBOSClient:
             f"The queue can't be opened: {reason}", hint="It is kept with the state: see COUNTERFOIL_STATE_URL."
         ) from error
     return DBOSClient(
-        system_database_url=url, serializer=DBOSPortableJSONSerializer(), application_name=_NAME, lazy=True
+        system_database_url=url,
+        serializer=DBOSPortableJSONSerializer(),
+        application_name=_NAME,
+        system_database_pool_size=_CONNECTIONS,
+        lazy=True,
     )
 
 

@@ -29,6 +29,9 @@ Clock = Callable[[], datetime]
 
 #: How long a transaction waits for another process's, in SQLite.
 _BUSY_SECONDS = 30
+#: To Postgres, kept open and besides when much goes on; with the queue's own some twenty of a process at most, where a
+#: server takes a hundred in all unless told otherwise.
+_CONNECTIONS = 6
 _WHERE = "COUNTERFOIL_STATE_URL or COUNTERFOIL_HOME says where it is. It needs a database that this user may write."
 #: Any number, the same in every process: holds back others while a schema is made in Postgres.
 _SCHEMA_LOCK = 0x636F756E746572
@@ -278,7 +281,9 @@ _READING: dict[str, dict[str, Any]] = {
 
 def _engine(url: URL, *, references: bool = True) -> sa.Engine:
     if url.drivername != "sqlite":
-        engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=True)
+        engine = sa.create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, pool_size=_CONNECTIONS, max_overflow=_CONNECTIONS
+        )
         sa.event.listen(engine, "connect", _speak_plainly)
         return engine
     engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
