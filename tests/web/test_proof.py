@@ -90,6 +90,11 @@ def test_the_data_center_shows_what_is_proved_and_what_failed(
     assert ("A check failed: payments. They differ." in text) == (status == "Needs attention")
 
 
+def test_the_data_center_shows_the_rows_that_the_checks_counted(app: App, owner: Browser, clock: StandingClock) -> None:
+    proved(app, clock, passed("coverage", "table", "It is as it should be.", {"rows": 4321}))
+    assert re.search(r'data-name="Rows"><span>4,321</span>', owner.get("/").text)
+
+
 def test_each_of_its_pages_says_how_it_is_proved(app: App, owner: Browser, clock: StandingClock) -> None:
     made = proved(app, clock, WELL, UNTOLD)
     for page in ("", "/schema", "/history"):

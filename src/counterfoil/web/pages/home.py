@@ -50,7 +50,7 @@ class Row:
     #: What is wrong, if anything, and what to do.
     problem: str | None
     hint: str | None
-    #: Of the last run that succeeded; with `adds` they came to those that were there.
+    #: Of the table, as its checks counted them; else of the last run that succeeded, which with `adds` came to others.
     rows: int | None
     adds: bool
     #: Rows of the last runs that succeeded, the oldest first.
@@ -153,6 +153,7 @@ def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str], now:
     dataset, run = shown.dataset, shown.last_run
     status = _status(shown, now)
     newest = succeeded[0] if succeeded else None
+    counted = _counted(shown)
     problem, hint = _problem(shown) if status == "attention" or (run and run.status == "waiting") else (None, None)
     return Row(
         id=dataset.id,
@@ -166,8 +167,8 @@ def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str], now:
         word=_ACTIVE[run.status] if run and status == "running" else None,
         problem=problem,
         hint=hint,
-        rows=newest.counts.read if newest else None,
-        adds=dataset.method != "replace",
+        rows=counted if counted is not None else newest.counts.read if newest else None,
+        adds=counted is None and dataset.method != "replace",
         course=tuple(one.counts.read for one in reversed(succeeded[:_COURSE])),
         last_run=run.id if run else None,
         last_at=(run.finished_at or run.started_at or run.created_at) if run else None,
@@ -177,6 +178,13 @@ def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str], now:
         paused=dataset.pause is not None,
         proof=worst(shown.checks),
     )
+
+
+def _counted(shown: Shown) -> int | None:
+    """The rows of the table after the run that left it as it is; None when they were not counted."""
+    found = [check for check in shown.checks if (check.family, check.name) == ("coverage", "table")]
+    rows: int | None = found[0].figures.get("rows") if len(found) == 1 else None
+    return rows
 
 
 def _status(shown: Shown, now: datetime) -> str:
