@@ -11,14 +11,14 @@ from typing import Literal
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 
-Noun = Literal["account", "alert", "dataset"]
+Noun = Literal["account", "alert", "dataset", "token"]
 
-_PREFIXES: dict[Noun, str] = {"account": "acc", "alert": "al", "dataset": "ds"}
+_PREFIXES: dict[Noun, str] = {"account": "acc", "alert": "al", "dataset": "ds", "token": "tok"}
 _LONGEST = 100
 
 
 def new_id(noun: Noun) -> str:
-    """`acc_`, `al_` or `ds_` and twelve hexadecimal digits."""
+    """`acc_`, `al_`, `ds_` or `tok_` and twelve hexadecimal digits."""
     return f"{_PREFIXES[noun]}_{secrets.token_hex(6)}"
 
 
