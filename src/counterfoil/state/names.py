@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Literal
 
-from counterfoil.errors import SettingsError
+from counterfoil.errors import NameTaken, SettingsError
 from counterfoil.log import redacted
 
 Noun = Literal["account", "alert", "dataset", "token"]
@@ -41,9 +41,9 @@ def checked_name(noun: Noun, name: str) -> str:
     return name
 
 
-def taken(noun: Noun, name: str) -> SettingsError:
+def taken(noun: Noun, name: str) -> NameTaken:
     """What to raise when another one has the name."""
-    return SettingsError(f"There is already {_an(noun)} {name!r}", hint="Choose another name.")
+    return NameTaken(f"There is already {_an(noun)} {name!r}", hint="Choose another name.")
 
 
 def unknown(noun: Noun, word: str, names: Iterable[str]) -> SettingsError:
