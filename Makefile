@@ -32,6 +32,7 @@ lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are c
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cog --check -I tools $(GENERATED)
+	$(BIN)/python tools/openapi.py --check
 
 bench: $(VENV)/ready ## measurements, side by side with their floors
 	$(BIN)/python -m bench
@@ -44,6 +45,7 @@ faults: $(VENV)/ready ## planted faults, each against the test named for it
 
 docs: $(VENV)/ready ## the generated references
 	$(BIN)/cog -r -I tools $(GENERATED)
+	$(BIN)/python tools/openapi.py
 
 picture: $(VENV)/ready ## docs/demo.svg anew
 	$(BIN)/python tools/picture.py

@@ -17,7 +17,7 @@ from starlette.types import Scope
 from counterfoil.app import App
 from counterfoil.errors import SettingsError
 from counterfoil.web.api.bearer import Bearer
-from counterfoil.web.api.routes import api
+from counterfoil.web.api.routes import RESOURCES, api
 from counterfoil.web.door import Door, Password
 from counterfoil.web.hosts import Hosts, is_loopback
 from counterfoil.web.listener import Listener
@@ -55,12 +55,13 @@ def make_app(
     *,
     health: Callable[[], Health] = lambda: {"ok": True},
     pages: Pages = PAGES,
+    resources: Pages = RESOURCES,
     banner: str | None = None,
     sandbox: SandboxAtHand | None = None,
 ) -> FastAPI:
     """The application. Each of `pages` brings its routes; all take a session. `banner` stands above every page.
 
-    What is below `/api` takes a token instead.
+    The routes of `resources` are below `/api/v1`, and take a token instead.
 
     `sandbox` starts a simulated Stripe for whoever has no account yet, and gives its address and a key.
     """
@@ -77,7 +78,7 @@ def make_app(
     page.include_router(_health_route(health, cookie, reach.door))
     page.include_router(Login(reach.door, cookie, reach.announce).router)
     page.mount("/static", _Static(directory=STATIC), name="static")
-    page.include_router(api(app))
+    page.include_router(api(app, resources))
     for routes in pages:
         page.include_router(routes(app))
     return page

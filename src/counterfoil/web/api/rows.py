@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, cast, get_args
 
 from fastapi import APIRouter, Path, Query
@@ -10,7 +11,8 @@ from starlette.responses import Response
 
 from counterfoil.app import App
 from counterfoil.app.row_files import file_chunks, json_value
-from counterfoil.app.tables import Column, Filter, Test, View
+from counterfoil.app.tables import QUERY_FAILED, Column, Filter, Test, View
+from counterfoil.errors import RunError
 from counterfoil.log import redacted
 from counterfoil.web.api import answers
 from counterfoil.web.api.problems import Refused
@@ -47,7 +49,8 @@ def routes(app: App) -> APIRouter:
         """A page of the table, in the report's own order unless it is sorted."""
         found = dataset_of(app, dataset)
         only = None if columns is None else _known(app, found.id, columns)
-        page = app.tables.page(found.id, _view(filters, sort), limit=limit, offset=offset, only=only)
+        with _asked():
+            page = app.tables.page(found.id, _view(filters, sort), limit=limit, offset=offset, only=only)
         names = [column.name for column in page.columns]
         rows = [dict(zip(names, map(json_value, row), strict=True)) for row in page.rows]
         end = offset + len(rows)
@@ -61,7 +64,8 @@ def routes(app: App) -> APIRouter:
     ) -> Response:
         """All rows as a file; more than 50,000 come as they are stored, whatever they are sorted by."""
         found = dataset_of(app, dataset)
-        rows = app.tables.export(found.id, _view(filters, sort))
+        with _asked():
+            rows = app.tables.export(found.id, _view(filters, sort))
         return Download(file_chunks(rows, f".{form}", as_is=as_is), found.name, f".{form}")
 
     @router.get("/datasets/{dataset}/columns/{column}/profile", response_model=answers.Profile)
@@ -71,7 +75,9 @@ def routes(app: App) -> APIRouter:
         filters: _Filters = None,
     ) -> Response:
         """What is in a column: nulls, distinct values, the least, the greatest, the most frequent."""
-        found = app.tables.profile(dataset_of(app, dataset).id, column, _view(filters, None))
+        known = dataset_of(app, dataset).id
+        with _asked():
+            found = app.tables.profile(known, column, _view(filters, None))
         return told(
             {
                 "column": _column(found.column),
@@ -81,6 +87,17 @@ def routes(app: App) -> APIRouter:
         )
 
     return router
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    """A value that can't be compared with a column is wrong in the request, not at the destination."""
+    try:
+        yield
+    except RunError as error:
+        if error.message.startswith(QUERY_FAILED):
+            raise Refused("invalid", error.message.partition("\n")[0], "Compare with a value of its type.") from error
+        raise
 
 
 def _view(filters: Sequence[str] | None, sort: str | None) -> View:

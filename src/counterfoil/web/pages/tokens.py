@@ -24,7 +24,7 @@ def routes(app: App) -> APIRouter:
 
     def page(request: Request, status_code: int = 200, **more: Any) -> Response:
         found = [(token, app.tokens.status(token)) for token in app.tokens.list()]
-        values: dict[str, Any] = {"made": None, "errors": {}, "name": "", "scope": "read", "expires": "90d"}
+        values: dict[str, Any] = {"made": None, "errors": {}, "typed": "", "scope": "read", "expires": "90d"}
         known = {"tokens": found, "periods": PERIODS, "scopes": SCOPES}
         return render(request, "tokens.html", status_code=status_code, **{**values, **known, **more})
 
@@ -43,7 +43,7 @@ def routes(app: App) -> APIRouter:
         try:
             made: Made = app.tokens.create(name, read_only=scope != "full", expires=expires)
         except SettingsError as error:
-            return page(request, 422, errors=told({"name": error}), name=name, scope=scope, expires=expires)
+            return page(request, 422, errors=told({"name": error}), typed=name, scope=scope, expires=expires)
         return page(request, made=made)
 
     @router.post("/tokens/{token}/revoke")
