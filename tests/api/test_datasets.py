@@ -130,7 +130,7 @@ def test_what_is_wrong_with_a_dataset_is_told_and_nothing_is_stored(program: Pro
 
 
 def test_a_dataset_is_paused_resumed_reloaded_and_removed_with_its_table(program: Program, app: App) -> None:
-    made = dataset(app)
+    made, other = dataset(app), dataset(app, "Refunds")
     fill(app, made, 10)
     place = f"/datasets/{made.id}"
     assert program.send("POST", f"{place}/pause")["pause"]["reason"] == "Paused by another program."
@@ -142,7 +142,6 @@ def test_a_dataset_is_paused_resumed_reloaded_and_removed_with_its_table(program
     app.records.runs.finish(run, "canceled")
     assert program.problem("DELETE", f"{place}?drop_table=true") == (409, "destination_rejected")  # it is not ours
     assert program.send("DELETE", place)["id"] == made.id
-    other = dataset(app, "Refunds")
     assert program.send("DELETE", f"/datasets/{other.id}?drop_table=true")["name"] == "Refunds"
     assert program.get("/destinations") == {"items": []}
 

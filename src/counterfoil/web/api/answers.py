@@ -477,6 +477,22 @@ class Applied(Told):
     dry_run: bool
 
 
+class Alert(Told):
+    """A place that is told; of its address what is no secret."""
+
+    id: str
+    name: str
+    shown: str
+    kinds: list[str]
+    problem: str | None = Field(description="Why the newest notice did not arrive.")
+    sent_at: datetime | None
+    created_at: datetime
+
+
+class Alerts(Told):
+    items: list[Alert]
+
+
 class Accounts(Told):
     items: list[Account]
 

@@ -132,6 +132,25 @@ class ProveBody(Body):
     payouts: _Number = Field(default=30, description="How many of the newest payouts are added up.")
 
 
+_Kind = Literal["failed", "recovered", "paused", "late", "proof"]
+
+
+class AlertBody(Body):
+    """A place that is told."""
+
+    name: _Word
+    url: SecretStr = Field(description="An address of Apprise's (docs/alerts.md). It is kept encrypted, and not told.")
+    on: list[_Kind] | None = Field(default=None, description="What it is told of; everything unless given.")
+
+
+class AlertChanges(Body):
+    """What of an alert to change."""
+
+    name: _Word | None = None
+    url: SecretStr | None = None
+    on: list[_Kind] | None = None
+
+
 class AskBody(Body):
     """One SELECT over the tables of a destination."""
 

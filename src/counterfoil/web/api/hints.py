@@ -9,7 +9,7 @@ _DATASET = "/api/v1/datasets/{dataset}"
 _SAID = tuple(
     (re.compile(pattern), said)
     for pattern, said in (
-        (r"`counterfoil (account|dataset|run)s list` shows", r"GET /api/v1/\1s shows"),
+        (r"`counterfoil (account|alert|dataset|run)s list` shows", r"GET /api/v1/\1s shows"),
         (r"`counterfoil reports( --json)?` lists", "GET /api/v1/reports lists"),
         (r"counterfoil runs list .*", "GET /api/v1/runs?dataset=…"),
         (r"counterfoil runs cancel (\S+)", r"POST /api/v1/runs/\1/cancel"),

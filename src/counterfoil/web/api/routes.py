@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.web.api import accounts, ask, checks, config, datasets, reports, rows, runs
+from counterfoil.web.api import accounts, alerts, ask, checks, config, datasets, reports, rows, runs
 from counterfoil.web.api.document import document
 from counterfoil.web.api.told import V1, told
 
@@ -21,6 +21,7 @@ RESOURCES: tuple[Callable[[App], APIRouter], ...] = (
     checks.routes,
     runs.routes,
     ask.routes,
+    alerts.routes,
     config.routes,
 )
 

@@ -1,0 +1,68 @@
+"""Requests that nobody would write, to every route of the API, for minutes: `python -m tests.soak.api`.
+
+Schemathesis makes them from the OpenAPI document, in the order in which one makes what another needs. No answer may be
+a server error, nor one that the document does not describe. Everything is in a temporary home, with the simulated
+Stripe; the exit code is Schemathesis's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from counterfoil.app import open_app
+from counterfoil.sandbox import Sandbox
+from counterfoil.settings import Settings
+from counterfoil.web.server import PageServer
+
+KEY = "sk_test_demo_full_4242"
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+#: The token goes by the environment: arguments can be seen by others.
+CONFIG = """
+headers = { Authorization = "Bearer ${TOKEN}" }
+request-timeout = 30.0
+
+[parameters]
+"path.account" = "Shop"
+"path.dataset" = "Refunds"
+"""
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--examples", type=int, default=100, help="requests of each operation")
+    words.add_argument("--seed", type=int, default=1)
+    given = words.parse_args()
+    with tempfile.TemporaryDirectory() as folder, Sandbox(scale=0.05) as sandbox:
+        # Accounts that requests make are of the simulated Stripe, too.
+        os.environ["STRIPE_API_BASE"] = sandbox.url
+        home = Path(folder, "home")
+        with open_app(Settings(home=home, state_url=None, port=0)) as app:
+            app.accounts.add("Shop", KEY, api_base=sandbox.url)
+            app.datasets.create("Refunds", account="Shop", report="refunds")
+            app.runs.start("Refunds")
+            server = PageServer(app, announce=lambda _link: None)
+            server.start()
+            try:
+                return _asked(folder, server.url, app.tokens.create("soak").secret, given)
+            finally:
+                server.stop()
+
+
+def _asked(folder: str, url: str, token: str, given: argparse.Namespace) -> int:
+    config = Path(folder, "schemathesis.toml")
+    config.write_text(CONFIG, encoding="utf-8")
+    program = Path(sys.executable).with_name("schemathesis")
+    command = [
+        str(program), "--config-file", str(config), "run", f"{url}/api/v1/openapi.json", "--checks", CHECKS,
+        "--max-examples", str(given.examples), "--seed", str(given.seed), "--continue-on-failure",
+    ]  # fmt: skip
+    return subprocess.run(command, env={**os.environ, "TOKEN": token}, cwd=folder, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
