@@ -21,14 +21,31 @@ from counterfoil.web.server import PageServer
 
 KEY = "sk_test_demo_full_4242"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-#: The token goes by the environment: arguments can be seen by others.
+#: The token goes by the environment: arguments can be seen by others. What there is stays until the end.
 CONFIG = """
-headers = { Authorization = "Bearer ${TOKEN}" }
+hooks = "hooks.py"
+headers = {{ Authorization = "Bearer ${{TOKEN}}" }}
 request-timeout = 30.0
 
 [parameters]
 "path.account" = "Shop"
+"path.alert" = "Operations"
+"path.column" = "id"
 "path.dataset" = "Refunds"
+"path.name" = "All"
+"path.report" = "charges"
+"path.run" = "{run}"
+
+[[operations]]
+include-method = "DELETE"
+parameters = {{ "path.account" = "Other", "path.alert" = "Other", "path.dataset" = "Other", "path.name" = "Other" }}
+"""
+HOOKS = """
+import schemathesis
+
+@schemathesis.serializer("application/toml")
+def toml(_context, value):
+    return {"data": str(value).encode(errors="replace")}
 """
 
 
@@ -44,18 +61,21 @@ def main() -> int:
         with open_app(Settings(home=home, state_url=None, port=0)) as app:
             app.accounts.add("Shop", KEY, api_base=sandbox.url)
             app.datasets.create("Refunds", account="Shop", report="refunds")
-            app.runs.start("Refunds")
+            app.questions.save("All", "SELECT * FROM refunds")
+            app.alerts.add("Operations", "json://127.0.0.1:9")
+            run = app.runs.start("Refunds").id
             server = PageServer(app, announce=lambda _link: None)
             server.start()
             try:
-                return _asked(folder, server.url, app.tokens.create("soak").secret, given)
+                return _asked(Path(folder), server.url, app.tokens.create("soak").secret, run, given)
             finally:
                 server.stop()
 
 
-def _asked(folder: str, url: str, token: str, given: argparse.Namespace) -> int:
-    config = Path(folder, "schemathesis.toml")
-    config.write_text(CONFIG, encoding="utf-8")
+def _asked(folder: Path, url: str, token: str, run: str, given: argparse.Namespace) -> int:
+    config = folder / "schemathesis.toml"
+    config.write_text(CONFIG.format(run=run), encoding="utf-8")
+    (folder / "hooks.py").write_text(HOOKS, encoding="utf-8")
     program = Path(sys.executable).with_name("schemathesis")
     command = [
         str(program), "--config-file", str(config), "run", f"{url}/api/v1/openapi.json", "--checks", CHECKS,
