@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 _Number = Annotated[int, Field(ge=0, le=1_000_000)]
-_Word = Annotated[str, Field(max_length=2000)]
+#: Postgres, where the state may be, has no text with a zero in it.
+_Word = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 _Words = Annotated[list[_Word], Field(max_length=1000)]
 
 
