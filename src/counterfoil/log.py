@@ -29,7 +29,8 @@ _chosen: dict[str, Any] = {"style": "text", "level": logging.WARNING}
 
 def redacted(text: str) -> str:
     """The text with the body of each Stripe secret, and of each token of ours, replaced, its prefix kept."""
-    return _TOKEN.sub("cf_…", _SECRET.sub(lambda match: match.group(1) + "…", text))
+    text = _TOKEN.sub("cf_…", text)
+    return _SECRET.sub(lambda match: match.group(1) + "…", text)
 
 
 def configure(style: Style = "text", *, level: int = logging.INFO) -> None:

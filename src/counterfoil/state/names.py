@@ -31,7 +31,7 @@ def checked_name(noun: Noun, name: str) -> str:
     """The name without the space around it; SettingsError when it can't be one."""
     name = name.strip()
     if redacted(name) != name:
-        raise SettingsError(f"The {noun}'s name is a key of Stripe's", hint="Give it a name that anyone may read.")
+        raise SettingsError(f"The {noun}'s name is a key or a token", hint="Give it a name that anyone may read.")
     if not name or len(name) > _LONGEST or not name.isprintable():
         raise SettingsError(
             f"{name[:_LONGEST]!r} can't be the name of {_an(noun)}", hint=f"Give 1 to {_LONGEST} printable characters."
