@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from counterfoil.app import App
 from counterfoil.proof.statement import as_dict
-from counterfoil.web.api import answers, bodies
+from counterfoil.web.api import bodies, run_answers
 from counterfoil.web.api.told import DatasetWord, dataset_of, told
 from counterfoil.web.proofs_in_hand import ProofsInHand
 
@@ -18,7 +18,7 @@ def routes(app: App) -> APIRouter:
     """The statement, and a new proof."""
     router = APIRouter(tags=["checks"])
 
-    @router.get("/datasets/{dataset}/checks", response_model=answers.StatementTold)
+    @router.get("/datasets/{dataset}/checks", response_model=run_answers.StatementTold)
     def get_checks(
         request: Request,
         dataset: DatasetWord,
@@ -29,7 +29,7 @@ def routes(app: App) -> APIRouter:
         statement = as_dict(app.proofs.kept(found, run))
         return told({**statement, "proving": _proving(_hand(request), found)})
 
-    @router.post("/datasets/{dataset}/checks", status_code=202, response_model=answers.Proving)
+    @router.post("/datasets/{dataset}/checks", status_code=202, response_model=run_answers.Proving)
     def prove(request: Request, dataset: DatasetWord, body: bodies.ProveBody | None = None) -> Response:
         """Makes every check now, in the background. Ask at the Location until `proving.going_on` is false.
 

@@ -14,7 +14,7 @@ from counterfoil.app.row_files import file_chunks, json_value
 from counterfoil.app.tables import QUERY_FAILED, Column, Filter, Test, View
 from counterfoil.errors import RunError
 from counterfoil.log import redacted
-from counterfoil.web.api import answers
+from counterfoil.web.api import dataset_answers
 from counterfoil.web.api.problems import Refused
 from counterfoil.web.api.told import FILES, AsIs, DatasetWord, Form, dataset_of, told
 from counterfoil.web.downloads import Download
@@ -37,7 +37,7 @@ def routes(app: App) -> APIRouter:
     """Rows, files and profiles of a dataset's table."""
     router = APIRouter(tags=["rows"])
 
-    @router.get("/datasets/{dataset}/rows", response_model=answers.Rows)
+    @router.get("/datasets/{dataset}/rows", response_model=dataset_answers.Rows)
     def list_rows(
         dataset: DatasetWord,
         filters: _Filters = None,
@@ -68,7 +68,7 @@ def routes(app: App) -> APIRouter:
             rows = app.tables.export(found.id, _view(filters, sort))
         return Download(file_chunks(rows, f".{form}", as_is=as_is), found.name, f".{form}")
 
-    @router.get("/datasets/{dataset}/columns/{column}/profile", response_model=answers.Profile)
+    @router.get("/datasets/{dataset}/columns/{column}/profile", response_model=dataset_answers.Profile)
     def profile_column(
         dataset: DatasetWord,
         column: Annotated[str, Path(description="A column of the table.")],

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.app.row_files import file_chunks
 from counterfoil.app.run_dict import line_dict, run_dict, told_dict
-from counterfoil.web.api import answers
+from counterfoil.web.api import run_answers
 from counterfoil.web.api.told import FILES, AsIs, Form, RunWord, dataset_of, run_of, told
 from counterfoil.web.downloads import Download
 
@@ -26,10 +26,10 @@ def routes(app: App) -> APIRouter:
 
 
 def _seen(app: App, router: APIRouter) -> None:
-    @router.get("/runs", response_model=answers.Runs)
+    @router.get("/runs", response_model=run_answers.Runs)
     def list_runs(
         dataset: Annotated[str | None, Query(description="Only those of one dataset, by name or id.")] = None,
-        status: Annotated[list[answers.Status] | None, Query(description="Only those of these statuses.")] = None,
+        status: Annotated[list[run_answers.Status] | None, Query(description="Only those of these statuses.")] = None,
         limit: Annotated[int, Query(ge=1, le=_MOST)] = 50,
         cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
     ) -> Response:
@@ -40,12 +40,12 @@ def _seen(app: App, router: APIRouter) -> None:
         items = [run_dict(run, names.get(run.dataset, run.dataset)) for run in found[:limit]]
         return told({"items": items, "next": found[limit - 1].id if len(found) > limit else None})
 
-    @router.get("/runs/{run}", response_model=answers.RunTold)
+    @router.get("/runs/{run}", response_model=run_answers.RunTold)
     def get_run(run: RunWord) -> Response:
         """How it went: times, attempts, rows, requests, warnings, error, checks and tables."""
         return told(told_dict(app.runs.show(run_of(app, run).id)))
 
-    @router.get("/runs/{run}/lines", response_model=answers.Lines)
+    @router.get("/runs/{run}/lines", response_model=run_answers.Lines)
     def list_lines(
         run: RunWord,
         after: Annotated[int, Query(ge=0, lt=2**63, description="`next` of the answer before.")] = 0,
@@ -63,13 +63,13 @@ def _seen(app: App, router: APIRouter) -> None:
 
 
 def _doing(app: App, router: APIRouter) -> None:
-    @router.post("/runs/{run}/cancel", status_code=202, response_model=answers.RunTold)
+    @router.post("/runs/{run}/cancel", status_code=202, response_model=run_answers.RunTold)
     def cancel_run(run: RunWord) -> Response:
         """Ends it; one that runs does so within about two seconds, and its tables stay as they were."""
         found = app.runs.cancel(run_of(app, run).id)
         return told(told_dict(app.runs.show(found.id)), 202, location=f"/runs/{found.id}")
 
-    @router.post("/runs/{run}/revert", status_code=202, response_model=answers.Run)
+    @router.post("/runs/{run}/revert", status_code=202, response_model=run_answers.Run)
     def revert_run(run: RunWord) -> Response:
         """Makes its dataset's tables what they were after it, from what is kept; as a run of its own."""
         made = app.runs.revert(run_of(app, run).id, wait=False)
