@@ -131,6 +131,26 @@ def test_from_another_sites_page_nothing_is_answered(program: Program) -> None:
         assert answer.get("access-control-allow-origin") is None
 
 
+def test_ways_around_lead_nowhere(site: Site) -> None:
+    owner = site.owner()
+    for path in (
+        "//api/v1/datasets",
+        "/api//v1/datasets",
+        "/API/v1/datasets",
+        "/%61pi/v1/datasets",
+        "/api/v1/datasets/",
+        "/api/v1/../v1/datasets",
+        "/static/../api/v1/datasets",
+        "/static/..%2fapi/v1/datasets",
+        "/login/../api/v1/datasets",
+        "/health/../api/v1/datasets",
+    ):
+        for browser in (owner, site.browser()):
+            answer = browser.get(path)
+            assert answer.status in (303, 401, 404), path
+            assert "items" not in answer.text
+
+
 def test_under_another_name_nothing_is_answered(program: Program) -> None:
     answer = program.ask("GET", "/datasets", host="evil.example")
     assert (answer.status, json.loads(answer.text)["code"]) == (421, "wrong_host")
