@@ -1,4 +1,4 @@
-"""A page with the routes of programs, the document that they are judged by, and a program with a token."""
+"""A service with the routes of programs and the page of their tokens; the document that judges them; a program."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from counterfoil.app import App
 from counterfoil.web.api.routes import RESOURCES
+from counterfoil.web.pages import tokens
 from tests.api.program import Document, Program
 from tests.web.conftest import MakeSite, Site, app, clock, made_state, make_site, sandbox
 
@@ -29,7 +30,7 @@ def document() -> Document:
 
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
-    return make_site(resources=RESOURCES)
+    return make_site(resources=RESOURCES, pages=(tokens.routes,))
 
 
 @pytest.fixture

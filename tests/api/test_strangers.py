@@ -14,6 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from counterfoil.app import App
 from counterfoil.web.api.routes import RESOURCES
+from counterfoil.web.api.told import V1
+from counterfoil.web.pages import tokens
 from tests.api.conftest import MakeProgram
 from tests.api.program import Program
 from tests.web.browser import TYPED, Answer, Browser
@@ -24,7 +26,7 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 
 def late(_app: App) -> APIRouter:
     """A resource that nobody thought of when the guard was written."""
-    router = APIRouter()
+    router = APIRouter(prefix=V1)
 
     @router.api_route("/late/{name}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     def secret(name: str) -> Response:
@@ -35,7 +37,7 @@ def late(_app: App) -> APIRouter:
 
 @pytest.fixture
 def site(make_site: MakeSite) -> Site:
-    return make_site(resources=[*RESOURCES, late])
+    return make_site(resources=[*RESOURCES, late], pages=(tokens.routes,))
 
 
 def routes(page: FastAPI) -> Iterator[tuple[str, str]]:

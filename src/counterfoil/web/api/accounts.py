@@ -13,7 +13,7 @@ from counterfoil.app.accounts import account_dict
 from counterfoil.app.values import Account
 from counterfoil.web.api import answers, bodies
 from counterfoil.web.api.problems import Refused, looked_up
-from counterfoil.web.api.told import told
+from counterfoil.web.api.told import V1, told
 
 _Word = Annotated[str, Path(alias="account", description="The account's name or id.")]
 
@@ -22,7 +22,7 @@ _KNOWN: dict[int | str, dict[str, Any]] = {200: {"model": answers.Account, "desc
 
 def routes(app: App) -> APIRouter:
     """`/accounts`, and what is done with one."""
-    router = APIRouter(tags=["accounts"])
+    router = APIRouter(prefix=V1, tags=["accounts"])
     _saved(app, router)
     _one(app, router)
     return router

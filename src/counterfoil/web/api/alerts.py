@@ -12,14 +12,14 @@ from counterfoil.app.alerts import KINDS, alert_dict
 from counterfoil.app.values import Alert
 from counterfoil.web.api import answers, bodies
 from counterfoil.web.api.problems import looked_up
-from counterfoil.web.api.told import told
+from counterfoil.web.api.told import V1, told
 
 _Word = Annotated[str, Path(alias="alert", description="The alert's name or id.")]
 
 
 def routes(app: App) -> APIRouter:
     """`/alerts`, and what is done with one."""
-    router = APIRouter(tags=["alerts"])
+    router = APIRouter(prefix=V1, tags=["alerts"])
 
     @router.get("/alerts", response_model=answers.Alerts)
     def list_alerts() -> Response:

@@ -15,7 +15,7 @@ from counterfoil.errors import RunError
 from counterfoil.web.answers import csv_of
 from counterfoil.web.api import answers, bodies
 from counterfoil.web.api.problems import Refused
-from counterfoil.web.api.told import told
+from counterfoil.web.api.told import V1, told
 from counterfoil.web.downloads import Download
 
 _Name = Annotated[str, Path(description="The question's name.")]
@@ -25,7 +25,7 @@ _ASKED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schem
 
 def routes(app: App) -> APIRouter:
     """`/destinations`, `/ask` and `/questions`."""
-    router = APIRouter(tags=["questions"])
+    router = APIRouter(prefix=V1, tags=["questions"])
     _asking(app, router)
     _keeping(app, router)
     return router

@@ -10,13 +10,13 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.proof.statement import as_dict
 from counterfoil.web.api import bodies, run_answers
-from counterfoil.web.api.told import DatasetWord, dataset_of, told
+from counterfoil.web.api.told import V1, DatasetWord, dataset_of, told
 from counterfoil.web.proofs_in_hand import ProofsInHand
 
 
 def routes(app: App) -> APIRouter:
     """The statement, and a new proof."""
-    router = APIRouter(tags=["checks"])
+    router = APIRouter(prefix=V1, tags=["checks"])
 
     @router.get("/datasets/{dataset}/checks", response_model=run_answers.StatementTold)
     def get_checks(

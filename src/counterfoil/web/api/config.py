@@ -12,7 +12,7 @@ from counterfoil.app import App
 from counterfoil.log import redacted
 from counterfoil.web.api import answers
 from counterfoil.web.api.problems import Refused
-from counterfoil.web.api.told import Overwrite, told
+from counterfoil.web.api.told import V1, Overwrite, told
 
 _TOML = "application/toml"
 _TEXT: dict[str, Any] = {"content": {_TOML: {"schema": {"type": "string"}}}}
@@ -20,7 +20,7 @@ _TEXT: dict[str, Any] = {"content": {_TOML: {"schema": {"type": "string"}}}}
 
 def routes(app: App) -> APIRouter:
     """Export and apply."""
-    router = APIRouter(tags=["configuration"])
+    router = APIRouter(prefix=V1, tags=["configuration"])
 
     @router.get("/config", response_class=Response, responses={200: {"description": "TOML.", **_TEXT}})
     def export_config() -> Response:

@@ -15,7 +15,7 @@ from counterfoil.app.dataset_words import read_changes
 from counterfoil.app.run_dict import run_dict
 from counterfoil.app.values import Planned, Preview
 from counterfoil.web.api import bodies, dataset_answers, run_answers
-from counterfoil.web.api.told import DatasetWord, DryRun, Overwrite, dataset_of, told
+from counterfoil.web.api.told import V1, DatasetWord, DryRun, Overwrite, dataset_of, told
 
 #: Words that name things, and are no choice of how.
 _NAMES = ("name", "account", "report", "to", "table", "after")
@@ -27,7 +27,7 @@ _TRIED: dict[int | str, dict[str, Any]] = {
 
 def routes(app: App) -> APIRouter:
     """`/datasets`, `/preview`, and what is done with a dataset."""
-    router = APIRouter(tags=["datasets"])
+    router = APIRouter(prefix=V1, tags=["datasets"])
     _all(app, router)
     _one(app, router)
     _doing(app, router)

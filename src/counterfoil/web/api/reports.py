@@ -10,12 +10,12 @@ from starlette.responses import Response
 from counterfoil.app import App, describe_reports
 from counterfoil.web.api import answers
 from counterfoil.web.api.problems import Refused
-from counterfoil.web.api.told import told
+from counterfoil.web.api.told import V1, told
 
 
 def routes(_app: App) -> APIRouter:
     """`/reports`."""
-    router = APIRouter(tags=["reports"])
+    router = APIRouter(prefix=V1, tags=["reports"])
 
     @router.get("/reports", response_model=answers.Reports)
     def list_reports() -> Response:

@@ -30,7 +30,8 @@ def api(app: App, resources: Sequence[Callable[[App], APIRouter]] = RESOURCES) -
     """The routes of the resources, and their document. Each takes a token, by the guard."""
     router = APIRouter(prefix=V1)
     for resource in resources:
-        router.include_router(resource(app))
+        # Not by `include_router`, which would make each route anew.
+        router.routes.extend(resource(app).routes)
     made: list[Mapping[str, Any]] = []
 
     @router.get("/openapi.json", tags=["document"], response_model=dict[str, Any])

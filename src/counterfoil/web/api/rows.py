@@ -16,7 +16,7 @@ from counterfoil.errors import RunError
 from counterfoil.log import redacted
 from counterfoil.web.api import dataset_answers
 from counterfoil.web.api.problems import Refused
-from counterfoil.web.api.told import FILES, AsIs, DatasetWord, Form, dataset_of, told
+from counterfoil.web.api.told import FILES, V1, AsIs, DatasetWord, Form, dataset_of, told
 from counterfoil.web.downloads import Download
 
 _MOST_ROWS, _FARTHEST = 1000, 10**12
@@ -35,7 +35,7 @@ _Sort = Annotated[str | None, Query(description="A column; `-` before it for the
 
 def routes(app: App) -> APIRouter:
     """Rows, files and profiles of a dataset's table."""
-    router = APIRouter(tags=["rows"])
+    router = APIRouter(prefix=V1, tags=["rows"])
 
     @router.get("/datasets/{dataset}/rows", response_model=dataset_answers.Rows)
     def list_rows(

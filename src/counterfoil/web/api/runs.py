@@ -11,7 +11,7 @@ from counterfoil.app import App
 from counterfoil.app.row_files import file_chunks
 from counterfoil.app.run_dict import line_dict, run_dict, told_dict
 from counterfoil.web.api import run_answers
-from counterfoil.web.api.told import FILES, AsIs, Form, RunWord, dataset_of, run_of, told
+from counterfoil.web.api.told import FILES, V1, AsIs, Form, RunWord, dataset_of, run_of, told
 from counterfoil.web.downloads import Download
 
 _MOST = 500
@@ -19,7 +19,7 @@ _MOST = 500
 
 def routes(app: App) -> APIRouter:
     """`/runs`, and what is done with one."""
-    router = APIRouter(tags=["runs"])
+    router = APIRouter(prefix=V1, tags=["runs"])
     _seen(app, router)
     _doing(app, router)
     return router
