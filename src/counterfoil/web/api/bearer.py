@@ -35,7 +35,7 @@ class Bearer:
         self._throttle = throttle
 
     async def refusal(self, request: Request) -> Response | None:
-        """Why the request is not let in; None when it is. To be called on the event loop, which makes it one a time."""
+        """Why the request is not let in; None when it is. For the event loop alone: the throttle is for one caller."""
         if _is_in_address(request):
             hint = "Addresses are kept in logs and histories: revoke this token if it is one, and make another. "
             return answer("token_in_address", "A token never goes into an address", hint + _HOW)
