@@ -2,12 +2,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-GENERATED := README.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
+GENERATED := README.md docs/api.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test lint bench soak faults docs picture pictures walk styles clean
+.PHONY: help demo test lint bench soak soak-api faults docs picture pictures walk styles clean
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 # What the program needs, and beside it what its makers do.
 $(VENV)/runs: EXTRA :=
@@ -32,6 +32,7 @@ lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are c
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/cog --check -I tools $(GENERATED)
+	$(BIN)/python tools/openapi.py --check
 
 bench: $(VENV)/ready ## measurements, side by side with their floors
 	$(BIN)/python -m bench
@@ -39,11 +40,15 @@ bench: $(VENV)/ready ## measurements, side by side with their floors
 soak: $(VENV)/ready ## an hour of a company's life with kills and faults, each table against reading everything; half an hour
 	$(BIN)/python -m tests.soak.living
 
+soak-api: $(VENV)/ready ## requests that nobody would write to every route of the API; some minutes
+	$(BIN)/python -m tests.soak.api
+
 faults: $(VENV)/ready ## planted faults, each against the test named for it
 	$(BIN)/python tools/faults.py
 
 docs: $(VENV)/ready ## the generated references
 	$(BIN)/cog -r -I tools $(GENERATED)
+	$(BIN)/python tools/openapi.py
 
 picture: $(VENV)/ready ## docs/demo.svg anew
 	$(BIN)/python tools/picture.py

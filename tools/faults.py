@@ -119,6 +119,20 @@ FAULTS = (
         test="tests/test_log.py::test_a_secret_never_reaches_a_line",
     ),
     Fault(
+        name="a revoked token works",
+        file="state/tokens.py",
+        right="return self.revoked_at is None and",
+        wrong="return",
+        test="tests/api/test_strangers.py::test_with_a_wrong_an_expired_or_a_revoked_token_every_route_is_refused",
+    ),
+    Fault(
+        name="a token that may only read changes things",
+        file="web/api/bearer.py",
+        right='if found.scope == "read" and request.method not in _SAFE:',
+        wrong="if False:",
+        test="tests/api/test_strangers.py::test_a_token_that_may_only_read_changes_nothing",
+    ),
+    Fault(
         name="key of another account",
         file="state/vault.py",
         right='return f"{account}\\0{version}".encode()',

@@ -11,6 +11,7 @@ from counterfoil.app import describe_reports
 from counterfoil.cli import app, run
 from counterfoil.errors import CounterfoilError
 from counterfoil.settings import Settings
+from counterfoil.web.api.problems import CODES
 
 
 def commands() -> str:
@@ -94,3 +95,11 @@ def _errors(kind: type[CounterfoilError], depth: int) -> Iterator[str]:
     yield f"| {'&nbsp;&nbsp;' * depth}`{kind.__name__}` | {kind.exit_code} | {told} |"
     for below in kind.__subclasses__():
         yield from _errors(below, depth + 1)
+
+
+def problems() -> str:
+    """A row per status of the API's problems, with their codes."""
+    statuses = sorted({status for status, _ in CODES.values()})
+    told = {status: [code for code, (known, _) in CODES.items() if known == status] for status in statuses}
+    rows = [f"| {status} | {_code(codes)} |" for status, codes in told.items()]
+    return "\n".join(["| status | codes |", "|---|---|", *rows])

@@ -2,6 +2,7 @@
 
 CounterfoilError
 ├─ SettingsError        the operator changes a setting or a word of the command
+│  └─ NameTaken         the same with another name, or what has the name is what was wanted
 ├─ AccountError         the user mends the account; never retried
 │  ├─ KeyRejected       401; the account's datasets pause
 │  └─ PermissionMissing 403, names the permission; that dataset pauses
@@ -55,6 +56,10 @@ class SettingsError(CounterfoilError):
     """The operator changes a setting, an option or a word of the command."""
 
     exit_code = 2
+
+
+class NameTaken(SettingsError):  # noqa: N818 - the name says what happened
+    """Another one has the name."""
 
 
 class AccountError(CounterfoilError):

@@ -1,4 +1,4 @@
-"""structlog with redaction: whatever looks like a key of Stripe's never reaches a line.
+"""structlog with redaction: whatever looks like a key of Stripe's, or a token of ours, never reaches a line.
 
 Loggers of ours are set up here and nowhere else, so that a program which uses structlog itself keeps its own.
 """
@@ -17,6 +17,8 @@ import structlog
 Style = Literal["text", "json"]
 
 _SECRET = re.compile(r"\b((?:sk|rk|rkcs)_(?:live|test|org)[A-Za-z]*_?|sk_org_?|whsec_)[A-Za-z0-9_*]{4,}")
+#: Tokens of ours, also those that are cut short.
+_TOKEN = re.compile(r"\bcf_[0-9a-f]{16,}")
 
 #: What a line of text leaves to JSON, so that it fits a terminal.
 _FOR_MACHINES = frozenset({"room", "endpoint", "request_id", "wait_seconds"})
@@ -26,7 +28,8 @@ _chosen: dict[str, Any] = {"style": "text", "level": logging.WARNING}
 
 
 def redacted(text: str) -> str:
-    """The text with the body of each Stripe secret replaced, its prefix kept."""
+    """The text with the body of each Stripe secret, and of each token of ours, replaced, its prefix kept."""
+    text = _TOKEN.sub("cf_…", text)
     return _SECRET.sub(lambda match: match.group(1) + "…", text)
 
 

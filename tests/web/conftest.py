@@ -98,8 +98,15 @@ def make_site(app: App, clock: StandingClock) -> MakeSite:
         links = Links(clock.seconds)
         door = Door(Password(password, app.sessions), app.sessions, links, Throttle(clock.seconds))
         printed: list[str] = []
-        reach = Reach(door=door, hosts=Hosts(host, url), port=8321, announce=lambda: printed.append(links.make()))
-        return Site(make_app(app, reach, **more), door, printed)
+        reach = Reach(
+            door=door,
+            hosts=Hosts(host, url),
+            port=8321,
+            announce=lambda: printed.append(links.make()),
+            throttle=Throttle(clock.seconds),
+        )
+        # The routes of programs take time to make, and pages need none of them.
+        return Site(make_app(app, reach, **{"resources": (), **more}), door, printed)
 
     return make
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from counterfoil.app.runs import RunCalls
     from counterfoil.app.sessions import SessionCalls
     from counterfoil.app.tables import TableCalls
+    from counterfoil.app.tokens import TokenCalls
     from counterfoil.runs.records import Records
     from counterfoil.state import State
     from counterfoil.state.database import Clock
@@ -120,6 +121,13 @@ class App:
         from counterfoil.app.sessions import SessionCalls
 
         return SessionCalls(self.state)
+
+    @cached_property
+    def tokens(self) -> TokenCalls:
+        """With which other programs come in."""
+        from counterfoil.app.tokens import TokenCalls
+
+        return TokenCalls(self.state)
 
     def close(self) -> None:
         """Gives the state back."""

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from counterfoil.app.dataset_words import read_choice, read_merge, read_partition, read_proof, read_retry, read_schedule
+from counterfoil.app.dataset_words import read_changes
 from counterfoil.app.datasets import DEFAULT_DESTINATION
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.state.accounts import STRIPE, Account, checked_reference
-from counterfoil.state.dataset import Choice, Dataset, Merge, Proof, Retry
+from counterfoil.state.dataset import Dataset, Merge, Proof, Retry
 from counterfoil.state.schedules import Manual, describe
 
 #: What may be said of an account and of a dataset, each with the types of its value.
@@ -203,7 +203,7 @@ def _dataset(name: str, table: Mapping[str, Any]) -> DatasetEntry:
             )
     try:
         known = report_of(table["report"])
-        fields = _fields(table)
+        fields = read_changes(table)
     except SettingsError as error:
         raise SettingsError(f"[{where}]: {error.message}", hint=error.hint) from error
     return DatasetEntry(
@@ -215,42 +215,6 @@ def _dataset(name: str, table: Mapping[str, Any]) -> DatasetEntry:
         after=table.get("after"),
         fields=fields,
     )
-
-
-def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of the words, by the same reading as the command line's."""
-    retry = table.get("retry", Retry().attempts)
-    fields: dict[str, Any] = {
-        "description": table.get("description", "").strip(),
-        "choice": read_choice(
-            Choice(),
-            since=table.get("since"),
-            until=table.get("until"),
-            last_days=table.get("last_days"),
-            options=[f"{name}={value}" for name, value in table.get("options", {}).items()],
-            promoted=table.get("promote"),
-            left_out=table.get("leave_out"),
-            hashed=table.get("hash"),
-        ),
-        "schedule": read_schedule(Manual(), table.get("schedule"), table.get("zone")),
-        "retry": read_retry(
-            Retry(),
-            on=bool(retry),
-            attempts=retry if retry and retry is not True else None,
-            every_minutes=table.get("retry_minutes"),
-            manual=table.get("retry_manual"),
-        ),
-        "proof": read_proof(Proof(), after=table.get("checks"), deep=table.get("deep_checks"), hold=table.get("hold")),
-        "partition": read_partition(table.get("partition", "")),
-        "merge": read_merge(
-            None,
-            deleted=table.get("deleted"),
-            history=table.get("history"),
-            reread_days=table.get("reread_days"),
-        ),
-        "deadline_minutes": table.get("deadline_minutes") or None,
-    }
-    return fields | ({"method": table["method"]} if "method" in table else {})
 
 
 def _table(kind: str, name: str, table: Any) -> Mapping[str, Any]:

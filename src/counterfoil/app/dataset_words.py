@@ -6,7 +6,7 @@ Everywhere None leaves what was before, and an empty word takes it back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
@@ -14,10 +14,69 @@ from typing import Any, Literal, cast
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.runs.plan import parse_instant
-from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Retry
+from counterfoil.state.dataset import After, Choice, Dataset, Merge, Partition, Proof, Retry
 from counterfoil.state.schedules import Manual, Schedule, parse
 
+#: What takes a word of a configuration back; a word that is not here is taken back by an empty text.
+_EMPTY: dict[str, Any] = {"options": {}, "promote": [], "leave_out": [], "hash": [], "last_days": 0}
 _PERIOD = re.compile(r"(?:last\s+)?(\d{1,6})\s*(day|week|month)s?")
+
+
+def read_changes(words: Mapping[str, Any], before: Dataset | None = None) -> dict[str, Any]:
+    """What the words of a configuration (`docs/configuration.md`) make of a dataset, as the calls on datasets take it.
+
+    Only what they change; without a dataset before, everything but what names it and where it goes to. A word that is
+    None is as if it had never been said. The words have the types that the configuration asks for.
+    """
+    said = {name: _EMPTY.get(name, "") if value is None else value for name, value in words.items()}
+    usual = {name: getattr(before, name, value) for name, value in _USUAL.items()}
+    options = said.get("options")
+    retry = said.get("retry")
+    retry = Retry().attempts if retry == "" else retry
+    made: dict[str, Any] = {
+        "description": said.get("description", usual["description"]).strip(),
+        "choice": read_choice(
+            usual["choice"],
+            since=said.get("since"),
+            until=said.get("until"),
+            last_days=said.get("last_days"),
+            options=None if options is None else [f"{name}={value}" for name, value in options.items()],
+            promoted=said.get("promote"),
+            left_out=said.get("leave_out"),
+            hashed=said.get("hash"),
+        ),
+        "schedule": read_schedule(usual["schedule"], said.get("schedule"), said.get("zone")),
+        "retry": read_retry(
+            usual["retry"],
+            on=None if retry is None else bool(retry),
+            attempts=retry if retry and retry is not True else None,
+            every_minutes=_said(said, "retry_minutes", Retry().every_minutes),
+            manual=_said(said, "retry_manual", Retry().manual),
+        ),
+        "proof": read_proof(
+            usual["proof"],
+            after=_said(said, "checks", Proof().after),
+            deep=said.get("deep_checks"),
+            hold=_said(said, "hold", Proof().hold),
+        ),
+        "partition": read_partition(said["partition"]) if "partition" in said else usual["partition"],
+        "merge": read_merge(
+            usual["merge"],
+            deleted=_said(said, "deleted", Merge().deleted),
+            history=_said(said, "history", Merge().history),
+            reread_days=_said(said, "reread_days", Merge().reread_days),
+        ),
+        "deadline_minutes": said.get("deadline_minutes", usual["deadline_minutes"]) or None,
+    }
+    if said.get("method"):
+        made["method"] = said["method"]
+    return made if before is None else {name: value for name, value in made.items() if value != getattr(before, name)}
+
+
+def _said(words: Mapping[str, Any], name: str, usual: Any) -> Any:
+    """The word; what is usual where it is taken back, None where nothing was said."""
+    value = words.get(name)
+    return usual if value == "" and isinstance(value, str) else value
 
 
 def read_choice(
@@ -50,6 +109,19 @@ def read_choice(
             hint="The range is [since, until): until is left out.",
         )
     return made
+
+
+#: Of a dataset of which nothing was said.
+_USUAL: dict[str, Any] = {
+    "description": "",
+    "choice": Choice(),
+    "schedule": Manual(),
+    "retry": Retry(),
+    "proof": Proof(),
+    "partition": None,
+    "merge": None,
+    "deadline_minutes": None,
+}
 
 
 def _day(seconds: int) -> str:

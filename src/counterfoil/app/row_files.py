@@ -1,4 +1,4 @@
-"""Rows as files: CSV or Parquet, streamed, and there as a whole or not at all.
+"""Rows as files: CSV, Parquet or lines of JSON, streamed, and on the disk as a whole or not at all.
 
 In CSV, text that a spreadsheet would run as a formula begins with an apostrophe, unless it is wanted `as_is`.
 """
@@ -6,8 +6,10 @@ In CSV, text that a spreadsheet would run as a formula begins with an apostrophe
 from __future__ import annotations
 
 import io
+import json
+import math
 import secrets
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,8 +26,8 @@ _WRITERS: dict[str, Callable[..., Any]] = {
     ".parquet": lambda sink, schema: pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd"),
 }
 
-#: Rows of a piece of CSV: text is much larger than what it is made of.
-_CSV_ROWS = 1000
+#: Rows of a piece of CSV or JSON: text is much larger than what it is made of.
+_TEXT_ROWS = 1000
 
 
 def check_file(path: Path) -> None:
@@ -66,17 +68,20 @@ def write_csv(rows: pa.RecordBatchReader, out: TextIO, *, limit: int | None = No
     out.flush()
 
 
-def file_chunks(rows: pa.RecordBatchReader, suffix: str) -> Generator[bytes]:
+def file_chunks(rows: pa.RecordBatchReader, suffix: str, *, as_is: bool = False) -> Generator[bytes]:
     """The bytes of a file of all rows, piece by piece; what is not taken any more is given back when it is closed.
 
     A piece of Parquet is a row group, so that memory does not grow with the rows.
     """
+    if suffix == ".jsonl":
+        yield from _json_lines(rows)
+        return
     piece = _Piece()
     try:
         with _WRITERS[suffix](piece, rows.schema) as writer:
             yield piece.taken()
-            for batch in (_fit(one, suffix) for one in rows):
-                step = _CSV_ROWS if suffix == ".csv" else max(1, batch.num_rows)
+            for batch in (_fit(one, suffix, as_is=as_is) for one in rows):
+                step = _TEXT_ROWS if suffix == ".csv" else max(1, batch.num_rows)
                 for start in range(0, batch.num_rows, step):
                     writer.write_batch(batch.slice(start, step))
                     if chunk := piece.taken():
@@ -84,6 +89,35 @@ def file_chunks(rows: pa.RecordBatchReader, suffix: str) -> Generator[bytes]:
         yield piece.taken()
     finally:
         rows.close()
+
+
+def _json_lines(rows: pa.RecordBatchReader) -> Generator[bytes]:
+    """An object for each row."""
+    try:
+        for batch in rows:
+            for start in range(0, batch.num_rows, _TEXT_ROWS):
+                lines = (json_row(row) for row in batch.slice(start, _TEXT_ROWS).to_pylist())
+                yield "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
+    finally:
+        rows.close()
+
+
+def json_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row, each of its values as `json_value` makes it."""
+    return {name: json_value(value) for name, value in row.items()}
+
+
+def json_value(value: Any) -> Any:
+    """What JSON can hold: instants as text, decimals as text too, since a float would not be exact."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return [json_value(each) for each in value]
+    if isinstance(value, dict):
+        return {str(name): json_value(each) for name, each in value.items()}
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _fit(batch: pa.RecordBatch, suffix: str, *, as_is: bool = False) -> pa.RecordBatch:

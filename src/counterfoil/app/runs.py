@@ -126,11 +126,17 @@ class RunCalls:
         return {dataset.id: dataset.name for dataset in self._records.datasets.list()}
 
     def list(
-        self, dataset: str | None = None, status: Status | Sequence[Status] | None = None, limit: int = 50
+        self,
+        dataset: str | None = None,
+        status: Status | Sequence[Status] | None = None,
+        limit: int = 50,
+        *,
+        before: str | None = None,
     ) -> tuple[Run, ...]:
-        """The newest runs first."""
+        """The newest runs first; with `before` (a run's id) those that are behind it."""
         known = None if dataset is None else self._records.datasets.get(dataset).id
-        return self._records.runs.list(known, status, limit)
+        behind = None if before is None else self._records.runs.get(before)
+        return self._records.runs.list(known, status, limit, before=behind)
 
     def get(self, run: str) -> Run:
         """The run of an id; SettingsError names the nearest."""

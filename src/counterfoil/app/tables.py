@@ -23,6 +23,8 @@ __all__ = ["Answer", "Column", "Filter", "Page", "Profile", "TableCalls", "Test"
 ASK_SECONDS, ASK_ROWS = 30, 10_000
 #: How many rows of an export are sorted.
 SORTED_ROWS = 50_000
+#: How the message of a query begins that the database refuses.
+QUERY_FAILED = "the query failed: "
 #: How long a person waits for a destination that another process holds.
 _BUSY_SECONDS = 3.0
 

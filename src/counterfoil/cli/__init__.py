@@ -41,6 +41,7 @@ app.command("counterfoil.cli.runs:runs", name="runs", help="What came of dataset
 app.command("counterfoil.cli.sandbox:sandbox", help="Serve a simulated Stripe with two years of an invented company.")
 app.command("counterfoil.cli.serve:serve", help="Run datasets when they are due, until stopped.")
 app.command("counterfoil.cli.state:state", name="state", help="The database of accounts, datasets and runs.")
+app.command("counterfoil.cli.tokens:tokens", name="tokens", help="Tokens with which other programs use the service.")
 app.command("counterfoil.cli.vault:vault", name="vault", help="How saved keys are encrypted.")
 
 app.command("counterfoil.cli.worker:worker", help="Run datasets beside a service, on this machine or another.")

@@ -36,20 +36,13 @@ def print_preview(rows: pa.RecordBatchReader, limit: int | None) -> int:
 
 def print_rows_as_json(rows: pa.RecordBatchReader, limit: int | None) -> None:
     """Prints one JSON object for each row."""
-    from counterfoil.app.row_files import first
+    from counterfoil.app.row_files import first, json_row
 
     for batch in first(rows, limit):
         for row in batch.to_pylist():
-            print_json({name: _plain(value) for name, value in row.items()})
+            print_json(json_row(row))
 
 
 def _cell(value: Any) -> str:
     text = "" if value is None else value.isoformat(" ") if hasattr(value, "isoformat") else str(value)
     return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: instants as text, decimals as text too, since a float would not be exact."""
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

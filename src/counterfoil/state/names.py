@@ -8,17 +8,17 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Literal
 
-from counterfoil.errors import SettingsError
+from counterfoil.errors import NameTaken, SettingsError
 from counterfoil.log import redacted
 
-Noun = Literal["account", "alert", "dataset"]
+Noun = Literal["account", "alert", "dataset", "token"]
 
-_PREFIXES: dict[Noun, str] = {"account": "acc", "alert": "al", "dataset": "ds"}
+_PREFIXES: dict[Noun, str] = {"account": "acc", "alert": "al", "dataset": "ds", "token": "tok"}
 _LONGEST = 100
 
 
 def new_id(noun: Noun) -> str:
-    """`acc_`, `al_` or `ds_` and twelve hexadecimal digits."""
+    """`acc_`, `al_`, `ds_` or `tok_` and twelve hexadecimal digits."""
     return f"{_PREFIXES[noun]}_{secrets.token_hex(6)}"
 
 
@@ -31,7 +31,7 @@ def checked_name(noun: Noun, name: str) -> str:
     """The name without the space around it; SettingsError when it can't be one."""
     name = name.strip()
     if redacted(name) != name:
-        raise SettingsError(f"The {noun}'s name is a key of Stripe's", hint="Give it a name that anyone may read.")
+        raise SettingsError(f"The {noun}'s name is a key or a token", hint="Give it a name that anyone may read.")
     if not name or len(name) > _LONGEST or not name.isprintable():
         raise SettingsError(
             f"{name[:_LONGEST]!r} can't be the name of {_an(noun)}", hint=f"Give 1 to {_LONGEST} printable characters."
@@ -41,9 +41,9 @@ def checked_name(noun: Noun, name: str) -> str:
     return name
 
 
-def taken(noun: Noun, name: str) -> SettingsError:
+def taken(noun: Noun, name: str) -> NameTaken:
     """What to raise when another one has the name."""
-    return SettingsError(f"There is already {_an(noun)} {name!r}", hint="Choose another name.")
+    return NameTaken(f"There is already {_an(noun)} {name!r}", hint="Choose another name.")
 
 
 def unknown(noun: Noun, word: str, names: Iterable[str]) -> SettingsError:

@@ -91,10 +91,18 @@ class Runs:
             return self._one(connection, run)
 
     def list(
-        self, dataset: str | None = None, status: Status | Sequence[Status] | None = None, limit: int = 50
+        self,
+        dataset: str | None = None,
+        status: Status | Sequence[Status] | None = None,
+        limit: int = 50,
+        *,
+        before: Run | None = None,
     ) -> tuple[Run, ...]:
-        """Runs, the newest first, of one dataset (by id) or all, of some statuses or all."""
+        """Runs, the newest first, of one dataset (by id) or all, of some statuses or all; those behind `before`."""
         chosen = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
+        if before is not None:
+            same = sa.and_(runs.c.created_at == before.created_at, runs.c.id < before.id)
+            chosen = chosen.where(sa.or_(runs.c.created_at < before.created_at, same))
         if dataset is not None:
             chosen = chosen.where(runs.c.dataset == dataset)
         if status is not None:

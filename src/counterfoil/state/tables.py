@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 #: What the newest migration is called. Names are numbers, so that older and newer can be told without Alembic.
-SCHEMA = "0005"
+SCHEMA = "0006"
 #: Not Alembic's default: a Postgres database may hold another program's beside ours.
 SCHEMA_TABLE = "counterfoil_schema"
 
@@ -238,6 +238,20 @@ nodes = sa.Table(
     sa.Column("role", sa.String, nullable=False),
     sa.Column("seen_at", Instant, nullable=False),
     sa.Column("left", sa.Boolean, nullable=False),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    # Of the token itself nothing is kept.
+    sa.Column("hash", sa.String, nullable=False, unique=True),
+    sa.Column("scope", sa.String, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("last_used_at", Instant),
+    sa.Column("expires_at", Instant),
+    sa.Column("revoked_at", Instant),
 )
 
 settings = sa.Table(

@@ -11,6 +11,7 @@ _SAID = tuple(
         (r"`counterfoil runs list` shows them", "The page Runs shows them"),
         (r"`counterfoil alerts list` shows", "The page Alerts shows"),
         (r"add it again: counterfoil alerts add", "add it again."),
+        (r"`counterfoil tokens list` shows", "The list shows"),
         (r"`counterfoil \w+ list` shows", "The Data Center shows"),
         (r"`counterfoil reports( --json)?` lists", "The form of a new dataset lists"),
         (r"See which there are: counterfoil runs list .*", "Its History shows which there are."),

@@ -1,4 +1,7 @@
-"""What went wrong, as an answer: a page, a fragment for htmx, or plain text; what happened and what to do."""
+"""What went wrong, as an answer: a page, a fragment for htmx, or plain text; what happened and what to do.
+
+Programs get theirs as `web.api.problems` makes them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from counterfoil.errors import AccountError, CounterfoilError, RunError, SettingsError, TransientError
+from counterfoil.web.api.problems import Refused, answer, is_api, of_error, of_request, of_status
 from counterfoil.web.hints import on_page
 from counterfoil.web.rendering import render
 
@@ -30,6 +34,8 @@ def problem(request: Request, status: int, message: str | None = None, hint: str
     """An answer with a message and what to do; without them, the usual ones of the status."""
     if message is None:
         message, hint = _TOLD.get(status, (HTTPStatus(status).phrase, None))
+    if is_api(request):
+        return of_status(status, message, hint)
     hint = on_page(hint)
     known: dict[str, Any] = {"status": status, "message": on_page(message), "hint": hint}
     if is_htmx(request):
@@ -64,6 +70,8 @@ def handle_problems(page: FastAPI) -> None:
 
     @page.exception_handler(CounterfoilError)
     def of_ours(request: Request, error: CounterfoilError) -> Response:
+        if is_api(request):
+            return of_error(error)
         status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
         if request.method in ("GET", "HEAD") and status == 400:
             status = 404  # all that an address can get wrong is a name
@@ -77,5 +85,11 @@ def handle_problems(page: FastAPI) -> None:
 
     @page.exception_handler(RequestValidationError)
     def of_forms(request: Request, error: RequestValidationError) -> Response:
+        if is_api(request):
+            return of_request(error)
         names = ", ".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
         return problem(request, 400, f"Not as it should be: {names}", "Go back, mend it and try again.")
+
+    @page.exception_handler(Refused)
+    def of_programs(_request: Request, error: Refused) -> Response:
+        return answer(error.code, error.detail, error.hint)

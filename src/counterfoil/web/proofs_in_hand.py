@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from counterfoil.app import App
 from counterfoil.app.values import Progress
@@ -42,15 +44,18 @@ class ProofsInHand:
         self._lock = threading.Lock()
         self._proofs: dict[str, Proving] = {}
 
-    def begin(self, dataset: str, closing: threading.Event) -> None:
-        """Proves a dataset, by its id, unless that goes on already; `closing` ends it. RunError when it can't be."""
+    def begin(self, dataset: str, closing: threading.Event, **how: Any) -> None:
+        """Proves a dataset, by its id, unless that goes on already; `closing` ends it. RunError when it can't be.
+
+        `how` is what `ProofCalls.prove` takes: how many windows are read again, by which seed, how many payouts.
+        """
         self._app.proofs.check_provable(dataset)
         with self._lock:
             found = self._proofs.get(dataset)
             if found is not None and not found.over.is_set():
                 return
             proving = self._proofs[dataset] = Proving(time.monotonic())
-        thread = threading.Thread(target=self._prove, args=(dataset, proving, closing), name=f"prove {dataset}")
+        thread = threading.Thread(target=self._prove, args=(dataset, proving, closing, how), name=f"prove {dataset}")
         thread.daemon = True
         thread.start()
 
@@ -59,6 +64,12 @@ class ProofsInHand:
         with self._lock:
             found = self._proofs.get(dataset)
         return found if found is not None and not found.over.is_set() else None
+
+    def last_problem(self, dataset: str) -> CounterfoilError | None:
+        """Why the last one came to nothing, as long as `problem` has not told it."""
+        with self._lock:
+            found = self._proofs.get(dataset)
+        return found.error if found is not None and found.over.is_set() else None
 
     def problem(self, dataset: str) -> CounterfoilError | None:
         """Why the last one came to nothing; told once."""
@@ -69,7 +80,7 @@ class ProofsInHand:
             del self._proofs[dataset]
         return found.error
 
-    def _prove(self, dataset: str, proving: Proving, closing: threading.Event) -> None:
+    def _prove(self, dataset: str, proving: Proving, closing: threading.Event, how: Mapping[str, Any]) -> None:
         def check() -> None:
             if closing.is_set():
                 raise _PageCloses
@@ -78,7 +89,7 @@ class ProofsInHand:
             proving.progress = progress
 
         try:
-            self._app.proofs.prove(dataset, observe=observe, check=check)
+            self._app.proofs.prove(dataset, observe=observe, check=check, **how)
         except CounterfoilError as error:
             proving.error = error
         except _PageCloses:

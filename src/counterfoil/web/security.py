@@ -1,6 +1,7 @@
 """What stands before every route: the host's name, the origin, the size, the session; and the headers of each answer.
 
-A route needs nothing to be guarded: whatever is not on the short list of what is public takes a session.
+A route needs nothing to be guarded: whatever is not on the short list of what is public takes a session, and below
+`/api` a token, which is good for nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from counterfoil.app.sessions import SessionCalls
 from counterfoil.errors import CounterfoilError
 from counterfoil.log import get_logger
+from counterfoil.web.api.bearer import Bearer
+from counterfoil.web.api.problems import is_api
 from counterfoil.web.hosts import Hosts
 from counterfoil.web.problems import is_navigation, problem
 from counterfoil.web.sessions import Cookie
@@ -49,11 +52,12 @@ _log = get_logger("web")
 class Guard:
     """The middleware. It is the outermost, so that refusals and errors have the same headers as pages."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Hosts, cookie: Cookie, sessions: SessionCalls) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Hosts, cookie: Cookie, sessions: SessionCalls, bearer: Bearer) -> None:
         self._app = app
         self._hosts = hosts
         self._cookie = cookie
         self._sessions = sessions
+        self._bearer = bearer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,12 +83,16 @@ class Guard:
 
     async def _guarded(self, request: Request, receive: _Limited, answer: _Answer) -> None:
         refusal = self._refusal(request)
-        if refusal is None and not _is_public(request):
+        if refusal is None and is_api(request):
+            refusal = await self._bearer.refusal(request)
+        elif refusal is None and not _is_public(request):
             refusal = await self._stranger(request)
         await (refusal or self._app)(request.scope, receive, answer)
 
     def _refusal(self, request: Request) -> Response | None:
         if not self._hosts.allows(request):
+            if is_api(request):
+                return problem(request, 421)
             # In words alone: a page would ask for its style under the same name.
             return PlainTextResponse("The page does not answer under this name.\n", status_code=421)
         length = request.headers.get("content-length", "0")
@@ -97,6 +105,10 @@ class Guard:
     def _is_foreign(self, request: Request) -> bool:
         """Whether another site's page makes the browser ask. Following a link to here is fine."""
         site = request.headers.get("sec-fetch-site")
+        if is_api(request):
+            # Programs tell nothing of this, and need not: browsers send no token by themselves.
+            origin = request.headers.get("origin")
+            return site in ("cross-site", "same-site") or origin not in (None, self._hosts.origin(request))
         if request.method in _SAFE:
             navigates = request.headers.get("sec-fetch-mode") == "navigate"
             opens = request.headers.get("sec-fetch-dest", "document") == "document"
@@ -194,6 +206,8 @@ def _note(request: Request, status: int | None, seconds: float) -> None:
     fields: dict[str, Any] = {"method": request.method, "path": _path(request.scope), "status": status}
     if request.client is not None:
         fields["client"] = request.client.host
+    if hasattr(request.state, "token"):
+        fields["token"] = request.state.token.name
     quiet = request.method in _SAFE and status is not None and status < 400
     (_log.debug if quiet else _log.info)("request", **fields, milliseconds=round(seconds * 1000, 1))
 

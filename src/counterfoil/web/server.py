@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -16,12 +16,15 @@ from starlette.types import Scope
 
 from counterfoil.app import App
 from counterfoil.errors import SettingsError
+from counterfoil.web.api.bearer import Bearer
+from counterfoil.web.api.routes import RESOURCES, api
 from counterfoil.web.door import Door, Password
 from counterfoil.web.hosts import Hosts, is_loopback
 from counterfoil.web.listener import Listener
 from counterfoil.web.login import Login
 from counterfoil.web.pages import PAGES
 from counterfoil.web.problems import handle_problems
+from counterfoil.web.proofs_in_hand import ProofsInHand
 from counterfoil.web.rendering import STATIC
 from counterfoil.web.security import Guard
 from counterfoil.web.sessions import Cookie, Links, current
@@ -42,6 +45,8 @@ class Reach:
     port: int
     #: Tells a new link to whoever sees the service's terminal.
     announce: Callable[[], None]
+    #: For tokens; the door has one of its own.
+    throttle: Throttle = field(default_factory=Throttle)
 
 
 def make_app(
@@ -50,10 +55,13 @@ def make_app(
     *,
     health: Callable[[], Health] = lambda: {"ok": True},
     pages: Pages = PAGES,
+    resources: Pages = RESOURCES,
     banner: str | None = None,
     sandbox: SandboxAtHand | None = None,
 ) -> FastAPI:
     """The application. Each of `pages` brings its routes; all take a session. `banner` stands above every page.
+
+    The routes of `resources` are below `/api/v1`, and take a token instead.
 
     `sandbox` starts a simulated Stripe for whoever has no account yet, and gives its address and a key.
     """
@@ -63,11 +71,14 @@ def make_app(
     page.state.banner = banner
     page.state.sandbox = sandbox
     page.state.closing = threading.Event()
-    page.add_middleware(Guard, hosts=reach.hosts, cookie=cookie, sessions=reach.door.sessions)
+    page.state.proofs = ProofsInHand(app)
+    bearer = Bearer(app.tokens, reach.throttle)
+    page.add_middleware(Guard, hosts=reach.hosts, cookie=cookie, sessions=reach.door.sessions, bearer=bearer)
     handle_problems(page)
     page.include_router(_health_route(health, cookie, reach.door))
     page.include_router(Login(reach.door, cookie, reach.announce).router)
     page.mount("/static", _Static(directory=STATIC), name="static")
+    page.include_router(api(app, resources))
     for routes in pages:
         page.include_router(routes(app))
     return page

@@ -20,6 +20,7 @@ from counterfoil.web.pages import (
     new_dataset,
     proof,
     runs,
+    tokens,
 )
 
 #: What `make_app` serves, in the menu's order: each module's `routes`.
@@ -32,6 +33,7 @@ PAGES: tuple[Callable[[App], APIRouter], ...] = (
     runs.routes,
     ask.routes,
     alerts.routes,
+    tokens.routes,
     # What is below a dataset's address comes last: it would else take `/datasets/new` for a dataset.
     data.routes,
     history.routes,

@@ -28,24 +28,23 @@ _FORMS = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8"
 def routes(app: App) -> APIRouter:
     """`/datasets/{dataset}/proof`, what goes on of it, and its statement as a file."""
     router = APIRouter()
-    hand = ProofsInHand(app)
 
     @router.get("/datasets/{dataset}/proof")
     def proof(request: Request, dataset: str) -> HTMLResponse:
-        return _page(app, hand, request, dataset, None)
+        return _page(app, request, dataset, None)
 
     @router.post("/datasets/{dataset}/proof")
     def prove(request: Request, dataset: str) -> Response:
         found = app.datasets.get(dataset).id
         try:
-            hand.begin(found, request.app.state.closing)
+            _hand(request).begin(found, request.app.state.closing)
         except CounterfoilError as error:
-            return _page(app, hand, request, dataset, error)
+            return _page(app, request, dataset, error)
         return RedirectResponse(f"/datasets/{found}/proof", status_code=303)
 
     @router.get("/datasets/{dataset}/proof/live")
     def live(request: Request, dataset: str) -> StreamingResponse:
-        found = app.datasets.get(dataset).id
+        found, hand = app.datasets.get(dataset).id, _hand(request)
 
         def look() -> Seen:
             proving = hand.of(found)
@@ -71,10 +70,13 @@ def _written(statement: Statement, form: str) -> bytes | str:
     return as_html(statement) if form == "html" else as_text(statement)
 
 
-def _page(
-    app: App, hand: ProofsInHand, request: Request, dataset: str, refused: CounterfoilError | None
-) -> HTMLResponse:
-    values = frame(app, dataset, "Proof")
+def _hand(request: Request) -> ProofsInHand:
+    found: ProofsInHand = request.app.state.proofs
+    return found
+
+
+def _page(app: App, request: Request, dataset: str, refused: CounterfoilError | None) -> HTMLResponse:
+    values, hand = frame(app, dataset, "Proof"), _hand(request)
     found = values["dataset"].id
     proving = hand.of(found)
     checks: Sequence[KeptCheck] = values["shown"].checks

@@ -1,0 +1,102 @@
+"""The calls on tokens, with which other programs come in. A token is told once, when it is made."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from counterfoil.errors import SettingsError
+from counterfoil.log import redacted
+from counterfoil.state import State
+from counterfoil.state.tokens import Scope, Token, Tokens
+
+__all__ = ["FORM", "Made", "Scope", "Token", "TokenCalls", "token_dict"]
+
+#: A prefix by which scanners of leaked secrets know them, and 256 random bits.
+FORM = re.compile(r"cf_[0-9a-f]{64}")
+_PERIOD = re.compile(r"(\d{1,5})\s*([hdw])")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_LONGEST = timedelta(days=3660)
+#: A use is noted when the one noted before is older: most requests write nothing.
+_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new token, and what is known of it from now on."""
+
+    token: Token
+    secret: str = field(repr=False)
+
+
+class TokenCalls:
+    """Create, list, find and revoke."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._tokens = Tokens(state)
+
+    def create(self, name: str, *, read_only: bool = False, expires: str | None = None) -> Made:
+        """A new token. `expires` is a period such as `90d`, `12h` or `2w`; without it, it lasts until it is revoked.
+
+        SettingsError when another one that was not revoked has the name.
+        """
+        until = None if not (expires or "").strip() else self._state.now() + _period(str(expires))
+        secret = f"cf_{secrets.token_hex(32)}"
+        return Made(self._tokens.add(name, _hash(secret), "read" if read_only else "full", until), secret)
+
+    def list(self) -> tuple[Token, ...]:
+        """All of them, the newest first; those that do not work any more too."""
+        return self._tokens.list()
+
+    def revoke(self, name_or_id: str) -> Token:
+        """Lets a token work no more, at once."""
+        return self._tokens.revoke(name_or_id)
+
+    def find(self, secret: str) -> Token | None:
+        """What is known of a token, whose use this is; None for one that does not work, or was never made."""
+        if FORM.fullmatch(secret) is None:
+            return None
+        found, now = self._tokens.find(_hash(secret)), self._state.now()
+        if found is None or not found.works(now):
+            return None
+        if found.last_used_at is None or now - found.last_used_at >= _NOTED_EVERY:
+            self._tokens.used(found.id)
+        return found
+
+    def status(self, token: Token) -> str:
+        """`works`, `expired` or `revoked`."""
+        if token.works(self._state.now()):
+            return "works"
+        return "expired" if token.revoked_at is None else "revoked"
+
+
+def token_dict(token: Token) -> dict[str, Any]:
+    """What is known of a token, for JSON."""
+    told = {name: getattr(token, name) for name in Token.__slots__}
+    return {name: _instant(value) if isinstance(value, datetime) else value for name, value in told.items()}
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
+
+
+def _period(words: str) -> timedelta:
+    found = _PERIOD.fullmatch(words.strip().lower())
+    length = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else timedelta()
+    if not timedelta() < length <= _LONGEST:
+        raise SettingsError(
+            f"{redacted(words)!r} is not a period that a token can last",
+            hint="Give hours, days or weeks, such as 12h, 90d or 4w, up to ten years.",
+        )
+    return length
+
+
+def _hash(secret: str) -> str:
+    # Looked up by hash, so that how long the look-up takes says nothing about a token. They are random: no salt, and
+    # nothing slow, would make them harder to guess.
+    return sha256(secret.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""`/api/v1`: what the page does, for other programs. A token is the way in; bodies and answers are JSON."""

@@ -1,0 +1,167 @@
+"""What routes answer. The dictionaries are made by `app`, as for `--json`; these say what is in them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CURSOR = "What to give for the next page; null when there is none."
+
+
+class Told(BaseModel):
+    """Says all that there is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(Told):
+    """What went wrong (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str = Field(description="What happened, with names and values, for people.")
+    hint: str | None = Field(description="What to do, for people.")
+    code: str = Field(description="What happened, for programs: it stays the same.")
+
+
+class Readable(Told):
+    """Whether the key may read a report."""
+
+    report: str
+    title: str
+    readable: bool | None = Field(description="Null when that was never tried.")
+    permission: str | None = Field(description="What the key lacks, `rak_…`.")
+
+
+class Account(Told):
+    """A saved key of Stripe, which is not told."""
+
+    id: str
+    name: str
+    stripe_id: str | None
+    display_name: str | None
+    shown: str = Field(description="The key as it may be shown, `sk_test_…4242`.")
+    reference: str | None = Field(description="Where the key is kept, when it is not stored here.")
+    api_base: str
+    stripe_account: str | None
+    status: str
+    problem: str | None
+    checked_at: datetime | None
+    created_at: datetime
+    mode: Literal["live", "test"] | None
+    reports: list[Readable]
+
+
+class AccountGone(Told):
+    """What was removed, by name."""
+
+    removed: str
+    datasets: list[str]
+
+
+class ReportColumn(Told):
+    name: str
+    type: str
+    description: str
+
+
+class ReportOption(Told):
+    name: str
+    choices: list[str]
+    default: str | None
+    description: str
+
+
+class Report(Told):
+    """What can be read."""
+
+    key: str
+    title: str
+    description: str
+    primary_key: list[str]
+    created: str | None
+    pull_methods: list[str]
+    dataset_methods: list[str]
+    dataset_default_method: str
+    permissions: list[str]
+    options: list[ReportOption]
+    notes: list[str]
+    columns: list[ReportColumn]
+
+
+class Destination(Told):
+    """Where datasets go, and what can be asked there."""
+
+    id: str
+    name: str
+    tables: list[str]
+
+
+class AnswerColumn(Told):
+    name: str
+    type: str
+
+
+class Asked(Told):
+    """What a question gave: at most 10,000 rows, each a list in the order of the columns."""
+
+    columns: list[AnswerColumn]
+    rows: list[list[Any]]
+    cut: bool = Field(description="Whether there were more.")
+
+
+class Question(Told):
+    name: str
+    sql: str
+    destination: str | None
+
+
+class Change(Told):
+    kind: Literal["account", "dataset"]
+    name: str
+    action: Literal["create", "change", "none"]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    warnings: list[str]
+
+
+class Applied(Told):
+    """What a configuration changes, or would."""
+
+    changes: list[Change]
+    others: list[str] = Field(description="What it does not name, which is left alone.")
+    dry_run: bool
+
+
+class Alert(Told):
+    """A place that is told; of its address what is no secret."""
+
+    id: str
+    name: str
+    shown: str
+    kinds: list[str]
+    problem: str | None = Field(description="Why the newest notice did not arrive.")
+    sent_at: datetime | None
+    created_at: datetime
+
+
+class Alerts(Told):
+    items: list[Alert]
+
+
+class Accounts(Told):
+    items: list[Account]
+
+
+class Reports(Told):
+    items: list[Report]
+
+
+class Destinations(Told):
+    items: list[Destination]
+
+
+class Questions(Told):
+    items: list[Question]

@@ -1,0 +1,129 @@
+"""`/ask` and `/questions`: one SELECT over the tables of datasets, and those that are kept."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from counterfoil.app import App
+from counterfoil.app.questions import Question
+from counterfoil.app.row_files import json_value
+from counterfoil.errors import RunError
+from counterfoil.web.answers import csv_of
+from counterfoil.web.api import answers, bodies
+from counterfoil.web.api.problems import Refused
+from counterfoil.web.api.told import V1, told
+from counterfoil.web.downloads import Download
+
+_Name = Annotated[str, Path(description="The question's name.")]
+_Form = Annotated[Literal["json", "csv"], Query(alias="format", description="CSV is streamed as a file.")]
+_ASKED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+
+
+def routes(app: App) -> APIRouter:
+    """`/destinations`, `/ask` and `/questions`."""
+    router = APIRouter(prefix=V1, tags=["questions"])
+    _asking(app, router)
+    _keeping(app, router)
+    return router
+
+
+def _asking(app: App, router: APIRouter) -> None:
+    @router.get("/destinations", response_model=answers.Destinations)
+    def list_destinations() -> Response:
+        """Where datasets go, the one that most go to first."""
+        found = app.tables.places().items()
+        items = [{"id": _key(url), "name": app.tables.place_name(url), "tables": list(names)} for url, names in found]
+        return told({"items": items})
+
+    @router.get("/ask", response_model=answers.Asked, responses=_ASKED)
+    def ask_again(
+        sql: Annotated[str | None, Query(max_length=20_000, description="One SELECT.")] = None,
+        question: Annotated[str | None, Query(description="Instead: the name of one that is kept.")] = None,
+        destination: Annotated[str | None, Query(description="An id of `/destinations`.")] = None,
+        form: _Form = "json",
+    ) -> Response:
+        """The same as by POST, for tokens that may only read."""
+        if (sql is None) == (question is None):
+            raise Refused("invalid", "Neither sql nor question is given, or both", "Give one of the two.")
+        if question is not None:
+            kept = _kept(app, question)
+            return _answered(app, kept.sql, kept.place, form)
+        return _answered(app, str(sql), _place(app, destination), form)
+
+    @router.post("/ask", response_model=answers.Asked, responses=_ASKED)
+    def ask(body: bodies.AskBody, form: _Form = "json") -> Response:
+        """The answer to one SELECT: its first 10,000 rows, within 30 seconds. Nothing can be changed by it."""
+        return _answered(app, body.sql, _place(app, body.destination), form)
+
+
+def _keeping(app: App, router: APIRouter) -> None:
+    @router.get("/questions", response_model=answers.Questions)
+    def list_questions() -> Response:
+        """Those that are kept, by name."""
+        return told({"items": [_question(one) for one in app.questions.list()]})
+
+    @router.get("/questions/{name:path}", response_model=answers.Question)
+    def get_question(name: _Name) -> Response:
+        """One of them."""
+        return told(_question(_kept(app, name)))
+
+    @router.put("/questions/{name:path}", response_model=answers.Question)
+    def save_question(name: _Name, body: bodies.QuestionBody) -> Response:
+        """Keeps it; one of the same name is replaced."""
+        return told(_question(app.questions.save(name, body.sql, _place(app, body.destination))))
+
+    @router.delete("/questions/{name:path}", response_model=answers.Question)
+    def delete_question(name: _Name) -> Response:
+        """Forgets it."""
+        found = _kept(app, name)
+        app.questions.remove(found.name)
+        return told(_question(found))
+
+
+def _answered(app: App, sql: str, place: str | None, form: str) -> Response:
+    if not sql.strip():
+        raise Refused("invalid", "There is no question", "Write a SELECT.")
+    try:
+        found = app.tables.ask(sql, place=place)
+    except RunError as error:
+        raise Refused("invalid", error.message, error.hint) from error
+    if form == "csv":
+        return Download(csv_of(found), "answer", ".csv")
+    columns = [{"name": column.name, "type": column.type} for column in found.columns]
+    return told(
+        {"columns": columns, "rows": [[json_value(each) for each in row] for row in found.rows], "cut": found.cut}
+    )
+
+
+def _kept(app: App, name: str) -> Question:
+    found = app.questions.get(name)
+    if found is None:
+        raise Refused("not_found", f"There is no question {name!r}", "/api/v1/questions lists them.")
+    return found
+
+
+def _question(question: Question) -> dict[str, Any]:
+    return {
+        "name": question.name,
+        "sql": question.sql,
+        "destination": None if question.place is None else _key(question.place),
+    }
+
+
+def _place(app: App, wanted: str | None) -> str | None:
+    """The URL of a destination of ours: no request opens another file."""
+    if wanted is None:
+        return None
+    found = next((url for url in app.tables.places() if _key(url) == wanted), None)
+    if found is None:
+        raise Refused("invalid", f"There is no destination {wanted!r}", "/api/v1/destinations lists them.")
+    return found
+
+
+def _key(url: str) -> str:
+    """How a destination is called: its URL can hold a password."""
+    return sha256(url.encode()).hexdigest()[:12]

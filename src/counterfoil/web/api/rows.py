@@ -1,0 +1,130 @@
+"""`/datasets/{dataset}/rows`: what is in its table, sorted, filtered, paged and exported by the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, cast, get_args
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from counterfoil.app import App
+from counterfoil.app.row_files import file_chunks, json_value
+from counterfoil.app.tables import QUERY_FAILED, Column, Filter, Test, View
+from counterfoil.errors import RunError
+from counterfoil.log import redacted
+from counterfoil.web.api import dataset_answers
+from counterfoil.web.api.problems import Refused
+from counterfoil.web.api.told import FILES, V1, AsIs, DatasetWord, Form, dataset_of, told
+from counterfoil.web.downloads import Download
+
+_MOST_ROWS, _FARTHEST = 1000, 10**12
+_TESTS = get_args(Test)
+
+_Filters = Annotated[
+    list[str] | None,
+    Query(
+        alias="filter",
+        max_length=20,
+        description=f"`COLUMN~TEST~VALUE`, with a test of {', '.join(_TESTS)}; all of them have to hold.",
+    ),
+]
+_Sort = Annotated[str | None, Query(description="A column; `-` before it for the largest first.")]
+
+
+def routes(app: App) -> APIRouter:
+    """Rows, files and profiles of a dataset's table."""
+    router = APIRouter(prefix=V1, tags=["rows"])
+
+    @router.get("/datasets/{dataset}/rows", response_model=dataset_answers.Rows)
+    def list_rows(
+        dataset: DatasetWord,
+        filters: _Filters = None,
+        sort: _Sort = None,
+        columns: Annotated[list[str] | None, Query(alias="column", description="Only these columns.")] = None,
+        limit: Annotated[int, Query(ge=1, le=_MOST_ROWS)] = 50,
+        offset: Annotated[int, Query(ge=0, le=_FARTHEST)] = 0,
+    ) -> Response:
+        """A page of the table, in the report's own order unless it is sorted."""
+        found = dataset_of(app, dataset)
+        only = None if columns is None else _known(app, found.id, columns)
+        with _asked():
+            page = app.tables.page(found.id, _view(filters, sort), limit=limit, offset=offset, only=only)
+        names = [column.name for column in page.columns]
+        rows = [dict(zip(names, map(json_value, row), strict=True)) for row in page.rows]
+        end = offset + len(rows)
+        more = end if rows and end < page.total else None
+        told_columns = [_column(one) for one in page.columns]
+        return told({"columns": told_columns, "rows": rows, "total": page.total, "offset": offset, "next": more})
+
+    @router.get("/datasets/{dataset}/rows.{form}", response_class=Response, responses=FILES)
+    def export_rows(
+        dataset: DatasetWord, form: Form, filters: _Filters = None, sort: _Sort = None, as_is: AsIs = False
+    ) -> Response:
+        """All rows as a file; more than 50,000 come as they are stored, whatever they are sorted by."""
+        found = dataset_of(app, dataset)
+        with _asked():
+            rows = app.tables.export(found.id, _view(filters, sort))
+        return Download(file_chunks(rows, f".{form}", as_is=as_is), found.name, f".{form}")
+
+    @router.get("/datasets/{dataset}/columns/{column}/profile", response_model=dataset_answers.Profile)
+    def profile_column(
+        dataset: DatasetWord,
+        column: Annotated[str, Path(description="A column of the table.")],
+        filters: _Filters = None,
+    ) -> Response:
+        """What is in a column: nulls, distinct values, the least, the greatest, the most frequent."""
+        known = dataset_of(app, dataset).id
+        with _asked():
+            found = app.tables.profile(known, column, _view(filters, None))
+        return told(
+            {
+                "column": _column(found.column),
+                **{name: getattr(found, name) for name in ("rows", "nulls", "distinct", "least", "greatest")},
+                "top": [{"value": value, "rows": rows} for value, rows in found.top],
+            }
+        )
+
+    return router
+
+
+@contextmanager
+def _asked() -> Iterator[None]:
+    """A value that can't be compared with a column is wrong in the request, not at the destination."""
+    try:
+        yield
+    except RunError as error:
+        if error.message.startswith(QUERY_FAILED):
+            raise Refused("invalid", error.message.partition("\n")[0], "Compare with a value of its type.") from error
+        raise
+
+
+def _view(filters: Sequence[str] | None, sort: str | None) -> View:
+    return View(filters=tuple(map(_filter, filters or ())), sort=(sort,) if sort else ())
+
+
+def _filter(words: str) -> Filter:
+    column, _, rest = words.partition("~")
+    test, _, value = rest.partition("~")
+    if not column or test not in _TESTS:
+        raise Refused(
+            "invalid",
+            f"filter {redacted(words)!r} is not COLUMN~TEST~VALUE",
+            f"The test is one of {', '.join(_TESTS)}: filter=currency~is~usd",
+        )
+    return Filter(column=column, test=cast("Test", test), value=value)
+
+
+def _known(app: App, dataset: str, wanted: Sequence[str]) -> frozenset[str]:
+    known = {column.name for column in app.tables.columns(dataset)}
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise Refused(
+            "invalid", f"The table has no column {redacted(unknown[0])!r}", "Ask without column to see which it has."
+        )
+    return frozenset(wanted)
+
+
+def _column(column: Column) -> dict[str, str]:
+    return {"name": column.name, "type": column.type, "description": column.description}

@@ -1,0 +1,168 @@
+"""What routes answer of runs and their checks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from counterfoil.web.api.answers import CURSOR, Told
+
+Status = Literal["queued", "running", "waiting", "succeeded", "failed", "canceled", "skipped"]
+Result = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT APPLICABLE"]
+
+
+class Window(Told):
+    since: datetime | None
+    until: datetime | None
+
+
+class RowCounts(Told):
+    read: int
+    added: int
+    changed: int
+    deleted: int
+
+
+class RunFailure(Told):
+    kind: str
+    message: str
+    hint: str | None
+    request_id: str | None
+    path: str | None
+    code: str | None
+
+
+class Run(Told):
+    """One execution of a dataset."""
+
+    id: str
+    dataset: str = Field(description="The dataset's name.")
+    dataset_id: str
+    status: Status
+    trigger: str
+    reason: str | None
+    due_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline_at: datetime | None
+    attempt: int
+    report: str | None
+    method: str | None
+    whole: bool | None = Field(description="Whether it read everything, not only changes.")
+    window: Window | None
+    rows: RowCounts
+    archive_bytes: int
+    requests: int
+    requests_by_endpoint: dict[str, int]
+    warnings: list[str]
+    error: RunFailure | None
+
+
+class Attempt(Told):
+    number: int
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    error: RunFailure | None
+
+
+class CheckResult(Told):
+    family: str
+    name: str
+    result: Result
+    reason: str
+
+
+class Load(Told):
+    url: str
+    table: str
+    method: str
+    rows: int
+    at: datetime
+
+
+class RunTold(Run):
+    """A run with its attempts, checks and loads."""
+
+    next_attempt_at: datetime | None
+    rows_kept: bool = Field(description="Whether `/runs/{run}/rows` still has what it brought.")
+    attempts: list[Attempt]
+    checks: list[CheckResult]
+    loads: list[Load]
+
+
+class Runs(Told):
+    """The newest first."""
+
+    items: list[Run]
+    next: str | None = Field(description=CURSOR)
+
+
+class Line(Told):
+    number: int
+    at: datetime
+    level: str
+    message: str
+    fields: dict[str, Any]
+
+
+class Lines(Told):
+    """What a run said."""
+
+    items: list[Line]
+    next: int = Field(description="What to give as `after` for the lines that are still to come.")
+
+
+class Check(Told):
+    family: str
+    name: str
+    result: Result
+    reason: str
+    table: str
+    figures: dict[str, Any]
+    differences: list[dict[str, Any]]
+    different: int
+    made_at: datetime
+
+
+class StatementAccount(Told):
+    name: str
+    stripe_id: str
+    livemode: bool
+
+
+class Statement(Told):
+    """What was checked of a run's rows."""
+
+    result: Result | None
+    dataset: str
+    report: str
+    choice: str
+    method: str
+    tables: list[str]
+    account: StatementAccount
+    run: str
+    run_ended_at: datetime | None
+    as_of: datetime
+    api_version: str
+    program_version: str
+    made_at: datetime | None
+    requests: int | None
+    checks: list[Check]
+
+
+class Proving(Told):
+    """A proof that goes on, or how the last one ended."""
+
+    going_on: bool
+    seconds: int | None
+    doing: str | None
+    requests: int | None
+    problem: str | None = Field(description="Why the last one came to nothing.")
+
+
+class StatementTold(Statement):
+    proving: Proving

@@ -1,0 +1,168 @@
+"""Datasets: made, changed and removed with the words of the configuration."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from counterfoil.app import App
+from counterfoil.app.config_file import _DATASET as WORDS
+from counterfoil.sandbox import Sandbox
+from counterfoil.web.api.bodies import DatasetBody, DatasetChanges
+from tests.api.program import Program
+from tests.web.conftest import FULL
+from tests.web.tabled import account, began, dataset, fill
+
+ALL: dict[str, Any] = {
+    "description": "For the books",
+    "options": {"customer": "cus_1"},
+    "promote": ["order_id"],
+    "leave_out": ["receipt_url"],
+    "hash": ["receipt_email"],
+    "method": "merge",
+    "deleted": "drop",
+    "history": True,
+    "reread_days": 3,
+    "to": "duckdb:///books.duckdb",
+    "table": "payments",
+    "schedule": "every 2 hours",
+    "zone": "Europe/Berlin",
+    "retry": 5,
+    "retry_minutes": 7,
+    "retry_manual": True,
+    "deadline_minutes": 60,
+    "checks": "cheap",
+    "deep_checks": "weekly on sun at 03:00",
+    "hold": True,
+}
+
+
+@pytest.fixture
+def shop(app: App) -> str:
+    return account(app).name
+
+
+def test_the_words_are_those_of_the_configuration() -> None:
+    assert set(DatasetBody.model_fields) == {"name", *WORDS}
+    assert set(DatasetChanges.model_fields) == {"name", *WORDS} - {"report"}
+
+
+def test_a_dataset_is_made_with_every_word_and_told_as_by_the_command_line(
+    program: Program, app: App, shop: str
+) -> None:
+    body = {"name": "Payments", "account": shop, "report": "charges", **ALL}
+    answer = program.ask("POST", "/datasets", body, 201)
+    made = json.loads(answer.text)
+    assert answer["location"] == f"/api/v1/datasets/{made['id']}"
+    assert made["outlook"]["runs_a_month"] > 300
+    exported = app.config.export()
+    for word in ("order_id", "receipt_email", "every 2 hours", "Europe/Berlin", "retry = 5", 'deleted = "drop"'):
+        assert word in exported
+    shown = program.get("/datasets/Payments")
+    assert shown["account"]["name"] == shop
+    assert shown in [{**one, "outlook": shown["outlook"]} for one in program.get("/datasets")["items"]]
+    assert [one["name"] for one in program.get("/datasets/Payments/columns")["items"] if one["hashed"]] == [
+        "receipt_email"
+    ]
+
+
+def test_what_is_left_out_or_null_is_as_it_usually_is(program: Program, shop: str) -> None:
+    plain = program.send("POST", "/datasets", {"name": "A", "account": shop, "report": "charges", "table": "a"}, 201)
+    nulls = dict.fromkeys(set(ALL) - {"table"})
+    other = program.send(
+        "POST", "/datasets", {"name": "B", "account": shop, "report": "charges", "table": "b", **nulls}, 201
+    )
+    told = ("choice", "method", "merge", "schedule", "zone", "retry", "proof", "deadline_minutes", "description")
+    assert {name: plain[name] for name in told} == {name: other[name] for name in told}
+
+
+def test_a_change_leaves_what_it_does_not_name_and_null_takes_a_word_back(program: Program, shop: str) -> None:
+    program.send("POST", "/datasets", {"name": "P", "account": shop, "report": "charges", **ALL}, 201)
+    changed = program.send("PATCH", "/datasets/P", {"name": "Q", "retry": False, "options": None, "schedule": None})
+    assert (changed["name"], changed["schedule"], changed["zone"]) == ("Q", "manual", "Europe/Berlin")
+    assert changed["retry"] == {"on": False, "attempts": 5, "every_minutes": 7, "manual": True}
+    assert (changed["choice"]["options"], changed["choice"]["hashed"]) == ({}, ["receipt_email"])
+    assert changed["targets"][0]["table"] == "payments"
+    usual = program.send("PATCH", "/datasets/Q", dict.fromkeys(ALL))
+    assert usual["choice"]["hashed"] == []
+    assert usual["retry"] == {"on": True, "attempts": 3, "every_minutes": 15, "manual": False}
+    assert usual["merge"] == {"deleted": "keep", "history": False, "reread_days": 7}
+    assert (usual["proof"]["hold"], usual["deadline_minutes"], usual["description"]) == (False, None, "")
+
+
+def test_a_dry_run_answers_what_would_be_and_stores_nothing(program: Program, app: App, shop: str) -> None:
+    body = {"name": "P", "account": shop, "report": "charges"}
+    answer = program.ask("POST", "/datasets?dry_run=true", body, 200)
+    assert json.loads(answer.text)["dry_run"] is True
+    assert answer.get("location") is None
+    assert app.datasets.list() == ()
+    program.send("POST", "/datasets", body, 201)
+    assert program.send("PATCH", "/datasets/P?dry_run=true", {"name": "Q"})["name"] == "Q"
+    assert program.get("/datasets/P")["name"] == "P"
+
+
+REFUSED: list[tuple[dict[str, Any], int, str, str]] = [
+    ({"account": "Nobody"}, 422, "invalid", "There is no account 'Nobody'"),
+    ({"report": "chargs"}, 422, "invalid", "charges"),
+    ({"name": "Taken"}, 409, "name_taken", "Choose another name"),
+    ({"retry": "5"}, 422, "invalid", "body.retry"),
+    ({"retry": 0.5}, 422, "invalid", "body.retry"),
+    ({"moods": []}, 422, "invalid", "body.moods"),
+    ({"schedule": "now and then"}, 422, "invalid", "now and then"),
+    ({"since": "yesterday"}, 422, "invalid", "since"),
+    ({"method": "partition"}, 422, "invalid", "period"),
+    ({"to": "ftp:///x"}, 422, "invalid", "ftp"),
+    ({"leave_out": ["id"]}, 422, "invalid", "id"),
+]
+
+
+def test_what_is_wrong_with_a_dataset_is_told_and_nothing_is_stored(program: Program, app: App) -> None:
+    dataset(app, "Taken")
+    for changes, status, code, told in REFUSED:
+        body = {"name": "P", "account": "Shop", "report": "charges", **changes}
+        answer = program.ask("POST", "/datasets", body, status)
+        assert f'"code": "{code}"' in answer.text
+        assert told in answer.text
+        assert "--" not in answer.text
+    assert len(app.datasets.list()) == 1
+
+
+def test_a_dataset_is_paused_resumed_reloaded_and_removed_with_its_table(program: Program, app: App) -> None:
+    made, other = dataset(app), dataset(app, "Refunds")
+    fill(app, made, 10)
+    place = f"/datasets/{made.id}"
+    assert program.send("POST", f"{place}/pause")["pause"]["reason"] == "Paused by another program."
+    assert program.send("POST", f"{place}/resume")["pause"] is None
+    assert program.send("POST", f"{place}/pause", {"reason": "Holidays"})["pause"]["reason"] == "Holidays"
+    assert program.send("POST", f"{place}/reload")["id"] == made.id
+    run, _ = began(app, made)
+    assert program.problem("DELETE", place) == (409, "run_error")
+    app.records.runs.finish(run, "canceled")
+    assert program.problem("DELETE", f"{place}?drop_table=true") == (409, "destination_rejected")  # it is not ours
+    assert program.send("DELETE", place)["id"] == made.id
+    assert program.send("DELETE", f"/datasets/{other.id}?drop_table=true")["name"] == "Refunds"
+    assert program.get("/destinations") == {"items": []}
+
+
+def test_a_preview_asks_stripe_and_stores_nothing(program: Program, app: App, sandbox: Sandbox) -> None:
+    app.accounts.add("Sandbox", FULL, api_base=sandbox.url)
+    body = {"account": "Sandbox", "report": "charges", "rows": 3, "leave_out": ["receipt_url"]}
+    found = program.send("POST", "/preview", body)
+    assert len(found["rows"]) == 3
+    assert "receipt_url" not in found["rows"][0]
+    made = program.send("POST", "/datasets", {"name": "P", "account": "Sandbox", "report": "charges"}, 201)
+    again = program.get(f"/datasets/{made['id']}/preview?rows=3")
+    assert [row["id"] for row in again["rows"]] == [row["id"] for row in found["rows"]]
+    assert program.problem("GET", f"/datasets/{made['id']}/preview?rows=101") == (422, "invalid")
+
+
+def test_a_dataset_that_is_not_there_is_told_whatever_is_asked_of_it(program: Program, document: Any) -> None:
+    for path, methods in document["paths"].items():
+        if path.startswith("/api/v1/datasets/{dataset}"):
+            asked = path.removeprefix("/api/v1").replace("{dataset}", "Nothing")
+            asked = asked.replace("{form}", "csv").replace("{column}", "id")
+            for method in methods:
+                body = {"name": "x"} if method == "patch" else None
+                assert program.problem(method.upper(), asked, body) == (404, "not_found"), (method, path)

@@ -1,0 +1,96 @@
+"""A dataset that really runs, by requests alone: from a key to rows, checks, an earlier state and another one."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from counterfoil.app import App, open_app
+from counterfoil.sandbox import Sandbox
+from counterfoil.settings import Settings
+from counterfoil.web.door import Door, Password
+from counterfoil.web.hosts import Hosts
+from counterfoil.web.server import Reach, make_app
+from counterfoil.web.sessions import Links
+from counterfoil.web.throttle import Throttle
+from tests.api.program import Document, Program
+from tests.web.conftest import FULL
+
+
+@pytest.fixture(scope="module")
+def working(
+    tmp_path_factory: pytest.TempPathFactory, made_state: Path, sandbox: Sandbox, document: Document
+) -> Iterator[Program]:
+    """A program whose dataset `Refunds` ran once. No service is alive, so that the page's process runs it."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copy(made_state, home / "state.db")
+    with open_app(Settings(home=home, state_url=None, rate_global=100_000, rate_endpoint=100_000)) as app:
+        program = Program(_page(app), document, app.tokens.create("tests").secret)
+        program.send("POST", "/accounts", {"name": "Shop", "key": FULL, "api_base": sandbox.url}, 201)
+        program.send("POST", "/datasets", {"name": "Refunds", "account": "Shop", "report": "refunds"}, 201)
+        answer = program.ask("POST", "/datasets/Refunds/runs", status=202)
+        assert answer["location"] == f"/api/v1/runs/{json.loads(answer.text)['id']}"
+        yield program
+
+
+def _page(app: App) -> object:
+    door = Door(Password(None, app.sessions), app.sessions, Links(), Throttle())
+    return make_app(app, Reach(door=door, hosts=Hosts("127.0.0.1", None), port=8321, announce=lambda: None), pages=())
+
+
+def first(working: Program) -> dict[str, object]:
+    """The first run."""
+    found: dict[str, object] = working.get("/runs?dataset=Refunds")["items"][-1]
+    return found
+
+
+def test_a_run_tells_how_it_went(working: Program) -> None:
+    run = working.get(f"/runs/{first(working)['id']}")
+    assert (run["status"], run["whole"], run["rows_kept"]) == ("succeeded", True, True)
+    assert run["rows"]["read"] == run["loads"][0]["rows"] > 0
+    assert {check["result"] for check in run["checks"]} >= {"PASS"}
+    assert working.get(f"/runs/{run['id']}/lines")["items"]
+    assert working.problem("POST", f"/runs/{run['id']}/cancel") == (409, "run_error")
+
+
+def test_its_rows_are_those_of_the_table_in_every_form(working: Program) -> None:
+    run = working.get(f"/runs/{first(working)['id']}")
+    page = working.get("/datasets/Refunds/rows?limit=1000&column=id")
+    assert page["total"] == run["rows"]["read"]
+    ids = [row["id"] for row in page["rows"]]
+    for place in (f"/runs/{run['id']}/rows", "/datasets/Refunds/rows"):
+        lines = working.ask("GET", f"{place}.jsonl", status=200).text.splitlines()
+        assert sorted(json.loads(line)["id"] for line in lines) == sorted(ids)
+        parquet = pq.read_table(io.BytesIO(working.ask("GET", f"{place}.parquet", status=200).body))
+        assert sorted(parquet.column("id").to_pylist()) == sorted(ids)
+        csv = working.ask("GET", f"{place}.csv", status=200)
+        assert len(csv.text.splitlines()) >= len(ids) + 1
+        assert "refunds" in csv["content-disposition"]
+
+
+def test_it_is_proved_in_the_background(working: Program) -> None:
+    kept = working.get("/datasets/Refunds/checks")
+    assert kept["proving"]["going_on"] is False
+    answer = working.ask("POST", "/datasets/Refunds/checks", {"recount": 1, "payouts": 0, "seed": 1}, 202)
+    for thread in threading.enumerate():
+        if thread.name.startswith("prove "):
+            thread.join(60)
+    told = working.get(answer["location"].removeprefix("/api/v1"))
+    assert told["proving"] == {"going_on": False, "seconds": None, "doing": None, "requests": None, "problem": None}
+    assert "recount" in {check["family"] for check in told["checks"]}
+    assert working.get(f"/datasets/Refunds/checks?run={told['run']}")["checks"] == told["checks"]
+    assert working.problem("GET", "/datasets/Refunds/checks?run=nothing") == (422, "invalid")
+
+
+def test_it_goes_back_to_an_earlier_run(working: Program) -> None:
+    answer = working.ask("POST", f"/runs/{first(working)['id']}/revert", status=202)
+    made = working.get(answer["location"].removeprefix("/api/v1"))
+    assert made["status"] == "succeeded"
+    assert str(first(working)["id"]) in made["reason"]
