@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from counterfoil.app.alerts import AlertCalls
     from counterfoil.app.config import ConfigCalls
     from counterfoil.app.datasets import DatasetCalls
+    from counterfoil.app.metrics import MetricCalls
     from counterfoil.app.proofs import ProofCalls
     from counterfoil.app.questions import QuestionCalls
     from counterfoil.app.runs import RunCalls
@@ -107,6 +108,13 @@ class App:
         from counterfoil.app.alerts import AlertCalls
 
         return AlertCalls(self.records.alerts)
+
+    @cached_property
+    def metrics(self) -> MetricCalls:
+        """How all of it fares, for Prometheus."""
+        from counterfoil.app.metrics import MetricCalls
+
+        return MetricCalls(self.datasets, self.records)
 
     @cached_property
     def questions(self) -> QuestionCalls:

@@ -116,6 +116,12 @@ class Runs:
         with self._state.read() as connection:
             return {row[0]: row[1] for row in connection.execute(chosen.group_by(runs.c.dataset)).all()}
 
+    def counts(self) -> Mapping[tuple[str, str], int]:
+        """How many there are by dataset (id) and status."""
+        chosen = sa.select(runs.c.dataset, runs.c.status, sa.func.count()).group_by(runs.c.dataset, runs.c.status)
+        with self._state.read() as connection:
+            return {(row[0], row[1]): row[2] for row in connection.execute(chosen).all()}
+
     def unfinished(self) -> tuple[Run, ...]:
         """All runs that are queued, running or between two attempts."""
         with self._state.read() as connection:

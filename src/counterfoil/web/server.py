@@ -70,6 +70,7 @@ def make_app(
     page.state.app = app
     page.state.banner = banner
     page.state.sandbox = sandbox
+    page.state.health = health
     page.state.closing = threading.Event()
     page.state.proofs = ProofsInHand(app)
     bearer = Bearer(app.tokens, reach.throttle)

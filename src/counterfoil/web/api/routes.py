@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.web.api import accounts, alerts, ask, checks, config, datasets, reports, rows, runs
+from counterfoil.web.api import accounts, alerts, ask, checks, config, datasets, metrics, reports, rows, runs
 from counterfoil.web.api.document import document
 from counterfoil.web.api.told import V1, told
 
@@ -23,6 +23,7 @@ RESOURCES: tuple[Callable[[App], APIRouter], ...] = (
     ask.routes,
     alerts.routes,
     config.routes,
+    metrics.routes,
 )
 
 

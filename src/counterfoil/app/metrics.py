@@ -1,0 +1,96 @@
+"""How datasets, runs and the service fare, as Prometheus reads it. All of it is asked of the state at each look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from counterfoil.app.datasets import DatasetCalls, Shown
+from counterfoil.runs.records import Records
+from counterfoil.state.check import worst
+
+#: What Prometheus calls the form.
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PROOFS = {"PASS": 1.0, "FAIL": 0.0}
+
+
+class MetricCalls:
+    """The figures."""
+
+    def __init__(self, datasets: DatasetCalls, records: Records) -> None:
+        self._datasets = datasets
+        self._records = records
+
+    def text(self, health: Mapping[str, Any]) -> bytes:
+        """In the text form of Prometheus; `health` is the service's own."""
+        shown = self._datasets.list()
+        registry = CollectorRegistry()
+        registry.register(_Look([*self._of_datasets(shown), *self._of_runs(shown), *_of_service(health)]))
+        return generate_latest(registry)
+
+    def _of_datasets(self, shown: Sequence[Shown]) -> Iterator[Metric]:
+        updated = _gauge("dataset_updated_timestamp_seconds", "When its newest successful run ended, in Unix seconds.")
+        due = _gauge("dataset_due_timestamp_seconds", "When it is due next, in Unix seconds.")
+        failures = _gauge("dataset_failures", "Runs in a row that failed.")
+        paused = _gauge("dataset_paused", "1 while it does not run by itself.")
+        proved = _gauge("dataset_proved", "1 when every check of its tables passed, 0 when one failed.")
+        updated_at = self._records.runs.updated_at()
+        for one in shown:
+            dataset, labels = one.dataset, _labels(one)
+            if dataset.id in updated_at:
+                updated.add_metric(labels, updated_at[dataset.id].timestamp())
+            if dataset.next_due_at is not None:
+                due.add_metric(labels, dataset.next_due_at.timestamp())
+            failures.add_metric(labels, dataset.failures)
+            paused.add_metric(labels, dataset.pause is not None)
+            if (value := _PROOFS.get(worst(one.checks) or "")) is not None:
+                proved.add_metric(labels, value)
+        yield from (updated, due, failures, paused, proved)
+
+    def _of_runs(self, shown: Sequence[Shown]) -> Iterator[Metric]:
+        ended = CounterMetricFamily("counterfoil_runs", "Runs that ended.", labels=[*_LABELS, "status"])
+        active = _gauge("runs_active", "Runs that are not over.", "status")
+        known = {one.dataset.id: _labels(one) for one in shown}
+        counts: dict[str, int] = {"queued": 0, "running": 0, "waiting": 0}
+        for (dataset, status), number in self._records.runs.counts().items():
+            if status in counts:
+                counts[status] += number
+            elif dataset in known:
+                ended.add_metric([*known[dataset], status], number)
+        for status, number in counts.items():
+            active.add_metric([status], number)
+        yield from (ended, active)
+
+
+_LABELS = ("dataset", "account", "report")
+
+
+def _labels(one: Shown) -> list[str]:
+    return [one.dataset.name, one.account.name, one.dataset.report]
+
+
+def _gauge(name: str, about: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"counterfoil_{name}", about, labels=labels or _LABELS)
+
+
+def _of_service(health: Mapping[str, Any]) -> Iterator[Metric]:
+    yield GaugeMetricFamily("counterfoil_up", "1 while the service claims what is due.", value=float(health["ok"]))
+    if "nodes" in health:
+        yield GaugeMetricFamily("counterfoil_nodes", "Processes that work on this state.", value=health["nodes"])
+    queue = _gauge("queue", "Attempts in the queue.", "status")
+    for status, number in health.get("queue", {}).items():
+        queue.add_metric([status], number)
+    yield queue
+
+
+class _Look:
+    """What was found in one look, as a collector."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._metrics

@@ -1,0 +1,27 @@
+"""`/metrics`: how datasets, runs and the service fare, for Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from counterfoil.app import App
+from counterfoil.web.api.told import V1
+
+
+def routes(app: App) -> APIRouter:
+    """`/metrics`."""
+    router = APIRouter(prefix=V1, tags=["metrics"])
+
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    def get_metrics(request: Request) -> Response:
+        """How datasets, runs and the service fare, as Prometheus reads it."""
+        from counterfoil.app.metrics import MEDIA_TYPE
+
+        return Response(app.metrics.text(request.app.state.health()), media_type=MEDIA_TYPE)
+
+    return router

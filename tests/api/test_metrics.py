@@ -1,0 +1,54 @@
+"""Metrics: figures of datasets, runs and the service, in the form that Prometheus reads."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from counterfoil.app import App
+from counterfoil.proof.check import failed, passed
+from counterfoil.state.run import Counts
+from counterfoil.state.schedules import parse
+from tests.api.program import Program
+from tests.web.conftest import StandingClock
+from tests.web.tabled import dataset, ran
+
+
+def figures(program: Program) -> dict[str, float]:
+    """By name and the values of the labels, which are in the order of their names."""
+    answer = program.ask("GET", "/metrics", status=200)
+    return {
+        " ".join([sample.name, *(sample.labels[name] for name in sorted(sample.labels))]): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_an_empty_service_says_that_it_is_up(program: Program) -> None:
+    found = figures(program)
+    assert found["counterfoil_up"] == 1
+    assert found["counterfoil_runs_active running"] == 0
+
+
+def test_each_dataset_has_its_figures(app: App, program: Program, clock: StandingClock) -> None:
+    made = dataset(app)
+    app.datasets.edit(made.id, schedule=parse("daily at 06:00"))
+    run = ran(app, made, clock, Counts(read=10))
+    app.records.datasets.set_bookmark(made.id, {"run": run.id, "as_of": 1})
+    target = made.targets[0]
+    app.records.checks.keep(run.id, target.url, target.table, [passed("coverage", "pages", "All.")])
+    labels = f"{app.accounts.list()[0].name} {made.name} {made.report}"
+    found = figures(program)
+    shown = app.datasets.get(made.id)
+    ended = app.runs.get(run.id).finished_at
+    assert shown.next_due_at is not None
+    assert ended is not None
+    assert found[f"counterfoil_dataset_updated_timestamp_seconds {labels}"] == ended.timestamp()
+    assert found[f"counterfoil_dataset_due_timestamp_seconds {labels}"] == shown.next_due_at.timestamp()
+    assert found[f"counterfoil_dataset_failures {labels}"] == 0
+    assert found[f"counterfoil_dataset_proved {labels}"] == 1
+    assert found[f"counterfoil_runs_total {labels} succeeded"] == 1
+    app.datasets.pause(made.id)
+    app.records.checks.keep(run.id, target.url, target.table, [failed("coverage", "pages", "One is missing.")])
+    found = figures(program)
+    assert found[f"counterfoil_dataset_paused {labels}"] == 1
+    assert found[f"counterfoil_dataset_proved {labels}"] == 0
