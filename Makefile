@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := README.md docs/api.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test lint bench soak soak-api faults docs picture pictures walk styles clean
+.PHONY: help demo test lint bench soak soak-api faults destinations docs picture pictures walk styles clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ soak-api: $(VENV)/ready ## requests that nobody would write to every route of th
 
 faults: $(VENV)/ready ## planted faults, each against the test named for it
 	$(BIN)/python tools/faults.py
+
+destinations: $(VENV)/ready ## which destination has which property, as the tests prove it; five minutes
+	$(BIN)/python -m tests.destinations.report
 
 docs: $(VENV)/ready ## the generated references
 	$(BIN)/cog -r -I tools $(GENERATED)

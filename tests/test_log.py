@@ -37,9 +37,25 @@ def test_a_secret_never_reaches_a_line(secret: str, style: log.Style, capsys: py
     assert line.count("…" if style == "text" else "\\u2026") == 3 or line.count("…") == 3
 
 
+@pytest.mark.parametrize("url", [
+    "postgresql://me:hunter2@host/x", "postgresql://me:hun:ter2@host:5432/x?schema=s", "postgresql://:hunter2@/x",
+    "to postgresql:///x?host=/run&password=hunter2&user=me,", "postgresql://host/x?sslpassword=hunter2",
+])  # fmt: skip
+def test_the_password_of_a_url_is_left_out(url: str) -> None:
+    told = log.redacted(url)
+    assert "hun" not in told
+    assert "…" in told
+    assert told.replace("…", "") in url.replace("hunter2", "").replace("hun:ter2", "")
+
+
 def test_text_without_a_secret_is_left_as_it_is() -> None:
-    text = "ask_for task_live_data risk_test sk_ test"
-    assert log.redacted(text) == text
+    for text in (
+        "ask_for task_live_data risk_test sk_ test",
+        "http://127.0.0.1:8321/x?y=a:b@c",
+        "json://me:****@127.0.0.1:80/",
+        "postgresql://me@host:5432/x?password=env:NAME&sslpassword=file:/x",
+    ):
+        assert log.redacted(text) == text
 
 
 def test_a_library_says_warnings_only_and_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,6 +91,27 @@ FAULTS = (
         test="tests/destinations/test_conformance.py::test_parts_with_fewer_rows_than_they_say_change_nothing",
     ),
     Fault(
+        name="non-atomic replace in Postgres",
+        file="destinations/postgres_methods.py",
+        right='return session.run(f"DELETE FROM {session.named(table)}")',
+        wrong='return session.run(f"DELETE FROM {session.named(table)}") + session.run("COMMIT; BEGIN")',
+        test="tests/destinations/test_conformance.py::test_parts_with_fewer_rows_than_they_say_change_nothing",
+    ),
+    Fault(
+        name="two loads of a Postgres table at once",
+        file="destinations/postgres_server.py",
+        right='if session.one("SELECT pg_try_advisory_xact_lock(%s, %s)", key):',
+        wrong="if key:",
+        test="tests/destinations/test_postgres.py::test_a_load_that_waits_says_who_loads",
+    ),
+    Fault(
+        name="a question of several statements",
+        file="destinations/postgres_query.py",
+        right="                binary=True,\n",
+        wrong="                binary=False,\n",
+        test="tests/destinations/test_postgres_question.py::test_what_is_no_single_select_is_refused",
+    ),
+    Fault(
         name="damaged page trusted",
         file="archive/spool.py",
         right="if _CHECKSUM.unpack(checksum)[0] != zlib",

@@ -20,6 +20,9 @@ _SECRET = re.compile(r"\b((?:sk|rk|rkcs)_(?:live|test|org)[A-Za-z]*_?|sk_org_?|w
 #: Tokens of ours, also those that are cut short.
 _TOKEN = re.compile(r"\bcf_[0-9a-f]{16,}")
 
+#: The password of a URL, between its user and the last @ before the path, or among its parameters.
+_PASSWORD = re.compile(r"(?<=://)([^\s/?#:@]*):(?!\*+@)[^\s/?#]*@|((?<=[?&])(?:ssl)?password=)(?!env:|file:)[^\s&#]*")
+
 #: What a line of text leaves to JSON, so that it fits a terminal.
 _FOR_MACHINES = frozenset({"room", "endpoint", "request_id", "wait_seconds"})
 
@@ -28,9 +31,12 @@ _chosen: dict[str, Any] = {"style": "text", "level": logging.WARNING}
 
 
 def redacted(text: str) -> str:
-    """The text with the body of each Stripe secret, and of each token of ours, replaced, its prefix kept."""
+    """The text with the body of each Stripe secret, and of each token of ours, replaced, its prefix kept; and each
+    password in a URL.
+    """
     text = _TOKEN.sub("cf_…", text)
-    return _SECRET.sub(lambda match: match.group(1) + "…", text)
+    text = _SECRET.sub(lambda match: match.group(1) + "…", text)
+    return _PASSWORD.sub(lambda match: f"{match[2]}…" if match[2] else f"{match[1]}:…@", text)
 
 
 def configure(style: Style = "text", *, level: int = logging.INFO) -> None:

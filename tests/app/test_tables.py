@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -11,18 +14,43 @@ from counterfoil.app import App
 from counterfoil.app.tables import ASK_ROWS, Filter, View
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.state.accounts import Account
+from tests.postgres import Server
+
+_ROWS = """CREATE TABLE charges AS SELECT 'ch_' || lpad(i::VARCHAR, 4, '0') AS id, i AS amount,
+    CASE WHEN i % 4 = 0 THEN NULL WHEN i % 2 = 0 THEN 'eur' ELSE 'O''usd"' END AS currency,
+    to_timestamp(1700000000 + floor(i / 10)) AS created FROM generate_series(0, 999) AS t(i)"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A destination, and a program that knows nothing of us."""
+
+    url: str
+    execute: Callable[[str], object]
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def source(request: pytest.FixtureRequest, app: App) -> Iterator[Source]:
+    if request.param == "duckdb":
+
+        def execute(sql: str) -> None:
+            with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
+                file.execute(sql)
+
+        yield Source("duckdb:///a.duckdb", execute)
+        return
+    server: Server = request.getfixturevalue("postgres")
+    schema = f"tables_{uuid.uuid4().hex}"
+    with server.connected() as connection:
+        connection.execute(f"CREATE SCHEMA {schema}; SET search_path TO {schema}; SET TimeZone TO UTC")
+        yield Source(server.url(schema), connection.execute)
 
 
 @pytest.fixture
-def charges(app: App, shop: Account) -> str:
+def charges(app: App, shop: Account, source: Source) -> str:
     """A dataset with a table of 1,000 rows."""
-    made = app.datasets.create("Charges", account=shop.name, report="charges", to="duckdb:///a.duckdb")
-    with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
-        file.execute(
-            "CREATE TABLE charges AS SELECT 'ch_' || lpad(i::VARCHAR, 4, '0') AS id, i AS amount, "
-            "CASE WHEN i % 4 = 0 THEN NULL WHEN i % 2 = 0 THEN 'eur' ELSE 'O''usd\"' END AS currency, "
-            "to_timestamp(1700000000 + i // 10) AS created FROM range(1000) t(i)"
-        )
+    made = app.datasets.create("Charges", account=shop.name, report="charges", to=source.url)
+    source.execute(_ROWS)
     return made.dataset.name
 
 
@@ -105,9 +133,9 @@ def test_a_question_changes_and_reads_nothing_else(app: App, charges: str, quest
     assert app.tables.page(charges, View()).total == 1000
 
 
-def test_tables_and_columns_are_told_for_completion(app: App, charges: str) -> None:
-    assert app.tables.places() == {"duckdb:///a.duckdb": ("charges",)}
-    assert app.tables.names("duckdb:///a.duckdb") == {"charges": ("id", "amount", "currency", "created")}
+def test_tables_and_columns_are_told_for_completion(app: App, charges: str, source: Source) -> None:
+    assert app.tables.places() == {source.url: ("charges",)}
+    assert app.tables.names(source.url) == {"charges": ("id", "amount", "currency", "created")}
 
 
 def test_a_dataset_that_never_ran_says_what_to_do(app: App, shop: Account) -> None:
@@ -130,9 +158,8 @@ def test_a_page_of_some_columns_has_those_alone(app: App, charges: str) -> None:
     assert page.rows == (("ch_0999", "O'usd\""),)
 
 
-def test_a_large_export_comes_as_it_is_stored_and_a_small_one_sorted(app: App, charges: str) -> None:
-    with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
-        file.execute("INSERT INTO charges SELECT 'm' || i, i, 'gbp', NULL FROM range(60000) t(i)")
+def test_a_large_export_comes_as_it_is_stored_and_a_small_one_sorted(app: App, charges: str, source: Source) -> None:
+    source.execute("INSERT INTO charges SELECT 'm' || i, i, 'gbp', NULL FROM generate_series(0, 59999) AS t(i)")
     view = View(filters=(Filter(column="currency", test="is", value="gbp"),), sort=("-amount",))
     assert app.tables.export(charges, view).read_all()["amount"][0].as_py() == 0
     few = View(filters=(*view.filters, Filter(column="amount", test="under", value="50000")), sort=("-amount",))

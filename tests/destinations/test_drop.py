@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pytest
 
@@ -13,7 +12,7 @@ from counterfoil.destinations import Destination, open_destination
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load
-from tests.destinations.conftest import Archived
+from tests.destinations.conftest import Archived, by_hand
 
 _SCHEMA = pa.schema([pa.field("id", pa.string())])
 
@@ -49,14 +48,12 @@ def test_nothing_is_dropped_where_nothing_is(destination: Destination, tmp_path:
     assert sorted(tmp_path.iterdir()) == []
 
 
-def test_a_table_of_somebody_elses_is_not_dropped_from_duckdb(duckdb_destination: Destination, tmp_path: Path) -> None:
-    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
-        connection.execute("CREATE TABLE charges AS SELECT 1 AS mine")
-        connection.execute("CREATE VIEW seen AS SELECT * FROM charges")
+def test_a_table_of_somebody_elses_is_not_dropped_from_a_database(merging: Destination) -> None:
+    by_hand(merging, "CREATE TABLE charges AS SELECT 1 AS mine", "CREATE VIEW seen AS SELECT * FROM charges")
     for name in ("charges", "seen"):
         with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
-            duckdb_destination.drop(name)
-    assert duckdb_destination.rows("charges") == 1
+            merging.drop(name)
+    assert merging.rows("charges") == 1
 
 
 def test_a_folder_of_somebody_elses_is_not_dropped(parquet_destination: Destination, tmp_path: Path) -> None:

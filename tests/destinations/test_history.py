@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations import Destination
 from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
-from counterfoil.settings import Settings
 from counterfoil.values import Load, Parents, Part, Window
-from tests.destinations.conftest import Archived
+from tests.destinations.conftest import Archived, by_hand, spelled
 
 _SCHEMA = pa.schema(
     [
@@ -75,10 +74,8 @@ def _now(destination: Destination, columns: str = "*") -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def destination(duckdb_destination: Destination) -> Destination:
-    """Each destination that keeps histories."""
-    assert {"merge", "history", "atomic"} <= duckdb_destination.guarantees
-    return duckdb_destination
+def destination(merging: Destination) -> Destination:
+    return merging
 
 
 def test_a_version_holds_until_the_next_one_was_read(destination: Destination, archived: Archived) -> None:
@@ -161,22 +158,18 @@ def test_a_table_that_is_replaced_goes_on_with_its_history(destination: Destinat
 
 
 def test_a_table_that_was_dropped_by_hand_goes_on_with_its_history(
-    destination: Destination, archived: Archived, tmp_path: Path
+    destination: Destination, archived: Archived
 ) -> None:
     destination.load(_load(1), _SCHEMA, archived(_SCHEMA, [_row("a", 1, 1), _row("b", 1, 1)]))
-    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
-        connection.execute("DROP TABLE charges")
+    by_hand(destination, "DROP TABLE charges")
     rows = [_row("b", 1, 3), _row("a", 2, 2), _row("a", 3, 3)]
     destination.load(_load(3), _SCHEMA, archived(_SCHEMA, rows))
     assert _versions(destination) == [("a", 1, 1, 3), ("a", 3, 3, None), ("b", 1, 1, None)]
 
 
-def test_a_history_that_was_dropped_by_hand_begins_anew(
-    destination: Destination, archived: Archived, tmp_path: Path
-) -> None:
+def test_a_history_that_was_dropped_by_hand_begins_anew(destination: Destination, archived: Archived) -> None:
     destination.load(_load(1), _SCHEMA, archived(_SCHEMA, [_row("a", 1, 1)]))
-    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
-        connection.execute("DROP TABLE charges__history")
+    by_hand(destination, "DROP TABLE charges__history")
     destination.load(_load(2), _SCHEMA, archived(_SCHEMA, [_row("b", 1, 2)]))
     assert _versions(destination) == [("a", 1, 1, None), ("b", 1, 2, None)]
 
@@ -247,9 +240,9 @@ def test_a_column_of_another_type_than_the_historys_changes_nothing(
     destination.load(_load(1), _SCHEMA, archived(_SCHEMA, [_row("a", 1, 1)]))
     other = _SCHEMA.set(_SCHEMA.get_field_index("amount"), pa.field("amount", pa.string()))
     parts = archived(other, [_row("a", second=2) | {"amount": "1"}])
-    with pytest.raises(
-        SchemaConflict, match="amount of charges__history is BIGINT in the table and VARCHAR"
-    ) as refused:
+    bigint, text = spelled(destination, "BIGINT"), spelled(destination, "VARCHAR")
+    words = f"amount of charges__history is {bigint} in the table and {text}"
+    with pytest.raises(SchemaConflict, match=words) as refused:
         destination.load(_load(2, method="replace"), other, parts)
     assert "begins anew" in str(refused.value.hint)
     assert _now(destination) == _as_of(destination, _at(2)) == [_row("a", 1, 1)]
@@ -259,6 +252,7 @@ def test_a_column_of_another_type_than_the_historys_changes_nothing(
 def test_a_column_that_would_be_taken_for_one_of_the_historys_is_refused(
     destination: Destination, archived: Archived, name: str
 ) -> None:
+    name = "_valid_to" if name == "rowid" and destination.dialect != "duckdb" else name
     schema = _SCHEMA.append(pa.field(name, pa.int64()))
     with pytest.raises(SchemaConflict, match="has no history"):
         destination.load(_load(1, method="replace"), schema, archived(schema, [_row("a") | {name: 1}]))
@@ -295,8 +289,9 @@ def test_names_in_a_history_are_only_names(destination: Destination, archived: A
 
 
 def test_a_history_tells_what_it_is_and_plain_duckdb_reads_it(
-    destination: Destination, archived: Archived, tmp_path: Path
+    duckdb_destination: Destination, archived: Archived, tmp_path: Path
 ) -> None:
+    destination = duckdb_destination
     load = _load(1, comment="Charges: each attempt.", comments={"amount": "In minor units"})
     destination.load(load, _SCHEMA, archived(_SCHEMA, [_row("a", 1, 1)]))
     destination.load(replace(load, run="2"), _SCHEMA, archived(_SCHEMA, [_row("a", 2, 2)]))
@@ -326,45 +321,47 @@ def test_a_history_tells_what_it_is_and_plain_duckdb_reads_it(
     [
         (False, "charges__history", "TABLE charges__history AS SELECT 1 AS mine"),
         (True, "charges__history", "VIEW CHARGES__HISTORY AS SELECT 1 AS mine"),
-        (True, "charges__as_of", "MACRO charges__AS_OF(x) AS TABLE SELECT x AS mine"),
+        (True, "charges__as_of", "charges__AS_OF"),
     ],
 )
 def test_what_stands_where_a_history_would_is_left_alone(
-    destination: Destination, archived: Archived, tmp_path: Path, there: bool, taken: str, made: str
+    destination: Destination, archived: Archived, there: bool, taken: str, made: str
 ) -> None:
     parts = archived(_SCHEMA, [_row("a")])
     if there:
         destination.load(_load(1, history=False), _SCHEMA, parts)
-    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
-        connection.execute(f"CREATE {made}")
+    function = made == "charges__AS_OF"
+    if function:
+        made = {
+            "duckdb": f"MACRO {made}(x) AS TABLE SELECT x AS mine",
+            "postgresql": f"FUNCTION {made}(x int) RETURNS TABLE (mine int) LANGUAGE sql STABLE AS 'SELECT x'",
+        }[destination.dialect]
+    by_hand(destination, f"CREATE {made}")
     with pytest.raises(DestinationRejected, match=f"{taken} in .* was not made by Counterfoil"):
         destination.load(_load(2, overwrite=True), _SCHEMA, archived(_SCHEMA, [_row("b")]))
     with pytest.raises(DestinationRejected, match=taken):
         destination.replay([(_load(2, method="replace"), parts)], _SCHEMA, run="back")
     assert destination.rows("charges") == (1 if there else None)
     assert destination.drop("charges") == there
-    called = taken if "MACRO" not in made else f"{taken}(1)"
-    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
-        assert connection.execute(f"SELECT mine FROM {called}").fetchall() == [(1,)]
+    called = f"{taken}(1)" if function else taken
+    assert by_hand(destination, f"SELECT mine FROM {called}") == [(1,)]
 
 
-def test_a_history_goes_with_its_table(destination: Destination, archived: Archived, tmp_path: Path) -> None:
+def test_a_history_goes_with_its_table(destination: Destination, archived: Archived) -> None:
     for table in ("charges", "refunds"):
         destination.load(_load(1, table=table), _SCHEMA, archived(_SCHEMA, [_row("a")]))
     assert destination.drop("charges")
     assert not destination.drop("charges")
-    with duckdb.connect(str(tmp_path / "stripe.duckdb")) as connection:
-        assert connection.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall() == [
-            ("_counterfoil_loads",),
-            ("refunds",),
-            ("refunds__history",),
-        ]
-        found = "SELECT function_name FROM duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal"
-        assert connection.execute(found).fetchall() == [("refunds__as_of",)]
-        assert connection.execute("SELECT DISTINCT table_name FROM _counterfoil_loads ORDER BY 1").fetchall() == [
-            ("refunds",),
-            ("refunds__history",),
-        ]
+    named = "FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY 1"
+    tables = by_hand(destination, f"SELECT table_name {named}")
+    assert tables == [("_counterfoil_loads",), ("refunds",), ("refunds__history",)]
+    functions = {
+        "duckdb": "SELECT function_name FROM duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal",
+        "postgresql": "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace",
+    }
+    assert by_hand(destination, functions[destination.dialect]) == [("refunds__as_of",)]
+    recorded = by_hand(destination, "SELECT DISTINCT table_name FROM _counterfoil_loads ORDER BY 1")
+    assert recorded == [("refunds",), ("refunds__history",)]
     destination.load(_load(1), _SCHEMA, archived(_SCHEMA, [_row("b", 1, 1)]))
     assert _versions(destination) == [("b", 1, 1, None)]
 
@@ -372,8 +369,10 @@ def test_a_history_goes_with_its_table(destination: Destination, archived: Archi
 def test_a_history_is_not_the_table_of_another_load(destination: Destination, archived: Archived) -> None:
     parts = archived(_SCHEMA, [_row("a")])
     destination.load(_load(1), _SCHEMA, parts)
+    # Upper and lower case are the same in DuckDB.
+    table = "Charges__History" if destination.dialect == "duckdb" else "charges__history"
     for overwrite in (False, True):
-        load = _load(2, table="Charges__History", method="replace", history=False, overwrite=overwrite)
+        load = _load(2, table=table, method="replace", history=False, overwrite=overwrite)
         with pytest.raises(DestinationRejected, match="is the history of another table"):
             destination.load(load, _SCHEMA, parts)
     assert len(_versions(destination)) == 1
@@ -478,10 +477,9 @@ _STEPS = st.fixed_dictionaries(
 @examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=5)
 @given(steps=st.lists(_STEPS, min_size=2, max_size=4), back=st.integers(0, 4))
 def test_any_loads_make_a_history_that_answers_what_the_table_was_after_each_of_them(
-    tmp_path: Path, settings: Settings, archived: Archived, steps: list[dict[str, Any]], back: int
+    fresh: Callable[[], Destination], archived: Archived, steps: list[dict[str, Any]], back: int
 ) -> None:
-    url = f"duckdb:///{uuid.uuid4()}.duckdb"
-    destination = open_destination(url, relative_to=tmp_path, settings=settings)
+    destination = fresh()
     known: dict[dt.datetime, list[dict[str, Any]]] = {}
     loads: Loads = []
     columns = "id, amount, metadata"
@@ -518,5 +516,5 @@ _WRONG = """
         )
     WHERE other.id IS NOT NULL OR one._valid_from >= coalesce(one._valid_to, 'infinity')
     UNION ALL
-    SELECT id, _valid_from, NULL FROM charges__history GROUP BY ALL HAVING count(*) > 1
+    SELECT id, _valid_from, NULL FROM charges__history GROUP BY id, _valid_from HAVING count(*) > 1
 """

@@ -7,25 +7,30 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.destinations import Destination
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.errors import TransientError
 from counterfoil.settings import Settings
-from counterfoil.values import Load
+from counterfoil.values import Load, Method, Window
 from tests.destinations.conftest import Archived
+from tests.postgres import Server, binaries, running
 
 _SCHEMA = pa.schema(
     [pa.field("state", pa.int64()), pa.field("text", pa.string()), pa.field("created", pa.timestamp("us", tz="UTC"))]
 )
 #: The states share most of their keys, so that a merge adds, changes and drops rows.
 _ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
-_ROUNDS = 12
+_ROUNDS = {"duckdb": 12, "parquet": 12, "postgres": 4}
 _CREATED = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
 _COUNT = "SELECT state, count(*) AS rows FROM charges GROUP BY state"
 _CURRENT = _COUNT.replace("charges", "charges__history WHERE _valid_to IS NULL")
@@ -36,7 +41,7 @@ _LOADER = """
 import os, signal, sys
 from pathlib import Path
 import pyarrow as pa, orjson, duckdb
-from counterfoil.destinations import open_destination, parquet, duckdb as adapter
+from counterfoil.destinations import open_destination, parquet, postgres, duckdb as adapter
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Part, Window
 
@@ -47,7 +52,8 @@ schema = pa.schema(
 )
 how = {"primary_key": ("text",), "created": "created", "covers": (Window(0, 1 << 40),), "deleted": "drop"}
 how["history"] = method == "merge"
-settings = Settings(home=Path(home), busy_seconds=0)
+# A server lets go of what a process held when it finds that this one is gone, the system does at once.
+settings = Settings(home=Path(home), busy_seconds=30 if url.startswith("postgresql:") else 0)
 for line in sys.stdin:
     first, after = line.split()
     child = os.fork()
@@ -84,17 +90,15 @@ def _loading(
         process.kill()
 
 
-def test_each_method_that_a_destination_has_is_killed_here(
-    duckdb_destination: Destination, parquet_destination: Destination
-) -> None:
-    has = {("duckdb", method) for method in duckdb_destination.methods}
-    has |= {("parquet", method) for method in parquet_destination.methods}
+def test_each_method_that_a_destination_has_is_killed_here(request: pytest.FixtureRequest, settings: Settings) -> None:
+    has = {(kind, method) for kind in _ROUNDS for method in request.getfixturevalue(f"{kind}_destination").methods}
     # An append is the same transaction as a replace, and its rows cannot be told from those of a load done twice.
-    assert has - {("duckdb", "append"), ("parquet", "append")} == set(_KILLED)
+    assert has - {(kind, "append") for kind in _ROUNDS} == set(_KILLED)
 
 
 _KILLED = [("duckdb", "replace"), ("duckdb", "merge"), ("duckdb", "partition"),
-           ("parquet", "replace"), ("parquet", "partition")]  # fmt: skip
+           ("parquet", "replace"), ("parquet", "partition"),
+           ("postgres", "replace"), ("postgres", "merge"), ("postgres", "partition")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "method"), _KILLED)
@@ -103,8 +107,10 @@ def test_a_load_that_is_killed_leaves_the_table_whole(
 ) -> None:
     destination: Destination = request.getfixturevalue(f"{kind}_destination")
     with _loading(destination, settings, archived, method) as loader:
-        _kill_and_look(destination, loader, tmp_path, kept=method == "merge")
+        _kill_and_look(destination, loader, tmp_path, rounds=_ROUNDS[kind], kept=method == "merge")
     load = Load(run="last", table="charges", method="replace")
+    patient = settings.model_copy(update={"busy_seconds": 30})
+    destination = open_destination(destination.name, relative_to=tmp_path, settings=patient)
     assert destination.load(load, _SCHEMA, ()).rows == 0
     assert destination.rows("charges") == 0
     left = [path for path in (tmp_path / "stripe/.counterfoil/charges").glob("*") if path.is_dir()]
@@ -112,13 +118,15 @@ def test_a_load_that_is_killed_leaves_the_table_whole(
 
 
 def _kill_and_look(
-    destination: Destination, loader: subprocess.Popen[str], tmp_path: Path, *, kept: bool = False
+    destination: Destination, loader: subprocess.Popen[str], tmp_path: Path, *, rounds: int, kept: bool = False
 ) -> None:
     chance = random.Random()
     longest, now, changes = 0.2, 0, 0
     assert loader.stdin
     assert loader.stdout
-    for _ in range(_ROUNDS):
+    for number in range(10 * rounds):
+        if number >= rounds and changes:
+            break
         print(now + 1, chance.uniform(0.005, longest), file=loader.stdin, flush=True)
         assert loader.stdout.readline() == f"{signal.SIGALRM}\n"
         before = now
@@ -133,3 +141,57 @@ def _kill_and_look(
         # Half of the kills should come before the first load is done, and half after, however fast the machine.
         longest = min(longest * 1.3, 2) if now == before else longest * 0.8
     assert changes, "no load was ever done before the kill"
+
+
+@pytest.fixture
+def careful() -> Iterator[Server]:
+    """A server that waits for the disk before it says that something is done."""
+    if binaries() is None:
+        pytest.skip("there is no Postgres here")
+    with running(careless=False) as server:
+        yield server
+
+
+def test_a_server_that_is_killed_has_the_old_table_or_the_new_one(
+    careful: Server, settings: Settings, archived: Archived, tmp_path: Path
+) -> None:
+    destination = open_destination(careful.url(), relative_to=tmp_path, settings=settings)
+    assert destination.methods == set(_METHODS)
+    (short,), (many,) = (
+        archived(_SCHEMA, [{"state": n, "text": f"{n:0500}", "created": _CREATED} for n in range(rows)])
+        for rows in (10, 4_000)
+    )
+
+    def state() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = destination.query("SELECT * FROM charges ORDER BY state").read_all().to_pylist()
+        return found
+
+    for number, method in enumerate(_METHODS):
+        load = Load(run=f"{number}-a", table="charges", method=method, **_HOW)
+        destination.load(load, _SCHEMA, (short,))
+        before = state()
+        moments = [("b", (short,), "guard"), ("c", (many,) * 60, "stop")]
+        # In the middle of their rows the others do what a replace does: COPY, in a transaction.
+        for run, parts, when in moments if method == "replace" else moments[:1]:
+            killed = threading.Event()
+
+            def kill(killed: threading.Event = killed) -> bool:
+                in_the_middle = threading.current_thread().name.startswith("stopping")
+                if not killed.is_set() and (when == "guard" or in_the_middle):  # noqa: B023
+                    killed.set()
+                    careful.kill()
+                return False
+
+            with pytest.raises(TransientError, match=r"connection was lost|shutting down"):
+                destination.load(replace(load, run=f"{number}-{run}"), _SCHEMA, parts, **{when: kill})
+            assert killed.is_set()
+            careful.start()
+            assert state() == before
+            assert not destination.has_load(replace(load, run=f"{number}-{run}"))
+        assert destination.has_load(load), "what was said to be done is done"
+
+
+_METHODS: tuple[Method, ...] = ("replace", "append", "merge", "partition")
+_HOW: dict[str, Any] = {
+    "primary_key": ("text",), "created": "created", "covers": (Window(0, 1 << 40),), "deleted": "drop"
+}  # fmt: skip

@@ -43,11 +43,11 @@ def _deleted(destination: Destination) -> dict[str, bool]:
 
 
 @pytest.fixture
-def destination(duckdb_destination: Destination, archived: Archived) -> Destination:
+def destination(merging: Destination, archived: Archived) -> Destination:
     """Each destination that can merge, with rows of two customers and of nobody."""
     rows = [_row("a1", "a"), _row("a2", "a"), _row("b1", "b", 1), _row("b2", "b", 2), _row("n", None)]
-    duckdb_destination.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, rows))
-    return duckdb_destination
+    merging.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, rows))
+    return merging
 
 
 def test_rows_of_a_parent_that_the_parts_lack_are_marked(destination: Destination, archived: Archived) -> None:
@@ -86,12 +86,10 @@ def test_ids_are_only_ids_however_many_and_whatever_is_in_them(destination: Dest
     assert [key for key, deleted in _deleted(destination).items() if not deleted] == ["a1", "a2", "b1", "b2", "n"]
 
 
-def test_a_first_load_of_the_rows_of_parents_makes_the_table(
-    duckdb_destination: Destination, archived: Archived
-) -> None:
+def test_a_first_load_of_the_rows_of_parents_makes_the_table(merging: Destination, archived: Archived) -> None:
     parts = archived(_SCHEMA, [_row("a1", "a"), _row("a1", "a"), _row("b1", "b")])
-    assert duckdb_destination.load(_load("run-1", "a", "c"), _SCHEMA, parts) == Loaded(rows=2, added=2)
-    assert _deleted(duckdb_destination) == {"a1": False, "b1": False}
+    assert merging.load(_load("run-1", "a", "c"), _SCHEMA, parts) == Loaded(rows=2, added=2)
+    assert _deleted(merging) == {"a1": False, "b1": False}
 
 
 @pytest.mark.parametrize(("without", "words"), [("customer", "rows of a parent by"), ("_deleted", "needs the columns")])

@@ -17,8 +17,10 @@ _SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())
 _ROWS = [{"id": "a", "amount": 1}, {"id": "b", "amount": 2}]
 
 
-@pytest.fixture
-def loaded(destination: Destination, archived: Archived) -> Destination:
+@pytest.fixture(params=["duckdb", "parquet"])
+def loaded(request: pytest.FixtureRequest, archived: Archived) -> Destination:
+    """Each destination that DuckDB answers for."""
+    destination: Destination = request.getfixturevalue(f"{request.param}_destination")
     destination.load(Load(run="r1", table="charges", method="replace"), _SCHEMA, archived(_SCHEMA, _ROWS))
     return destination
 

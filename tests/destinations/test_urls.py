@@ -47,7 +47,10 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, name: str, tmp_p
         ("duckdb://host/x.duckdb", "Did you mean duckdb:///host/x.duckdb?"),
         ("duckbd:///x.duckdb", "Did you mean duckdb:///stripe.duckdb?"),
         ("parket:///x", "Did you mean parquet:///stripe?"),
-        ("mysql://host/x", "Give a URL such as duckdb:///stripe.duckdb or parquet:///stripe."),
+        (
+            "mysql://host/x",
+            "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe or postgresql://user@host/database.",
+        ),
         ("duckdb:///", "Such as duckdb:///stripe.duckdb."),
         ("duckdb://", "Such as duckdb:///stripe.duckdb."),
         ("parquet:////", "Such as parquet:///stripe."),
@@ -62,7 +65,14 @@ def test_what_names_no_destination_is_refused_with_what_was_meant(url: str, hint
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://me:hunter2@host/x", "duckdb://me:hunter2@host/x", "sk_test_hunter2hunter2", "md:me:hunter2"]
+    "url",
+    [
+        "mysql://me:hunter2@host/x",
+        "postgresql://me:hunter2@host",
+        "duckdb://me:hunter2@host/x",
+        "sk_test_hunter2hunter2",
+        "md:me:hunter2",
+    ],
 )
 def test_a_secret_in_a_url_is_not_repeated(url: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:

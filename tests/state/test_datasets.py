@@ -134,6 +134,10 @@ def test_the_place_of_a_table_has_no_password_and_one_spelling(settings: Setting
     assert one == place("postgres://b@db.example/x/", "t", home=settings.home)
     assert "secret" not in one
     assert one != place("postgresql://a@db.example/y", "t", home=settings.home)
+    assert one == place("postgresql://db.example/x?sslmode=require&schema=public", "t", home=settings.home)
+    assert one != place("postgresql://db.example/x?schema=other", "t", home=settings.home)
+    sockets = [place(f"postgresql:///x?host=/run/{name}", "t", home=settings.home) for name in ("a", "b")]
+    assert sockets[0] != sockets[1]
 
 
 def test_a_pause_takes_the_next_time_away_and_a_resume_counts_from_now(

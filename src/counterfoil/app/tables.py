@@ -100,9 +100,19 @@ class TableCalls:
             shown = tuple(column for column in columns if only is None or column.name in only)
             read = [column.name for column in shown]
             ordered = _in_order(view, found, columns)
-            if place.name.startswith("duckdb:"):
-                ordered = view if view.sort else ordered
-                sql = page_sql(target.table, names, ordered, limit=limit, offset=offset, total=total, only=read)
+            if not place.name.startswith("parquet:"):
+                # A table of DuckDB's is stored in the report's order; Postgres' are in none.
+                ordered = view if view.sort and place.dialect == "duckdb" else ordered
+                sql = page_sql(
+                    target.table,
+                    names,
+                    ordered,
+                    limit=limit,
+                    offset=offset,
+                    total=total,
+                    only=read,
+                    dialect=place.dialect,
+                )
             else:
                 sql = rows_sql(target.table, names, ordered, limit=limit, offset=offset, only=read)
             table = place.query(sql, seconds=ASK_SECONDS).read_all()
@@ -113,7 +123,7 @@ class TableCalls:
         view = view or View()
         with self._opened(dataset) as (found, target, place):
             columns = self._columns(found, target, place)
-            told = self._one(place, profile_sql(target.table, _typed(columns), column, view))
+            told = self._one(place, profile_sql(target.table, _typed(columns), column, view, place.dialect))
             top = place.query(top_sql(target.table, _typed(columns), column, view), seconds=ASK_SECONDS).read_all()
             return Profile(
                 column=next(one for one in columns if one.name.lower() == column.lower()),

@@ -5,17 +5,13 @@ from __future__ import annotations
 import duckdb
 
 from counterfoil.destinations.destination import same_name
+from counterfoil.destinations.history import as_of
 from counterfoil.destinations.sql import quoted
 
 #: What the definition of our macros says, as DuckDB writes it down.
 _OURS = "_valid_from <= instant"
 _MACROS = """SELECT function_name, macro_definition FROM duckdb_functions() WHERE NOT internal
     AND database_name = current_database() AND schema_name = 'main' AND function_type = 'table_macro'"""
-
-
-def macro_of(table: str) -> str:
-    """The name of the table's macro."""
-    return f"{table}__as_of"
 
 
 def macros(cursor: duckdb.DuckDBPyConnection) -> dict[str, bool]:
@@ -26,7 +22,7 @@ def macros(cursor: duckdb.DuckDBPyConnection) -> dict[str, bool]:
 def make_macro(cursor: duckdb.DuckDBPyConnection, table: str, history: str) -> None:
     """Makes the macro, or makes it anew; columns that the history gets later are in what it gives."""
     cursor.execute(f"""
-        CREATE OR REPLACE MACRO main.{quoted(macro_of(table))}(instant) AS TABLE
+        CREATE OR REPLACE MACRO main.{quoted(as_of(table))}(instant) AS TABLE
         SELECT * EXCLUDE (_valid_from, _valid_to) FROM main.{quoted(history)}
         WHERE {_OURS} AND (_valid_to IS NULL OR _valid_to > instant)
     """)  # noqa: S608 - quoted
@@ -34,5 +30,5 @@ def make_macro(cursor: duckdb.DuckDBPyConnection, table: str, history: str) -> N
 
 def drop_macro(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
     """Removes the macro if it is there and ours."""
-    if macros(cursor).get(same_name(macro_of(table))):
-        cursor.execute(f"DROP MACRO TABLE main.{quoted(macro_of(table))}")
+    if macros(cursor).get(same_name(as_of(table))):
+        cursor.execute(f"DROP MACRO TABLE main.{quoted(as_of(table))}")

@@ -1,4 +1,7 @@
-"""A table looked at page by page: filters, sort and profile as DuckDB's SQL, with every value a literal."""
+"""A table looked at page by page: filters, sort and profile as SQL, with every value a literal.
+
+What DuckDB and Postgres both understand is written once.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from counterfoil.destinations.destination import same_name
+from counterfoil.destinations.destination import Dialect, same_name
 from counterfoil.destinations.sql import literal, quoted
 from counterfoil.errors import SettingsError
 
@@ -15,6 +18,13 @@ Test = Literal["is", "is_not", "contains", "over", "under", "empty", "filled"]
 
 _COMPARED = {"is": "IS NOT DISTINCT FROM", "is_not": "IS DISTINCT FROM", "over": ">", "under": "<"}
 Columns = Sequence[tuple[str, str]]
+
+#: By what rows of a table are told apart.
+_PLACES: dict[Dialect, str] = {"duckdb": "rowid", "postgresql": "ctid"}
+#: Types of texts, as which every value can be written.
+_TEXTS = frozenset({"VARCHAR", "JSON", "text"})
+#: Types that Postgres has no least and no greatest of.
+_UNORDERED = frozenset({"jsonb", "json", "boolean"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +70,9 @@ def page_sql(
     offset: int,
     total: int,
     only: Sequence[str] | None = None,
+    dialect: Dialect = "duckdb",
 ) -> str:
-    """A page of a table of DuckDB's own whose view has `total` rows; rows that sort alike come as they are stored.
+    """A page of a table, no view or file, whose view has `total` rows; rows that sort alike come as they are stored.
 
     Only what is sorted by is read of all rows, and from the nearer end: a page far into a million rows would else
     take all their columns into memory.
@@ -70,12 +81,13 @@ def page_sql(
     limit = min(limit, total - offset)
     back = total - offset - limit
     terms = _terms(columns, view.sort)
-    near = [f"{name} {way} NULLS LAST" for name, way in terms] + ["rowid"]
-    far = [f"{name} {'ASC' if way == 'DESC' else 'DESC'} NULLS FIRST" for name, way in terms] + ["rowid DESC"]
+    place = _PLACES[dialect]
+    near = [f"{name} {way} NULLS LAST" for name, way in terms] + [place]
+    far = [f"{name} {'ASC' if way == 'DESC' else 'DESC'} NULLS FIRST" for name, way in terms] + [f"{place} DESC"]
     order, skipped = (near, offset) if offset <= back else (far, back)
     part = f"ORDER BY {', '.join(order)} LIMIT {int(limit)} OFFSET {int(skipped)}"
-    chosen = f"SELECT rowid {_from(table, columns, view)} {part}"
-    return f"SELECT {_names(only)} FROM {quoted(table)} WHERE rowid IN ({chosen}) ORDER BY {', '.join(near)}"  # noqa: S608 - quoted
+    chosen = f"SELECT {place} {_from(table, columns, view)} {part}"
+    return f"SELECT {_names(only)} FROM {quoted(table)} WHERE {place} IN ({chosen}) ORDER BY {', '.join(near)}"  # noqa: S608 - quoted
 
 
 def count_sql(table: str, columns: Columns, view: View) -> str:
@@ -83,13 +95,16 @@ def count_sql(table: str, columns: Columns, view: View) -> str:
     return f"SELECT count(*) AS rows {_from(table, columns, view)}"
 
 
-def profile_sql(table: str, columns: Columns, column: str, view: View) -> str:
+def profile_sql(table: str, columns: Columns, column: str, view: View, dialect: Dialect = "duckdb") -> str:
     """Of one column of the view: rows, nulls, distinct values (about), least and greatest as text."""
-    name = quoted(_known(columns, column)[0])
+    known, kind = _known(columns, column)
+    name = quoted(known)
+    ordered = f"{name}::VARCHAR" if dialect == "postgresql" and kind in _UNORDERED else name
+    distinct = "approx_count_distinct({})" if dialect == "duckdb" else "count(DISTINCT {})"
     return (
         f"SELECT count(*) AS rows, count(*) - count({name}) AS nulls, "
-        f"approx_count_distinct({name}) AS distinct_values, "
-        f"min({name})::VARCHAR AS least, max({name})::VARCHAR AS greatest {_from(table, columns, view)}"
+        f"{distinct.format(name)} AS distinct_values, "
+        f"min({ordered})::VARCHAR AS least, max({ordered})::VARCHAR AS greatest {_from(table, columns, view)}"
     )
 
 
@@ -118,7 +133,7 @@ def _condition(columns: Columns, chosen: Filter) -> str:
     if chosen.test in ("empty", "filled"):
         return f"{quoted(name)} IS {'NOT ' * (chosen.test == 'filled')}NULL"
     if chosen.test == "contains":
-        return f"contains(lower({quoted(name)}::VARCHAR), lower({literal(chosen.value)}))"
+        return f"strpos(lower({quoted(name)}::VARCHAR), lower({literal(chosen.value)})) > 0"
     return f"{quoted(name)} {_COMPARED[chosen.test]} {_value(kind, chosen)}"
 
 
@@ -126,7 +141,7 @@ def _value(kind: str, chosen: Filter) -> str:
     """The value in the column's type; a text that is none of it matches nothing, and is refused before."""
     if "\0" in chosen.value:
         raise SettingsError("A value can't hold a NUL character", hint="Remove it.")
-    return literal(chosen.value) if kind in ("VARCHAR", "JSON") else f"CAST({literal(chosen.value)} AS {kind})"
+    return literal(chosen.value) if kind in _TEXTS else f"CAST({literal(chosen.value)} AS {kind})"
 
 
 def _order(columns: Columns, sort: Iterable[str]) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: once. `merge`: by primary key. `history`: every version of every row, beside the table. `query`: answers SQL.
 Guarantee = Literal["atomic", "idempotent", "merge", "history", "query"]
 
+#: Whose SQL a destination speaks, in questions and in the types of its columns.
+Dialect = Literal["duckdb", "postgresql"]
+
 #: Takes one sentence for the person who waits.
 Progress = Callable[[str], None]
 
@@ -47,6 +50,9 @@ class Destination(Protocol):
     def name(self) -> str:
         """What to print; never holds a secret."""
         ...
+
+    @property
+    def dialect(self) -> Dialect: ...
 
     @property
     def methods(self) -> frozenset[Method]: ...
@@ -185,7 +191,8 @@ def _check_names(schema: pa.Schema) -> None:
 def _check_history(load: Load, guarantees: frozenset[Guarantee]) -> None:
     if "history" not in guarantees:
         raise DestinationRejected(
-            f"the destination keeps no history of {load.table}", hint="Switch it off, or choose a DuckDB file."
+            f"the destination keeps no history of {load.table}",
+            hint="Switch it off, or choose a DuckDB file or Postgres.",
         )
     if load.method not in ("merge", "replace"):
         raise RunError(f"{load.method} has no history", hint="Choose merge, or switch the history off.")

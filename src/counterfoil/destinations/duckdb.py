@@ -14,6 +14,7 @@ import pyarrow as pa
 from counterfoil.destinations import duckdb_tables as tables
 from counterfoil.destinations.destination import (
     REPLAY,
+    Dialect,
     Guarantee,
     Guard,
     Progress,
@@ -37,6 +38,7 @@ from counterfoil.values import Load, Loaded, Method, Part
 class DuckDBDestination:
     """Tables in the schema `main` of one file."""
 
+    dialect: Dialect = "duckdb"
     methods: frozenset[Method] = frozenset({"replace", "append", "merge", "partition"})
     guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "query"})
 

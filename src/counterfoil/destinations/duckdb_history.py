@@ -1,8 +1,4 @@
-"""The history of a table: every version of every row, in a table beside it.
-
-A version holds from `_valid_from` until before `_valid_to`, which is null while it is current; those of one key never
-overlap. A row that is marked as deleted has no current version, like one that is not there.
-"""
+"""The history of a DuckDB table: the table with the versions, and the macro, follow each load."""
 
 from __future__ import annotations
 
@@ -13,46 +9,32 @@ import duckdb
 import pyarrow as pa
 
 from counterfoil.destinations import duckdb_tables as tables
-from counterfoil.destinations.as_of import drop_macro, macro_of, macros, make_macro
+from counterfoil.destinations.as_of import drop_macro, macros, make_macro
 from counterfoil.destinations.destination import HISTORY, same_name
+from counterfoil.destinations.history import COMMENTS, FIELDS, NOT_A_VALUE, as_of, history_of, taken
 from counterfoil.destinations.keys import fingerprint, is_key, keep_first, own_keys, same_key
 from counterfoil.destinations.sql import quoted
-from counterfoil.errors import DestinationRejected, SchemaConflict
+from counterfoil.errors import SchemaConflict
 from counterfoil.values import Load, Loaded
 
-_FIELDS = [pa.field(name, pa.timestamp("us", tz="UTC")) for name in ("_valid_from", "_valid_to")]
-_COMMENTS = {
-    "_valid_from": "When this version was first seen, in UTC",
-    "_valid_to": "When it was first seen to be replaced or gone, in UTC; null while it is current",
-}
 #: Columns of a table that these names would be taken for.
 _TAKEN = frozenset({"rowid", "_valid_from", "_valid_to"})
-#: Beside the times, which are no values, the marks of rows that are deleted: a version is of a row that is not.
-_NOT_COMPARED = frozenset({"_valid_from", "_valid_to", "_deleted", "_deleted_at"})
 
 #: Rows that are copied at a time.
 _SLICE_ROWS = 100_000
 
 
-def history_of(table: str) -> str:
-    """The name of the table with the versions."""
-    return f"{table}__history"
-
-
 def check_history(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> None:
     """Refuses a load whose history, or macro, would take the place of something that is not ours."""
-    name, macro = history_of(load.table), macro_of(load.table)
+    name, macro = history_of(load.table), as_of(load.table)
     there = tables.kind_of(cursor, name) is not None
     if there and not _is_ours(cursor, name):
-        taken = name
+        found = name
     elif not there and macros(cursor).get(same_name(macro)) is False:
-        taken = macro
+        found = macro
     else:
         return
-    raise DestinationRejected(
-        f"{taken} in {place} was not made by Counterfoil, which would keep the history of {load.table} there",
-        hint="Rename it, choose another table, or switch the history off.",
-    )
+    raise taken(found, place, load.table)
 
 
 def drop_history(cursor: duckdb.DuckDBPyConnection, table: str, place: str) -> None:
@@ -119,7 +101,7 @@ def _make(
             raise SchemaConflict(f"a table with a column {name} has no history", hint="Switch it off.")
     history = history_of(load.table)
     if tables.kind_of(cursor, history) is None:
-        all_columns = [*columns, *((field.name, "TIMESTAMP WITH TIME ZONE") for field in _FIELDS)]
+        all_columns = [*columns, *((field.name, "TIMESTAMP WITH TIME ZONE") for field in FIELDS)]
         made = ", ".join(f"{quoted(name)} {kind}" for name, kind in all_columns)
         cursor.execute(f"CREATE TABLE main.{quoted(history)} ({made})")
         make_macro(cursor, load.table, history)
@@ -127,8 +109,8 @@ def _make(
         hint = f"Rename {history}, or drop it: the history begins anew then."
         tables.add_columns(cursor, history, columns, hint=hint)
     words = f"{load.comment} Every version of each row.".strip()
-    named = replace(load, table=history, comment=words, comments={**load.comments, **_COMMENTS})
-    tables.comment(cursor, named, pa.schema([*schema, *_FIELDS]))
+    named = replace(load, table=history, comment=words, comments={**load.comments, **COMMENTS})
+    tables.comment(cursor, named, pa.schema([*schema, *FIELDS]))
 
 
 def _stage(
@@ -172,7 +154,7 @@ def _fingerprint(
 ) -> str:
     """Of the history's columns; of the table's rows, those that the table lacks are null."""
     kept = tables.columns_of(cursor, history_of(load.table))
-    compared = [(name, kind) for name, kind in kept if same_name(name) not in _NOT_COMPARED]
+    compared = [(name, kind) for name, kind in kept if same_name(name) not in NOT_A_VALUE]
     return fingerprint(compared, None if columns is None else [name for name, _ in columns])
 
 

@@ -11,7 +11,7 @@ from counterfoil.destinations.sql import quoted
 from counterfoil.values import Load
 
 #: Which run read a row, when, and in which version: what is read again without a difference stays as it was read first.
-_NOT_COMPARED = frozenset({"_run", "_synced_at", "_api_version"})
+NOT_COMPARED = frozenset({"_run", "_synced_at", "_api_version"})
 
 
 def key_names(load: Load) -> str:
@@ -57,7 +57,7 @@ def fingerprint(columns: Sequence[tuple[str, str]], names: Iterable[str] | None 
     present = None if names is None else {same_name(name): name for name in names}
     values = []
     for name, kind in columns:
-        if name in _NOT_COMPARED:
+        if name in NOT_COMPARED:
             continue
         source = name if present is None else present.get(same_name(name))
         values.append(f"NULL::{kind}" if source is None else f"{quoted(source)}::{kind}")

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from counterfoil.destinations.destination import (
     REPLAY,
+    Dialect,
     Guarantee,
     Guard,
     Progress,
@@ -51,6 +52,7 @@ from counterfoil.values import Load, Loaded, Method, Part
 class ParquetDestination:
     """Tables as folders of Parquet files, on a file system that has links."""
 
+    dialect: Dialect = "duckdb"
     methods: frozenset[Method] = frozenset({"replace", "append", "partition"})
     guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "query"})
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import orjson
 import pyarrow as pa
 
 from counterfoil.destinations.duckdb_errors import mapped
@@ -16,6 +17,8 @@ from counterfoil.destinations.sql import duckdb_type, parts_source, quoted
 #: Few, since checks look at wide rows one by one.
 _BATCH_ROWS = 1_000
 _PLACE = "the database of the checks"
+#: A function of SQL: JSON in the one writing that all others of the same have.
+CANONICAL = "canonical_json"
 
 
 class PartsTables:
@@ -23,6 +26,7 @@ class PartsTables:
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
         self._cursor = cursor
+        cursor.create_function(CANONICAL, _canonical, ["VARCHAR"], "VARCHAR")
 
     def ask(self, sql: str) -> pa.RecordBatchReader:
         """The answer, which is to be read before the next question."""
@@ -51,6 +55,13 @@ def parts_tables(*, folders: Sequence[Path], spill: Path, megabytes: int) -> Ite
     """A place for parts that are in the folders. What does not fit in memory goes to `spill`."""
     with in_memory([folder.resolve() for folder in folders], spill, megabytes) as cursor:
         yield PartsTables(cursor)
+
+
+def _canonical(text: str) -> str:
+    try:
+        return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()
+    except ValueError:
+        return text
 
 
 def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

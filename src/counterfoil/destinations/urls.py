@@ -10,15 +10,25 @@ from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.settings import Settings
 
-_EXAMPLES = {"duckdb": "duckdb:///stripe.duckdb", "parquet": "parquet:///stripe"}
+_EXAMPLES = {
+    "duckdb": "duckdb:///stripe.duckdb",
+    "parquet": "parquet:///stripe",
+    "postgresql": "postgresql://user@host/database",
+}
 
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of `duckdb:///file` or `parquet:///folder`, below `relative_to`; with four slashes from the root.
+    """The destination of `duckdb:///file`, `parquet:///folder` or `postgresql://user@host/database?schema=…`.
+
+    The first two are below `relative_to`; with four slashes from the root.
 
     Nothing is opened or made yet. SettingsError when the URL names no destination; it never repeats a password.
     """
     scheme, path = _parsed(url)
+    if scheme == "postgresql":
+        from counterfoil.destinations.postgres import PostgresDestination
+
+        return PostgresDestination(url, settings)
     place = Path(relative_to, Path(path).expanduser())
     if scheme == "duckdb":
         from counterfoil.destinations.duckdb import DuckDBDestination
@@ -33,14 +43,17 @@ def _parsed(url: str) -> tuple[str, str]:
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme or not scheme:
         raise SettingsError(f"{redacted(url)!r} is not a destination", hint=f"Did you mean {redacted(_meant(url))}?")
-    scheme = scheme.lower()
+    scheme = {"postgres": "postgresql"}.get(scheme.lower(), scheme.lower())
     if scheme not in _EXAMPLES:
         near = difflib.get_close_matches(scheme, _EXAMPLES, n=1)
-        known = " or ".join(_EXAMPLES.values())
+        *first, last = _EXAMPLES.values()
+        known = f"{', '.join(first)} or {last}"
         raise SettingsError(
             f"there is no destination called {scheme}",
             hint=f"Did you mean {_EXAMPLES[near[0]]}?" if near else f"Give a URL such as {known}.",
         )
+    if scheme == "postgresql":
+        return scheme, rest
     path = rest.removeprefix("//").removeprefix("/")
     if not rest.startswith("///"):
         hint = f"Did you mean {scheme}:///{path}?" if path and "@" not in path else f"Such as {_EXAMPLES[scheme]}."

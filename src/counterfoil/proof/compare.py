@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from counterfoil.columns.column import Column
-from counterfoil.destinations.parts_tables import PartsTables
+from counterfoil.destinations.parts_tables import CANONICAL, PartsTables
 from counterfoil.destinations.sql import quoted
 from counterfoil.proof.asking import Ask, one, rows, shortened
 from counterfoil.proof.check import MOST_DIFFERENCES
@@ -53,14 +53,18 @@ def compare(
     *,
     excuse: Excuse,
     brought: bool = False,
+    rewritten: bool = False,
 ) -> Compared:
     """`held` are the table's rows, `listed` those that should be there: what stands between FROM and AS, in `place`.
 
     Both have all of the columns. `brought`: what was listed and is not held is no fault, and of what was listed more
-    than once nobody knows which it is.
+    than once nobody knows which it is. `rewritten`: one side keeps JSON in a writing of its own.
     """
     sides = {"held": held, "listed": listed}
-    keys, values = ", ".join(map(quoted, key)), ", ".join(_text(column) for column in columns)
+    keys = ", ".join(map(quoted, key))
+    values = ", ".join(
+        f"{CANONICAL}({_text(column)})" if rewritten and column.type == "json" else _text(column) for column in columns
+    )
     # Of rows as wide as they are, nothing but a fingerprint is ever joined.
     for name, side in sides.items():
         place.keep(name, f"SELECT {keys}, hash({values}) AS fingerprint FROM {side} AS every")  # noqa: S608 - quoted

@@ -87,8 +87,8 @@ def check_ids(ask: Ask, key: Sequence[str], *, whole: bool, loaded: int | None) 
     gone = "bool_and(coalesce(_deleted, false))" if marked else "false"
     found = one(
         ask,
-        "SELECT coalesce(sum(n), 0) AS rows, count(*) AS ids, count(*) FILTER (n > 1) AS doubled, "  # noqa: S608 - quoted
-        "count(*) FILTER (gone) AS gone "
+        "SELECT coalesce(sum(n), 0) AS rows, count(*) AS ids, count(*) FILTER (WHERE n > 1) AS doubled, "  # noqa: S608 - quoted
+        "count(*) FILTER (WHERE gone) AS gone "
         f"FROM (SELECT {keys}, count(*) AS n, {gone} AS gone FROM parts GROUP BY {keys})",
     )
     figures = {**found, "loaded": loaded}
@@ -184,8 +184,8 @@ def check_table(ask: Ask, table: str, expectation: Expectation | None, live: str
     where = "true" if expectation is None else expectation.where
     found = one(
         ask,
-        f"SELECT count(*) AS rows, count(*) FILTER ({live}) AS live_rows, count(*) FILTER ({where}) AS compared "  # noqa: S608 - quoted
-        f"FROM {quoted(table)}",
+        f"SELECT count(*) AS rows, count(*) FILTER (WHERE {live}) AS live_rows, "  # noqa: S608 - quoted
+        f"count(*) FILTER (WHERE {where}) AS compared FROM {quoted(table)}",
     )
     figures = {"rows": found["rows"], "live_rows": found["live_rows"]}
     if expectation is None:

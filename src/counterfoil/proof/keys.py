@@ -71,7 +71,7 @@ def check_values(
     known = _known(ask, source, sorted({currency for *_, currency in pairs}), {**DIGITS, **digits}) if pairs else {}
     looks = (_null_keys(key), _amounts(pairs, key, known), _instants(columns, key, created, until))
     tests = [test for look in looks for test in look.wrong.values()]
-    counts = ", ".join(f"count(*) FILTER ({test}) AS n{number}" for number, test in enumerate(tests))
+    counts = ", ".join(f"count(*) FILTER (WHERE {test}) AS n{number}" for number, test in enumerate(tests))
     found = iter(one(ask, f"SELECT {counts} FROM {source} AS held").values())  # noqa: S608 - quoted
     return [_judged(ask, source, look, {column: next(found) for column in look.wrong}) for look in looks]
 

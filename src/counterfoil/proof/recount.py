@@ -94,6 +94,7 @@ def recount(subject: Subject, inquiry: Inquiry, asked: Recount, copy: Copy) -> C
         copy.columns,
         subject.key,
         excuse=_excuse(subject, changed, until),
+        rewritten=_rewrites(subject),
     )
     figures |= {
         "windows": "all" if asked.windows is None else [[window.since, window.until] for window in windows],
@@ -128,7 +129,14 @@ def contents(subject: Subject, copy: Copy) -> Check:
     window = subject.window if subject.method == "partition" else Window()
     where = f"_run = {literal(subject.run)}" if merged else _within(subject.report, [window])
     found = compare(
-        copy.place, copy.rows(where), "parts", copy.columns, subject.key, excuse=_none_excused, brought=merged
+        copy.place,
+        copy.rows(where),
+        "parts",
+        copy.columns,
+        subject.key,
+        excuse=_none_excused,
+        brought=merged,
+        rewritten=_rewrites(subject),
     )
     figures = figures_of(found)
     what = "Rows that the run brought are" if merged else "The table is"
@@ -158,6 +166,11 @@ def written(batches: Iterable[pa.RecordBatch], columns: Sequence[Column], folder
         writer.write(batch)
     writer.cut()
     return tuple(writer.parts)
+
+
+def _rewrites(subject: Subject) -> bool:
+    """Whether the destination keeps what JSON says and not how it was written, as Postgres' jsonb does."""
+    return subject.place.dialect == "postgresql"
 
 
 def _is_told(report: Report) -> bool:

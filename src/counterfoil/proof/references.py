@@ -128,9 +128,10 @@ def _counted(ask: Ask, source: str, reference: Reference, other: Other, created:
     late = f"NOT {_judgeable(other)} AND {_older(other, created)}"
     sql = (
         f"SELECT count({_ref(reference)}) AS referring, "  # noqa: S608 - quoted
-        f"count(*) FILTER ({_missing(reference)} AND {_judgeable(other)}) AS orphans, "
-        f"count(*) FILTER ({_missing(reference)} AND {late}) AS later, "
-        f"count(DISTINCT {_ref(reference)}) FILTER ({_missing(reference)} AND ({_judgeable(other)} OR {late})) AS ids "
+        f"count(*) FILTER (WHERE {_missing(reference)} AND {_judgeable(other)}) AS orphans, "
+        f"count(*) FILTER (WHERE {_missing(reference)} AND {late}) AS later, "
+        f"count(DISTINCT {_ref(reference)}) "
+        f"FILTER (WHERE {_missing(reference)} AND ({_judgeable(other)} OR {late})) AS ids "
         f"FROM {_beside(source, reference, other)}"
     )
     found = one(ask, sql)

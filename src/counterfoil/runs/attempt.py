@@ -310,10 +310,10 @@ class Attempt:
             self._records.runs.update(found.id, owner=owner, requests=spent(found, client))
 
     def _check_method(self, dataset: Dataset) -> None:
-        for target, place in self._places(dataset):
+        for _, place in self._places(dataset):
             if dataset.method not in place.methods:
                 raise RunError(
-                    f"{target.url} cannot {dataset.method}", hint=f"It can {' and '.join(sorted(place.methods))}."
+                    f"{place.name} cannot {dataset.method}", hint=f"It can {' and '.join(sorted(place.methods))}."
                 )
 
     def _places(self, dataset: Dataset, *, busy_seconds: float | None = None) -> Iterator[tuple[Target, Destination]]:

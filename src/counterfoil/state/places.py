@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 #: Destinations whose URL is a path: below the home with three slashes, from the root with four.
 _FILES = frozenset({"duckdb", "parquet", "delta"})
@@ -12,7 +12,8 @@ _FILES = frozenset({"duckdb", "parquet", "delta"})
 def place(url: str, table: str, *, home: Path) -> str:
     """The same for every spelling of the same table. Never holds a password.
 
-    Names of tables are compared without case, as DuckDB does; a user or a password makes no other place.
+    Names of tables are compared without case, as DuckDB does; a user or a password makes no other place, another schema
+    of a database does.
     """
     scheme, _, rest = url.partition(":")
     if scheme in _FILES:
@@ -22,5 +23,7 @@ def place(url: str, table: str, *, home: Path) -> str:
     host = parts.netloc.rpartition("@")[2].lower()
     scheme = "postgresql" if scheme.startswith("postgres") else scheme
     if scheme == "postgresql":
-        host = host.removesuffix(":5432")
+        behind = parse_qs(parts.query)
+        host = (host or behind.get("host", [""])[-1]).removesuffix(":5432")
+        return f"{scheme}://{host}{parts.path.rstrip('/')} {behind.get('schema', ['public'])[-1]}.{table.casefold()}"
     return f"{scheme}://{host}{parts.path.rstrip('/')} {table.casefold()}"

@@ -1,4 +1,4 @@
-"""Questions to begin with, by report: a title, and SQL with a place for the table's name."""
+"""Questions to begin with, by report: a title, and SQL of all destinations with a place for the table's name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ EXAMPLES = {
         (
             "Revenue by month",
             """\
-SELECT strftime(created, '%Y-%m') AS month,
+SELECT left(CAST(created AS VARCHAR), 7) AS month,
        sum(amount_captured_major - amount_refunded_major) AS net
 FROM {}
 WHERE status = 'succeeded' AND currency = 'usd'
@@ -20,7 +20,7 @@ ORDER BY month""",
 SELECT failure_code, count(*) AS charges
 FROM {}
 WHERE status = 'failed'
-GROUP BY ALL
+GROUP BY 1
 ORDER BY charges DESC""",
         ),
     ),
@@ -28,7 +28,7 @@ ORDER BY charges DESC""",
         (
             "New customers by month",
             """\
-SELECT strftime(created, '%Y-%m') AS month, count(*) AS customers
+SELECT left(CAST(created AS VARCHAR), 7) AS month, count(*) AS customers
 FROM {}
 GROUP BY month
 ORDER BY month""",
@@ -40,7 +40,7 @@ ORDER BY month""",
             """\
 SELECT type, currency, sum(fee_major) AS fees
 FROM {}
-GROUP BY ALL
+GROUP BY 1, 2
 ORDER BY fees DESC""",
         ),
     ),
@@ -50,7 +50,7 @@ ORDER BY fees DESC""",
             """\
 SELECT status, count(*) AS subscriptions
 FROM {}
-GROUP BY ALL
+GROUP BY 1
 ORDER BY subscriptions DESC""",
         ),
     ),

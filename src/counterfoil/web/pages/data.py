@@ -263,6 +263,6 @@ def _text(value: Any) -> str:
 
 
 def _cells(page: Page, declared: Mapping[str, DatasetColumn]) -> list[list[Cell]]:
-    json_columns = {column.name for column in page.columns if column.type == "JSON"}
+    json_columns = {column.name for column in page.columns if column.type in ("JSON", "jsonb")}
     names = [column.name for column in page.columns]
     return cells_of(names, page.rows, json_columns=json_columns, money=money_of(declared.values()))

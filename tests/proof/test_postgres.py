@@ -1,0 +1,55 @@
+"""Datasets whose tables are in Postgres: merged with a history, proved in depth, gone back, looked at and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from counterfoil.app.tables import Filter, TableCalls, View
+from counterfoil.state.check import Check
+from counterfoil.state.datasets import Merge, Proof, Target
+from tests.postgres import Server
+from tests.runs.test_reverting import back
+
+from .conftest import Center, proved
+
+_REPORTS = ("charges", "balance_transactions")
+
+
+def _wrong(checks: Iterable[Check]) -> list[str]:
+    """Why checks failed, or could not be made: what came after a run can be inconclusive."""
+    return [one.reason for one in checks if one.result == "FAIL" or "could not be made" in one.reason]
+
+
+def test_tables_in_postgres_are_merged_proved_and_gone_back(center: Center, postgres: Server) -> None:
+    url = postgres.url()
+    first = []
+    for report in _REPORTS:
+        targets = (Target(url=url, table=report),)
+        made = center.dataset(report, method="merge", merge=Merge(history=True), targets=targets, proof=Proof())
+        first.append(center.run(made))
+    tables = TableCalls(center.records)
+    before = {report: tables.count(report) for report in _REPORTS}
+    center.stripe.control("life", per_day=200)
+    center.later(days=1)
+    for report in _REPORTS:
+        run = center.run(report)
+        assert run.status == "succeeded", run.error
+        assert _wrong(center.checks.of_run(run.id)) == []
+    assert tables.count("charges") > before["charges"]
+    found = proved(center, "balance_transactions")
+    assert _wrong(found.values()) == []
+    assert found["coverage", "contents"].result == found["recount", "rows"].result == "PASS"
+    assert any(family == "references" for family, _ in found)
+
+    assert back(center, first[0]).status == "succeeded"
+    assert tables.count("charges") == before["charges"]
+    shown = tables.page("charges", View(filters=(Filter(column="status", test="is", value="succeeded"),)), limit=9)
+    assert len(shown.rows) == 9 < shown.total
+    assert tables.profile("charges", "metadata").rows == before["charges"]
+    exported = tables.export("charges").read_all()
+    assert exported.num_rows == before["charges"]
+    assert exported.schema.field("amount_major").type == pa.decimal128(22, 3)
+    then = tables.ask("SELECT count(*), sum(amount_major) FROM charges__as_of(now())")
+    assert then.rows[0][0] == before["charges"]
