@@ -230,6 +230,7 @@ def test_an_attempt_that_a_stop_interrupts_goes_on_with_the_next_worker(queue: Q
 
     assert steps.errors == []
     assert queue.executors() == {"first"}
+    assert queue.sharing() == {"acct_1": 1}
     second = start(steps, executor="second")
     assert second.recover(["first"]) == 1
     assert second.recover(["first"]) == 0

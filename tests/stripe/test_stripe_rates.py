@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.settings import Settings
-from counterfoil.stripe.limiter import Limiter, limiter_for
+from counterfoil.stripe.limiter import Limiter, limiter_for, share_rates
 from counterfoil.stripe.rates import FIRST_SLOTS, MORE_SLOTS, Limits
 
 CHARGES, REFUNDS = "GET /v1/charges", "GET /v1/refunds"
@@ -399,3 +399,18 @@ def test_clients_of_one_account_share_a_limiter_and_others_do_not() -> None:
     assert limiter_for(one, live=True, settings=settings, api_base="http://127.0.0.1:1") is not first
     assert limiter_for("acct_alias", live=True, settings=settings, known=first) is first
     assert limiter_for("acct_alias", live=True, settings=settings) is first
+
+
+def test_processes_share_the_rates_of_an_account_that_they_all_have_runs_of() -> None:
+    settings = Settings()
+    known = limiter_for("acct_of_two", live=True, settings=settings)
+    try:
+        share_rates(3, {"acct_of_two": 2, "acct_of_one": 1})
+        assert known.nodes == 2
+        assert limiter_for("acct_of_one", live=True, settings=settings).nodes == 1
+        assert limiter_for("acct_of_nobody_yet", live=True, settings=settings).nodes == 3
+        share_rates(3, {})
+        assert known.nodes == 3
+    finally:
+        share_rates(1, {})
+    assert known.nodes == 1

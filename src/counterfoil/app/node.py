@@ -170,7 +170,7 @@ class _Upkeep:
         """In each turn of a service: most of them do nothing."""
         now = self._state.now()
         if isinstance(self._node, SharedNode):
-            share_rates(1 + self._node.others("serve"))
+            share_rates(1 + self._node.others("serve"), self._queue.sharing())
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
             self._tell_late(now)

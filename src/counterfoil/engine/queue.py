@@ -122,6 +122,13 @@ class Queue:
         """The processes that took the attempts which run."""
         return {found.executor_id for found in self._unfinished(["PENDING"]) if found.executor_id}
 
+    def sharing(self) -> dict[str, int]:
+        """How many processes have attempts of a partition, of those that run."""
+        found: dict[str, set[str]] = {}
+        for one in self._unfinished(["PENDING"]):
+            found.setdefault(one.queue_partition_key or "", set()).add(one.executor_id or "")
+        return {partition: len(executors) for partition, executors in found.items()}
+
     def purge(self, before: datetime) -> int:
         """Forgets the attempts that ended before then; how many there were."""
         removed = 0

@@ -7,7 +7,7 @@ import itertools
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from counterfoil.settings import Settings
@@ -93,17 +93,23 @@ class Limiter:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._admit)
 
 
-_limiters: dict[tuple[object, ...], Limiter] = {}
-#: Processes that share each account's rates, this one among them.
+_limiters: dict[tuple[str, str, bool, tuple[object, ...]], Limiter] = {}
+#: Processes that share accounts' rates, this one among them: of those that are known, and of any other.
+_sharing: dict[str, int] = {}
 _nodes = 1
 
 
-def share_rates(nodes: int) -> None:
-    """So many processes work on the same accounts from now on: each takes an even part of their rates."""
+def share_rates(nodes: int, sharing: Mapping[str, int]) -> None:
+    """So many processes have runs of an account (`sharing`) from now on: each takes an even part of its rates.
+
+    Of an account that is not known any of the `nodes` may begin one.
+    """
     global _nodes  # noqa: PLW0603 - of the process, like the limiters
     _nodes = nodes
-    for limiter in list(_limiters.values()):
-        limiter.nodes = nodes
+    _sharing.clear()
+    _sharing.update(sharing)
+    for (_, account, *_), limiter in list(_limiters.items()):
+        limiter.nodes = _sharing.get(account, nodes)
 
 
 def limiter_for(
@@ -117,5 +123,5 @@ def limiter_for(
     name = (api_base, account, live, rates)
     if name not in _limiters:
         _limiters[name] = known or Limiter(live=live, settings=settings)
-        _limiters[name].nodes = _nodes
+        _limiters[name].nodes = _sharing.get(account, _nodes)
     return _limiters[name]
