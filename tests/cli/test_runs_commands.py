@@ -173,11 +173,20 @@ def test_an_export_that_breaks_off_leaves_the_earlier_file(tmp_path: Path) -> No
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("rows.csv", "old")]
 
 
-@pytest.mark.parametrize("name", ["rows.xlsx", "rows", "", "nowhere/rows.csv"])
+@pytest.mark.parametrize("name", ["rows.xls", "rows", "", "nowhere/rows.csv"])
 def test_what_can_not_be_exported_to_is_refused(history: History, tmp_path: Path, name: str) -> None:
     done = history.center.do("runs", "rows", history.first, "--to", str(tmp_path / name))
     assert done.code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".parquet", ".jsonl"])
+def test_a_table_is_written_into_a_file_by_its_name(history: History, tmp_path: Path, suffix: str) -> None:
+    dataset = history.center.app.runs.show(history.first).dataset
+    file = tmp_path / f"rows{suffix}"
+    (told,) = history.center.do("datasets", "export", dataset, str(file), "--limit", "7", "--json").json
+    assert told == {"dataset": dataset, "file": str(file), "rows": 7}
+    assert file.stat().st_size > 0
 
 
 def test_no_rows_are_csv_of_names_alone() -> None:

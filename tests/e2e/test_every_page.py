@@ -24,6 +24,7 @@ NO_PAGES = frozenset(
         "/ask/tables",
         "/datasets/{dataset}/data.csv",
         "/datasets/{dataset}/data.parquet",
+        "/datasets/{dataset}/data.xlsx",
         "/datasets/{dataset}/data/profile",
         "/datasets/{dataset}/data/row",
         "/datasets/{dataset}/live",

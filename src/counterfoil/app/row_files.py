@@ -1,4 +1,4 @@
-"""Rows as files: CSV, Parquet or lines of JSON, streamed, and on the disk as a whole or not at all.
+"""Rows as files: CSV, Excel, Parquet or lines of JSON, streamed, and on the disk as a whole or not at all.
 
 In CSV, text that a spreadsheet would run as a formula begins with an apostrophe, unless it is wanted `as_is`.
 """
@@ -9,32 +9,56 @@ import io
 import json
 import math
 import secrets
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from counterfoil.app.excel_file import ExcelWriter
 from counterfoil.app.formulas import harmless_rows
 from counterfoil.errors import RunError, SettingsError
 
+
+class _JsonLines:
+    """An object for each row, written like Arrow's own writers do."""
+
+    def __init__(self, sink: Any, _schema: pa.Schema) -> None:
+        self._sink = sink
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        for chunk in _lines_of(batch):
+            self._sink.write(chunk)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 _WRITERS: dict[str, Callable[..., Any]] = {
     ".csv": pyarrow.csv.CSVWriter,
+    ".xlsx": ExcelWriter,
     ".parquet": lambda sink, schema: pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd"),
+    ".jsonl": _JsonLines,
 }
 
 #: Rows of a piece of CSV or JSON: text is much larger than what it is made of.
 _TEXT_ROWS = 1000
+_CHUNK_BYTES = 1 << 20
 
 
 def check_file(path: Path) -> None:
     """Refuses what can't be written to, before any work is done."""
     if path.suffix.lower() not in _WRITERS:
         raise SettingsError(
-            f"{path} is neither a CSV nor a Parquet file", hint=f"Give it a name that ends in {' or '.join(_WRITERS)}."
+            f"{path} is no kind of file that can be written",
+            hint=f"Give it a name that ends in {', '.join(list(_WRITERS)[:-1])} or {list(_WRITERS)[-1]}.",
         )
     if path.is_dir() or not path.parent.is_dir():
         what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
@@ -76,6 +100,9 @@ def file_chunks(rows: pa.RecordBatchReader, suffix: str, *, as_is: bool = False)
     if suffix == ".jsonl":
         yield from _json_lines(rows)
         return
+    if suffix == ".xlsx":
+        yield from _workbook(rows)
+        return
     piece = _Piece()
     try:
         with _WRITERS[suffix](piece, rows.schema) as writer:
@@ -95,9 +122,27 @@ def _json_lines(rows: pa.RecordBatchReader) -> Generator[bytes]:
     """An object for each row."""
     try:
         for batch in rows:
-            for start in range(0, batch.num_rows, _TEXT_ROWS):
-                lines = (json_row(row) for row in batch.slice(start, _TEXT_ROWS).to_pylist())
-                yield "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
+            yield from _lines_of(batch)
+    finally:
+        rows.close()
+
+
+def _lines_of(batch: pa.RecordBatch) -> Generator[bytes]:
+    for start in range(0, batch.num_rows, _TEXT_ROWS):
+        lines = (json_row(row) for row in batch.slice(start, _TEXT_ROWS).to_pylist())
+        yield "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
+
+
+def _workbook(rows: pa.RecordBatchReader) -> Generator[bytes]:
+    """Made on the disk first: it is a zip whose beginning tells of its end."""
+    try:
+        with tempfile.TemporaryFile() as sink:
+            with ExcelWriter(sink, rows.schema) as writer:
+                for batch in rows:
+                    writer.write_batch(batch)
+            sink.seek(0)
+            while chunk := sink.read(_CHUNK_BYTES):
+                yield chunk
     finally:
         rows.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -10,7 +11,7 @@ from cyclopts import App, Parameter
 from counterfoil.cli.dataset_flags import FLAG, JSON, ChoiceFlags, Flags
 from counterfoil.cli.listing import print_facts, print_json, print_list, shown_time
 from counterfoil.cli.opening import opened
-from counterfoil.cli.screen import ask, can_ask, say, tell
+from counterfoil.cli.screen import ask, can_ask, counted, say, tell
 from counterfoil.errors import RunError, SettingsError
 
 if TYPE_CHECKING:
@@ -189,6 +190,45 @@ def preview(
     from counterfoil.cli.dataset_lines import print_preview
 
     print_preview(found, as_json=as_json)
+
+
+@datasets.command
+def export(
+    name: str,
+    file: Path,
+    /,
+    *,
+    limit: int | None = None,
+    as_is: Annotated[bool, FLAG] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Write the rows of a dataset's table into a file: CSV, Excel, Parquet or lines of JSON, by its name.
+
+    Parameters
+    ----------
+    name
+        The dataset's name or id.
+    file
+        Its name ends in .csv, .xlsx, .parquet or .jsonl; one that is there is replaced once the new one is whole.
+    limit
+        At most so many rows.
+    as_is
+        In CSV, leave text alone that a spreadsheet would run as a formula; else an apostrophe stands before it.
+    as_json
+        One JSON object that says what was written.
+    """
+    from counterfoil.app.row_files import check_file, write_file
+
+    if limit is not None and limit < 0:
+        raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 0 or more.")
+    file = file.expanduser()
+    check_file(file)
+    with opened() as app:
+        written = write_file(app.tables.export(name), file, limit=limit, as_is=as_is)
+    if as_json:
+        print_json({"dataset": name, "file": str(file), "rows": written})
+    else:
+        say(f"Wrote {counted(written, 'row')} into {file}.")
 
 
 @datasets.command

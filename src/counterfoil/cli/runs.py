@@ -180,7 +180,8 @@ def rows(
     run
         The run's id.
     to
-        A file whose name ends in .csv or .parquet; one that is there is replaced once the new one is whole.
+        A file whose name ends in .csv, .xlsx, .parquet or .jsonl; one that is there is replaced once the new one is
+        whole.
     limit
         At most so many rows.
     as_is

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPES = {
     ".csv": "text/csv; charset=utf-8",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".parquet": "application/vnd.apache.parquet",
     ".jsonl": "application/jsonl",
 }

@@ -179,6 +179,10 @@ def routes(app: App) -> APIRouter:
     def csv(dataset: str, f: Conditions = [], sort: str = "") -> Response:  # noqa: B006
         return _file(app, dataset, asked(f, sort), ".csv")
 
+    @router.get("/datasets/{dataset}/data.xlsx")
+    def xlsx(dataset: str, f: Conditions = [], sort: str = "") -> Response:  # noqa: B006
+        return _file(app, dataset, asked(f, sort), ".xlsx")
+
     @router.get("/datasets/{dataset}/data.parquet")
     def parquet(dataset: str, f: Conditions = [], sort: str = "") -> Response:  # noqa: B006
         return _file(app, dataset, asked(f, sort), ".parquet")
