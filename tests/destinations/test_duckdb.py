@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,16 @@ def test_a_load_from_another_archive_meanwhile_is_told_to_come_back(
         other.load(_load("run-2"), _SCHEMA, ())
     del reader
     assert other.load(_load("run-2"), _SCHEMA, ()).rows == 0
+
+
+def test_a_look_at_a_file_that_is_open_leaves_it_locked_for_other_processes(
+    duckdb_destination: Destination, tmp_path: Path, archived: Archived
+) -> None:
+    duckdb_destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    path = duckdb_destination.name.removeprefix("duckdb:///")
+    told = "import duckdb, sys; duckdb.connect(sys.argv[1])"
+    with duckdb_destination.holding():
+        duckdb_destination.check()
+        done = subprocess.run([sys.executable, "-c", told, path], capture_output=True, text=True, check=False)
+    assert "lock" in done.stderr
+    subprocess.run([sys.executable, "-c", told, path], check=True)

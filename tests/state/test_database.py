@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from counterfoil.errors import SettingsError, TransientError
 from counterfoil.settings import Settings, load_settings
 from counterfoil.state import State, database, open_state, upgrade_state
+from counterfoil.state.sqlite_file import make_file
 from counterfoil.state.tables import SCHEMA, SCHEMA_TABLE
 from counterfoil.state.tables import settings as settings_table
 from tests.postgres import Server
@@ -240,3 +241,27 @@ def test_opening_a_state_that_is_there_imports_neither_migrations_nor_ciphers(st
     environment = {**os.environ, "COUNTERFOIL_HOME": str(settings.home)}
     done = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks there go with the handle")
+def test_a_file_that_is_there_is_not_opened_since_that_would_end_sqlites_locks(tmp_path: Path) -> None:
+    import fcntl
+
+    path = tmp_path / "state.db"
+    make_file(path)
+    assert _mode(path) == 0o600
+    with path.open("r+b") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        make_file(path)
+        told = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        done = subprocess.run([sys.executable, "-c", told, str(path)], capture_output=True, text=True, check=False)
+    assert "BlockingIOError" in done.stderr
+
+
+def test_many_that_come_and_go_in_one_process_leave_a_state_that_is_one(settings: Settings) -> None:
+    with open_state(settings) as state:
+        for number in range(20):
+            state.keep_setting("here", number)
+            with open_state(settings) as other:
+                other.keep_setting("there", number)
+        assert (state.setting("here"), state.setting("there")) == (19, 19)

@@ -223,8 +223,8 @@ def export(
         raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 0 or more.")
     file = file.expanduser()
     check_file(file)
-    with opened() as app:
-        written = write_file(app.tables.export(name), file, limit=limit, as_is=as_is)
+    with opened() as app, app.tables.export(name) as rows:
+        written = write_file(rows, file, limit=limit, as_is=as_is)
     if as_json:
         print_json({"dataset": name, "file": str(file), "rows": written})
     else:

@@ -74,8 +74,17 @@ class DatabaseFile:
             self._release()
 
     def check(self) -> None:
-        """Raises what opening it for a load would, as far as that shows without opening it."""
-        self._inspect()
+        """Raises what opening it for a load would, as far as that shows without opening it.
+
+        Where this process has it open, or is about to, nothing is to be seen: and to look into the file, and close it,
+        would take away DuckDB's lock on it, so that another process could write too.
+        """
+        if self._guard.acquire(blocking=False):
+            try:
+                if self._connection is None:
+                    self._inspect()
+            finally:
+                self._guard.release()
         for place in (self.path.parent, self.path):
             if place.exists() and not os.access(place, os.W_OK):
                 raise DestinationRejected(

@@ -8,7 +8,6 @@ nobody unless it is given a key for its makers' service, which it is not.
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -303,8 +302,10 @@ def _open(url: str) -> DBOSClient:
 
 
 def _make_file(path: Path) -> None:
+    from counterfoil.state.sqlite_file import make_file
+
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    make_file(path)
     with closing(sqlite3.connect(path, timeout=30)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")  # stays with the file; DBOS itself sets none
 

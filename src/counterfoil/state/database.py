@@ -5,7 +5,6 @@ SQLite in WAL by default, Postgres by URL. Whatever goes wrong in the database l
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 
 from counterfoil.errors import CounterfoilError, SettingsError, TransientError
 from counterfoil.settings import Settings
+from counterfoil.state.sqlite_file import make_file
 from counterfoil.state.tables import SCHEMA, SCHEMA_TABLE, metadata
 from counterfoil.state.tables import settings as settings_table
 
@@ -264,8 +264,7 @@ def _locked(path: Path) -> FileLock:
     lock = FileLock(f"{path}.lock", mode=0o600)
     try:
         lock.acquire()
-        # SQLite gives the files that it makes beside this one the same mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        make_file(path)
     except OSError as error:
         lock.release()
         raise SettingsError(f"The state {path} can't be written: {error.strerror}", hint=_WHERE) from error
