@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -300,12 +301,12 @@ def differences(
     held: Any, listed: Any, excuse: Any = lambda *_: False, **more: Any
 ) -> tuple[dict[str, int], list[Any]]:
     """By kind, and one by one."""
-    with duckdb.connect() as connection:
+    with duckdb.connect() as connection, tempfile.TemporaryDirectory() as folder:
         for name, given in (("h", held), ("l", listed)):
             connection.execute(f"CREATE TABLE {name} (id VARCHAR, n BIGINT, j JSON)")
             for row in given:
                 connection.execute(f"INSERT INTO {name} VALUES (?, ?, ?)", row)
-        found = compare(PartsTables(connection), "h", "l", COMPARED, ("id",), excuse=excuse, **more)
+        found = compare(PartsTables(connection, Path(folder)), "h", "l", COMPARED, ("id",), excuse=excuse, **more)
     return dict(found.faults), found.differences
 
 

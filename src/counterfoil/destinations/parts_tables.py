@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import in_memory
@@ -17,16 +18,14 @@ from counterfoil.destinations.sql import duckdb_type, parts_source, quoted
 #: Few, since checks look at wide rows one by one.
 _BATCH_ROWS = 1_000
 _PLACE = "the database of the checks"
-#: A function of SQL: JSON in the one writing that all others of the same have.
-CANONICAL = "canonical_json"
 
 
 class PartsTables:
     """Answers SQL of our own; safe for one thread."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
         self._cursor = cursor
-        cursor.create_function(CANONICAL, _canonical, ["VARCHAR"], "VARCHAR")
+        self._folder = folder
 
     def ask(self, sql: str) -> pa.RecordBatchReader:
         """The answer, which is to be read before the next question."""
@@ -49,12 +48,29 @@ class PartsTables:
         with mapped(_PLACE):
             self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {sql}")
 
+    def canonical(self, name: str, sql: str, texts: Sequence[str]) -> str:
+        """What stands behind FROM for the answer, with JSON (`texts`) in the one writing that all of the same have.
+
+        A function of SQL in Python would do it in place, and DuckDB wants numpy for those.
+        """
+        file = self._folder / f"{name}.parquet"
+        reader = self.ask(sql)
+        with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
+            for batch in reader:
+                columns = {one: batch.column(one) for one in batch.schema.names}
+                for text in texts:
+                    values = [None if one is None else _canonical(one) for one in columns[text].to_pylist()]
+                    columns[text] = pa.array(values, batch.schema.field(text).type)
+                writer.write_batch(pa.record_batch(list(columns.values()), schema=batch.schema))
+        return parts_source([file.resolve()])
+
 
 @contextmanager
 def parts_tables(*, folders: Sequence[Path], spill: Path, megabytes: int) -> Iterator[PartsTables]:
-    """A place for parts that are in the folders. What does not fit in memory goes to `spill`."""
+    """A place for parts that are in the folders. What does not fit in memory goes to `spill`, in one of them."""
     with in_memory([folder.resolve() for folder in folders], spill, megabytes) as cursor:
-        yield PartsTables(cursor)
+        spill.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield PartsTables(cursor, spill)
 
 
 def _canonical(text: str) -> str:

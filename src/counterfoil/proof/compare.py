@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from counterfoil.columns.column import Column
-from counterfoil.destinations.parts_tables import CANONICAL, PartsTables
+from counterfoil.destinations.parts_tables import PartsTables
 from counterfoil.destinations.sql import quoted
 from counterfoil.proof.asking import Ask, one, rows, shortened
 from counterfoil.proof.check import MOST_DIFFERENCES
@@ -62,12 +62,17 @@ def compare(
     """
     sides = {"held": held, "listed": listed}
     keys = ", ".join(map(quoted, key))
-    values = ", ".join(
-        f"{CANONICAL}({_text(column)})" if rewritten and column.type == "json" else _text(column) for column in columns
-    )
+    texts = [column for column in columns if column.type == "json"] if rewritten else []
+    values = ", ".join(_text(column) for column in columns if column not in texts)
     # Of rows as wide as they are, nothing but a fingerprint is ever joined.
     for name, side in sides.items():
-        place.keep(name, f"SELECT {keys}, hash({values}) AS fingerprint FROM {side} AS every")  # noqa: S608 - quoted
+        fingerprints = f"SELECT {keys}, hash({values}) AS fingerprint"
+        if texts:
+            told = ", ".join(f"{_text(column)} AS text{number}" for number, column in enumerate(texts))
+            names = [f"text{number}" for number in range(len(texts))]
+            side = place.canonical(name, f"{fingerprints}, {told} FROM {side} AS every", names)  # noqa: PLW2901
+            fingerprints = f"SELECT {keys}, hash(fingerprint, {', '.join(names)}) AS fingerprint"
+        place.keep(name, f"{fingerprints} FROM {side} AS every")
     if brought:
         _leave_out(place, key)
     place.keep("differing", _differing(key))
