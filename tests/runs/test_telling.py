@@ -66,6 +66,7 @@ def test_a_pause_is_told_with_its_reason_and_how_to_end_it(center: Center) -> No
     assert notice.title == "coupons failed, and is paused"
     assert "Stripe refused the key" in notice.body
     assert f"To let it go on: counterfoil accounts key {account.id}" in notice.body
+    assert "Every other dataset of its account is paused with it." in notice.body
     assert "sk_test_expires" not in notice.title + notice.body
 
 

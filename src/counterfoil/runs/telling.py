@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from counterfoil.errors import CounterfoilError
+from counterfoil.errors import CounterfoilError, KeyRejected
 from counterfoil.proof.check import Check
 from counterfoil.state.alerts import Alerts, Kind
 from counterfoil.state.dataset import Dataset
@@ -31,6 +31,8 @@ def failed(alerts: Alerts, dataset: Dataset, run: Run, error: CounterfoilError) 
     else:
         title = f"{dataset.name} failed, and is paused"
         told += [pause.reason, f"To let it go on: {pause.action}"]
+        if isinstance(error, KeyRejected):
+            told.append("Every other dataset of its account is paused with it.")
     kinds: tuple[Kind, ...] = ("failed",) if pause is None else ("paused", "failed")
     alerts.tell(kinds, f"failed:{run.id}", title, _body(told))
 
