@@ -15,7 +15,7 @@ from counterfoil.destinations.destination import Stop, check_rows, conflict, sam
 from counterfoil.destinations.duckdb_query import check_types, described
 from counterfoil.destinations.ordering import sorted_slices
 from counterfoil.destinations.ranges import check_within, no_created, within
-from counterfoil.destinations.sql import duckdb_type, literal, parts_source, quoted
+from counterfoil.destinations.sql import duckdb_type, parts_source, quoted
 from counterfoil.destinations.table_folder import file_name
 from counterfoil.values import Load, Loaded, Part
 
@@ -115,10 +115,14 @@ def _values(columns: Sequence[tuple[str, str]], present: set[str]) -> str:
 
 
 def _copy(cursor: duckdb.DuckDBPyConnection, values: str, rest: str, to: Path) -> int:
-    select = f"SELECT {values} {rest}"
-    options = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {_GROUP_ROWS}"
-    ((copied,),) = cursor.execute(f"COPY ({select}) TO {literal(str(to))} ({options})").fetchall()
-    return int(copied)
+    """Writes the rows into a file. Not by COPY: DuckDB 2.0 can wait for itself for ever when that is interrupted."""
+    copied = 0
+    reader = cursor.sql(f"SELECT {values} {rest}").to_arrow_reader(_GROUP_ROWS)
+    with pq.ParquetWriter(to, reader.schema, compression="zstd", compression_level=1) as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+            copied += batch.num_rows
+    return copied
 
 
 def _write(
