@@ -69,10 +69,10 @@ def test_a_chart_shows_each_balance_as_computed_and_as_stripe_says(
     app: App, owner: Browser, clock: StandingClock
 ) -> None:
     made = proved(app, clock, ILL)
-    chart = re.search(
-        r"<title>The balance in usd .*?</title><desc>(.*?)</desc>", owner.get(f"/datasets/{made.id}/proof").text
-    )
+    text = owner.get(f"/datasets/{made.id}/proof").text
+    chart = re.search(r"<title>The balance in usd .*?</title><desc>(.*?)</desc>(.*?)</svg>", text, re.DOTALL)
     assert chart is not None
+    assert re.findall(r">([\d,.k]+)</text>", chart[2]) == ["0", "500", "1k", "1.5k"], "in dollars"
     assert chart[1] == "In the table: 1,050.00 usd; At Stripe: 1,049.99 usd"
 
 

@@ -45,6 +45,11 @@ def major(amount: int, currency: str) -> str:
     return f"{Decimal(amount).scaleb(-digits):,.{digits}f} {currency}"
 
 
+def units(currency: str) -> int:
+    """Minor units of one major unit: 100 of usd, 1 of jpy; 1 too where nobody told the currency's digits."""
+    return int(10 ** DIGITS.get(currency.lower(), 0))
+
+
 def _balance(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for code, sums in figures["currencies"].items():
         yield code, f"{major(sums['table'], code)} in the table, {major(sums['stripe'], code)} at Stripe"

@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from counterfoil.app import App
 from counterfoil.app.values import KeptCheck, Statement
 from counterfoil.errors import CounterfoilError
-from counterfoil.proof.figures import difference_words, figure_words, major
+from counterfoil.proof.figures import difference_words, figure_words, major, units
 from counterfoil.proof.statement import as_dict, as_html, as_text
 from counterfoil.web import charts
 from counterfoil.web.downloads import file_name
@@ -118,10 +118,11 @@ def _drawn(code: str, table: int, stripe: int) -> Markup | None:
     """Two bars; nothing below zero, where bars do not reach."""
     if min(table, stripe) < 0:
         return None
+    unit = units(code)
     return charts.bars(
-        [("In the table", float(table)), ("At Stripe", float(stripe))],
+        [("In the table", table / unit), ("At Stripe", stripe / unit)],
         title=f"The balance in {code} as computed and as Stripe says",
         width=420,
         height=150,
-        tell=lambda minor: major(int(minor), code),
+        tell=lambda told: major(round(told * unit), code),
     )
