@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -101,20 +102,16 @@ def _work(app: App, settings: Settings, folder: Path, datasets: int) -> str:
     }
     words = (folder / "words").open("w")
     workers = [subprocess.Popen([COUNTERFOIL, "worker"], env=environment, stdout=words, stderr=words) for _ in range(3)]
-    killed, still, _ = workers
+    killed, still, steady = workers
     began = time.monotonic()
     try:
-        _until(lambda: _ended(app) >= datasets // 10)
+        _until(lambda: _ended(app) >= datasets // 10, steady)
         killed.kill()
         still.send_signal(signal.SIGSTOP)
-        stopped_at, continued = time.monotonic(), False
-        while _ended(app) < datasets and time.monotonic() - began < MOST_SECONDS:
-            if not continued and time.monotonic() - stopped_at > STILL_SECONDS:
-                still.send_signal(signal.SIGCONT)
-                continued = True
-            time.sleep(0.5)
-        if not continued:
-            still.send_signal(signal.SIGCONT)
+        stopped_at = time.monotonic()
+        _until(lambda: _ended(app) == datasets or time.monotonic() - stopped_at > STILL_SECONDS, steady)
+        still.send_signal(signal.SIGCONT)
+        _until(lambda: _ended(app) == datasets, steady)
         return (
             f"one killed and one standing still for {STILL_SECONDS} s after a tenth of the runs, "
             f"all ended {time.monotonic() - began:.0f} s after the start"
@@ -135,13 +132,14 @@ def _ended(app: App) -> int:
     return len(app.records.runs.list(status=("succeeded", "failed", "canceled", "skipped"), limit=10_000))
 
 
-def _until(condition: object) -> None:
-    assert callable(condition)
+def _until(condition: Callable[[], bool], steady: subprocess.Popen[bytes]) -> None:
+    """Looks five times a second, for as long as the worker that nobody disturbs is there."""
     began = time.monotonic()
     while not condition():
+        with suppress(subprocess.TimeoutExpired):
+            raise SystemExit(f"a worker ended by itself: {steady.wait(0.2)}")
         if time.monotonic() - began > MOST_SECONDS:
             raise SystemExit("the workers do not work")
-        time.sleep(0.2)
 
 
 def _look(app: App, stripes: list[Sandbox], folder: Path, datasets: int, seconds: float) -> list[str]:

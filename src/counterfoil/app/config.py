@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,12 +69,9 @@ class ConfigCalls:
         """
         config = read_config(text)
         store = [self._prepared(entry) for entry in config.accounts]
-        made: list[Change] = []
-        with suppress(_Undo), self._state.begin():
-            made += [one() for one in store]
+        with self._state.trying() if dry_run else self._state.begin():
+            made = [one() for one in store]
             made += [self._dataset(entry, overwrite=overwrite) for entry in _in_order(config.datasets)]
-            if dry_run:
-                raise _Undo
         return Applied(changes=tuple(made), others=tuple(self._others(config)), dry_run=dry_run)
 
     def export(self) -> str:
@@ -169,10 +166,6 @@ class ConfigCalls:
         accounts, datasets = {one.name for one in config.accounts}, {one.name for one in config.datasets}
         yield from (f"account {one.name}" for one in self._accounts.list() if one.name not in accounts)
         yield from (f"dataset {one.dataset.name}" for one in self._datasets.list() if one.dataset.name not in datasets)
-
-
-class _Undo(Exception):  # noqa: N818 - it is no error
-    """Leaves a transaction without a trace."""
 
 
 def _in_order(entries: Sequence[DatasetEntry]) -> Iterator[DatasetEntry]:

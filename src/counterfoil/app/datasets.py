@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -272,11 +272,8 @@ class DatasetCalls:
 
     def _tried(self, change: Callable[[], Dataset]) -> Dataset:
         """What the change makes of it, checked as it would be; then it is undone."""
-        made = []
-        with suppress(_Undo), self._state.begin():
-            made.append(change())
-            raise _Undo
-        return made[0]
+        with self._state.trying():
+            return change()
 
     def _check(self, dataset: Dataset, *, overwrite: bool, before: Dataset | None = None) -> tuple[str, ...]:
         """Refuses a destination that no run could load; what else is to be known."""
@@ -341,10 +338,6 @@ class DatasetCalls:
             last_run=newest[0] if newest else None,
             checks=() if run is None else self._checks.of_run(run),
         )
-
-
-class _Undo(Exception):  # noqa: N818 - it is no error
-    """Leaves a transaction without a trace."""
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from counterfoil.proof.payouts import NEWEST
 from counterfoil.proof.recount import WINDOWS, Recount
 from counterfoil.proof.statement import Statement
 from counterfoil.reports.catalogue import report as report_of
+from counterfoil.runs.clients import client_of
 from counterfoil.runs.dataset_plan import DatasetPlan, from_json
 from counterfoil.runs.overwriting import narrowed_by
 from counterfoil.runs.progress import Observe, Progress, unobserved
@@ -126,13 +127,7 @@ class ProofCalls:
 
     @contextmanager
     def _client(self, plan: DatasetPlan) -> Iterator[Client]:
-        account = self._records.accounts.get(plan.credential)
-        client = Client(
-            self._records.accounts.key(account.id),
-            api_base=account.api_base,
-            stripe_account=account.stripe_account,
-            settings=self._records.settings,
-        )
+        client = client_of(self._records, plan.credential)
         try:
             yield client
         finally:

@@ -137,15 +137,10 @@ class Server:
                 connection = self._idle.pop() if self._idle else None
             if connection is None or connection.closed:
                 connection = self._connect()
-            try:
+            with contextlib.ExitStack() as broken_off:
+                broken_off.callback(_give_up, connection)
                 yield connection
-            except BaseException:
-                # Told to, the server lets go of its locks before we go on; else when it finds that nobody is there.
-                with contextlib.suppress(psycopg.Error):
-                    if connection.info.transaction_status != TransactionStatus.ACTIVE:
-                        connection.rollback()
-                connection.close()
-                raise
+                broken_off.pop_all()
             with self._guard:
                 if self._holders and not connection.closed:
                     self._idle.append(connection)
@@ -234,3 +229,11 @@ class Server:
         with contextlib.suppress(psycopg.Error):  # some systems cannot
             connection.execute(f"SET client_connection_check_interval TO {_LOOK_SECONDS * 1000}")
         return connection
+
+
+def _give_up(connection: psycopg.Connection[Any]) -> None:
+    # Told to, the server lets go of its locks before we go on; else when it finds that nobody is there.
+    with contextlib.suppress(psycopg.Error):
+        if connection.info.transaction_status != TransactionStatus.ACTIVE:
+            connection.rollback()
+    connection.close()

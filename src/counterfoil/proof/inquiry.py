@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
 from counterfoil.extract import Notices
 from counterfoil.extract.listing import read_listing
+from counterfoil.extract.side_by_side import all_of, in_turn
 from counterfoil.reports.report import Listing
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.loop import stream
@@ -63,18 +63,12 @@ class Inquiry:
         with closing(stream(asked, check=self.check)) as answers:
             return next(answers)
 
-    def wait_each(self, asks: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    def wait_each(self, asks: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
         """The same of many, side by side, in their order; what the first of those that fail raises."""
 
         async def asked() -> AsyncIterator[list[T]]:
-            for start in range(0, len(asks), _SIDE_BY_SIDE):
-                found = await asyncio.gather(
-                    *(ask() for ask in asks[start : start + _SIDE_BY_SIDE]), return_exceptions=True
-                )
-                for one in found:
-                    if isinstance(one, BaseException):
-                        raise one
-                yield [one for one in found if not isinstance(one, BaseException)]
+            for some in in_turn(asks, _SIDE_BY_SIDE):
+                yield await all_of([ask() for ask in some])
 
         with closing(stream(asked, check=self.check)) as answers:
             return [one for some in answers for one in some]

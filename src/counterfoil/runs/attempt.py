@@ -26,6 +26,7 @@ from counterfoil.destinations.destination import Stop
 from counterfoil.errors import DestinationBusy, PermissionMissing, RunError
 from counterfoil.extract import Notices
 from counterfoil.reports.catalogue import report as report_of
+from counterfoil.runs.clients import client_of
 from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, plan_run
 from counterfoil.runs.endings import Endings
 from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
@@ -296,13 +297,7 @@ class Attempt:
     @contextmanager
     def _client(self, credential: str, found: Run, owner: str) -> Iterator[Client]:
         """A client with the key of one of our accounts; what it spends is added to the run's, also when it fails."""
-        account = self._records.accounts.get(credential)
-        client = Client(
-            self._records.accounts.key(account.id),
-            api_base=account.api_base,
-            stripe_account=account.stripe_account,
-            settings=self._records.settings,
-        )
+        client = client_of(self._records, credential)
         try:
             yield client
         finally:

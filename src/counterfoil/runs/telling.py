@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from counterfoil.errors import CounterfoilError, KeyRejected
-from counterfoil.proof.check import Check
+from counterfoil.proof.check import Check, counted
 from counterfoil.state.alerts import Alerts, Kind
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Run
@@ -40,7 +40,7 @@ def failed(alerts: Alerts, dataset: Dataset, run: Run, error: CounterfoilError) 
 def recovered(alerts: Alerts, before: Dataset, run: Run) -> None:
     """A run succeeded. `before` is the dataset as it was before that."""
     if before.failures:
-        told = f"Its run {run.id} succeeded, after {_counted(before.failures, 'run')} that failed."
+        told = f"Its run {run.id} succeeded, after {counted(before.failures, 'run')} that failed."
         alerts.tell(("recovered",), f"recovered:{run.id}", f"{before.name} works again", told)
 
 
@@ -52,7 +52,7 @@ def check_failed(alerts: Alerts, dataset: Dataset, run: Run, checks: Sequence[Ch
         return
     told = [f"{check.family}: {check.name}: {check.reason}" for check in found]
     told.append(f"Its page has the figures under Proof. Run {run.id}.")
-    title = f"{dataset.name}: {_counted(len(found), 'check')} failed"
+    title = f"{dataset.name}: {counted(len(found), 'check')} failed"
     alerts.tell(("proof",), f"proof:{run.id}", title, _body(told))
 
 
@@ -75,10 +75,6 @@ def _attempts(run: Run) -> str:
 
 def _body(told: Iterable[str | None]) -> str:
     return "\n".join(line for line in told if line)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _instant(at: datetime | None) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -118,6 +118,13 @@ class State:
                     self._open.connection = None
 
     @contextmanager
+    def trying(self) -> Iterator[sa.Connection]:
+        """The same, undone at its end: what would come of it can be looked at, and is not there afterwards."""
+        with suppress(_Undo), self.begin() as connection:
+            yield connection
+            raise _Undo
+
+    @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that only reads, and sees one moment. It waits for nobody."""
         outer: sa.Connection | None = getattr(self._open, "connection", None)
@@ -208,6 +215,10 @@ class State:
             raise _told(error, self.name) from error
         except sa.exc.TimeoutError as error:
             raise TransientError(f"Every connection to the state {self.name} is in use") from error
+
+
+class _Undo(Exception):  # noqa: N818 - it is no error
+    """Leaves a transaction without a trace."""
 
 
 def _told(error: sa.exc.DBAPIError, name: str) -> CounterfoilError:
