@@ -269,6 +269,14 @@ def not_ours(table: str, place: str) -> DestinationRejected:
     )
 
 
+def no_query(place: str) -> DestinationRejected:
+    """The refusal of a destination that declares no `query`."""
+    return DestinationRejected(
+        f"{place} answers no questions: its tables are read there, not from here",
+        hint="Give the dataset a second destination that does, such as a DuckDB file.",
+    )
+
+
 def same_name(name: str) -> str:
     """The name as databases compare it: letters A to Z count as small ones."""
     return "".join(letter.lower() if letter.isascii() else letter for letter in name)
