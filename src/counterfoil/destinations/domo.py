@@ -139,6 +139,8 @@ class DomoDestination:
 
     def drop(self, table: str) -> bool:
         api = self._api()
+        if self._found(api, table) is None:
+            return False
         with self._held(table, None, None):
             found = self._found(api, table)
             if found is None:
