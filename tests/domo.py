@@ -29,6 +29,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_any(self) -> None:
         self.close_connection = True
+        with self.domo.in_hand():
+            self.worked_on()
+
+    def worked_on(self) -> None:
         parts = urlsplit(self.path)
         request = f"{self.command} {parts.path}"
         with self.domo.lock:

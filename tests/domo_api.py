@@ -14,7 +14,8 @@ import re
 import threading
 import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
@@ -102,9 +103,13 @@ class DomoServer:
         self.tokens: set[str] = set()
         self.asked: list[str] = []
         self.troubles: list[Trouble] = []
+        #: The text of the part that came last.
+        self.last_part = ""
         #: How many looks it takes until an execution that was committed is in.
         self.looks = 0
         self._number = 0
+        self._in_hand = 0
+        self._idle = threading.Condition()
 
     def url(self, **query: str) -> str:
         behind = "&".join(f"{name}={value}" for name, value in query.items())
@@ -135,12 +140,30 @@ class DomoServer:
         dataset = DataSet(str(uuid.uuid4()), name, "Somebody's own", columns, rows)
         self.datasets[dataset.id] = dataset
         if by_stream:
-            self.streams[self.next()] = Stream(self._number, dataset, "APPEND")
+            stream = Stream(self.next(), dataset, "APPEND")
+            self.streams[stream.id] = stream
         return dataset
 
     def next(self) -> int:
         self._number += 1
         return self._number
+
+    @contextmanager
+    def in_hand(self) -> Iterator[None]:
+        """While a request is worked on, whoever asked for it may be gone."""
+        with self._idle:
+            self._in_hand += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._in_hand -= 1
+                self._idle.notify_all()
+
+    def settle(self) -> None:
+        """Returns when no request is worked on."""
+        with self._idle:
+            assert self._idle.wait_for(lambda: not self._in_hand, 60)
 
     def trouble(self, request: str) -> int | str | Callable[[], None] | None:
         with self.lock:
@@ -223,7 +246,8 @@ class DomoServer:
     def put_part(self, stream: Stream, execution: Execution, number: int, body: bytes) -> dict[str, Any]:
         if execution.state != "ACTIVE" or execution.committed or number < 1:
             raise Refusal(400, f"execution {execution.id} takes no part {number}")
-        execution.parts[number] = _parsed(body, stream.dataset.columns)
+        self.last_part = _unpacked(body)
+        execution.parts[number] = _parsed(self.last_part, stream.dataset.columns)
         return execution.told()
 
     def commit(self, stream: Stream, execution: Execution) -> dict[str, Any]:
@@ -315,12 +339,15 @@ def _columns(schema: dict[str, Any]) -> list[dict[str, str]]:
     return list(schema["columns"])
 
 
-def _parsed(body: bytes, columns: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Rows of a part: gzip'd CSV, in which nothing is a null and `""` an empty text."""
+def _unpacked(body: bytes) -> str:
     try:
-        text = gzip.decompress(body).decode()
+        return gzip.decompress(body).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError):
         raise Refusal(400, "the part is not gzip'd UTF-8") from None
+
+
+def _parsed(text: str, columns: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Rows of a part: CSV, in which nothing is a null and `""` an empty text."""
     kinds = [(column["name"], _TYPES[column["type"]]) for column in columns]
     rows, row, at = [], [], 0
     while at < len(text):

@@ -139,7 +139,7 @@ class _ReadBackDomo(DomoDestination):
     """Domo answers no questions here: what is in it is read from the server, and asked in a database of its own."""
 
     def __init__(self, server: DomoServer, settings: Settings) -> None:
-        super().__init__(server.url(), settings)
+        super().__init__(server.url(), settings, wait_seconds=0.01)
         self.server = server
 
     def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:

@@ -31,8 +31,8 @@ from counterfoil.destinations.destination import (
     rebuilt,
 )
 from counterfoil.destinations.domo_api import SUCCESS, DataSet, DomoApi, Stream, UpdateMethod
-from counterfoil.destinations.domo_csv import batches_of, widened
-from counterfoil.destinations.domo_http import DomoClient, DomoTokens
+from counterfoil.destinations.domo_csv import PART_BYTES, batches_of, widened
+from counterfoil.destinations.domo_http import WAIT_SECONDS, DomoClient, DomoTokens
 from counterfoil.destinations.domo_record import Record, record_in
 from counterfoil.destinations.domo_upload import Upload, ended_well, giving_up
 from counterfoil.destinations.domo_url import domo_place
@@ -75,10 +75,14 @@ class DomoDestination:
     methods: frozenset[Method] = frozenset({"replace", "append"})
     guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent"})
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(
+        self, url: str, settings: Settings, *, part_bytes: int = PART_BYTES, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
         self._place = domo_place(url)
         self._tokens = DomoTokens()
         self._settings = settings
+        self._part_bytes = part_bytes
+        self._wait_seconds = wait_seconds
         self._archive = settings.archive.resolve()
         self.name = self._place.name
 
@@ -176,7 +180,7 @@ class DomoDestination:
         """Nothing is held between calls."""
 
     def _api(self) -> DomoApi:
-        return DomoApi(DomoClient(self._place, self._tokens))
+        return DomoApi(DomoClient(self._place, self._tokens, wait_seconds=self._wait_seconds))
 
     def _apply(
         self,
@@ -203,7 +207,7 @@ class DomoDestination:
                 change = _Change(api, self.name, load, self._opened(api, found, load, columns, update))
                 try:
                     change.shape(columns, update)
-                    rows = change.send(columns, batches, spool, progress=progress)
+                    rows = change.send(columns, batches, spool, self._part_bytes, progress=progress)
                 except BaseException:
                     api.client.resume()
                     change.undo()
@@ -320,13 +324,14 @@ class _Change:
         columns: Columns,
         batches: Iterable[pa.RecordBatch] | None,
         spool: Path,
+        part_bytes: int,
         *,
         progress: Progress | None,
     ) -> int:
         if batches is None and self._needless:
             return 0
         self._upload = Upload(self._api, self._stream, self._place)
-        return self._upload.send(batches or (), columns, spool, progress=progress)
+        return self._upload.send(batches or (), columns, spool, part_bytes, progress=progress)
 
     def note(self, done: Loaded, method: str, guard: Guard | None) -> None:
         """Writes down what is about to be committed; the guard has the last word."""

@@ -24,7 +24,7 @@ from counterfoil.errors import SchemaConflict
 #: Rows that are in memory at a time.
 _BATCH_ROWS = 8_192
 #: Of a part, gzip'd: Domo's pages ask for parts of 25 to 50 MB.
-_PART_BYTES = 32 << 20
+PART_BYTES = 32 << 20
 _OPTIONS = pc_csv.WriteOptions(include_header=False, quoting_style="needed")
 #: By DuckDB's names, which is how the program says types. Domo has no yes and no: as words they can be read and
 #: filtered by, as numbers cards would add them up.
@@ -78,6 +78,7 @@ def write_parts(
     batches: Iterable[pa.RecordBatch],
     columns: Sequence[tuple[str, str]],
     folder: Path,
+    part_bytes: int,
     written: Callable[[Path], None],
     check: Callable[[], None],
 ) -> int:
@@ -97,7 +98,7 @@ def write_parts(
                 pc_csv.write_csv(_fields(batch, columns), packed, _OPTIONS)
                 rows += batch.num_rows
                 batch = next(source, None)
-                if raw.tell() >= _PART_BYTES:
+                if raw.tell() >= part_bytes:
                     break
         written(path)
     return rows

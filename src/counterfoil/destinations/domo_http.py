@@ -32,7 +32,8 @@ _CONNECT_SECONDS = 10
 #: For one step of a request: Domo takes its time for the answer to a large part.
 _STEP_SECONDS = 120
 _TRIES = 6
-_WAIT = wait_random_exponential(multiplier=0.25, max=30)
+#: At most as long it waits before the second try, and then ever longer.
+WAIT_SECONDS, _MOST_SECONDS = 0.25, 30.0
 #: A token is renewed before it ends, so that it lasts for a request.
 _EARLY_SECONDS = 60
 _MESSAGE_LETTERS = 300
@@ -71,9 +72,10 @@ class DomoTokens:
 class DomoClient:
     """What one load, or one look, asks of Domo; safe to share between its threads."""
 
-    def __init__(self, place: DomoPlace, tokens: DomoTokens) -> None:
+    def __init__(self, place: DomoPlace, tokens: DomoTokens, *, wait_seconds: float = WAIT_SECONDS) -> None:
         #: How often one request is tried.
         self.tries = _TRIES
+        self._wait = wait_random_exponential(multiplier=wait_seconds, max=_MOST_SECONDS)
         self._place = place
         self._tokens = tokens
         self._given_up = threading.Event()
@@ -153,7 +155,7 @@ class DomoClient:
         def wait(state: RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
             asked = error.seconds if isinstance(error, _Again) else 0
-            return max(_WAIT(state), min(asked, 60))
+            return max(self._wait(state), min(asked, _MOST_SECONDS))
 
         retrying = Retrying(
             retry=retry_if_exception_type(_Again),

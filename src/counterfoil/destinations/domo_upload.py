@@ -46,6 +46,7 @@ class Upload:
         batches: Iterable[pa.RecordBatch],
         columns: Sequence[tuple[str, str]],
         spool: Path,
+        part_bytes: int,
         *,
         progress: Progress | None,
     ) -> int:
@@ -74,7 +75,7 @@ class Upload:
                     check()
                 sent.append(threads.submit(put, len(sent) + 1, path))
 
-            rows = write_parts(batches, columns, Path(folder), written, check)
+            rows = write_parts(batches, columns, Path(folder), part_bytes, written, check)
             for done in sent:
                 done.result()
         return rows
