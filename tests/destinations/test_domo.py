@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -352,6 +353,8 @@ def test_rows_that_domo_does_not_take_in_the_end_are_told(
     with pytest.raises(RunError, match="Domo did not take the rows"):
         destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     assert destination.columns("charges") is None
+    assert not domo_server.datasets
+    assert not domo_server.streams
 
 
 def test_an_execution_that_somebody_left_open_is_aborted(
@@ -383,6 +386,25 @@ def test_a_load_from_another_machine_is_noticed_before_the_commit(
     assert destination.has_load(_load("other"))
     assert destination.load(_load("run-2", method="append"), _SCHEMA, parts).rows == 1
     assert domo_server.rows("charges") == _ROWS + _NEXT * 2
+
+
+def test_a_description_that_somebody_writes_meanwhile_is_not_written_over(
+    domo_server: DomoServer, destination: Destination, archived: Archived
+) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    dataset = domo_server.dataset("charges")
+    assert dataset
+
+    def write() -> None:
+        dataset.description = f"Mine. {dataset.description}"
+
+    domo_server.fail(_PART, write)
+    with pytest.raises(DestinationBusy, match="somebody else changed charges"):
+        destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, _NEXT))
+    assert dataset.description.startswith("Mine. Kept by")
+    assert domo_server.rows("charges") == _ROWS
+    destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, _NEXT))
+    assert destination.has_load(_load())
 
 
 _OTHER = pa.schema([pa.field("amount", pa.string()), pa.field("new", pa.int64())])
@@ -422,12 +444,14 @@ def test_a_load_is_stopped_while_domo_says_nothing(
         asked.set()
         assert silent.wait(60)
 
+    began = time.monotonic()
     domo_server.fail(_PART, say_nothing)
     try:
         with pytest.raises(RunError, match="was stopped"):
             destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS), stop=asked.is_set)
     finally:
         silent.set()
+    assert time.monotonic() - began < 20
     assert destination.columns("charges") is None
 
 

@@ -143,7 +143,7 @@ class DomoClient:
         if status in (400, 401, 403):
             raise DestinationRejected(
                 f"{self._place.host} does not take the client id and secret ({status})",
-                hint="Check both, and that the client has the scope data: Admin, Authentication, API clients.",
+                hint="Check both, and that the client has the scope data: Admin, API Clients.",
                 status=status,
             )
         told = self._judged(status, answer, "/oauth/token", quiet=True)
@@ -257,7 +257,7 @@ class DomoClient:
         text = f": {redacted(reason)[:_MESSAGE_LETTERS]}" if reason else ""
         hint = None
         if status in (401, 403):
-            hint = "The client needs the scope data, and its user the grants Create DataSet and Manage DataSet."
+            hint = "The client needs the scope data, and its user the grant Manage DataSet."
         raise DestinationRejected(
             f"{self._place.host} refuses ({status}){text}",
             hint=hint,
