@@ -47,10 +47,11 @@ class DataSet:
     description: str
     columns: list[dict[str, str]]
     rows: list[dict[str, Any]] = field(default_factory=list)
+    policies: bool = False
 
     def told(self) -> dict[str, Any]:
         shape = {"rows": len(self.rows), "columns": len(self.columns), "schema": {"columns": self.columns}}
-        return {"id": self.id, "name": self.name, "description": self.description, "pdpEnabled": False, **shape}
+        return {"id": self.id, "name": self.name, "description": self.description, "pdpEnabled": self.policies, **shape}
 
 
 @dataclass
@@ -195,6 +196,7 @@ class DomoServer:
         dataset = self._dataset(number)
         dataset.name = body.get("name", dataset.name)
         dataset.description = body.get("description", dataset.description)
+        dataset.policies = body.get("pdpEnabled", False)
         if "schema" in body:
             dataset.columns = _columns(body["schema"])
         return dataset.told()

@@ -6,11 +6,13 @@ import datetime as dt
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,32 @@ def test_nobody_there_is_worth_another_try(settings: Settings, monkeypatch: pyte
         DomoDestination("domo://me@127.0.0.1:1", settings, wait_seconds=0.01).check()
 
 
+def test_a_proxy_is_asked_and_its_password_is_told_to_nobody_else(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOMO_CLIENT_SECRET", SECRET)
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy, ThreadPoolExecutor(1) as threads:
+
+        def refuse() -> None:
+            for _ in range(6):
+                with proxy.accept()[0] as asking:
+                    heard.append(asking.recv(4096))
+                    asking.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+
+        done = threads.submit(refuse)
+        for name in ("https_proxy", "no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@127.0.0.1:{proxy.getsockname()[1]}")
+        with pytest.raises(TransientError, match=r"api\.domo\.com can't be reached") as error:
+            DomoDestination("domo://me@api.domo.com", settings, wait_seconds=0.01).check()
+        done.result()
+    assert heard[0].startswith(b"CONNECT api.domo.com:443 ")
+    assert b"Proxy-Authorization: Basic bWU6aHVudGVyMg==" in heard[0]
+    assert SECRET.encode() not in b"".join(heard)
+    assert "hunter2" not in f"{error.value!r} {error.value} {error.value.hint}"
+
+
 def test_it_answers_no_questions(settings: Settings) -> None:
     with pytest.raises(DestinationRejected, match="answers no questions"):
         DomoDestination("domo://me@api.domo.com", settings).query("SELECT 1")
@@ -209,6 +237,17 @@ def test_the_description_is_the_comment_and_a_record_that_may_not_be_damaged(
     dataset.description += " and a word of mine"
     with pytest.raises(DestinationRejected, match="description of the DataSet charges is damaged"):
         destination.has_load(load)
+
+
+def test_policies_on_rows_stay_on(domo_server: DomoServer, destination: Destination, archived: Archived) -> None:
+    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    dataset = domo_server.dataset("charges")
+    assert dataset
+    assert not dataset.policies
+    dataset.policies = True
+    other = pa.schema([pa.field("other", pa.string())])
+    destination.load(_load("run-2"), other, archived(other, [{"other": "x"}]))
+    assert dataset.policies
 
 
 def test_the_record_knows_the_last_loads_and_the_scopes_of_all(

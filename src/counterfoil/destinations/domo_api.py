@@ -35,6 +35,8 @@ class DataSet:
     description: str
     rows: int
     columns: tuple[tuple[str, str], ...]
+    #: Whether policies limit who sees which rows; said again with every update, since it must not end by one.
+    policies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +74,15 @@ class DomoApi:
             description=told.get("description") or "",
             rows=int(told.get("rows") or 0),
             columns=tuple((column["name"], column["type"]) for column in columns),
+            policies=bool(told.get("pdpEnabled")),
         )
 
     def describe(self, dataset: DataSet, description: str) -> None:
-        self.client.ask("PUT", f"/v1/datasets/{dataset.id}", json={"name": dataset.name, "description": description})
+        self._update(dataset, {"description": description})
 
     def reshape(self, dataset: DataSet, columns: Columns, description: str) -> None:
         """The columns that parts and rows have from now on, by place; with the description in one step."""
-        body = {"name": dataset.name, "description": description, "schema": _schema(columns)}
-        self.client.ask("PUT", f"/v1/datasets/{dataset.id}", json=body)
+        self._update(dataset, {"description": description, "schema": _schema(columns)})
 
     def create(self, name: str, description: str, columns: Columns, method: UpdateMethod) -> tuple[DataSet, Stream]:
         """A DataSet with its Stream. When the answer is lost, they may be there all the same."""
@@ -141,6 +143,10 @@ class DomoApi:
         except DestinationRejected as error:
             if error.status not in (400, 404, 409):
                 raise
+
+    def _update(self, dataset: DataSet, change: dict[str, Any]) -> None:
+        told = {"name": dataset.name, "pdpEnabled": dataset.policies, **change}
+        self.client.ask("PUT", f"/v1/datasets/{dataset.id}", json=told)
 
     def _unless_gone(self, method: str, path: str) -> Any:
         try:

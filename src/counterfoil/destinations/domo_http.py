@@ -235,7 +235,7 @@ class DomoClient:
             return http.client.HTTPSConnection(host, port, timeout=_CONNECT_SECONDS, blocksize=_BLOCK_BYTES)
         by = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         connection = http.client.HTTPSConnection(
-            by.hostname or "", by.port, timeout=_CONNECT_SECONDS, blocksize=_BLOCK_BYTES
+            by.hostname or "", by.port or 80, timeout=_CONNECT_SECONDS, blocksize=_BLOCK_BYTES
         )
         login = f"{unquote(by.username or '')}:{unquote(by.password or '')}"
         basic = {"Proxy-Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if by.username else {}
