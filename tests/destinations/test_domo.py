@@ -474,9 +474,13 @@ def test_columns_come_back_when_a_load_that_changes_them_fails(
         destination.load(_load("run-3", method="append"), wrong, archived(wrong, [{"amount": 1.5}]))
 
 
-def test_a_load_is_stopped_while_domo_says_nothing(
-    domo_server: DomoServer, destination: Destination, archived: Archived
+@pytest.mark.parametrize("there", [False, True])
+def test_a_load_is_stopped_while_domo_says_nothing_and_leaves_nothing(
+    domo_server: DomoServer, destination: Destination, archived: Archived, there: bool
 ) -> None:
+    if there:
+        destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    other = pa.schema([pa.field("other", pa.string())])
     silent, asked = threading.Event(), threading.Event()
 
     def say_nothing() -> None:
@@ -485,13 +489,21 @@ def test_a_load_is_stopped_while_domo_says_nothing(
 
     began = time.monotonic()
     domo_server.fail(_PART, say_nothing)
+    # An answer that takes longer than the loader waits before it interrupts again.
+    domo_server.fail("PUT .*/abort$", lambda: silent.wait(0.3))
     try:
         with pytest.raises(RunError, match="was stopped"):
-            destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS), stop=asked.is_set)
+            destination.load(_load("run-2"), other, archived(other, [{"other": "x"}]), stop=asked.is_set)
     finally:
         silent.set()
     assert time.monotonic() - began < 20
-    assert destination.columns("charges") is None
+    if there:
+        assert domo_server.seen("charges") == ([("id", "STRING"), ("amount", "LONG")], _ROWS)
+        (stream,) = domo_server.streams.values()
+        assert [each.state for each in stream.executions.values()] == ["SUCCESS", "ABORTED"]
+    else:
+        assert not domo_server.datasets
+        assert not domo_server.streams
 
 
 def test_no_rows_replace_the_rows_that_are_there(
