@@ -364,8 +364,9 @@ def test_a_refusal_says_domos_words_and_its_id_and_leaves_the_table_as_it_was(
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     for what in (_BEGIN, _PART, _NOTE, _COMMIT):
         domo_server.fail(what, 400)
-        with pytest.raises(DestinationRejected, match=r"refuses \(400\)"):
+        with pytest.raises(DestinationRejected, match=r"refuses \(400\)") as refused:
             destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, _NEXT))
+        assert ("every 15 minutes" in str(refused.value.hint)) == (what == _COMMIT)
         assert domo_server.rows("charges") == _ROWS
         assert not destination.has_load(_load("run-2"))
     domo_server.fail(_PART, domo_server.datasets.clear)
@@ -378,6 +379,25 @@ def test_a_commit_takes_its_time(domo_server: DomoServer, destination: Destinati
     domo_server.looks = 3
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     assert domo_server.rows("charges") == _ROWS
+
+
+def test_a_commit_that_nobody_saw_the_end_of_is_waited_for_by_the_next_attempt(
+    domo_server: DomoServer, settings: Settings, archived: Archived
+) -> None:
+    impatient = _open(domo_server, settings)
+    patient = _open(domo_server, settings.model_copy(update={"busy_seconds": 60}))
+    load, parts = _load(method="append"), archived(_SCHEMA, _ROWS)
+    domo_server.looks = 6
+    domo_server.fail(_STATE, 500, 6)
+    with pytest.raises(TransientError):
+        impatient.load(load, _SCHEMA, parts)
+    assert not impatient.has_load(load)
+    with pytest.raises(TransientError, match="does not end"):
+        impatient.load(load, _SCHEMA, parts)
+    assert patient.load(load, _SCHEMA, parts) == Loaded(rows=2, added=2)
+    assert domo_server.rows("charges") == _ROWS
+    assert len([asked for asked in domo_server.asked if "/part/" in asked]) == 1
+    assert impatient.has_load(load)
 
 
 def test_rows_that_domo_does_not_take_in_the_end_are_told(

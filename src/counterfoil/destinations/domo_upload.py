@@ -99,6 +99,7 @@ class Upload:
                     break
                 self._api.client.pause(_FIRST_PAUSE)
             except DestinationRejected as refused:
+                refused.hint = refused.hint or "By default Domo lets a Stream commit every 15 minutes: try again later."
                 refusal = refusal or refused
                 break
         patience = _LOST_SECONDS if isinstance(refusal, TransientError) else 0 if refusal else _COMMIT_SECONDS
