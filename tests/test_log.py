@@ -40,6 +40,7 @@ def test_a_secret_never_reaches_a_line(secret: str, style: log.Style, capsys: py
 @pytest.mark.parametrize("url", [
     "postgresql://me:hunter2@host/x", "postgresql://me:hun:ter2@host:5432/x?schema=s", "postgresql://:hunter2@/x",
     "to postgresql:///x?host=/run&password=hunter2&user=me,", "postgresql://host/x?sslpassword=hunter2",
+    "domo://me:hunter2@api.domo.com", "domo://me@api.domo.com?prefix=x&secret=hunter2",
 ])  # fmt: skip
 def test_the_password_of_a_url_is_left_out(url: str) -> None:
     told = log.redacted(url)
@@ -54,6 +55,7 @@ def test_text_without_a_secret_is_left_as_it_is() -> None:
         "http://127.0.0.1:8321/x?y=a:b@c",
         "json://me:****@127.0.0.1:80/",
         "postgresql://me@host:5432/x?password=env:NAME&sslpassword=file:/x",
+        "domo://me@api.domo.com?secret=env:NAME",
     ):
         assert log.redacted(text) == text
 

@@ -123,6 +123,14 @@ def test_a_table_that_another_dataset_owns_is_refused_however_it_is_spelled(
     assert datasets.edit("Owner", targets=owner.targets) == owner
 
 
+@pytest.mark.parametrize("url", ["domo://me:hunter2@api.domo.com", "domo://me@api.domo.com?secret=hunter2"])
+def test_a_destination_that_holds_the_secret_of_a_client_is_not_kept(make_dataset: MakeDataset, url: str) -> None:
+    with pytest.raises(SettingsError, match="holds a password") as caught:
+        make_dataset("Cards", targets=(Target(url=url, table="charges"),))
+    assert "?secret=env:NAME" in (caught.value.hint or "")
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+
+
 def test_a_table_is_free_again_when_its_owner_is_gone(make_dataset: MakeDataset, datasets: Datasets) -> None:
     owner = make_dataset("Owner")
     datasets.remove("Owner")

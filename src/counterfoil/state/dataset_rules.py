@@ -114,7 +114,8 @@ def check_targets(targets: tuple[Target, ...]) -> None:
         if redacted(target.url) != target.url:
             raise SettingsError(
                 f"{redacted(target.url)} holds a password, and a dataset's destination is shown and kept as it is",
-                hint="Leave it out: say where it is (?password=env:NAME or ?password=file:/path), or use ~/.pgpass.",
+                hint="Leave it out: say where it is (?password=env:NAME or ?password=file:/path), or use ~/.pgpass; "
+                "for Domo say ?secret=env:NAME.",
             )
         table = target.table
         if not table.strip() or not table.isprintable() or len(table.encode()) > _TABLE_BYTES:
