@@ -1,0 +1,146 @@
+"""Which client of Domo's a URL names, where its secret is, and that it goes nowhere else."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations.domo import DomoDestination
+from counterfoil.destinations.domo_url import domo_place
+from counterfoil.errors import (
+    CounterfoilError,
+    DestinationRejected,
+    SettingsError,
+    TransientError,
+)
+from counterfoil.settings import Settings
+from counterfoil.values import Load
+from tests.destinations.conftest import Archived
+from tests.domo_api import CLIENT, SECRET, DomoServer
+
+_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
+_ROWS = [{"id": "ch_1", "amount": 1050}, {"id": "ch_2", "amount": None}]
+
+
+def _load(run: str = "run-1", **changes: Any) -> Load:
+    return Load(**{"run": run, "table": "charges", "method": "replace"} | changes)
+
+
+def _open(server: DomoServer, settings: Settings, **how: Any) -> DomoDestination:
+    return DomoDestination(server.url(), settings, wait_seconds=0.01, **how)
+
+
+@pytest.fixture
+def destination(domo_destination: Destination) -> Destination:
+    return domo_destination
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("domo://me@api.domo.com", "domo://me@api.domo.com"),
+        ("DOMO://me@API.domo.com:443/", "domo://me@api.domo.com:443"),
+        ("domo://api.domo.com?secret=env:DOMO_CLIENT_SECRET", "domo://api.domo.com"),
+        ("domo://me@api.domo.com?secret=file:/run/x&prefix=S%20", "domo://me@api.domo.com?prefix=S%20&secret=file:/run/x"),
+        ("domo://[::1]:80?prefix=a%26b", "domo://[::1]:80?prefix=a%26b"),
+    ],
+)  # fmt: skip
+def test_a_url_has_one_spelling(url: str, name: str, tmp_path: Path) -> None:
+    destination = open_destination(url, relative_to=tmp_path, settings=Settings(home=tmp_path))
+    assert destination.name == name
+    assert open_destination(name, relative_to=tmp_path, settings=Settings(home=tmp_path)).name == name
+
+
+@pytest.mark.parametrize("url", [
+    "domo:", "domo://", "domo://me@", "domo://me@api.domo.com/x", "domo://me@api.domo.com?folder=x", "domo://[x",
+    "domo://me@api.domo.com?prefix=%00", "domo://me:hunter2@api.domo.com", "domo://me@api.domo.com?secret=hunter2",
+    "domo://me@api.domo.com?secret=", "domo://me@api.domo.com#x", "domo://me@api.domo.com:x",
+])  # fmt: skip
+def test_a_url_that_names_no_client_or_a_secret_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        domo_place(url)
+    assert refused.value.hint
+    assert "hunter2" not in f"{refused.value} {refused.value.hint}"
+
+
+def test_client_and_secret_are_found_where_the_url_says(
+    domo_server: DomoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path)
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    DomoDestination(domo_server.url(secret=f"file:{tmp_path}/secret"), settings).check()
+    without = domo_server.url().replace(f"{CLIENT}@", "")
+    with pytest.raises(SettingsError, match="names no client") as missing:
+        DomoDestination(without, settings).check()
+    assert "DOMO_CLIENT_ID" in str(missing.value.hint)
+    monkeypatch.setenv("DOMO_CLIENT_ID", CLIENT)
+    DomoDestination(without, settings).check()
+    monkeypatch.delenv("DOMO_CLIENT_SECRET")
+    with pytest.raises(SettingsError, match="there is no variable DOMO_CLIENT_SECRET"):
+        DomoDestination(domo_server.url(), settings).check()
+    monkeypatch.setenv("DOMO_CLIENT_SECRET", "")
+    with pytest.raises(SettingsError, match="is empty"):
+        DomoDestination(domo_server.url(), settings).check()
+    monkeypatch.setenv("DOMO_CLIENT_SECRET", "another")
+    with pytest.raises(DestinationRejected, match="does not take the client id and secret"):
+        DomoDestination(domo_server.url(), settings).check()
+
+
+def test_a_place_that_is_not_there_is_told_and_no_secret_is(
+    domo_server: DomoServer, archived: Archived, settings: Settings, destination: Destination
+) -> None:
+    told = [repr(destination), destination.name, str(vars(destination))]
+    for status in (400, 401, 403, 500):
+        domo_server.fail("GET /v1/datasets$", status, 99)
+        with pytest.raises(CounterfoilError) as error:
+            _open(domo_server, settings).load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+        told.append(f"{error.value!r} {error.value} {error.value.hint}")
+        domo_server.troubles.clear()
+    domo_server.fail("oauth", 500, 99)
+    with pytest.raises(TransientError) as error:
+        _open(domo_server, settings).check()
+    told.append(f"{error.value!r} {error.value} {error.value.hint}")
+    assert not [text for text in told if SECRET in text or any(token in text for token in domo_server.tokens)]
+
+
+def test_nobody_there_is_worth_another_try(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOMO_CLIENT_SECRET", SECRET)
+    with pytest.raises(TransientError, match="can't be reached"):
+        DomoDestination("domo://me@127.0.0.1:1", settings, wait_seconds=0.01).check()
+
+
+def test_a_proxy_is_asked_and_its_password_is_told_to_nobody_else(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOMO_CLIENT_SECRET", SECRET)
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy, ThreadPoolExecutor(1) as threads:
+
+        def refuse() -> None:
+            for _ in range(6):
+                with proxy.accept()[0] as asking:
+                    heard.append(asking.recv(4096))
+                    asking.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+
+        done = threads.submit(refuse)
+        for name in ("https_proxy", "no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@127.0.0.1:{proxy.getsockname()[1]}")
+        with pytest.raises(TransientError, match=r"api\.domo\.com can't be reached") as error:
+            DomoDestination("domo://me@api.domo.com", settings, wait_seconds=0.01).check()
+        done.result()
+    assert heard[0].startswith(b"CONNECT api.domo.com:443 ")
+    assert b"Proxy-Authorization: Basic bWU6aHVudGVyMg==" in heard[0]
+    assert SECRET.encode() not in b"".join(heard)
+    assert "hunter2" not in f"{error.value!r} {error.value} {error.value.hint}"
+
+
+def test_it_answers_no_questions(settings: Settings) -> None:
+    with pytest.raises(DestinationRejected, match="answers no questions"):
+        DomoDestination("domo://me@api.domo.com", settings).query("SELECT 1")
