@@ -16,6 +16,14 @@ _EXAMPLES = {
     "postgresql": "postgresql://user@host/database",
 }
 
+#: Destinations that declare no `query`.
+_SILENT = ("domo:", "dlt+")
+
+
+def answers(url: str) -> bool:
+    """Whether the destination answers questions; those that don't are read where they are."""
+    return not url.startswith(_SILENT)
+
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
     """The destination of `duckdb:///file`, `parquet:///folder` or `postgresql://user@host/database?schema=…`.

@@ -81,6 +81,12 @@ class Prover:
         """Makes and keeps the cheap checks of one table, or with `deep` all of them."""
 
         def make() -> list[Check]:
+            if (target.url, target.table) not in {
+                (load.url, load.table) for load in self.records.runs.loads(self.run.id)
+            }:
+                raise RunError(f"the rows of the run {self.run.id} are not in {target.table}")
+            if "query" not in place.guarantees:
+                raise RunError(f"{place.name} answers no questions, so its rows can't be compared")
             with scratch_of(self.records.settings, self.run.id) as scratch, place.holding():
                 subject = subject_of(
                     self.records, self.dataset, self.run, target, place, scratch=scratch, watch=self.watch
