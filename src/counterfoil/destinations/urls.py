@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 
 from counterfoil.destinations.destination import Destination
@@ -16,6 +17,8 @@ _EXAMPLES = {
     "postgresql": "postgresql://user@host/database",
 }
 
+#: What may stand behind the question mark of a file, with an example.
+_PARAMETERS: Mapping[str, Mapping[str, str]] = {"duckdb": {"publish": "/srv/read/stripe.duckdb"}}
 #: Destinations that declare no `query`.
 _SILENT = ("domo:", "dlt+")
 
@@ -32,7 +35,7 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
 
     Nothing is opened or made yet. SettingsError when the URL names no destination; it never repeats a password.
     """
-    scheme, path = _parsed(url)
+    scheme, path, parameters = _parsed(url)
     if scheme == "postgresql":
         from counterfoil.destinations.postgres import PostgresDestination
 
@@ -41,13 +44,16 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
     if scheme == "duckdb":
         from counterfoil.destinations.duckdb import DuckDBDestination
 
-        return DuckDBDestination(place, settings)
+        copy = parameters.get("publish")
+        publish = None if copy is None else Path(relative_to, Path(copy).expanduser())
+        return DuckDBDestination(place, settings, publish=publish)
     from counterfoil.destinations.parquet import ParquetDestination
 
     return ParquetDestination(place, settings)
 
 
-def _parsed(url: str) -> tuple[str, str]:
+def _parsed(url: str) -> tuple[str, str, Mapping[str, str]]:
+    """Scheme, path, and parameters of a file's."""
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme or not scheme:
         raise SettingsError(f"{redacted(url)!r} is not a destination", hint=f"Did you mean {redacted(_meant(url))}?")
@@ -61,7 +67,9 @@ def _parsed(url: str) -> tuple[str, str]:
             hint=f"Did you mean {_EXAMPLES[near[0]]}?" if near else f"Give a URL such as {known}.",
         )
     if scheme == "postgresql":
-        return scheme, rest
+        return scheme, rest, {}
+    rest, _, query = rest.partition("?")
+    parameters = _parameters(scheme, query)
     path = rest.removeprefix("//").removeprefix("/")
     if not rest.startswith("///"):
         hint = f"Did you mean {scheme}:///{path}?" if path and "@" not in path else f"Such as {_EXAMPLES[scheme]}."
@@ -74,9 +82,20 @@ def _parsed(url: str) -> tuple[str, str]:
         raise SettingsError(
             "a table in memory would be gone with the command", hint=f"Name a file: {_EXAMPLES[scheme]}."
         )
-    if "?" in path:
-        raise SettingsError(f"a {scheme} destination takes no parameters", hint="Remove the question mark.")
-    return scheme, path
+    return scheme, path, parameters
+
+
+def _parameters(scheme: str, query: str) -> Mapping[str, str]:
+    """Nothing is percent-decoded in them either."""
+    known = _PARAMETERS.get(scheme, {})
+    found: dict[str, str] = {}
+    for word in query.split("&") if query else ():
+        name, _, value = word.partition("=")
+        if name not in known or not value:
+            takes = " and ".join(f"?{name}={value}" for name, value in known.items()) or "no parameters"
+            raise SettingsError(f"a {scheme} destination takes {takes}", hint="Remove what else is behind the ?.")
+        found[name] = value
+    return found
 
 
 def _meant(path: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from counterfoil.archive import Archive, Ledger, read_ledger
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redaction
 from counterfoil.columns.system import DELETED
+from counterfoil.destinations import Destination
 from counterfoil.errors import PermissionMissing, RunError
 from counterfoil.extract import Notices
 from counterfoil.reports.catalogue import report as report_of
@@ -27,7 +28,7 @@ from counterfoil.runs.clients import client_of
 from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, plan_run
 from counterfoil.runs.endings import Endings
 from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
-from counterfoil.runs.lacking import is_kept, same_state
+from counterfoil.runs.lacking import Lack, lacking, same_state
 from counterfoil.runs.loading import holds, schema_of
 from counterfoil.runs.overwriting import at_stake
 from counterfoil.runs.places import Places
@@ -37,7 +38,7 @@ from counterfoil.runs.reverting import back_to
 from counterfoil.runs.signals import Signals
 from counterfoil.runs.standing import Standing, stands_after, stands_whole
 from counterfoil.runs.watch import Watch, spent
-from counterfoil.state.datasets import Dataset
+from counterfoil.state.datasets import Dataset, Target
 from counterfoil.state.run import Counts, Run
 from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.loop import run as wait_for
@@ -254,10 +255,18 @@ class Attempt:
         """What is in the dataset's tables; of several, those that archives bring up to date need nothing read again."""
         last = (dataset.bookmark or {}).get("run")
         ids = () if last is None else same_state(self._records, dataset, last)
-        looked = self._places.looked(dataset, run, signals, lambda target, place: holds(ids, target, place))
-        if len(dataset.targets) > 1 and last is not None:
-            looked = {one: held for one, held in looked.items() if not is_kept(self._records, dataset, one)}
-        return tuple(looked.values()) or ("last",)
+
+        def look(target: Target, place: Destination) -> tuple[Held, Lack | None]:
+            held, lack = holds(ids, target, place), None
+            if ids and len(dataset.targets) > 1:
+                with suppress(RunError):
+                    lack = lacking(self._records, dataset, target, place)
+            return held, lack
+
+        looked = self._places.looked(dataset, run, signals, look).values()
+        if all(lack.anew if lack else held != "last" for held, lack in looked):
+            return tuple(held for held, _ in looked)
+        return tuple(held for held, lack in looked if lack is None) or ("last",)
 
     def _signals(self, run: str) -> Signals:
         return Signals(self._records.runs, run, stopping=self._stopping, now=self._records.now)

@@ -111,7 +111,7 @@ class Bringing:
         if plan.after is None or plan.method == "replace" or place.has_load(_named(self.run.id, target)):
             return
         try:
-            lack = lacking(self.records, self.dataset, target)
+            lack = lacking(self.records, self.dataset, target, place)
         except RunError as error:
             if plan.method != "append" and not starts_anew(plan):
                 raise

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from counterfoil.archive import read_ledger
+from counterfoil.destinations import Destination
 from counterfoil.errors import RunError
 from counterfoil.runs.dataset_plan import DatasetPlan, from_json
+from counterfoil.runs.loading import holds
 from counterfoil.runs.records import Records, archive_of
 from counterfoil.runs.reverting import back_to, only_into, replayed, starts_anew
 from counterfoil.state.dataset import Dataset, Target
@@ -27,18 +29,19 @@ class Lack:
     last: str
 
 
-def lacking(records: Records, dataset: Dataset, target: Target) -> Lack | None:
+def lacking(records: Records, dataset: Dataset, target: Target, place: Destination) -> Lack | None:
     """None when the last run that succeeded is in the table; RunError when what it lacks is kept no longer."""
     chain: list[tuple[Run, DatasetPlan]] = []
     last = ""
     for run in _succeeded(records.runs, dataset.id):
-        if _is_loaded(records.runs, run, target):
+        if _is_loaded(records.runs, run, target) and _is_there(records, dataset, run, target, place):
             break
         if only_into(run) is not None:
             continue  # it was for another table
         last = last or run.id
         if back_to(run) is not None:
-            return Lack(runs=replayed(records.runs, records.settings, run), anew=True, last=last)
+            before = replayed(records.runs, records.settings, run)
+            return Lack(runs=(*before, *reversed(chain)), anew=True, last=last)
         plan = from_json(run.plan)
         if read_ledger(archive_of(records.settings, run.id)) is None:
             raise RunError(f"What the run {run.id} read is kept no longer", hint="Let everything be read again.")
@@ -50,14 +53,6 @@ def lacking(records: Records, dataset: Dataset, target: Target) -> Lack | None:
             raise RunError(f"What was before the run {chain[-1][0].id} is not known any more")
         return Lack(runs=tuple(reversed(chain)), anew=True, last=last) if chain else None
     return Lack(runs=tuple(reversed(chain)), anew=False, last=last) if chain else None
-
-
-def is_kept(records: Records, dataset: Dataset, target: Target) -> bool:
-    """Whether the table lacks something, and the archives have all of it."""
-    try:
-        return lacking(records, dataset, target) is not None
-    except RunError:
-        return False
 
 
 def behind(runs: Runs, dataset: Dataset) -> tuple[Target, ...]:
@@ -76,6 +71,12 @@ def same_state(records: Records, dataset: Dataset, run: str) -> tuple[str, ...]:
         if back_to(one) in ids:
             ids.append(one.id)
     return tuple(ids)
+
+
+def _is_there(records: Records, dataset: Dataset, run: Run, target: Target, place: Destination) -> bool:
+    """Whether the place says so too: somebody may have dropped the table, or a disk lost it."""
+    ids = same_state(records, dataset, back_to(run) or run.id)
+    return holds(ids, target, place) == "last"
 
 
 def _succeeded(runs: Runs, dataset: str) -> tuple[Run, ...]:
