@@ -10,12 +10,15 @@ from counterfoil.app.connection import (
     has_created,
     working_folder,
 )
+from counterfoil.app.description import Description, describe
 
 __all__ = [
     "App",
     "Connection",
+    "Description",
     "catalogue",
     "connect",
+    "describe",
     "describe_reports",
     "destination_name",
     "has_created",
