@@ -108,9 +108,7 @@ def test_a_range_and_a_report_option_narrow(load: Any, stripe: counterfoil.Conne
     assert load("subscriptions", **{"option.status": "all"}).count() == every > load("subscriptions").count()
 
 
-def test_reports_without_creation_and_without_rows_are_one_partition(
-    load: Any, stripe: counterfoil.Connection
-) -> None:
+def test_reports_without_creation_and_without_rows_are_one_partition(load: Any, stripe: counterfoil.Connection) -> None:
     frame = load("balance")
     assert frame.rdd.getNumPartitions() == 1
     assert frame.count() == stripe.read("balance").read_all().num_rows > 0

@@ -90,9 +90,7 @@ class Reader(DataSourceReader):
         """The rows of a window, as they come."""
         window = partition.window
         with self._connected(partition.count) as stripe:
-            rows = stripe.read(
-                self.options["report"], since=window.since, until=window.until, options=self._of_report
-            )
+            rows = stripe.read(self.options["report"], since=window.since, until=window.until, options=self._of_report)
             for batch in rows:
                 yield batch.select(self.columns)
 
