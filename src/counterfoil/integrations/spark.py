@@ -79,11 +79,9 @@ class Reader(DataSourceReader):
         wanted = self.options.get("partitions", "4")
         if not wanted.isdecimal():
             raise counterfoil.SettingsError(f"partitions {wanted!r} is not a number", hint="Give 1 or more.")
-        since, until = self.options.get("since"), self.options.get("until")
+        report, since, until = (self.options.get(name) for name in ("report", "since", "until"))
         with self._connected(1) as stripe:
-            windows = stripe.windows(
-                self.options["report"], int(wanted), since=since, until=until, options=self._of_report
-            )
+            windows = stripe.windows(report or "", int(wanted), since=since, until=until, options=self._of_report)
         return [Part(window, len(windows)) for window in windows]
 
     def read(self, partition: Part) -> Iterator[pa.RecordBatch]:
