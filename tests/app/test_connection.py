@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from counterfoil.app import catalogue
 from counterfoil.sandbox import Sandbox
 from counterfoil.settings import load_settings
 from tests.app.conftest import FULL
+from tests.integrations.examples import changed, examples
 
 
 def test_windows_read_side_by_side_are_the_report(sandbox: Sandbox) -> None:
@@ -70,3 +72,12 @@ def test_processes_share_the_rates_of_an_account() -> None:
         assert alone._settings == settings
     with pytest.raises(counterfoil.SettingsError, match="0 is not a number of processes"):
         counterfoil.connect(FULL, processes=0)
+
+
+def test_the_example_of_the_documents(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", FULL)
+    (code,) = examples("Programs of your own")
+    told: dict[str, Any] = {}
+    exec(changed(code, '"env:STRIPE_API_KEY"', f'"env:STRIPE_API_KEY", api_base="{sandbox.url}"'), told)
+    assert told["rows"].num_rows > 0
+    assert told["rows"].schema == counterfoil.describe("charges").schema

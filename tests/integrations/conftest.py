@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -44,3 +45,10 @@ def figures(rows: list[dict[str, Any]], *sums: str) -> dict[str, Any]:
         "last": max(created),
         **added,
     }
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where engines are required, what was skipped has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("ENGINES") == "required" and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

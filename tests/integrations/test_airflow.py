@@ -21,6 +21,7 @@ from counterfoil.sandbox import Sandbox
 
 from . import airflow_home
 from .conftest import KEY, figures
+from .examples import changed, examples
 
 pytest.importorskip("airflow", reason="Airflow is not installed: make test-integrations")
 
@@ -64,7 +65,7 @@ def served(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     command("accounts", "add", "Shop", "--reference", "env:SHOP_KEY", "--api-base", sandbox.url)
     for name in ("Charges", "Coupons", "Plans", "Refunds"):
         command("datasets", "create", name, "--account", "Shop", "--report", name.lower())
-    command("datasets", "create", "Late charges", "--account", "Shop", "--report", "charges", "--table", "deferred")
+    command("datasets", "create", "Late charges", "--account", "Shop", "--report", "charges", "--table", "late")
     token = json.loads(command("tokens", "create", "airflow", "--json"))["token"]
     process = subprocess.Popen(
         [COUNTERFOIL, "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
@@ -94,33 +95,36 @@ def _connections(served: Served, sandbox: Sandbox, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(told))
 
 
-DAGS = """
+#: Beside those of the documents.
+POKED = """
 from airflow.sdk import DAG
 from counterfoil.integrations.airflow import CounterfoilRunOperator
-from counterfoil.integrations.airflow_pull import CounterfoilPullOperator
 
 with DAG("poked", schedule=None):
-    CounterfoilRunOperator(task_id="run", dataset="Charges", poll_seconds=0.1)
-with DAG("deferred", schedule=None):
-    CounterfoilRunOperator(task_id="run", dataset="{{ 'Late charges' }}", poll_seconds=0.1, deferrable=True)
-with DAG("pulled", schedule=None):
-    CounterfoilPullOperator(task_id="run", report="refunds", to="duckdb:///books.duckdb", since="{{ '2026-01-01' }}")
+    CounterfoilRunOperator(task_id="run", dataset="{{ 'Late' }} charges", poll_seconds=0.1, deferrable=False)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _dags() -> None:
+    """In the folder where Airflow looks for them."""
+    airflow_home.DAGS.mkdir()
+    run, pull = examples("Airflow")
+    files = {"poked": POKED, "run": changed(run, "deferrable=True", "deferrable=True, poll_seconds=0.1"), "pull": pull}
+    for name, code in files.items():
+        (airflow_home.DAGS / f"{name}.py").write_text(code)
 
 
 def _done(dag: str) -> tuple[str, Any]:
     """The state in which its task ends, and its result."""
-    folder = airflow_home.DAGS
-    folder.mkdir(exist_ok=True)
-    (folder / "stripe.py").write_text(DAGS)
-    bag = BundleDagBag(str(folder), bundle_name="dags-folder", bundle_path=folder)
+    bag = BundleDagBag(str(airflow_home.DAGS), bundle_name="dags-folder", bundle_path=airflow_home.DAGS)
     assert not bag.import_errors
     (instance,) = bag.dags[dag].test().get_task_instances()
-    return instance.state, instance.xcom_pull(task_ids="run")
+    return instance.state, instance.xcom_pull(task_ids=instance.task_id)
 
 
 @pytest.mark.parametrize(
-    ("dag", "dataset", "table"), [("poked", "Charges", "charges"), ("deferred", "Late charges", "deferred")]
+    ("dag", "dataset", "table"), [("books", "Charges", "charges"), ("poked", "Late charges", "late")]
 )
 def test_a_dataset_is_run_and_waited_for(
     dag: str, dataset: str, table: str, served: Served, stripe: counterfoil.Connection
@@ -205,7 +209,7 @@ def test_a_report_is_pulled_in_the_worker(
     stripe: counterfoil.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    state, told = _done("pulled")
+    state, told = _done("refunds")
     assert state == "success"
     expected = stripe.read("refunds", since="2026-01-01").read_all().to_pylist()
     assert told["rows"] == len(expected)

@@ -13,6 +13,7 @@ import counterfoil
 from counterfoil.sandbox import Sandbox
 
 from .conftest import KEY, figures
+from .examples import changed, examples
 
 pytest.importorskip("dagster", reason="Dagster is not installed: make test-integrations")
 
@@ -35,6 +36,15 @@ def _metadata(done: dagster.ExecuteInProcessResult, asset: str) -> dict[str, Any
     events = done.get_asset_materialization_events()
     (found,) = [one for one in events if one.asset_key == dagster.AssetKey([asset])]
     return {name: value.value for name, value in found.materialization.metadata.items()}
+
+
+def test_the_example_of_the_documents(instance: dagster.DagsterInstance, sandbox: Sandbox) -> None:
+    (code,) = examples("Dagster")
+    key = 'key="env:STRIPE_API_KEY"'
+    told: dict[str, Any] = {}
+    exec(changed(code, key, f'{key}, api_base="{sandbox.url}"'), told)
+    dagster.Definitions.validate_loadable(told["defs"])
+    assert dagster.materialize([told["stripe"]], instance=instance).success
 
 
 def test_assets_are_tables_with_figures_beside_them(

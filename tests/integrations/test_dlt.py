@@ -13,6 +13,7 @@ import counterfoil
 from counterfoil.sandbox import Sandbox
 
 from .conftest import KEY, figures
+from .examples import changed, examples
 
 pytest.importorskip("dlt", reason="dlt is not installed: make test-integrations")
 
@@ -28,6 +29,7 @@ Load = Callable[..., list[dict[str, Any]]]
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Runs a pipeline on what is given, and gives the rows of a table."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
     monkeypatch.setenv("DESTINATION__REPLACE_STRATEGY", "insert-from-staging")
 
@@ -45,6 +47,16 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         return found
 
     return run
+
+
+def test_the_example_of_the_documents(rows: Load, sandbox: Sandbox, stripe: counterfoil.Connection) -> None:
+    (code,) = examples("dlt")
+    key = 'key="env:STRIPE_API_KEY"'
+    exec(changed(code, key, f'{key}, api_base="{sandbox.url}"'), {})
+    with duckdb.connect("shop.duckdb", read_only=True) as connection:
+        for report in ("charges", "customers", "events"):
+            found = connection.sql(f"SELECT count(*) FROM stripe.{report}").fetchall()
+            assert found == [(stripe.read(report).read_all().num_rows,)]
 
 
 def test_a_report_is_a_table_with_its_types_and_its_sums(

@@ -13,6 +13,7 @@ import counterfoil
 from counterfoil.sandbox import Sandbox
 
 from .conftest import KEY, figures
+from .examples import changed, examples
 
 pytest.importorskip("pyspark", reason="Spark is not installed: make test-integrations")
 
@@ -62,6 +63,17 @@ def load(spark: SparkSession, sandbox: Sandbox) -> Any:
         return reader.options(**options).load()
 
     return loaded
+
+
+def test_the_example_of_the_documents(
+    spark: SparkSession, sandbox: Sandbox, stripe: counterfoil.Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = examples("Spark")
+    key = '.option("key", "env:STRIPE_API_KEY")'
+    told: dict[str, Any] = {}
+    exec(changed(code, key, f'{key}.option("api_base", "{sandbox.url}")'), told)
+    assert told["charges"].count() == stripe.read("charges", since="2026-01-01").read_all().num_rows
+    assert "usd" in capsys.readouterr().out
 
 
 def test_partitions_read_side_by_side_are_the_report(load: Any, stripe: counterfoil.Connection) -> None:
