@@ -55,7 +55,7 @@ def counterfoil_resource(
         yield from read(since)
 
     def onwards(
-        created: Any = dlt.sources.incremental(described.created, lag=OVERLAP_SECONDS),  # noqa: B008 - as dlt has it
+        created: Any = dlt.sources.incremental(described.created or "", lag=OVERLAP_SECONDS),  # noqa: B008 - as dlt has it
     ) -> Iterator[pa.RecordBatch | pa.Table]:
         yield from read(created.last_value or since)
 
