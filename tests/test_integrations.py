@@ -12,6 +12,7 @@ MODULES = [
     ("airflow", "airflow", "airflow"),
     ("airflow_pull", "airflow", "airflow"),
     ("dagster", "dagster", "dagster"),
+    ("dagster_datasets", "dagster", "dagster"),
     ("dlt", "dlt", "dlt"),
     ("spark", "pyspark", "spark"),
 ]

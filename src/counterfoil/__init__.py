@@ -26,7 +26,7 @@ from counterfoil.errors import (
 from counterfoil.version import __version__
 
 if TYPE_CHECKING:
-    from counterfoil.app import Connection, Description, connect, describe
+    from counterfoil.app import Connection, Description, connect, describe, run_dataset
     from counterfoil.runs.pull import Pulled
     from counterfoil.values import Window
 
@@ -50,12 +50,13 @@ __all__ = [
     "__version__",
     "connect",
     "describe",
+    "run_dataset",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # What imports pyarrow and pydantic waits for its first use, so that the command line starts quickly.
-    if name in {"Connection", "Description", "connect", "describe"}:
+    if name in {"Connection", "Description", "connect", "describe", "run_dataset"}:
         from counterfoil import app
 
         return getattr(app, name)

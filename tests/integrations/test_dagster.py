@@ -39,7 +39,7 @@ def _metadata(done: dagster.ExecuteInProcessResult, asset: str) -> dict[str, Any
 
 
 def test_the_example_of_the_documents(instance: dagster.DagsterInstance, sandbox: Sandbox) -> None:
-    (code,) = examples("Dagster")
+    code, _ = examples("Dagster")
     key = 'key="env:STRIPE_API_KEY"'
     told: dict[str, Any] = {}
     exec(changed(code, key, f'{key}, api_base="{sandbox.url}"'), told)

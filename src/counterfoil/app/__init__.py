@@ -11,6 +11,7 @@ from counterfoil.app.connection import (
     working_folder,
 )
 from counterfoil.app.description import Description, describe
+from counterfoil.app.run_saved import run_dataset
 
 __all__ = [
     "App",
@@ -23,5 +24,6 @@ __all__ = [
     "destination_name",
     "has_created",
     "open_app",
+    "run_dataset",
     "working_folder",
 ]
