@@ -20,8 +20,11 @@ _SECRET = re.compile(r"\b((?:sk|rk|rkcs)_(?:live|test|org)[A-Za-z]*_?|sk_org_?|w
 #: Tokens of ours, also those that are cut short.
 _TOKEN = re.compile(r"\bcf_[0-9a-f]{16,}")
 
-#: The password of a URL, between its user and the last @ before the path, or among its parameters.
-_PASSWORD = re.compile(r"(?<=://)([^\s/?#:@]*):(?!\*+@)[^\s/?#]*@|((?<=[?&])(?:ssl)?password=)(?!env:|file:)[^\s&#]*")
+#: The password of a URL, between its user and the last @ before the path, or a secret among its parameters.
+_PASSWORD = re.compile(
+    r"(?<=://)([^\s/?#:@]*):(?!\*+@)[^\s/?#]*@"
+    r"|((?<=[?&])(?:(?:ssl)?password|secret)=)(?!env:|file:)[^\s&#]*"
+)
 
 #: What a line of text leaves to JSON, so that it fits a terminal.
 _FOR_MACHINES = frozenset({"room", "endpoint", "request_id", "wait_seconds"})

@@ -16,9 +16,12 @@ import pytest
 
 from counterfoil.archive import Archive
 from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations.domo import DomoDestination
 from counterfoil.destinations.postgres_url import place_of
 from counterfoil.settings import Settings
 from counterfoil.values import Part
+from tests import domo
+from tests.domo_api import SECRET, DomoServer
 from tests.postgres import Server
 
 Archived = Callable[[pa.Schema, list[dict[str, Any]]], tuple[Part, ...]]
@@ -51,10 +54,22 @@ _POSTGRES = {
     "DECIMAL(22,3)": "numeric(22,3)",
     "DECIMAL(38,12)": "numeric(38,12)",
 }
+#: How Domo spells them, which has six; the rest is STRING.
+_DOMO = {
+    "BIGINT": "LONG",
+    "INTEGER": "LONG",
+    "DOUBLE": "DOUBLE",
+    "DATE": "DATE",
+    "TIMESTAMP WITH TIME ZONE": "DATETIME",
+    "DECIMAL(22,3)": "DECIMAL",
+    "DECIMAL(38,12)": "DECIMAL",
+}
 
 
 def spelled(destination: Destination, kind: str) -> str:
     """A type of DuckDB's as the destination spells it."""
+    if destination.name.startswith("domo:"):
+        return _DOMO.get(kind, "STRING")
     return kind if destination.dialect == "duckdb" else _POSTGRES.get(kind, kind.lower())
 
 
@@ -80,7 +95,9 @@ def by_hand(destination: Destination, *statements: str) -> list[tuple[Any, ...]]
 
 def make_theirs(destination: Destination, select: str) -> None:
     """A table `charges` that somebody else made."""
-    if destination.name.startswith("parquet:"):
+    if isinstance(destination, _ReadBackDomo):
+        destination.server.make("charges", [{"id": "mine"}])
+    elif destination.name.startswith("parquet:"):
         folder = Path(destination.name.removeprefix("parquet:///"), "charges")
         folder.mkdir(parents=True)
         with duckdb.connect() as connection:
@@ -105,6 +122,46 @@ def postgres_destination(postgres: Server, tmp_path: Path, settings: Settings) -
     destination = open_destination(postgres.url(), relative_to=tmp_path, settings=settings)
     with destination.holding():
         yield destination
+
+
+#: Domo's types as Arrow's; how many digits a DECIMAL has, nobody is told.
+_ARROW = {
+    "STRING": pa.string(),
+    "LONG": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "DECIMAL": pa.decimal128(38, 12),
+    "DATE": pa.date32(),
+    "DATETIME": pa.timestamp("us", tz="UTC"),
+}
+
+
+class _ReadBackDomo(DomoDestination):
+    """Domo answers no questions here: what is in it is read from the server, and asked in a database of its own."""
+
+    def __init__(self, server: DomoServer, settings: Settings) -> None:
+        super().__init__(server.url(), settings, wait_seconds=0.01)
+        self.server = server
+
+    def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            for name in {dataset.name for dataset in self.server.datasets.values()}:
+                columns, rows = self.server.seen(name)
+                schema = pa.schema([pa.field(column, _ARROW[kind]) for column, kind in columns])
+                connection.register(name, pa.Table.from_pylist(rows, schema=schema))
+            return connection.sql(sql).to_arrow_reader(10_000).read_all().to_reader()
+
+
+@pytest.fixture
+def domo_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DomoServer]:
+    monkeypatch.setenv("DOMO_CLIENT_SECRET", SECRET)
+    with domo.running() as server:
+        yield server
+
+
+@pytest.fixture
+def domo_destination(domo_server: DomoServer, settings: Settings) -> Destination:
+    return _ReadBackDomo(domo_server, settings)
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
@@ -134,7 +191,15 @@ def merging(request: pytest.FixtureRequest) -> Destination:
     return found
 
 
-@pytest.fixture(params=["duckdb", "parquet", "postgres"])
+@pytest.fixture(params=["duckdb", "parquet", "postgres", "domo"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
+    return found
+
+
+@pytest.fixture(params=["duckdb", "parquet", "postgres"])
+def answering(request: pytest.FixtureRequest) -> Destination:
+    """Each destination that answers questions."""
+    found: Destination = request.getfixturevalue(f"{request.param}_destination")
+    assert "query" in found.guarantees
     return found

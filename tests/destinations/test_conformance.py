@@ -198,11 +198,12 @@ def test_values_of_every_type_come_back_exactly(destination: Destination, archiv
     load = _load(method=method, order=())
     destination.load(load, _TYPES, archived(_TYPES, _VALUES))
     reader = destination.query("SELECT * FROM charges")
-    assert [str(f.type) for f in reader.schema][4:7] == [
-        "timestamp[us, tz=UTC]",
-        "decimal128(22, 3)",
-        "decimal128(38, 12)",
-    ]
+    if not destination.name.startswith("domo:"):  # where decimals have no precision that anybody is told
+        assert [str(f.type) for f in reader.schema][4:7] == [
+            "timestamp[us, tz=UTC]",
+            "decimal128(22, 3)",
+            "decimal128(38, 12)",
+        ]
     stored = reader.read_all().to_pylist()
     assert [row | {"json": _told(row["json"])} for row in stored] == [_kept(destination, row) for row in _VALUES]
     types = [kind for _, kind in destination.columns("charges") or ()]
@@ -219,11 +220,14 @@ def _told(json_text: str | None) -> Any:
 
 
 def _kept(destination: Destination, row: dict[str, Any]) -> dict[str, Any]:
-    """The row as it comes back: JSON says the same in another writing, and Postgres takes no NUL in a text."""
-    text = row["text"]
-    if text is not None and destination.dialect == "postgresql":
+    """The row as it comes back: JSON says the same in another writing, some take no NUL in a text, Domo has no yes."""
+    text, yes = row["text"], row["yes"]
+    in_domo = destination.name.startswith("domo:")
+    if text is not None and (in_domo or destination.dialect == "postgresql"):
         text = text.replace("\0", "\ufffd")
-    return row | {"text": text, "json": _told(row["json"])}
+    if yes is not None and in_domo:
+        yes = str(yes).lower()
+    return row | {"text": text, "yes": yes, "json": _told(row["json"])}
 
 
 #: Letters of a name.
@@ -354,34 +358,34 @@ def test_threads_load_side_by_side_and_a_run_given_to_all_of_them_counts_once(
     "sql",
     ["DROP TABLE charges", "SELECT 1; SELECT 2", "", "COPY charges TO 'x.csv'", "SET threads = 1", "INSTALL httpfs"],
 )
-def test_a_query_is_one_select(destination: Destination, archived: Archived, sql: str) -> None:
-    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+def test_a_query_is_one_select(answering: Destination, archived: Archived, sql: str) -> None:
+    answering.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     with pytest.raises(RunError):
-        destination.query(sql)
-    assert _rows(destination) == _ROWS
+        answering.query(sql)
+    assert _rows(answering) == _ROWS
 
 
 @pytest.mark.parametrize("sql", ["SELEC 1", "SELECT * FROM nowhere"])
 def test_a_query_that_cannot_be_answered_is_an_error_of_ours(
-    destination: Destination, archived: Archived, sql: str
+    answering: Destination, archived: Archived, sql: str
 ) -> None:
-    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    answering.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     with pytest.raises(RunError, match="query failed"):
-        destination.query(sql)
+        answering.query(sql)
 
 
-def test_a_query_that_fails_on_its_way_is_an_error_of_ours(destination: Destination, archived: Archived) -> None:
-    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+def test_a_query_that_fails_on_its_way_is_an_error_of_ours(answering: Destination, archived: Archived) -> None:
+    answering.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     late = "CASE WHEN n = 90000 THEN CAST(CAST('boom' || n AS INTEGER) AS VARCHAR) ELSE repeat('x', 40) END"
-    reader = destination.query(f"SELECT {late} AS x FROM generate_series(1, 100000) AS t(n)")
+    reader = answering.query(f"SELECT {late} AS x FROM generate_series(1, 100000) AS t(n)")
     with pytest.raises(RunError, match="query failed"):
         reader.read_all()
 
 
-def test_a_load_goes_on_while_a_query_is_read(destination: Destination, archived: Archived) -> None:
-    destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
-    reader = destination.query("SELECT amount FROM charges, generate_series(1, 50000)")
+def test_a_load_goes_on_while_a_query_is_read(answering: Destination, archived: Archived) -> None:
+    answering.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    reader = answering.query("SELECT amount FROM charges, generate_series(1, 50000)")
     first = reader.read_next_batch()
-    destination.load(_load("run-2"), _SCHEMA, ())
+    answering.load(_load("run-2"), _SCHEMA, ())
     assert first.num_rows + sum(batch.num_rows for batch in reader) == 100_000
-    assert destination.rows("charges") == 0
+    assert answering.rows("charges") == 0

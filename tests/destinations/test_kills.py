@@ -30,7 +30,7 @@ _SCHEMA = pa.schema(
 )
 #: The states share most of their keys, so that a merge adds, changes and drops rows.
 _ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
-_ROUNDS = {"duckdb": 12, "parquet": 12, "postgres": 4}
+_ROUNDS = {"duckdb": 12, "parquet": 12, "postgres": 4, "domo": 8}
 _CREATED = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
 _COUNT = "SELECT state, count(*) AS rows FROM charges GROUP BY state"
 _CURRENT = _COUNT.replace("charges", "charges__history WHERE _valid_to IS NULL")
@@ -41,7 +41,7 @@ _LOADER = """
 import os, signal, sys
 from pathlib import Path
 import pyarrow as pa, orjson, duckdb
-from counterfoil.destinations import open_destination, parquet, postgres, duckdb as adapter
+from counterfoil.destinations import open_destination, domo, parquet, postgres, duckdb as adapter
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Part, Window
 
@@ -98,7 +98,8 @@ def test_each_method_that_a_destination_has_is_killed_here(request: pytest.Fixtu
 
 _KILLED = [("duckdb", "replace"), ("duckdb", "merge"), ("duckdb", "partition"),
            ("parquet", "replace"), ("parquet", "partition"),
-           ("postgres", "replace"), ("postgres", "merge"), ("postgres", "partition")]  # fmt: skip
+           ("postgres", "replace"), ("postgres", "merge"), ("postgres", "partition"),
+           ("domo", "replace")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "method"), _KILLED)

@@ -38,7 +38,8 @@ def _load(run: str, method: Method, **changes: Any) -> Load:
 
 def _rows(destination: Destination) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = destination.query("SELECT * FROM charges ORDER BY id, json").read_all().to_pylist()
-    return found
+    # Domo has no yes and no: they are words there.
+    return [row | {"_deleted": row["_deleted"] in (True, "true")} if "_deleted" in row else row for row in found]
 
 
 def _days(first: int, end: int) -> Window:
@@ -55,9 +56,11 @@ def _loads(destination: Destination, archived: Archived) -> Loads:
     loads: Loads = [
         (_load("run-1", "replace", scope={"since": 7}), parts),
         (_load("run-2", "append"), archived(_SCHEMA, [_row("d", 3)])),
-        (_load("run-3", "partition", covers=(_days(1, 3),)), archived(_SCHEMA, [_row("c", 2, '{"x": 1}')])),
-        (_load("run-4", "append"), ()),
     ]
+    if "partition" in destination.methods:
+        again = archived(_SCHEMA, [_row("c", 2, '{"x": 1}')])
+        loads.append((_load("run-3", "partition", covers=(_days(1, 3),)), again))
+    loads.append((_load("run-4", "append"), ()))
     if "merge" in destination.methods:
         later = archived(_SCHEMA, [_row("a", 0, None), _row("e", 4)])
         loads += [
@@ -121,8 +124,13 @@ def test_a_replay_that_fails_on_its_way_leaves_the_table_as_it_was(
 ) -> None:
     loads = _loads(destination, archived)
     destination.load(_load("run-0", "replace"), _SCHEMA, archived(_SCHEMA, [_row("y", 0)]))
-    stray = (_load("run-x", "partition", covers=(_days(0, 1),)), archived(_SCHEMA, [_row("x", 5)]))
-    with pytest.raises(RunError, match="not in the ranges"):
+    (part,) = archived(_SCHEMA, [_row("x", 5)])
+    if "partition" in destination.methods:
+        stray, told = (_load("run-x", "partition", covers=(_days(0, 1),)), (part,)), "not in the ranges"
+    else:
+        stray = (_load("run-x", "append"), (Part(part.path, 2, part.bytes, part.checksum),))
+        told = "have 2 rows and 1 were loaded"
+    with pytest.raises(RunError, match=told):
         destination.replay([*loads, stray], _SCHEMA, run="back")
     assert _rows(destination) == [_row("y", 0)]
     assert not destination.has_load(_load("back", "replace"))

@@ -49,7 +49,10 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, name: str, tmp_p
         ("parket:///x", "Did you mean parquet:///stripe?"),
         (
             "mysql://host/x",
-            "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe or postgresql://user@host/database.",
+            (
+                "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe, postgresql://user@host/database or "
+                "domo://CLIENT_ID@api.domo.com?secret=env:DOMO_CLIENT_SECRET."
+            ),
         ),
         ("duckdb:///", "Such as duckdb:///stripe.duckdb."),
         ("duckdb://", "Such as duckdb:///stripe.duckdb."),
@@ -70,6 +73,9 @@ def test_what_names_no_destination_is_refused_with_what_was_meant(url: str, hint
         "mysql://me:hunter2@host/x",
         "postgresql://me:hunter2@host",
         "duckdb://me:hunter2@host/x",
+        "domo://me:hunter2@api.domo.com",
+        "domo://me@api.domo.com?secret=hunter2",
+        "domo://me@api.domo.com/hunter2?secret=hunter2",
         "sk_test_hunter2hunter2",
         "md:me:hunter2",
     ],

@@ -136,6 +136,10 @@ def test_the_place_of_a_table_has_no_password_and_one_spelling(settings: Setting
     assert one != place("postgresql://a@db.example/y", "t", home=settings.home)
     assert one == place("postgresql://db.example/x?sslmode=require&schema=public", "t", home=settings.home)
     assert one != place("postgresql://db.example/x?schema=other", "t", home=settings.home)
+    domo = place("domo://me@API.domo.com?secret=env:X&prefix=Stripe%20", "T", home=settings.home)
+    assert domo == place("domo://me@api.domo.com?prefix=stripe+", "t", home=settings.home)
+    assert domo == place("domo://me@api.domo.com", "stripe t", home=settings.home)
+    assert domo != place("domo://other@api.domo.com?prefix=stripe+", "t", home=settings.home)
     sockets = [place(f"postgresql:///x?host=/run/{name}", "t", home=settings.home) for name in ("a", "b")]
     assert sockets[0] != sockets[1]
 

@@ -67,8 +67,9 @@ class Flags(ChoiceFlags):
     reread_days: int | None = None
     """With the method merge: days within which all is read again, for what no event tells; 7 unless given."""
     to: Annotated[tuple[str, ...] | None, WORDS] = None
-    """duckdb:///file or parquet:///folder below the home of Counterfoil, with four slashes from the root; or
-    postgresql://user@host/database?schema=…, without a password. May be given several times."""
+    """A destination by its URL, without a password or secret: duckdb:///file, below the home of Counterfoil or with
+    four slashes from the root; postgresql://user@host/database?schema=…; others by docs/destinations.md. May be given
+    several times."""
     table: str | None = None
     """The table's name; the report's key unless given."""
     schedule: str | None = None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import quote, unquote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from counterfoil.destinations.references import is_reference, referred
 from counterfoil.errors import SettingsError
 
 EXAMPLE = "postgresql://user@host/database"
@@ -33,7 +32,7 @@ class Place:
         """The parameters, with the password that `password=env:NAME` or `password=file:/path` points to."""
         found = dict(self.parameters)
         for name in _SECRETS & found.keys():
-            found[name] = _referred(name, found[name])
+            found[name] = referred(name, found[name])
         return found
 
 
@@ -75,31 +74,7 @@ def _name(parameters: Mapping[str, str], schema: str) -> str:
     behind |= {
         name: value
         for name, value in parameters.items()
-        if name not in shown_above and (name not in _SECRETS or _is_reference(value))
+        if name not in shown_above and (name not in _SECRETS or is_reference(value))
     }
     query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in sorted(behind.items()))
     return f"postgresql://{user}{address}{port}/{quote(parameters['dbname'], safe='')}{'?' if query else ''}{query}"
-
-
-def _is_reference(value: str) -> bool:
-    return value.startswith(("env:", "file:"))
-
-
-def _referred(name: str, value: str) -> str:
-    if value.startswith("env:"):
-        variable = value.removeprefix("env:")
-        if variable not in os.environ:
-            raise SettingsError(
-                f"{name}=env:{variable}: there is no variable {variable}", hint="Set it, and try again."
-            )
-        return os.environ[variable]
-    if value.startswith("file:"):
-        path = Path(value.removeprefix("file:")).expanduser()
-        try:
-            return path.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise SettingsError(
-                f"{name}=file:{path} can't be read: {reason}", hint="Name a file that this user may read."
-            ) from error
-    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import uuid
@@ -17,7 +16,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from counterfoil.destinations.destination import LOADS_TABLE, Guard, Progress, Stop
-from counterfoil.destinations.waiting import Held, program_of, wait_for
+from counterfoil.destinations.waiting import file_held
 from counterfoil.errors import DestinationRejected
 
 HIDDEN = ".counterfoil"
@@ -169,18 +168,5 @@ def locked(folder: Path, busy_seconds: float, progress: Progress | None, stop: S
     """Makes the folder when its parent is there, and holds it against other loads."""
     check_folder(folder)
     (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
-    with (folder / HIDDEN / "lock").open("a+") as file:
-        wait_for(lambda: _take(file.fileno()), str(folder), busy_seconds, progress, stop)
-        # The system lets go when the file is closed, however the process ends.
+    with file_held(folder / HIDDEN / "lock", str(folder), busy_seconds, progress, stop):
         yield
-
-
-def _take(handle: int) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(handle, 20, 0)
-        raise Held(program_of(int(holder)) if holder.isdigit() else "another process") from error
-    os.ftruncate(handle, 0)
-    # In append mode every write goes to the end, which is the start of the emptied file.
-    os.write(handle, str(os.getpid()).encode())

@@ -15,6 +15,7 @@ _EXAMPLES = {
     "duckdb": "duckdb:///stripe.duckdb",
     "parquet": "parquet:///stripe",
     "postgresql": "postgresql://user@host/database",
+    "domo": "domo://CLIENT_ID@api.domo.com?secret=env:DOMO_CLIENT_SECRET",
 }
 
 #: What may stand behind the question mark of a file, with an example.
@@ -29,7 +30,8 @@ def answers(url: str) -> bool:
 
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of `duckdb:///file`, `parquet:///folder` or `postgresql://user@host/database?schema=…`.
+    """The destination of `duckdb:///file`, `parquet:///folder` or `postgresql://user@host/database?schema=…`, or of
+    `domo://client@api.domo.com`.
 
     The first two are below `relative_to`; with four slashes from the root.
 
@@ -40,6 +42,10 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
         from counterfoil.destinations.postgres import PostgresDestination
 
         return PostgresDestination(url, settings)
+    if scheme == "domo":
+        from counterfoil.destinations.domo import DomoDestination
+
+        return DomoDestination(url, settings)
     place = Path(relative_to, Path(path).expanduser())
     if scheme == "duckdb":
         from counterfoil.destinations.duckdb import DuckDBDestination
@@ -66,7 +72,7 @@ def _parsed(url: str) -> tuple[str, str, Mapping[str, str]]:
             f"there is no destination called {scheme}",
             hint=f"Did you mean {_EXAMPLES[near[0]]}?" if near else f"Give a URL such as {known}.",
         )
-    if scheme == "postgresql":
+    if scheme in ("postgresql", "domo"):
         return scheme, rest, {}
     rest, _, query = rest.partition("?")
     parameters = _parameters(scheme, query)

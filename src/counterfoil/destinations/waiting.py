@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,6 +52,28 @@ def wait_for(
                     progress(f"waiting for {place}, which is held by {held}")
         time.sleep(min(pause, left))
         pause = min(pause * 1.5, 1)
+
+
+@contextmanager
+def file_held(
+    path: Path, place: str, busy_seconds: float, progress: Progress | None = None, stop: Stop | None = None
+) -> Iterator[None]:
+    """Holds a file, made when it is missing, against other threads and processes of this machine."""
+    with path.open("a+") as file:
+        wait_for(lambda: _take(file.fileno()), place, busy_seconds, progress, stop)
+        # The system lets go when the file is closed, however the process ends.
+        yield
+
+
+def _take(handle: int) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(handle, 20, 0)
+        raise Held(program_of(int(holder)) if holder.isdigit() else "another process") from error
+    os.ftruncate(handle, 0)
+    # In append mode every write goes to the end, which is the start of the emptied file.
+    os.write(handle, str(os.getpid()).encode())
 
 
 def program_of(pid: int, otherwise: str = "another process") -> str:

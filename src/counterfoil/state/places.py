@@ -13,7 +13,7 @@ def place(url: str, table: str, *, home: Path) -> str:
     """The same for every spelling of the same table. Never holds a password.
 
     Names of tables are compared without case, as DuckDB does; a user or a password makes no other place, another schema
-    of a database does.
+    of a database does. In Domo the client does too, since its instances share an address.
     """
     scheme, _, rest = url.partition(":")
     if scheme in _FILES:
@@ -26,4 +26,8 @@ def place(url: str, table: str, *, home: Path) -> str:
         behind = parse_qs(parts.query)
         host = (host or behind.get("host", [""])[-1]).removesuffix(":5432")
         return f"{scheme}://{host}{parts.path.rstrip('/')} {behind.get('schema', ['public'])[-1]}.{table.casefold()}"
+    if scheme == "domo":
+        # All of Domo has one host: whose instance it is, the client says.
+        prefix = parse_qs(parts.query).get("prefix", [""])[-1]
+        return f"{scheme}://{parts.username or ''}@{host} {(prefix + table).casefold()}"
     return f"{scheme}://{host}{parts.path.rstrip('/')} {table.casefold()}"
