@@ -17,6 +17,7 @@ import pytest
 from counterfoil.archive import Archive
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.postgres_url import place_of
+from counterfoil.destinations.warehouse import WarehouseDestination
 from counterfoil.settings import Settings
 from counterfoil.values import Part
 from tests.postgres import Server
@@ -107,6 +108,33 @@ def postgres_destination(postgres: Server, tmp_path: Path, settings: Settings) -
         yield destination
 
 
+class _ReadBack(WarehouseDestination):
+    """A warehouse answers no questions: what is in it is read with a driver that knows nothing of dlt."""
+
+    def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:
+        place = self._place
+        if place.warehouse == "duckdb":
+            with duckdb.connect(str(place.address["database"])) as connection:
+                connection.execute(f"SET search_path = '{place.dataset}'; SET TimeZone = 'UTC'")
+                return connection.sql(sql).to_arrow_reader(10_000).read_all().to_reader()
+        url = f"postgresql://owner@/test?host={place.parameters['host']}&schema={place.dataset}"
+        return open_destination(url, relative_to=Path("/"), settings=self._settings).query(sql)
+
+
+@pytest.fixture
+def dlt_destination(tmp_path: Path, settings: Settings) -> Destination:
+    return _ReadBack("dlt+duckdb:///stripe.duckdb?dataset=books", tmp_path, settings)
+
+
+@pytest.fixture
+def dlt_postgres_destination(
+    postgres: Server, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Destination:
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS__PASSWORD", "any")
+    url = f"dlt+postgres://owner@/test?host={postgres.folder}&dataset=s{uuid.uuid4().hex}"
+    return _ReadBack(url, tmp_path, settings)
+
+
 @pytest.fixture(params=["duckdb", "postgres"])
 def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Callable[[], Destination]]:
     """Makes a destination that can merge, and in which nothing is."""
@@ -134,7 +162,11 @@ def merging(request: pytest.FixtureRequest) -> Destination:
     return found
 
 
-@pytest.fixture(params=["duckdb", "parquet", "postgres"])
+#: Those that answer questions.
+ASKED = ("duckdb", "parquet", "postgres")
+
+
+@pytest.fixture(params=[*ASKED, "dlt"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     return found
