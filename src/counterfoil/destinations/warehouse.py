@@ -78,8 +78,9 @@ class WarehouseDestination:
         stop: Stop | None = None,
     ) -> Loaded:
         check_load(load, schema, self.methods, self.guarantees)
+        tables.check_names(self.name, load.table, schema)
         files = files_of(parts, self._archive)
-        with self._turn(load, stop), self._writing(load, schema, progress, stop) as session:
+        with self._writing(load, schema, _beside(files), progress, stop) as session:
             before = tables.loaded(session, load)
             if before is not None:
                 return before
@@ -93,7 +94,7 @@ class WarehouseDestination:
                 rows = batches_of(schema, files, nul=session.keeps_nul)
                 if progress:
                     progress(f"sending {sum(part.rows for part in parts):,} rows to {self._place.warehouse}")
-                return put(session, load, schema, rows, Path(folder), guard=guard, stop=stop)
+                return put(session, load, schema, rows, guard=guard, stop=stop)
 
     def replay(
         self,
@@ -108,12 +109,13 @@ class WarehouseDestination:
         whole = rebuilt(loads, run)
         for load, _ in loads:
             check_load(load, schema, self.methods, self.guarantees)
-        with self._turn(whole, stop), self._writing(whole, schema, progress, stop) as session:
+        tables.check_names(self.name, whole.table, schema)
+        beside = _beside([part.path for _, parts in loads for part in parts])
+        with self._writing(whole, schema, beside, progress, stop) as session:
             before = tables.loaded(session, whole)
             if before is not None:
                 return before
             tables.check_ours(session, whole)
-            beside = _beside([part.path for _, parts in loads for part in parts])
             with TemporaryDirectory(prefix="loading-", dir=beside) as folder:
                 # The table as the loads make it is made in a file here.
                 scratch = DuckDBDestination(Path(folder, "scratch.duckdb"), self._settings)
@@ -125,7 +127,7 @@ class WarehouseDestination:
                     for field in reader.schema
                 )
                 rows = drained(made, reader, nul=session.keeps_nul)
-                return put(session, whole, made, rows, Path(folder), guard=guard, stop=stop, method=REPLAY)
+                return put(session, whole, made, rows, guard=guard, stop=stop, method=REPLAY)
 
     def check(self) -> None:
         if self._is_missing():
@@ -136,7 +138,7 @@ class WarehouseDestination:
                     hint=f"Make it first: mkdir -p {path.parent}",
                 )
             return
-        with self._session(None, None) as session:
+        with self._session() as session:
             session.ask("SELECT 1")
 
     def drop(self, table: str) -> bool:
@@ -172,17 +174,13 @@ class WarehouseDestination:
         """Nothing is held between calls."""
 
     @contextmanager
-    def _turn(self, load: Load, stop: Stop | None) -> Iterator[None]:
-        """While no other thread of this process loads the table."""
-        with taken(_loading.setdefault((self.name, load.table), threading.Lock()), stop):
-            yield
-
-    @contextmanager
     def _writing(
-        self, load: Load, schema: pa.Schema, progress: Progress | None, stop: Stop | None
+        self, load: Load, schema: pa.Schema, beside: Path | None, progress: Progress | None, stop: Stop | None
     ) -> Iterator[Session]:
-        with self._session(progress, stop) as session:
-            session.check_names(load.table, schema)
+        """A session, while no other thread of this process loads the table."""
+        turn = _loading.setdefault((self.name, load.table), threading.Lock())
+        with taken(turn, stop), self._session(beside, progress, stop) as session:
+            session.check_lengths(load.table, schema)
             yield session
 
     @contextmanager
@@ -191,15 +189,17 @@ class WarehouseDestination:
         if self._is_missing():
             yield None
             return
-        with self._session(None, None) as session:
+        with self._session() as session:
             yield session
 
     @contextmanager
-    def _session(self, progress: Progress | None, stop: Stop | None) -> Iterator[Session]:
+    def _session(
+        self, beside: Path | None = None, progress: Progress | None = None, stop: Stop | None = None
+    ) -> Iterator[Session]:
         with ExitStack() as stack:
 
             def attempt() -> Connection:
-                return stack.enter_context(connected(self._place, self._own_settings()))
+                return stack.enter_context(connected(self._place, self._own_settings(), beside))
 
             with mapped(self.name, self._place.warehouse, self._place.secrets().values()):
                 connection = wait_for(attempt, self.name, self._settings.busy_seconds, progress, stop)

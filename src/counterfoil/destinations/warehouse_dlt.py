@@ -124,11 +124,11 @@ class Halt(Collector):
 class Connection:
     """dlt's client of one dataset, while it is connected."""
 
-    def __init__(self, place: Place, destination: Any, client: Any) -> None:
+    def __init__(self, place: Place, pipeline: Any, client: Any) -> None:
         self.place = place
         self.client = client
         self.sql = client.sql_client
-        self._destination = destination
+        self._pipeline = pipeline
 
     @property
     def secrets(self) -> list[str]:
@@ -143,38 +143,44 @@ class Connection:
                 end()
                 return
 
-    def stage(self, name: str, tables: Tables, folder: Path, halt: Halt) -> None:
+    def stage(self, name: str, tables: Tables, halt: Halt) -> None:
         """Makes tables of these names and columns and loads their batches; dlt notes them as a schema of this name."""
-        with TemporaryDirectory(prefix="dlt-", dir=folder) as pipelines:
-            pipeline = _pipeline(name, pipelines, self._destination, self.place, halt)
-            resources = [
-                dlt.resource(
-                    _batches(schema, batches, halt),
-                    name=table,
-                    columns=columns_of(schema),
-                    write_disposition="append",
-                )
-                for table, (schema, batches) in tables.items()
-            ]
-            form = {"loader_file_format": "csv"} if self.place.warehouse == "postgres" else {}
-            pipeline.run(resources, schema=Schema(name), **form)
+        resources = [
+            dlt.resource(
+                _batches(schema, batches, halt), name=table, columns=columns_of(schema), write_disposition="append"
+            )
+            for table, (schema, batches) in tables.items()
+        ]
+        form = {"loader_file_format": "csv"} if self.place.warehouse == "postgres" else {}
+        self._pipeline.collector = halt
+        self._pipeline.run(resources, schema=Schema(name), **form)
 
 
 @contextmanager
-def connected(place: Place, settings: Mapping[str, Any]) -> Iterator[Connection]:
-    """A connection; raises what dlt and the driver raise, and Held while another process has a DuckDB file."""
+def connected(place: Place, settings: Mapping[str, Any], beside: Path | None) -> Iterator[Connection]:
+    """A connection; raises what dlt and the driver raise, and Held while another process has a DuckDB file.
+
+    What is on its way lies in a folder in `beside`, or where the system says, and is removed in the end.
+    """
     with ExitStack() as stack:
         stack.enter_context(_users.one_more())
-        destination = _destination(place, settings)
-        folder = stack.enter_context(TemporaryDirectory(prefix="dlt-"))
-        client = _pipeline("counterfoil", folder, destination, place, Halt()).destination_client()
+        pipeline = dlt.pipeline(
+            "counterfoil",
+            pipelines_dir=stack.enter_context(TemporaryDirectory(prefix="dlt-", dir=beside)),
+            destination=_destination(place, settings),
+            staging=place.staging,
+            dataset_name=place.dataset,
+        )
+        # Nothing is remembered from load to load, there or here.
+        pipeline.config.restore_from_destination = False
+        client = pipeline.destination_client()
         try:
             stack.enter_context(client)
         except Exception as error:
             if (holder := holder_of(error)) is not None:
                 raise Held(holder) from error
             raise
-        yield Connection(place, destination, client)
+        yield Connection(place, pipeline, client)
 
 
 def columns_of(schema: pa.Schema) -> list[dict[str, Any]]:
@@ -212,20 +218,6 @@ def _batches(schema: pa.Schema, batches: Iterable[pa.RecordBatch], halt: Halt) -
     if not some:
         # Without a batch there would be no table.
         yield pa.RecordBatch.from_pylist([], schema=schema.remove_metadata())
-
-
-def _pipeline(name: str, folder: str, destination: Any, place: Place, halt: Halt) -> Any:
-    pipeline = dlt.pipeline(
-        name,
-        pipelines_dir=folder,
-        destination=destination,
-        staging=place.staging,
-        dataset_name=place.dataset,
-        progress=halt,
-    )
-    # Nothing is remembered from load to load, there or here.
-    pipeline.config.restore_from_destination = False
-    return pipeline
 
 
 def _destination(place: Place, settings: Mapping[str, Any]) -> Any:

@@ -10,7 +10,6 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -53,7 +52,6 @@ def put(
     load: Load,
     schema: pa.Schema,
     rows: Iterable[pa.RecordBatch],
-    folder: Path,
     *,
     guard: Guard | None,
     stop: Stop | None,
@@ -71,7 +69,7 @@ def put(
     halt = Halt()
     try:
         with stoppable(halt.set, stop):
-            session.stage(staged.note, sent, folder, halt)
+            session.stage(staged.note, sent, halt)
         tables.make_loads(session)
         place = _together if session.place.kind.transactions else _exchange
         return place(session, load, schema, staged, _Asked(guard, stop), method or load.method)

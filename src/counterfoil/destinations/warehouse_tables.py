@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -99,24 +98,24 @@ class Session:
             wanted = [column for column in columns if only is None or column["name"] in only]
             self._sql.execute_many(self._client._get_table_update_sql(table, wanted, only is not None))
 
-    def stage(self, name: str, tables: Tables, folder: Path, halt: Halt) -> None:
+    def stage(self, name: str, tables: Tables, halt: Halt) -> None:
         """Has dlt make these tables and load their batches."""
         with self._mapped():
-            self.connection.stage(name, tables, folder, halt)
+            self.connection.stage(name, tables, halt)
 
     def remove(self, *tables: str) -> None:
         """Drops tables that may be there."""
         with self._mapped():
             self._sql.drop_tables(*tables)
 
-    def check_names(self, table: str, schema: pa.Schema) -> None:
-        """Refuses names that dlt would make others of, or that are too long there."""
+    def check_lengths(self, table: str, schema: pa.Schema) -> None:
+        """Refuses names that are too long there."""
         limits = self._client.capabilities
-        if normalized(table) != table or table.startswith("_dlt") or len(table) > limits.max_identifier_length:
-            raise DestinationRejected(f"{self.place.name} can't have a table {table!r}", hint=_hint(table))
-        for name in schema.names:
-            if normalized(name) != name or len(name) > limits.max_column_identifier_length:
-                raise SchemaConflict(f"{self.place.name} can't have a column {name!r}", hint=_hint(name))
+        most = limits.max_column_identifier_length
+        if len(table) > limits.max_identifier_length:
+            raise DestinationRejected(f"{self.place.name} can't have a table {table}: its name is too long")
+        if (name := next((name for name in schema.names if len(name) > most), None)) is not None:
+            raise SchemaConflict(f"{self.place.name} can't have a column {name}: names have {most} letters at most")
 
     @contextmanager
     def transaction(self, guard: Guard | None = None) -> Iterator[None]:
@@ -142,8 +141,14 @@ class Session:
         return mapped(self.place.name, self.place.warehouse, self.connection.secrets)
 
 
-def _hint(name: str) -> str:
-    return f"Names there have small letters, digits and single underscores: {normalized(name) or 'charges'}."
+def check_names(place: str, table: str, schema: pa.Schema) -> None:
+    """Refuses names of which dlt would make others."""
+    rule = "Names there have small letters, digits and single underscores: "
+    if normalized(table) != table or table.startswith("_dlt"):
+        raise DestinationRejected(f"{place} can't have a table {table!r}", hint=f"{rule}{normalized(table)}.")
+    for name in schema.names:
+        if normalized(name) != name:
+            raise SchemaConflict(f"{place} can't have a column {name!r}", hint=f"{rule}{normalized(name)}.")
 
 
 def make_loads(session: Session) -> None:
