@@ -151,7 +151,9 @@ class WarehouseDestination:
 
     def columns(self, table: str) -> tuple[tuple[str, str], ...] | None:
         with self._reading() as session:
-            (found,) = ({},) if session is None else session.columns(table)
+            if session is None:
+                return None
+            (found,) = session.columns(table)
             return tuple((name, session.spelled(column)) for name, column in found.items()) or None
 
     def rows(self, table: str) -> int | None:

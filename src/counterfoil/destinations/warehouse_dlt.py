@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import dlt
 import pyarrow as pa
@@ -20,7 +20,7 @@ from dlt.common.configuration.providers import (
     SecretsTomlProvider,
 )
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-from dlt.common.runtime.collector import Collector
+from dlt.common.runtime.collector_base import Collector
 from dlt.common.runtime.run_context import RunContext, global_dir
 from dlt.common.schema import Schema
 
@@ -151,9 +151,8 @@ class Connection:
             )
             for table, (schema, batches) in tables.items()
         ]
-        form = {"loader_file_format": "csv"} if self.place.warehouse == "postgres" else {}
         self._pipeline.collector = halt
-        self._pipeline.run(resources, schema=Schema(name), **form)
+        self._pipeline.run(resources, schema=Schema(name))
 
 
 @contextmanager
@@ -175,7 +174,7 @@ def connected(place: Place, settings: Mapping[str, Any], beside: Path | None) ->
         pipeline.config.restore_from_destination = False
         client = pipeline.destination_client()
         try:
-            stack.enter_context(client)
+            stack.enter_context(cast("AbstractContextManager[Any]", client))
         except Exception as error:
             if (holder := holder_of(error)) is not None:
                 raise Held(holder) from error
@@ -183,7 +182,7 @@ def connected(place: Place, settings: Mapping[str, Any], beside: Path | None) ->
         yield Connection(place, pipeline, client)
 
 
-def columns_of(schema: pa.Schema) -> list[dict[str, Any]]:
+def columns_of(schema: pa.Schema) -> Any:
     """The columns as dlt calls their types."""
     return [{"name": field.name, "nullable": True, **_type(field)} for field in schema]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
 from dlt.common.exceptions import DltException, MissingDependencyException
 from dlt.destinations.exceptions import (
-    DatabaseTransientException,
     DatabaseUndefinedRelation,
     DestinationConnectionError,
 )
@@ -27,9 +27,16 @@ _REFUSALS = (
     ),
     (r"permission|privilege|not authorized|access denied|forbidden|\b403\b", "Give the user the rights it lacks."),
     (r"no space left|disk full|quota", f"Free some space. {_AS_IT_WAS}"),
-    (r"database \S+ does not exist|unknown database|no such database", "Make the database, or name another one."),
+    (
+        r"(database|role) \S+ does not exist|unknown database|no such database",
+        "Make what is missing, or name another one.",
+    ),
 )
-_UNREACHABLE = r"could not connect|connection|timed? ?out|unreachable|name or service|resolve|reset by peer|closed"
+_UNREACHABLE = (
+    r"connection (to server|refused|reset|timed out|lost|aborted|already closed)|could not (connect|translate)|"
+    r"server closed|terminating connection|starting up|shutting down|too many (clients|connections)|"
+    r"timed? ?out|unreachable|name or service not known|temporary failure|failed to resolve"
+)
 #: Two loads met, or one took the rows of the other: the later try finds the other done.
 _MET = r"conflict|deadlock|could not serialize|lock (wait|timeout)|concurrent|1023"
 
@@ -60,8 +67,8 @@ def meaning(error: BaseException, place: str, warehouse: str, secrets: Iterable[
     for pattern, hint in _REFUSALS:
         if re.search(pattern, text, re.IGNORECASE):
             return DestinationRejected(words, hint=hint)
-    lost = _any(causes, DatabaseTransientException) and re.search(_UNREACHABLE, text, re.IGNORECASE)
-    if lost or _any(causes, DestinationConnectionError, ConnectionError, TimeoutError):
+    lost = _any(causes, DestinationConnectionError, ConnectionError, TimeoutError)
+    if lost or re.search(_UNREACHABLE, text, re.IGNORECASE):
         return TransientError(words, hint=f"The warehouse can't be reached. {_AS_IT_WAS}")
     return DestinationRejected(words, hint=_AS_IT_WAS)
 
@@ -75,15 +82,24 @@ def _plain(cause: BaseException, place: str, warehouse: str) -> CounterfoilError
             f"{place}: the driver of {warehouse} is not installed", hint=f"pip install 'dlt[{warehouse}]'"
         )
     if isinstance(cause, ConfigFieldMissingException):
-        names = ", ".join(map(str, cause.fields))
-        variable = f"DESTINATION__{warehouse.upper()}__CREDENTIALS__{str(cause.fields[0]).upper()}"
+        names = _missing(cause.traces)
+        variable = f"DESTINATION__{warehouse.upper()}__CREDENTIALS__{names[0].upper()}"
         return SettingsError(
-            f"{place}: dlt does not find {names}",
+            f"{place}: dlt does not find {', '.join(names)}",
             hint=f"Say it in the URL, or where dlt looks: the variable {variable}, or ~/.dlt/secrets.toml.",
         )
     if (holder := holder_of(cause)) is not None:
         return DestinationBusy(f"{place} is held by {holder}", hint="Close that program, or try again when it is done.")
     return None
+
+
+def _missing(traces: Mapping[str, Iterable[Any]]) -> list[str]:
+    """The settings that were looked for in vain: those within another one instead of it."""
+    names: dict[str, None] = {}
+    for name, found in traces.items():
+        within = [inner for trace in found if hasattr(trace, "traces") for inner in _missing(trace.traces)]
+        names |= dict.fromkeys(within or [str(name)])
+    return list(names)
 
 
 def _any(causes: Iterable[BaseException], *kinds: type[BaseException]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,7 @@ KINDS: dict[str, Kind] = {
 class Place:
     """One dataset of a warehouse, and how to get there."""
 
+    kind: Kind
     #: The URL without anything secret, which opens the same place where the secrets are found elsewhere.
     name: str
     warehouse: str
@@ -61,10 +63,6 @@ class Place:
     #: The address, by dlt's names, and what stands behind the question mark.
     address: Mapping[str, str | int]
     parameters: Mapping[str, str] = field(repr=False)
-
-    @property
-    def kind(self) -> Kind:
-        return KINDS[self.warehouse]
 
     def secrets(self) -> dict[str, str]:
         """The values that `?password=env:NAME` and the like point to."""
@@ -97,6 +95,7 @@ def place_of(url: str, relative_to: Path) -> Place:
         given["password"] = unquote(parts.password)
     _check_secrets(given, warehouse)
     dataset, staging = given.pop("dataset", DATASET), given.pop("staging", None)
+    _check_dataset(dataset)
     if kind.host is None and Path(path).stem == dataset:
         raise SettingsError(
             f"in {warehouse} a dataset can't be called {dataset} as its database is",
@@ -111,7 +110,16 @@ def place_of(url: str, relative_to: Path) -> Place:
     below = quote(path if path.startswith("/") and kind.path != "database" else f"/{path}" if path else "", safe="/:")
     behind = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in sorted(shown.items()))
     name = f"{PREFIX}{warehouse}://{at}{host}{f':{port}' if port else ''}{below}?{behind}"
-    return Place(name, warehouse, dataset, staging, address, given)
+    return Place(kind, name, warehouse, dataset, staging, address, given)
+
+
+def _check_dataset(dataset: str) -> None:
+    plain = re.sub(r"[^a-z0-9]+", "_", dataset.lower()).strip("_")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", dataset):
+        raise SettingsError(
+            f"{dataset!r} can't be a dataset",
+            hint=f"Its name has small letters, digits and single underscores: {plain or DATASET}.",
+        )
 
 
 def _known(warehouse: str) -> str:
