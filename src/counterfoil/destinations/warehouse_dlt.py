@@ -147,7 +147,10 @@ class Connection:
         """Makes tables of these names and columns and loads their batches; dlt notes them as a schema of this name."""
         resources = [
             dlt.resource(
-                _batches(schema, batches, halt), name=table, columns=columns_of(schema), write_disposition="append"
+                _batches(schema, batches, halt),
+                name=table,
+                columns=columns_of(schema, json=self.place.kind.json),
+                write_disposition="append",
             )
             for table, (schema, batches) in tables.items()
         ]
@@ -184,9 +187,9 @@ def connected(place: Place, settings: Mapping[str, Any], beside: Path | None) ->
         yield Connection(place, pipeline, client)
 
 
-def columns_of(schema: pa.Schema) -> Any:
-    """The columns as dlt calls their types."""
-    return [{"name": field.name, "nullable": True, **_type(field)} for field in schema]
+def columns_of(schema: pa.Schema, *, json: bool) -> Any:
+    """The columns as dlt calls their types; JSON is a type of its own, or text."""
+    return [{"name": field.name, "nullable": True, **_type(field, json=json)} for field in schema]
 
 
 def normalized(name: str) -> str:
@@ -196,9 +199,9 @@ def normalized(name: str) -> str:
     return NamingConvention().normalize_path(name) if name.strip() else ""
 
 
-def _type(field: pa.Field) -> dict[str, Any]:
+def _type(field: pa.Field, *, json: bool) -> dict[str, Any]:
     kind = field.type
-    if (field.metadata or {}).get(b"counterfoil") == b"json":
+    if json and (field.metadata or {}).get(b"counterfoil") == b"json":
         return {"data_type": "json"}
     if pa.types.is_decimal128(kind):
         return {"data_type": "decimal", "precision": kind.precision, "scale": kind.scale}

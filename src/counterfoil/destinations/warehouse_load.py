@@ -20,7 +20,7 @@ from counterfoil.destinations.postgres_copy import without_nul
 from counterfoil.destinations.stopping import check_stop, stoppable
 from counterfoil.destinations.warehouse_dlt import Halt
 from counterfoil.destinations.warehouse_tables import Session
-from counterfoil.errors import CounterfoilError
+from counterfoil.errors import CounterfoilError, RunError
 from counterfoil.log import get_logger
 from counterfoil.values import Load, Loaded
 
@@ -28,6 +28,7 @@ _log = get_logger(__name__)
 
 _PARENTS = pa.schema([pa.field("id", pa.string())])
 _IDS_AT_ONCE = 10_000
+_AS_IT_WAS = "The table is as it was. Run the report again."
 #: Where dlt notes the columns of what it makes, and what it loaded.
 _NOTES = ("_dlt_version", "_dlt_loads")
 
@@ -47,6 +48,19 @@ class _Staged:
         return f"_{self.note}_ids"
 
 
+class _Counted:
+    """Batches, and how many rows they had so far."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self.rows = 0
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._batches:
+            self.rows += batch.num_rows
+            yield batch
+
+
 def put(
     session: Session,
     load: Load,
@@ -63,13 +77,17 @@ def put(
     for note in _notes(session, names):
         _forget(session, _Staged(note))
     staged = _Staged(f"{names}{uuid.uuid4().hex[:12]}")
-    sent = {staged.rows: (schema, rows)}
+    counted = _Counted(rows)
+    sent: dict[str, tuple[pa.Schema, Iterable[pa.RecordBatch]]] = {staged.rows: (schema, counted)}
     if load.parents:
-        sent[staged.parents] = (_PARENTS, _ids(load.parents.ids, nul=session.keeps_nul))
+        sent |= {staged.parents: (_PARENTS, _ids(load.parents.ids, nul=session.keeps_nul))}
     halt = Halt()
     try:
         with stoppable(halt.set, stop):
             session.stage(staged.note, sent, halt)
+        arrived = session.count(session.named(staged.rows))
+        if arrived != counted.rows:
+            raise RunError(f"{load.table}: {counted.rows} rows were sent and {arrived} arrived", hint=_AS_IT_WAS)
         tables.make_loads(session)
         place = _together if session.place.kind.transactions else _exchange
         return place(session, load, schema, staged, _Asked(guard, stop), method or load.method)

@@ -24,8 +24,8 @@ def put(session: Session, load: Load, schema: pa.Schema, staged: str) -> Loaded:
     table, rows = session.named(load.table), session.named(staged)
     taken_out = 0
     if load.method == "partition":
-        where, values = _within(session, load, table)
-        check_within(session, load, rows)
+        where, values = _within(session, load, load.table)
+        check_within(session, load, staged)
         taken_out = session.count(f"{table} WHERE {where}", *values)
         session.ask(f"DELETE FROM {table} WHERE {where}", *values)  # noqa: S608 - quoted
     elif load.method == "replace":
@@ -53,9 +53,10 @@ def check_partition(session: Session, load: Load) -> None:
         raise no_created(load)
 
 
-def check_within(session: Session, load: Load, rows: str) -> None:
+def check_within(session: Session, load: Load, staged: str) -> None:
     """Refuses rows outside of the ranges that they replace: the next load would not find them there."""
-    where, values = _within(session, load, rows)
+    rows = session.named(staged)
+    where, values = _within(session, load, staged)
     outside = session.count(rows) - session.count(f"{rows} WHERE {where}", *values)
     if outside:
         raise RunError(
@@ -64,13 +65,13 @@ def check_within(session: Session, load: Load, rows: str) -> None:
         )
 
 
-def merge(session: Session, load: Load, schema: pa.Schema, staged: str, parents: str | None) -> Loaded:
+def merge(session: Session, load: Load, schema: pa.Schema, staged: str, parents: str) -> Loaded:
     """Merges the staged rows, of which each has a key of its own; what is done with is taken out of them on the way."""
     table, rows = session.named(load.table), session.named(staged)
-    same_key = _same_key(session, load, table, rows)
+    same_key = _same_key(session, load, staged)
     in_table = f"EXISTS (SELECT 1 FROM {table} WHERE {same_key})"  # noqa: S608 - quoted
     notices = "_deleted" in schema.names
-    gone = f"{rows}.{session.quoted('_deleted')} = %s"
+    gone = f"{session.column(staged, '_deleted')} = %s"
     if notices:
         # That something unknown is gone makes no row: it may never have belonged to the table.
         session.ask(f"DELETE FROM {rows} WHERE {gone} AND NOT {in_table}", True)  # noqa: S608 - quoted
@@ -90,33 +91,36 @@ def _insert(session: Session, schema: pa.Schema, table: str, rows: str) -> None:
     session.ask(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {rows}")  # noqa: S608 - quoted
 
 
-def _same_key(session: Session, load: Load, table: str, rows: str) -> str:
+def _same_key(session: Session, load: Load, staged: str) -> str:
     """Whether rows have one key. Nulls are the same, which is asked only where there are any: it costs the join."""
     conditions = []
     for key in load.primary_key:
-        name = session.quoted(key)
-        one = f"{table}.{name} = {rows}.{name}"
-        if session.count(f"{rows} WHERE {name} IS NULL"):
-            one = f"({one} OR ({table}.{name} IS NULL AND {rows}.{name} IS NULL))"
-        conditions.append(one)
+        ours, theirs = session.column(load.table, key), session.column(staged, key)
+        has_nulls = session.count(f"{session.named(staged)} WHERE {theirs} IS NULL")
+        conditions.append(_equal(ours, theirs) if has_nulls else f"{ours} = {theirs}")
     return " AND ".join(conditions)
 
 
-def _delete(session: Session, load: Load, schema: pa.Schema, staged: str, parents: str | None, same_key: str) -> int:
+def _equal(one: str, other: str) -> str:
+    """Whether two values are the same, or both null."""
+    return f"({one} = {other} OR ({one} IS NULL AND {other} IS NULL))"
+
+
+def _delete(session: Session, load: Load, schema: pa.Schema, staged: str, parents: str, same_key: str) -> int:
     """Marks or drops what Stripe says is gone, or no longer lists where the rows are all that it lists."""
     table, rows = session.named(load.table), session.named(staged)
     marks = "_deleted" in schema.names
-    where, values = _within(session, load, table)
-    if parents and load.parents:
-        ids = f"SELECT {session.quoted('id')} FROM {session.named(parents)}"  # noqa: S608 - quoted
-        where = f"({where} OR {table}.{session.quoted(load.parents.column)} IN ({ids}))"
+    where, values = _within(session, load, load.table)
+    if load.parents:
+        ids = f"SELECT {session.column(parents, 'id')} FROM {session.named(parents)}"  # noqa: S608 - quoted
+        where = f"({where} OR {session.column(load.table, load.parents.column)} IN ({ids}))"
     condition = f"({where} AND NOT EXISTS (SELECT 1 FROM {rows} WHERE {same_key}))"  # noqa: S608 - quoted
     if marks:
-        notice = f"{same_key} AND {rows}.{session.quoted('_deleted')} = %s"
+        notice = f"{same_key} AND {session.column(staged, '_deleted')} = %s"
         condition = f"(EXISTS (SELECT 1 FROM {rows} WHERE {notice}) OR {condition})"  # noqa: S608 - quoted
         values = [True, *values]
     if marks and load.deleted == "keep":
-        mark = f"{table}.{session.quoted('_deleted')}"
+        mark = session.column(load.table, "_deleted")
         condition = f"({mark} IS NULL OR {mark} = %s) AND {condition}"
         values = [False, *values]
     deleted = session.count(f"{table} WHERE {condition}", *values)
@@ -150,32 +154,30 @@ def _drop_same(session: Session, load: Load, staged: str, same_key: str) -> None
     for name, column in present.items():
         if same_name(name) in NOT_COMPARED:
             continue
-        ours, theirs = f"{table}.{session.quoted(name)}", f"{rows}.{session.quoted(name)}"
+        ours, theirs = session.column(load.table, name), session.column(staged, name)
         if same_name(name) not in names:
             conditions.append(f"{ours} IS NULL")
             continue
         if column["data_type"] == "json":
-            ours, theirs = (f"CAST({one} AS {_text(session)})" for one in (ours, theirs))
-        conditions.append(f"({ours} = {theirs} OR ({ours} IS NULL AND {theirs} IS NULL))")
+            ours, theirs = (f"CAST({one} AS VARCHAR)" for one in (ours, theirs))
+        conditions.append(_equal(ours, theirs))
     keys = session.listed(load.primary_key)
     twice = f"(SELECT {keys} FROM {table} GROUP BY {keys} HAVING count(*) > 1) AS twice"  # noqa: S608 - quoted
     if session.count(twice):
         # A key that stands in the table more than once, as appending leaves it, becomes one row.
-        doubled = same_key.replace(f"{table}.", "twice.")
+        doubled = " AND ".join(
+            _equal(f"twice.{session.quoted(key)}", session.column(staged, key)) for key in load.primary_key
+        )
         conditions.append(f"NOT EXISTS (SELECT 1 FROM {twice} WHERE {doubled})")  # noqa: S608 - quoted
     where = " AND ".join([same_key, *conditions])
     session.ask(f"DELETE FROM {rows} WHERE EXISTS (SELECT 1 FROM {table} WHERE {where})")  # noqa: S608 - quoted
-
-
-def _text(session: Session) -> str:
-    return {"bigquery": "STRING", "mssql": "NVARCHAR(MAX)"}.get(session.place.warehouse, "VARCHAR")
 
 
 def _within(session: Session, load: Load, table: str) -> Condition:
     """Whether a row is in a range that the load covers."""
     if Window() in load.covers:
         return "1 = 1", []
-    column = f"{table}.{session.quoted(load.created or '')}"
+    column = session.column(table, load.created or "")
     conditions: list[str] = []
     values: list[Any] = []
     for window in load.covers:

@@ -69,6 +69,10 @@ class Session:
         """The column as a statement names it."""
         return str(self._sql.escape_column_name(column))
 
+    def column(self, table: str, column: str) -> str:
+        """The column of a table that the statement names."""
+        return f"{self._sql.make_qualified_table_name_path(table)[-1]}.{self.quoted(column)}"
+
     def listed(self, columns: Sequence[str]) -> str:
         """Columns with commas between."""
         return ", ".join(map(self.quoted, columns))
@@ -91,7 +95,7 @@ class Session:
 
     def make(self, table: str, schema: pa.Schema, *, only: Sequence[str] | None = None) -> None:
         """Makes the table, or adds the columns `only` to it, of the types that dlt gives them there."""
-        columns = columns_of(schema)
+        columns = columns_of(schema, json=self.place.kind.json)
         with self._mapped():
             self._client.schema.tables.pop(table, None)
             self._client.schema.update_table(new_table(table, columns=columns))
