@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-DESTINATIONS = ("duckdb", "postgres", "parquet")
+DESTINATIONS = ("duckdb", "postgres", "parquet", "dlt")
 #: A property, and the tests that prove it: where `file: name` has the pattern in it.
 PROPERTIES = {
     "replace": r"conformance: test_(replace_|no_parts_make|rows_stand|wide_text)|postgres: test_what_others_made",
@@ -50,7 +50,9 @@ class Outcomes:
             return
         file, _, test = report.nodeid.partition("::")
         told = f"{Path(file).stem.removeprefix('test_')}: {test}"
-        places = [name for name in DESTINATIONS if re.search(rf"[\[-]{name}\b", test)]
+        places = [name for name in DESTINATIONS if re.search(rf"[\[-]{name}(_postgres)?\b", test)]
+        if told.startswith("warehouse: "):
+            places = ["dlt"]
         if not places:
             places = [
                 next((name for name in DESTINATIONS if name in told), "postgres" if "server" in told else "duckdb")

@@ -150,17 +150,23 @@ def _drop_same(session: Session, load: Load, staged: str, same_key: str) -> None
     present, incoming = session.columns(load.table, staged)
     table, rows = session.named(load.table), session.named(staged)
     names = {same_name(name) for name in incoming}
-    conditions = []
+    conditions, pairs = [], []
     for name, column in present.items():
         if same_name(name) in NOT_COMPARED:
             continue
         ours, theirs = session.column(load.table, name), session.column(staged, name)
         if same_name(name) not in names:
             conditions.append(f"{ours} IS NULL")
-            continue
-        if column["data_type"] == "json":
-            ours, theirs = (f"CAST({one} AS VARCHAR)" for one in (ours, theirs))
-        conditions.append(_equal(ours, theirs))
+        elif column["data_type"] == "json":
+            pairs.append((f"CAST({ours} AS VARCHAR)", f"CAST({theirs} AS VARCHAR)"))
+        else:
+            pairs.append((ours, theirs))
+    if session.dialect == "duckdb" and pairs:
+        # A join of hashes holds no wide rows; that two rows which differ have the same ones happens once in 10^19.
+        both = (", ".join(values) for values in zip(*pairs, strict=True))
+        conditions.append(" = ".join(f"hash({values})" for values in both))
+    else:
+        conditions += [_equal(ours, theirs) for ours, theirs in pairs]
     keys = session.listed(load.primary_key)
     twice = f"(SELECT {keys} FROM {table} GROUP BY {keys} HAVING count(*) > 1) AS twice"  # noqa: S608 - quoted
     if session.count(twice):

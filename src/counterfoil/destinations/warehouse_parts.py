@@ -18,7 +18,8 @@ from counterfoil.destinations.sql import duckdb_type, literal, parts_source, quo
 from counterfoil.destinations.stopping import stoppable
 from counterfoil.values import Load
 
-_BATCH_ROWS = 10_000
+#: Few, since some warehouses get them as rows of Python.
+_BATCH_ROWS = 2_000
 
 
 def batches_of(schema: pa.Schema, files: Sequence[Path], *, nul: bool) -> Iterator[pa.RecordBatch]:

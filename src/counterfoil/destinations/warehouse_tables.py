@@ -48,7 +48,7 @@ class Session:
         self.interrupt = connection.interrupt
         self._client = connection.client
         self._sql = connection.sql
-        self._dialect = dialect
+        self.dialect = dialect
         #: Whether its texts can hold the NUL character.
         self.keeps_nul = dialect == "duckdb"
 
@@ -90,7 +90,7 @@ class Session:
     def spelled(self, column: Mapping[str, Any]) -> str:
         """The type of a column, as the dialect calls it."""
         kind = str(column["data_type"])
-        told = _SPELLED[self._dialect].get(kind, kind)
+        told = _SPELLED[self.dialect].get(kind, kind)
         return f"{told}({column['precision']},{column['scale']})" if kind == "decimal" else told
 
     def make(self, table: str, schema: pa.Schema, *, only: Sequence[str] | None = None) -> None:
