@@ -23,7 +23,7 @@ PROPERTIES = {
     "history, and the table as of an instant": r"history: test_(?!a_destination_that_keeps_no)",
     "going back to an earlier load": r"replay: ",
     "idempotent: a run counts once": r"twice_counts_once|given_twice|given_to_all_of_them",
-    "atomic: kill -9 of the loader": r"kills: test_a_load_that_is_killed",
+    "atomic: kill -9 of the loader": r"kills: test_a_load_that_is_killed|warehouse: test_a_load_into_postgres_that_is",
     "atomic: kill -9 of the server": r"kills: test_a_server_that_is_killed",
     "atomic: wrong parts, or a guard that raises": r"change_nothing|changes_nothing|rolls_back|ends_the_load",
     "stopped within two seconds": r"giving_up: ",

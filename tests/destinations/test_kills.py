@@ -30,7 +30,7 @@ _SCHEMA = pa.schema(
 )
 #: The states share most of their keys, so that a merge adds, changes and drops rows.
 _ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
-_ROUNDS = {"duckdb": 12, "parquet": 12, "postgres": 4, "dlt": 3}
+_ROUNDS = {"duckdb": 12, "parquet": 12, "postgres": 4, "dlt": 2}
 #: Seconds before the first kills, where a load takes long.
 _LONGEST = {"dlt": 1.0}
 _CREATED = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from counterfoil.destinations import Destination
 from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
 from counterfoil.values import Load, Loaded, Window
-from tests.destinations.conftest import Archived, by_hand, make_theirs, spelled
+from tests.destinations.conftest import KEEPING, Archived, by_hand, make_theirs, spelled
 
 _SCHEMA = pa.schema(
     [
@@ -312,6 +312,7 @@ _STEPS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.parametrize("fresh", KEEPING, indirect=True)
 @examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
 @given(steps=st.lists(_STEPS, min_size=1, max_size=4))
 def test_any_merges_make_the_table_that_a_dictionary_makes(
@@ -347,3 +348,12 @@ def test_any_merges_make_the_table_that_a_dictionary_makes(
         assert [destination.load(load, _SCHEMA, parts) for _ in range(2)] == [expected] * 2
         assert {row["id"]: (row["amount"], row["_deleted"]) for row in _rows(destination)} == table
         assert destination.rows("charges") == len(table)
+
+
+@pytest.mark.parametrize("fresh", ["dlt"], indirect=True)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=2)
+@given(steps=st.lists(_STEPS, min_size=2, max_size=4))
+def test_so_do_merges_into_a_warehouse_which_take_longer(
+    fresh: Callable[[], Destination], archived: Archived, steps: list[dict[str, Any]]
+) -> None:
+    test_any_merges_make_the_table_that_a_dictionary_makes.hypothesis.inner_test(fresh, archived, steps)

@@ -106,7 +106,7 @@ def test_a_load_into_postgres_that_is_killed_leaves_the_table_whole(
     postgres_warehouse: ReadBack, settings: Settings, archived: Archived, tmp_path: Path
 ) -> None:
     with kills._loading(postgres_warehouse, settings, archived, "replace") as loader:
-        kills._kill_and_look(postgres_warehouse, loader, tmp_path, rounds=3, longest=1.0)
+        kills._kill_and_look(postgres_warehouse, loader, tmp_path, rounds=2, longest=1.0)
     patient = ReadBack(postgres_warehouse.name, tmp_path, settings.model_copy(update={"busy_seconds": 30}))
     assert patient.load(Load(run="last", table="charges", method="replace"), kills._SCHEMA, ()).rows == 0
     _check_clean(patient)

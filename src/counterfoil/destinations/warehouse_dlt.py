@@ -42,7 +42,7 @@ _FORCED: dict[str, Any] = {
     "normalize": {"workers": 1, "parquet_normalizer": {"add_dlt_load_id": False, "add_dlt_id": False}},
     "load": {"workers": 1, "raise_on_failed_jobs": True, "delete_completed_jobs": True},
     # A load is stopped between two files.
-    "data_writer": {"file_max_bytes": 32 << 20, "disable_compression": True},
+    "data_writer": {"file_max_bytes": 8 << 20, "disable_compression": True},
 }
 
 

@@ -61,7 +61,8 @@ def meaning(error: BaseException, place: str, warehouse: str, secrets: Iterable[
     text = _told(causes, secrets)
     words = f"{place}: {text}"
     if _any(causes, ConfigurationException):
-        return SettingsError(words, hint="docs/warehouses.md says what the warehouse needs.")
+        hint = f"Say it in the URL, or where dlt looks: variables DESTINATION__{warehouse.upper()}__CREDENTIALS__…"
+        return SettingsError(words, hint=f"{hint}, or ~/.dlt/secrets.toml. See docs/warehouses.md.")
     if _any(causes, DatabaseUndefinedRelation) or re.search(_MET, text, re.IGNORECASE):
         return TransientError(words, hint=f"Another load of the table was in the way. {_AS_IT_WAS}")
     for pattern, hint in _REFUSALS:

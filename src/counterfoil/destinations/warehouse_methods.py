@@ -176,7 +176,11 @@ def _drop_same(session: Session, load: Load, staged: str, same_key: str) -> None
         )
         conditions.append(f"NOT EXISTS (SELECT 1 FROM {twice} WHERE {doubled})")  # noqa: S608 - quoted
     where = " AND ".join([same_key, *conditions])
-    session.ask(f"DELETE FROM {rows} WHERE EXISTS (SELECT 1 FROM {table} WHERE {where})")  # noqa: S608 - quoted
+    if session.dialect == "duckdb":
+        # In a subquery it would first collect the distinct values of all columns that are compared.
+        session.ask(f"DELETE FROM {rows} USING {table} WHERE {where}")  # noqa: S608 - quoted
+    else:
+        session.ask(f"DELETE FROM {rows} WHERE EXISTS (SELECT 1 FROM {table} WHERE {where})")  # noqa: S608 - quoted
 
 
 def _within(session: Session, load: Load, table: str) -> Condition:
