@@ -30,13 +30,14 @@ def answers(url: str) -> bool:
 
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of `duckdb:///file`, `parquet:///folder` or `postgresql://user@host/database?schema=…`, or of
-    `domo://client@api.domo.com`.
+    """The destination of a URL, by what it begins with: see `docs/destinations.md`.
 
     The first two are below `relative_to`; with four slashes from the root.
 
     Nothing is opened or made yet. SettingsError when the URL names no destination; it never repeats a password.
     """
+    if url[:4].lower() == "dlt+":
+        return _warehouse(url, relative_to, settings)
     scheme, path, parameters = _parsed(url)
     if scheme == "postgresql":
         from counterfoil.destinations.postgres import PostgresDestination
@@ -56,6 +57,18 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
     from counterfoil.destinations.parquet import ParquetDestination
 
     return ParquetDestination(place, settings)
+
+
+def _warehouse(url: str, relative_to: Path, settings: Settings) -> Destination:
+    try:
+        import dlt  # noqa: F401 - what comes with Counterfoil can be imported, and this alone may be missing
+    except ImportError as error:
+        raise SettingsError(
+            "warehouses are loaded by dlt, which is not installed", hint="pip install 'counterfoil[dlt]'"
+        ) from error
+    from counterfoil.destinations.warehouse import WarehouseDestination
+
+    return WarehouseDestination(url, relative_to, settings)
 
 
 def _parsed(url: str) -> tuple[str, str, Mapping[str, str]]:
