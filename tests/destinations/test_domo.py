@@ -364,8 +364,9 @@ def test_a_refusal_says_domos_words_and_its_id_and_leaves_the_table_as_it_was(
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     for what in (_BEGIN, _PART, _NOTE, _COMMIT):
         domo_server.fail(what, 400)
-        with pytest.raises(DestinationRejected, match=r"refuses \(400\)"):
+        with pytest.raises(DestinationRejected, match=r"refuses \(400\)") as refused:
             destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, _NEXT))
+        assert ("every 15 minutes" in str(refused.value.hint)) == (what == _COMMIT)
         assert domo_server.rows("charges") == _ROWS
         assert not destination.has_load(_load("run-2"))
     domo_server.fail(_PART, domo_server.datasets.clear)
@@ -378,6 +379,25 @@ def test_a_commit_takes_its_time(domo_server: DomoServer, destination: Destinati
     domo_server.looks = 3
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     assert domo_server.rows("charges") == _ROWS
+
+
+def test_a_commit_that_nobody_saw_the_end_of_is_waited_for_by_the_next_attempt(
+    domo_server: DomoServer, settings: Settings, archived: Archived
+) -> None:
+    impatient = _open(domo_server, settings)
+    patient = _open(domo_server, settings.model_copy(update={"busy_seconds": 60}))
+    load, parts = _load(method="append"), archived(_SCHEMA, _ROWS)
+    domo_server.looks = 6
+    domo_server.fail(_STATE, 500, 6)
+    with pytest.raises(TransientError):
+        impatient.load(load, _SCHEMA, parts)
+    assert not impatient.has_load(load)
+    with pytest.raises(TransientError, match="does not end"):
+        impatient.load(load, _SCHEMA, parts)
+    assert patient.load(load, _SCHEMA, parts) == Loaded(rows=2, added=2)
+    assert domo_server.rows("charges") == _ROWS
+    assert len([asked for asked in domo_server.asked if "/part/" in asked]) == 1
+    assert impatient.has_load(load)
 
 
 def test_rows_that_domo_does_not_take_in_the_end_are_told(
@@ -474,9 +494,13 @@ def test_columns_come_back_when_a_load_that_changes_them_fails(
         destination.load(_load("run-3", method="append"), wrong, archived(wrong, [{"amount": 1.5}]))
 
 
-def test_a_load_is_stopped_while_domo_says_nothing(
-    domo_server: DomoServer, destination: Destination, archived: Archived
+@pytest.mark.parametrize("there", [False, True])
+def test_a_load_is_stopped_while_domo_says_nothing_and_leaves_nothing(
+    domo_server: DomoServer, destination: Destination, archived: Archived, there: bool
 ) -> None:
+    if there:
+        destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+    other = pa.schema([pa.field("other", pa.string())])
     silent, asked = threading.Event(), threading.Event()
 
     def say_nothing() -> None:
@@ -485,13 +509,21 @@ def test_a_load_is_stopped_while_domo_says_nothing(
 
     began = time.monotonic()
     domo_server.fail(_PART, say_nothing)
+    # An answer that takes longer than the loader waits before it interrupts again.
+    domo_server.fail("PUT .*/abort$", lambda: silent.wait(0.3))
     try:
         with pytest.raises(RunError, match="was stopped"):
-            destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS), stop=asked.is_set)
+            destination.load(_load("run-2"), other, archived(other, [{"other": "x"}]), stop=asked.is_set)
     finally:
         silent.set()
     assert time.monotonic() - began < 20
-    assert destination.columns("charges") is None
+    if there:
+        assert domo_server.seen("charges") == ([("id", "STRING"), ("amount", "LONG")], _ROWS)
+        (stream,) = domo_server.streams.values()
+        assert [each.state for each in stream.executions.values()] == ["SUCCESS", "ABORTED"]
+    else:
+        assert not domo_server.datasets
+        assert not domo_server.streams
 
 
 def test_no_rows_replace_the_rows_that_are_there(

@@ -35,6 +35,14 @@ def _load(run: str, *covers: Window, **changes: Any) -> Load:
     return Load(**start | {"order": ("-created",)} | changes)
 
 
+@pytest.fixture(params=["duckdb", "parquet", "postgres", "dlt"])
+def destination(request: pytest.FixtureRequest) -> Destination:
+    """Each destination that can partition."""
+    found: Destination = request.getfixturevalue(f"{request.param}_destination")
+    assert "partition" in found.methods
+    return found
+
+
 def _rows(destination: Destination) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = destination.query("SELECT * FROM charges ORDER BY id").read_all().to_pylist()
     return found

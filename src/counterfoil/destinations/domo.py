@@ -203,23 +203,20 @@ class DomoDestination:
                 raise not_ours(load.table, self.name)
             present = list(found.dataset.columns) if found and found.loaded else []
             update: UpdateMethod = "APPEND" if method == "append" else "REPLACE"
-            with giving_up(api, stop), content(present, spool) as (columns, batches):
-                change = _Change(api, self.name, load, self._opened(api, found, load, columns, update))
-                try:
+            change: _Change | None = None
+            try:
+                with giving_up(api, stop), content(present, spool) as (columns, batches):
+                    change = _Change(api, self.name, load, self._opened(api, found, load, columns, update))
                     change.shape(columns, update)
                     rows = change.send(columns, batches, spool, self._part_bytes, progress=progress)
-                except BaseException:
-                    api.client.resume()
-                    change.undo()
-                    raise
-            try:
                 if parts is not None:
                     check_rows(load, parts, rows)
                 taken_out = found.dataset.rows if found and update == "REPLACE" else 0
                 done = Loaded(rows=rows, added=rows, deleted=taken_out)
                 change.note(done, method, guard)
             except BaseException:
-                change.undo()
+                if change is not None:
+                    change.undo()
                 raise
             change.commit()
             return done

@@ -53,13 +53,16 @@ class Upload:
         """Sends the rows and says how many; memory and disk hold a few parts of them."""
         free = threading.Semaphore(_SIDE_BY_SIDE + 1)
         sent: list[Future[None]] = []
+        told = 0
         with TemporaryDirectory(prefix="domo-", dir=spool) as folder, ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
 
             def check() -> None:
+                nonlocal told
                 self._api.client.check()
-                for done in sent:
-                    if done.done():
-                        done.result()
+                there = [done.result() for done in sent if done.done()]
+                if progress and len(there) > told:
+                    told = len(there)
+                    progress(f"{told} parts sent to {self._place}")
 
             def put(number: int, path: Path) -> None:
                 try:
@@ -67,8 +70,6 @@ class Upload:
                 finally:
                     path.unlink()
                     free.release()
-                if progress and number > 1:
-                    progress(f"{number} parts sent to {self._place}")
 
             def written(path: Path) -> None:
                 while not free.acquire(timeout=0.25):
@@ -98,6 +99,7 @@ class Upload:
                     break
                 self._api.client.pause(_FIRST_PAUSE)
             except DestinationRejected as refused:
+                refused.hint = refused.hint or "By default Domo lets a Stream commit every 15 minutes: try again later."
                 refusal = refusal or refused
                 break
         patience = _LOST_SECONDS if isinstance(refusal, TransientError) else 0 if refusal else _COMMIT_SECONDS
