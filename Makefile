@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := README.md docs/api.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test lint bench soak soak-api faults destinations docs picture pictures walk styles clean
+.PHONY: help demo test test-integrations lint bench soak soak-api faults destinations docs picture pictures walk styles clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,11 +20,28 @@ $(VENV)/runs $(VENV)/ready: pyproject.toml constraints.txt
 	fi
 	@touch $@ $(VENV)/runs
 
+# Engines that read by Counterfoil, apart from what its makers need. Airflow wants other versions than constraints.txt.
+TESTING := hypothesis pytest pytest-randomly pytest-timeout
+.venv-integrations/ready: EXTRA := [dagster,dlt,spark]
+.venv-integrations/ready: PINS := -c constraints.txt
+.venv-airflow/ready: EXTRA := [airflow]
+.venv-integrations/ready .venv-airflow/ready: pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv -q --allow-existing --python $(PYTHON) $(@D) && uv pip install -q --python $(@D)/bin/python $(PINS) -e '.$(EXTRA)' $(TESTING); \
+	else \
+		$(PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip install -q --disable-pip-version-check $(PINS) -e '.$(EXTRA)' $(TESTING); \
+	fi
+	@touch $@
+
 demo: $(VENV)/runs ## the page on a simulated Stripe, until Ctrl-C; ONCE=1: every report into demo.duckdb instead
 	@$(BIN)/counterfoil demo $(if $(ONCE),--once)
 
 test: $(VENV)/ready ## the test suite, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+test-integrations: .venv-integrations/ready .venv-airflow/ready ## Spark (needs Java 17), dlt, Dagster and Airflow read a simulated Stripe; three minutes
+	ENGINES=required .venv-integrations/bin/python -m pytest tests/integrations --ignore-glob='*airflow*'
+	ENGINES=required .venv-airflow/bin/python -m pytest tests/integrations/test_airflow.py
 
 lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are current
 	$(BIN)/ruff check .
@@ -67,4 +84,4 @@ styles: $(VENV)/ready ## the page's style sheet anew; only this needs Node
 	$(BIN)/python tools/styles.py
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-integrations .venv-airflow dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -26,13 +26,15 @@ from counterfoil.errors import (
 from counterfoil.version import __version__
 
 if TYPE_CHECKING:
-    from counterfoil.app import Connection, connect
+    from counterfoil.app import Connection, Description, connect, describe, run_dataset
     from counterfoil.runs.pull import Pulled
+    from counterfoil.values import Window
 
 __all__ = [
     "AccountError",
     "Connection",
     "CounterfoilError",
+    "Description",
     "DestinationBusy",
     "DestinationRejected",
     "KeyRejected",
@@ -44,14 +46,17 @@ __all__ = [
     "SettingsError",
     "StripeUnavailable",
     "TransientError",
+    "Window",
     "__version__",
     "connect",
+    "describe",
+    "run_dataset",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # What imports pyarrow and pydantic waits for its first use, so that the command line starts quickly.
-    if name in {"Connection", "connect"}:
+    if name in {"Connection", "Description", "connect", "describe", "run_dataset"}:
         from counterfoil import app
 
         return getattr(app, name)
@@ -59,4 +64,8 @@ def __getattr__(name: str) -> Any:
         from counterfoil.runs.pull import Pulled
 
         return Pulled
+    if name == "Window":
+        from counterfoil.values import Window
+
+        return Window
     raise AttributeError(f"module 'counterfoil' has no attribute {name!r}")

@@ -166,3 +166,14 @@ def test_a_dataset_that_is_not_there_is_told_whatever_is_asked_of_it(program: Pr
             for method in methods:
                 body = {"name": "x"} if method == "patch" else None
                 assert program.problem(method.upper(), asked, body) == (404, "not_found"), (method, path)
+
+
+def test_several_destinations_are_made_told_and_filled(program: Program, app: App, shop: str) -> None:
+    both = ["duckdb:///a.duckdb", "duckdb:///b.duckdb"]
+    made = program.send("POST", "/datasets", {"name": "P", "account": shop, "report": "charges", "to": both}, 201)
+    assert [one["url"] for one in made["targets"]] == both
+    assert program.get("/datasets/P")["behind"] == []
+    assert program.problem("POST", "/datasets/P/reload", {"to": "duckdb:///c.duckdb"}) == (409, "run_error")
+    changed = program.send("PATCH", "/datasets/P", {"to": both[1]})
+    assert [one["url"] for one in changed["targets"]] == both[1:]
+    assert program.send("POST", "/datasets/P/reload", {})["name"] == "P"

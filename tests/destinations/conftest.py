@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from counterfoil.archive import Archive
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.domo import DomoDestination
 from counterfoil.destinations.postgres_url import place_of
+from counterfoil.destinations.warehouse import WarehouseDestination
 from counterfoil.settings import Settings
 from counterfoil.values import Part
 from tests import domo
@@ -43,6 +44,29 @@ def archived(settings: Settings) -> Archived:
         return archive.parts()
 
     return write
+
+
+class ReadBack(WarehouseDestination):
+    """A warehouse answers no questions: what is in it is read, and done by hand, by who knows nothing of dlt."""
+
+    def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:
+        if self._place.warehouse == "duckdb":
+            with self.opened() as connection:
+                return connection.sql(sql).to_arrow_reader(10_000).read_all().to_reader()
+        return self.schema().query(sql)
+
+    @contextmanager
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The file, with the dataset as where tables are."""
+        with duckdb.connect(str(self._place.address["database"])) as connection:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._place.dataset}; SET TimeZone = 'UTC'")
+            connection.execute(f"SET search_path = '{self._place.dataset}'")
+            yield connection
+
+    def schema(self) -> Destination:
+        """The dataset as a schema of Postgres."""
+        url = f"postgresql://owner@/test?host={self._place.parameters['host']}&schema={self._place.dataset}"
+        return open_destination(url, relative_to=Path("/"), settings=self._settings)
 
 
 #: How Postgres spells DuckDB's types.
@@ -80,6 +104,11 @@ def typed(destination: Destination, **columns: str) -> tuple[tuple[str, str], ..
 
 def by_hand(destination: Destination, *statements: str) -> list[tuple[Any, ...]]:
     """What somebody else does in the place, with a program that knows nothing of us; the rows of the last statement."""
+    if isinstance(destination, ReadBack):
+        if destination.dialect == "postgresql":
+            return by_hand(destination.schema(), *statements)
+        with destination.opened() as connection:
+            return [connection.execute(statement).fetchall() for statement in statements][-1]
     if destination.dialect == "duckdb":
         with duckdb.connect(destination.name.removeprefix("duckdb:///")) as connection:
             for statement in statements:
@@ -164,12 +193,28 @@ def domo_destination(domo_server: DomoServer, settings: Settings) -> Destination
     return _ReadBackDomo(domo_server, settings)
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture
+def dlt_destination(tmp_path: Path, settings: Settings) -> Destination:
+    return ReadBack("dlt+duckdb:///stripe.duckdb?dataset=books", tmp_path, settings)
+
+
+@pytest.fixture
+def dlt_postgres_destination(
+    postgres: Server, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Destination:
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS__PASSWORD", "any")
+    url = f"dlt+postgres://owner@/test?host={postgres.folder}&dataset=s{uuid.uuid4().hex}"
+    return ReadBack(url, tmp_path, settings)
+
+
+@pytest.fixture(params=["duckdb", "postgres", "dlt"])
 def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Callable[[], Destination]]:
     """Makes a destination that can merge, and in which nothing is."""
     with ExitStack() as held:
 
         def made() -> Destination:
+            if request.param == "dlt":
+                return ReadBack(f"dlt+duckdb:///{uuid.uuid4()}.duckdb", tmp_path, settings)
             if request.param == "duckdb":
                 url = f"duckdb:///{uuid.uuid4()}.duckdb"
             else:
@@ -182,22 +227,31 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) ->
         yield made
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+#: Those that keep histories.
+KEEPING = ("duckdb", "postgres")
+
+
+@pytest.fixture(params=[*KEEPING, "dlt"])
 def merging(request: pytest.FixtureRequest) -> Destination:
-    """Each destination that can merge, and keeps histories."""
+    """Each destination that can merge."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
-    assert {"merge", "history", "atomic", "idempotent"} <= found.guarantees
+    assert {"merge", "atomic", "idempotent"} <= found.guarantees
+    assert ("history" in found.guarantees) == (request.param in KEEPING)
     assert "merge" in found.methods
     return found
 
 
-@pytest.fixture(params=["duckdb", "parquet", "postgres", "domo"])
+#: Those that answer questions.
+ASKED = ("duckdb", "parquet", "postgres")
+
+
+@pytest.fixture(params=[*ASKED, "domo", "dlt"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     return found
 
 
-@pytest.fixture(params=["duckdb", "parquet", "postgres"])
+@pytest.fixture(params=ASKED)
 def answering(request: pytest.FixtureRequest) -> Destination:
     """Each destination that answers questions."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-DESTINATIONS = ("duckdb", "postgres", "parquet", "domo")
+DESTINATIONS = ("duckdb", "postgres", "parquet", "domo", "dlt")
 #: A property, and the tests that prove it: where `file: name` has the pattern in it.
 PROPERTIES = {
     "replace": r"conformance: test_(replace_|no_parts_make|rows_stand|wide_text)|postgres: test_what_others_made",
@@ -23,7 +23,7 @@ PROPERTIES = {
     "history, and the table as of an instant": r"history: test_(?!a_destination_that_keeps_no)",
     "going back to an earlier load": r"replay: ",
     "idempotent: a run counts once": r"twice_counts_once|at_any_request_counts_once|given_twice|given_to_all_of_them",
-    "atomic: kill -9 of the loader": r"(kills|domo_failures): test_a_load_that_is_killed",
+    "atomic: kill -9 of the loader": r"(kills|domo_failures|warehouse): test_a_load_(into_postgres_)?that_is_killed",
     "atomic: kill -9 of the server": r"kills: test_a_server_that_is_killed",
     "atomic: wrong parts, or a guard that raises": r"change_nothing|changes_nothing|rolls_back|ends_the_load",
     "stopped within two seconds": r"giving_up: ",
@@ -50,7 +50,9 @@ class Outcomes:
             return
         file, _, test = report.nodeid.partition("::")
         told = f"{Path(file).stem.removeprefix('test_')}: {test}"
-        places = [name for name in DESTINATIONS if re.search(rf"[\[-]{name}\b", test)]
+        places = [name for name in DESTINATIONS if re.search(rf"[\[-]{name}(_postgres)?\b", test)]
+        if told.startswith("warehouse: "):
+            places = ["dlt"]
         if not places:
             places = [
                 next((name for name in DESTINATIONS if name in told), "postgres" if "server" in told else "duckdb")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from counterfoil.destinations import Destination
 from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
 from counterfoil.values import Load, Loaded, Window
-from tests.destinations.conftest import Archived, by_hand, make_theirs, spelled
+from tests.destinations.conftest import KEEPING, Archived, by_hand, make_theirs, spelled
 
 _SCHEMA = pa.schema(
     [
@@ -66,8 +66,8 @@ def test_the_first_merge_makes_the_table_in_order(destination: Destination, arch
     rows = [_row("ch_2"), _row("ch_1"), _row("ch_3")]
     assert destination.load(_load(), _SCHEMA, archived(_SCHEMA, rows)) == Loaded(rows=3, added=3)
     stored = destination.query("SELECT * FROM charges").read_all().to_pylist()
-    # Postgres knows no order of a table.
-    assert (stored if destination.dialect == "duckdb" else _rows(destination)) == [rows[1], rows[0], rows[2]]
+    # Only a file of our own has an order that we chose.
+    assert (stored if destination.name.startswith("duckdb:") else _rows(destination)) == [rows[1], rows[0], rows[2]]
 
 
 def test_rows_are_added_changed_and_left_as_they_were_read_first(destination: Destination, archived: Archived) -> None:
@@ -244,10 +244,12 @@ def test_a_column_by_whose_name_rows_are_told_apart_is_refused(
 
 def test_names_in_a_merge_are_only_names(destination: Destination, archived: Archived, tmp_path: Path) -> None:
     names = ["position", "place", "gone", "same", "known", "compared", "key0", "fingerprint", "present", 'q"u', "it's"]
+    if destination.name.startswith("dlt+"):
+        names = [name for name in names if name.isidentifier()]
     schema = _SCHEMA
     for name in names:
         schema = schema.append(pa.field(name, pa.string()))
-    load = {"table": "incoming", "primary_key": ("id", "key0", 'q"u')}
+    load = {"table": "incoming", "primary_key": ("id", "key0", names[-2])}
     rows = [_row(f"ch_{n}") | {name: f"{name}{n}" for name in names} for n in range(4)]
     destination.load(_load(**load), schema, archived(schema, rows[:3]))
     later = [*rows[2:], rows[0] | {"gone": "x"}]
@@ -310,6 +312,7 @@ _STEPS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.parametrize("fresh", KEEPING, indirect=True)
 @examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
 @given(steps=st.lists(_STEPS, min_size=1, max_size=4))
 def test_any_merges_make_the_table_that_a_dictionary_makes(
@@ -345,3 +348,12 @@ def test_any_merges_make_the_table_that_a_dictionary_makes(
         assert [destination.load(load, _SCHEMA, parts) for _ in range(2)] == [expected] * 2
         assert {row["id"]: (row["amount"], row["_deleted"]) for row in _rows(destination)} == table
         assert destination.rows("charges") == len(table)
+
+
+@pytest.mark.parametrize("fresh", ["dlt"], indirect=True)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=2)
+@given(steps=st.lists(_STEPS, min_size=2, max_size=4))
+def test_so_do_merges_into_a_warehouse_which_take_longer(
+    fresh: Callable[[], Destination], archived: Archived, steps: list[dict[str, Any]]
+) -> None:
+    test_any_merges_make_the_table_that_a_dictionary_makes.hypothesis.inner_test(fresh, archived, steps)

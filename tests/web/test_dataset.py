@@ -8,10 +8,11 @@ import pytest
 
 from counterfoil.app import App
 from counterfoil.errors import DestinationRejected, StripeUnavailable
-from counterfoil.state.dataset import Choice
+from counterfoil.state.dataset import Choice, Target
 from counterfoil.state.run import Counts
 from tests.web.browser import Browser
 from tests.web.conftest import Site, StandingClock
+from tests.web.forms import form_of
 from tests.web.tabled import began, dataset, failed, fill, ran, watching
 
 
@@ -185,3 +186,21 @@ def test_a_name_is_never_markup(app: App, owner: Browser) -> None:
     text = owner.get(f"/datasets/{made.id}").text
     assert "&lt;b&gt;x" in text
     assert "<b>x</b>" not in text
+
+
+def test_a_table_that_was_left_behind_is_told_and_can_be_filled_by_a_button(
+    app: App, owner: Browser, clock: StandingClock
+) -> None:
+    made = dataset(app)
+    made = app.records.datasets.edit(
+        made.id, targets=(*made.targets, Target(url="postgresql://me@db/books", table="charges"))
+    )
+    run = ran(app, made, clock, Counts(read=5))
+    app.records.runs.record_load(run.id, made.targets[0].url, made.targets[0].table, "replace", 5)
+    assert "Needs attention" in owner.get("/").text
+    page = owner.get(f"/datasets/{made.id}").text
+    assert "Not up to date: charges of postgresql://me@db/books" in page
+    form = form_of(page, f"/datasets/{made.id}/fill")
+    assert form["to"] == "postgresql://me@db/books"
+    app.records.runs.record_load(run.id, made.targets[1].url, "charges", "replace", 5)
+    assert "Not up to date" not in owner.get(f"/datasets/{made.id}").text

@@ -421,3 +421,18 @@ def test_hostile_words_in_any_field_do_no_harm(owner: Browser, shop: Account, ap
             assert SCRIPT not in answer.text
             assert "<img src=x" not in answer.text
     assert app.datasets.list() == ()
+
+
+def test_more_destinations_are_given_one_a_line_and_shown_again(app: App, owner: Browser, shop: Account) -> None:
+    naming = to_naming(owner, shop)
+    bad = naming.send(owner, go="save", more="duckdb:///b.duckdb\nbooks")
+    assert "is not a destination" in errors(bad)
+    naming.send(owner, go="save", more="\n duckdb:///b.duckdb \n")
+    (made,) = app.datasets.list()
+    assert [target.url for target in made.dataset.targets][1:] == ["duckdb:///b.duckdb"]
+    again = form_of(
+        owner.get(f"/datasets/{made.dataset.id}/edit?pane=naming").text, f"/datasets/{made.dataset.id}/edit"
+    )
+    assert again["more"].strip() == "duckdb:///b.duckdb"
+    again.send(owner, go="save", more="")
+    assert len(app.datasets.get(made.dataset.id).targets) == 1

@@ -10,15 +10,20 @@ from counterfoil.app.connection import (
     has_created,
     working_folder,
 )
+from counterfoil.app.description import Description, describe
+from counterfoil.app.run_saved import run_dataset
 
 __all__ = [
     "App",
     "Connection",
+    "Description",
     "catalogue",
     "connect",
+    "describe",
     "describe_reports",
     "destination_name",
     "has_created",
     "open_app",
+    "run_dataset",
     "working_folder",
 ]

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from counterfoil.app.metrics import MetricCalls
     from counterfoil.app.proofs import ProofCalls
     from counterfoil.app.questions import QuestionCalls
-    from counterfoil.app.runs import RunCalls
+    from counterfoil.app.runs import Look, RunCalls
     from counterfoil.app.sessions import SessionCalls
     from counterfoil.app.tables import TableCalls
     from counterfoil.app.tokens import TokenCalls
     from counterfoil.runs.records import Records
     from counterfoil.state import State
     from counterfoil.state.database import Clock
+    from counterfoil.state.run import Run
 
 
 class App:
@@ -136,6 +137,17 @@ class App:
         from counterfoil.app.tokens import TokenCalls
 
         return TokenCalls(self.state)
+
+    def fill(self, dataset: str, to: str, *, wait: bool = True, look: Look | None = None) -> Run:
+        """Makes a dataset's table in a destination anew from what is kept; one that is new becomes the dataset's.
+
+        RunError when the dataset has not run yet, or what it takes is kept no longer; then nothing is changed.
+        """
+        self.runs.kept(dataset)
+        urls = [target.url for target in self.datasets.get(dataset).targets]
+        if to not in urls:
+            self.datasets.edit(dataset, to=[*urls, to])
+        return self.runs.fill(dataset, to, wait=wait, look=look)
 
     def close(self) -> None:
         """Gives the state back."""

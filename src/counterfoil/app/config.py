@@ -146,11 +146,10 @@ class ConfigCalls:
         for name in ("account", "after"):
             if now.get(name) != said.get(name):
                 changes[name] = getattr(entry, name)
-        (target, *_) = known.targets
         # A file that was written by `export` has no password in it.
-        if entry.to not in (target.url, redacted(target.url)):
+        if [redacted(url) for url in entry.to] != [redacted(target.url) for target in known.targets]:
             changes["to"] = entry.to
-        if target.table != entry.table:
+        if any(target.table != entry.table for target in known.targets):
             changes["table"] = entry.table
         return changes
 

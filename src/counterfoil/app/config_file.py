@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from counterfoil.app.dataset_words import read_changes
-from counterfoil.app.datasets import DEFAULT_DESTINATION
+from counterfoil.app.datasets import DEFAULT_DESTINATION, urls_of
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.reports.catalogue import report as report_of
@@ -41,7 +41,7 @@ _DATASET: Mapping[str, tuple[type, ...]] = {
     "deleted": (str,),
     "history": (bool,),
     "reread_days": (int,),
-    "to": (str,),
+    "to": (str, list),
     "table": (str,),
     "schedule": (str,),
     "zone": (str,),
@@ -81,7 +81,7 @@ class DatasetEntry:
     name: str
     account: str
     report: str
-    to: str
+    to: tuple[str, ...]
     table: str
     after: str | None
     #: The rest, as the calls on datasets take it; `method` only where it was said.
@@ -129,6 +129,7 @@ def dataset_table(dataset: Dataset, *, account: str, after: str | None) -> dict[
     """A dataset as its table, with the names of its account and of the dataset before it; nothing that is usual."""
     choice, retry, proof, merge = dataset.choice, dataset.retry, dataset.proof, dataset.merge or Merge()
     (target, *_) = dataset.targets
+    to = [redacted(one.url) for one in dataset.targets]
     zone = dataset.schedule.zone
     said: dict[str, tuple[Any, Any]] = {
         "account": (account, None),
@@ -146,7 +147,7 @@ def dataset_table(dataset: Dataset, *, account: str, after: str | None) -> dict[
         "deleted": (merge.deleted, Merge().deleted),
         "history": (merge.history, Merge().history),
         "reread_days": (merge.reread_days, Merge().reread_days),
-        "to": (redacted(target.url), DEFAULT_DESTINATION),
+        "to": (to if len(to) > 1 else to[0], DEFAULT_DESTINATION),
         "table": (target.table, dataset.report),
         "schedule": (describe(dataset.schedule).removesuffix(f" in {zone}"), describe(Manual())),
         "zone": (zone, Manual().zone),
@@ -210,7 +211,7 @@ def _dataset(name: str, table: Mapping[str, Any]) -> DatasetEntry:
         name=name,
         account=table["account"],
         report=known.key,
-        to=table.get("to", DEFAULT_DESTINATION),
+        to=urls_of(table.get("to")) or (DEFAULT_DESTINATION,),
         table=table.get("table", known.key),
         after=table.get("after"),
         fields=fields,

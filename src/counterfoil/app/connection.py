@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from counterfoil.runs.plan import Instant
     from counterfoil.runs.pull import Pulled
     from counterfoil.stripe.client import AccountIdentity
-    from counterfoil.values import Method
+    from counterfoil.values import Method, Window
 
 __all__ = ["Connection", "catalogue", "connect", "describe_reports", "destination_name", "has_created"]
 
@@ -46,14 +46,15 @@ class Connection:
         stripe_account: str | None = None,
         settings: Settings | None = None,
         relative_to: Path | None = None,
+        processes: int = 1,
     ) -> None:
         from counterfoil.stripe.address import STRIPE
         from counterfoil.stripe.client import Client
 
-        self._settings = settings or load_settings()
+        self._settings = _shared(settings or load_settings(), processes)
         self._relative_to = relative_to or working_folder()
         self._client = Client(
-            api_key, api_base=api_base or STRIPE, stripe_account=stripe_account, settings=self._settings
+            _key(api_key), api_base=api_base or STRIPE, stripe_account=stripe_account, settings=self._settings
         )
 
     def __repr__(self) -> str:
@@ -104,6 +105,34 @@ class Connection:
 
         chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
         return read(self._client, chosen, settings=self._settings)
+
+    def windows(
+        self,
+        report: str,
+        count: int,
+        *,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> tuple[Window, ...]:
+        """At most `count` windows that make up the range, oldest first, each to be read by a process of its own.
+
+        They hold about as many rows each, as far as a few pages of the list tell. Their `since` and `until` are what
+        `read` takes; the outer ones are those given, None where none was. What is little, or has no time of creation,
+        is one window.
+        """
+        from counterfoil.extract.evenly import even_windows
+        from counterfoil.runs.plan import plan
+        from counterfoil.stripe.loop import run
+
+        if count < 1:
+            raise SettingsError(f"{count} is not a number of windows", hint="Give 1 or more.")
+        chosen = plan(_found(report), since=since, until=until, options=options)
+        return run(
+            even_windows(
+                self._client, chosen.report, chosen.window, count, params=chosen.params, settings=self._settings
+            )
+        )
 
     def pull(
         self,
@@ -184,6 +213,22 @@ def _found(key: str) -> Report:
     return report(key)
 
 
+def _key(given: str) -> str:
+    if not given.startswith(("env:", "file:")):
+        return given
+    from counterfoil.state.accounts import checked_reference, resolve
+
+    return resolve(checked_reference(given))
+
+
+def _shared(settings: Settings, processes: int) -> Settings:
+    """The settings of one of so many processes that read an account side by side: an even part of its rates."""
+    if processes < 1:
+        raise SettingsError(f"{processes} is not a number of processes", hint="Give 1 or more.")
+    in_flight = max(1, settings.in_flight // processes)
+    return settings.model_copy(update={"rate_share": settings.rate_share / processes, "in_flight": in_flight})
+
+
 def _table(key: str, chosen: str | None) -> str:
     if chosen is not None and not chosen.strip():
         raise SettingsError("--table is empty", hint=f"Name a table, or leave it out: it is {key} then.")
@@ -218,14 +263,21 @@ def connect(
     stripe_account: str | None = None,
     settings: Settings | None = None,
     relative_to: Path | None = None,
+    processes: int = 1,
 ) -> Connection:
-    """A connection to the account of the key.
+    """A connection to the account of the key, which is given itself, or by where it is: `env:NAME` or `file:/path`.
 
     `stripe_account` is a connected account of a platform; `api_base` is for a simulated Stripe; `relative_to` is the
-    folder of relative destinations, the working folder unless given.
+    folder of relative destinations, the working folder unless given. Of `processes` that read the account side by side
+    each says so, and takes an even part of its rates; within a process connections share them by themselves.
     """
     return Connection(
-        api_key, api_base=api_base, stripe_account=stripe_account, settings=settings, relative_to=relative_to
+        api_key,
+        api_base=api_base,
+        stripe_account=stripe_account,
+        settings=settings,
+        relative_to=relative_to,
+        processes=processes,
     )
 
 

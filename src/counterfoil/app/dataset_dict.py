@@ -58,6 +58,7 @@ def shown_dict(shown: Shown) -> dict[str, Any]:
         "account": {"id": account.id, "name": account.name, "mode": mode(account), "status": account.status},
         "after": shown.after and {"id": shown.dataset.after, "name": shown.after},
         "last_run": run and run_dict(run, shown.dataset.name),
+        "behind": [{"url": redacted(target.url), "table": target.table} for target in shown.behind],
         "checks": {
             "result": worst(shown.checks),
             "failed": [f"{check.family}: {check.name}" for check in shown.checks if check.result == "FAIL"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +18,7 @@ from counterfoil.log import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.report import Report
 from counterfoil.runs.dataset_plan import plan_run
+from counterfoil.runs.lacking import behind
 from counterfoil.runs.overwriting import at_stake
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.preview import PAGE_ROWS, Preview, preview
@@ -47,7 +48,7 @@ _LOOKED_AT = 20
 #: How a warning ends that tells of rows which are lost.
 _REPLACES = "; the next run replaces them."
 #: A change of these makes the table another one: it is read whole again.
-_ANOTHER_TABLE = frozenset({"account", "method", "partition", "targets"})
+_READ_ANEW = frozenset({"account", "method", "partition"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,8 @@ class Shown:
     last_run: Run | None
     #: The latest checks of what is in its tables.
     checks: tuple[KeptCheck, ...] = ()
+    #: Tables that lack the last run, since their destinations could not be loaded.
+    behind: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,7 @@ class DatasetCalls:
         *,
         account: str,
         report: str,
-        to: str | None = None,
+        to: str | Sequence[str] | None = None,
         table: str | None = None,
         overwrite: bool = False,
         dry_run: bool = False,
@@ -108,54 +111,65 @@ class DatasetCalls:
     ) -> Planned:
         """Saves a dataset; `fields` are those of `state.datasets.Datasets.add`.
 
-        A destination is below the home unless it begins at the root; a table has the report's key unless it is named.
-        Without a method it is the report's, or replace where the destination can't do that. A table that holds more
+        A destination is below the home unless it begins at the root; a table has the report's key unless it is named,
+        and the same name in each of several destinations. Without a method it is the report's, or replace where one of
+        them can't do that. A table that holds more
         than the dataset would, by an earlier load of ours, needs `overwrite`. A dry run
         checks the same and stores nothing.
         """
         known = report_of(report)
-        target = Target(url=to or DEFAULT_DESTINATION, table=_table(table, known.key))
+        urls = urls_of(to) or (DEFAULT_DESTINATION,)
+        targets = tuple(Target(url=url, table=table or known.key) for url in urls)
         if fields.get("method") is None:
-            fields["method"] = self.usual_method(known.key, target.url)
+            fields["method"] = self.usual_method(known.key, urls)
 
         def add() -> Dataset:
-            return self._datasets.add(name, account=account, report=report, targets=(target,), **fields)
+            return self._datasets.add(name, account=account, report=report, targets=targets, **fields)
 
         tried = self._tried(add)
         warnings = self._check(tried, overwrite=overwrite)
         return self._planned(tried if dry_run else add(), warnings, dry_run=dry_run)
 
-    def usual_method(self, report: str, to: str) -> Method:
+    def usual_method(self, report: str, to: Sequence[str]) -> Method:
         """The method of a dataset that names none."""
         usual = report_of(report).default_method
-        with self._opened(Target(url=to, table=report)) as destination:
-            return usual if usual in destination.methods else "replace"
+        for url in to:
+            with self._opened(Target(url=url, table=report)) as destination:
+                if usual not in destination.methods:
+                    return "replace"
+        return usual
 
     def edit(
         self,
         name_or_id: str,
         *,
-        to: str | None = None,
+        to: str | Sequence[str] | None = None,
         table: str | None = None,
         overwrite: bool = False,
         dry_run: bool = False,
         **changes: Any,
     ) -> Planned:
-        """Changes some fields, all or none; another table, account or method is read whole by the next run."""
+        """Changes some fields, all or none; another table, account or method is read whole by the next run.
+
+        A destination that comes beside one that stays gets what is kept; only where that is not enough all is read.
+        """
         before = self._datasets.get(name_or_id)
         if to is not None or table is not None:
-            (target, *_) = before.targets
-            changes["targets"] = (Target(url=to or target.url, table=_table(table, target.table)),)
+            named = {target.url: target.table for target in before.targets}
+            usual = before.targets[0].table
+            urls = urls_of(to) or tuple(named)
+            changes["targets"] = tuple(Target(url=url, table=table or named.get(url, usual)) for url in urls)
 
         def edit() -> Dataset:
             with self._state.begin():
                 dataset = self._datasets.edit(before.id, **changes)
-                if any(getattr(dataset, field) != getattr(before, field) for field in _ANOTHER_TABLE):
+                gone = not set(dataset.targets) & set(before.targets)
+                if gone or any(getattr(dataset, field) != getattr(before, field) for field in _READ_ANEW):
                     dataset = self._datasets.set_bookmark(dataset.id, None)
                 return dataset
 
         tried = self._tried(edit)
-        touched = any(getattr(tried, field) != getattr(before, field) for field in (*_ANOTHER_TABLE, "choice"))
+        touched = any(getattr(tried, field) != getattr(before, field) for field in (*_READ_ANEW, "choice", "targets"))
         warnings = self._check(tried, overwrite=overwrite, before=before) if touched else ()
         return self._planned(tried if dry_run else edit(), warnings, dry_run=dry_run)
 
@@ -337,6 +351,7 @@ class DatasetCalls:
             after=after,
             last_run=newest[0] if newest else None,
             checks=() if run is None else self._checks.of_run(run),
+            behind=behind(self._runs, dataset),
         )
 
 
@@ -362,5 +377,6 @@ def _of_account(account: Account, dataset: Dataset) -> Iterator[str]:
         )
 
 
-def _table(given: str | None, otherwise: str) -> str:
-    return given or otherwise
+def urls_of(to: str | Sequence[str] | None) -> tuple[str, ...]:
+    """One destination or several, without those that are nothing but space."""
+    return tuple(url.strip() for url in ((to,) if isinstance(to, str) else to or ()) if url.strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,15 +14,17 @@ import pyarrow as pa
 from counterfoil.app.node import OneRun, node_of, open_queue
 from counterfoil.archive import read_ledger, read_parts, verify
 from counterfoil.engine.queue import Queue
-from counterfoil.errors import RunError
+from counterfoil.errors import RunError, SettingsError
+from counterfoil.log import redacted
 from counterfoil.runs.dataset_plan import from_json
-from counterfoil.runs.endings import Endings
+from counterfoil.runs.endings import Endings, told_of
 from counterfoil.runs.loading import schema_of
 from counterfoil.runs.records import Records, archive_of
 from counterfoil.runs.reverting import back_to, check_revert, plan_back_to
 from counterfoil.runs.signals import Canceled
 from counterfoil.state import State
 from counterfoil.state.check import KeptCheck
+from counterfoil.state.dataset import Target
 from counterfoil.state.run import Attempt as Tried
 from counterfoil.state.run import Line, LoadRecord, Run, Status
 
@@ -84,12 +87,37 @@ class RunCalls:
         """Makes the tables of a run's dataset what they were after it, from what is kept; as a run of its own."""
         other = self._records.runs.get(run)
         check_revert(self._records.runs, self._records.settings, other)
-        dataset = self._records.datasets.get(other.dataset)
+        return self._back_to(other, f"Goes back to the run {other.id}.", None, wait=wait, look=look)
+
+    def fill(self, dataset: str, to: str, *, wait: bool = True, look: Look | None = None) -> Run:
+        """Makes the dataset's table in one of its destinations anew from what is kept; Stripe is not asked."""
+        found, run = self._records.datasets.get(dataset), self.kept(dataset)
+        into = next((one for one in found.targets if one.url == to), None)
+        if into is None:
+            known = ", ".join(redacted(one.url) for one in found.targets)
+            raise SettingsError(f"{redacted(to)} is no destination of {found.name!r}", hint=f"It has {known}.")
+        return self._back_to(run, f"Fills {told_of(into)} from what is kept.", into, wait=wait, look=look)
+
+    def kept(self, dataset: str) -> Run:
+        """The last run of a dataset, what it takes to make its table being kept; else RunError says why it is not."""
+        found = self._records.datasets.get(dataset)
+        last = (found.bookmark or {}).get("run")
+        if last is None:
+            raise RunError(
+                f"Nothing is kept of {found.name!r} to fill a table from: no run of it has succeeded",
+                hint=f"Run it first: counterfoil run {shlex.quote(found.name)}",
+            )
+        run = self._records.runs.get(last)
+        check_revert(self._records.runs, self._records.settings, run)
+        return run
+
+    def _back_to(self, run: Run, why: str, into: Target | None, *, wait: bool, look: Look | None) -> Run:
+        dataset = self._records.datasets.get(run.dataset)
 
         def begin(one: OneRun) -> str:
             with self._state.begin():
-                made = self._records.runs.create(dataset.id, "manual", reason=f"Goes back to the run {other.id}.")
-                self._records.runs.update(made.id, plan=plan_back_to(other))
+                made = self._records.runs.create(dataset.id, "manual", reason=why)
+                self._records.runs.update(made.id, plan=plan_back_to(run, into))
             one.dispatch.enqueue(made, dataset)
             return made.id
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations import Destination, answers, open_destination
 from counterfoil.destinations.browsing import Filter, Test, View, count_sql, page_sql, profile_sql, rows_sql, top_sql
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.reports.catalogue import report as report_of
@@ -72,7 +72,7 @@ class Answer:
 
 
 class TableCalls:
-    """Tables of datasets, by the dataset's name or id; of several tables the first."""
+    """Tables of datasets, by the dataset's name or id; of several tables the first that can be asked."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -100,9 +100,10 @@ class TableCalls:
             shown = tuple(column for column in columns if only is None or column.name in only)
             read = [column.name for column in shown]
             ordered = _in_order(view, found, columns)
-            if not place.name.startswith("parquet:"):
+            stored = place.name.startswith("duckdb:")
+            if stored or place.dialect == "postgresql":
                 # A table of DuckDB's is stored in the report's order; Postgres' are in none.
-                ordered = view if view.sort and place.dialect == "duckdb" else ordered
+                ordered = view if view.sort and stored else ordered
                 sql = page_sql(
                     target.table,
                     names,
@@ -168,10 +169,10 @@ class TableCalls:
         return Answer(columns=columns, rows=tuple(rows[:ASK_ROWS]), cut=len(rows) > ASK_ROWS)
 
     def places(self) -> dict[str, tuple[str, ...]]:
-        """The destinations of all datasets with the tables that are there, the fullest first."""
+        """The destinations of all datasets that can be asked, with the tables that are there, the fullest first."""
         found: dict[str, list[str]] = {}
         for dataset in self._records.datasets.list():
-            for target in dataset.targets:
+            for target in filter(lambda one: answers(one.url), dataset.targets):
                 found.setdefault(target.url, []).append(target.table)
         return {url: tuple(sorted(found[url])) for url in sorted(found, key=lambda url: (-len(found[url]), url))}
 
@@ -195,7 +196,7 @@ class TableCalls:
     @contextmanager
     def _opened(self, dataset: str) -> Iterator[tuple[Dataset, Target, Destination]]:
         found = self._records.datasets.get(dataset)
-        target = found.targets[0]
+        target = next((one for one in found.targets if answers(one.url)), found.targets[0])
         place = self._open(target.url)
         try:
             yield found, target, place

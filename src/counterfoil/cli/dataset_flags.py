@@ -66,9 +66,10 @@ class Flags(ChoiceFlags):
     """With the method merge: every version of every row is kept, in TABLE__history."""
     reread_days: int | None = None
     """With the method merge: days within which all is read again, for what no event tells; 7 unless given."""
-    to: str | None = None
-    """duckdb:///file or parquet:///folder below the home of Counterfoil, with four slashes from the root;
-    postgresql://user@host/database?schema=… or domo://client@api.domo.com, without a password or secret."""
+    to: Annotated[tuple[str, ...] | None, WORDS] = None
+    """A destination by its URL, without a password or secret: duckdb:///file, below the home of Counterfoil or with
+    four slashes from the root; postgresql://user@host/database?schema=…; others by docs/destinations.md. May be given
+    several times."""
     table: str | None = None
     """The table's name; the report's key unless given."""
     schedule: str | None = None
@@ -136,5 +137,5 @@ class Flags(ChoiceFlags):
             made["deadline_minutes"] = self.deadline_minutes or None
         if self.description is not None:
             made["description"] = self.description.strip()
-        given = {"to": self.to, "table": self.table}
+        given = {"to": self.to or None, "table": self.table}
         return made | {name: word for name, word in given.items() if word is not None}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from counterfoil.cli.listing import print_json, print_list, shown_time
 from counterfoil.cli.run_facts import check_words
 from counterfoil.cli.screen import counted, tell
+from counterfoil.log import redacted
 from counterfoil.state.check import worst
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def shown_facts(shown: Shown, places: Sequence[str]) -> Facts:
         ("period", dataset.partition and f"the last {counted(dataset.partition.last, dataset.partition.unit)}"),
         ("merging", dataset.merge and "\n".join(_merging(dataset.merge))),
         ("table", "\n".join(places)),
+        ("behind", "\n".join(f"{one.table} of {redacted(one.url)}" for one in shown.behind)),
         ("schedule", _schedule(shown)),
         ("retry", _retry(dataset.retry)),
         ("deadline", dataset.deadline_minutes and counted(dataset.deadline_minutes, "minute")),

@@ -273,22 +273,31 @@ def resume(name: str, /, *, as_json: Annotated[bool, JSON] = False) -> None:
 
 
 @datasets.command
-def reload(name: str, /, *, as_json: Annotated[bool, JSON] = False) -> None:
-    """Let the next run of a dataset read everything again.
+def reload(name: str, /, *, to: str | None = None, as_json: Annotated[bool, JSON] = False) -> int:
+    """Let the next run of a dataset read everything again; or fill one table from what is kept, without Stripe.
 
     Parameters
     ----------
     name
         The dataset's name or id.
+    to
+        A destination, of the dataset or a new one, which it has from then on: its table is made anew, now.
     as_json
-        The dataset as one JSON object.
+        The dataset as one JSON object; with --to, the run.
     """
+    if to is not None:
+        from counterfoil.cli.run_dataset import work
+
+        url = to
+        with opened() as app:
+            return work(app, app.datasets.get(name).name, lambda look: app.fill(name, url, look=look), as_json=as_json)
     with opened() as app:
         dataset = app.datasets.reload(name)
     if as_json:
         _print_json(dataset)
     else:
         say(f"The next run of {dataset.name} reads everything.")
+    return 0
 
 
 @datasets.command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -28,6 +29,7 @@ from counterfoil.destinations.duckdb_file import database_file, transaction
 from counterfoil.destinations.duckdb_history import check_history, drop_history, keep_history
 from counterfoil.destinations.duckdb_merge import read_at
 from counterfoil.destinations.duckdb_methods import apply
+from counterfoil.destinations.duckdb_publish import check_publish, publish
 from counterfoil.destinations.duckdb_query import asking, batches_of, schema_of, select
 from counterfoil.destinations.stopping import taken
 from counterfoil.errors import DestinationRejected
@@ -42,11 +44,12 @@ class DuckDBDestination:
     methods: frozenset[Method] = frozenset({"replace", "append", "merge", "partition"})
     guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "query"})
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, *, publish: Path | None = None) -> None:
         self._file = database_file(path, settings.duckdb_megabytes)
         self._archive = settings.archive.resolve()
         self._busy_seconds = settings.busy_seconds
         self._place = str(self._file.path)
+        self._copy = publish and Path(os.path.abspath(publish))  # noqa: PTH100 - a link to the copy is replaced itself
         self.name = f"duckdb:///{self._place}"
 
     def load(
@@ -116,6 +119,8 @@ class DuckDBDestination:
     def check(self) -> None:
         with mapped(self._place):
             self._file.check()
+        if self._copy is not None:
+            check_publish(self._file.path, self._copy)
 
     def drop(self, table: str) -> bool:
         if not self._file.path.exists():
@@ -167,13 +172,17 @@ class DuckDBDestination:
     def _writing(
         self, progress: Progress | None, guard: Guard | None, stop: Stop | None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor in a transaction, while nobody else loads into the file."""
+        """A cursor in a transaction, while nobody else loads into the file; then the copy follows, if there is one."""
         with (
             taken(self._file.loading, stop),
             self._file.held([self._archive], self._busy_seconds, progress, stop) as cursor,
-            transaction(cursor, self._place, guard, stop),
         ):
-            yield cursor
+            with transaction(cursor, self._place, guard, stop):
+                yield cursor
+            if self._copy is not None:
+                if progress is not None:
+                    progress(f"Copying {self._place} to {self._copy}.")
+                publish(self._file.path, self._copy)
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:

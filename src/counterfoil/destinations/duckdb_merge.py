@@ -22,7 +22,7 @@ from counterfoil.values import Load, Loaded
 #: Names by which DuckDB tells rows of tables and files apart, unless a column has them.
 _PLACES = ("rowid", "file_index", "file_row_number")
 #: The place of a row in the parts; later parts and later rows are greater.
-_POSITION = "((file_index::BIGINT << 40) + file_row_number)"
+POSITION = "((file_index::BIGINT << 40) + file_row_number)"
 
 
 def is_unique(cursor: duckdb.DuckDBPyConnection, load: Load, files: Sequence[Path]) -> bool:
@@ -95,7 +95,7 @@ def _stage(
     empty = f"(SELECT {nothing}, 0 AS file_index, 0 AS file_row_number WHERE false)"
     cursor.execute(f"""
         CREATE TEMP TABLE _counterfoil_incoming AS
-        SELECT {", ".join(keys)}, {_POSITION} AS position, {synced} AS synced_at, {gone} AS gone,
+        SELECT {", ".join(keys)}, {POSITION} AS position, {synced} AS synced_at, {gone} AS gone,
             {fingerprint(columns, schema.names)} AS fingerprint
         FROM {parts_source(files) if files else empty}
     """)  # noqa: S608 - quoted
@@ -197,7 +197,7 @@ def _replace(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, f
     names = ", ".join(quoted(name) for name in schema.names)
     # Part by part: a join and wide rows of all of them would share the memory.
     for number, file in enumerate(files):
-        position = _POSITION.replace("file_index", f"{number}")
+        position = POSITION.replace("file_index", f"{number}")
         # A notice that something is gone never takes the place of values.
         cursor.execute(f"""
             INSERT INTO {table} BY NAME SELECT {names} FROM {parts_source([file])} WHERE {position} IN (

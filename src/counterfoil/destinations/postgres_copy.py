@@ -77,7 +77,7 @@ class Source:
             row = number << 40
             with pq.ParquetFile(path, pre_buffer=False) as file:
                 for batch in file.iter_batches(_BATCH_ROWS, columns=self.schema.names, use_threads=False):
-                    columns = [_plain(batch.column(name)) for name in self.schema.names]
+                    columns = [plain(batch.column(name)) for name in self.schema.names]
                     if positions:
                         columns.append(pa.array(range(row, row + batch.num_rows), pa.int64()))
                         row += batch.num_rows
@@ -87,7 +87,7 @@ class Source:
         text = _csv(columns)
         if b"\0" in text or b"\\u0000" in text:
             fields = [*self.schema, None]
-            text = _csv([_without_nul(column, field) for column, field in zip(columns, fields, strict=False)])
+            text = _csv([without_nul_in(column, field) for column, field in zip(columns, fields, strict=False)])
         return text
 
 
@@ -97,7 +97,7 @@ def source_of(
 ) -> Iterator[Source]:
     """The parts, of the types that the schema says; what does not fit in memory is put beside them meanwhile."""
     for file in files:
-        _check_types(file, schema)
+        check_types(file, schema)
     with ExitStack() as stack:
 
         def opened() -> duckdb.DuckDBPyConnection:
@@ -110,7 +110,7 @@ def source_of(
         yield Source(load, schema, files, opened)
 
 
-def _check_types(file: Path, schema: pa.Schema) -> None:
+def check_types(file: Path, schema: pa.Schema) -> None:
     """Refuses a part of other types than the schema's: what Postgres makes of the text of a value could be another."""
     present = {field.name: duckdb_type(field) for field in schema_of(file)}
     for field in schema:
@@ -133,7 +133,7 @@ def without_nul(text: str) -> str:
     return text.replace("\0", _REPLACEMENT)
 
 
-def _plain(column: pa.Array) -> pa.Array:
+def plain(column: pa.Array) -> pa.Array:
     """JSON as text."""
     return column.storage if isinstance(column, pa.ExtensionArray) else column
 
@@ -146,7 +146,7 @@ def _csv(columns: Sequence[pa.Array]) -> bytes:
     return text
 
 
-def _without_nul(column: pa.Array, field: pa.Field | None) -> pa.Array:
+def without_nul_in(column: pa.Array, field: pa.Field | None) -> pa.Array:
     if field is None or duckdb_type(field) not in ("VARCHAR", "JSON"):
         return column
     if duckdb_type(field) == "JSON":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 
 from counterfoil.destinations.destination import Destination
@@ -17,16 +18,27 @@ _EXAMPLES = {
     "domo": "domo://CLIENT_ID@api.domo.com?secret=env:DOMO_CLIENT_SECRET",
 }
 
+#: What may stand behind the question mark of a file, with an example.
+_PARAMETERS: Mapping[str, Mapping[str, str]] = {"duckdb": {"publish": "/srv/read/stripe.duckdb"}}
+#: Destinations that declare no `query`.
+_SILENT = ("domo:", "dlt+")
+
+
+def answers(url: str) -> bool:
+    """Whether the destination answers questions; those that don't are read where they are."""
+    return not url.startswith(_SILENT)
+
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of `duckdb:///file`, `parquet:///folder` or `postgresql://user@host/database?schema=…`, or of
-    `domo://client@api.domo.com`.
+    """The destination of a URL, by what it begins with: see `docs/destinations.md`.
 
     The first two are below `relative_to`; with four slashes from the root.
 
     Nothing is opened or made yet. SettingsError when the URL names no destination; it never repeats a password.
     """
-    scheme, path = _parsed(url)
+    if url[:4].lower() == "dlt+":
+        return _warehouse(url, relative_to, settings)
+    scheme, path, parameters = _parsed(url)
     if scheme == "postgresql":
         from counterfoil.destinations.postgres import PostgresDestination
 
@@ -39,13 +51,28 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
     if scheme == "duckdb":
         from counterfoil.destinations.duckdb import DuckDBDestination
 
-        return DuckDBDestination(place, settings)
+        copy = parameters.get("publish")
+        publish = None if copy is None else Path(relative_to, Path(copy).expanduser())
+        return DuckDBDestination(place, settings, publish=publish)
     from counterfoil.destinations.parquet import ParquetDestination
 
     return ParquetDestination(place, settings)
 
 
-def _parsed(url: str) -> tuple[str, str]:
+def _warehouse(url: str, relative_to: Path, settings: Settings) -> Destination:
+    try:
+        import dlt  # noqa: F401 - what comes with Counterfoil can be imported, and this alone may be missing
+    except ImportError as error:
+        raise SettingsError(
+            "warehouses are loaded by dlt, which is not installed", hint="pip install 'counterfoil[dlt]'"
+        ) from error
+    from counterfoil.destinations.warehouse import WarehouseDestination
+
+    return WarehouseDestination(url, relative_to, settings)
+
+
+def _parsed(url: str) -> tuple[str, str, Mapping[str, str]]:
+    """Scheme, path, and parameters of a file's."""
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme or not scheme:
         raise SettingsError(f"{redacted(url)!r} is not a destination", hint=f"Did you mean {redacted(_meant(url))}?")
@@ -59,7 +86,9 @@ def _parsed(url: str) -> tuple[str, str]:
             hint=f"Did you mean {_EXAMPLES[near[0]]}?" if near else f"Give a URL such as {known}.",
         )
     if scheme in ("postgresql", "domo"):
-        return scheme, rest
+        return scheme, rest, {}
+    rest, _, query = rest.partition("?")
+    parameters = _parameters(scheme, query)
     path = rest.removeprefix("//").removeprefix("/")
     if not rest.startswith("///"):
         hint = f"Did you mean {scheme}:///{path}?" if path and "@" not in path else f"Such as {_EXAMPLES[scheme]}."
@@ -72,9 +101,20 @@ def _parsed(url: str) -> tuple[str, str]:
         raise SettingsError(
             "a table in memory would be gone with the command", hint=f"Name a file: {_EXAMPLES[scheme]}."
         )
-    if "?" in path:
-        raise SettingsError(f"a {scheme} destination takes no parameters", hint="Remove the question mark.")
-    return scheme, path
+    return scheme, path, parameters
+
+
+def _parameters(scheme: str, query: str) -> Mapping[str, str]:
+    """Nothing is percent-decoded in them either."""
+    known = _PARAMETERS.get(scheme, {})
+    found: dict[str, str] = {}
+    for word in query.split("&") if query else ():
+        name, _, value = word.partition("=")
+        if name not in known or not value:
+            takes = " and ".join(f"?{name}={value}" for name, value in known.items()) or "no parameters"
+            raise SettingsError(f"a {scheme} destination takes {takes}", hint="Remove what else is behind the ?.")
+        found[name] = value
+    return found
 
 
 def _meant(path: str) -> str:

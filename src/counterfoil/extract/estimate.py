@@ -51,7 +51,7 @@ class Estimate:
 
 
 @dataclass(slots=True)
-class _Listed:
+class Listed:
     """A list as it was estimated."""
 
     windows: float = 1
@@ -64,6 +64,8 @@ class _Listed:
     looks: int = 0
     #: Of the looks.
     sample: list[StripeObject] = field(default_factory=list)
+    #: None where the list could not be looked at.
+    survey: Survey | None = None
 
     def share(self, count: int) -> float:
         """Of all rows, what `count` is of the sample."""
@@ -79,7 +81,7 @@ async def estimate(
 ) -> Estimate:
     """What Stripe refuses is estimated as nothing: it is an error only of the reading itself."""
     source = report.source
-    look = _Looker(client, window, limit, settings)
+    look = Looker(client, window, limit, settings)
     posts = 0.0
     match source:
         case Singleton():
@@ -89,12 +91,12 @@ async def estimate(
         case Union():
             listed = await all_of([look.at(one, params) for one in source.listings.values()])
         case Collected():
-            look = _Looker(client, Window(), None, settings)
+            look = Looker(client, Window(), None, settings)
             listed = await all_of([look.at(place.listing, {}) for place in source.places])
             for one, place in zip(listed, source.places, strict=True):
                 one.become(_embedded(one, place.at))
         case Preview():
-            look = _Looker(client, Window(), None, settings)
+            look = Looker(client, Window(), None, settings)
             listed = await all_of([look.at(one.listing, {}) for one in source.previewed])
             for one, previewed in zip(listed, source.previewed, strict=True):
                 one.become(sum(row.get("status") in previewed.statuses for row in one.sample))
@@ -102,16 +104,16 @@ async def estimate(
     return _summed(listed, posts, limit, settings, live_key=client.livemode)
 
 
-async def _singleton(client: Client, source: Singleton) -> _Listed:
+async def _singleton(client: Client, source: Singleton) -> Listed:
     if not source.buckets:
-        return _Listed(rows=1, least=1)
+        return Listed(rows=1, least=1)
     answer = await client.get(source.path)
     rows = len(rows_of(answer.body, source.buckets))
-    return _Listed(rows=rows, least=rows, looks=1)
+    return Listed(rows=rows, least=rows, looks=1)
 
 
 def _summed(
-    listed: Sequence[_Listed], posts: float, limit: int | None, settings: Settings, *, live_key: bool
+    listed: Sequence[Listed], posts: float, limit: int | None, settings: Settings, *, live_key: bool
 ) -> Estimate:
     rows, reads = sum(one.rows for one in listed), sum(one.requests for one in listed)
     endpoint_rate, account_rate = _rates(settings, live_key=live_key)
@@ -141,24 +143,26 @@ def _rates(settings: Settings, *, live_key: bool) -> tuple[float, float]:
     return min(settings.rate_endpoint * settings.rate_share, account), account
 
 
-def _embedded(listed: _Listed, paths: Sequence[Sequence[str]]) -> int:
+def _embedded(listed: Listed, paths: Sequence[Sequence[str]]) -> int:
     """How many objects hang in the sample, each id once."""
     found = (one for path in paths for one in found_at(listed.sample, ("*", *path)))
     return len({one if isinstance(one, str) else one.get("id") for one in found})
 
 
 @dataclass(frozen=True, slots=True)
-class _Looker:
+class Looker:
     """Looks at lists in one window."""
 
     client: Client
     window: Window
     limit: int | None
     settings: Settings
+    #: Looks at each list beyond those that an estimate is worth.
+    more: int = 0
 
-    async def at(self, listing: Listing, params: Mapping[str, str]) -> _Listed:
+    async def at(self, listing: Listing, params: Mapping[str, str]) -> Listed:
         """The list, judged by its newest page and, where that does not say it, by pages further back."""
-        survey, listed = Survey(self.window.since), _Listed()
+        survey, listed = Survey(self.window.since, more=self.more), Listed()
         seconds = 0.0
         instants: Sequence[int | None] = [self.window.until]
         while instants:
@@ -168,16 +172,17 @@ class _Looker:
             for until, page in zip(instants, pages, strict=True):
                 listed.looks += 1
                 if page is None:
-                    return _Listed(looks=listed.looks)
+                    return Listed(looks=listed.looks)
                 listed.sample += page[0]
                 survey.add(until, [_created(listing, row) for row in page[0]], has_more=page[1])
             one_chain = self.limit is not None or listing.created is None
             listed.page_seconds = min(seconds, time.monotonic() - started)
             instants = [] if one_chain else survey.next()
+        listed.survey = survey
         self._judge(listed, survey, listing)
         return listed
 
-    def _judge(self, listed: _Listed, survey: Survey, listing: Listing) -> None:
+    def _judge(self, listed: Listed, survey: Survey, listing: Listing) -> None:
         """Rows, windows and requests."""
         listed.least = len({row.get("id") for row in listed.sample})
         exact = survey.count == 1 and not survey.goes_on

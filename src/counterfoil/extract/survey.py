@@ -88,11 +88,15 @@ class _Gap:
 
 
 class Survey:
-    """The looks at one list, newest first, and what follows from them."""
+    """The looks at one list, newest first, and what follows from them.
 
-    def __init__(self, since: int | None) -> None:
+    `more` looks may be taken than its rows are worth.
+    """
+
+    def __init__(self, since: int | None, *, more: int = 0) -> None:
         self.looks: list[Look] = []
         self.count = 0
+        self._more = more
         self._since = since
         self._floor = FIRST_YEAR if since is None else since
         #: Whether it is known how far back the list goes.
@@ -124,6 +128,11 @@ class Survey:
             below = self.looks[-1].density_below
             yield _Gap(self._floor, self.looks[-1].oldest, below if self._floor == self._since else 0.0, below)
 
+    def pieces(self) -> Iterator[tuple[int, int, float]]:
+        """Ranges `[since, until)` of the list with the rows that they are judged to hold, in no order."""
+        yield from ((look.oldest, look.newest + 1, look.rows) for look in self.looks)
+        yield from ((gap.since, gap.until, gap.rows) for gap in self._gaps() if gap.seconds > 0)
+
     @property
     def rows(self) -> float:
         """Of the whole list."""
@@ -136,7 +145,7 @@ class Survey:
 
     def next(self) -> list[int]:
         """Instants to look below, side by side; none when it is not worth a request more."""
-        left = int(_allowed(self.rows)) - self.count
+        left = int(_allowed(self.rows)) + self._more - self.count
         if left < 1 or not self.looks:
             return []
         if not self._bounded:

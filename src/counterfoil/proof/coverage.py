@@ -14,6 +14,7 @@ from counterfoil.proof.asking import Ask, one, plain, rows
 from counterfoil.proof.check import (
     MOST_DIFFERENCES,
     Check,
+    failed,
     inconclusive,
     judged,
     not_applicable,
@@ -200,6 +201,25 @@ def check_table(ask: Ask, table: str, expectation: Expectation | None, live: str
         f"The table has {found['compared']:,} rows where it should have {expectation.rows:,}: {expectation.why}.",
         figures,
         [{"rows": found["compared"], "expected": expectation.rows}] if found["compared"] != expectation.rows else (),
+    )
+
+
+def check_count(rows: int | None, expectation: Expectation | None) -> Check:
+    """The number of the table's rows alone, where nothing else can be asked."""
+    figures = {"rows": rows}
+    if rows is None:
+        return failed("coverage", "table", "The table is gone.", figures, [figures])
+    if expectation is None or expectation.where != "true":
+        told = f"The table has {rows:,} rows; which ones they are can't be asked there."
+        return inconclusive("coverage", "table", told, figures)
+    figures["expected"] = expectation.rows
+    return judged(
+        "coverage",
+        "table",
+        f"The table has as many rows as it should: {expectation.why}. What is in them can't be asked there.",
+        f"The table has {rows:,} rows where it should have {expectation.rows:,}: {expectation.why}.",
+        figures,
+        [figures] if rows != expectation.rows else (),
     )
 
 

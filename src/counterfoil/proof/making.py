@@ -69,6 +69,15 @@ def cheap(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
         return [*_at_hand(subject, place), *_balance(subject, inquiry), *referenced(subject, None)]
 
 
+def unasked(subject: Subject) -> list[Check]:
+    """Where the destination answers no questions: what the archive tells, and how many rows the table has."""
+
+    def count() -> Check:
+        return coverage.check_count(subject.place.rows(subject.table), subject.expectation)
+
+    return [*before_load(subject), subject.made("coverage", "table", count)]
+
+
 def affordable(requests: int) -> int:
     """What the cheap checks of a run that took so many requests may spend."""
     return BESIDES + int(requests * SHARE)

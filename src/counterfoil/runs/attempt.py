@@ -8,47 +8,41 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from counterfoil.archive import Archive, Ledger, read_ledger, verify
+from counterfoil.archive import Archive, Ledger, read_ledger
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redaction
 from counterfoil.columns.system import DELETED
-from counterfoil.destinations import Destination, open_destination
-from counterfoil.destinations.destination import Stop
-from counterfoil.errors import DestinationBusy, PermissionMissing, RunError
+from counterfoil.destinations import Destination
+from counterfoil.errors import PermissionMissing, RunError
 from counterfoil.extract import Notices
 from counterfoil.reports.catalogue import report as report_of
+from counterfoil.runs.bringing import Bringing, ledger_of
 from counterfoil.runs.clients import client_of
 from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, plan_run
 from counterfoil.runs.endings import Endings
 from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
-from counterfoil.runs.loading import check_goes_on, holds, load_of, schema_of
+from counterfoil.runs.lacking import Lack, lacking, same_state
+from counterfoil.runs.loading import holds, schema_of
 from counterfoil.runs.overwriting import at_stake
+from counterfoil.runs.places import Places
 from counterfoil.runs.prove import PROOF_SECONDS, Prover
 from counterfoil.runs.records import Records, archive_of
-from counterfoil.runs.reverting import back_to, replayed
-from counterfoil.runs.signals import Canceled, DeadlinePassed, Signals
+from counterfoil.runs.reverting import back_to
+from counterfoil.runs.signals import Signals
 from counterfoil.runs.standing import Standing, stands_after, stands_whole
 from counterfoil.runs.watch import Watch, spent
 from counterfoil.state.datasets import Dataset, Target
-from counterfoil.state.run import Counts, Run, TakenOver
+from counterfoil.state.run import Counts, Run
 from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.loop import run as wait_for
 from counterfoil.stripe.loop import stream
-from counterfoil.values import Load, Loaded
-
-#: How long a look at a table waits for a file that is held, before it is asked again whether to go on.
-_LOOK_SECONDS = 1.0
-
-_Seen = TypeVar("_Seen")
 
 
 class Attempt:
@@ -58,6 +52,7 @@ class Attempt:
         self._records = records
         self._stopping = stopping or threading.Event()
         self._endings = Endings(records)
+        self._places = Places(records)
         #: The tokens of steps under way or failed, by run: only whoever holds the run may end it.
         self._owners: dict[str, str] = {}
 
@@ -76,11 +71,10 @@ class Attempt:
             with self._client(dataset.account, found, owner) as client:
                 identity = _identity(client, signals)
                 self._records.accounts.accept(dataset.account)
-                held = self._looked(dataset, found, signals, lambda target, place: holds(dataset, target, place))
-                plan, why = self._planned(dataset, identity, client, tuple(held))
-                self._looked(
+                plan, why = self._planned(dataset, identity, client, self._held(dataset, run, signals))
+                self._places.looked(
                     dataset,
-                    found,
+                    run,
                     signals,
                     lambda target, place: at_stake(place, plan.plan, target.table, plan.method, identity=identity),
                 )
@@ -127,78 +121,24 @@ class Attempt:
         return folder.name
 
     def load(self, run: str, attempt: int) -> str:
-        """Brings the parts into each of the dataset's tables."""
+        """Brings the parts into each of the dataset's tables; those that are down are tried again, or left behind."""
         with self._taken(run, attempt) as (found, owner):
-            bring = self._bringing(found)
-            signals, runs = self._signals(run), self._records.runs
-            loaded = Loaded()
-            dataset = self._records.datasets.get(found.dataset)
-            for target, place in self._places(dataset):
-                if dataset.proof.hold and not back_to(found):
-                    self._prover(found).before_load(target, place)
-                stop = self._stop(found, target, signals)
-                runs.log(run, "info", f"Loading into {target.table} of {place.name}.")
-                tell = partial(runs.log, run, "info")
-                with place.holding(tell, stop):
-                    loaded = bring(
-                        place,
-                        target.table,
-                        progress=tell,
-                        guard=lambda stop=stop: self._guard(run, owner, signals if stop else None),
-                        stop=stop,
-                    )
-                runs.record_load(run, target.url, target.table, str(found.plan.get("method", "replace")), loaded.rows)
-            counts = replace(found.counts, added=loaded.added, changed=loaded.changed, deleted=loaded.deleted)
-            runs.update(run, owner=owner, counts=counts)
+            dataset, hold = self._records.datasets.get(found.dataset), self._prover(found).before_load
+            brought = Bringing(
+                records=self._records,
+                places=self._places,
+                dataset=dataset,
+                run=found,
+                owner=owner,
+                signals=self._signals(run),
+                check=hold if dataset.proof.hold else None,
+            ).all()
+            done = brought.done
+            counts = replace(found.counts, added=done.added, changed=done.changed, deleted=done.deleted)
+            self._records.runs.update(run, owner=owner, counts=counts)
+            if brought.failed:
+                self._endings.left_behind(self._records.runs.get(run), attempt, brought.failed, owner=owner)
         return "loaded"
-
-    def _stop(self, found: Run, target: Target, signals: Signals) -> Stop | None:
-        """What ends the load early; None for one that was done before its process was killed: nothing undoes it."""
-        try:
-            signals.check()
-        except (Canceled, DeadlinePassed):
-            if not self._has_load(found, target):
-                raise
-            return None
-        return signals.stop
-
-    def _has_load(self, found: Run, target: Target) -> bool:
-        with closing(self._open(target, busy_seconds=0)) as place:
-            try:
-                return place.has_load(Load(run=found.id, table=target.table, method="replace"))
-            except DestinationBusy:
-                return False
-
-    def _guard(self, run: str, owner: str, signals: Signals | None) -> None:
-        """The last look before a load counts."""
-        if signals is not None:
-            signals.check(at_once=True)
-        if not self._records.runs.owns(run, owner):
-            raise TakenOver(f"Another attempt of the run {run} has taken over", hint="Nothing was written by this one.")
-
-    def _bringing(self, found: Run) -> Callable[..., Loaded]:
-        """What brings the run's rows, or those of the run that it goes back to, into a table of a destination."""
-        other = back_to(found)
-        if other is None:
-            plan, ledger = from_json(found.plan), self._ledger(found.id)
-
-            def load(place: Destination, table: str, **how: Any) -> Loaded:
-                check_goes_on(plan, found.id, table, ledger, place)
-                return place.load(load_of(plan, found.id, table, ledger), schema_of(plan), ledger.parts, **how)
-
-            return load
-        chain = replayed(self._records.runs, self._records.settings, self._records.runs.get(other))
-        kept = [(run, plan, self._ledger(run.id)) for run, plan in chain]
-        start, first = chain[0]
-        if first.method == "merge" and first.covers:
-            note = f"Made anew from the run {start.id} on: rows that Stripe listed no longer by then are not in it."
-            self._records.runs.log(found.id, "info", note)
-        return lambda place, table, **how: place.replay(
-            [(load_of(plan, run.id, table, ledger), ledger.parts) for run, plan, ledger in kept],
-            schema_of(kept[-1][1]),
-            run=found.id,
-            **how,
-        )
 
     def prove(self, run: str, attempt: int) -> str:
         """Compares what was loaded with what was read and what Stripe says. What comes of it fails no run."""
@@ -207,7 +147,7 @@ class Attempt:
             if back_to(found) or prover.dataset.proof.after == "none":
                 return "nothing"
             prover.after_load(
-                self._places(prover.dataset, busy_seconds=PROOF_SECONDS),
+                self._places.each(prover.dataset, busy_seconds=PROOF_SECONDS),
                 lambda: self._client(from_json(found.plan).credential, found, owner),
                 self._signals(run),
             )
@@ -235,7 +175,7 @@ class Attempt:
         """From where the dataset's next run goes on."""
         plan, standing = from_json(found.plan), None
         if plan.merge is not None:
-            standing = _standing(plan, found, self._ledger(found.id))
+            standing = _standing(plan, found, ledger_of(self._records, found.id))
         return plan.bookmark(found.id, standing)
 
     def failed(self, run: str, attempt: int, error: Exception) -> float | None:
@@ -305,54 +245,28 @@ class Attempt:
             self._records.runs.update(found.id, owner=owner, requests=spent(found, client))
 
     def _check_method(self, dataset: Dataset) -> None:
-        for _, place in self._places(dataset):
+        for _, place in self._places.each(dataset):
             if dataset.method not in place.methods:
                 raise RunError(
                     f"{place.name} cannot {dataset.method}", hint=f"It can {' and '.join(sorted(place.methods))}."
                 )
 
-    def _places(self, dataset: Dataset, *, busy_seconds: float | None = None) -> Iterator[tuple[Target, Destination]]:
-        for target in dataset.targets:
-            with closing(self._open(target, busy_seconds=busy_seconds)) as place:
-                yield target, place
+    def _held(self, dataset: Dataset, run: str, signals: Signals) -> tuple[Held, ...]:
+        """What is in the dataset's tables; of several, those that archives bring up to date need nothing read again."""
+        last = (dataset.bookmark or {}).get("run")
+        ids = () if last is None else same_state(self._records, dataset, last)
 
-    def _open(self, target: Target, *, busy_seconds: float | None) -> Destination:
-        settings = self._records.settings
-        if busy_seconds is not None:
-            settings = settings.model_copy(update={"busy_seconds": min(busy_seconds, settings.busy_seconds)})
-        return open_destination(target.url, relative_to=settings.home, settings=settings)
+        def look(target: Target, place: Destination) -> tuple[Held, Lack | None]:
+            held, lack = holds(ids, target, place), None
+            if ids and len(dataset.targets) > 1:
+                with suppress(RunError):
+                    lack = lacking(self._records, dataset, target, place)
+            return held, lack
 
-    def _looked(
-        self, dataset: Dataset, found: Run, signals: Signals, look: Callable[[Target, Destination], _Seen]
-    ) -> list[_Seen]:
-        """What is seen in each of the dataset's tables; a signal ends the wait for a file that is held."""
-        seen: list[_Seen] = []
-        patience = self._records.settings.busy_seconds
-        for target, place in self._places(dataset, busy_seconds=_LOOK_SECONDS):
-            until, told = time.monotonic() + patience, False
-            while True:
-                signals.check()
-                try:
-                    with place.holding():
-                        seen.append(look(target, place))
-                    break
-                except DestinationBusy as busy:
-                    held = busy.message.partition(", after waiting")[0]
-                    if time.monotonic() >= until:
-                        raise DestinationBusy(f"{held}, after waiting {patience:g} seconds", hint=busy.hint) from busy
-                    if not told:
-                        self._records.runs.log(found.id, "info", f"{held}; waiting for it.")
-                        told = True
-        return seen
-
-    def _ledger(self, run: str) -> Ledger:
-        """What a run read, once its parts have been looked over."""
-        ledger = read_ledger(archive_of(self._records.settings, run))
-        if ledger is None:
-            raise RunError(f"The archive of the run {run} is gone", hint="Run the dataset again.")
-        for part in ledger.parts:
-            verify(part)
-        return ledger
+        looked = self._places.looked(dataset, run, signals, look).values()
+        if all(lack.anew if lack else held != "last" for held, lack in looked):
+            return tuple(held for held, _ in looked)
+        return tuple(held for held, lack in looked if lack is None) or ("last",)
 
     def _signals(self, run: str) -> Signals:
         return Signals(self._records.runs, run, stopping=self._stopping, now=self._records.now)

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from counterfoil.errors import CounterfoilError, KeyRejected, PermissionMissing, RunError, TransientError
-from counterfoil.log import get_logger
+from counterfoil.log import get_logger, redacted
 from counterfoil.runs import telling
 from counterfoil.runs.records import Records
+from counterfoil.runs.reverting import only_into
 from counterfoil.runs.signals import Canceled
-from counterfoil.state.datasets import Dataset
-from counterfoil.state.run import Run, TakenOver
+from counterfoil.state.datasets import Dataset, Target
+from counterfoil.state.run import LoadRecord, Run, TakenOver
 from counterfoil.state.tables import ACTIVE
 
 #: Failed runs in a row after which a dataset pauses.
@@ -40,7 +41,27 @@ class Endings:
             before = self._datasets.get(run.dataset)
             self._runs.finish(run.id, "succeeded", owner=owner, bookmark=bookmark, goes_on=goes_on, reason=late)
             telling.recovered(self._alerts, before, run)
+            self._tell_behind(before, run)
         _log.info("run succeeded", run=run.id, dataset=run.dataset, rows=brought)
+
+    def left_behind(
+        self, run: Run, attempt: int, failed: Mapping[Target, CounterfoilError], *, owner: str | None = None
+    ) -> None:
+        """Some of the run's tables were loaded and these were not: the run is tried again, or goes on without them.
+
+        What they lack is kept, and a later run gives it to them.
+        """
+        for target, error in failed.items():
+            self._runs.log(run.id, "error", f"{told_of(target)} was not loaded: {error}", hint=error.hint)
+        dataset = self._datasets.get(run.dataset)
+        passing = next((error for error in failed.values() if isinstance(error, TransientError)), None)
+        if passing is not None and self._tries_again(dataset, run, attempt, passing):
+            raise passing
+        warnings = [
+            f"{told_of(target)} is not up to date: {error.message}. The next run brings it what it lacks."
+            for target, error in failed.items()
+        ]
+        self._runs.update(run.id, owner=owner, warnings=tuple(dict.fromkeys((*run.warnings, *warnings))))
 
     def failed(self, run: str, attempt: int, error: Exception, *, owner: str | None = None) -> float | None:
         """Keeps the error; the seconds until the next attempt, None when there is none.
@@ -66,13 +87,12 @@ class Endings:
         if isinstance(told, KeyRejected):
             told.hint = f"Give the account a key that Stripe takes: {_key_command(dataset)}"
         told_of = {"run": run, "dataset": dataset.id, "attempt": attempt, "error": str(told)}
-        wait = timedelta(minutes=dataset.retry.every_minutes)
-        if self._tries_again(dataset, found, attempt, told, wait):
+        if self._tries_again(dataset, found, attempt, told):
             self._runs.wait(run, told, owner=owner)
             self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
             self._runs.log(run, "info", f"Tried again in {dataset.retry.every_minutes} minutes.")
             _log.info("run waits for its next attempt", **told_of)
-            return wait.total_seconds()
+            return dataset.retry.every_minutes * 60.0
         with self._alerts.together():
             ended = self._runs.finish(run, "failed", error=told, owner=owner)
             self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
@@ -81,13 +101,26 @@ class Endings:
         _log.info("run failed", **told_of)
         return None
 
+    def _tell_behind(self, dataset: Dataset, run: Run) -> None:
+        """Of tables that lack the run; once, until they have it."""
+        if only_into(run) is not None or len(dataset.targets) == 1:
+            return
+        before = next((one for one in self._runs.list(dataset.id, "succeeded", 2) if one.id != run.id), None)
+        lacked = () if before is None else self._lack(dataset, before)
+        lacks = [target for target in self._lack(dataset, run) if target not in lacked]
+        telling.behind(self._alerts, dataset, run, [told_of(target) for target in lacks])
+
+    def _lack(self, dataset: Dataset, run: Run) -> tuple[Target, ...]:
+        loaded = {(load.url, load.table) for load in self._runs.loads(run.id)}
+        return tuple(target for target in dataset.targets if (target.url, target.table) not in loaded)
+
     def _left(self, run: str) -> str:
         """What a run that did not come to its end left behind."""
-        loaded = [f"{load.table} of {load.url}" for load in self._runs.loads(run)]
+        loaded = [told_of(load) for load in self._runs.loads(run)]
         return f"{' and '.join(loaded)} had been loaded." if loaded else "the table is as it was before."
 
-    def _tries_again(self, dataset: Dataset, run: Run, attempt: int, error: CounterfoilError, wait: timedelta) -> bool:
-        retry = dataset.retry
+    def _tries_again(self, dataset: Dataset, run: Run, attempt: int, error: CounterfoilError) -> bool:
+        retry, wait = dataset.retry, timedelta(minutes=dataset.retry.every_minutes)
         if not isinstance(error, TransientError) or not retry.on or (run.trigger == "manual" and not retry.manual):
             return False
         in_time = run.deadline_at is None or self._now() + wait < run.deadline_at
@@ -104,6 +137,11 @@ class Endings:
         elif dataset.failures >= MOST_FAILURES:
             reason = f"{dataset.failures} runs in a row failed, the last one with: {error.message}"
             self._datasets.pause(dataset.id, reason, f"counterfoil datasets resume {dataset.name}")
+
+
+def told_of(target: Target | LoadRecord) -> str:
+    """A table and where it is; never a password."""
+    return f"{target.table} of {redacted(target.url)}"
 
 
 def _key_command(dataset: Dataset) -> str:

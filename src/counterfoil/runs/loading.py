@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from counterfoil.archive import Ledger
@@ -12,26 +14,27 @@ from counterfoil.errors import RunError
 from counterfoil.runs.dataset_plan import DatasetPlan, Held
 from counterfoil.runs.overwriting import scope_of
 from counterfoil.state.dataset import Merge
-from counterfoil.state.datasets import Dataset, Target
+from counterfoil.state.datasets import Target
 from counterfoil.values import Load, Parents
 
 
-def holds(dataset: Dataset, target: Target, place: Destination) -> Held:
-    """What of the dataset is in the table."""
+def holds(runs: Sequence[str], target: Target, place: Destination) -> Held:
+    """What of the dataset is in the table; `runs` are those that leave what its last one did."""
     if place.columns(target.table) is None:
         return "nothing"
-    last = (dataset.bookmark or {}).get("run")
-    return "last" if last is not None and _has(place, target.table, last) else "other"
+    return "last" if any(_has(place, target.table, run) for run in runs) else "other"
 
 
-def check_goes_on(plan: DatasetPlan, run: str, table: str, ledger: Ledger, place: Destination) -> None:
-    """Refuses to load what changed into a table that has not what it goes on from.
+def check_goes_on(
+    plan: DatasetPlan, run: str, table: str, ledger: Ledger, place: Destination, *, after: Sequence[str]
+) -> None:
+    """Refuses to load what changed into a table that has not what it goes on from, which is one of `after`.
 
     The dataset may have got another table, or lost it, since the run was planned.
     """
     if plan.whole or ledger.whole or plan.after is None:
         return
-    if place.columns(table) is None or not (_has(place, table, plan.after) or _has(place, table, run)):
+    if place.columns(table) is None or not any(_has(place, table, one) for one in (run, *after)):
         raise RunError(
             f"{table} is not the table that this run's changes go on from",
             hint="The dataset or the table was changed while it ran. Run it again: everything is read then.",

@@ -11,7 +11,7 @@ from counterfoil.destinations import Destination
 from counterfoil.errors import AccountError, RunError, SettingsError, TransientError
 from counterfoil.proof.check import Check, counted, inconclusive, worst
 from counterfoil.proof.inquiry import Inquiry
-from counterfoil.proof.making import Deep, affordable, before_load, cheap, thorough
+from counterfoil.proof.making import Deep, affordable, before_load, cheap, thorough, unasked
 from counterfoil.proof.recount import Recount
 from counterfoil.runs.proving import scratch_of, subject_of
 from counterfoil.runs.records import Records
@@ -81,10 +81,16 @@ class Prover:
         """Makes and keeps the cheap checks of one table, or with `deep` all of them."""
 
         def make() -> list[Check]:
+            if (target.url, target.table) not in {
+                (load.url, load.table) for load in self.records.runs.loads(self.run.id)
+            }:
+                raise RunError(f"the rows of the run {self.run.id} are not in {target.table}")
             with scratch_of(self.records.settings, self.run.id) as scratch, place.holding():
                 subject = subject_of(
                     self.records, self.dataset, self.run, target, place, scratch=scratch, watch=self.watch
                 )
+                if "query" not in place.guarantees:
+                    return unasked(subject)
                 if deep is not None and inquiry is not None:
                     return thorough(subject, inquiry, deep)
                 return cheap(subject, inquiry)

@@ -1,4 +1,4 @@
-"""Going back to a run: which archived runs make a table what it was after it."""
+"""Going back to a run: which archived runs make a table what it was after it, or make another table the same."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ from counterfoil.archive import read_ledger
 from counterfoil.errors import RunError
 from counterfoil.runs.dataset_plan import DatasetPlan, from_json
 from counterfoil.settings import Settings
+from counterfoil.state.dataset import Target
 from counterfoil.state.run import Run
 from counterfoil.state.runs import Runs
 
-#: The only entry of the plan of a run that goes back: the id of the other run.
+#: The entries of the plan of a run that goes back: the id of the other run, and where it is for one table alone.
 _BACK_TO = "back_to"
+_INTO = "into"
 _MOST_RUNS = 10_000
 
 
-def plan_back_to(run: Run) -> dict[str, Any]:
-    """The plan of a run that goes back to this one."""
-    return {_BACK_TO: run.id}
+def plan_back_to(run: Run, into: Target | None = None) -> dict[str, Any]:
+    """The plan of a run that goes back to this one, with all of the dataset's tables or one of them."""
+    return {_BACK_TO: run.id} | ({} if into is None else {_INTO: {"url": into.url, "table": into.table}})
+
+
+def only_into(run: Run) -> Target | None:
+    """The table that the run is for; None when it is for all of them."""
+    into = run.plan.get(_INTO)
+    return None if into is None else Target(**into)
 
 
 def back_to(run: Run) -> str | None:
@@ -53,7 +61,7 @@ def replayed(runs: Runs, settings: Settings, run: Run) -> tuple[tuple[Run, Datas
                 f"What the run {at.id} read is kept no longer, so the table can't be rebuilt", hint=_list(run)
             )
         chain.append((at, plan))
-        if _starts_anew(plan):
+        if starts_anew(plan):
             break
         at = next((one for one in earlier if (one.created_at, one.id) < (at.created_at, at.id)), None)
     start, plan = chain[-1]
@@ -65,7 +73,7 @@ def replayed(runs: Runs, settings: Settings, run: Run) -> tuple[tuple[Run, Datas
     return tuple(reversed(chain))
 
 
-def _starts_anew(plan: DatasetPlan) -> bool:
+def starts_anew(plan: DatasetPlan) -> bool:
     """Whether what was in the table before does not matter any more.
 
     After a merge of everything that is so but for rows which Stripe had stopped to list before; a merge that covers

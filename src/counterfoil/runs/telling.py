@@ -44,6 +44,17 @@ def recovered(alerts: Alerts, before: Dataset, run: Run) -> None:
         alerts.tell(("recovered",), f"recovered:{run.id}", f"{before.name} works again", told)
 
 
+def behind(alerts: Alerts, dataset: Dataset, run: Run, tables: Sequence[str]) -> None:
+    """A run succeeded without some of its dataset's tables, which had the run before."""
+    if not tables:
+        return
+    told = [f"{', '.join(tables)}: not loaded. The dataset's other tables are up to date."]
+    told += [*run.warnings, "A later run gives it what it lacks, from what is kept.", f"Run {run.id}."]
+    alerts.tell(
+        ("late",), f"behind:{run.id}", f"{dataset.name}: {counted(len(tables), 'table')} left behind", _body(told)
+    )
+
+
 def check_failed(alerts: Alerts, dataset: Dataset, run: Run, checks: Sequence[Check], earlier: Iterable[Check]) -> None:
     """Checks of a run were made; `earlier` are those of the run before."""
     known = {(check.family, check.name) for check in earlier if check.result == "FAIL"}

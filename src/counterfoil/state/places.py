@@ -17,7 +17,7 @@ def place(url: str, table: str, *, home: Path) -> str:
     """
     scheme, _, rest = url.partition(":")
     if scheme in _FILES:
-        path = Path(rest.removeprefix("//").removeprefix("/")).expanduser()
+        path = Path(rest.partition("?")[0].removeprefix("//").removeprefix("/")).expanduser()
         return f"{scheme}:{Path(home.absolute(), path).resolve()} {table.casefold()}"
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].lower()

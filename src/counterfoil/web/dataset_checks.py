@@ -83,6 +83,8 @@ class Checks:
         if self._dataset is None or typed.name.strip() != self._dataset.name:
             tried(found, "name", lambda: self._drafts.name(typed.name))
         tried(found, "to", lambda: self._drafts.target(typed.to.strip(), "table"))
+        for url in typed.destinations()[1:]:
+            tried(found, "more", partial(self._drafts.target, url, "table"))
         tried(found, "table", lambda: self._drafts.target("duckdb:///x", typed.table.strip()))
 
 

@@ -74,6 +74,8 @@ class Typed:
     name: str = ""
     description: str = ""
     to: str = ""
+    #: Other destinations, one a line.
+    more: str = ""
     table: str = ""
     overwrite: str = ""
     #: What was proposed for them, to tell what was typed since.
@@ -174,6 +176,10 @@ class Typed:
             manual=bool(self.retry_manual),
         )
 
+    def destinations(self) -> list[str]:
+        """Where to, the first first."""
+        return [url.strip() for url in (self.to, *self.more.splitlines()) if url.strip()]
+
     def deadline_minutes(self) -> int | None:
         """None for no deadline."""
         return whole("The number of minutes", self.deadline) if self.deadline.strip() else None
@@ -181,7 +187,8 @@ class Typed:
 
 def typed_of(dataset: Dataset) -> Typed:
     """What would have been typed for a dataset as it is."""
-    choice, retry, target = dataset.choice, dataset.retry, dataset.targets[0]
+    choice, retry = dataset.choice, dataset.retry
+    target, *others = dataset.targets
     bounded = choice.since is not None or choice.until is not None
     made = Typed(
         account=dataset.account,
@@ -203,6 +210,7 @@ def typed_of(dataset: Dataset) -> Typed:
         name=dataset.name,
         description=dataset.description,
         to=target.url,
+        more="\n".join(one.url for one in others),
         table=target.table,
     )
     if dataset.partition is not None:
@@ -302,7 +310,7 @@ def saved(typed: Typed) -> dict[str, Any]:
         "retry": typed.retries(),
         "deadline_minutes": typed.deadline_minutes(),
         "description": typed.description.strip(),
-        "to": typed.to.strip(),
+        "to": typed.destinations(),
         "table": typed.table.strip(),
         "overwrite": bool(typed.overwrite),
     }

@@ -76,7 +76,9 @@ class DatasetWords(ChoiceWords):
     deleted: Literal["keep", "drop"] | None = Field(default=None, description="With `merge`: rows that Stripe deleted.")
     history: bool | None = Field(default=None, description="With `merge`: every version is kept, in `TABLE__history`.")
     reread_days: _Number | None = Field(default=None, description="With `merge`: days within which all is read again.")
-    to: _Word | None = Field(default=None, description="Where to, such as `duckdb:///file.duckdb` below the home.")
+    to: _Word | list[_Word] | None = Field(
+        default=None, description="Where to, such as `duckdb:///file.duckdb` below the home; or several of them."
+    )
     table: _Word | None = Field(default=None, description="The report's key unless given.")
     schedule: _Word | None = Field(
         default=None, description="`every 2 hours`, `daily at 06:00`, `cron 0 6 * * *`, `manual`."
@@ -115,6 +117,15 @@ class PreviewBody(ChoiceWords):
     account: _Word
     report: _Word
     rows: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class ReloadBody(Body):
+    """Which table."""
+
+    to: _Word | None = Field(
+        default=None,
+        description="A destination, of the dataset or a new one: its table is made anew from what is kept, at once.",
+    )
 
 
 class PauseBody(Body):

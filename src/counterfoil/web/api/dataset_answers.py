@@ -131,6 +131,7 @@ class DatasetShown(_DatasetFacts):
     account: DatasetAccount
     after: DatasetBefore | None
     last_run: Run | None
+    behind: list[Target] = Field(description="Tables that lack the last run: their destinations could not be loaded.")
     checks: ChecksShort
 
 

@@ -23,6 +23,9 @@ _NAMES = ("name", "account", "report", "to", "table", "after")
 _TRIED: dict[int | str, dict[str, Any]] = {
     200: {"model": dataset_answers.DatasetPlanned, "description": "What would be."}
 }
+_FILLING: dict[int | str, dict[str, Any]] = {
+    202: {"model": run_answers.Run, "description": "The run that fills the table; ask for it until it is over."}
+}
 
 
 def routes(app: App) -> APIRouter:
@@ -115,10 +118,14 @@ def _doing(app: App, router: APIRouter) -> None:
         """Lets it run by itself again, from its next time on."""
         return told(dataset_dict(app.datasets.resume(dataset_of(app, dataset).id)))
 
-    @router.post("/datasets/{dataset}/reload", response_model=dataset_answers.Dataset)
-    def reload_dataset(dataset: DatasetWord) -> Response:
-        """Lets its next run read everything."""
-        return told(dataset_dict(app.datasets.reload(dataset_of(app, dataset).id)))
+    @router.post("/datasets/{dataset}/reload", response_model=dataset_answers.Dataset, responses=_FILLING)
+    def reload_dataset(dataset: DatasetWord, body: bodies.ReloadBody | None = None) -> Response:
+        """Lets its next run read everything; or makes one of its tables anew from what is kept, without Stripe."""
+        found = dataset_of(app, dataset)
+        if body is not None and body.to is not None:
+            run = app.fill(found.id, body.to, wait=False)
+            return told(run_dict(run, found.name), 202, location=f"/runs/{run.id}")
+        return told(dataset_dict(app.datasets.reload(found.id)))
 
     @router.post("/datasets/{dataset}/runs", status_code=202, response_model=run_answers.Run)
     def start_run(dataset: DatasetWord) -> Response:

@@ -1,10 +1,10 @@
-"""The runs of one dataset, what each delivered, and going back to one of them."""
+"""The runs of one dataset, what each delivered, going back to one of them, and filling a table from what is kept."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from counterfoil.app import App
@@ -19,7 +19,7 @@ _MOST = 3000
 
 
 def routes(app: App) -> APIRouter:
-    """`/datasets/{dataset}/history` and `/runs/{run}/revert`."""
+    """`/datasets/{dataset}/history`, `/datasets/{dataset}/fill` and `/runs/{run}/revert`."""
     router = APIRouter()
 
     @router.get("/datasets/{dataset}/history")
@@ -57,6 +57,10 @@ def routes(app: App) -> APIRouter:
         except CounterfoilError as error:
             return _confirm(app, request, app.runs.get(run), error)
         return RedirectResponse(f"/runs/{made.id}", status_code=303)
+
+    @router.post("/datasets/{dataset}/fill")
+    def fill(dataset: str, to: Annotated[str, Form()]) -> Response:
+        return RedirectResponse(f"/runs/{app.runs.fill(dataset, to, wait=False).id}", status_code=303)
 
     return router
 

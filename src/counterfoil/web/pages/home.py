@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 from counterfoil.app import App, catalogue, describe_reports
 from counterfoil.app.accounts import mode
 from counterfoil.app.values import Account, Run, Shown
+from counterfoil.log import redacted
 from counterfoil.state.check import Result, worst
 from counterfoil.web.rendering import address, render
 
@@ -183,8 +184,8 @@ def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str], now:
 def _counted(shown: Shown) -> int | None:
     """The rows of the table after the run that left it as it is; None when they were not counted."""
     found = [check for check in shown.checks if (check.family, check.name) == ("coverage", "table")]
-    rows: int | None = found[0].figures.get("rows") if len(found) == 1 else None
-    return rows
+    rows = {check.figures.get("rows") for check in found}
+    return rows.pop() if len(rows) == 1 else None
 
 
 def _status(shown: Shown, now: datetime) -> str:
@@ -195,7 +196,7 @@ def _status(shown: Shown, now: datetime) -> str:
         return "paused"
     if dataset.pause is not None or shown.account.status != "ok" or (run is not None and run.status == "failed"):
         return "attention"
-    if worst(shown.checks) == "FAIL":
+    if worst(shown.checks) == "FAIL" or shown.behind:
         return "attention"
     if dataset.next_due_at is not None and dataset.next_due_at < now - _GRACE:
         return "late"
@@ -211,6 +212,9 @@ def _problem(shown: Shown) -> tuple[str, str | None]:
     failed = next((check for check in shown.checks if check.result == "FAIL"), None)
     if failed is not None and (run is None or run.status != "failed"):
         return f"A check failed: {failed.name}. {failed.reason}", "Its proof has the figures and the differences."
+    if shown.behind and (run is None or run.status != "failed"):
+        tables = ", ".join(f"{one.table} of {redacted(one.url)}" for one in shown.behind)
+        return f"Not up to date: {tables}.", "The next run gives it what it lacks, or fill it from what is kept."
     error = run.error if run is not None and run.error is not None else {}
     return error.get("message") or "The last run failed.", error.get("hint")
 

@@ -142,11 +142,12 @@ class _Form:
         """Only what is another thing than before: the same schedule would count anew."""
         given = {"name": typed.name.strip(), "account": typed.account, **saved(typed)}
         where = {"to": given.pop("to"), "table": given.pop("table")}
-        overwrite, (target, *_) = given.pop("overwrite"), dataset.targets
+        overwrite = given.pop("overwrite")
         changes = {name: value for name, value in given.items() if value != getattr(dataset, name)}
         if dataset.after is not None and words_of(dataset.schedule) != "manual" and given["after"] is None:
             changes.pop("after", None)  # it has a schedule besides, and the form has room for one of the two
-        if where != {"to": target.url, "table": target.table}:
+        before = dataset.targets
+        if where != {"to": [one.url for one in before], "table": before[0].table}:
             changes |= where
         tried = self._app.datasets.edit(dataset.id, overwrite=overwrite, dry_run=True, **changes)
         if tried.replaces is not None and not overwrite:

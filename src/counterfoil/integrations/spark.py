@@ -1,0 +1,102 @@
+"""A Python data source of Spark 4: `spark.read.format("counterfoil").option("report", "charges").load()`.
+
+Partitions are windows of `created`, which the executors read side by side, each with an even part of the account's
+rates. The key is never an option, since Spark shows those: an option says where each machine finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import counterfoil
+from counterfoil.integrations import engine
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+with engine("pyspark", extra="spark"):
+    from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
+    from pyspark.sql.pandas.types import from_arrow_schema
+    from pyspark.sql.types import StructType
+
+__all__ = ["CounterfoilDataSource"]
+
+#: In the order of docs/integrations.md.
+OPTIONS = ("report", "since", "until", "partitions", "key", "account", "api_base")
+#: What a report's own option begins with: `option.status`.
+OF_REPORT = "option."
+
+
+class CounterfoilDataSource(DataSource):
+    """Register it once: `spark.dataSource.register(CounterfoilDataSource)`. Options are those of `OPTIONS`."""
+
+    def __init__(self, options: MutableMapping[str, str]) -> None:
+        super().__init__(options)
+        unknown = [name for name in options if name not in OPTIONS and not name.startswith(OF_REPORT)]
+        if unknown:
+            raise counterfoil.SettingsError(
+                f"There is no option {unknown[0]!r}", hint=f"Those that there are: {', '.join(OPTIONS)}, option.NAME."
+            )
+        if "report" not in options:
+            raise counterfoil.SettingsError("Which report?", hint='Give it as an option: .option("report", "charges").')
+        if not options.get("key", "env:").startswith(("env:", "file:")):
+            raise counterfoil.SettingsError(
+                "The option key holds a key, which Spark would show",
+                hint="Say where each machine finds it: env:STRIPE_API_KEY, or file:/path.",
+            )
+
+    @classmethod
+    def name(cls) -> str:
+        return "counterfoil"
+
+    def schema(self) -> StructType:
+        """The report's columns; asks Stripe nothing."""
+        return from_arrow_schema(counterfoil.describe(self.options["report"]).schema, prefer_timestamp_ntz=False)
+
+    def reader(self, schema: StructType) -> Reader:
+        return Reader(dict(self.options), tuple(schema.names))
+
+
+@dataclass
+class Part(InputPartition):
+    """A window, and how many of them there are."""
+
+    window: counterfoil.Window
+    count: int
+
+
+@dataclass
+class Reader(DataSourceReader):
+    """Goes to the executors as it is; `columns` are those that it gives."""
+
+    options: dict[str, str]
+    columns: tuple[str, ...]
+
+    def partitions(self) -> Sequence[Part]:
+        """As many windows as wanted at most; looks at a few pages of the list for that."""
+        wanted = self.options.get("partitions", "4")
+        if not wanted.isdecimal():
+            raise counterfoil.SettingsError(f"partitions {wanted!r} is not a number", hint="Give 1 or more.")
+        report, since, until = (self.options.get(name) for name in ("report", "since", "until"))
+        with self._connected(1) as stripe:
+            windows = stripe.windows(report or "", int(wanted), since=since, until=until, options=self._of_report)
+        return [Part(window, len(windows)) for window in windows]
+
+    def read(self, partition: Part) -> Iterator[pa.RecordBatch]:
+        """The rows of a window, as they come."""
+        window = partition.window
+        with self._connected(partition.count) as stripe:
+            rows = stripe.read(self.options["report"], since=window.since, until=window.until, options=self._of_report)
+            for batch in rows:
+                yield batch.select(self.columns)
+
+    def _connected(self, processes: int) -> counterfoil.Connection:
+        key = self.options.get("key", "env:STRIPE_API_KEY")
+        account, api_base = self.options.get("account"), self.options.get("api_base")
+        return counterfoil.connect(key, api_base=api_base, stripe_account=account, processes=processes)
+
+    @property
+    def _of_report(self) -> dict[str, str]:
+        return {n.removeprefix(OF_REPORT): value for n, value in self.options.items() if n.startswith(OF_REPORT)}

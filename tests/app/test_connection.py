@@ -1,0 +1,83 @@
+"""What programs of other engines need of a connection: windows to read side by side, and a schema before any key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import counterfoil
+from counterfoil.app import catalogue
+from counterfoil.sandbox import Sandbox
+from counterfoil.settings import load_settings
+from tests.app.conftest import FULL
+from tests.integrations.examples import changed, examples
+
+
+def test_windows_read_side_by_side_are_the_report(sandbox: Sandbox) -> None:
+    with counterfoil.connect(FULL, api_base=sandbox.url) as stripe:
+        windows = stripe.windows("charges", 3)
+        read = [stripe.read("charges", since=one.since, until=one.until).read_all() for one in windows]
+        whole = stripe.read("charges").read_all()
+    assert len(windows) == 3
+    assert min(one.num_rows for one in read) > whole.num_rows / 6
+    ids = [key for one in read for key in one["id"].to_pylist()]
+    assert sorted(ids) == sorted(whole["id"].to_pylist())
+
+
+def test_windows_keep_the_range_that_was_given(sandbox: Sandbox) -> None:
+    with counterfoil.connect(FULL, api_base=sandbox.url) as stripe:
+        windows = stripe.windows("balance_transactions", 2, since="2026-01-01", until=1_790_000_000)
+        assert (windows[0].since, windows[-1].until) == (1_767_225_600, 1_790_000_000)
+        assert windows[0].until == windows[1].since
+
+
+def test_one_window_is_for_what_can_not_be_cut(sandbox: Sandbox) -> None:
+    with counterfoil.connect(FULL, api_base=sandbox.url) as stripe:
+        for report in ("balance", "discounts", "coupons"):
+            assert stripe.windows(report, 4) == (counterfoil.Window(),)
+        before = stripe.requests
+        assert stripe.windows("charges", 1) == (counterfoil.Window(),)
+        assert stripe.requests == before
+        with pytest.raises(counterfoil.SettingsError, match="0 is not a number of windows"):
+            stripe.windows("charges", 0)
+
+
+@pytest.mark.parametrize("report", catalogue())
+def test_a_description_has_the_schema_that_reading_gives(report: str, sandbox: Sandbox) -> None:
+    described = counterfoil.describe(report)
+    with counterfoil.connect(FULL, api_base=sandbox.url) as stripe:
+        assert stripe.read(report).schema == described.schema
+    assert set(described.primary_key) <= set(described.schema.names) == set(described.comments)
+    assert {described.created or "_run", *described.json_columns, "_extra"} <= set(described.schema.names)
+    assert described.immutable == (report == "events")
+
+
+def test_a_key_may_be_said_by_where_it_is(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SHOP_KEY", FULL)
+    (tmp_path / "key").write_text(f"{FULL}\n")
+    for place in ("env:SHOP_KEY", f"file:{tmp_path / 'key'}"):
+        with counterfoil.connect(place, api_base=sandbox.url) as stripe:
+            assert stripe.account().id.startswith("acct_")
+    with pytest.raises(counterfoil.SettingsError, match="NO_SUCH_KEY is not set"):
+        counterfoil.connect("env:NO_SUCH_KEY")
+
+
+def test_processes_share_the_rates_of_an_account() -> None:
+    settings = load_settings()
+    with counterfoil.connect(FULL, processes=4) as one, counterfoil.connect(FULL) as alone:
+        assert one._settings.rate_share == settings.rate_share / 4
+        assert one._settings.in_flight == settings.in_flight // 4
+        assert alone._settings == settings
+    with pytest.raises(counterfoil.SettingsError, match="0 is not a number of processes"):
+        counterfoil.connect(FULL, processes=0)
+
+
+def test_the_example_of_the_documents(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", FULL)
+    (code,) = examples("Programs of your own")
+    told: dict[str, Any] = {}
+    exec(changed(code, '"env:STRIPE_API_KEY"', f'"env:STRIPE_API_KEY", api_base="{sandbox.url}"'), told)
+    assert told["rows"].num_rows > 0
+    assert told["rows"].schema == counterfoil.describe("charges").schema

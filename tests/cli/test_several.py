@@ -1,0 +1,112 @@
+"""Several destinations of a dataset, as they are typed and told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from counterfoil.sandbox import Sandbox
+from tests.cli.center import Center
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.05) as serving:
+        yield serving
+
+
+@pytest.fixture
+def center(sandbox: Sandbox, tmp_path: Path) -> Iterator[Center]:
+    made = Center(tmp_path / "home", sandbox.url)
+    (made.home / "far").mkdir()
+    yield made
+    made.close()
+
+
+FAR = "duckdb:///far/acme.duckdb"
+
+
+def _rows(center: Center, file: str, table: str = "refunds") -> int:
+    with duckdb.connect(str(center.home / file), read_only=True) as connection:
+        ((rows,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+        return int(rows)
+
+
+def test_what_was_left_behind_is_told_and_filled_from_what_is_kept(center: Center, sandbox: Sandbox) -> None:
+    made = center.do(
+        "datasets", "create", "Refunds", "--account", "acme", "--report", "refunds",
+        "--to", "duckdb:///acme.duckdb", "--to", FAR, "--json",
+    )  # fmt: skip
+    assert made.code == 0, made.err
+    assert [target["url"] for target in made.json[0]["targets"]] == ["duckdb:///acme.duckdb", FAR]
+    (center.home / "far").rename(center.home / "away")
+    ran = center.do("run", "Refunds")
+    assert ran.code == 0
+    assert f"refunds of {FAR} is not up to date" in ran.err
+    shown = center.do("datasets", "show", "Refunds", "--json").json[0]
+    assert shown["behind"] == [{"url": FAR, "table": "refunds"}]
+    assert f"refunds of {FAR}" in center.do("datasets", "show", "Refunds").out.split("\nbehind")[1]
+    (center.home / "away").rename(center.home / "far")
+    sandbox.ask("requests?reset=true")
+    filled = center.do("datasets", "reload", "Refunds", "--to", FAR)
+    assert (filled.code, sandbox.ask("requests")["endpoints"]) == (0, {})
+    assert _rows(center, "far/acme.duckdb") == _rows(center, "acme.duckdb") > 0
+    assert center.do("datasets", "show", "Refunds", "--json").json[0]["behind"] == []
+    assert center.do("prove", "Refunds", "--recount", "all").code == 0
+
+
+def test_a_new_destination_is_filled_and_is_the_dataset_s_from_then_on(center: Center, sandbox: Sandbox) -> None:
+    center.add("Refunds", "refunds", method="merge")
+    early = center.do("datasets", "reload", "Refunds", "--to", FAR)
+    assert early.code == 1
+    assert "no run of it has succeeded" in early.err
+    assert "counterfoil run Refunds" in early.err
+    assert len(center.app.datasets.get("Refunds").targets) == 1, "nothing was changed"
+    assert center.do("run", "Refunds").code == 0
+    sandbox.ask("requests?reset=true")
+    filled = center.do("datasets", "reload", "Refunds", "--to", FAR, "--json")
+    assert (filled.code, filled.json[0]["status"]) == (0, "succeeded")
+    assert sandbox.ask("requests")["endpoints"] == {}
+    assert _rows(center, "far/acme.duckdb") == _rows(center, "acme.duckdb")
+    assert [target.url for target in center.app.datasets.get("Refunds").targets] == ["duckdb:///acme.duckdb", FAR]
+    assert center.do("run", "Refunds").code == 0
+    newest, *_ = center.app.runs.list("Refunds")
+    assert not newest.plan["whole"], "the new one is current, so that nothing is read again"
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [
+        ("duckdb:///nowhere/x.duckdb", "there is no folder"),
+        ("parquet:///lake", "can't merge"),
+        ("duckdb:///../home/acme.duckdb", "is named twice"),
+        ("dukdb:///x", "Did you mean"),
+    ],
+)
+def test_a_destination_that_can_not_be_leaves_the_dataset_as_it_is(center: Center, to: str, told: str) -> None:
+    center.add("Refunds", "refunds", method="merge")
+    assert center.do("run", "Refunds").code == 0
+    refused = center.do("datasets", "reload", "Refunds", "--to", to)
+    assert refused.code == 2
+    assert told in refused.err
+    assert len(center.app.datasets.get("Refunds").targets) == 1
+
+
+def test_a_method_that_one_of_them_lacks_is_refused_and_not_chosen(center: Center) -> None:
+    words = ("datasets", "create", "R", "--account", "acme", "--report", "refunds")
+    to = ("--to", "duckdb:///acme.duckdb", "--to", "parquet:///lake")
+    assert "can't merge" in center.do(*words, *to, "--method", "merge").err
+    made = center.do(*words, *to, "--json")
+    assert made.json[0]["method"] == "replace"
+    assert center.do("run", "R").code == 0
+    exported = center.app.config.export()
+    assert 'to = [\n    "duckdb:///acme.duckdb",\n    "parquet:///lake",\n]' in exported
+    assert {one.action for one in center.app.config.apply(exported).changes} == {"none"}
+    one = exported.replace('[\n    "duckdb:///acme.duckdb",\n    "parquet:///lake",\n]', '"duckdb:///acme.duckdb"')
+    bookmark = center.app.datasets.get("R").bookmark
+    center.app.config.apply(one)
+    assert [target.url for target in center.app.datasets.get("R").targets] == ["duckdb:///acme.duckdb"]
+    assert center.app.datasets.get("R").bookmark == bookmark, "what stays goes on"

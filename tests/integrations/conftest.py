@@ -1,0 +1,54 @@
+"""A simulated Stripe, and what its reports are without any engine between."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import counterfoil
+from counterfoil.sandbox import Sandbox
+
+KEY = "sk_test_integration4242"
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(scale=0.5) as serving:
+        serving.control("keys", key=KEY)
+        yield serving
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", KEY)
+
+
+@pytest.fixture
+def stripe(sandbox: Sandbox) -> Iterator[counterfoil.Connection]:
+    """What each engine's rows are compared with."""
+    with counterfoil.connect(KEY, api_base=sandbox.url) as connection:
+        yield connection
+
+
+def figures(rows: list[dict[str, Any]], *sums: str) -> dict[str, Any]:
+    """How many rows there are, of how many keys, the sums of columns, and the first and last creation."""
+    created = [row["created"] for row in rows]
+    added = {name: sum((Decimal(row[name] or 0) for row in rows), Decimal()) for name in sums}
+    return {
+        "rows": len(rows),
+        "keys": len({row["id"] for row in rows}),
+        "first": min(created),
+        "last": max(created),
+        **added,
+    }
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where engines are required, what was skipped has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("ENGINES") == "required" and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

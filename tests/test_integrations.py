@@ -1,0 +1,40 @@
+"""Modules for other engines, where the engine is not there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+#: Module, the engine's package, and the extra that brings it.
+MODULES = [
+    ("airflow", "airflow", "airflow"),
+    ("airflow_pull", "airflow", "airflow"),
+    ("dagster", "dagster", "dagster"),
+    ("dagster_datasets", "dagster", "dagster"),
+    ("dlt", "dlt", "dlt"),
+    ("spark", "pyspark", "spark"),
+]
+
+WITHOUT = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == sys.argv[2]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Without())
+import counterfoil.integrations
+assert sys.argv[2] not in sys.modules and "pyarrow" not in sys.modules
+__import__(f"counterfoil.integrations.{sys.argv[1]}")
+"""
+
+
+@pytest.mark.parametrize(("module", "package", "extra"), MODULES)
+def test_a_missing_engine_is_said_with_how_to_install_it(module: str, package: str, extra: str) -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT, module, package], capture_output=True, text=True)
+    said = done.stderr.strip().splitlines()[-1]
+    wanted = f"counterfoil.integrations.{extra} needs {package}: pip install 'counterfoil[{extra}]'"
+    assert said == f"ModuleNotFoundError: {wanted}"

@@ -1,0 +1,32 @@
+"""Pages of a dataset whose destination answers no questions: they say so, and none of them fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from counterfoil.app import App
+from counterfoil.state.dataset import Target
+from counterfoil.state.run import Counts
+from tests import domo
+from tests.domo_api import SECRET
+from tests.web.conftest import Site, StandingClock
+from tests.web.tabled import dataset, ran
+
+
+def test_each_page_of_it_tells_what_can_be_told(
+    app: App, site: Site, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOMO_CLIENT_SECRET", SECRET)
+    owner = site.owner()
+    with domo.running() as server:
+        server.make("charges", [{"id": "ch_1"}], by_stream=True)
+        made = dataset(app)
+        made = app.records.datasets.edit(made.id, targets=(Target(url=server.url(), table="charges"),))
+        ran(app, made, clock, Counts(read=1))
+        for path in ("", "/schema", "/history", "/proof", "/settings"):
+            assert owner.get(f"/datasets/{made.id}{path}").status == 200, path
+        data = owner.get(f"/datasets/{made.id}/data")
+        assert "answers no questions" in data.text
+        assert "second destination" in data.text
+        assert owner.get("/ask").status == 200
+        assert SECRET not in data.text
