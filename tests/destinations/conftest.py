@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ import duckdb
 import psycopg
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from counterfoil.archive import Archive
 from counterfoil.destinations import Destination, open_destination
@@ -65,11 +67,15 @@ def typed(destination: Destination, **columns: str) -> tuple[tuple[str, str], ..
 
 def by_hand(destination: Destination, *statements: str) -> list[tuple[Any, ...]]:
     """What somebody else does in the place, with a program that knows nothing of us; the rows of the last statement."""
-    if destination.dialect == "duckdb":
+    if destination.name.startswith("duckdb:"):
         with duckdb.connect(destination.name.removeprefix("duckdb:///")) as connection:
             for statement in statements:
                 answer = connection.execute(statement)
             return answer.fetchall()
+    if destination.name.startswith("delta:"):
+        assert statements == ("DROP TABLE charges",)
+        shutil.rmtree(table_of(destination))
+        return []
     place = place_of(destination.name)
     with psycopg.connect(**place.connection(), autocommit=True) as other:
         other.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"; SET search_path TO "{place.schema}"')
@@ -85,8 +91,16 @@ def make_theirs(destination: Destination, select: str) -> None:
         folder.mkdir(parents=True)
         with duckdb.connect() as connection:
             connection.execute(f"COPY ({select}) TO '{folder}/mine.parquet'")
+    elif destination.name.startswith("delta:"):
+        with duckdb.connect() as connection:
+            write_deltalake(table_of(destination), connection.sql(select).to_arrow_table())
     else:
         by_hand(destination, f"CREATE TABLE charges AS {select}")
+
+
+def table_of(destination: Destination, table: str = "charges") -> Path:
+    """The folder of a Delta table."""
+    return Path(destination.name.removeprefix("delta:///"), table)
 
 
 @pytest.fixture
@@ -100,6 +114,11 @@ def parquet_destination(tmp_path: Path, settings: Settings) -> Destination:
 
 
 @pytest.fixture
+def delta_destination(tmp_path: Path, settings: Settings) -> Destination:
+    return open_destination("delta:///stripe", relative_to=tmp_path, settings=settings)
+
+
+@pytest.fixture
 def postgres_destination(postgres: Server, tmp_path: Path, settings: Settings) -> Iterator[Destination]:
     """Held, so that its many calls take one connection."""
     destination = open_destination(postgres.url(), relative_to=tmp_path, settings=settings)
@@ -107,7 +126,7 @@ def postgres_destination(postgres: Server, tmp_path: Path, settings: Settings) -
         yield destination
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", "postgres", "delta"])
 def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Callable[[], Destination]]:
     """Makes a destination that can merge, and in which nothing is."""
     with ExitStack() as held:
@@ -115,6 +134,8 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) ->
         def made() -> Destination:
             if request.param == "duckdb":
                 url = f"duckdb:///{uuid.uuid4()}.duckdb"
+            elif request.param == "delta":
+                url = f"delta:///{uuid.uuid4()}"
             else:
                 server: Server = request.getfixturevalue("postgres")
                 url = server.url()
@@ -125,16 +146,24 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) ->
         yield made
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", "postgres", "delta"])
 def merging(request: pytest.FixtureRequest) -> Destination:
-    """Each destination that can merge, and keeps histories."""
+    """Each destination that can merge."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
-    assert {"merge", "history", "atomic", "idempotent"} <= found.guarantees
+    assert {"merge", "atomic", "idempotent"} <= found.guarantees
     assert "merge" in found.methods
     return found
 
 
-@pytest.fixture(params=["duckdb", "parquet", "postgres"])
+@pytest.fixture(params=["duckdb", "postgres"])
+def keeping(request: pytest.FixtureRequest) -> Destination:
+    """Each destination that keeps histories."""
+    found: Destination = request.getfixturevalue(f"{request.param}_destination")
+    assert {"merge", "history", "atomic", "idempotent"} <= found.guarantees
+    return found
+
+
+@pytest.fixture(params=["duckdb", "parquet", "postgres", "delta"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     return found

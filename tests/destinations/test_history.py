@@ -74,8 +74,8 @@ def _now(destination: Destination, columns: str = "*") -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def destination(merging: Destination) -> Destination:
-    return merging
+def destination(keeping: Destination) -> Destination:
+    return keeping
 
 
 def test_a_version_holds_until_the_next_one_was_read(destination: Destination, archived: Archived) -> None:
@@ -474,6 +474,7 @@ _STEPS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.parametrize("fresh", ["duckdb", "postgres"], indirect=True)
 @examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=5)
 @given(steps=st.lists(_STEPS, min_size=2, max_size=4), back=st.integers(0, 4))
 def test_any_loads_make_a_history_that_answers_what_the_table_was_after_each_of_them(

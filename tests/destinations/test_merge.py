@@ -267,8 +267,9 @@ def test_a_table_that_was_dropped_by_hand_is_made_anew(destination: Destination,
 
 
 def test_a_table_of_the_same_name_in_another_schema_of_the_database_is_left_alone(
-    destination: Destination, archived: Archived
+    keeping: Destination, archived: Archived
 ) -> None:
+    destination = keeping
     other = f"other_{uuid.uuid4().hex}"
     by_hand(destination, f"CREATE SCHEMA {other}", f"CREATE TABLE {other}.charges AS SELECT 'ch_1' AS id")
     assert destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1", 1)])) == Loaded(rows=1, added=1)

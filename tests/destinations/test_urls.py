@@ -49,7 +49,8 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, name: str, tmp_p
         ("parket:///x", "Did you mean parquet:///stripe?"),
         (
             "mysql://host/x",
-            "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe or postgresql://user@host/database.",
+            "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe, delta:///stripe, delta+s3://bucket/prefix or "
+            "postgresql://user@host/database.",
         ),
         ("duckdb:///", "Such as duckdb:///stripe.duckdb."),
         ("duckdb://", "Such as duckdb:///stripe.duckdb."),

@@ -12,7 +12,7 @@ from counterfoil.state import State
 from counterfoil.state.nodes import Nodes
 
 #: Destinations that are files.
-_ON_ONE_MACHINE = ("duckdb:", "parquet:")
+_ON_ONE_MACHINE = ("duckdb:", "parquet:", "delta:")
 _MARK = "archive"
 _FILE = "counterfoil-archive"
 

@@ -100,7 +100,7 @@ class TableCalls:
             shown = tuple(column for column in columns if only is None or column.name in only)
             read = [column.name for column in shown]
             ordered = _in_order(view, found, columns)
-            if not place.name.startswith("parquet:"):
+            if not place.name.startswith(("parquet:", "delta")):
                 # A table of DuckDB's is stored in the report's order; Postgres' are in none.
                 ordered = view if view.sort and place.dialect == "duckdb" else ordered
                 sql = page_sql(

@@ -13,14 +13,17 @@ from counterfoil.settings import Settings
 _EXAMPLES = {
     "duckdb": "duckdb:///stripe.duckdb",
     "parquet": "parquet:///stripe",
+    "delta": "delta:///stripe",
+    "delta+s3": "delta+s3://bucket/prefix",
     "postgresql": "postgresql://user@host/database",
 }
 
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of `duckdb:///file`, `parquet:///folder` or `postgresql://user@host/database?schema=…`.
+    """The destination of `duckdb:///file`, `parquet:///folder`, `delta:///folder`, `delta+s3://bucket/prefix` or
+    `postgresql://user@host/database?schema=…`.
 
-    The first two are below `relative_to`; with four slashes from the root.
+    Files and folders are below `relative_to`; with four slashes from the root.
 
     Nothing is opened or made yet. SettingsError when the URL names no destination; it never repeats a password.
     """
@@ -29,6 +32,10 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
         from counterfoil.destinations.postgres import PostgresDestination
 
         return PostgresDestination(url, settings)
+    if scheme in ("delta", "delta+s3"):
+        from counterfoil.destinations.delta_url import delta_destination
+
+        return delta_destination(scheme, path, relative_to=relative_to, settings=settings)
     place = Path(relative_to, Path(path).expanduser())
     if scheme == "duckdb":
         from counterfoil.destinations.duckdb import DuckDBDestination
@@ -52,7 +59,7 @@ def _parsed(url: str) -> tuple[str, str]:
             f"there is no destination called {scheme}",
             hint=f"Did you mean {_EXAMPLES[near[0]]}?" if near else f"Give a URL such as {known}.",
         )
-    if scheme == "postgresql":
+    if scheme in ("postgresql", "delta+s3"):
         return scheme, rest
     path = rest.removeprefix("//").removeprefix("/")
     if not rest.startswith("///"):
