@@ -19,14 +19,12 @@ import pyarrow.parquet as pq
 
 from counterfoil.destinations.destination import Stop, check_rows, same_name
 from counterfoil.destinations.duckdb_query import check_types
+from counterfoil.destinations.file_columns import Columns, rows_of, values_in, values_of, widened
 from counterfoil.destinations.ordering import sorted_slices
-from counterfoil.destinations.parquet_files import rows_of, values_of, widened
 from counterfoil.destinations.ranges import check_within, no_created, within
 from counterfoil.destinations.sql import parts_source
 from counterfoil.values import Load, Loaded, Part
 
-#: Name and DuckDB's type of each column.
-Columns = Sequence[tuple[str, str]]
 #: The file of a name on this machine, with all of its columns or at least those of these names; its rows in order.
 Fetch = Callable[[str, Sequence[str] | None], Path]
 
@@ -105,7 +103,7 @@ class RowFiles:
     def files(self) -> tuple[DataFile, ...]:
         """The files, by their paths; none is empty."""
         self._end()
-        return tuple(DataFile(str(path), rows_of([path])) for path in self._paths)
+        return tuple(DataFile(str(path), rows_of(path)) for path in self._paths)
 
     def _begun(self, schema: pa.Schema) -> tuple[BinaryIO, Any]:
         self._paths.append(self._folder / f"part-{uuid.uuid4().hex}.parquet")
@@ -168,12 +166,6 @@ def insert(
         out.add(cursor, f"SELECT {values} FROM {source}", present_only=present_only)  # noqa: S608 - quoted
         for source in sorted_slices(load, files, stop=stop)
     )
-
-
-def values_in(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path], columns: Columns) -> str:
-    """What stands behind SELECT for the columns of these files, of which some may have fewer."""
-    described = cursor.execute(f"DESCRIBE SELECT * FROM {parts_source(paths, union=True)}").fetchall()  # noqa: S608
-    return values_of(columns, {same_name(name) for name, *_ in described})
 
 
 def _carried(

@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from counterfoil.destinations.delta_files import Columns, DataFile, RowFiles, Version, insert, values_in
+from counterfoil.destinations.delta_files import DataFile, RowFiles, Version, insert
 from counterfoil.destinations.destination import Stop, check_rows, same_name
 from counterfoil.destinations.duckdb_merge import brought, compare, forget, is_unique, read_at
-from counterfoil.destinations.parquet_files import values_of
+from counterfoil.destinations.file_columns import Columns, union_source, values_in, values_of
 from counterfoil.destinations.sql import parts_source, quoted
 from counterfoil.destinations.stopping import check_stop
 from counterfoil.values import Load, Loaded, Part
@@ -91,7 +91,7 @@ class _View:
         paths = [self._version.fetch(self._version.files[n].name, names) for n in numbers]
         if paths:
             place = f"(([{', '.join(map(str, numbers))}][file_index::BIGINT + 1])::BIGINT << 40) + file_row_number"
-            rows = f"{values_in(self._cursor, paths, columns)}, {place} AS rowid FROM {parts_source(paths, union=True)}"
+            rows = f"{values_in(self._cursor, paths, columns)}, {place} AS rowid FROM {union_source(paths)}"
         else:
             rows = f"{values_of(columns, set())}, 0::BIGINT AS rowid WHERE false"
         self._cursor.execute(f"CREATE OR REPLACE VIEW {self.name} AS SELECT {rows}")

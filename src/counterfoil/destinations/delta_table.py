@@ -15,16 +15,15 @@ from typing import Any
 import duckdb
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import DeltaTable, Field, Schema
 from deltalake.exceptions import TableNotFoundError
 from deltalake.schema import PrimitiveType
 
-from counterfoil.destinations.delta_files import Columns, DataFile, Version, values_in
+from counterfoil.destinations.delta_files import DataFile, Version
 from counterfoil.destinations.delta_storage import RECORDS, Storage
 from counterfoil.destinations.destination import since_replace
-from counterfoil.destinations.parquet_files import values_of
-from counterfoil.destinations.sql import parts_source, quoted
+from counterfoil.destinations.file_columns import Columns, rows_of, union_source, values_in, values_of
+from counterfoil.destinations.sql import quoted
 from counterfoil.errors import DestinationRejected, SchemaConflict
 from counterfoil.values import Loaded
 
@@ -112,8 +111,7 @@ class TableAt:
             return self._storage.fetch(self.name, name, columns, into)
 
         files = (
-            DataFile(name, pq.read_metadata(fetch(name, None)).num_rows if rows is None else rows)
-            for name, _, rows in self.actions()
+            DataFile(name, rows_of(fetch(name, None)) if rows is None else rows) for name, _, rows in self.actions()
         )
         return Version(self.columns() or (), tuple(files), fetch)
 
@@ -129,7 +127,7 @@ class TableAt:
         rows = f"{values_of(columns, set())} WHERE false"
         if paths:
             known = all(_delta_name(kind) for _, kind in columns)
-            rows = f"{values_in(cursor, paths, columns) if known else '*'} FROM {parts_source(paths, union=True)}"
+            rows = f"{values_in(cursor, paths, columns) if known else '*'} FROM {union_source(paths)}"
         cursor.execute(f"CREATE OR REPLACE VIEW {quoted(self.name)} AS SELECT {rows}")
 
     def actions(self) -> list[tuple[str, int, int | None]]:

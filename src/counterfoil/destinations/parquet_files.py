@@ -38,10 +38,10 @@ def apply(
     Files that stay as they are become links; all files of a version have the same columns.
     """
     if load.method == "replace":
-        columns, taken_out, kept = widened((), load, schema), rows_of(kept), ()
+        columns, taken_out, kept = _widened((), load, schema), rows_of(kept), ()
     else:
         present = described(cursor, kept) if kept else ()
-        columns = widened(present, load, schema)
+        columns = _widened(present, load, schema)
         taken_out = 0
         if load.method == "partition":
             check_within(cursor, load, files)
@@ -59,7 +59,7 @@ def rows_of(files: Sequence[Path]) -> int:
     return sum(pq.read_metadata(file).num_rows for file in files)
 
 
-def widened(present: Sequence[tuple[str, str]], load: Load, schema: pa.Schema) -> list[tuple[str, str]]:
+def _widened(present: Sequence[tuple[str, str]], load: Load, schema: pa.Schema) -> list[tuple[str, str]]:
     """The columns of the next version: those that are there, then those that the schema adds."""
     kinds = {same_name(name): kind for name, kind in present}
     added = []
@@ -94,7 +94,7 @@ def _carry(
         return rows
     if columns is not None or taken_out:
         present = described(cursor, [file])
-        values = values_of(columns or present, {same_name(name) for name, _ in present})
+        values = _values(columns or present, {same_name(name) for name, _ in present})
         stays = f"NOT {within(load)}" if taken_out else "true"
         _copy(cursor, values, f"FROM {parts_source([file])} WHERE {stays}", into / file.name)
         return int(taken_out)
@@ -106,8 +106,7 @@ def _carry(
     return 0
 
 
-def values_of(columns: Sequence[tuple[str, str]], present: set[str]) -> str:
-    """What stands behind SELECT for the columns, where the source has those of these names; the others are null."""
+def _values(columns: Sequence[tuple[str, str]], present: set[str]) -> str:
     values = (
         f"{quoted(name)}::{kind} AS {quoted(name)}" if same_name(name) in present else f"NULL::{kind} AS {quoted(name)}"
         for name, kind in columns
@@ -141,9 +140,9 @@ def _write(
     """
     name = file_name(load.run)
     if not files:
-        return _copy(cursor, values_of(columns, set()), "WHERE false", into / f"{name}.parquet")
+        return _copy(cursor, _values(columns, set()), "WHERE false", into / f"{name}.parquet")
     check_types(cursor, files, schema)
-    values = values_of(columns, {same_name(column) for column in schema.names})
+    values = _values(columns, {same_name(column) for column in schema.names})
     return sum(
         _copy(cursor, values, f"FROM {source}", into / f"{name}-{number:05}.parquet")
         for number, source in enumerate(sorted_slices(load, files, stop=stop), start=1)

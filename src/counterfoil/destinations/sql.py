@@ -48,7 +48,6 @@ def definitions(schema: pa.Schema) -> str:
     return ", ".join(f"{quoted(field.name)} {duckdb_type(field)}" for field in schema)
 
 
-def parts_source(paths: Sequence[Path], *, union: bool = False) -> str:
-    """What stands behind FROM to read these Parquet files, which may have different columns if that is said."""
-    files = ", ".join(literal(str(path)) for path in paths)
-    return f"read_parquet([{files}]{', union_by_name = true' if union else ''})"
+def parts_source(paths: Sequence[Path]) -> str:
+    """What stands behind FROM to read these Parquet files."""
+    return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
