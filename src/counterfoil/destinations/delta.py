@@ -176,7 +176,7 @@ class DeltaDestination:
             with self._storage.scratch() as scratch:
                 with self._duckdb(scratch / "spill", scratch) as cursor, stoppable(cursor.interrupt, stop):
                     change = build(cursor, table.version(scratch), scratch)
-                commit(self._storage, table, load, method, change, scratch, guard)
+                commit(self._storage, table, load, method, change, scratch, guard, stop)
             return change.done
 
         place = self._storage.place

@@ -20,7 +20,8 @@ from counterfoil.destinations.delta_errors import conflicting, meaning
 from counterfoil.destinations.delta_files import Change, DataFile
 from counterfoil.destinations.delta_storage import RECORDS, Storage
 from counterfoil.destinations.delta_table import APPLICATION, TableAt, delta_schema
-from counterfoil.destinations.destination import Guard, same_name
+from counterfoil.destinations.destination import Guard, Stop, same_name
+from counterfoil.destinations.stopping import check_stop
 from counterfoil.destinations.waiting import Held
 from counterfoil.errors import TransientError
 from counterfoil.log import get_logger
@@ -36,7 +37,14 @@ _REMEMBERED, _RECORDS_KEPT = 1_000, 3
 
 
 def commit(
-    storage: Storage, table: TableAt, load: Load, method: str, change: Change, scratch: Path, guard: Guard | None
+    storage: Storage,
+    table: TableAt,
+    load: Load,
+    method: str,
+    change: Change,
+    scratch: Path,
+    guard: Guard | None,
+    stop: Stop | None,
 ) -> None:
     """Makes the change the table's next version, together with the record of the load.
 
@@ -49,7 +57,10 @@ def commit(
     try:
         # The record first: by its folder a table is known as ours that was never committed.
         _bring(storage, table, record, f"{RECORDS}/{record.name}", brought)
-        adds = [_added(storage, table, file, load, brought) for file in change.written]
+        adds = []
+        for file in change.written:
+            check_stop(stop)
+            adds.append(_added(storage, table, file, load, brought))
         if guard is not None:
             guard()
     except BaseException:

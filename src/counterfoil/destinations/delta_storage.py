@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -15,16 +16,17 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from deltalake.fs import DeltaStorageHandler
 
 from counterfoil.destinations.destination import Progress, Stop
 from counterfoil.destinations.table_folder import HIDDEN, check_folder, locked, sync
+from counterfoil.errors import DestinationRejected
 
 #: What readers of a table, and those who clean it up, leave alone: its name begins with an underscore.
 RECORDS = "_counterfoil"
 LOG = "_delta_log"
 #: After so long nobody works any more with what a load put on this machine.
 _STALE_SECONDS = 86_400
+_TIMEOUT_SECONDS = 30
 
 
 def folder_name(table: str) -> str:
@@ -53,6 +55,10 @@ class Storage(Protocol):
     options: Mapping[str, str] | None
 
     def uri(self, table: str) -> str: ...
+
+    def files(self, table: str) -> pafs.FileSystem:
+        """The folder of the table."""
+        ...
 
     def tables(self) -> list[str]:
         """Names of what may be tables."""
@@ -114,6 +120,9 @@ class FolderStorage:
 
     def uri(self, table: str) -> str:
         return str(self._path(table))
+
+    def files(self, table: str) -> pafs.FileSystem:
+        return pafs.SubTreeFileSystem(str(self._path(table)), pafs.LocalFileSystem())
 
     def tables(self) -> list[str]:
         if not self._folder.is_dir():
@@ -188,49 +197,41 @@ class BucketStorage:
     def uri(self, table: str) -> str:
         return f"{self._base}/{folder_name(table)}"
 
+    def files(self, table: str) -> pafs.FileSystem:
+        return pafs.SubTreeFileSystem(self._path(table), self._bucket)
+
     def tables(self) -> list[str]:
-        found = self._files(self._base).get_file_info(pafs.FileSelector("", allow_not_found=True))
+        found = self._bucket.get_file_info(pafs.FileSelector(self._path(), allow_not_found=True))
         return sorted(table_name(one.base_name) for one in found if one.type == pafs.FileType.Directory)
 
     def entries(self, table: str, folder: str = "") -> list[str]:
-        found = self._files(self.uri(table)).get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+        found = self.files(table).get_file_info(pafs.FileSelector(folder, allow_not_found=True))
         return [one.base_name for one in found]
 
     def read(self, table: str, name: str) -> bytes:
-        with self._files(self.uri(table)).open_input_stream(name) as file:
+        with self.files(table).open_input_stream(name) as file:
             return bytes(file.read())
 
     def fetch(self, table: str, name: str, columns: Sequence[str] | None, into: Path) -> Path:
-        copy = into / (name if columns is None else f"{hash(tuple(columns)):x}-{name}")
+        copy = into / (name if columns is None else f"{len(columns)}-{name}")
         if not copy.exists():
-            with (
-                self._files(self.uri(table)).open_input_file(name) as file,
-                pq.ParquetFile(file, pre_buffer=False) as source,
-            ):
+            with self.files(table).open_input_file(name) as file, pq.ParquetFile(file, pre_buffer=False) as source:
                 self._copy(source, columns, copy)
         return copy
 
     def put(self, table: str, name: str, file: Path) -> None:
-        pafs.copy_files(
-            str(file),
-            name,
-            source_filesystem=pafs.LocalFileSystem(),
-            destination_filesystem=self._files(self.uri(table)),
-        )
+        here, there = pafs.LocalFileSystem(), self.files(table)
+        pafs.copy_files(str(file), name, source_filesystem=here, destination_filesystem=there)
 
     def delete(self, table: str, names: Sequence[str]) -> None:
-        files = self._files(self.uri(table))
+        files = self.files(table)
         for name in names:
             files.delete_file(name)
 
     def remove(self, table: str) -> None:
-        files = self._files(self.uri(table))
         # Without its log it is no table any more, whatever else is there still.
-        for folder in (f"{LOG}/", ""):
-            selector = pafs.FileSelector(folder, recursive=True, allow_not_found=True)
-            found = files.get_file_info(selector)
-            for path in sorted((one.path for one in found if one.type == pafs.FileType.File), reverse=True):
-                files.delete_file(path)
+        for folder in (f"{self._path(table)}/{LOG}", self._path(table)):
+            self._bucket.delete_dir(folder)
 
     def committed(self, table: str, version: int) -> None:
         """What a bucket took lasts."""
@@ -241,7 +242,7 @@ class BucketStorage:
         for path in self._home.iterdir():
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
-        with TemporaryDirectory(dir=self._home, prefix=f"{uuid.uuid4().hex}-", ignore_cleanup_errors=True) as folder:
+        with TemporaryDirectory(dir=self._home, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
     def locked(
@@ -253,17 +254,31 @@ class BucketStorage:
         return nullcontext()
 
     def check(self) -> None:
+        bucket = self._path().partition("/")[0]
+        if self._bucket.get_file_info(bucket).type == pafs.FileType.NotFound:
+            raise DestinationRejected(f"there is no bucket {bucket}", hint="Make it first, or check AWS_REGION.")
         self.tables()
 
-    def _files(self, uri: str) -> pafs.PyFileSystem:
-        return pafs.PyFileSystem(DeltaStorageHandler(uri, dict(self.options or {})))
+    def _path(self, table: str | None = None) -> str:
+        place = self._base.removeprefix("s3://")
+        return place if table is None else f"{place}/{folder_name(table)}"
+
+    @cached_property
+    def _bucket(self) -> pafs.FileSystem:
+        # Not the file system of the library for Delta tables, which stops all threads while it waits (1.6.6).
+        endpoint = (self.options or {}).get("AWS_ENDPOINT_URL")
+        return pafs.S3FileSystem(
+            endpoint_override=endpoint,
+            region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+            connect_timeout=_TIMEOUT_SECONDS,
+            request_timeout=_TIMEOUT_SECONDS,
+        )
 
     @staticmethod
     def _copy(source: pq.ParquetFile, columns: Sequence[str] | None, copy: Path) -> None:
         schema = source.schema_arrow
-        chosen = (
-            schema.names if columns is None else [name for name in schema.names if name in columns] or schema.names[:1]
-        )
+        wanted = schema.names if columns is None else columns
+        chosen = [name for name in schema.names if name in wanted] or schema.names[:1]
         with pq.ParquetWriter(copy, pa.schema([schema.field(name) for name in chosen]), compression="zstd") as into:
             for batch in source.iter_batches(20_480, columns=chosen):
                 into.write_batch(batch)

@@ -120,7 +120,7 @@ class TableAt:
         if self.delta is None or self._trouble(self.delta):
             return
         if not self._storage.readable:
-            cursor.register(self.name, self.delta.to_pyarrow_dataset())
+            cursor.register(self.name, self.delta.to_pyarrow_dataset(filesystem=self._storage.files(self.name)))
             return
         columns = self.columns() or ()
         paths = [self._storage.fetch(self.name, name, None, Path()) for name, *_ in self.actions()]
