@@ -28,7 +28,7 @@ from counterfoil.values import Load, Loaded, Part
 #: The file of a name on this machine, with all of its columns or at least those of these names; its rows in order.
 Fetch = Callable[[str, Sequence[str] | None], Path]
 
-_GROUP_ROWS = 20_480
+_GROUP_ROWS = 8_192
 #: A file that has as much is closed: what a merge rewrites for one row is not much more.
 _FILE_BYTES = 8 << 20
 
