@@ -49,8 +49,8 @@ def pull(
     report
         A report's key, as `counterfoil reports` lists them, or `all`.
     to
-        duckdb:///file (relative), duckdb:////file (absolute), parquet:///folder, or
-        postgresql://user@host/database?schema=…
+        duckdb:///file (relative), duckdb:////file (absolute), parquet:///folder, delta:///folder,
+        delta+s3://bucket/prefix, or postgresql://user@host/database?schema=…
     table
         The table's name; the report's key unless given.
     method
