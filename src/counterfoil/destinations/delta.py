@@ -175,7 +175,7 @@ class DeltaDestination:
             self._check_ours(table, load)
             with self._storage.scratch() as scratch:
                 with self._duckdb(scratch / "spill", scratch) as cursor, stoppable(cursor.interrupt, stop):
-                    change = build(cursor, table.version(scratch), scratch)
+                    change = build(cursor, table.version(scratch, stop), scratch)
                 commit(self._storage, table, load, method, change, scratch, guard, stop)
             return change.done
 

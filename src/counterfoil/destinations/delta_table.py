@@ -21,9 +21,10 @@ from deltalake.schema import PrimitiveType
 
 from counterfoil.destinations.delta_files import DataFile, Version
 from counterfoil.destinations.delta_storage import RECORDS, Storage
-from counterfoil.destinations.destination import since_replace
+from counterfoil.destinations.destination import Stop, since_replace
 from counterfoil.destinations.file_columns import Columns, rows_of, union_source, values_in, values_of
 from counterfoil.destinations.sql import quoted
+from counterfoil.destinations.stopping import check_stop
 from counterfoil.errors import DestinationRejected, SchemaConflict
 from counterfoil.values import Loaded
 
@@ -97,7 +98,7 @@ class TableAt:
         """Names of its Parquet files."""
         return [name for name, *_ in self.actions()]
 
-    def version(self, into: Path) -> Version | None:
+    def version(self, into: Path, stop: Stop | None = None) -> Version | None:
         """The columns and files; those that are not on this machine are brought into the folder when needed."""
         if self.delta is None:
             return None
@@ -108,6 +109,7 @@ class TableAt:
             )
 
         def fetch(name: str, columns: Sequence[str] | None) -> Path:
+            check_stop(stop)
             return self._storage.fetch(self.name, name, columns, into)
 
         files = (
