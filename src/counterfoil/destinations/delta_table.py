@@ -94,10 +94,6 @@ class TableAt:
         """Rows of the table."""
         return None if self.delta is None else self.delta.count()
 
-    def paths(self) -> list[str]:
-        """Names of its Parquet files."""
-        return [name for name, *_ in self.actions()]
-
     def version(self, into: Path, stop: Stop | None = None) -> Version | None:
         """The columns and files; those that are not on this machine are brought into the folder when needed."""
         if self.delta is None:
@@ -105,7 +101,7 @@ class TableAt:
         if trouble := self._trouble(self.delta):
             raise DestinationRejected(
                 f"{self.name} in {self._storage.place} {trouble}, which is not supported",
-                hint="Choose another table, or drop this one first.",
+                hint="Choose another table, or remove this one by hand.",
             )
 
         def fetch(name: str, columns: Sequence[str] | None) -> Path:
