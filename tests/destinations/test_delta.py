@@ -13,8 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 
 from counterfoil.destinations import Destination, delta_commit, open_destination
+from counterfoil.destinations.delta_errors import meaning
 from counterfoil.destinations.delta_storage import FolderStorage
 from counterfoil.destinations.delta_table import TableAt
 from counterfoil.errors import DestinationBusy, DestinationRejected, SettingsError, TransientError
@@ -265,6 +267,26 @@ def test_a_full_disk_is_told_and_the_table_is_as_it_was(
     assert _ids(delta_destination) == ["a"]
     assert _files(delta_destination) == files
     assert not list((table_of(delta_destination).parent / ".counterfoil" / "loading").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        ("status 404 Not Found: NoSuchBucket at http://127.0.0.1:40301/x", DestinationRejected, "bucket that is not"),
+        ("AWS Error NO_SUCH_BUCKET during ListObjectsV2", DestinationRejected, "bucket that is not"),
+        ("AWS Error ACCESS_DENIED during PutObject", DestinationRejected, "may not be read"),
+        ("status 403 Forbidden: AccessDenied <Key>hunter2</Key>", DestinationRejected, "may not be read"),
+        ("no credentials: error sending request to 169.254.169.254", DestinationRejected, "no credentials"),
+        ("error sending request, operation timed out", TransientError, "can't be reached"),
+        ("status 503 Service Unavailable: SlowDown", TransientError, "can't be reached"),
+        ("a log that nobody understands at 40301", DestinationRejected, "nobody understands"),
+    ],
+)
+def test_what_a_store_says_is_told_in_words_of_ours(said: str, kind: type[Exception], words: str) -> None:
+    told = meaning(DeltaError(said), "s3://connection/forbidden")
+    assert type(told) is kind
+    assert words in f"{told}"
+    assert "hunter2" not in f"{told} {told.hint}"
 
 
 def test_without_the_package_it_says_what_to_install(

@@ -20,14 +20,14 @@ _REJECTED = (
         "Free some space; the table is as it was.",
     ),
     (
-        r"access ?denied|permission denied|forbidden|403|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|401",
-        "may not be read or written",
-        "Check the rights of the folder; of a bucket, what AWS_ACCESS_KEY_ID and its like say.",
-    ),
-    (
-        r"NoSuchBucket|bucket does not exist",
+        r"no[ _]?such[ _]?bucket|bucket does not exist",
         "is in a bucket that is not there",
         "Make the bucket first, or check AWS_REGION and the endpoint.",
+    ),
+    (
+        r"(access|permission)[ _]?denied|forbidden|unauthorized|access_?key_?id|signature|(expired|invalid)_?token",
+        "may not be read or written",
+        "Check the rights of the folder; of a bucket, what AWS_ACCESS_KEY_ID and its like say.",
     ),
     (
         r"credential|metadata endpoint|169\.254\.169\.254|IMDS",
@@ -36,7 +36,7 @@ _REJECTED = (
     ),
 )
 _UNREACHABLE = (
-    r"error sending request|connect|timed? ?out|dns error|5\d\d |SlowDown|InternalError|retries|reset by peer"
+    r"error sending request|connection|timed? ?out|dns error|status(: | )5\d\d|slow_?down|InternalError|reset by"
 )
 _CONFLICTING = r"already exists|conflict|precondition|newer version|failed to commit"
 
@@ -48,7 +48,7 @@ def conflicting(error: BaseException) -> bool:
 
 def meaning(error: BaseException, place: str) -> CounterfoilError:
     """Our error for the library's; the answer of an object store never gets into it."""
-    text = str(error)
+    text = str(error).replace(place, "")
     for pattern, words, hint in _REJECTED:
         if re.search(pattern, text, re.IGNORECASE):
             return DestinationRejected(f"{place} {words}", hint=hint)
