@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from counterfoil.app import App
 from counterfoil.app.tables import ASK_ROWS, Filter, View
@@ -20,6 +22,10 @@ _ROWS = """CREATE TABLE charges AS SELECT 'ch_' || lpad(i::VARCHAR, 4, '0') AS i
     CASE WHEN i % 4 = 0 THEN NULL WHEN i % 2 = 0 THEN 'eur' ELSE 'O''usd"' END AS currency,
     to_timestamp(1700000000 + floor(i / 10)) AS created FROM generate_series(0, 999) AS t(i)"""
 
+_TYPES = pa.schema(
+    [("id", pa.string()), ("amount", pa.int64()), ("currency", pa.string()), ("created", pa.timestamp("us", tz="UTC"))]
+)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -29,7 +35,7 @@ class Source:
     execute: Callable[[str], object]
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", "postgres", "delta"])
 def source(request: pytest.FixtureRequest, app: App) -> Iterator[Source]:
     if request.param == "duckdb":
 
@@ -38,6 +44,16 @@ def source(request: pytest.FixtureRequest, app: App) -> Iterator[Source]:
                 file.execute(sql)
 
         yield Source("duckdb:///a.duckdb", execute)
+        return
+    if request.param == "delta":
+
+        def write(sql: str) -> None:
+            with duckdb.connect() as memory:
+                table = memory.sql(sql[sql.index("SELECT") :]).to_arrow_table()
+            table = table.rename_columns(_TYPES.names).cast(_TYPES)
+            write_deltalake(Path(app.settings.home, "a", "charges"), table, mode="append")
+
+        yield Source("delta:///a", write)
         return
     server: Server = request.getfixturevalue("postgres")
     schema = f"tables_{uuid.uuid4().hex}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ import duckdb
 import psycopg
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from counterfoil.archive import Archive
 from counterfoil.destinations import Destination, open_destination
@@ -109,11 +111,15 @@ def by_hand(destination: Destination, *statements: str) -> list[tuple[Any, ...]]
             return by_hand(destination.schema(), *statements)
         with destination.opened() as connection:
             return [connection.execute(statement).fetchall() for statement in statements][-1]
-    if destination.dialect == "duckdb":
+    if destination.name.startswith("duckdb:"):
         with duckdb.connect(destination.name.removeprefix("duckdb:///")) as connection:
             for statement in statements:
                 answer = connection.execute(statement)
             return answer.fetchall()
+    if destination.name.startswith("delta:"):
+        assert statements == ("DROP TABLE charges",)
+        shutil.rmtree(table_of(destination))
+        return []
     place = place_of(destination.name)
     with psycopg.connect(**place.connection(), autocommit=True) as other:
         other.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"; SET search_path TO "{place.schema}"')
@@ -131,8 +137,16 @@ def make_theirs(destination: Destination, select: str) -> None:
         folder.mkdir(parents=True)
         with duckdb.connect() as connection:
             connection.execute(f"COPY ({select}) TO '{folder}/mine.parquet'")
+    elif destination.name.startswith("delta:"):
+        with duckdb.connect() as connection:
+            write_deltalake(table_of(destination), connection.sql(select).to_arrow_table())
     else:
         by_hand(destination, f"CREATE TABLE charges AS {select}")
+
+
+def table_of(destination: Destination, table: str = "charges") -> Path:
+    """The folder of a Delta table."""
+    return Path(destination.name.removeprefix("delta:///"), table)
 
 
 @pytest.fixture
@@ -143,6 +157,11 @@ def duckdb_destination(tmp_path: Path, settings: Settings) -> Destination:
 @pytest.fixture
 def parquet_destination(tmp_path: Path, settings: Settings) -> Destination:
     return open_destination("parquet:///stripe", relative_to=tmp_path, settings=settings)
+
+
+@pytest.fixture
+def delta_destination(tmp_path: Path, settings: Settings) -> Destination:
+    return open_destination("delta:///stripe", relative_to=tmp_path, settings=settings)
 
 
 @pytest.fixture
@@ -207,7 +226,7 @@ def dlt_postgres_destination(
     return ReadBack(url, tmp_path, settings)
 
 
-@pytest.fixture(params=["duckdb", "postgres", "dlt"])
+@pytest.fixture(params=["duckdb", "postgres", "delta", "dlt"])
 def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Callable[[], Destination]]:
     """Makes a destination that can merge, and in which nothing is."""
     with ExitStack() as held:
@@ -217,6 +236,8 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) ->
                 return ReadBack(f"dlt+duckdb:///{uuid.uuid4()}.duckdb", tmp_path, settings)
             if request.param == "duckdb":
                 url = f"duckdb:///{uuid.uuid4()}.duckdb"
+            elif request.param == "delta":
+                url = f"delta:///{uuid.uuid4()}"
             else:
                 server: Server = request.getfixturevalue("postgres")
                 url = server.url()
@@ -227,22 +248,25 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) ->
         yield made
 
 
-#: Those that keep histories.
-KEEPING = ("duckdb", "postgres")
-
-
-@pytest.fixture(params=[*KEEPING, "dlt"])
+@pytest.fixture(params=["duckdb", "postgres", "delta", "dlt"])
 def merging(request: pytest.FixtureRequest) -> Destination:
     """Each destination that can merge."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     assert {"merge", "atomic", "idempotent"} <= found.guarantees
-    assert ("history" in found.guarantees) == (request.param in KEEPING)
     assert "merge" in found.methods
     return found
 
 
+@pytest.fixture(params=["duckdb", "postgres"])
+def keeping(request: pytest.FixtureRequest) -> Destination:
+    """Each destination that keeps histories."""
+    found: Destination = request.getfixturevalue(f"{request.param}_destination")
+    assert {"merge", "history", "atomic", "idempotent"} <= found.guarantees
+    return found
+
+
 #: Those that answer questions.
-ASKED = ("duckdb", "parquet", "postgres")
+ASKED = ("duckdb", "parquet", "postgres", "delta")
 
 
 @pytest.fixture(params=[*ASKED, "domo", "dlt"])

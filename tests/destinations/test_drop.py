@@ -48,20 +48,24 @@ def test_nothing_is_dropped_where_nothing_is(destination: Destination, tmp_path:
     assert sorted(tmp_path.iterdir()) == []
 
 
-def test_a_table_of_somebody_elses_is_not_dropped_from_a_database(merging: Destination) -> None:
-    by_hand(merging, "CREATE TABLE charges AS SELECT 1 AS mine", "CREATE VIEW seen AS SELECT * FROM charges")
+def test_a_table_of_somebody_elses_is_not_dropped_from_a_database(keeping: Destination) -> None:
+    by_hand(keeping, "CREATE TABLE charges AS SELECT 1 AS mine", "CREATE VIEW seen AS SELECT * FROM charges")
     for name in ("charges", "seen"):
         with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
-            merging.drop(name)
-    assert merging.rows("charges") == 1
+            keeping.drop(name)
+    assert keeping.rows("charges") == 1
 
 
-def test_a_folder_of_somebody_elses_is_not_dropped(parquet_destination: Destination, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["parquet", "delta"])
+def test_a_folder_of_somebody_elses_is_not_dropped(
+    request: pytest.FixtureRequest, settings: Settings, tmp_path: Path, kind: str
+) -> None:
+    destination: Destination = request.getfixturevalue(f"{kind}_destination")
     mine = tmp_path / "stripe" / "charges" / "mine.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
     with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
-        parquet_destination.drop("charges")
+        destination.drop("charges")
     assert mine.read_text() == "mine"
 
 
@@ -70,14 +74,14 @@ def test_a_place_that_is_fine_is_checked_without_making_anything(destination: De
     assert sorted(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("url", ["duckdb:///gone/x.duckdb", "parquet:///gone/x"])
+@pytest.mark.parametrize("url", ["duckdb:///gone/x.duckdb", "parquet:///gone/x", "delta:///gone/x"])
 def test_a_folder_that_is_not_there_is_refused(url: str, tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(DestinationRejected, match="there is no folder") as refused:
         open_destination(url, relative_to=tmp_path, settings=settings).check()
     assert "mkdir -p" in str(refused.value.hint)
 
 
-@pytest.mark.parametrize("url", ["duckdb:///note.txt", "parquet:///note.txt"])
+@pytest.mark.parametrize("url", ["duckdb:///note.txt", "parquet:///note.txt", "delta:///note.txt"])
 def test_a_file_of_another_kind_is_refused(url: str, tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "note.txt").write_text("a note that is no database")
     with pytest.raises(DestinationRejected):
@@ -85,7 +89,7 @@ def test_a_file_of_another_kind_is_refused(url: str, tmp_path: Path, settings: S
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-@pytest.mark.parametrize("url", ["duckdb:///closed/x.duckdb", "parquet:///closed/x"])
+@pytest.mark.parametrize("url", ["duckdb:///closed/x.duckdb", "parquet:///closed/x", "delta:///closed/x"])
 def test_a_folder_that_may_not_be_written_is_refused(url: str, tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
     with pytest.raises(DestinationRejected, match="may not be written"):

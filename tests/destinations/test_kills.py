@@ -17,12 +17,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.errors import TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Method, Window
-from tests.destinations.conftest import Archived
+from tests.destinations.conftest import Archived, table_of
 from tests.postgres import Server, binaries, running
 
 _SCHEMA = pa.schema(
@@ -30,7 +31,7 @@ _SCHEMA = pa.schema(
 )
 #: The states share most of their keys, so that a merge adds, changes and drops rows.
 _ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
-_ROUNDS = {"duckdb": 12, "parquet": 12, "postgres": 4, "domo": 8, "dlt": 2}
+_ROUNDS = {"duckdb": 12, "parquet": 12, "postgres": 4, "delta": 6, "domo": 8, "dlt": 2}
 #: Seconds before the first kills, where a load takes long.
 _LONGEST = {"dlt": 1.0}
 _CREATED = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
@@ -43,7 +44,7 @@ _LOADER = """
 import os, signal, sys
 from pathlib import Path
 import pyarrow as pa, orjson, duckdb
-from counterfoil.destinations import open_destination, domo, parquet, postgres, warehouse, duckdb as adapter
+from counterfoil.destinations import open_destination, delta, domo, parquet, postgres, warehouse, duckdb as adapter
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Part, Window
 
@@ -53,7 +54,7 @@ schema = pa.schema(
     [pa.field("state", pa.int64()), pa.field("text", pa.string()), pa.field("created", pa.timestamp("us", tz="UTC"))]
 )
 how = {"primary_key": ("text",), "created": "created", "covers": (Window(0, 1 << 40),), "deleted": "drop"}
-how["history"] = method == "merge" and not url.startswith("dlt+")
+how["history"] = method == "merge" and url.startswith(("duckdb:", "postgresql:"))
 # A server lets go of what a process held when it finds that this one is gone, the system does at once.
 settings = Settings(home=Path(home), busy_seconds=30 if "postgres" in url.partition(":")[0] else 0)
 for line in sys.stdin:
@@ -103,6 +104,7 @@ def test_each_method_that_a_destination_has_is_killed_here(request: pytest.Fixtu
 
 _KILLED = [("duckdb", "replace"), ("duckdb", "merge"), ("duckdb", "partition"),
            ("parquet", "replace"), ("parquet", "partition"),
+           ("delta", "replace"), ("delta", "merge"), ("delta", "partition"),
            ("postgres", "replace"), ("postgres", "merge"), ("postgres", "partition"),
            ("domo", "replace"), ("dlt", "replace")]  # fmt: skip
 
@@ -148,12 +150,19 @@ def _kill_and_look(
         if kept:
             assert destination.query(_CURRENT).read_all().to_pylist() == [{"state": now, "rows": rows}]
         # What a reader sees who knows nothing of us.
-        files = list((tmp_path / "stripe/charges").glob("*.parquet"))
+        files = _files(destination, tmp_path)
         assert sum(pq.read_metadata(file).num_rows for file in files) == (rows if files else 0)
         changes += now != before
         # Half of the kills should come before the first load is done, and half after, however fast the machine.
         longest = min(longest * 1.3, 2) if now == before else longest * 0.8
     assert changes, "no load was ever done before the kill"
+
+
+def _files(destination: Destination, tmp_path: Path) -> list[Path]:
+    """The files of the table, where it is files."""
+    if destination.name.startswith("delta:"):
+        return [Path(file) for file in DeltaTable(table_of(destination)).file_uris()]
+    return list((tmp_path / "stripe/charges").glob("*.parquet"))
 
 
 @pytest.fixture

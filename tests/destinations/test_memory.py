@@ -22,10 +22,20 @@ def _texts(dice: random.Random, letters: int) -> pa.Array:
 
 
 @pytest.mark.parametrize(
-    ("columns", "letters", "share"),
-    [(100, 12, 0.95), (250, 12, 0.95), (10, 500, 0.95), (3, 4_000, 0.85), (10, 500, 1.3)],
+    ("kind", "columns", "letters", "share"),
+    [
+        ("duckdb", 100, 12, 0.95),
+        ("duckdb", 250, 12, 0.95),
+        ("duckdb", 10, 500, 0.95),
+        ("duckdb", 3, 4_000, 0.85),
+        ("duckdb", 10, 500, 1.3),
+        ("delta", 10, 500, 1.3),
+    ],
 )
-def test_it_fits(duckdb_destination: Destination, settings: Settings, columns: int, letters: int, share: float) -> None:
+def test_it_fits(
+    request: pytest.FixtureRequest, settings: Settings, kind: str, columns: int, letters: int, share: float
+) -> None:
+    destination: Destination = request.getfixturevalue(f"{kind}_destination")
     dice = random.Random(1)
     schema = pa.schema([pa.field(f"text_{number}", pa.string()) for number in range(columns)])
     # A text takes its letters, four bytes for its length, and what a value takes beside; a row the rest.
@@ -37,4 +47,4 @@ def test_it_fits(duckdb_destination: Destination, settings: Settings, columns: i
     needed = _sort_bytes([part.path for part in parts])
     assert 0.8 < needed / _SLICE_BYTES < 1 if share < 1 else needed > _SLICE_BYTES
     load = Load(run="run-1", table="charges", method="replace", order=("text_0",))
-    assert duckdb_destination.load(load, schema, parts).rows == sum(part.rows for part in parts)
+    assert destination.load(load, schema, parts).rows == sum(part.rows for part in parts)

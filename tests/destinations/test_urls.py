@@ -35,6 +35,12 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, name: str, tmp_p
     assert list(folder.iterdir()) == []
 
 
+_KNOWN = (
+    "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe, delta:///stripe, delta+s3://bucket/prefix, "
+    "postgresql://user@host/database, dlt+snowflake://user@account/database or domo://CLIENT_ID@api.domo.com."
+)
+
+
 @pytest.mark.parametrize(
     ("url", "hint"),
     [
@@ -47,13 +53,7 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, name: str, tmp_p
         ("duckdb://host/x.duckdb", "Did you mean duckdb:///host/x.duckdb?"),
         ("duckbd:///x.duckdb", "Did you mean duckdb:///stripe.duckdb?"),
         ("parket:///x", "Did you mean parquet:///stripe?"),
-        (
-            "mysql://host/x",
-            (
-                "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe, postgresql://user@host/database or "
-                "domo://CLIENT_ID@api.domo.com?secret=env:DOMO_CLIENT_SECRET."
-            ),
-        ),
+        ("mysql://host/x", _KNOWN),
         ("duckdb:///", "Such as duckdb:///stripe.duckdb."),
         ("duckdb://", "Such as duckdb:///stripe.duckdb."),
         ("parquet:////", "Such as parquet:///stripe."),

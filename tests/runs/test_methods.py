@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import duckdb
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from counterfoil.state.datasets import Choice, Partition, Target
 
@@ -196,6 +198,22 @@ def test_parquet_takes_the_methods_that_it_can(center: Center) -> None:
     found = duckdb.sql(f"SELECT id FROM read_parquet('{table}/**/*.parquet')").fetchall()
     assert sorted(row for (row,) in found) == center.truth("refunds")
     assert new in center.truth("refunds")
+
+
+def test_a_delta_table_is_merged_from_what_events_tell(center: Center) -> None:
+    target = (Target(url="delta:///lake", table="customers"),)
+    customers = center.dataset("customers", method="merge", targets=target)
+    center.run(customers)
+    changed, gone = center.truth("customers")[:2]
+    center.stripe.control("objects", action="update", kind="customer", id=changed, fields={"email": "new@example.com"})
+    center.stripe.control("objects", action="delete", kind="customer", id=gone)
+    new = center.create("customer")["id"]
+    second = center.run(customers)
+    counts = second.counts
+    assert (counts.read, counts.added, counts.changed, counts.deleted) == (3, 1, 1, 1), second.error
+    rows = pa.table(DeltaTable(center.settings.home / "lake" / "customers").to_pyarrow_dataset().to_table()).to_pylist()
+    assert sorted(row["id"] for row in rows if not row["_deleted"]) == center.truth("customers")
+    assert {row["id"] for row in rows if row["_run"] == second.id} == {changed, new}
 
 
 def test_one_run_loads_into_each_table_of_its_dataset(center: Center) -> None:

@@ -49,8 +49,8 @@ def pull(
     report
         A report's key, as `counterfoil reports` lists them, or `all`.
     to
-        duckdb:///file (relative), duckdb:////file (absolute), parquet:///folder,
-        postgresql://user@host/database?schema=…, or domo://client@api.domo.com
+        Such as duckdb:///file (relative), duckdb:////file (absolute), parquet:///folder,
+        postgresql://user@host/database?schema=…; docs/destinations.md has them all
     table
         The table's name; the report's key unless given.
     method

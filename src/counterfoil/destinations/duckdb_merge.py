@@ -5,7 +5,7 @@ The rows themselves are read twice, and staged never: what is staged is each row
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -54,13 +54,38 @@ def merge(
 
     With history the keys of rows that may differ from before stay in `temp._counterfoil_touched`.
     """
+    done = compare(cursor, load, schema, files, columns)
+    if load.history:
+        _touch(cursor, load)
+    if done.deleted:
+        _delete(cursor, load, read_at(load, schema, files))
+    _replace(cursor, load, schema, files)
+    forget(cursor)
+    return done
+
+
+def compare(
+    cursor: duckdb.DuckDBPyConnection,
+    load: Load,
+    schema: pa.Schema,
+    files: Sequence[Path],
+    columns: Sequence[tuple[str, str]],
+    *,
+    narrow: Callable[[], None] | None = None,
+    widen: Callable[[], None] | None = None,
+) -> Loaded:
+    """What a merge does, and to which rows: they stay in temporary tables until `forget`.
+
+    Of the table, or of a view with a column `rowid`, rows are read whole only between `narrow` and `widen`, and only
+    those whose place is in `temp._counterfoil_known`.
+    """
     for name in (*schema.names, *(name for name, _ in columns)):
         if same_name(name) in _PLACES:
             raise SchemaConflict(f"a table with a column {name} cannot be merged into", hint="Replace it instead.")
     if files:
         check_types(cursor, files, schema)
     _stage(cursor, load, schema, files, columns)
-    _match(cursor, load, columns)
+    _match(cursor, load, columns, narrow, widen)
     # That something unknown is gone makes no row: it may never have belonged to the table.
     cursor.execute("""
         DELETE FROM temp._counterfoil_incoming
@@ -68,14 +93,13 @@ def merge(
     """)
     rows, added, changed = _counts(cursor)
     deleted = _find_gone(cursor, load, schema)
-    if load.history:
-        _touch(cursor, load)
-    if deleted:
-        _delete(cursor, load, read_at(load, schema, files))
-    _replace(cursor, load, schema, files)
+    return Loaded(rows=rows, added=added, changed=changed, deleted=deleted)
+
+
+def forget(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Drops what `compare` left."""
     for name in ("incoming", "known", "compared", "matched", "gone"):
         cursor.execute(f"DROP TABLE temp._counterfoil_{name}")
-    return Loaded(rows=rows, added=added, changed=changed, deleted=deleted)
 
 
 def _stage(
@@ -102,7 +126,13 @@ def _stage(
     keep_first(cursor, "_counterfoil_incoming", "position", load, "synced_at DESC NULLS LAST, position DESC")
 
 
-def _match(cursor: duckdb.DuckDBPyConnection, load: Load, columns: Sequence[tuple[str, str]]) -> None:
+def _match(
+    cursor: duckdb.DuckDBPyConnection,
+    load: Load,
+    columns: Sequence[tuple[str, str]],
+    narrow: Callable[[], None] | None,
+    widen: Callable[[], None] | None,
+) -> None:
     """The rows of the table that have a key of the parts, and whether they already hold the same values."""
     keys = is_key(load, "incoming", "present")
     table = f"main.{quoted(load.table)}"
@@ -112,11 +142,15 @@ def _match(cursor: duckdb.DuckDBPyConnection, load: Load, columns: Sequence[tupl
         SELECT incoming.position, incoming.gone, incoming.fingerprint, present.rowid AS place
         FROM temp._counterfoil_incoming AS incoming JOIN {table} AS present ON {keys}
     """)  # noqa: S608 - quoted
+    if narrow is not None:
+        narrow()
     cursor.execute(f"""
         CREATE TEMP TABLE _counterfoil_compared AS
         SELECT rowid AS place, {fingerprint(columns)} AS fingerprint
         FROM {table} WHERE rowid IN (SELECT place FROM temp._counterfoil_known)
     """)  # noqa: S608 - quoted
+    if widen is not None:
+        widen()
     cursor.execute("""
         CREATE TEMP TABLE _counterfoil_matched AS
         SELECT known.position, known.gone, known.place, known.fingerprint = compared.fingerprint AS same
@@ -195,14 +229,20 @@ def _replace(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, f
         DELETE FROM {table} WHERE rowid IN (SELECT place FROM temp._counterfoil_matched WHERE NOT same AND NOT gone)
     """)  # noqa: S608 - quoted
     names = ", ".join(quoted(name) for name in schema.names)
-    # Part by part: a join and wide rows of all of them would share the memory.
+    for source in brought(files):
+        cursor.execute(f"INSERT INTO {table} BY NAME SELECT {names} FROM {source}")  # noqa: S608 - quoted
+
+
+def brought(files: Sequence[Path]) -> Iterator[str]:
+    """What stands behind FROM to get the rows of the parts that are new or differ.
+
+    Part by part: a join and wide rows of all of them would share the memory.
+    """
     for number, file in enumerate(files):
         position = POSITION.replace("file_index", f"{number}")
         # A notice that something is gone never takes the place of values.
-        cursor.execute(f"""
-            INSERT INTO {table} BY NAME SELECT {names} FROM {parts_source([file])} WHERE {position} IN (
-                SELECT position FROM temp._counterfoil_incoming
-                WHERE position >> 40 = {number}
-                AND position NOT IN (SELECT position FROM temp._counterfoil_matched WHERE same OR gone)
-            )
-        """)  # noqa: S608 - quoted
+        yield f"""{parts_source([file])} WHERE {position} IN (
+            SELECT position FROM temp._counterfoil_incoming
+            WHERE position >> 40 = {number}
+            AND position NOT IN (SELECT position FROM temp._counterfoil_matched WHERE same OR gone)
+        )"""  # noqa: S608 - quoted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from counterfoil.destinations.destination import Destination
@@ -11,52 +11,82 @@ from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.settings import Settings
 
+#: Destinations whose URL is a path, which may be followed by parameters: an example of each.
+_FILES: Mapping[str, Mapping[str, str]] = {
+    "duckdb": {"publish": "/srv/read/stripe.duckdb"},
+    "parquet": {},
+    "delta": {},
+}
 _EXAMPLES = {
     "duckdb": "duckdb:///stripe.duckdb",
     "parquet": "parquet:///stripe",
+    "delta": "delta:///stripe",
+    "delta+s3": "delta+s3://bucket/prefix",
     "postgresql": "postgresql://user@host/database",
-    "domo": "domo://CLIENT_ID@api.domo.com?secret=env:DOMO_CLIENT_SECRET",
+    "dlt+snowflake": "dlt+snowflake://user@account/database",
+    "domo": "domo://CLIENT_ID@api.domo.com",
 }
-
-#: What may stand behind the question mark of a file, with an example.
-_PARAMETERS: Mapping[str, Mapping[str, str]] = {"duckdb": {"publish": "/srv/read/stripe.duckdb"}}
 #: Destinations that declare no `query`.
 _SILENT = ("domo:", "dlt+")
 
 
 def answers(url: str) -> bool:
     """Whether the destination answers questions; those that don't are read where they are."""
-    return not url.startswith(_SILENT)
+    return not url.lower().startswith(_SILENT)
 
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of a URL, by what it begins with: see `docs/destinations.md`.
+    """The destination of a URL, by what stands before its colon: see `docs/destinations.md`.
 
-    The first two are below `relative_to`; with four slashes from the root.
+    Files and folders are below `relative_to`; with four slashes from the root.
 
-    Nothing is opened or made yet. SettingsError when the URL names no destination; it never repeats a password.
+    Nothing is opened or made yet. SettingsError when the URL names no destination, or a package that it takes is not
+    installed; it never repeats a password.
     """
-    if url[:4].lower() == "dlt+":
+    scheme, rest = _parsed(url)
+    if scheme in _FILES:
+        path, parameters = _path(scheme, rest)
+        return _OPENERS[scheme](Path(relative_to, Path(path).expanduser()), parameters, relative_to, settings)
+    if scheme.startswith("dlt+"):
         return _warehouse(url, relative_to, settings)
-    scheme, path, parameters = _parsed(url)
-    if scheme == "postgresql":
-        from counterfoil.destinations.postgres import PostgresDestination
+    if scheme == "delta+s3":
+        from counterfoil.destinations.delta_url import delta_destination
 
-        return PostgresDestination(url, settings)
+        return delta_destination(scheme, rest, relative_to=relative_to, settings=settings)
     if scheme == "domo":
         from counterfoil.destinations.domo import DomoDestination
 
         return DomoDestination(url, settings)
-    place = Path(relative_to, Path(path).expanduser())
-    if scheme == "duckdb":
-        from counterfoil.destinations.duckdb import DuckDBDestination
+    from counterfoil.destinations.postgres import PostgresDestination
 
-        copy = parameters.get("publish")
-        publish = None if copy is None else Path(relative_to, Path(copy).expanduser())
-        return DuckDBDestination(place, settings, publish=publish)
+    return PostgresDestination(url, settings)
+
+
+def _duckdb(place: Path, parameters: Mapping[str, str], relative_to: Path, settings: Settings) -> Destination:
+    from counterfoil.destinations.duckdb import DuckDBDestination
+
+    copy = parameters.get("publish")
+    publish = None if copy is None else Path(relative_to, Path(copy).expanduser())
+    return DuckDBDestination(place, settings, publish=publish)
+
+
+def _parquet(place: Path, _parameters: Mapping[str, str], _relative_to: Path, settings: Settings) -> Destination:
     from counterfoil.destinations.parquet import ParquetDestination
 
     return ParquetDestination(place, settings)
+
+
+def _delta(place: Path, _parameters: Mapping[str, str], relative_to: Path, settings: Settings) -> Destination:
+    from counterfoil.destinations.delta_url import delta_destination
+
+    return delta_destination("delta", str(place), relative_to=relative_to, settings=settings)
+
+
+_OPENERS: Mapping[str, Callable[[Path, Mapping[str, str], Path, Settings], Destination]] = {
+    "duckdb": _duckdb,
+    "parquet": _parquet,
+    "delta": _delta,
+}
 
 
 def _warehouse(url: str, relative_to: Path, settings: Settings) -> Destination:
@@ -71,13 +101,13 @@ def _warehouse(url: str, relative_to: Path, settings: Settings) -> Destination:
     return WarehouseDestination(url, relative_to, settings)
 
 
-def _parsed(url: str) -> tuple[str, str, Mapping[str, str]]:
-    """Scheme, path, and parameters of a file's."""
+def _parsed(url: str) -> tuple[str, str]:
+    """What stands before the colon and behind it; SettingsError for a scheme that there is not."""
     scheme, colon, rest = url.partition(":")
     if not colon or "/" in scheme or not scheme:
         raise SettingsError(f"{redacted(url)!r} is not a destination", hint=f"Did you mean {redacted(_meant(url))}?")
     scheme = {"postgres": "postgresql"}.get(scheme.lower(), scheme.lower())
-    if scheme not in _EXAMPLES:
+    if scheme not in _EXAMPLES and not scheme.startswith("dlt+"):
         near = difflib.get_close_matches(scheme, _EXAMPLES, n=1)
         *first, last = _EXAMPLES.values()
         known = f"{', '.join(first)} or {last}"
@@ -85,10 +115,12 @@ def _parsed(url: str) -> tuple[str, str, Mapping[str, str]]:
             f"there is no destination called {scheme}",
             hint=f"Did you mean {_EXAMPLES[near[0]]}?" if near else f"Give a URL such as {known}.",
         )
-    if scheme in ("postgresql", "domo"):
-        return scheme, rest, {}
+    return scheme, rest
+
+
+def _path(scheme: str, rest: str) -> tuple[str, Mapping[str, str]]:
+    """The path of a file or folder, and its parameters."""
     rest, _, query = rest.partition("?")
-    parameters = _parameters(scheme, query)
     path = rest.removeprefix("//").removeprefix("/")
     if not rest.startswith("///"):
         hint = f"Did you mean {scheme}:///{path}?" if path and "@" not in path else f"Such as {_EXAMPLES[scheme]}."
@@ -101,12 +133,12 @@ def _parsed(url: str) -> tuple[str, str, Mapping[str, str]]:
         raise SettingsError(
             "a table in memory would be gone with the command", hint=f"Name a file: {_EXAMPLES[scheme]}."
         )
-    return scheme, path, parameters
+    return path, _parameters(scheme, query)
 
 
 def _parameters(scheme: str, query: str) -> Mapping[str, str]:
     """Nothing is percent-decoded in them either."""
-    known = _PARAMETERS.get(scheme, {})
+    known = _FILES[scheme]
     found: dict[str, str] = {}
     for word in query.split("&") if query else ():
         name, _, value = word.partition("=")

@@ -1,0 +1,79 @@
+"""Spark reads what the log of a Delta table names.
+
+Spark's own reader of Delta tables is in a jar that no package of Python has, so that this goes by Spark's reader of
+Parquet, and by its parser of the schema that stands in the log.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from deltalake import DeltaTable
+
+import counterfoil
+from counterfoil.sandbox import Sandbox
+
+sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: make test-integrations")
+
+_KEY = "sk_test_spark4242"
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}.items():
+            patch.setenv(name, value)
+        builder = sql.SparkSession.builder.master("local[2]").appName("counterfoil")
+        for name, value in {
+            "spark.ui.enabled": "false",
+            "spark.sql.session.timeZone": "UTC",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": "127.0.0.1",
+        }.items():
+            builder = builder.config(name, value)
+        session = builder.getOrCreate()
+        yield session
+        session.stop()
+
+
+def _schema(table: Path) -> Any:
+    """The schema in the table's first commit, as Spark understands it."""
+    lines = (table / "_delta_log" / "00000000000000000000.json").read_text().splitlines()
+    told: dict[str, Any] = next(json.loads(line)["metaData"] for line in lines if "metaData" in line)
+    return sql.types.StructType.fromJson(json.loads(told["schemaString"]))
+
+
+def test_spark_reads_the_rows_and_the_types(spark: Any, tmp_path: Path) -> None:
+    table = tmp_path / "lake" / "charges"
+    with Sandbox(scale=0.2) as sandbox:
+        sandbox.control("keys", key=_KEY)
+        with counterfoil.connect(_KEY, api_base=sandbox.url) as stripe:
+            for url in (f"delta:///{tmp_path}/lake", f"duckdb:///{tmp_path}/books.duckdb"):
+                stripe.pull("charges", to=url)
+            stripe.pull("charges", to=f"delta:///{tmp_path}/lake", method="append")
+    schema = _schema(table)
+    rows = spark.read.schema(schema).parquet(*DeltaTable(table).file_uris())
+    inferred = spark.read.parquet(*DeltaTable(table).file_uris()).schema
+    assert [(field.name, field.dataType) for field in schema] == [(field.name, field.dataType) for field in inferred]
+    kinds = {field.name: field.dataType for field in schema}
+    assert [kinds[name] for name in ("id", "amount", "amount_major", "created", "metadata")] == [
+        sql.types.StringType(),
+        sql.types.LongType(),
+        sql.types.DecimalType(22, 3),
+        sql.types.TimestampType(),
+        sql.types.StringType(),
+    ]
+    asked = ("count(*)", "count(DISTINCT id)", "sum(amount)", "sum(amount_major)", "min(created)")
+    found = tuple(rows.selectExpr(*asked).first())
+    with duckdb.connect(str(tmp_path / "books.duckdb"), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        told = connection.execute(f"SELECT {', '.join(asked)}::TIMESTAMP FROM charges").fetchone()
+    assert told
+    count, ids, amount, major, created = told
+    assert found == (2 * count, ids, 2 * amount, 2 * major, created)
