@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
+from tests.objects import ENVIRONMENT, Objects, serving
 from tests.postgres import Server, binaries, running
 
 # A law that fails tells the example that it found and how to have it again. Looking for a smaller one takes minutes:
@@ -35,6 +36,20 @@ def postgres() -> Iterator[Server]:
         pytest.skip("there is no Postgres here: apt-get install -y --no-install-recommends postgresql")
     with running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _store() -> Iterator[Objects]:
+    with serving() as store:
+        yield store
+
+
+@pytest.fixture
+def objects(_store: Objects, monkeypatch: pytest.MonkeyPatch) -> Objects:
+    """One object store for all tests of a process, with its keys in the environment; each test makes its buckets."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return _store
 
 
 #: These go the same lines thousands of times: counting them would make the suite half as long again.
