@@ -81,7 +81,7 @@ def by_hand(destination: Destination, *statements: str) -> list[tuple[Any, ...]]
 def make_theirs(destination: Destination, select: str) -> None:
     """A table `charges` that somebody else made."""
     if destination.name.startswith("parquet:"):
-        folder = Path(destination.name.removeprefix("parquet:///"), "charges")
+        folder = Path(destination.name.removeprefix("parquet:///").partition("?")[0], "charges")
         folder.mkdir(parents=True)
         with duckdb.connect() as connection:
             connection.execute(f"COPY ({select}) TO '{folder}/mine.parquet'")
@@ -97,6 +97,11 @@ def duckdb_destination(tmp_path: Path, settings: Settings) -> Destination:
 @pytest.fixture
 def parquet_destination(tmp_path: Path, settings: Settings) -> Destination:
     return open_destination("parquet:///stripe", relative_to=tmp_path, settings=settings)
+
+
+@pytest.fixture
+def monthly_destination(tmp_path: Path, settings: Settings) -> Destination:
+    return open_destination("parquet:///stripe?partition=month", relative_to=tmp_path, settings=settings)
 
 
 @pytest.fixture
@@ -134,7 +139,7 @@ def merging(request: pytest.FixtureRequest) -> Destination:
     return found
 
 
-@pytest.fixture(params=["duckdb", "parquet", "postgres"])
+@pytest.fixture(params=["duckdb", "parquet", "monthly", "postgres"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     return found

@@ -30,7 +30,7 @@ _SCHEMA = pa.schema(
 )
 #: The states share most of their keys, so that a merge adds, changes and drops rows.
 _ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
-_ROUNDS = {"duckdb": 12, "parquet": 12, "postgres": 4}
+_ROUNDS = {"duckdb": 12, "parquet": 12, "monthly": 4, "postgres": 4}
 _CREATED = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
 _COUNT = "SELECT state, count(*) AS rows FROM charges GROUP BY state"
 _CURRENT = _COUNT.replace("charges", "charges__history WHERE _valid_to IS NULL")
@@ -98,6 +98,7 @@ def test_each_method_that_a_destination_has_is_killed_here(request: pytest.Fixtu
 
 _KILLED = [("duckdb", "replace"), ("duckdb", "merge"), ("duckdb", "partition"),
            ("parquet", "replace"), ("parquet", "partition"),
+           ("monthly", "replace"), ("monthly", "partition"),
            ("postgres", "replace"), ("postgres", "merge"), ("postgres", "partition")]  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def _kill_and_look(
         if kept:
             assert destination.query(_CURRENT).read_all().to_pylist() == [{"state": now, "rows": rows}]
         # What a reader sees who knows nothing of us.
-        files = list((tmp_path / "stripe/charges").glob("*.parquet"))
+        files = list((tmp_path / "stripe/charges").rglob("*.parquet"))
         assert sum(pq.read_metadata(file).num_rows for file in files) == (rows if files else 0)
         changes += now != before
         # Half of the kills should come before the first load is done, and half after, however fast the machine.

@@ -10,6 +10,9 @@ from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.settings import Settings
 
+#: How the URL of Parquet files ends that lie in a folder for each month.
+MONTHLY = "?partition=month"
+
 _EXAMPLES = {
     "duckdb": "duckdb:///stripe.duckdb",
     "parquet": "parquet:///stripe",
@@ -18,7 +21,7 @@ _EXAMPLES = {
 
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of `duckdb:///file`, `parquet:///folder` or `postgresql://user@host/database?schema=…`.
+    """The destination of `duckdb:///file`, `parquet:///folder[?partition=month]` or `postgresql://user@host/database?schema=…`.
 
     The first two are below `relative_to`; with four slashes from the root.
 
@@ -36,7 +39,7 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
         return DuckDBDestination(place, settings)
     from counterfoil.destinations.parquet import ParquetDestination
 
-    return ParquetDestination(place, settings)
+    return ParquetDestination(place, settings, monthly=url.endswith(MONTHLY))
 
 
 def _parsed(url: str) -> tuple[str, str]:
@@ -66,8 +69,11 @@ def _parsed(url: str) -> tuple[str, str]:
         raise SettingsError(
             "a table in memory would be gone with the command", hint=f"Name a file: {_EXAMPLES[scheme]}."
         )
+    if scheme == "parquet":
+        path = path.removesuffix(MONTHLY)
     if "?" in path:
-        raise SettingsError(f"a {scheme} destination takes no parameters", hint="Remove the question mark.")
+        known = " but ?partition=month" if scheme == "parquet" else ""
+        raise SettingsError(f"a {scheme} destination takes no parameters{known}", hint="Remove the question mark.")
     return scheme, path
 
 

@@ -16,6 +16,9 @@ def place(url: str, table: str, *, home: Path) -> str:
     of a database does.
     """
     scheme, _, rest = url.partition(":")
+    if scheme == "parquet":
+        # How files lie in a folder makes it no other folder.
+        rest = rest.partition("?")[0]
     if scheme in _FILES:
         path = Path(rest.removeprefix("//").removeprefix("/")).expanduser()
         return f"{scheme}:{Path(home.absolute(), path).resolve()} {table.casefold()}"
