@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import psycopg
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from counterfoil.archive import Archive
@@ -19,6 +20,7 @@ from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.postgres_url import place_of
 from counterfoil.settings import Settings
 from counterfoil.values import Part
+from tests.objects import Objects
 from tests.postgres import Server
 
 Archived = Callable[[pa.Schema, list[dict[str, Any]]], tuple[Part, ...]]
@@ -85,8 +87,24 @@ def make_theirs(destination: Destination, select: str) -> None:
         folder.mkdir(parents=True)
         with duckdb.connect() as connection:
             connection.execute(f"COPY ({select}) TO '{folder}/mine.parquet'")
+    elif destination.name.startswith("s3:"):
+        with duckdb.connect() as connection:
+            table = connection.execute(select).to_arrow_table()
+        with files_of(destination).open(f"{root_of(destination)}/charges/mine.parquet", "wb") as file:
+            pq.write_table(table, file)
     else:
         by_hand(destination, f"CREATE TABLE charges AS {select}")
+
+
+def root_of(destination: Destination) -> str:
+    """Where a destination in an object store has its tables, as fsspec names it."""
+    return destination.name.partition("://")[2].partition("?")[0]
+
+
+def files_of(destination: Destination) -> Any:
+    """The objects of the store, by a client that knows nothing of us."""
+    endpoint = destination.name.partition("endpoint=")[2].partition("&")[0]
+    return Objects(endpoint).files
 
 
 @pytest.fixture
@@ -102,6 +120,12 @@ def parquet_destination(tmp_path: Path, settings: Settings) -> Destination:
 @pytest.fixture
 def monthly_destination(tmp_path: Path, settings: Settings) -> Destination:
     return open_destination("parquet:///stripe?partition=month", relative_to=tmp_path, settings=settings)
+
+
+@pytest.fixture
+def s3_destination(objects: Objects, tmp_path: Path, settings: Settings) -> Destination:
+    url = f"s3://{objects.bucket()}/books/stripe?endpoint={objects.endpoint}"
+    return open_destination(url, relative_to=tmp_path, settings=settings)
 
 
 @pytest.fixture
@@ -139,7 +163,7 @@ def merging(request: pytest.FixtureRequest) -> Destination:
     return found
 
 
-@pytest.fixture(params=["duckdb", "parquet", "monthly", "postgres"])
+@pytest.fixture(params=["duckdb", "parquet", "monthly", "s3", "postgres"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     return found

@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from counterfoil.destinations.destination import Destination
+from counterfoil.destinations.object_url import KINDS
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.settings import Settings
@@ -17,17 +18,22 @@ _EXAMPLES = {
     "duckdb": "duckdb:///stripe.duckdb",
     "parquet": "parquet:///stripe",
     "postgresql": "postgresql://user@host/database",
+    **{scheme: kind.example for scheme, kind in KINDS.items()},
 }
 
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of `duckdb:///file`, `parquet:///folder[?partition=month]` or `postgresql://user@host/database?schema=…`.
+    """The destination of a URL such as `duckdb:///file`, `parquet:///folder`, `s3://bucket/prefix` or `postgresql://…`.
 
-    The first two are below `relative_to`; with four slashes from the root.
+    Files and folders are below `relative_to`; with four slashes from the root.
 
     Nothing is opened or made yet. SettingsError when the URL names no destination; it never repeats a password.
     """
     scheme, path = _parsed(url)
+    if scheme in KINDS:
+        from counterfoil.destinations.object_parquet import ObjectParquetDestination
+
+        return ObjectParquetDestination(url, settings)
     if scheme == "postgresql":
         from counterfoil.destinations.postgres import PostgresDestination
 
@@ -49,14 +55,16 @@ def _parsed(url: str) -> tuple[str, str]:
     scheme = {"postgres": "postgresql"}.get(scheme.lower(), scheme.lower())
     if scheme not in _EXAMPLES:
         near = difflib.get_close_matches(scheme, _EXAMPLES, n=1)
-        *first, last = _EXAMPLES.values()
+        *first, last = dict.fromkeys(_EXAMPLES.values())
         known = f"{', '.join(first)} or {last}"
         raise SettingsError(
             f"there is no destination called {scheme}",
             hint=f"Did you mean {_EXAMPLES[near[0]]}?" if near else f"Give a URL such as {known}.",
         )
-    if scheme == "postgresql":
+    if scheme == "postgresql" or (scheme in KINDS and rest.startswith("//")):
         return scheme, rest
+    if scheme in KINDS:
+        raise SettingsError(f"{scheme}: is followed by two slashes and a bucket", hint=f"Such as {_EXAMPLES[scheme]}.")
     path = rest.removeprefix("//").removeprefix("/")
     if not rest.startswith("///"):
         hint = f"Did you mean {scheme}:///{path}?" if path and "@" not in path else f"Such as {_EXAMPLES[scheme]}."
