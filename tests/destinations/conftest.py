@@ -89,9 +89,9 @@ def make_theirs(destination: Destination, select: str) -> None:
             connection.execute(f"COPY ({select}) TO '{folder}/mine.parquet'")
     elif destination.name.startswith("s3:"):
         with duckdb.connect() as connection:
-            table = connection.execute(select).to_arrow_table()
-        with files_of(destination).open(f"{root_of(destination)}/charges/mine.parquet", "wb") as file:
-            pq.write_table(table, file)
+            table = connection.sql(select).to_arrow_table()
+            with files_of(destination).open(f"{root_of(destination)}/charges/mine.parquet", "wb") as file:
+                pq.write_table(table, file)
     else:
         by_hand(destination, f"CREATE TABLE charges AS {select}")
 

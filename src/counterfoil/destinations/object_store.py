@@ -62,10 +62,10 @@ class Store:
 
     def read(self, path: str) -> bytes | None:
         """None when there is no such object."""
-        data: bytes | None = None
+        found: list[bytes] = []
         with self._files() as files:
-            data = files.cat_file(self._path(path))
-        return data
+            found.append(files.cat_file(self._path(path)))
+        return found[0] if found else None
 
     def create(self, path: str, data: bytes) -> bool:
         """Writes an object in one step, unless there is one by this name, also when two do it at once."""

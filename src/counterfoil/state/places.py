@@ -8,6 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 #: Destinations whose URL is a path: below the home with three slashes, from the root with four.
 _FILES = frozenset({"duckdb", "parquet", "delta"})
 
+#: Object stores, by each of their schemes.
+_STORES = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
+
 
 def place(url: str, table: str, *, home: Path) -> str:
     """The same for every spelling of the same table. Never holds a password.
@@ -29,4 +32,8 @@ def place(url: str, table: str, *, home: Path) -> str:
         behind = parse_qs(parts.query)
         host = (host or behind.get("host", [""])[-1]).removesuffix(":5432")
         return f"{scheme}://{host}{parts.path.rstrip('/')} {behind.get('schema', ['public'])[-1]}.{table.casefold()}"
+    if scheme in _STORES:
+        # How it is reached, and how files lie in it, makes it no other place; another service does.
+        endpoint = parse_qs(parts.query).get("endpoint", [""])[-1].rstrip("/").lower()
+        return f"{_STORES[scheme]}://{parts.netloc}{parts.path.rstrip('/')} {endpoint} {table.casefold()}"
     return f"{scheme}://{host}{parts.path.rstrip('/')} {table.casefold()}"
