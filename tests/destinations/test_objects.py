@@ -170,9 +170,12 @@ def test_other_programs_read_the_files_that_the_manifest_names(
 
 _RECIPE = """
 SET VARIABLE charges = (
-    SELECT list_transform(files, file -> 's3://bucket/stripe/charges/' || file.path)
-    FROM read_json('s3://bucket/stripe/charges/_counterfoil/*.json', filename = true)
-    ORDER BY filename DESC LIMIT 1
+    SELECT list('s3://bucket/stripe/charges/' || file.path) FROM (
+        SELECT unnest(files) AS file FROM (
+            SELECT files FROM read_json('s3://bucket/stripe/charges/_counterfoil/*.json', filename = true)
+            ORDER BY filename DESC LIMIT 1
+        )
+    )
 );
 """
 

@@ -25,6 +25,8 @@ ASK_SECONDS, ASK_ROWS = 30, 10_000
 SORTED_ROWS = 50_000
 #: How the message of a query begins that the database refuses.
 QUERY_FAILED = "the query failed: "
+#: Destinations whose tables DuckDB sees as views, which have no rowid.
+_OF_FILES = ("parquet:", "s3:", "gs:", "az:")
 #: How long a person waits for a destination that another process holds.
 _BUSY_SECONDS = 3.0
 
@@ -100,7 +102,7 @@ class TableCalls:
             shown = tuple(column for column in columns if only is None or column.name in only)
             read = [column.name for column in shown]
             ordered = _in_order(view, found, columns)
-            if not place.name.startswith("parquet:"):
+            if not place.name.startswith(_OF_FILES):
                 # A table of DuckDB's is stored in the report's order; Postgres' are in none.
                 ordered = view if view.sort and place.dialect == "duckdb" else ordered
                 sql = page_sql(

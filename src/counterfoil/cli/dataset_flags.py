@@ -67,8 +67,8 @@ class Flags(ChoiceFlags):
     reread_days: int | None = None
     """With the method merge: days within which all is read again, for what no event tells; 7 unless given."""
     to: str | None = None
-    """duckdb:///file or parquet:///folder below the home of Counterfoil, with four slashes from the root; or
-    postgresql://user@host/database?schema=…, without a password."""
+    """duckdb:///file or parquet:///folder below the home of Counterfoil, with four slashes from the root;
+    postgresql://user@host/database?schema=…, without a password; or s3://, gs:// or az://bucket/prefix."""
     table: str | None = None
     """The table's name; the report's key unless given."""
     schedule: str | None = None

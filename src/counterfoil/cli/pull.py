@@ -49,8 +49,8 @@ def pull(
     report
         A report's key, as `counterfoil reports` lists them, or `all`.
     to
-        duckdb:///file (relative), duckdb:////file (absolute), parquet:///folder, or
-        postgresql://user@host/database?schema=…
+        duckdb:///file (relative), duckdb:////file (absolute), parquet:///folder,
+        postgresql://user@host/database?schema=…, or s3://, gs:// or az://bucket/prefix
     table
         The table's name; the report's key unless given.
     method

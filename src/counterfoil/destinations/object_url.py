@@ -103,13 +103,12 @@ def object_place(url: str) -> ObjectPlace:
 def _parameters(kind: Kind, query: str) -> Mapping[str, str]:
     found = {}
     for pair in filter(None, query.split("&")):
-        name, equals, value = pair.partition("=")
+        name, _, value = pair.partition("=")
         if name != "partition" and name not in kind.takes:
             secret = _HIDDEN.format(kind.credentials)
             known = f"It takes {', '.join((*kind.takes, 'partition'))}."
-            shown = name if equals and name.isidentifier() else "…"
             raise SettingsError(
-                f"a place in {kind.scheme}:// takes no {shown}", hint=secret if _SECRET.search(name) else known
+                f"a place in {kind.scheme}:// takes no such parameter", hint=secret if _SECRET.search(name) else known
             )
         if not value:
             raise SettingsError(f"{name}= says nothing", hint="Give a value, or remove it.")
