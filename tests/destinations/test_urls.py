@@ -49,8 +49,10 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, name: str, tmp_p
         ("parket:///x", "Did you mean parquet:///stripe?"),
         (
             "mysql://host/x",
-            "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe, postgresql://user@host/database, "
-            "s3://bucket/stripe, gs://bucket/stripe or az://container/stripe?account=NAME.",
+            (
+                "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe, postgresql://user@host/database, "
+                "s3://bucket/stripe, gs://bucket/stripe or az://container/stripe?account=NAME."
+            ),
         ),
         ("duckdb:///", "Such as duckdb:///stripe.duckdb."),
         ("duckdb://", "Such as duckdb:///stripe.duckdb."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -200,7 +200,9 @@ class TableCalls:
         target = found.targets[0]
         place = self._open(target.url)
         try:
-            yield found, target, place
+            # What one question fetches from a store is there for the next.
+            with place.holding() if place.name.startswith(_OF_FILES) else nullcontext():
+                yield found, target, place
         finally:
             place.close()
 
