@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
@@ -16,6 +17,7 @@ from counterfoil.app import App
 from counterfoil.app.tables import ASK_ROWS, Filter, View
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.state.accounts import Account
+from tests.objects import Objects
 from tests.postgres import Server
 
 _ROWS = """CREATE TABLE charges AS SELECT 'ch_' || lpad(i::VARCHAR, 4, '0') AS id, i AS amount,
@@ -180,3 +182,15 @@ def test_a_large_export_comes_as_it_is_stored_and_a_small_one_sorted(app: App, c
     assert app.tables.export(charges, view).read_all()["amount"][0].as_py() == 0
     few = View(filters=(*view.filters, Filter(column="amount", test="under", value="50000")), sort=("-amount",))
     assert app.tables.export(charges, few).read_all()["amount"][0].as_py() == 49_999
+
+
+def test_a_table_in_an_object_store_is_looked_at_and_asked(app: App, shop: Account, objects: Objects) -> None:
+    place = f"{objects.bucket()}/books"
+    url = f"s3://{place}?endpoint={objects.endpoint}"
+    app.datasets.create("Charges", account=shop.name, report="charges", to=url)
+    with duckdb.connect() as memory, objects.files.open(f"{place}/charges/mine.parquet", "wb") as file:
+        memory.execute(_ROWS)
+        pq.write_table(memory.sql("FROM charges").to_arrow_table(), file)
+    page = app.tables.page("Charges", View(sort=("-amount",)), limit=2, offset=2)
+    assert ([row[1] for row in page.rows], page.total) == ([997, 996], 1000)
+    assert app.tables.ask("SELECT max(amount) AS most FROM charges", place=url).rows == ((999,),)

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import psycopg
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
@@ -25,6 +26,7 @@ from counterfoil.settings import Settings
 from counterfoil.values import Part
 from tests import domo
 from tests.domo_api import SECRET, DomoServer
+from tests.objects import Objects
 from tests.postgres import Server
 
 Archived = Callable[[pa.Schema, list[dict[str, Any]]], tuple[Part, ...]]
@@ -133,13 +135,18 @@ def make_theirs(destination: Destination, select: str) -> None:
     if isinstance(destination, _ReadBackDomo):
         destination.server.make("charges", [{"id": "mine"}])
     elif destination.name.startswith("parquet:"):
-        folder = Path(destination.name.removeprefix("parquet:///"), "charges")
+        folder = Path(destination.name.removeprefix("parquet:///").partition("?")[0], "charges")
         folder.mkdir(parents=True)
         with duckdb.connect() as connection:
             connection.execute(f"COPY ({select}) TO '{folder}/mine.parquet'")
     elif destination.name.startswith("delta:"):
         with duckdb.connect() as connection:
             write_deltalake(table_of(destination), connection.sql(select).to_arrow_table())
+    elif destination.name.startswith("s3:"):
+        with duckdb.connect() as connection:
+            table = connection.sql(select).to_arrow_table()
+            with files_of(destination).open(f"{root_of(destination)}/charges/mine.parquet", "wb") as file:
+                pq.write_table(table, file)
     else:
         by_hand(destination, f"CREATE TABLE charges AS {select}")
 
@@ -147,6 +154,17 @@ def make_theirs(destination: Destination, select: str) -> None:
 def table_of(destination: Destination, table: str = "charges") -> Path:
     """The folder of a Delta table."""
     return Path(destination.name.removeprefix("delta:///"), table)
+
+
+def root_of(destination: Destination) -> str:
+    """Where a destination in an object store has its tables, as fsspec names it."""
+    return destination.name.partition("://")[2].partition("?")[0]
+
+
+def files_of(destination: Destination) -> Any:
+    """The objects of the store, by a client that knows nothing of us."""
+    endpoint = destination.name.partition("endpoint=")[2].partition("&")[0]
+    return Objects(endpoint).files
 
 
 @pytest.fixture
@@ -162,6 +180,17 @@ def parquet_destination(tmp_path: Path, settings: Settings) -> Destination:
 @pytest.fixture
 def delta_destination(tmp_path: Path, settings: Settings) -> Destination:
     return open_destination("delta:///stripe", relative_to=tmp_path, settings=settings)
+
+
+@pytest.fixture
+def monthly_destination(tmp_path: Path, settings: Settings) -> Destination:
+    return open_destination("parquet:///stripe?partition=month", relative_to=tmp_path, settings=settings)
+
+
+@pytest.fixture
+def s3_destination(objects: Objects, tmp_path: Path, settings: Settings) -> Destination:
+    url = f"s3://{objects.bucket()}/books/stripe?endpoint={objects.endpoint}"
+    return open_destination(url, relative_to=tmp_path, settings=settings)
 
 
 @pytest.fixture
@@ -266,7 +295,7 @@ def keeping(request: pytest.FixtureRequest) -> Destination:
 
 
 #: Those that answer questions.
-ASKED = ("duckdb", "parquet", "postgres", "delta")
+ASKED = ("duckdb", "parquet", "monthly", "s3", "postgres", "delta")
 
 
 @pytest.fixture(params=[*ASKED, "domo", "dlt"])

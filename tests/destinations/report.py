@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-DESTINATIONS = ("duckdb", "postgres", "parquet", "delta", "domo", "dlt")
+DESTINATIONS = ("duckdb", "postgres", "parquet", "monthly", "s3", "delta", "domo", "dlt")
 #: A property, and the tests that prove it: where `file: name` has the pattern in it.
 PROPERTIES = {
     "replace": r"conformance: test_(replace_|no_parts_make|rows_stand|wide_text)|postgres: test_what_others_made",

@@ -23,7 +23,7 @@ from counterfoil.destinations import Destination, open_destination
 from counterfoil.errors import TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Method, Window
-from tests.destinations.conftest import Archived, table_of
+from tests.destinations.conftest import Archived, files_of, root_of, table_of
 from tests.postgres import Server, binaries, running
 
 _SCHEMA = pa.schema(
@@ -31,7 +31,7 @@ _SCHEMA = pa.schema(
 )
 #: The states share most of their keys, so that a merge adds, changes and drops rows.
 _ROWS = {0: 1_500, 1: 2_500, 2: 3_000}
-_ROUNDS = {"duckdb": 12, "parquet": 12, "postgres": 4, "delta": 6, "domo": 8, "dlt": 2}
+_ROUNDS = {"duckdb": 12, "parquet": 12, "monthly": 4, "s3": 3, "postgres": 4, "delta": 6, "domo": 8, "dlt": 2}
 #: Seconds before the first kills, where a load takes long.
 _LONGEST = {"dlt": 1.0}
 _CREATED = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
@@ -44,7 +44,9 @@ _LOADER = """
 import os, signal, sys
 from pathlib import Path
 import pyarrow as pa, orjson, duckdb
-from counterfoil.destinations import open_destination, delta, domo, parquet, postgres, warehouse, duckdb as adapter
+from counterfoil.destinations import (
+    open_destination, delta, domo, object_parquet, parquet, postgres, warehouse, duckdb as adapter
+)
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Part, Window
 
@@ -104,6 +106,7 @@ def test_each_method_that_a_destination_has_is_killed_here(request: pytest.Fixtu
 
 _KILLED = [("duckdb", "replace"), ("duckdb", "merge"), ("duckdb", "partition"),
            ("parquet", "replace"), ("parquet", "partition"),
+           ("monthly", "replace"), ("monthly", "partition"), ("s3", "replace"), ("s3", "partition"),
            ("delta", "replace"), ("delta", "merge"), ("delta", "partition"),
            ("postgres", "replace"), ("postgres", "merge"), ("postgres", "partition"),
            ("domo", "replace"), ("dlt", "replace")]  # fmt: skip
@@ -124,6 +127,11 @@ def test_a_load_that_is_killed_leaves_the_table_whole(
     assert destination.rows("charges") == 0
     left = [path for path in (tmp_path / "stripe/.counterfoil/charges").glob("*") if path.is_dir()]
     assert len(left) <= 1
+    if kind == "s3":
+        assert destination.load(replace(load, run="behind"), _SCHEMA, ()).rows == 0
+        found = files_of(destination).find(f"{root_of(destination)}/charges")
+        assert len(found) == 4, "two versions without rows have a file and a manifest each"
+        assert len(list((settings.home / "scratch").iterdir())) == 1
 
 
 def _kill_and_look(
@@ -162,7 +170,7 @@ def _files(destination: Destination, tmp_path: Path) -> list[Path]:
     """The files of the table, where it is files."""
     if destination.name.startswith("delta:"):
         return [Path(file) for file in DeltaTable(table_of(destination)).file_uris()]
-    return list((tmp_path / "stripe/charges").glob("*.parquet"))
+    return list((tmp_path / "stripe/charges").rglob("*.parquet"))
 
 
 @pytest.fixture

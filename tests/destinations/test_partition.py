@@ -35,7 +35,7 @@ def _load(run: str, *covers: Window, **changes: Any) -> Load:
     return Load(**start | {"order": ("-created",)} | changes)
 
 
-@pytest.fixture(params=["duckdb", "parquet", "postgres", "delta", "dlt"])
+@pytest.fixture(params=["duckdb", "parquet", "monthly", "s3", "postgres", "delta", "dlt"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     """Each destination that can partition."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")

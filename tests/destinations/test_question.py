@@ -17,7 +17,7 @@ _SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())
 _ROWS = [{"id": "a", "amount": 1}, {"id": "b", "amount": 2}]
 
 
-@pytest.fixture(params=["duckdb", "parquet", "delta"])
+@pytest.fixture(params=["duckdb", "parquet", "s3", "delta"])
 def loaded(request: pytest.FixtureRequest, archived: Archived) -> Destination:
     """Each destination that DuckDB answers for."""
     destination: Destination = request.getfixturevalue(f"{request.param}_destination")

@@ -36,7 +36,8 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, name: str, tmp_p
 
 
 _KNOWN = (
-    "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe, delta:///stripe, delta+s3://bucket/prefix, "
+    "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe, s3://bucket/stripe, gs://bucket/stripe, "
+    "az://container/stripe?account=NAME, delta:///stripe, delta+s3://bucket/prefix, "
     "postgresql://user@host/database, dlt+snowflake://user@account/database or domo://CLIENT_ID@api.domo.com."
 )
 

@@ -39,20 +39,32 @@ def sorted_slices(
     stop: Stop | None = None,
 ) -> Iterator[str]:
     """What stands behind FROM to get the rows in order, slice after slice, until `stop` says to give up."""
+    for source, order in ordered_slices(load, files, slice_bytes=slice_bytes, stop=stop):
+        yield source + order
+
+
+def ordered_slices(
+    load: Load,
+    files: Sequence[Path],
+    *,
+    slice_bytes: int = _SLICE_BYTES,
+    stop: Stop | None = None,
+) -> Iterator[tuple[str, str]]:
+    """The same in two pieces, between which a WHERE can stand."""
     if not load.order:
-        yield parts_source(files)
+        yield parts_source(files), ""
         return
     order = " ORDER BY " + ", ".join(
         f"{quoted(name.removeprefix('-'))} {'DESC' if name[0] == '-' else 'ASC'} NULLS LAST" for name in load.order
     )
     needed = _sort_bytes(files)
     if needed <= slice_bytes:
-        yield parts_source(files) + order
+        yield parts_source(files), order
         return
     with TemporaryDirectory(prefix="sorting-", dir=files[0].parent) as folder:
         count = -(-needed // slice_bytes)
         for dealt in _deal_out(load.order[0], files, count, Path(folder), stop):
-            yield parts_source(dealt) + order
+            yield parts_source(dealt), order
 
 
 def _sort_bytes(files: Sequence[Path]) -> int:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +22,26 @@ from counterfoil.destinations.destination import (
     Progress,
     Stop,
     check_load,
-    files_of,
     not_ours,
     rebuilt,
-    since_replace,
 )
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import in_memory
-from counterfoil.destinations.duckdb_query import asking, batches_of, described, schema_of, select
-from counterfoil.destinations.parquet_files import apply, rows_of
+from counterfoil.destinations.duckdb_query import asking, batches_of, described, select
+from counterfoil.destinations.parquet_files import apply
+from counterfoil.destinations.parquet_kept import files_below, kept_in, link, rows_of
+from counterfoil.destinations.parquet_replay import rebuild
 from counterfoil.destinations.sql import parts_source, quoted
 from counterfoil.destinations.stopping import stoppable
 from counterfoil.destinations.table_folder import (
     HIDDEN,
-    Record,
     TableFolder,
     check_folder,
     locked,
     tables_below,
     write_record,
 )
+from counterfoil.destinations.table_record import Record, loaded, next_record
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Method, Part
@@ -56,13 +54,14 @@ class ParquetDestination:
     methods: frozenset[Method] = frozenset({"replace", "append", "partition"})
     guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "query"})
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, *, monthly: bool = False) -> None:
         self._folder = folder.resolve()
         self._archive = settings.archive.resolve()
         self._busy_seconds = settings.busy_seconds
         self._megabytes = settings.duckdb_megabytes
+        self._monthly = monthly
         self._place = str(self._folder)
-        self.name = f"parquet:///{self._place}"
+        self.name = f"parquet:///{self._place}{'?partition=month' if monthly else ''}"
 
     def load(
         self,
@@ -75,18 +74,23 @@ class ParquetDestination:
         stop: Stop | None = None,
     ) -> Loaded:
         check_load(load, schema, self.methods)
-        files = files_of(parts, self._archive)
         table = TableFolder(self._folder, load.table)
         with mapped(self._place), locked(self._folder, self._busy_seconds, progress, stop):
             record = table.record()
-            before = _loaded(record, load.run)
+            before = loaded(record, load.run)
             if before is not None:
                 return before
             self._check_ours(table, record, load)
             with self._next_version(table, guard, stop) as (version, cursor):
-                columns, done = apply(cursor, load, schema, parts, files, table.files(), version, stop)
-                earlier = [] if record is None or load.method == "replace" else record.loads
-                write_record(version, _next_record(version, load, columns, done, earlier, load.method))
+                present = described(cursor, files) if (files := table.files()) else ()
+                kept = kept_in(table.version, load.created)
+                applied = apply(
+                    cursor, load, schema, parts, self._archive, kept, present, version, monthly=self._monthly, stop=stop
+                )
+                link(applied.carried, version)
+                done = applied.loaded
+                rows = rows_of(files_below(version))
+                write_record(version, next_record(record, load, applied.columns, rows, done, load.method))
             return done
 
     def replay(
@@ -103,25 +107,26 @@ class ParquetDestination:
         table = TableFolder(self._folder, whole.table)
         with mapped(self._place), locked(self._folder, self._busy_seconds, progress, stop):
             record = table.record()
-            before = _loaded(record, run)
+            before = loaded(record, run)
             if before is not None:
                 return before
             self._check_ours(table, record, whole)
-            with self._next_version(table, guard, stop) as (version, cursor), ExitStack() as steps:
-                kept: list[Path] = []
-                for load, parts in loads:
-                    step = steps.enter_context(table.scratch())
-                    files = files_of(parts, self._archive)
-                    own = schema_of(files[0]) if files else schema
-                    check_load(load, own, self.methods)
-                    apply(cursor, load, own, parts, files, kept, step, stop)
-                    kept = sorted(step.iterdir())
-                # Nothing appended under the schema adds the columns that only it has.
-                columns, _ = apply(cursor, replace(whole, method="append"), schema, (), (), kept, version)
-                rows = rows_of(kept)
+            with self._next_version(table, guard, stop) as (version, cursor), table.scratch() as steps:
+                columns = rebuild(
+                    cursor,
+                    loads,
+                    whole,
+                    schema,
+                    self._archive,
+                    self.methods,
+                    steps,
+                    version,
+                    monthly=self._monthly,
+                    stop=stop,
+                )
+                rows = rows_of(files_below(version))
                 done = Loaded(rows=rows, added=rows, deleted=rows_of(table.files()))
-                earlier = record.loads if record else []
-                write_record(version, _next_record(version, whole, columns, done, earlier, REPLAY))
+                write_record(version, next_record(record, whole, columns, rows, done, REPLAY))
             return done
 
     def check(self) -> None:
@@ -141,7 +146,7 @@ class ParquetDestination:
             return True
 
     def has_load(self, load: Load) -> bool:
-        return _loaded(self._record(load.table), load.run) is not None
+        return loaded(self._record(load.table), load.run) is not None
 
     def columns(self, table: str) -> tuple[tuple[str, str], ...] | None:
         record = self._record(table)
@@ -164,9 +169,7 @@ class ParquetDestination:
 
     def scopes(self, table: str) -> tuple[Mapping[str, Any], ...] | None:
         record = self._record(table)
-        if record is None or not record.loads:
-            return None
-        return since_replace((load["method"], load["scope"]) for load in reversed(record.loads))
+        return record.scopes() if record else None
 
     def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:
         with ExitStack() as stack:
@@ -210,28 +213,3 @@ class ParquetDestination:
     def _duckdb(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with in_memory([self._archive, self._folder], self._folder / HIDDEN / "spill", self._megabytes) as connection:
             yield connection
-
-
-def _loaded(record: Record | None, run: str) -> Loaded | None:
-    """What the run did to the table; None when it did nothing yet."""
-    found = next((load for load in record.loads if load["run"] == run), None) if record else None
-    if found is None:
-        return None
-    counts = {name: found[name] for name in ("added", "changed", "deleted") if name in found}
-    return Loaded(**{"rows": found["rows"], "added": found["rows"]} | counts)
-
-
-def _next_record(
-    version: Path, load: Load, columns: list[tuple[str, str]], done: Loaded, earlier: list[dict[str, Any]], method: str
-) -> Record:
-    entry = {
-        "run": load.run,
-        "method": method,
-        "report": load.report,
-        "account": load.account,
-        "scope": dict(load.scope),
-        **asdict(done),
-        "loaded_at": datetime.now(UTC).isoformat(),
-    }
-    rows = rows_of(list(version.glob("*.parquet")))
-    return Record(columns, rows, load.comment, dict(load.comments), [*earlier, entry])

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from counterfoil.destinations.destination import Stop, check_rows, conflict, same_name
+from counterfoil.destinations.destination import Stop, check_rows, conflict, files_of, same_name
 from counterfoil.destinations.duckdb_query import check_types, described
-from counterfoil.destinations.ordering import sorted_slices
+from counterfoil.destinations.ordering import ordered_slices
+from counterfoil.destinations.parquet_kept import Kept, free
+from counterfoil.destinations.parquet_layout import Layout
 from counterfoil.destinations.ranges import check_within, no_created, within
 from counterfoil.destinations.sql import duckdb_type, parts_source, quoted
 from counterfoil.destinations.table_folder import file_name
 from counterfoil.values import Load, Loaded, Part
 
+Columns = Sequence[tuple[str, str]]
+
 #: Rows of a row group: with more of them the writer outgrows its memory where rows are wide.
 _GROUP_ROWS = 20_480
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a load makes of a table, beside the files that it wrote."""
+
+    columns: list[tuple[str, str]]
+    loaded: Loaded
+    #: The files that stay as they are.
+    carried: list[Kept]
 
 
 def apply(
@@ -28,38 +41,50 @@ def apply(
     load: Load,
     schema: pa.Schema,
     parts: Sequence[Part],
-    files: Sequence[Path],
-    kept: Sequence[Path],
+    archive: Path,
+    kept: Sequence[Kept],
+    present: Columns,
     into: Path,
+    *,
+    monthly: bool = False,
     stop: Stop | None = None,
-) -> tuple[list[tuple[str, str]], Loaded]:
-    """Writes the next version into a folder from the load and the files of the current one; says its columns.
+) -> Applied:
+    """Writes what is new in the next version into a folder, from the load and the files of the current one.
 
-    Files that stay as they are become links; all files of a version have the same columns.
+    `present` are the columns of those; all files of a version have the same columns.
     """
+    files = files_of(parts, archive)
+    carried: list[Kept] = []
     if load.method == "replace":
-        columns, taken_out, kept = _widened((), load, schema), rows_of(kept), ()
+        columns, taken_out = _widened((), load, schema), sum(file.rows for file in kept)
+        layout = Layout.of(load, columns, monthly=monthly)
     else:
-        present = described(cursor, kept) if kept else ()
-        columns = _widened(present, load, schema)
-        taken_out = 0
+        columns, taken_out = _widened(present, load, schema), 0
+        layout = Layout.of(load, columns, monthly=monthly)
         if load.method == "partition":
             check_within(cursor, load, files)
             if kept and same_name(load.created or "") not in {same_name(name) for name, _ in present}:
                 raise no_created(load)
+        wider = columns if len(columns) > len(present) else None
         for file in kept:
-            taken_out += _carry(cursor, file, into, load, columns if len(columns) > len(present) else None)
-    rows = _write(cursor, load, schema, files, columns, into, stop) if files or not list(into.iterdir()) else 0
+            gone = _taken_out(cursor, file, load) if load.method == "partition" else 0
+            taken_out += gone
+            if file.rows and gone == file.rows:
+                continue
+            if gone or wider or not layout.fits(file):
+                stays = f"NOT {within(load)}" if gone else "true"
+                _rewrite(cursor, file, wider, stays, layout, into)
+            else:
+                carried.append(file)
+    rows = _write(cursor, load, schema, files, columns, layout, into, stop)
+    if not carried and not any(into.rglob("*.parquet")):
+        # Columns without rows are a file too.
+        _copy(cursor, _values(columns, set()), "WHERE false", into / layout.nowhere / f"{file_name(load.run)}.parquet")
     check_rows(load, parts, rows)
-    return columns, Loaded(rows=rows, added=rows, deleted=taken_out)
+    return Applied(columns, Loaded(rows=rows, added=rows, deleted=taken_out), carried)
 
 
-def rows_of(files: Sequence[Path]) -> int:
-    """Rows of all the files."""
-    return sum(pq.read_metadata(file).num_rows for file in files)
-
-
-def _widened(present: Sequence[tuple[str, str]], load: Load, schema: pa.Schema) -> list[tuple[str, str]]:
+def _widened(present: Columns, load: Load, schema: pa.Schema) -> list[tuple[str, str]]:
     """The columns of the next version: those that are there, then those that the schema adds."""
     kinds = {same_name(name): kind for name, kind in present}
     added = []
@@ -79,34 +104,28 @@ def _file_type(field: pa.Field) -> str:
     return "VARCHAR" if kind == "JSON" else kind
 
 
-def _carry(
-    cursor: duckdb.DuckDBPyConnection, file: Path, into: Path, load: Load, columns: list[tuple[str, str]] | None
-) -> int:
-    """Brings the file along, but for the rows that a partition takes out, whose number it says.
-
-    With `columns`, or without some of its rows, it is written anew; without all of them it is left behind.
-    """
-    rows, taken_out = rows_of([file]), 0
-    if load.method == "partition":
-        sql = f"SELECT count(*) FROM {parts_source([file])} WHERE {within(load)}"  # noqa: S608 - quoted
-        ((taken_out,),) = cursor.execute(sql).fetchall()
-    if rows and taken_out == rows:
-        return rows
-    if columns is not None or taken_out:
-        present = described(cursor, [file])
-        values = _values(columns or present, {same_name(name) for name, _ in present})
-        stays = f"NOT {within(load)}" if taken_out else "true"
-        _copy(cursor, values, f"FROM {parts_source([file])} WHERE {stays}", into / file.name)
-        return int(taken_out)
-    try:
-        os.link(file, into / file.name)
-    except OSError:
-        # Not every file system has hard links.
-        shutil.copyfile(file, into / file.name)
-    return 0
+def _taken_out(cursor: duckdb.DuckDBPyConnection, file: Kept, load: Load) -> int:
+    """How many rows of the file a partition takes out."""
+    if file.span is not None and file.span.column == load.created:
+        told = file.span.within(load.covers)
+        if told is not None:
+            return file.rows if told else 0
+    sql = f"SELECT count(*) FROM {parts_source([file.fetch()])} WHERE {within(load)}"  # noqa: S608 - quoted
+    ((taken_out,),) = cursor.execute(sql).fetchall()
+    return int(taken_out)
 
 
-def _values(columns: Sequence[tuple[str, str]], present: set[str]) -> str:
+def _rewrite(
+    cursor: duckdb.DuckDBPyConnection, file: Kept, columns: Columns | None, stays: str, layout: Layout, into: Path
+) -> None:
+    """Writes the file anew, with `columns` where there are others now and with the rows that stay."""
+    path = file.fetch()
+    present = described(cursor, [path])
+    values = _values(columns or present, {same_name(name) for name, _ in present})
+    _put(cursor, values, parts_source([path]), stays, "", layout, into, Path(file.name).name)
+
+
+def _values(columns: Columns, present: set[str]) -> str:
     values = (
         f"{quoted(name)}::{kind} AS {quoted(name)}" if same_name(name) in present else f"NULL::{kind} AS {quoted(name)}"
         for name, kind in columns
@@ -114,11 +133,29 @@ def _values(columns: Sequence[tuple[str, str]], present: set[str]) -> str:
     return ", ".join(values)
 
 
+def _put(
+    cursor: duckdb.DuckDBPyConnection,
+    values: str,
+    source: str,
+    where: str,
+    order: str,
+    layout: Layout,
+    into: Path,
+    name: str,
+) -> int:
+    """Writes the rows into a file of that name, or into one in the folder of each month."""
+    return sum(
+        _copy(cursor, values, f"FROM {source} WHERE {where} AND {chosen}{order}", into / folder / name)
+        for folder, chosen in layout.folders(cursor, source, where)
+    )
+
+
 def _copy(cursor: duckdb.DuckDBPyConnection, values: str, rest: str, to: Path) -> int:
     """Writes the rows into a file. Not by COPY: DuckDB 2.0 can wait for itself for ever when that is interrupted."""
     copied = 0
+    to.parent.mkdir(parents=True, exist_ok=True)
     reader = cursor.sql(f"SELECT {values} {rest}").to_arrow_reader(_GROUP_ROWS)
-    with pq.ParquetWriter(to, reader.schema, compression="zstd", compression_level=1) as writer:
+    with pq.ParquetWriter(free(to), reader.schema, compression="zstd", compression_level=1) as writer:
         for batch in reader:
             writer.write_batch(batch)
             copied += batch.num_rows
@@ -130,20 +167,18 @@ def _write(
     load: Load,
     schema: pa.Schema,
     files: Sequence[Path],
-    columns: Sequence[tuple[str, str]],
+    columns: Columns,
+    layout: Layout,
     into: Path,
     stop: Stop | None,
 ) -> int:
-    """Writes the parts, in the load's order, as files that are named for the run and sort by name.
-
-    Without parts that is one file which has columns and no rows.
-    """
-    name = file_name(load.run)
+    """Writes the parts, in the load's order, as files that are named for the run and sort by name."""
     if not files:
-        return _copy(cursor, _values(columns, set()), "WHERE false", into / f"{name}.parquet")
+        return 0
+    name = file_name(load.run)
     check_types(cursor, files, schema)
     values = _values(columns, {same_name(column) for column in schema.names})
     return sum(
-        _copy(cursor, values, f"FROM {source}", into / f"{name}-{number:05}.parquet")
-        for number, source in enumerate(sorted_slices(load, files, stop=stop), start=1)
+        _put(cursor, values, source, "true", order, layout, into, f"{name}-{number:05}.parquet")
+        for number, (source, order) in enumerate(ordered_slices(load, files, stop=stop), start=1)
     )

@@ -49,5 +49,5 @@ def definitions(schema: pa.Schema) -> str:
 
 
 def parts_source(paths: Sequence[Path]) -> str:
-    """What stands behind FROM to read these Parquet files."""
-    return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}])"
+    """What stands behind FROM to read these Parquet files; folders such as `month=2026-10` add no column."""
+    return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}], hive_partitioning = false)"

@@ -7,31 +7,21 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from urllib.parse import quote, unquote
 
 import orjson
 
 from counterfoil.destinations.destination import LOADS_TABLE, Guard, Progress, Stop
+from counterfoil.destinations.parquet_kept import files_below
+from counterfoil.destinations.table_record import Record
 from counterfoil.destinations.waiting import file_held
 from counterfoil.errors import DestinationRejected
 
 HIDDEN = ".counterfoil"
 _RECORD = f"{LOADS_TABLE}.json"
-
-
-@dataclass(slots=True)
-class Record:
-    """What a version says of itself: columns as DuckDB types, rows, comments, and its loads, oldest first."""
-
-    columns: list[tuple[str, str]]
-    rows: int
-    comment: str = ""
-    comments: dict[str, str] = field(default_factory=dict)
-    loads: list[dict[str, Any]] = field(default_factory=list)
 
 
 class TableFolder:
@@ -59,7 +49,12 @@ class TableFolder:
 
     def files(self) -> list[Path]:
         """The Parquet files of the current version, in order of name."""
-        return sorted(self.link.resolve().glob("*.parquet"))
+        return files_below(self.version)
+
+    @property
+    def version(self) -> Path:
+        """The folder of the current version."""
+        return self.link.resolve()
 
     @contextmanager
     def next_version(self, guard: Guard | None = None) -> Iterator[Path]:
@@ -70,7 +65,7 @@ class TableFolder:
         version.mkdir()
         try:
             yield version
-            for path in (*version.iterdir(), version, self._versions):
+            for path in (*version.rglob("*"), version, self._versions):
                 sync(path)
             if guard is not None:
                 guard()

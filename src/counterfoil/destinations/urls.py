@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from counterfoil.destinations.destination import Destination
+from counterfoil.destinations.object_url import KINDS
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.settings import Settings
@@ -14,18 +15,21 @@ from counterfoil.settings import Settings
 #: Destinations whose URL is a path, which may be followed by parameters: an example of each.
 _FILES: Mapping[str, Mapping[str, str]] = {
     "duckdb": {"publish": "/srv/read/stripe.duckdb"},
-    "parquet": {},
+    "parquet": {"partition": "month"},
     "delta": {},
 }
 _EXAMPLES = {
     "duckdb": "duckdb:///stripe.duckdb",
     "parquet": "parquet:///stripe",
+    **{scheme: kind.example for scheme, kind in KINDS.items()},
     "delta": "delta:///stripe",
     "delta+s3": "delta+s3://bucket/prefix",
     "postgresql": "postgresql://user@host/database",
     "dlt+snowflake": "dlt+snowflake://user@account/database",
     "domo": "domo://CLIENT_ID@api.domo.com",
 }
+#: Those of them that have one value.
+_FIXED = frozenset({"partition"})
 #: Destinations that declare no `query`.
 _SILENT = ("domo:", "dlt+")
 
@@ -49,6 +53,13 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
         return _OPENERS[scheme](Path(relative_to, Path(path).expanduser()), parameters, relative_to, settings)
     if scheme.startswith("dlt+"):
         return _warehouse(url, relative_to, settings)
+    if scheme in KINDS:
+        if not rest.startswith("//"):
+            told = f"{scheme}: is followed by two slashes and a bucket"
+            raise SettingsError(told, hint=f"Such as {_EXAMPLES[scheme]}.")
+        from counterfoil.destinations.object_parquet import ObjectParquetDestination
+
+        return ObjectParquetDestination(url, settings)
     if scheme == "delta+s3":
         from counterfoil.destinations.delta_url import delta_destination
 
@@ -70,10 +81,10 @@ def _duckdb(place: Path, parameters: Mapping[str, str], relative_to: Path, setti
     return DuckDBDestination(place, settings, publish=publish)
 
 
-def _parquet(place: Path, _parameters: Mapping[str, str], _relative_to: Path, settings: Settings) -> Destination:
+def _parquet(place: Path, parameters: Mapping[str, str], _relative_to: Path, settings: Settings) -> Destination:
     from counterfoil.destinations.parquet import ParquetDestination
 
-    return ParquetDestination(place, settings)
+    return ParquetDestination(place, settings, monthly="partition" in parameters)
 
 
 def _delta(place: Path, _parameters: Mapping[str, str], relative_to: Path, settings: Settings) -> Destination:
@@ -109,7 +120,7 @@ def _parsed(url: str) -> tuple[str, str]:
     scheme = {"postgres": "postgresql"}.get(scheme.lower(), scheme.lower())
     if scheme not in _EXAMPLES and not scheme.startswith("dlt+"):
         near = difflib.get_close_matches(scheme, _EXAMPLES, n=1)
-        *first, last = _EXAMPLES.values()
+        *first, last = dict.fromkeys(_EXAMPLES.values())
         known = f"{', '.join(first)} or {last}"
         raise SettingsError(
             f"there is no destination called {scheme}",
@@ -142,7 +153,7 @@ def _parameters(scheme: str, query: str) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for word in query.split("&") if query else ():
         name, _, value = word.partition("=")
-        if name not in known or not value:
+        if name not in known or not value or (name in _FIXED and value != known[name]):
             takes = " and ".join(f"?{name}={value}" for name, value in known.items()) or "no parameters"
             raise SettingsError(f"a {scheme} destination takes {takes}", hint="Remove what else is behind the ?.")
         found[name] = value

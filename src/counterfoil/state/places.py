@@ -8,6 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 #: Destinations whose URL is a path: below the home with three slashes, from the root with four.
 _FILES = frozenset({"duckdb", "parquet", "delta"})
 
+#: Object stores, by each of their schemes.
+_STORES = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
+
 
 def place(url: str, table: str, *, home: Path) -> str:
     """The same for every spelling of the same table. Never holds a password.
@@ -17,6 +20,7 @@ def place(url: str, table: str, *, home: Path) -> str:
     """
     scheme, _, rest = url.partition(":")
     if scheme in _FILES:
+        # How files lie in a folder, and who else gets a copy, makes it no other place.
         path = Path(rest.partition("?")[0].removeprefix("//").removeprefix("/")).expanduser()
         return f"{scheme}:{Path(home.absolute(), path).resolve()} {table.casefold()}"
     parts = urlsplit(url)
@@ -30,4 +34,8 @@ def place(url: str, table: str, *, home: Path) -> str:
         # All of Domo has one host: whose instance it is, the client says.
         prefix = parse_qs(parts.query).get("prefix", [""])[-1]
         return f"{scheme}://{parts.username or ''}@{host} {(prefix + table).casefold()}"
+    if scheme in _STORES:
+        # How it is reached, and how files lie in it, makes it no other place; another service does.
+        endpoint = parse_qs(parts.query).get("endpoint", [""])[-1].rstrip("/").lower()
+        return f"{_STORES[scheme]}://{parts.netloc}{parts.path.rstrip('/')} {endpoint} {table.casefold()}"
     return f"{scheme}://{host}{parts.path.rstrip('/')} {table.casefold()}"

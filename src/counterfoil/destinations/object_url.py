@@ -1,0 +1,119 @@
+"""What a URL says of a place in an object store. Credentials are never in it: the store's own library finds them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from counterfoil.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of store: what fsspec calls it, and which parameters of a URL its library takes by which names."""
+
+    scheme: str
+    #: The extra that installs the library.
+    extra: str
+    example: str
+    takes: Mapping[str, str]
+    #: Where the library looks for credentials.
+    credentials: str
+
+
+_S3 = Kind(
+    "s3",
+    "s3",
+    "s3://bucket/stripe",
+    MappingProxyType({"endpoint": "endpoint_url", "region": "region_name", "profile": "profile"}),
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws (?profile=…), or the role of the machine",
+)
+_GCS = Kind(
+    "gs",
+    "gcs",
+    "gs://bucket/stripe",
+    MappingProxyType({"endpoint": "endpoint_url", "project": "project"}),
+    "GOOGLE_APPLICATION_CREDENTIALS, `gcloud auth application-default login`, or the account of the machine",
+)
+_AZURE = Kind(
+    "az",
+    "azure",
+    "az://container/stripe?account=NAME",
+    MappingProxyType({"account": "account_name"}),
+    "AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_CLIENT_ID and its like, or the identity of the machine",
+)
+#: By scheme; several may mean the same.
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {"s3": _S3, "gs": _GCS, "gcs": _GCS, "az": _AZURE, "abfs": _AZURE, "abfss": _AZURE}
+)
+_SECRET = re.compile(r"key|secret|token|pass|sas|cred|sig|conn", re.IGNORECASE)
+_HIDDEN = "Credentials never stand in the URL. They are found in {}."
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPlace:
+    """A folder of an object store, and how to get there."""
+
+    kind: Kind
+    bucket: str
+    #: Without slashes at its ends; may be empty.
+    prefix: str
+    parameters: Mapping[str, str]
+    #: Whether files lie in a folder for each month.
+    monthly: bool
+
+    @property
+    def root(self) -> str:
+        """The folder as fsspec names it."""
+        return f"{self.bucket}/{self.prefix}".rstrip("/")
+
+    @property
+    def name(self) -> str:
+        """The URL in one spelling, which opens the same place."""
+        parameters = dict(self.parameters) | ({"partition": "month"} if self.monthly else {})
+        query = "&".join(f"{name}={value}" for name, value in sorted(parameters.items()))
+        return f"{self.kind.scheme}://{self.root}{'?' if query else ''}{query}"
+
+
+def object_place(url: str) -> ObjectPlace:
+    """SettingsError when the URL names no place in a store; it never repeats what may be a secret."""
+    scheme, _, rest = url.partition("://")
+    kind = KINDS[scheme.lower()]
+    path, _, query = rest.partition("?")
+    bucket, _, prefix = path.partition("/")
+    parameters = dict(_parameters(kind, query))
+    if kind is _AZURE and "@" in bucket:
+        # abfs://container@account.dfs.core.windows.net/path
+        bucket, _, host = bucket.partition("@")
+        parameters.setdefault("account", host.partition(".")[0])
+    if "@" in bucket or ":" in bucket:
+        raise SettingsError(f"the URL of {kind.extra} holds a user", hint=_HIDDEN.format(kind.credentials))
+    prefix = prefix.strip("/")
+    if not bucket or {"", ".", ".."} & set(prefix.split("/") if prefix else ()) or set(path) & set("\0*?[]#"):
+        raise SettingsError(f"{scheme}:// names no place in a bucket", hint=f"Such as {kind.example}.")
+    monthly = parameters.pop("partition", None)
+    if monthly not in (None, "month"):
+        raise SettingsError("files can lie in a folder for each month and in no others", hint="?partition=month")
+    return ObjectPlace(kind, bucket, prefix, MappingProxyType(parameters), monthly is not None)
+
+
+def _parameters(kind: Kind, query: str) -> Mapping[str, str]:
+    found = {}
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.partition("=")
+        if name != "partition" and name not in kind.takes:
+            secret = _HIDDEN.format(kind.credentials)
+            known = f"It takes {', '.join((*kind.takes, 'partition'))}."
+            raise SettingsError(
+                f"a place in {kind.scheme}:// takes no such parameter", hint=secret if _SECRET.search(name) else known
+            )
+        if not value:
+            raise SettingsError(f"{name}= says nothing", hint="Give a value, or remove it.")
+        found[name] = value
+    endpoint = urlsplit(found.get("endpoint", "https://host"))
+    if endpoint.scheme not in ("http", "https") or not endpoint.netloc or "@" in endpoint.netloc:
+        raise SettingsError("endpoint is no address", hint="Such as ?endpoint=http://127.0.0.1:9000, without a user.")
+    return found

@@ -1,0 +1,148 @@
+"""Files that lie in a folder for each month, which other programs read by the months that they ask for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.errors import SettingsError
+from counterfoil.settings import Settings
+from counterfoil.state.places import place
+from counterfoil.values import Load, Window
+from tests.destinations.conftest import Archived, files_of, root_of
+
+_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("created", pa.timestamp("us", tz="UTC"))])
+
+
+def _row(name: str, *date: int) -> dict[str, Any]:
+    return {"id": name, "created": dt.datetime(*date, tzinfo=dt.UTC) if date else None}  # type: ignore[arg-type,misc]
+
+
+_ROWS = [_row("a", 2026, 9, 30, 23, 59, 59), _row("b", 2026, 10, 1), _row("c", 2026, 10, 31, 23), _row("d")]
+
+
+def _load(run: str, **changes: Any) -> Load:
+    start = {"run": run, "table": "charges", "method": "replace", "created": "created", "order": ("-created",)}
+    return Load(**start | changes)
+
+
+def _paths(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet"))
+
+
+def _days(first: dt.date, end: dt.date) -> Window:
+    since, until = (int(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp()) for day in (first, end))
+    return Window(since, until)
+
+
+def _ids(destination: Destination) -> list[str]:
+    return [row["id"] for row in destination.query("SELECT id FROM charges ORDER BY id").read_all().to_pylist()]
+
+
+def test_rows_lie_in_the_month_that_they_were_created_in_and_null_where_hive_has_it(
+    monthly_destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    monthly_destination.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    table = tmp_path / "stripe/charges"
+    assert _paths(table) == [
+        "created_month=2026-09/run-1-00001.parquet",
+        "created_month=2026-10/run-1-00001.parquet",
+        "created_month=__HIVE_DEFAULT_PARTITION__/run-1-00001.parquet",
+    ]
+    source = f"read_parquet('{table}/**/*.parquet', hive_partitioning = true)"
+    read = duckdb.sql(f"SELECT id, created_month FROM {source} ORDER BY id").fetchall()
+    assert read == [("a", "2026-09"), ("b", "2026-10"), ("c", "2026-10"), ("d", None)]
+    month = pl.scan_parquet(table / "**/*.parquet", hive_partitioning=True).filter(pl.col("created_month") == "2026-10")
+    assert sorted(month.collect()["id"]) == ["b", "c"]
+    assert [name for name, _ in monthly_destination.columns("charges") or ()] == _SCHEMA.names
+    assert monthly_destination.query("SELECT * FROM charges").schema.names == _SCHEMA.names
+
+
+def test_a_partition_writes_only_the_months_anew_that_it_touches(
+    monthly_destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    monthly_destination.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    table = tmp_path / "stripe/charges"
+    before = {path.parent.name: path.stat().st_ino for path in table.rglob("*.parquet")}
+    covers = (_days(dt.date(2026, 10, 31), dt.date(2026, 11, 2)),)
+    later = archived(_SCHEMA, [_row("e", 2026, 11, 1), _row("f", 2026, 10, 31)])
+    monthly_destination.load(_load("run-2", method="partition", covers=covers), _SCHEMA, later)
+    assert _ids(monthly_destination) == ["a", "b", "d", "e", "f"]
+    now = {path.parent.name: path.stat().st_ino for path in table.rglob("run-1-*.parquet")}
+    assert {month for month in before if before[month] != now[month]} == {"created_month=2026-10"}
+    assert "created_month=2026-11/run-2-00001.parquet" in _paths(table)
+
+
+@pytest.mark.parametrize("first", ["parquet:///stripe", "parquet:///stripe?partition=month"])
+def test_a_table_takes_the_layout_of_the_next_load(
+    archived: Archived, tmp_path: Path, settings: Settings, first: str
+) -> None:
+    urls = {"parquet:///stripe", "parquet:///stripe?partition=month"}
+    one, two = (open_destination(url, relative_to=tmp_path, settings=settings) for url in (first, *(urls - {first})))
+    one.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    two.load(_load("run-2", method="append"), _SCHEMA, archived(_SCHEMA, [_row("e", 2026, 10, 2)]))
+    assert _ids(two) == ["a", "b", "c", "d", "e"]
+    assert two.rows("charges") == 5
+    paths = _paths(tmp_path / "stripe/charges")
+    assert len({"=" in path for path in paths}) == 1
+    assert ("=" in paths[0]) == two.name.endswith("month")
+
+
+def test_a_table_without_a_time_of_creation_has_no_months(
+    monthly_destination: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    bare = _SCHEMA.remove(1)
+    monthly_destination.load(_load("run-1", order=()), bare, archived(bare, [{"id": "a"}]))
+    own = _SCHEMA.append(pa.field("created_month", pa.string()))
+    rows = archived(own, [_row("a", 2026, 1, 1) | {"created_month": "mine"}])
+    monthly_destination.load(_load("run-1", table="refunds"), own, rows)
+    assert _paths(tmp_path / "stripe") == [
+        f".counterfoil/{table}/{(tmp_path / 'stripe' / table).resolve().name}/run-1-00001.parquet"
+        for table in ("charges", "refunds")
+    ]
+
+
+def test_a_store_has_months_too_and_fetches_none_that_a_partition_leaves_or_takes_whole(
+    s3_destination: Destination, archived: Archived, tmp_path: Path, settings: Settings
+) -> None:
+    url = f"{s3_destination.name}&partition=month"
+    destination = open_destination(url, relative_to=tmp_path, settings=settings)
+    assert destination.name == url
+    destination.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    root, files = f"{root_of(destination)}/charges", files_of(destination)
+    kept = {path.removeprefix(f"{root}/").partition("/")[0]: path for path in files.find(root)}
+    assert set(kept) - {"_counterfoil"} == {
+        f"created_month={month}" for month in ("2026-09", "2026-10", "__HIVE_DEFAULT_PARTITION__")
+    }
+    # What is not fetched need not be readable.
+    for month in ("2026-09", "2026-10"):
+        files.pipe_file(kept[f"created_month={month}"], b"no Parquet")
+    covers = (_days(dt.date(2026, 10, 1), dt.date(2026, 11, 1)),)
+    load = _load("run-2", method="partition", covers=covers)
+    assert destination.load(load, _SCHEMA, archived(_SCHEMA, [_row("b", 2026, 10, 1)])).deleted == 2
+    assert destination.rows("charges") == 3
+
+
+def test_how_files_lie_makes_no_other_place(tmp_path: Path) -> None:
+    for url in ("parquet:///x", "s3://bucket/x", "s3://bucket/x?endpoint=http://host:9000"):
+        monthly = url + ("&" if "?" in url else "?") + "partition=month"
+        assert place(url, "Charges", home=tmp_path) == place(monthly, "charges", home=tmp_path)
+    assert place("s3://b/x?endpoint=http://a", "t", home=tmp_path) != place("s3://b/x", "t", home=tmp_path)
+    assert place("gcs://b/x/", "t", home=tmp_path) == place("gs://b/x", "t", home=tmp_path)
+    for url in ("s3://bucket/x?endpoint=http://host", "s3://bucket/x?region=a&endpoint=http://host&profile=b"):
+        assert place(url, "t", home=tmp_path) == place("s3://bucket/x?endpoint=http://host/", "t", home=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url", ["parquet:///x?partition=day", "parquet:///x?partition=month&y=1", "s3://b?partition=day"]
+)
+def test_there_are_no_other_folders_than_of_months(url: str, tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(SettingsError):
+        open_destination(url, relative_to=tmp_path, settings=settings)

@@ -1,0 +1,315 @@
+"""Tables in an object store: who comes first, what is left behind, and what other programs read."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations.object_errors import meaning
+from counterfoil.destinations.object_manifest import Manifest
+from counterfoil.destinations.object_store import Store
+from counterfoil.destinations.object_table import ObjectTable
+from counterfoil.destinations.object_url import object_place
+from counterfoil.destinations.table_record import Record
+from counterfoil.errors import DestinationBusy, DestinationRejected, RunError, SettingsError, TransientError
+from counterfoil.settings import Settings
+from counterfoil.values import Load
+from tests.destinations.conftest import Archived, files_of, make_theirs, root_of
+from tests.objects import ENVIRONMENT, Objects
+
+_SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
+_ROWS = [{"id": "ch_1", "amount": 1050}]
+
+
+def _load(run: str, **changes: Any) -> Load:
+    return Load(**{"run": run, "table": "charges", "method": "replace", "order": ("id",)} | changes)
+
+
+def _ids(destination: Destination) -> list[str]:
+    return [row["id"] for row in destination.query("SELECT id FROM charges ORDER BY id").read_all().to_pylist()]
+
+
+def _table(destination: Destination) -> ObjectTable:
+    return ObjectTable(Store(object_place(destination.name)), "charges")
+
+
+def _objects(destination: Destination) -> list[str]:
+    root = f"{root_of(destination)}/charges"
+    return [path.removeprefix(f"{root}/") for path in files_of(destination).find(root)]
+
+
+@pytest.fixture
+def loaded(s3_destination: Destination, archived: Archived) -> Destination:
+    s3_destination.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    return s3_destination
+
+
+def test_of_two_loads_at_once_the_one_that_comes_second_counts_for_nothing_and_can_be_done_again(
+    loaded: Destination, archived: Archived
+) -> None:
+    table = _table(loaded)
+    first = table.current()
+    assert first
+    other = Manifest(2, Record(first.record.columns, 1), first.files, after=first.id)
+    parts = archived(_SCHEMA, [{"id": "ch_2", "amount": 2}])
+    append = _load("run-2", method="append")
+    with pytest.raises(DestinationBusy, match="another program loaded into s3://"):
+        loaded.load(append, _SCHEMA, parts, guard=lambda: table.publish(other))
+    assert _ids(loaded) == ["ch_1"]
+    assert not loaded.has_load(append)
+    assert loaded.load(append, _SCHEMA, parts).rows == 1
+    assert _ids(loaded) == ["ch_1", "ch_2"]
+
+
+def test_a_table_that_is_dropped_meanwhile_does_not_come_back(loaded: Destination, archived: Archived) -> None:
+    table = _table(loaded)
+
+    def drop() -> None:
+        current = table.current()
+        assert current
+        table.drop(current)
+
+    with pytest.raises(DestinationBusy):
+        loaded.load(_load("run-2", method="append"), _SCHEMA, archived(_SCHEMA, _ROWS), guard=drop)
+    assert loaded.columns("charges") is None
+    loaded.load(_load("run-3"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    assert _ids(loaded) == ["ch_1"]
+
+
+def test_a_manifest_that_was_sent_twice_counts_and_one_whose_number_was_swept_does_not(loaded: Destination) -> None:
+    table = _table(loaded)
+    first = table.current()
+    assert first
+    sent = Manifest(2, first.record, first.files, after=first.id)
+    table.publish(sent)
+    table.publish(sent)
+    late = Manifest(2, first.record, first.files, after=first.id)
+    for number in (2, 3):
+        loaded.load(_load(f"run-{number}"), _SCHEMA, ())
+    assert "_counterfoil/00000002.json" not in _objects(loaded)
+    with pytest.raises(DestinationBusy):
+        table.publish(late)
+    assert loaded.rows("charges") == 0
+
+
+def test_the_version_before_can_still_be_read_and_the_one_before_that_is_gone(
+    loaded: Destination, archived: Archived, tmp_path: Path
+) -> None:
+    table = _table(loaded)
+    first = table.current()
+    assert first
+    loaded.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    assert pq.read_table(table.fetch(first.files[0].path, tmp_path / "x.parquet")).num_rows == 1
+    loaded.load(_load("run-3"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    with pytest.raises(TransientError, match="is gone"):
+        table.fetch(first.files[0].path, tmp_path / "y.parquet")
+    numbers = sorted(path[:8] for path in _objects(loaded) if path.endswith(".parquet"))
+    assert numbers == ["00000002", "00000003"]
+
+
+def test_what_a_killed_load_left_is_swept_and_what_another_writes_just_now_is_not(
+    loaded: Destination, archived: Archived
+) -> None:
+    files, root = files_of(loaded), f"{root_of(loaded)}/charges"
+    for name in ("00000002-0123abcd-killed.parquet", "00000003-0123abcd-now.parquet", "mine.txt"):
+        files.pipe_file(f"{root}/{name}", b"left")
+    loaded.load(_load("run-2", method="append"), _SCHEMA, ())
+    left = set(_objects(loaded))
+    assert not any("killed" in path for path in left)
+    assert {"00000003-0123abcd-now.parquet", "mine.txt"} <= left
+    assert _ids(loaded) == ["ch_1"]
+
+
+def test_an_append_lists_the_files_that_are_there_again(loaded: Destination, archived: Archived) -> None:
+    before = _table(loaded).current()
+    loaded.load(_load("run-2", method="append"), _SCHEMA, archived(_SCHEMA, _ROWS))
+    now = _table(loaded).current()
+    assert before
+    assert now
+    assert before.paths < now.paths
+    assert len(now.files) == 2
+    assert [entry.rows for entry in now.files] == [1, 1]
+
+
+def test_other_programs_read_the_files_that_the_manifest_names(
+    loaded: Destination, archived: Archived, objects: Objects, tmp_path: Path
+) -> None:
+    loaded.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, [{"id": "ch_2", "amount": 2}]))
+    table, files = f"{root_of(loaded)}/charges", files_of(loaded)
+    manifest = json.loads(files.cat_file(max(files.ls(f"{table}/_counterfoil", detail=False))))
+    paths = [f"{table}/{file['path']}" for file in manifest["files"]]
+    expected = [{"id": "ch_2", "amount": 2}]
+    assert pd.read_parquet(paths, filesystem=files).to_dict("records") == expected
+    options = {
+        "aws_access_key_id": ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+        "aws_region": "us-east-1",
+        "endpoint_url": objects.endpoint,
+    }
+    scanned = pl.scan_parquet([f"s3://{path}" for path in paths], storage_options=options)
+    assert scanned.collect().to_dicts() == expected
+    # DuckDB reads stores with an extension from the network; its part is the same in a folder.
+    files.get(f"{table}/", f"{tmp_path}/copy/", recursive=True)
+    with duckdb.connect() as connection:
+        connection.execute(_RECIPE.replace("s3://bucket/stripe", f"{tmp_path}/copy").replace("/charges", ""))
+        rows = connection.sql("SELECT * FROM read_parquet(getvariable('charges'))")
+        assert rows.to_arrow_table().to_pylist() == expected
+    assert len(list((tmp_path / "copy").glob("*.parquet"))) == 2, "a plain glob sees the version before, too"
+
+
+_RECIPE = """
+SET VARIABLE charges = (
+    SELECT list('s3://bucket/stripe/charges/' || file.path) FROM (
+        SELECT unnest(files) AS file FROM (
+            SELECT files FROM read_json('s3://bucket/stripe/charges/_counterfoil/*.json', filename = true)
+            ORDER BY filename DESC LIMIT 1
+        )
+    )
+);
+"""
+
+
+def test_the_recipe_is_the_one_of_the_docs() -> None:
+    docs = Path(__file__).parents[2] / "docs/destinations.md"
+    assert _RECIPE.strip() in docs.read_text()
+
+
+@pytest.mark.parametrize(("data", "words"), [(b'{"format": ', "is damaged"), (b'{"format": 2}', "is of format 2")])
+def test_a_manifest_that_cannot_be_read_is_told_and_left_alone(loaded: Destination, data: bytes, words: str) -> None:
+    path = f"{root_of(loaded)}/charges/_counterfoil/00000001.json"
+    files_of(loaded).pipe_file(path, data)
+    with pytest.raises(DestinationRejected, match=words):
+        loaded.load(_load("run-2", overwrite=True), _SCHEMA, ())
+    assert files_of(loaded).cat_file(path) == data
+
+
+@pytest.mark.parametrize("method", ["replace", "append"])
+def test_files_of_someone_elses_may_be_overwritten_and_anything_else_may_not(
+    s3_destination: Destination, archived: Archived, method: str
+) -> None:
+    make_theirs(s3_destination, "SELECT 'mine' AS id, 1::BIGINT AS amount")
+    assert (s3_destination.rows("charges"), _ids(s3_destination)) == (1, ["mine"])
+    with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
+        s3_destination.drop("charges")
+    thesis = f"{root_of(s3_destination)}/charges/thesis.txt"
+    files_of(s3_destination).pipe_file(thesis, b"keep me")
+    load = _load("run-1", method=method, overwrite=True)
+    with pytest.raises(DestinationRejected, match="more than a folder of Parquet files"):
+        s3_destination.load(load, _SCHEMA, archived(_SCHEMA, _ROWS))
+    files_of(s3_destination).rm(thesis)
+    s3_destination.load(load, _SCHEMA, archived(_SCHEMA, _ROWS))
+    assert _ids(s3_destination) == (["ch_1", "mine"] if method == "append" else ["ch_1"])
+    assert ("mine.parquet" in _objects(s3_destination)) == (method == "append")
+
+
+def test_a_large_file_goes_up_and_comes_down_in_pieces(s3_destination: Destination, tmp_path: Path) -> None:
+    store, large = Store(object_place(s3_destination.name)), tmp_path / "large"
+    large.write_bytes(bytes(range(256)) * (17 << 12))
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        asked.append(True)
+        return len(asked) > 3
+
+    with pytest.raises(RunError, match="was stopped"):
+        store.put(large, "large", stop)
+    assert store.sizes("") == {}
+    store.put(large, "large")
+    assert store.get("large", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == large.read_bytes()
+
+
+def test_a_bucket_that_is_not_there_is_told(objects: Objects, tmp_path: Path, settings: Settings) -> None:
+    url = f"s3://nowhere-{objects.bucket()}/x?endpoint={objects.endpoint}"
+    destination = open_destination(url, relative_to=tmp_path, settings=settings)
+    for call in (destination.check, lambda: destination.load(_load("run-1"), _SCHEMA, ())):
+        with pytest.raises(DestinationRejected, match="there is no bucket s3://nowhere"):
+            call()
+
+
+def test_a_store_that_is_not_reached_may_be_later(
+    objects: Objects, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    url = "s3://bucket/x?endpoint=http://127.0.0.1:1"
+    with pytest.raises(TransientError, match="can't be reached"):
+        open_destination(url, relative_to=tmp_path, settings=settings).check()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "words"),
+    [
+        (503, "SlowDown", TransientError, "too busy"),
+        (500, "InternalError", TransientError, "can't be reached"),
+        (403, "AccessDenied", DestinationRejected, "lets these credentials in no further"),
+        (403, "ExpiredToken", DestinationRejected, "ExpiredToken"),
+        (301, "PermanentRedirect", DestinationRejected, "in another region"),
+        (400, "InvalidRequest", DestinationRejected, "refuses"),
+    ],
+)
+def test_what_a_store_answers_says_what_happens_next(status: int, code: str, kind: type[Exception], words: str) -> None:
+    answer = {"Error": {"Code": code, "Message": "AKIAhunter2"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    told = meaning(ClientError(answer, "PutObject"), object_place("s3://bucket/x"))  # type: ignore[arg-type]
+    assert isinstance(told, kind)
+    assert words in str(told)
+    assert "hunter2" not in f"{told}{getattr(told, 'hint', '')}"
+
+
+def test_missing_credentials_are_told_with_where_they_are_looked_for() -> None:
+    told = meaning(NoCredentialsError(), object_place("s3://bucket/x"))
+    assert isinstance(told, DestinationRejected)
+    assert "AWS_ACCESS_KEY_ID" in str(told.hint)
+
+
+@pytest.mark.parametrize(("url", "library", "extra"), [("gs://b/x", "gcsfs", "gcs"), ("az://b/x", "adlfs", "azure")])
+def test_a_library_that_is_missing_is_told_with_how_to_get_it(
+    url: str, library: str, extra: str, tmp_path: Path, settings: Settings
+) -> None:
+    if find_spec(library):
+        pytest.skip(f"{library} is here")
+    with pytest.raises(SettingsError) as caught:
+        open_destination(url, relative_to=tmp_path, settings=settings)
+    assert caught.value.hint == f"pip install 'counterfoil[{extra}]'"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIA:hunter2@bucket/x",
+        "s3://bucket/x?secret=hunter2",
+        "s3://bucket/x?hunter2",
+        "s3://bucket/x?endpoint=http://me:hunter2@host",
+        "gs://bucket/x?token=hunter2",
+        "az://hunter2:x@container/x",
+        "az://container/x?sas_token=hunter2",
+        "s3:hunter2@bucket",
+        "s3://?hunter2=1",
+        "s3://bucket/*?region=hunter2",
+    ],
+)
+def test_credentials_never_stand_in_a_url_and_are_not_repeated(url: str, tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(SettingsError) as caught:
+        open_destination(url, relative_to=tmp_path, settings=settings)
+    assert "hunter2" not in f"{caught.value} {caught.value.hint} {caught.value!r}"
+
+
+def test_a_url_has_one_spelling() -> None:
+    named = {
+        "S3://bucket/": "s3://bucket",
+        "s3://bucket/a b/?region=eu-west-1&endpoint=http://h": "s3://bucket/a b?endpoint=http://h&region=eu-west-1",
+        "gcs://bucket/x?partition=month": "gs://bucket/x?partition=month",
+        "abfss://box@shop.dfs.core.windows.net/x": "az://box/x?account=shop",
+    }
+    assert {url: object_place(url).name for url in named} == named
+    assert {object_place(name).name for name in named.values()} == set(named.values())
