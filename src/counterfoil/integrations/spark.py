@@ -53,7 +53,7 @@ class CounterfoilDataSource(DataSource):
 
     def schema(self) -> StructType:
         """The report's columns; asks Stripe nothing."""
-        return from_arrow_schema(counterfoil.describe(self.options["report"]).schema, prefer_timestamp_ntz=False)
+        return from_arrow_schema(counterfoil.describe(self.options["report"]).schema)
 
     def reader(self, schema: StructType) -> Reader:
         return Reader(dict(self.options), tuple(schema.names))
