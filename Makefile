@@ -40,8 +40,8 @@ test: $(VENV)/ready ## the test suite, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-integrations: .venv-integrations/ready .venv-airflow/ready ## Spark (needs Java 17), dlt, Dagster and Airflow read a simulated Stripe; three minutes
-	ENGINES=required .venv-integrations/bin/python -m pytest tests/integrations --ignore-glob='*airflow*'
-	ENGINES=required .venv-airflow/bin/python -m pytest tests/integrations/test_airflow.py
+	ENGINES=required .venv-integrations/bin/python -m pytest --timeout=300 tests/integrations --ignore-glob='*airflow*'
+	ENGINES=required .venv-airflow/bin/python -m pytest --timeout=300 tests/integrations/test_airflow.py
 
 lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are current
 	$(BIN)/ruff check .

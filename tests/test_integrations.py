@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from counterfoil.integrations import may_pass
+
 #: Module, the engine's package, and the extra that brings it.
 MODULES = [
     ("airflow", "airflow", "airflow"),
@@ -38,3 +40,8 @@ def test_a_missing_engine_is_said_with_how_to_install_it(module: str, package: s
     said = done.stderr.strip().splitlines()[-1]
     wanted = f"counterfoil.integrations.{extra} needs {package}: pip install 'counterfoil[{extra}]'"
     assert said == f"ModuleNotFoundError: {wanted}"
+
+
+def test_errors_that_may_pass_are_known_by_the_names_of_their_classes() -> None:
+    assert [may_pass(kind) for kind in ("TransientError", "DestinationBusy", "RateLimited")] == [True, True, True]
+    assert [may_pass(kind) for kind in ("KeyRejected", "RunError", "Canceled", None)] == [False, False, False, False]

@@ -26,6 +26,14 @@ def test_windows_read_side_by_side_are_the_report(sandbox: Sandbox) -> None:
     assert sorted(ids) == sorted(whole["id"].to_pylist())
 
 
+def test_windows_of_a_short_list_are_even_too() -> None:
+    with Sandbox() as sandbox, counterfoil.connect("sk_test_demo", api_base=sandbox.url) as stripe:
+        windows = stripe.windows("customers", 4)
+        rows = [stripe.read("customers", since=one.since, until=one.until).read_all().num_rows for one in windows]
+    assert len(rows) == 4
+    assert min(rows) > sum(rows) / 8
+
+
 def test_windows_keep_the_range_that_was_given(sandbox: Sandbox) -> None:
     with counterfoil.connect(FULL, api_base=sandbox.url) as stripe:
         windows = stripe.windows("balance_transactions", 2, since="2026-01-01", until=1_790_000_000)

@@ -90,6 +90,10 @@ def test_a_second_run_replaces_and_an_empty_report_empties(rows: Load, sandbox: 
     assert rows(counterfoil_resource("refunds", api_base=sandbox.url, until="2012-01-01"), "refunds") == []
 
 
+def test_a_report_without_rows_is_a_table_all_the_same(rows: Load, sandbox: Sandbox) -> None:
+    assert rows(counterfoil_resource("recipients", api_base=sandbox.url), "recipients") == []
+
+
 def test_rows_that_never_change_are_read_on_from_the_newest(rows: Load) -> None:
     """Stripe forgets events after thirty days; the table does not."""
     with Sandbox(scale=0.2) as own, counterfoil.connect(KEY, api_base=own.url) as stripe:

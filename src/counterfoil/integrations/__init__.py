@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from counterfoil import errors
+
 
 @contextmanager
 def engine(package: str, *, extra: str) -> Iterator[None]:
@@ -17,3 +19,9 @@ def engine(package: str, *, extra: str) -> Iterator[None]:
         raise ModuleNotFoundError(
             f"counterfoil.integrations.{extra} needs {package}: pip install 'counterfoil[{extra}]'", name=error.name
         ) from error
+
+
+def may_pass(kind: str | None) -> bool:
+    """Whether an error that a run tells, by the name of its class, may pass by itself."""
+    found = getattr(errors, kind or "", None)
+    return isinstance(found, type) and issubclass(found, errors.TransientError)

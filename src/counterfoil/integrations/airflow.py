@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.integrations import engine
+from counterfoil.integrations import engine, may_pass
 
 with engine("airflow", extra="airflow"):
     from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, conf
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 __all__ = ["CounterfoilRunOperator", "RunEnded"]
-
-#: Kinds of errors that may pass by themselves, as a run tells them.
-_PASSING = ("TransientError", "RateLimited", "StripeUnavailable", "DestinationBusy")
 
 
 class CounterfoilRunOperator(BaseOperator):
@@ -71,7 +68,7 @@ class CounterfoilRunOperator(BaseOperator):
         if run["status"] != "succeeded":
             error = run["error"] or {}
             told = " ".join(str(one) for one in (error.get("message") or run["reason"], error.get("hint")) if one)
-            kind = AirflowException if error.get("kind") in _PASSING else AirflowFailException
+            kind = AirflowException if may_pass(error.get("kind")) else AirflowFailException
             raise kind(f"The run {run['id']} of the dataset {self.dataset} is {run['status']}. {told}".strip())
         return run
 

@@ -7,15 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import counterfoil
-from counterfoil.integrations import engine
+from counterfoil.integrations import engine, may_pass
 
 with engine("dagster", extra="dagster"):
     import dagster
 
 __all__ = ["dataset_assets"]
-
-#: Kinds of errors that may pass by themselves, as a run tells them.
-_PASSING = ("TransientError", "RateLimited", "StripeUnavailable", "DestinationBusy")
 
 
 def dataset_assets(
@@ -50,7 +47,7 @@ def dataset_assets(
         if failed:
             raise dagster.Failure(
                 "; ".join(f"{one}: {error['message']} {error.get('hint') or ''}" for one, error in failed.items()),
-                allow_retries=any(error.get("kind") in _PASSING for error in failed.values()),
+                allow_retries=any(may_pass(error.get("kind")) for error in failed.values()),
             )
 
     return dagster.multi_asset(name=name, specs=specs, can_subset=True, retry_policy=retry_policy)(run)

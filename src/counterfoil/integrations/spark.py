@@ -23,10 +23,8 @@ with engine("pyspark", extra="spark"):
 
 __all__ = ["CounterfoilDataSource"]
 
-#: In the order of docs/integrations.md.
 OPTIONS = ("report", "since", "until", "partitions", "key", "account", "api_base")
-#: What a report's own option begins with: `option.status`.
-OF_REPORT = "option."
+OF_REPORT = "option."  # what a report's own option begins with: `option.status`
 
 
 class CounterfoilDataSource(DataSource):
@@ -53,7 +51,7 @@ class CounterfoilDataSource(DataSource):
 
     def schema(self) -> StructType:
         """The report's columns; asks Stripe nothing."""
-        return from_arrow_schema(counterfoil.describe(self.options["report"]).schema, prefer_timestamp_ntz=False)
+        return from_arrow_schema(counterfoil.describe(self.options["report"]).schema)
 
     def reader(self, schema: StructType) -> Reader:
         return Reader(dict(self.options), tuple(schema.names))
@@ -88,13 +86,13 @@ class Reader(DataSourceReader):
         """The rows of a window, as they come."""
         window = partition.window
         with self._connected(partition.count) as stripe:
-            rows = stripe.read(self.options["report"], since=window.since, until=window.until, options=self._of_report)
-            for batch in rows:
+            report, options = self.options["report"], self._of_report
+            for batch in stripe.read(report, since=window.since, until=window.until, options=options):
                 yield batch.select(self.columns)
 
     def _connected(self, processes: int) -> counterfoil.Connection:
-        key = self.options.get("key", "env:STRIPE_API_KEY")
         account, api_base = self.options.get("account"), self.options.get("api_base")
+        key = self.options.get("key", "env:STRIPE_API_KEY")
         return counterfoil.connect(key, api_base=api_base, stripe_account=account, processes=processes)
 
     @property
