@@ -22,7 +22,7 @@ $(VENV)/runs $(VENV)/ready: pyproject.toml constraints.txt
 
 # Engines that read by Counterfoil, apart from what its makers need. Airflow wants other versions than constraints.txt.
 TESTING := hypothesis pytest pytest-randomly pytest-timeout
-.venv-integrations/ready: EXTRA := [dagster,dlt,spark]
+.venv-integrations/ready: EXTRA := [dagster,delta,dlt,spark]
 .venv-integrations/ready: PINS := -c constraints.txt
 .venv-airflow/ready: EXTRA := [airflow]
 .venv-integrations/ready .venv-airflow/ready: pyproject.toml constraints.txt
