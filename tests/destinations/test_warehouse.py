@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.warehouse import WarehouseDestination
 from counterfoil.destinations.warehouse_dlt import Halt
 from counterfoil.destinations.warehouse_errors import meaning
+from counterfoil.destinations.warehouse_tables import take_turn
 from counterfoil.destinations.warehouse_url import KINDS
 from counterfoil.errors import DestinationRejected, RunError, SchemaConflict, SettingsError, TransientError
 from counterfoil.settings import Settings
@@ -112,34 +113,46 @@ def test_a_load_into_postgres_that_is_killed_leaves_the_table_whole(
     _check_clean(patient)
 
 
+def _waits(warehouse: ReadBack) -> bool:
+    return by_hand(warehouse, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") != [(0,)]
+
+
 def test_two_programs_that_replace_a_table_at_once_do_it_one_after_the_other(
     postgres_warehouse: ReadBack, archived: Archived, tmp_path: Path, settings: Settings
 ) -> None:
     postgres_warehouse.load(_load("run-0"), _SCHEMA, archived(_SCHEMA, _ROWS))
     # By another name, no lock of this process is between them.
     other = ReadBack(f"{postgres_warehouse.name}&connect_timeout=9", tmp_path, settings)
-    parts = archived(_SCHEMA, _ROWS[:1])
-    inside, leave, asked = threading.Event(), threading.Event(), threading.Event()
+    parts, both = archived(_SCHEMA, _ROWS[:1]), archived(_SCHEMA, _ROWS)
+    with ThreadPoolExecutor(1) as threads:
+        second: list[Future[Loaded]] = []
 
-    def hold() -> None:
-        inside.set()
-        assert leave.wait(60)
+        def begin_the_other() -> None:
+            second.append(threads.submit(other.load, _load("run-2"), _SCHEMA, both))
+            while not second[0].done() and not _waits(other):
+                pass
 
-    def stop() -> bool:
-        asked.set()
-        return False
-
-    with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(postgres_warehouse.load, _load("run-1"), _SCHEMA, parts, guard=hold)
-        assert inside.wait(60)
-        try:
-            second = threads.submit(other.load, _load("run-2"), _SCHEMA, archived(_SCHEMA, _ROWS), stop=stop)
-            assert asked.wait(60)
-        finally:
-            leave.set()
-        assert first.result(60).rows == 1
-        assert second.result(60) == Loaded(rows=2, added=2, deleted=1)
+        assert postgres_warehouse.load(_load("run-1"), _SCHEMA, parts, guard=begin_the_other).rows == 1
+        assert second[0].result(60) == Loaded(rows=2, added=2, deleted=1)
     assert _rows(other) == _ROWS
+
+
+def test_a_transaction_on_a_table_waits_for_the_one_before(postgres_warehouse: ReadBack, archived: Archived) -> None:
+    postgres_warehouse.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
+
+    def count() -> int:
+        with postgres_warehouse._session() as later, later.transaction():
+            take_turn(later, "charges")
+            return later.count(later.named("charges"))
+
+    with postgres_warehouse._session() as session, ThreadPoolExecutor(1) as threads:
+        with session.transaction():
+            take_turn(session, "charges")
+            counted = threads.submit(count)
+            while not counted.done() and not _waits(postgres_warehouse):
+                pass
+            session.ask(f"DELETE FROM {session.named('charges')}")
+        assert counted.result(60) == 0
 
 
 # What belongs to dlt.
