@@ -51,6 +51,7 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, name: str, tmp_p
             "mysql://host/x",
             "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe or postgresql://user@host/database.",
         ),
+        ("snowflake://me@acme/x", "Did you mean dlt+snowflake://user@account/database?warehouse=name?"),
         ("duckdb:///", "Such as duckdb:///stripe.duckdb."),
         ("duckdb://", "Such as duckdb:///stripe.duckdb."),
         ("parquet:////", "Such as parquet:///stripe."),

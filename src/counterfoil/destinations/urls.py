@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from counterfoil.destinations.destination import Destination
+from counterfoil.destinations.warehouse_url import KINDS
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.settings import Settings
@@ -60,6 +61,8 @@ def _parsed(url: str) -> tuple[str, str]:
         raise SettingsError(f"{redacted(url)!r} is not a destination", hint=f"Did you mean {redacted(_meant(url))}?")
     scheme = {"postgres": "postgresql"}.get(scheme.lower(), scheme.lower())
     if scheme not in _EXAMPLES:
+        if scheme in KINDS:
+            raise SettingsError(f"{scheme} is loaded through dlt", hint=f"Did you mean {KINDS[scheme].example}?")
         near = difflib.get_close_matches(scheme, _EXAMPLES, n=1)
         *first, last = _EXAMPLES.values()
         known = f"{', '.join(first)} or {last}"
