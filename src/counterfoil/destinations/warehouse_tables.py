@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -229,11 +229,12 @@ def drop(session: Session, table: str) -> bool:
     there, loads = bool(session.columns(table)[0]), bool(loads_of(session, table))
     if there and not loads:
         raise not_ours(table, session.place.name)
-    if there:
-        session.remove(table)
-    if loads:
-        where = f"WHERE {session.quoted('table_name')} = %s"
-        session.ask(f"DELETE FROM {session.named(LOADS_TABLE)} {where}", table)  # noqa: S608 - quoted
+    with session.transaction() if session.place.kind.tables_too else nullcontext():
+        if there:
+            session.remove(table)
+        if loads:
+            where = f"WHERE {session.quoted('table_name')} = %s"
+            session.ask(f"DELETE FROM {session.named(LOADS_TABLE)} {where}", table)  # noqa: S608 - quoted
     return there
 
 
