@@ -83,6 +83,8 @@ def test_a_url_names_one_dataset(url: str, name: str, tmp_path: Path, settings: 
         ("dlt+duckdb:///x.duckdb?dataset=My Books", "can't be a dataset", "my_books"),
         ("dlt+postgres://me:hunter2@h/d", "holds a password", "?password=env:NAME"),
         ("dlt+databricks://h/p?access_token=hunter2", "holds a access token", "?access_token=env:NAME"),
+        ("dlt+motherduck:///d?motherduck_token=hunter2", "holds a motherduck token", "?motherduck_token=env:NAME"),
+        ("dlt+snowflake://me@h/d?Private_Key=hunter2", "holds a Private Key", "?Private_Key=env:NAME"),
         ("dlt+postgres://me@h:port/d?password=hunter2", "can't be read", "dlt+postgres://"),
     ],
 )
