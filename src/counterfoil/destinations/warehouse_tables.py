@@ -81,11 +81,17 @@ class Session:
         """The columns of each table or view; of one that is not there, none."""
         with self._mapped():
             found = dict(self._client.get_storage_tables(tables))
+            # Snowflake tells names that were written without quotes in capitals.
+            capitals = self._client.capabilities.casefold_identifier("a") == "A"
         return [
-            {name: {key: value for key, value in column.items() if key not in ("name", "nullable")}
-             for name, column in found[table].items()}
+            {
+                name.lower() if capitals else name: {
+                    key: value for key, value in column.items() if key not in ("name", "nullable")
+                }
+                for name, column in found[table].items()
+            }
             for table in tables
-        ]  # fmt: skip
+        ]
 
     def spelled(self, column: Mapping[str, Any]) -> str:
         """The type of a column, as the dialect calls it."""
