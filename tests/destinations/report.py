@@ -51,7 +51,7 @@ class Outcomes:
         file, _, test = report.nodeid.partition("::")
         told = f"{Path(file).stem.removeprefix('test_')}: {test}"
         places = [name for name in DESTINATIONS if re.search(rf"[\[-]{name}(_postgres)?\b", test)]
-        if told.startswith("warehouse: "):
+        if told.startswith("warehouse"):
             places = ["dlt"]
         if not places:
             places = [

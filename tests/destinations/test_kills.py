@@ -144,6 +144,7 @@ def _kill_and_look(
     longest: float = 0.2,
 ) -> None:
     chance = random.Random()
+    most = 10 * longest
     now, changes = 0, 0
     assert loader.stdin
     assert loader.stdout
@@ -162,7 +163,7 @@ def _kill_and_look(
         assert sum(pq.read_metadata(file).num_rows for file in files) == (rows if files else 0)
         changes += now != before
         # Half of the kills should come before the first load is done, and half after, however fast the machine.
-        longest = min(longest * 1.3, 2) if now == before else longest * 0.8
+        longest = min(longest * 1.3, most) if now == before else longest * 0.8
     assert changes, "no load was ever done before the kill"
 
 

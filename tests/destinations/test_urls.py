@@ -55,6 +55,7 @@ _KNOWN = (
         ("duckbd:///x.duckdb", "Did you mean duckdb:///stripe.duckdb?"),
         ("parket:///x", "Did you mean parquet:///stripe?"),
         ("mysql://host/x", _KNOWN),
+        ("snowflake://me@acme/x", "Did you mean dlt+snowflake://user@account/database?warehouse=name?"),
         ("duckdb:///", "Such as duckdb:///stripe.duckdb."),
         ("duckdb://", "Such as duckdb:///stripe.duckdb."),
         ("parquet:////", "Such as parquet:///stripe."),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from counterfoil.destinations.destination import Destination
 from counterfoil.destinations.object_url import KINDS
+from counterfoil.destinations.warehouse_url import KINDS as WAREHOUSES
 from counterfoil.errors import SettingsError
 from counterfoil.log import redacted
 from counterfoil.settings import Settings
@@ -119,6 +120,8 @@ def _parsed(url: str) -> tuple[str, str]:
         raise SettingsError(f"{redacted(url)!r} is not a destination", hint=f"Did you mean {redacted(_meant(url))}?")
     scheme = {"postgres": "postgresql"}.get(scheme.lower(), scheme.lower())
     if scheme not in _EXAMPLES and not scheme.startswith("dlt+"):
+        if scheme in WAREHOUSES:
+            raise SettingsError(f"{scheme} is loaded through dlt", hint=f"Did you mean {WAREHOUSES[scheme].example}?")
         near = difflib.get_close_matches(scheme, _EXAMPLES, n=1)
         *first, last = dict.fromkeys(_EXAMPLES.values())
         known = f"{', '.join(first)} or {last}"

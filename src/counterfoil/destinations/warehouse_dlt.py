@@ -26,7 +26,7 @@ from dlt.common.schema import Schema
 
 from counterfoil.destinations.duckdb_errors import holder_of
 from counterfoil.destinations.waiting import Held
-from counterfoil.destinations.warehouse_url import SECRETS, Place
+from counterfoil.destinations.warehouse_url import Place, is_secret
 from counterfoil.errors import RunError, SettingsError
 
 #: Columns and rows of each table, by its name.
@@ -237,7 +237,7 @@ def _destination(place: Place, settings: Mapping[str, Any]) -> Any:
             credentials[name] = value
         elif name in own:
             others[name] = value
-        elif "query" in fields and name not in SECRETS:
+        elif "query" in fields and not is_secret(name):
             query[name] = value
         else:
             raise SettingsError(
@@ -257,5 +257,6 @@ def _credential_fields(hint: Any) -> frozenset[str]:
 
 
 def _secret_values(credentials: Any) -> list[str]:
-    found = (getattr(credentials, name, None) for name in SECRETS)
+    fields = type(credentials).get_resolvable_fields()
+    found = (getattr(credentials, name, None) for name in fields if is_secret(name))
     return [value for value in found if isinstance(value, str) and value]

@@ -150,37 +150,39 @@ def _drop_same(session: Session, load: Load, staged: str, same_key: str) -> None
     present, incoming = session.columns(load.table, staged)
     table, rows = session.named(load.table), session.named(staged)
     names = {same_name(name) for name in incoming}
-    conditions, pairs = [], []
+    absent, pairs = ["1 = 1"], []
     for name, column in present.items():
         if same_name(name) in NOT_COMPARED:
             continue
         ours, theirs = session.column(load.table, name), session.column(staged, name)
         if same_name(name) not in names:
-            conditions.append(f"{ours} IS NULL")
+            absent.append(f"{ours} IS NULL")
         elif column["data_type"] == "json":
             pairs.append((f"CAST({ours} AS VARCHAR)", f"CAST({theirs} AS VARCHAR)"))
         else:
             pairs.append((ours, theirs))
-    if session.dialect == "duckdb" and pairs:
-        # A join of hashes holds no wide rows; that two rows which differ have the same ones happens once in 10^19.
-        both = (", ".join(values) for values in zip(*pairs, strict=True))
-        conditions.append(" = ".join(f"hash({values})" for values in both))
-    else:
-        conditions += [_equal(ours, theirs) for ours, theirs in pairs]
-    keys = session.listed(load.primary_key)
-    twice = f"(SELECT {keys} FROM {table} GROUP BY {keys} HAVING count(*) > 1) AS twice"  # noqa: S608 - quoted
-    if session.count(twice):
-        # A key that stands in the table more than once, as appending leaves it, becomes one row.
-        doubled = " AND ".join(
-            _equal(f"twice.{session.quoted(key)}", session.column(staged, key)) for key in load.primary_key
-        )
-        conditions.append(f"NOT EXISTS (SELECT 1 FROM {twice} WHERE {doubled})")  # noqa: S608 - quoted
-    where = " AND ".join([same_key, *conditions])
     if session.dialect == "duckdb":
-        # In a subquery it would first collect the distinct values of all columns that are compared.
-        session.ask(f"DELETE FROM {rows} USING {table} WHERE {where}")  # noqa: S608 - quoted
+        # Hashes are joined in place of wide rows, which would not fit; 128 bits tell rows apart.
+        keys = [(session.column(load.table, key), session.column(staged, key)) for key in load.primary_key]
+        here, there = (
+            f"(hash({', '.join(key[side] for key in keys)}), hash({', '.join(pair[side] for pair in (*keys, *pairs))}))"
+            for side in (0, 1)
+        )
+        same = f"{there} IN (SELECT {here} FROM {table} WHERE {' AND '.join(absent)})"  # noqa: S608 - quoted
     else:
-        session.ask(f"DELETE FROM {rows} WHERE EXISTS (SELECT 1 FROM {table} WHERE {where})")  # noqa: S608 - quoted
+        equal = [_equal(ours, theirs) for ours, theirs in pairs]
+        same = f"EXISTS (SELECT 1 FROM {table} WHERE {' AND '.join([same_key, *absent, *equal])})"  # noqa: S608 - quoted
+    session.ask(f"DELETE FROM {rows} WHERE {same} AND {_once(session, load, staged)}")  # noqa: S608 - quoted
+
+
+def _once(session: Session, load: Load, staged: str) -> str:
+    """Whether the key of a staged row is not in the table more than once, as appending leaves it."""
+    keys = session.listed(load.primary_key)
+    twice = f"(SELECT {keys} FROM {session.named(load.table)} GROUP BY {keys} HAVING count(*) > 1) AS twice"  # noqa: S608 - quoted
+    if not session.count(twice):
+        return "1 = 1"
+    same = (_equal(f"twice.{session.quoted(key)}", session.column(staged, key)) for key in load.primary_key)
+    return f"NOT EXISTS (SELECT 1 FROM {twice} WHERE {' AND '.join(same)})"  # noqa: S608 - quoted
 
 
 def _within(session: Session, load: Load, table: str) -> Condition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -81,11 +81,17 @@ class Session:
         """The columns of each table or view; of one that is not there, none."""
         with self._mapped():
             found = dict(self._client.get_storage_tables(tables))
+            # Snowflake tells names that were written without quotes in capitals.
+            capitals = self._client.capabilities.casefold_identifier("a") == "A"
         return [
-            {name: {key: value for key, value in column.items() if key not in ("name", "nullable")}
-             for name, column in found[table].items()}
+            {
+                name.lower() if capitals else name: {
+                    key: value for key, value in column.items() if key not in ("name", "nullable")
+                }
+                for name, column in found[table].items()
+            }
             for table in tables
-        ]  # fmt: skip
+        ]
 
     def spelled(self, column: Mapping[str, Any]) -> str:
         """The type of a column, as the dialect calls it."""
@@ -229,11 +235,12 @@ def drop(session: Session, table: str) -> bool:
     there, loads = bool(session.columns(table)[0]), bool(loads_of(session, table))
     if there and not loads:
         raise not_ours(table, session.place.name)
-    if there:
-        session.remove(table)
-    if loads:
-        where = f"WHERE {session.quoted('table_name')} = %s"
-        session.ask(f"DELETE FROM {session.named(LOADS_TABLE)} {where}", table)  # noqa: S608 - quoted
+    with session.transaction() if session.place.kind.tables_too else nullcontext():
+        if there:
+            session.remove(table)
+        if loads:
+            where = f"WHERE {session.quoted('table_name')} = %s"
+            session.ask(f"DELETE FROM {session.named(LOADS_TABLE)} {where}", table)  # noqa: S608 - quoted
     return there
 
 

@@ -15,9 +15,9 @@ from counterfoil.errors import SettingsError
 PREFIX = "dlt+"
 #: Where tables go unless the URL says so: dlt's dataset, which is a schema in most databases.
 DATASET = "stripe"
-#: Values of dlt's settings that are secret, whatever the warehouse.
-SECRETS = frozenset(
-    {"password", "token", "access_token", "client_secret", "private_key", "private_key_passphrase", "refresh_token"}
+#: What settings that are secret are called, whatever the warehouse.
+_SECRET = re.compile(
+    r"password|passwd|pwd|token|secret|private_key(?!_path)|passphrase|api_?key|access_?key", re.IGNORECASE
 )
 
 
@@ -68,7 +68,12 @@ class Place:
 
     def secrets(self) -> dict[str, str]:
         """The values that `?password=env:NAME` and the like point to."""
-        return {name: _referred(name, value) for name, value in self.parameters.items() if name in SECRETS}
+        return {name: _referred(name, value) for name, value in self.parameters.items() if is_secret(name)}
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting of this name holds a secret."""
+    return _SECRET.search(name) is not None
 
 
 def place_of(url: str, relative_to: Path) -> Place:
@@ -136,8 +141,8 @@ def _known(warehouse: str) -> str:
 
 
 def _check_secrets(given: Mapping[str, str], warehouse: str) -> None:
-    for name in SECRETS & given.keys():
-        if not given[name].startswith(("env:", "file:")):
+    for name, value in given.items():
+        if is_secret(name) and not value.startswith(("env:", "file:")):
             raise SettingsError(
                 f"the URL of {warehouse} holds a {name.replace('_', ' ')}, and URLs are shown and kept",
                 hint=f"Say where it is: ?{name}=env:NAME or ?{name}=file:/path, or leave it to dlt: "
