@@ -148,6 +148,15 @@ def test_the_place_of_a_table_has_no_password_and_one_spelling(settings: Setting
     assert domo == place("domo://me@api.domo.com?prefix=stripe+", "t", home=settings.home)
     assert domo == place("domo://me@api.domo.com", "stripe t", home=settings.home)
     assert domo != place("domo://other@api.domo.com?prefix=stripe+", "t", home=settings.home)
+    warehouse = place("dlt+snowflake://me@acme/books?dataset=stripe&warehouse=w", "T", home=settings.home)
+    assert warehouse == place("dlt+snowflake://you@acme/books", "t", home=settings.home)
+    assert warehouse != place("dlt+snowflake://me@acme/books?dataset=other", "t", home=settings.home)
+    assert place("dlt+duckdb:///x.duckdb", "t", home=settings.home) == place(
+        f"dlt+duckdb:///{settings.home}/x.duckdb?dataset=stripe", "t", home=settings.home
+    )
+    copied, months = "duckdb:///x.duckdb?publish=/y.duckdb", "parquet:///x?partition=month"
+    assert place(copied, "t", home=settings.home) == place("duckdb:///x.duckdb", "t", home=settings.home)
+    assert place(months, "t", home=settings.home) == place("parquet:///x", "t", home=settings.home)
     sockets = [place(f"postgresql:///x?host=/run/{name}", "t", home=settings.home) for name in ("a", "b")]
     assert sockets[0] != sockets[1]
 

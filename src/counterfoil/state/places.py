@@ -23,6 +23,11 @@ def place(url: str, table: str, *, home: Path) -> str:
         # How files lie in a folder, and who else gets a copy, makes it no other place.
         path = Path(rest.partition("?")[0].removeprefix("//").removeprefix("/")).expanduser()
         return f"{scheme}:{Path(home.absolute(), path).resolve()} {table.casefold()}"
+    if scheme == "dlt+duckdb":
+        path, _, query = rest.removeprefix("//").removeprefix("/").partition("?")
+        return (
+            f"{scheme}:{Path(home.absolute(), Path(path).expanduser()).resolve()} {_dataset(query)}.{table.casefold()}"
+        )
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].lower()
     scheme = "postgresql" if scheme.startswith("postgres") else scheme
@@ -30,6 +35,9 @@ def place(url: str, table: str, *, home: Path) -> str:
         behind = parse_qs(parts.query)
         host = (host or behind.get("host", [""])[-1]).removesuffix(":5432")
         return f"{scheme}://{host}{parts.path.rstrip('/')} {behind.get('schema', ['public'])[-1]}.{table.casefold()}"
+    if scheme.startswith("dlt+"):
+        host = host or parse_qs(parts.query).get("host", [""])[-1]
+        return f"{scheme}://{host}{parts.path.rstrip('/')} {_dataset(parts.query)}.{table.casefold()}"
     if scheme == "domo":
         # All of Domo has one host: whose instance it is, the client says.
         prefix = parse_qs(parts.query).get("prefix", [""])[-1]
@@ -39,3 +47,8 @@ def place(url: str, table: str, *, home: Path) -> str:
         endpoint = parse_qs(parts.query).get("endpoint", [""])[-1].rstrip("/").lower()
         return f"{_STORES[scheme]}://{parts.netloc}{parts.path.rstrip('/')} {endpoint} {table.casefold()}"
     return f"{scheme}://{host}{parts.path.rstrip('/')} {table.casefold()}"
+
+
+def _dataset(query: str) -> str:
+    """What dlt calls a schema."""
+    return parse_qs(query).get("dataset", ["stripe"])[-1].casefold()
