@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ def serving() -> Iterator[Objects]:
     """A store while the block lasts."""
     from moto.server import ThreadedMotoServer
 
+    # A line for each request would be most of what a failed test shows.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from counterfoil.cli import run
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.reports.report import Listing, Union
+from tests.objects import Objects
 
 from .conftest import Stripe
 
@@ -188,3 +190,16 @@ def test_parquet_holds_the_same_rows(connected: Stripe, tmp_path: Path, monkeypa
     with duckdb.connect() as connection:
         loaded = connection.execute("SELECT id FROM 'books/charges/*.parquet'").fetchall()
     assert sorted(identifier for (identifier,) in loaded) == sorted(one["id"] for one in connected.all("/v1/charges"))
+
+
+def test_a_pull_puts_rows_into_the_months_that_they_were_created_in(
+    connected: Stripe, tmp_path: Path, objects: Objects, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bucket = objects.bucket()
+    assert run(["pull", "charges", "--to", "parquet:///books?partition=month"]) == 0
+    assert run(["pull", "charges", "--to", f"s3://{bucket}/books?partition=month&endpoint={objects.endpoint}"]) == 0
+    months = {f"{datetime.fromtimestamp(one['created'], UTC):%Y-%m}" for one in connected.all("/v1/charges")}
+    here = {path.parent.name for path in (tmp_path / "books/charges").rglob("*.parquet")}
+    there = {path.split("/")[-2] for path in objects.files.find(bucket) if path.endswith(".parquet")}
+    assert here == there == {f"created_month={month}" for month in months}

@@ -138,7 +138,7 @@ def test_the_scopes_of_the_loads_that_are_in_the_table_are_told(destination: Des
     assert destination.scopes("refunds") is None
 
 
-@pytest.mark.parametrize("kind", ["duckdb", "parquet", "delta"])
+@pytest.mark.parametrize("kind", ["duckdb", "parquet", "s3", "delta"])
 def test_rows_stand_in_the_loads_order_with_nulls_last(
     request: pytest.FixtureRequest, kind: str, archived: Archived, settings: Settings
 ) -> None:

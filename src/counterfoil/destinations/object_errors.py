@@ -54,7 +54,7 @@ def meaning(error: Exception, place: ObjectPlace) -> CounterfoilError | NoFolder
     name, bucket = place.name, f"{place.kind.scheme}://{place.bucket}"
     told, code = _told(error)
     number = error.errno if isinstance(error, OSError) else None
-    if code == "NoSuchBucket" or code == "ContainerNotFound":
+    if code in ("NoSuchBucket", "ContainerNotFound"):
         return DestinationRejected(f"there is no bucket {bucket}", hint="Make it first, or check its name.")
     if any(word in type(error).__name__ for word in _UNKNOWN):
         return DestinationRejected(
@@ -64,7 +64,7 @@ def meaning(error: Exception, place: ObjectPlace) -> CounterfoilError | NoFolder
         return DestinationRejected(f"{bucket} is in another region", hint="Say which: ?region=…")
     if told in (401, 403) or isinstance(error, PermissionError) or str(error).startswith("Forbidden"):
         return DestinationRejected(f"{name} lets these credentials in no further{_named(code)}", hint=_RIGHTS)
-    if told == 404 or isinstance(error, FileNotFoundError):
+    if told == 404 or isinstance(error, FileNotFoundError) or "NotFound" in type(error).__name__:
         return NoFolder(name)
     if number == errno.ENOSPC:
         return DestinationRejected("this machine's disk is full", hint=f"Free some space. {_AS_IT_WAS}")

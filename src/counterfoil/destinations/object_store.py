@@ -31,10 +31,7 @@ class Store:
     def __init__(self, place: ObjectPlace) -> None:
         self.place = place
         if find_spec(_LIBRARIES[place.kind.scheme]) is None:
-            raise SettingsError(
-                f"{place.kind.scheme}:// needs the package {_LIBRARIES[place.kind.scheme]}",
-                hint=f"pip install 'counterfoil[{place.kind.extra}]'",
-            )
+            raise _missing(place)
         self._guard = threading.Lock()
         self._opened: Any = None
         self._errors: tuple[type[Exception], ...] = ()
@@ -124,9 +121,12 @@ class Store:
     def _open(self) -> Any:
         with self._guard:
             if self._opened is None:
-                from fsspec import filesystem
+                try:
+                    from fsspec import filesystem
 
-                self._errors = foreign(self.place)
+                    self._errors = foreign(self.place)
+                except ImportError as error:
+                    raise _missing(self.place) from error
                 with mapped(self.place, self._errors):
                     self._opened = filesystem(self.place.kind.scheme, use_listings_cache=False, **self._options())
         return self._opened
@@ -145,6 +145,13 @@ class Store:
 
     def _below(self, name: str) -> str:
         return name.strip("/").removeprefix(f"{self.place.root}/")
+
+
+def _missing(place: ObjectPlace) -> SettingsError:
+    return SettingsError(
+        f"{place.kind.scheme}:// needs the package {_LIBRARIES[place.kind.scheme]}",
+        hint=f"pip install 'counterfoil[{place.kind.extra}]'",
+    )
 
 
 def _asking(stop: Stop | None) -> Any:

@@ -141,6 +141,7 @@ def _load(plan: Plan, scope: Mapping[str, Any], run: str, table: str, method: Me
         report=plan.report.key,
         account=scope["account"],
         primary_key=plan.report.primary_key,
+        created=plan.report.created,
         order=plan.report.order,
         comments={column.name: column.description for column in columns},
         comment=f"{plan.report.title}: {plan.report.description}",
