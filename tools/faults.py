@@ -112,6 +112,30 @@ FAULTS = (
         test="tests/destinations/test_postgres_question.py::test_what_is_no_single_select_is_refused",
     ),
     Fault(
+        name="a manifest that overwrites another's",
+        file="destinations/object_store.py",
+        right='data, mode="create")',
+        wrong="data)",
+        test="tests/destinations/test_objects.py::"
+        "test_of_two_loads_at_once_the_one_that_comes_second_counts_for_nothing_and_can_be_done_again",
+    ),
+    Fault(
+        name="a sweep of what another load writes",
+        file="destinations/object_table.py",
+        right="version is not None and version <= manifest.number",
+        wrong="version is not None",
+        test="tests/destinations/test_objects.py::"
+        "test_what_a_killed_load_left_is_swept_and_what_another_writes_just_now_is_not",
+    ),
+    Fault(
+        name="months that no partition spares",
+        file="destinations/parquet_spans.py",
+        right="in bounds):\n            return False",
+        wrong="in bounds):\n            return None",
+        test="tests/destinations/test_months.py::"
+        "test_a_store_has_months_too_and_fetches_none_that_a_partition_leaves_or_takes_whole",
+    ),
+    Fault(
         name="damaged page trusted",
         file="archive/spool.py",
         right="if _CHECKSUM.unpack(checksum)[0] != zlib",
