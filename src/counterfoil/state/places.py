@@ -24,10 +24,9 @@ def place(url: str, table: str, *, home: Path) -> str:
         path = Path(rest.partition("?")[0].removeprefix("//").removeprefix("/")).expanduser()
         return f"{scheme}:{Path(home.absolute(), path).resolve()} {table.casefold()}"
     if scheme == "dlt+duckdb":
-        path, _, query = rest.removeprefix("//").removeprefix("/").partition("?")
-        return (
-            f"{scheme}:{Path(home.absolute(), Path(path).expanduser()).resolve()} {_dataset(query)}.{table.casefold()}"
-        )
+        below, _, query = rest.removeprefix("//").removeprefix("/").partition("?")
+        file = Path(home.absolute(), Path(below).expanduser()).resolve()
+        return f"{scheme}:{file} {_dataset(query)}.{table.casefold()}"
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].lower()
     scheme = "postgresql" if scheme.startswith("postgres") else scheme
