@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from counterfoil.destinations.delta_storage import RECORDS, Storage
 from counterfoil.destinations.delta_table import APPLICATION, TableAt, delta_schema
 from counterfoil.destinations.destination import Guard, Stop, same_name
 from counterfoil.destinations.stopping import check_stop
+from counterfoil.destinations.table_record import entry_of
 from counterfoil.destinations.waiting import Held
 from counterfoil.errors import TransientError
 from counterfoil.log import get_logger
@@ -52,7 +52,7 @@ def commit(
     """
     number = max((table.number or 0) + 1, time.time_ns())
     record = scratch / f"{number}.json"
-    record.write_bytes(orjson.dumps({"loads": [*_earlier(table, method), _entry(load, method, change)]}))
+    record.write_bytes(orjson.dumps({"loads": [*_earlier(table, method), entry_of(load, method, change.done)]}))
     brought: list[str] = []
     try:
         # The record first: by its folder a table is known as ours that was never committed.
@@ -77,18 +77,6 @@ def _earlier(table: TableAt, method: str) -> list[dict[str, Any]]:
     """The notes that stay: of runs before a replace the last ones, so that a late attempt of theirs changes nothing."""
     loads = table.loads()
     return loads[-_REMEMBERED:] if method == "replace" else loads
-
-
-def _entry(load: Load, method: str, change: Change) -> dict[str, Any]:
-    return {
-        "run": load.run,
-        "method": method,
-        "report": load.report,
-        "account": load.account,
-        "scope": dict(load.scope),
-        **asdict(change.done),
-        "loaded_at": datetime.now(UTC).isoformat(),
-    }
 
 
 def _bring(storage: Storage, table: TableAt, file: Path, name: str, brought: list[str]) -> None:

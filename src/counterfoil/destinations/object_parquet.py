@@ -30,11 +30,12 @@ from counterfoil.destinations.destination import (
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import in_memory
 from counterfoil.destinations.duckdb_query import asking, batches_of, described, select
+from counterfoil.destinations.file_columns import Columns
 from counterfoil.destinations.object_manifest import Entry, Manifest
 from counterfoil.destinations.object_store import Store
 from counterfoil.destinations.object_table import ObjectTable
 from counterfoil.destinations.object_url import object_place
-from counterfoil.destinations.parquet_files import Columns, apply
+from counterfoil.destinations.parquet_files import apply
 from counterfoil.destinations.parquet_kept import Kept, rows_of
 from counterfoil.destinations.parquet_replay import rebuild
 from counterfoil.destinations.scratch import SharedScratch, scratch

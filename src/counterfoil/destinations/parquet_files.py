@@ -10,17 +10,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from counterfoil.destinations.destination import Stop, check_rows, conflict, files_of, same_name
+from counterfoil.destinations.destination import Stop, check_rows, files_of, same_name
 from counterfoil.destinations.duckdb_query import check_types, described
+from counterfoil.destinations.file_columns import Columns, values_of, widened
 from counterfoil.destinations.ordering import ordered_slices
 from counterfoil.destinations.parquet_kept import Kept, free
 from counterfoil.destinations.parquet_layout import Layout
 from counterfoil.destinations.ranges import check_within, no_created, within
-from counterfoil.destinations.sql import duckdb_type, parts_source, quoted
+from counterfoil.destinations.sql import parts_source
 from counterfoil.destinations.table_folder import file_name
 from counterfoil.values import Load, Loaded, Part
-
-Columns = Sequence[tuple[str, str]]
 
 #: Rows of a row group: with more of them the writer outgrows its memory where rows are wide.
 _GROUP_ROWS = 20_480
@@ -56,10 +55,10 @@ def apply(
     files = files_of(parts, archive)
     carried: list[Kept] = []
     if load.method == "replace":
-        columns, taken_out = _widened((), load, schema), sum(file.rows for file in kept)
+        columns, taken_out = widened((), load, schema), sum(file.rows for file in kept)
         layout = Layout.of(load, columns, monthly=monthly)
     else:
-        columns, taken_out = _widened(present, load, schema), 0
+        columns, taken_out = widened(present, load, schema), 0
         layout = Layout.of(load, columns, monthly=monthly)
         if load.method == "partition":
             check_within(cursor, load, files)
@@ -79,29 +78,10 @@ def apply(
     rows = _write(cursor, load, schema, files, columns, layout, into, stop)
     if not carried and not any(into.rglob("*.parquet")):
         # Columns without rows are a file too.
-        _copy(cursor, _values(columns, set()), "WHERE false", into / layout.nowhere / f"{file_name(load.run)}.parquet")
+        empty = into / layout.nowhere / f"{file_name(load.run)}.parquet"
+        _copy(cursor, values_of(columns, set()), "WHERE false", empty)
     check_rows(load, parts, rows)
     return Applied(columns, Loaded(rows=rows, added=rows, deleted=taken_out), carried)
-
-
-def _widened(present: Columns, load: Load, schema: pa.Schema) -> list[tuple[str, str]]:
-    """The columns of the next version: those that are there, then those that the schema adds."""
-    kinds = {same_name(name): kind for name, kind in present}
-    added = []
-    for field in schema:
-        wanted = _file_type(field)
-        kind = kinds.get(same_name(field.name))
-        if kind is None:
-            added.append((field.name, wanted))
-        elif kind != wanted:
-            raise conflict(load.table, field.name, kind, wanted)
-    return [*present, *added]
-
-
-def _file_type(field: pa.Field) -> str:
-    """JSON is kept as text: Parquet has a type for it, which other readers take for bytes (polars 1) or not at all."""
-    kind = duckdb_type(field)
-    return "VARCHAR" if kind == "JSON" else kind
 
 
 def _taken_out(cursor: duckdb.DuckDBPyConnection, file: Kept, load: Load) -> int:
@@ -121,16 +101,8 @@ def _rewrite(
     """Writes the file anew, with `columns` where there are others now and with the rows that stay."""
     path = file.fetch()
     present = described(cursor, [path])
-    values = _values(columns or present, {same_name(name) for name, _ in present})
+    values = values_of(columns or present, {same_name(name) for name, _ in present})
     _put(cursor, values, parts_source([path]), stays, "", layout, into, Path(file.name).name)
-
-
-def _values(columns: Columns, present: set[str]) -> str:
-    values = (
-        f"{quoted(name)}::{kind} AS {quoted(name)}" if same_name(name) in present else f"NULL::{kind} AS {quoted(name)}"
-        for name, kind in columns
-    )
-    return ", ".join(values)
 
 
 def _put(
@@ -177,7 +149,7 @@ def _write(
         return 0
     name = file_name(load.run)
     check_types(cursor, files, schema)
-    values = _values(columns, {same_name(column) for column in schema.names})
+    values = values_of(columns, {same_name(column) for column in schema.names})
     return sum(
         _put(cursor, values, source, "true", order, layout, into, f"{name}-{number:05}.parquet")
         for number, (source, order) in enumerate(ordered_slices(load, files, stop=stop), start=1)

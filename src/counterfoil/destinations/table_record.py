@@ -39,7 +39,13 @@ def next_record(
     before: Record | None, load: Load, columns: list[tuple[str, str]], rows: int, done: Loaded, method: str
 ) -> Record:
     """The record behind a load, which in the record of loads goes by `method`."""
-    entry = {
+    earlier = [] if before is None or method == "replace" else before.loads
+    return Record(columns, rows, load.comment, dict(load.comments), [*earlier, entry_of(load, method, done)])
+
+
+def entry_of(load: Load, method: str, done: Loaded) -> dict[str, Any]:
+    """What a record says of one load."""
+    return {
         "run": load.run,
         "method": method,
         "report": load.report,
@@ -48,5 +54,3 @@ def next_record(
         **asdict(done),
         "loaded_at": datetime.now(UTC).isoformat(),
     }
-    earlier = [] if before is None or method == "replace" else before.loads
-    return Record(columns, rows, load.comment, dict(load.comments), [*earlier, entry])

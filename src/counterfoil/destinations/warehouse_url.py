@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from counterfoil.destinations.references import is_reference, referred
 from counterfoil.errors import SettingsError
 
 PREFIX = "dlt+"
@@ -68,7 +68,7 @@ class Place:
 
     def secrets(self) -> dict[str, str]:
         """The values that `?password=env:NAME` and the like point to."""
-        return {name: _referred(name, value) for name, value in self.parameters.items() if is_secret(name)}
+        return {name: referred(name, value) for name, value in self.parameters.items() if is_secret(name)}
 
 
 def is_secret(name: str) -> bool:
@@ -142,25 +142,9 @@ def _known(warehouse: str) -> str:
 
 def _check_secrets(given: Mapping[str, str], warehouse: str) -> None:
     for name, value in given.items():
-        if is_secret(name) and not value.startswith(("env:", "file:")):
+        if is_secret(name) and not is_reference(value):
             raise SettingsError(
                 f"the URL of {warehouse} holds a {name.replace('_', ' ')}, and URLs are shown and kept",
                 hint=f"Say where it is: ?{name}=env:NAME or ?{name}=file:/path, or leave it to dlt: "
                 f"DESTINATION__{warehouse.upper()}__CREDENTIALS__{name.upper()}.",
             )
-
-
-def _referred(name: str, value: str) -> str:
-    kind, _, place = value.partition(":")
-    if kind == "env":
-        if place not in os.environ:
-            raise SettingsError(f"{name}=env:{place}: there is no variable {place}", hint="Set it, and try again.")
-        return os.environ[place]
-    path = Path(place).expanduser()
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SettingsError(
-            f"{name}=file:{path} can't be read: {reason}", hint="Name a file that this user may read."
-        ) from error
