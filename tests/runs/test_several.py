@@ -212,6 +212,7 @@ def test_a_destination_that_comes_beside_another_is_filled_from_what_is_kept(cen
     assert (gave.status, center.asked()) == ("succeeded", {})
     before = same(center, charges)
     assert behind(center.runs, charges) == ()
+    assert {load.rows for load in center.runs.loads(str(gave.plan["back_to"]))} == {1}, "as many as that run brought"
     center.create("charge")
     run = center.run(charges)
     assert (run.plan["whole"], run.warnings) == (False, ())

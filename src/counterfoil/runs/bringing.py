@@ -99,7 +99,9 @@ class Bringing:
         other = back_to(run)
         if only_into(run) is not None and other is not None:
             for one in same_state(self.records, self.dataset, other):
-                runs.record_load(one, target.url, target.table, method, rows)
+                # What that run brought into the other tables is in this one now, too.
+                known = next((load.rows for load in runs.loads(one) if one != run.id), rows)
+                runs.record_load(one, target.url, target.table, method, known)
 
     def _catch_up(self, target: Target, place: Destination, how: Mapping[str, Any]) -> None:
         """Loads what the table lacks of earlier runs, unless this one makes it anew."""
