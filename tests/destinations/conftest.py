@@ -25,9 +25,19 @@ from counterfoil.destinations.warehouse import WarehouseDestination
 from counterfoil.settings import Settings
 from counterfoil.values import Part
 from tests import domo
+from tests.destinations.tiers import everything, left_out
 from tests.domo_api import SECRET, DomoServer
 from tests.objects import Objects
 from tests.postgres import Server
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if everything():
+        return
+    gone = left_out(items)
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [item for item in items if item not in set(gone)]
+
 
 Archived = Callable[[pa.Schema, list[dict[str, Any]]], tuple[Part, ...]]
 

@@ -5,6 +5,7 @@ A number is how many tests proved it just now. `–`: the destination does not d
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import Counter
@@ -38,6 +39,12 @@ PROPERTIES = {
 }
 
 
+def told_of(nodeid: str) -> str:
+    """A test as the patterns see it."""
+    file, _, test = nodeid.partition("::")
+    return f"{Path(file).stem.removeprefix('test_')}: {test}"
+
+
 class Outcomes:
     """What came of each property's tests, by destination; a plugin of pytest."""
 
@@ -48,8 +55,8 @@ class Outcomes:
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.when != "call" and not report.failed:
             return
-        file, _, test = report.nodeid.partition("::")
-        told = f"{Path(file).stem.removeprefix('test_')}: {test}"
+        told = told_of(report.nodeid)
+        test = told.partition(": ")[2]
         places = [name for name in DESTINATIONS if re.search(rf"[\[-]{name}(_postgres)?\b", test)]
         if told.startswith("warehouse"):
             places = ["dlt"]
@@ -70,6 +77,7 @@ class Outcomes:
 def main() -> int:
     """Runs the tests, and prints the table; what fails is told before it."""
     outcomes = Outcomes()
+    os.environ["DESTINATIONS"] = "all"
     arguments = [str(Path(__file__).parent), "-p", "no:xdist", "--no-cov", "-q", "--no-header", "-rN"]
     code = pytest.main(arguments, plugins=[outcomes])
     print(f"\n| property | {' | '.join(DESTINATIONS)} |\n|---|{'---|' * len(DESTINATIONS)}")

@@ -122,6 +122,7 @@ def test_files_without_a_row_that_differs_stay_as_they_are(delta_destination: De
     assert len(after) == 3
 
 
+@pytest.mark.thorough
 def test_many_small_files_are_put_together(delta_destination: Destination, archived: Archived) -> None:
     for number in range(61):
         delta_destination.load(_load(f"{number}", method="append"), _SCHEMA, archived(_SCHEMA, [_row(f"{number:02}")]))

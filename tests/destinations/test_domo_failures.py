@@ -286,6 +286,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.thorough
 def test_a_load_that_is_killed_at_any_request_counts_once(
     domo_server: DomoServer, destination: Destination, archived: Archived, settings: Settings
 ) -> None:

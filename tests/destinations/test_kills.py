@@ -24,6 +24,7 @@ from counterfoil.errors import TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Method, Window
 from tests.destinations.conftest import Archived, files_of, root_of, table_of
+from tests.destinations.tiers import everything
 from tests.postgres import Server, binaries, running
 
 _SCHEMA = pa.schema(
@@ -75,6 +76,10 @@ for line in sys.stdin:
 """
 
 
+def _rounds(kind: str) -> int:
+    return _ROUNDS[kind] if everything() else max(2, _ROUNDS[kind] // 3)
+
+
 @contextmanager
 def _loading(
     destination: Destination, settings: Settings, archived: Archived, method: str
@@ -119,7 +124,7 @@ def test_a_load_that_is_killed_leaves_the_table_whole(
     destination: Destination = request.getfixturevalue(f"{kind}_destination")
     with _loading(destination, settings, archived, method) as loader:
         kept = method == "merge" and "history" in destination.guarantees
-        _kill_and_look(destination, loader, tmp_path, rounds=_ROUNDS[kind], kept=kept, longest=_LONGEST.get(kind, 0.2))
+        _kill_and_look(destination, loader, tmp_path, rounds=_rounds(kind), kept=kept, longest=_LONGEST.get(kind, 0.2))
     load = Load(run="last", table="charges", method="replace")
     patient = settings.model_copy(update={"busy_seconds": 30})
     destination = open_destination(destination.name, relative_to=tmp_path, settings=patient)

@@ -351,6 +351,7 @@ def test_any_merges_make_the_table_that_a_dictionary_makes(
         assert destination.rows("charges") == len(table)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fresh", ["dlt"], indirect=True)
 @examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=2)
 @given(steps=st.lists(_STEPS, min_size=2, max_size=4))

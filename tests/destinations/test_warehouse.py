@@ -68,6 +68,7 @@ def test_another_shape_replaces_the_table_of_postgres(postgres_warehouse: ReadBa
     conformance.test_replace_leaves_nothing_of_the_earlier_table(postgres_warehouse, archived)
 
 
+@pytest.mark.thorough
 def test_a_merge_into_postgres_does_what_a_merge_does(postgres_warehouse: ReadBack, archived: Archived) -> None:
     merging.test_of_rows_with_one_key_the_one_read_last_wins(postgres_warehouse, archived, True)
     postgres_warehouse.drop("charges")
@@ -99,6 +100,7 @@ def test_a_replay_rebuilds_the_table_of_postgres(postgres_warehouse: ReadBack, a
     assert postgres_warehouse.scopes("charges") == ({"since": 7},)
 
 
+@pytest.mark.thorough
 def test_a_load_into_postgres_that_is_killed_leaves_the_table_whole(
     postgres_warehouse: ReadBack, settings: Settings, archived: Archived, tmp_path: Path
 ) -> None:
@@ -177,6 +179,7 @@ def _refuse() -> None:
     raise RunError("not now")
 
 
+@pytest.mark.thorough
 def test_what_a_killed_load_left_goes_with_the_next_one_of_the_table(warehouse: ReadBack, archived: Archived) -> None:
     batches = [pa.RecordBatch.from_pylist(_ROWS, schema=_SCHEMA)]
     warehouse.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
@@ -246,6 +249,7 @@ def test_settings_that_would_change_the_rows_or_their_names_do_not_count(
 # Warehouses that can't do all at once, tried where everything can be looked at.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", ["replace", "append", "merge"])
 def test_where_tables_are_no_part_of_a_transaction_they_are_made_before_it(
     dlt_destination: ReadBack, archived: Archived, method: str
@@ -266,6 +270,7 @@ def test_where_tables_are_no_part_of_a_transaction_they_are_made_before_it(
         dlt_destination.load(_load("run-4", method=method), other, ())
 
 
+@pytest.mark.thorough
 def test_where_there_are_no_transactions_a_replace_is_one_statement(
     dlt_destination: ReadBack, archived: Archived
 ) -> None:

@@ -22,6 +22,7 @@ from tests.postgres import Server, binaries, running
 from .conftest import Center, held
 from .test_reverting import back
 
+pytestmark = pytest.mark.parametrize("stripe", [0.05], indirect=True)
 CONTENTS = "id, status, amount, amount_refunded, _deleted"
 ONE, OTHER, THIRD = (f"duckdb:///{name}/books.duckdb" for name in ("one", "other", "third"))
 
@@ -237,7 +238,7 @@ def test_a_destination_that_was_down_while_the_others_went_back_goes_back_too(ce
     assert {row["_run"] for row in same(center, refunds)} == {first.id, third.id}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_whatever_happens_all_are_equal_once_all_are_up(center: Center, seed: int) -> None:
     chance = random.Random(seed)
     method = chance.choice(["merge", "merge", "append", "partition"])
