@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -25,6 +26,36 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", KEY)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """One for all: what executors have for an environment is that of the first, so it has all that any test needs."""
+    sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: make test-integrations")
+    started = {
+        "STRIPE_API_KEY": KEY,
+        "OTHER_KEY": KEY,
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "COUNTERFOIL_RATE_GLOBAL": "100000",
+        "COUNTERFOIL_RATE_ENDPOINT": "100000",
+    }
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.shuffle.partitions": "2",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in started.items():
+            patch.setenv(name, value)
+        builder = sql.SparkSession.builder.master("local[2]").appName("counterfoil")
+        for name, value in settings.items():
+            builder = builder.config(name, value)
+        session = builder.getOrCreate()
+        yield session
+        session.stop()
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ Parquet, and by its parser of the schema that stands in the log.
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +20,6 @@ from counterfoil.sandbox import Sandbox
 sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: make test-integrations")
 
 _KEY = "sk_test_spark4242"
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}.items():
-            patch.setenv(name, value)
-        builder = sql.SparkSession.builder.master("local[2]").appName("counterfoil")
-        for name, value in {
-            "spark.ui.enabled": "false",
-            "spark.sql.session.timeZone": "UTC",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.driver.host": "127.0.0.1",
-        }.items():
-            builder = builder.config(name, value)
-        session = builder.getOrCreate()
-        yield session
-        session.stop()
 
 
 def _schema(table: Path) -> Any:

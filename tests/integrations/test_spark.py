@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,33 +25,9 @@ from counterfoil.integrations.spark import CounterfoilDataSource
 MONEY = ("amount", "amount_major")
 
 
-@pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
-    """Executors take the environment that they are started in: the key, and rates that need no patience."""
-    started = {
-        "STRIPE_API_KEY": KEY,
-        "OTHER_KEY": KEY,
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "COUNTERFOIL_RATE_GLOBAL": "100000",
-        "COUNTERFOIL_RATE_ENDPOINT": "100000",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in started.items():
-            patch.setenv(name, value)
-        builder = SparkSession.builder.master("local[2]").appName("counterfoil")
-        for name, value in {
-            "spark.ui.enabled": "false",
-            "spark.sql.session.timeZone": "UTC",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.driver.host": "127.0.0.1",
-            "spark.sql.shuffle.partitions": "2",
-        }.items():
-            builder = builder.config(name, value)
-        session = builder.getOrCreate()
-        session.dataSource.register(CounterfoilDataSource)
-        yield session
-        session.stop()
+@pytest.fixture(autouse=True)
+def _source(spark: SparkSession) -> None:
+    spark.dataSource.register(CounterfoilDataSource)
 
 
 @pytest.fixture
