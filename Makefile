@@ -37,7 +37,7 @@ demo: $(VENV)/runs ## the page on a simulated Stripe, until Ctrl-C; ONCE=1: ever
 	@$(BIN)/counterfoil demo $(if $(ONCE),--once)
 
 test: $(VENV)/ready ## the test suite, with coverage
-	$(BIN)/python -m pytest -n 4 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 3 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-integrations: .venv-integrations/ready .venv-airflow/ready ## Spark (needs Java 17), dlt, Dagster and Airflow read a simulated Stripe; three minutes
 	ENGINES=required .venv-integrations/bin/python -m pytest --timeout=300 tests/integrations --ignore-glob='*airflow*'
