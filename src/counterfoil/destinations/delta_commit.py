@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ def commit(
     record = scratch / f"{number}.json"
     record.write_bytes(orjson.dumps({"loads": [*_earlier(table, method), entry_of(load, method, change.done)]}))
     brought: list[str] = []
-    try:
+    with ExitStack() as undo:
+        undo.callback(_take_back, storage, table, brought)
         # The record first: by its folder a table is known as ours that was never committed.
         _bring(storage, table, record, f"{RECORDS}/{record.name}", brought)
         adds = []
@@ -63,9 +64,7 @@ def commit(
             adds.append(_added(storage, table, file, load, brought))
         if guard is not None:
             guard()
-    except BaseException:
-        _take_back(storage, table, brought)
-        raise
+        undo.pop_all()
     try:
         _commit(storage, table, load, change, number, adds)
     except (DeltaError, OSError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -203,10 +203,10 @@ class DomoDestination:
                 raise not_ours(load.table, self.name)
             present = list(found.dataset.columns) if found and found.loaded else []
             update: UpdateMethod = "APPEND" if method == "append" else "REPLACE"
-            change: _Change | None = None
-            try:
+            with ExitStack() as undo:
                 with giving_up(api, stop), content(present, spool) as (columns, batches):
                     change = _Change(api, self.name, load, self._opened(api, found, load, columns, update))
+                    undo.callback(change.undo)
                     change.shape(columns, update)
                     rows = change.send(columns, batches, spool, self._part_bytes, progress=progress)
                 if parts is not None:
@@ -214,10 +214,7 @@ class DomoDestination:
                 taken_out = found.dataset.rows if found and update == "REPLACE" else 0
                 done = Loaded(rows=rows, added=rows, deleted=taken_out)
                 change.note(done, method, guard)
-            except BaseException:
-                if change is not None:
-                    change.undo()
-                raise
+                undo.pop_all()
             change.commit()
             return done
 

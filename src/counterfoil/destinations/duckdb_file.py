@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -173,17 +173,20 @@ def transaction(
     """Commits when the block ends well and the guard lets it, and else leaves everything as it was."""
     with mapped(name):
         cursor.execute("BEGIN TRANSACTION")
-        try:
+        with ExitStack() as undo:
+            undo.callback(_roll_back, cursor)
             # An interrupt must not meet the end of the transaction, so that nobody is asked any more by then.
             with stoppable(cursor.interrupt, stop):
                 yield
             if guard is not None:
                 guard()
             cursor.execute("COMMIT")
-        except BaseException:
-            try:
-                cursor.execute("ROLLBACK")
-            except duckdb.Error as error:
-                # DuckDB has rolled back by itself, or the database is gone; either way nothing was committed.
-                _log.debug("rollback", error=str(error))
-            raise
+            undo.pop_all()
+
+
+def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
+    try:
+        cursor.execute("ROLLBACK")
+    except duckdb.Error as error:
+        # DuckDB has rolled back by itself, or the database is gone; either way nothing was committed.
+        _log.debug("rollback", error=str(error))

@@ -218,12 +218,11 @@ class ObjectParquetDestination:
             rows = sum(entry.rows for entry in entries)
             made = next_record(record, load, columns, rows, done, method)
             manifest = Manifest(number, made, entries, after=latest.id if latest else "")
-            try:
+            with ExitStack() as undo:
+                undo.callback(table.discard, fresh)
                 if guard is not None:
                     guard()
-            except BaseException:
-                table.discard(fresh)
-                raise
+                undo.pop_all()
             table.publish(manifest)
             table.sweep(manifest, current)
             if theirs:

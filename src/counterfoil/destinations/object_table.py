@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from counterfoil.destinations.destination import Stop
@@ -77,15 +77,14 @@ class ObjectTable:
         """Writes the folder's files as data of a version; what was written is removed again when that fails."""
         load = uuid.uuid4().hex[:8]
         entries: list[Entry] = []
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.discard, entries)
             for file in files_below(folder):
                 name = data_name(number, load, file.name)
                 path = file.relative_to(folder).with_name(name).as_posix()
                 entries.append(Entry(path, rows_of([file]), file.stat().st_size, span_of(file, created)))
                 self._store.put(file, f"{self.folder}/{path}", stop)
-        except BaseException:
-            self.discard(entries)
-            raise
+            undo.pop_all()
         return entries
 
     def discard(self, entries: Iterable[Entry]) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,16 +63,15 @@ class TableFolder:
         self._sweep(self.link.resolve())
         version = self._versions / uuid.uuid4().hex
         version.mkdir()
-        try:
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, version, ignore_errors=True)
             yield version
             for path in (*version.rglob("*"), version, self._versions):
                 sync(path)
             if guard is not None:
                 guard()
             self._publish(version)
-        except BaseException:
-            shutil.rmtree(version, ignore_errors=True)
-            raise
+            undo.pop_all()
         self._sweep(version)
 
     @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from counterfoil.archive import read_ledger
 from counterfoil.destinations import Destination
@@ -15,12 +17,13 @@ from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import Run
 from counterfoil.state.runs import Runs
 
-_MOST_RUNS = 10_000
+#: Runs that the state is asked for at a time.
+_PAGE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lack:
-    """Runs that are not in a table, the oldest first; none of them where it is to go back to an earlier state."""
+    """Runs that give a table what it lacks, the oldest first."""
 
     runs: tuple[tuple[Run, DatasetPlan], ...]
     #: Whether they make the table by themselves, whatever is in it; else they go on from what is.
@@ -67,7 +70,8 @@ def behind(runs: Runs, dataset: Dataset) -> tuple[Target, ...]:
 def same_state(records: Records, dataset: Dataset, run: str) -> tuple[str, ...]:
     """The ids of all runs that left what a run did: its own, and those that went back to it."""
     ids = [run]
-    for one in reversed(_succeeded(records.runs, dataset.id)):
+    later = tuple(takewhile(lambda one: one.id != run, _succeeded(records.runs, dataset.id)))
+    for one in reversed(later):
         if back_to(one) in ids:
             ids.append(one.id)
     return tuple(ids)
@@ -79,9 +83,12 @@ def _is_there(records: Records, dataset: Dataset, run: Run, target: Target, plac
     return holds(ids, target, place) == "last"
 
 
-def _succeeded(runs: Runs, dataset: str) -> tuple[Run, ...]:
-    """The newest first."""
-    return runs.list(dataset, "succeeded", _MOST_RUNS)
+def _succeeded(runs: Runs, dataset: str) -> Iterator[Run]:
+    """The newest first; the state is asked for more as they are taken, since mostly the first tells all."""
+    before: Run | None = None
+    while page := runs.list(dataset, "succeeded", _PAGE, before=before):
+        yield from page
+        before = page[-1]
 
 
 def _is_loaded(runs: Runs, run: Run, target: Target) -> bool:
