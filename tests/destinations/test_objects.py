@@ -315,19 +315,11 @@ def test_a_url_has_one_spelling() -> None:
     assert {object_place(name).name for name in named.values()} == set(named.values())
 
 
-def test_an_upload_that_is_stopped_between_two_files_leaves_neither(loaded: Destination, tmp_path: Path) -> None:
+def test_an_upload_that_fails_at_its_second_file_takes_the_first_away(loaded: Destination, tmp_path: Path) -> None:
     before = _objects(loaded)
     (tmp_path / "next").mkdir()
-    for name in ("a", "b"):
-        pq.write_table(pa.Table.from_pylist(_ROWS, schema=_SCHEMA), tmp_path / f"next/{name}.parquet")
-    half: list[str] = []
-
-    def stop() -> bool:
-        there = [path for path in _objects(loaded) if path not in before]
-        half.extend(there)
-        return bool(there)
-
-    with pytest.raises(RunError, match="was stopped"):
-        _table(loaded).upload(tmp_path / "next", 2, None, stop)
-    assert half, "the first file was there"
+    pq.write_table(pa.Table.from_pylist(_ROWS, schema=_SCHEMA), tmp_path / "next/a.parquet")
+    (tmp_path / "next/b.parquet").write_bytes(b"no Parquet")
+    with pytest.raises(pa.ArrowInvalid):
+        _table(loaded).upload(tmp_path / "next", 2, None, None)
     assert _objects(loaded) == before
