@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import counterfoil
 
@@ -17,6 +18,55 @@ def test_all_is_sorted_and_every_name_is_there() -> None:
 
 def test_a_name_that_is_not_there_is_said_so() -> None:
     assert not hasattr(counterfoil, "Connector")
+
+
+def test_dir_lists_the_public_names_only() -> None:
+    assert dir(counterfoil) == counterfoil.__all__
+
+
+#: What a program of a user's may do, and what a type checker must refuse.
+PROGRAM = """
+import counterfoil
+from counterfoil import Connection, Description, Pulled, Reader, Window
+
+def rows(key: str) -> int:
+    with counterfoil.connect(key, api_base="http://127.0.0.1") as stripe:
+        connection: Connection = stripe
+        reader: Reader = connection.read("charges", since="2026-01-01", limit=3)
+        windows: tuple[Window, ...] = stripe.windows("charges", 2)
+        described: Description = counterfoil.describe("charges")
+        try:
+            pulled: Pulled = stripe.pull("charges", method="append")
+        except counterfoil.CounterfoilError as error:
+            print(error.code, error.hint)
+            return len(windows) + len(described.primary_key)
+        for batch in reader:
+            print(batch.num_rows)
+        return pulled.rows
+
+reveal_type(counterfoil.connect("env:KEY").read("charges"))
+"""
+REFUSED = {
+    'counterfoil.conect("env:KEY")': "attr-defined",
+    'counterfoil.connect("env:KEY").read(1)': "arg-type",
+    'counterfoil.connect("env:KEY").pull("charges", method="merge")': "arg-type",
+}
+#: Third parties that no public type leads to: checking them takes most of the time.
+_UNREAD = (
+    "aiohttp,alembic,cryptography,cyclopts,dbos,duckdb,fastapi,jinja2,psycopg,pydantic,pydantic_settings,rich,"
+    "sqlalchemy,starlette,structlog,tenacity,uvicorn"
+)
+
+
+def test_a_users_program_is_type_checked_strictly(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("\n".join((PROGRAM, *REFUSED)) + "\n")
+    unread = ",".join(f"{name}.*" for name in _UNREAD.split(","))
+    (tmp_path / "mypy.ini").write_text(f"[mypy]\nstrict = true\n[mypy-{unread}]\nfollow_imports = skip\n")
+    done = subprocess.run([sys.executable, "-m", "mypy", "program.py"], cwd=tmp_path, capture_output=True, text=True)
+    *found, last = done.stdout.splitlines()
+    assert 'Revealed type is "counterfoil.runs.read.Reader"' in found.pop(0)
+    assert [line[line.rindex("[") + 1 : -1] for line in found] == list(REFUSED.values()), done.stdout
+    assert last.startswith("Found 3 errors")
 
 
 def test_help_imports_nothing_heavy() -> None:

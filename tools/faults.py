@@ -198,6 +198,49 @@ FAULTS = (
         wrong="claimed",
         test="tests/state/test_claims.py::test_many_that_are_due_in_one_minute_are_claimed_in_batches_and_none_is_lost",
     ),
+    # The Python library.
+    Fault(
+        name="exhausted reader gives no rows",
+        file="runs/read.py",
+        right='                self._end("reader_exhausted", "This reader was read to its end")\n',
+        wrong="",
+        test="tests/app/test_reader.py::test_reading_an_exhausted_reader_raises",
+    ),
+    Fault(
+        name="failed reader looks read",
+        file="runs/read.py",
+        right='self._end("reader_failed", ',
+        wrong="print(",
+        test="tests/app/test_reader.py::test_a_reading_that_failed_does_not_look_like_an_end",
+    ),
+    Fault(
+        name="reading after close",
+        file="app/connection.py",
+        right="        if self._closed:\n",
+        wrong="        if False:\n",
+        test="tests/app/test_reader.py::test_reading_after_the_connection_closed_raises",
+    ),
+    Fault(
+        name="fork breaks the parent",
+        file="stripe/loop.py",
+        right="        inherited.detach()\n",
+        wrong="        pass\n",
+        test="tests/app/test_reader.py::test_a_forked_child_says_why_it_can_not_use_a_connection_and_opens_its_own",
+    ),
+    Fault(
+        name="key in a pickle",
+        file="stripe/key.py",
+        right="def __reduce__(self) -> NoReturn:",
+        wrong="def _reduce(self) -> NoReturn:",
+        test="tests/app/test_reader.py::test_what_holds_a_key_is_not_pickled_nor_copied",
+    ),
+    Fault(
+        name="any name is public",
+        file="__init__.py",
+        right="if not TYPE_CHECKING:  # for",
+        wrong="if True:  # for",
+        test="tests/test_public_names.py::test_a_users_program_is_type_checked_strictly",
+    ),
 )
 
 

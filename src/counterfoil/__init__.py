@@ -1,7 +1,7 @@
 """Stripe reports as typed, complete, current tables.
 
 with counterfoil.connect(api_key) as stripe:
-    reader = stripe.read("charges", since="2026-01-01")   # a pyarrow.RecordBatchReader
+    reader = stripe.read("charges", since="2026-01-01")   # Arrow batches: reader.read_all() is a pyarrow.Table
     stripe.pull("invoices", to="duckdb:///books.duckdb")
 """
 
@@ -28,6 +28,7 @@ from counterfoil.version import __version__
 if TYPE_CHECKING:
     from counterfoil.app import Connection, Description, connect, describe, run_dataset
     from counterfoil.runs.pull import Pulled
+    from counterfoil.runs.read import Reader
     from counterfoil.values import Window
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "PermissionMissing",
     "Pulled",
     "RateLimited",
+    "Reader",
     "RunError",
     "SchemaConflict",
     "SettingsError",
@@ -54,18 +56,28 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # What imports pyarrow and pydantic waits for its first use, so that the command line starts quickly.
-    if name in {"Connection", "Description", "connect", "describe", "run_dataset"}:
+if not TYPE_CHECKING:  # for type checkers a wrong name is an error
+
+    def __getattr__(name: str) -> Any:
+        # What imports pyarrow and pydantic waits for its first use, so that the command line starts quickly.
+        if name not in __all__:
+            raise AttributeError(f"module 'counterfoil' has no attribute {name!r}")
+        if name == "Pulled":
+            from counterfoil.runs.pull import Pulled
+
+            return Pulled
+        if name == "Reader":
+            from counterfoil.runs.read import Reader
+
+            return Reader
+        if name == "Window":
+            from counterfoil.values import Window
+
+            return Window
         from counterfoil import app
 
         return getattr(app, name)
-    if name == "Pulled":
-        from counterfoil.runs.pull import Pulled
 
-        return Pulled
-    if name == "Window":
-        from counterfoil.values import Window
 
-        return Window
-    raise AttributeError(f"module 'counterfoil' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return __all__

@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 Method = Literal["replace", "append", "merge", "partition"]
 
+#: What a single pull can do; a dataset, which remembers what it read before, can do more.
+PullMethod = Literal["replace", "append"]
+
 #: An object as Stripe sends it, decoded.
 StripeObject = dict[str, Any]
 

@@ -17,7 +17,7 @@ from .conftest import KEY, Stripe
 def test_a_report_is_a_stream_of_batches_with_a_schema_known_before(stripe: Stripe) -> None:
     with counterfoil.connect(KEY, api_base=stripe.url) as connection:
         reader = connection.read("charges")
-        assert isinstance(reader, pa.RecordBatchReader)
+        assert isinstance(reader, counterfoil.Reader)
         assert reader.schema.field("amount_major").type == pa.decimal128(22, 3)
         assert reader.schema.field("created").type == pa.timestamp("us", "UTC")
         table = reader.read_all()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import counterfoil
+from counterfoil import cli
 from counterfoil.app import catalogue
 from counterfoil.sandbox import Sandbox
 from counterfoil.settings import load_settings
@@ -89,3 +90,17 @@ def test_the_example_of_the_documents(sandbox: Sandbox, monkeypatch: pytest.Monk
     exec(changed(code, '"env:STRIPE_API_KEY"', f'"env:STRIPE_API_KEY", api_base="{sandbox.url}"'), told)
     assert told["rows"].num_rows > 0
     assert told["rows"].schema == counterfoil.describe("charges").schema
+
+
+@pytest.mark.parametrize("method", ["merge", "partition", "upsert", ""])
+def test_python_and_the_command_line_refuse_the_same_methods_alike(
+    method: str, own_sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", FULL)
+    monkeypatch.setenv("STRIPE_API_BASE", own_sandbox.url)
+    with counterfoil.connect(FULL, api_base=own_sandbox.url) as stripe:
+        with pytest.raises(counterfoil.SettingsError) as caught:
+            stripe.pull("charges", method=method)  # type: ignore[arg-type]
+        assert stripe.requests == 0
+    assert cli.run(["pull", "charges", "--method", method]) == caught.value.exit_code
+    assert capsys.readouterr().err == f"error: {caught.value}\n  {caught.value.hint}\n"

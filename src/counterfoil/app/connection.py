@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, get_args
 
-from counterfoil.errors import SettingsError
+from counterfoil.errors import RunError, SettingsError
 from counterfoil.runs.progress import Observe, unobserved
 from counterfoil.settings import Settings, load_settings
+from counterfoil.values import PullMethod
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from counterfoil.destinations import Destination
     from counterfoil.reports.report import Report
     from counterfoil.runs.explain import Explain
     from counterfoil.runs.overwriting import AtStake, Confirm
     from counterfoil.runs.plan import Instant
     from counterfoil.runs.pull import Pulled
+    from counterfoil.runs.read import Reader
     from counterfoil.stripe.client import AccountIdentity
-    from counterfoil.values import Method, Window
+    from counterfoil.values import Window
 
 __all__ = ["Connection", "catalogue", "connect", "describe_reports", "destination_name", "has_created"]
 
 DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
-#: What a single pull can do; a dataset, which remembers what it read before, can do more.
-PULL_METHODS = ("replace", "append")
 
 
 class Connection:
     """A Stripe account, open for reading. Closes with `with`, or with `close`.
 
     Raises SettingsError for a key or an address that can't be right; what Stripe thinks of the key shows at the
-    first read.
+    first read. A connection belongs to the process that opened it: it holds the key, so that it can't be pickled, and
+    sockets and a thread, so that it raises RunError in a forked child.
     """
 
     def __init__(
@@ -56,6 +56,8 @@ class Connection:
         self._client = Client(
             _key(api_key), api_base=api_base or STRIPE, stripe_account=stripe_account, settings=self._settings
         )
+        self._process = os.getpid()
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"Connection({self._client!r})"
@@ -68,16 +70,38 @@ class Connection:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A connection can't be pickled or copied: it holds the key. Call counterfoil.connect() where it is needed."
+        )
+
     def close(self) -> None:
-        """Ends the connections to Stripe."""
+        """Ends the connections to Stripe. In a forked child it leaves them to the parent."""
         from counterfoil.stripe.loop import run
 
-        run(self._client.close())
+        self._closed = True
+        if self._process == os.getpid():
+            run(self._client.close())
+
+    def _check_open(self) -> None:
+        if self._process != os.getpid():
+            raise RunError(
+                "This connection was opened by another process, and its sockets are not usable after a fork",
+                hint="Call counterfoil.connect() in each process, with processes=N to share the account's rates.",
+                code="connection_forked",
+            )
+        if self._closed:
+            raise RunError(
+                "This connection is closed",
+                hint="Read within the `with`, or connect again.",
+                code="connection_closed",
+            )
 
     def account(self) -> AccountIdentity:
         """Whose key it is, asked once; raises what Stripe says to the key, or that it can't be reached."""
         from counterfoil.stripe.loop import run
 
+        self._check_open()
         return run(self._client.account())
 
     @property
@@ -93,18 +117,19 @@ class Connection:
         until: Instant | None = None,
         limit: int | None = None,
         options: Mapping[str, str] | None = None,
-    ) -> pa.RecordBatchReader:
+    ) -> Reader:
         """The report's rows as a stream of Arrow batches, in the order of their arrival; nothing is stored.
 
         Columns are the report's, then `_account`, `_run`, `_synced_at`, `_api_version`, `_deleted`, `_deleted_at`,
         `_extra`; the schema is known before the first row. `since` and `until` bound the creation, half open; with
-        `limit` the newest so many come in Stripe's order. A stream can be read once.
+        `limit` the newest so many come in Stripe's order. A reader can be read once: later readings raise RunError.
         """
         from counterfoil.runs.plan import plan
         from counterfoil.runs.read import read
 
+        self._check_open()
         chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
-        return read(self._client, chosen, settings=self._settings)
+        return read(self._client, chosen, settings=self._settings, check=self._check_open)
 
     def windows(
         self,
@@ -125,6 +150,7 @@ class Connection:
         from counterfoil.runs.plan import plan
         from counterfoil.stripe.loop import run
 
+        self._check_open()
         if count < 1:
             raise SettingsError(f"{count} is not a number of windows", hint="Give 1 or more.")
         chosen = plan(_found(report), since=since, until=until, options=options)
@@ -140,7 +166,7 @@ class Connection:
         *,
         to: str = DEFAULT_DESTINATION,
         table: str | None = None,
-        method: Method = "replace",
+        method: PullMethod = "replace",
         since: Instant | None = None,
         until: Instant | None = None,
         limit: int | None = None,
@@ -159,6 +185,8 @@ class Connection:
         from counterfoil.runs.plan import plan
         from counterfoil.runs.pull import pull
 
+        self._check_open()
+        _check_method(method)
         chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
         with self._opened(to) as destination:
             return pull(
@@ -181,7 +209,7 @@ class Connection:
         *,
         to: str = DEFAULT_DESTINATION,
         table: str | None = None,
-        method: Method = "replace",
+        method: PullMethod = "replace",
         since: Instant | None = None,
         until: Instant | None = None,
         limit: int | None = None,
@@ -191,6 +219,8 @@ class Connection:
         from counterfoil.runs.overwriting import at_stake
         from counterfoil.runs.plan import plan
 
+        self._check_open()
+        _check_method(method)
         chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
         with self._opened(to) as destination:
             name = _table(chosen.report.key, table)
@@ -227,6 +257,15 @@ def _shared(settings: Settings, processes: int) -> Settings:
         raise SettingsError(f"{processes} is not a number of processes", hint="Give 1 or more.")
     in_flight = max(1, settings.in_flight // processes)
     return settings.model_copy(update={"rate_share": settings.rate_share / processes, "in_flight": in_flight})
+
+
+def _check_method(method: str) -> None:
+    known = get_args(PullMethod)
+    if method not in known:
+        raise SettingsError(
+            f"Invalid method for a pull: {method!r}",
+            hint=f"Choose {' or '.join(known)}. A dataset can also merge and partition.",
+        )
 
 
 def _table(key: str, chosen: str | None) -> str:
@@ -306,7 +345,7 @@ def describe_reports() -> list[dict[str, Any]]:
             "description": report.description,
             "primary_key": list(report.primary_key),
             "created": report.created,
-            "pull_methods": list(PULL_METHODS),
+            "pull_methods": list(get_args(PullMethod)),
             "dataset_methods": list(report.methods),
             "dataset_default_method": report.default_method,
             "permissions": list(report.permissions),

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -30,7 +30,7 @@ def pull(
     *,
     to: str = "duckdb:///counterfoil.duckdb",
     table: str | None = None,
-    method: Literal["replace", "append"] = "replace",
+    method: str = "replace",
     since: str | None = None,
     until: str | None = None,
     limit: int | None = None,
@@ -54,7 +54,7 @@ def pull(
     table
         The table's name; the report's key unless given.
     method
-        replace: the whole table, atomically. append: one more snapshot, told apart by `_run`.
+        `replace`: the whole table, atomically. `append`: one more snapshot, told apart by `_run`.
     since
         Only what was created from here on: 2026-01-31 (UTC midnight) or 2026-01-31T09:30:00Z.
     until
@@ -99,7 +99,7 @@ class _Asked:
     report: str
     to: str
     table: str | None
-    method: Literal["replace", "append"]
+    method: str
     bounds: Mapping[str, Any]
     option: Sequence[str]
     overwrite: bool

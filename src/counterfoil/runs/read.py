@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from types import TracebackType
+from typing import Any, NoReturn, Self
 
 import pyarrow as pa
 
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
+from counterfoil.errors import RunError
 from counterfoil.extract import Notices
 from counterfoil.extract import read as read_pages
 from counterfoil.log import get_logger
@@ -22,21 +26,129 @@ from counterfoil.stripe.loop import run as wait_for
 
 _log = get_logger("counterfoil.runs")
 
-
-def read(client: Client, plan: Plan, *, settings: Settings) -> pa.RecordBatchReader:
-    """The plan's rows; asking Stripe begins with the first batch."""
-    return pa.RecordBatchReader.from_batches(
-        arrow_schema((*plan.report.columns, *SYSTEM_COLUMNS)), _batches(client, plan, settings)
-    )
+_AGAIN = "Call read() again for another reader. To use rows twice, keep them: table = reader.read_all()."
 
 
-def _batches(client: Client, plan: Plan, settings: Settings) -> Iterator[pa.RecordBatch]:
+class Reader:
+    """A report's rows as Arrow record batches. They are read once, from Stripe, as they are asked for.
+
+    It has the methods of a pyarrow.RecordBatchReader and Arrow's C stream interface, so that DuckDB, polars and pyarrow
+    scan it. Where a RecordBatchReader gives no rows, this raises RunError with a `code`: after the end
+    (`reader_exhausted`), after `close` (`reader_closed`), after an error (`reader_failed`), and once another program
+    took the stream (`reader_taken`).
+    """
+
+    def __init__(self, schema: pa.Schema, batches: Generator[pa.RecordBatch, None, None], name: str) -> None:
+        #: Known before the first row.
+        self.schema = schema
+        self._batches = batches
+        self._name = name
+        self._ended: tuple[str, str] | None = None
+        self._failure: BaseException | None = None
+        #: DuckDB reads a stream in threads of its own.
+        self._reading = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Reader({self._name!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        self._check()
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        self._check()
+        return self._read()
+
+    def read_next_batch(self) -> pa.RecordBatch:
+        """The next rows; StopIteration at the end, and RunError after it."""
+        return next(self)
+
+    def read_all(self) -> pa.Table:
+        """The rows that were not read yet, as a pyarrow.Table."""
+        return pa.Table.from_batches(list(self), self.schema)
+
+    def read_pandas(self, **options: Any) -> Any:
+        """The rows that were not read yet, as a pandas.DataFrame; `options` are those of pyarrow.Table.to_pandas."""
+        return self.read_all().to_pandas(**options)
+
+    def close(self) -> None:
+        """Stops reading. A reader that ended, or whose stream another program took, is left as it is."""
+        with self._reading:
+            if self._ended is None:
+                self._end("reader_closed", "This reader is closed")
+
+    def __arrow_c_schema__(self) -> object:
+        return self.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        self._check()
+        self._ended = ("reader_taken", "The rows of this reader go to the program that took its stream")
+        return pa.RecordBatchReader.from_batches(self.schema, self._rest()).__arrow_c_stream__(requested_schema)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A reader can't be pickled or copied: its rows come from Stripe once. Copy read_all() instead.")
+
+    def _rest(self) -> Iterator[pa.RecordBatch]:
+        while True:
+            try:
+                batch = self._read()
+            except StopIteration:
+                return
+            yield batch
+
+    def _read(self) -> pa.RecordBatch:
+        with self._reading:
+            try:
+                return next(self._batches)
+            except StopIteration:
+                self._end("reader_exhausted", "This reader was read to its end")
+                raise
+            except BaseException as error:
+                # A generator that raised has ended for Python, which would look like the last row.
+                self._failure = error
+                self._end("reader_failed", f"Reading {self._name} failed before its end: {_told(error)}")
+                raise
+
+    def _end(self, code: str, why: str) -> None:
+        self._ended = (code, why)
+        self._batches.close()
+
+    def _check(self) -> None:
+        if self._ended is not None:
+            code, why = self._ended
+            raise RunError(why, hint=_AGAIN, code=code) from self._failure
+
+
+def _told(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def read(client: Client, plan: Plan, *, settings: Settings, check: Callable[[], None]) -> Reader:
+    """The plan's rows; asking Stripe begins with the first batch. What `check` raises, before each batch, ends it."""
+    schema = arrow_schema((*plan.report.columns, *SYSTEM_COLUMNS))
+    return Reader(schema, _batches(client, plan, settings, check), plan.report.key)
+
+
+def _batches(
+    client: Client, plan: Plan, settings: Settings, check: Callable[[], None]
+) -> Generator[pa.RecordBatch, None, None]:
+    check()
     identity = wait_for(client.account())
     stamp = stamp_of(plan.report, run=new_run_id(), account=identity.id)
     flattener = Flattener((*plan.report.columns, DELETED), digits=settings.currency_digits)
     notices = Notices()
     pages = read_pages(client, plan.report, plan.window, notices=notices, params=plan.params, limit=plan.limit)
     with closing(pages):
-        yield from batches(pages, flattener, stamp)
+        for batch in batches(pages, flattener, stamp):
+            yield batch
+            check()
     for sentence in warnings_of(notices, flattener):
         _log.warning(sentence, report=plan.report.key)

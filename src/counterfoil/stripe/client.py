@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from urllib.parse import parse_qsl
 
 import tenacity
@@ -111,6 +111,9 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client({self._key!r}, {self._address.host})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A client of Stripe can't be pickled or copied: it holds the key.")
 
     async def __aenter__(self) -> Self:
         return self

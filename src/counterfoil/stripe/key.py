@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import NoReturn
 
 from counterfoil.errors import SettingsError
 
@@ -38,6 +39,9 @@ class Key:
         match = _FORM.fullmatch(self.secret)
         prefix, body = match.groups() if match else ("", "")
         return f"{prefix}…{body[-4:] if len(body) >= _LONG else ''}"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A Stripe key can't be pickled or copied. Pass on where it is: env:NAME or file:/path.")
 
     @property
     def live(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -125,3 +126,8 @@ def limiter_for(
         _limiters[name] = known or Limiter(live=live, settings=settings)
         _limiters[name].nodes = _sharing.get(account, _nodes)
     return _limiters[name]
+
+
+if hasattr(os, "register_at_fork"):
+    # A child would wait for the permits of its parent's requests, which nobody releases there.
+    os.register_at_fork(after_in_child=_limiters.clear)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
+import os
 import queue
+import selectors
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import Future
@@ -28,14 +30,38 @@ class _Thread:
 
     def __init__(self) -> None:
         ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
-        self.thread = threading.Thread(target=asyncio.run, args=(_serve(ready),), name="counterfoil-loop", daemon=True)
+        self._selector = selectors.DefaultSelector()
+        self.thread = threading.Thread(target=self._run, args=(ready,), name="counterfoil-loop", daemon=True)
         self.thread.start()
         self.loop, self._stopped = ready.result()
+
+    def _run(self, ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(self._selector)) as runner:
+            runner.run(_serve(ready))
+
+    def detach(self) -> None:
+        """In a forked child: whatever its garbage collector closes there is no longer the parent's.
+
+        The child shares the parent's sockets, and the kernel's list of those that the parent waits for: a socket that
+        the child takes from that list would leave the parent waiting until its time is up.
+        """
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for file in (*(key.fd for key in self._selector.get_map().values()), _number(self._selector)):
+            if file is not None:
+                os.dup2(nowhere, file, inheritable=False)
+        os.close(nowhere)
+        self.loop.set_exception_handler(lambda _loop, _context: None)
 
     def stop(self) -> None:
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(self._stopped.set)
             self.thread.join(CANCEL_SECONDS)
+
+
+def _number(selector: selectors.BaseSelector) -> int | None:
+    """The descriptor of a selector that has one."""
+    fileno: Callable[[], int] | None = getattr(selector, "fileno", None)
+    return fileno() if fileno is not None else None
 
 
 async def _serve(ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
@@ -48,10 +74,21 @@ _lock = threading.Lock()
 _current: _Thread | None = None
 
 
+def _forget() -> None:
+    global _lock, _current
+    inherited, _lock, _current = _current, threading.Lock(), None
+    if inherited is not None:
+        inherited.detach()
+
+
+if hasattr(os, "register_at_fork"):
+    # Another thread may have held the lock when the process forked, and its loop's thread is not in the child.
+    os.register_at_fork(after_in_child=_forget)
+
+
 def _started() -> _Thread:
     global _current  # noqa: PLW0603 - one loop per process is the point
     with _lock:
-        # After a fork the child has no such thread: Python marks it as ended, and a new one is started.
         if _current is None or not _current.thread.is_alive():
             _current = _Thread()
             atexit.register(_current.stop)
@@ -97,6 +134,8 @@ class _Task(Generic[T]):
 
     def cancel(self) -> None:
         """Cancels the task and waits until it has cleaned up."""
+        if not self._thread.thread.is_alive():
+            return  # in a forked child: the task goes on in the parent
         self.call(self._cancel)
         if threading.current_thread() is self._thread.thread:
             return  # the garbage collector closes a forgotten stream on whatever thread it runs
@@ -139,13 +178,16 @@ def stream(
 
     async def produce(task: _Task[T]) -> None:
         iterator = make_async_iterator()
+        close = getattr(iterator, "aclose", None)
         try:
             await room.acquire()
             async for item in iterator:
                 task.inbox.put(_Item(item))
                 await room.acquire()
+        except GeneratorExit:
+            close = None  # thrown away with a loop that no longer runs: there is nothing to wait for
+            raise
         finally:
-            close = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()
 
