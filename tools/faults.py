@@ -241,6 +241,49 @@ FAULTS = (
         wrong="if True:  # for",
         test="tests/test_public_names.py::test_a_users_program_is_type_checked_strictly",
     ),
+    # Columns, keys, merges and the parsing of answers.
+    Fault(
+        name="kind takes the object's",
+        file="extract/union.py",
+        right='one["_kind"] = kind',
+        wrong='one["kind"] = one["_kind"] = kind',
+        test="tests/extract/test_shapes.py::test_objects_own_kind_stays_beside_ours",
+    ),
+    Fault(
+        name="bucket takes the entry's",
+        file="extract/singleton.py",
+        right='{**beside, **entry, "_bucket": bucket.bucket,',
+        wrong='{**beside, **entry, "bucket": "", "_bucket": bucket.bucket,',
+        test="tests/extract/test_shapes.py::test_balance_entries_own_bucket_and_state_stay_beside_ours",
+    ),
+    Fault(
+        name="lines by id alone",
+        file="reports/children.py",
+        right='primary_key=("invoice", "id")',
+        wrong='primary_key=("id",)',
+        test="tests/extract/test_shapes.py::test_lines_of_two_invoices_with_one_identifier_are_two_rows",
+    ),
+    Fault(
+        name="key not in the layout",
+        file="runs/dataset_plan.py",
+        right="if len(report.primary_key) > 1:",
+        wrong="if len(report.primary_key) > 9:",
+        test="tests/runs/test_layout.py::test_only_the_reports_whose_layout_changed_are_refreshed",
+    ),
+    Fault(
+        name="layout of now in an old plan",
+        file="runs/dataset_plan.py",
+        right='"columns": self.layout,',
+        wrong='"columns": _layout(report_of(self.report), self.choice),',
+        test="tests/runs/test_layout.py::test_run_that_an_earlier_version_planned_is_followed_by_a_full_refresh",
+    ),
+    Fault(
+        name="no values by the earlier name",
+        file="columns/flatten.py",
+        right="arrays[index] = arrays[names.index(column.copy_of)]",
+        wrong="pass",
+        test="tests/columns/test_flatten.py::test_column_has_its_values_under_its_earlier_name_too_and_the_objects_own_stays",
+    ),
 )
 
 

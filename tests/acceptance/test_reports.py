@@ -72,7 +72,7 @@ def test_the_balance_is_the_sandboxs_own_and_the_sum_of_its_history(connected: S
     pull("balance_transactions")
     truth = connected.control("truth/balance")
     expected = {(bucket, code, sums[bucket]) for code, sums in truth.items() for bucket in ("available", "pending")}
-    loaded = rows(database, "SELECT bucket, currency, amount FROM balance WHERE bucket IN ('available', 'pending')")
+    loaded = rows(database, "SELECT _bucket, currency, amount FROM balance WHERE _bucket IN ('available', 'pending')")
     assert set(loaded) == expected
     sums = rows(
         database,
@@ -81,7 +81,7 @@ def test_the_balance_is_the_sandboxs_own_and_the_sum_of_its_history(connected: S
     )
     balance = rows(
         database,
-        """SELECT currency, sum(amount_major) FROM balance WHERE bucket IN ('available', 'pending')
+        """SELECT currency, sum(amount_major) FROM balance WHERE _bucket IN ('available', 'pending')
            GROUP BY currency ORDER BY currency""",
     )
     assert {currency for currency, _ in balance} >= {"usd", "eur", "jpy", "kwd"}

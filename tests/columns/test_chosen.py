@@ -149,6 +149,19 @@ def test_what_is_chosen_is_a_report_like_any_other() -> None:
     assert choose(once_more).columns == chosen.columns
 
 
+@pytest.mark.parametrize("name", ["_kind", "kind"])
+def test_earlier_name_of_a_column_chooses_the_column(name: str) -> None:
+    transfers = report("transfers")
+    columns = {column.name for column in transfers.columns}
+    left = choose(transfers, left_out=[name])
+    assert columns - set(names(left)) == {"_kind", "kind"}
+    hashed = choose(transfers, hashed=[name])
+    assert columns - set(names(hashed)) == {"kind"}
+    assert [each.name for each in hashed.hashed] == ["_kind"]
+    Flattener(left.columns)
+    Flattener(hashed.columns)
+
+
 @pytest.mark.parametrize("choice", ["left_out", "hashed"])
 @pytest.mark.parametrize(
     ("key", "name"),
@@ -158,7 +171,7 @@ def test_what_is_chosen_is_a_report_like_any_other() -> None:
         ("invoiceitems", "date"),
         ("discounts", "start"),
         ("upcoming_invoices", "preview_of"),
-        ("balance", "bucket"),
+        ("balance", "_bucket"),
         ("balance", "currency"),
     ],
 )

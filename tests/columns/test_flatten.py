@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from counterfoil.columns.column import Column, ColumnType
+from counterfoil.columns.column import Column, ColumnType, with_earlier_name
 from counterfoil.columns.drift import MOST
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.rebuild import rebuild
@@ -330,3 +330,11 @@ def test_the_schema_is_known_before_the_first_row() -> None:
     ]
     assert [field.name for field in schema if field.metadata] == ["json", "_extra"]
     assert schema.field("_extra").type == pa.string()
+
+
+def test_column_has_its_values_under_its_earlier_name_too_and_the_objects_own_stays() -> None:
+    flattener = Flattener(with_earlier_name(column("_kind", "string"), "kind"))
+    (row,) = flattener.batch([{"_kind": "payout", "kind": "standard"}]).to_pylist()
+    assert (row["_kind"], row["kind"], json.loads(row["_extra"])) == ("payout", "payout", {"kind": "standard"})
+    assert [(drift.path, drift.kind) for drift in flattener.drift.values()] == [("kind", "undeclared")]
+    assert rebuild(flattener.columns, row) == {"_kind": "payout", "kind": "standard"}

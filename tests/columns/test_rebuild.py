@@ -193,7 +193,7 @@ def test_stripes_own_examples_come_back(resource: str, key: str) -> None:
 def test_a_balances_rows_come_back() -> None:
     fixture = json.loads((STRIPE / "fixtures3.json").read_bytes())["resources"]["balance"]
     rows = [
-        {**entry, "bucket": bucket, "state": bucket, "livemode": fixture["livemode"], "object": "balance"}
+        {**entry, "_bucket": bucket, "_state": bucket, "livemode": fixture["livemode"], "object": "balance"}
         for bucket in ("available", "pending")
         for entry in fixture[bucket]
     ]

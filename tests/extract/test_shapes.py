@@ -29,7 +29,7 @@ from counterfoil.reports.report import (
     Singleton,
     Union,
 )
-from counterfoil.values import Page, Window
+from counterfoil.values import Page, Position, Window
 
 from .scripted import Respond, Scripted, gathered, listed
 
@@ -184,11 +184,11 @@ def test_buckets_become_a_row_per_entry_with_what_stands_beside_them() -> None:
         ),
     )
     rows = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Notices(), earlier=ANEW))
-    beside = {"object": "balance", "livemode": False, "state": "available"}
+    beside = {"object": "balance", "livemode": False, "_state": "available"}
     assert rows == [
-        {**beside, "amount": 1, "currency": "usd", "bucket": "available"},
-        {**beside, "amount": 2, "currency": "jpy", "bucket": "available"},
-        {**beside, "amount": 3, "currency": "usd", "bucket": "issuing"},
+        {**beside, "amount": 1, "currency": "usd", "_bucket": "available"},
+        {**beside, "amount": 2, "currency": "jpy", "_bucket": "available"},
+        {**beside, "amount": 3, "currency": "usd", "_bucket": "issuing"},
     ]
 
 
@@ -204,8 +204,55 @@ def test_a_union_holds_the_objects_of_all_its_lists_with_their_kind() -> None:
     rows = gathered(
         read_union(Scripted(kinds).client, UNION, Window(), notices=Notices(), params=None, limit=None, earlier=ANEW)
     )
-    assert sorted(row["kind"] for row in rows) == ["payout"] * 3 + ["transfer"] * 3
-    assert all(row["id"].startswith(f"/v1/{row['kind']}s") for row in rows)
+    assert sorted(row["_kind"] for row in rows) == ["payout"] * 3 + ["transfer"] * 3
+    assert all(row["id"].startswith(f"/v1/{row['_kind']}s") for row in rows)
+
+
+def test_objects_own_kind_stays_beside_ours() -> None:
+    def answers(path: str, _params: dict[str, Any]) -> dict[str, Any]:
+        return listed([{"id": f"{path}-1", "created": 5, "kind": "standard"}])
+
+    rows = gathered(
+        read_union(Scripted(answers).client, UNION, Window(), notices=Notices(), params=None, limit=None, earlier=ANEW)
+    )
+    assert {(row["kind"], row["_kind"]) for row in rows} == {("standard", "transfer"), ("standard", "payout")}
+
+
+def test_balance_entries_own_bucket_and_state_stay_beside_ours() -> None:
+    entry = {"amount": 1, "currency": "usd", "bucket": "b", "state": "s"}
+    source = Singleton(
+        path="/v1/balance", buckets=(Bucket(bucket="available", state="available", path=("available",)),)
+    )
+    stripe = Scripted(lambda *_: {"available": [entry]})
+    rows = gathered(read_singleton(stripe.client, source, notices=Notices(), earlier=ANEW))
+    assert rows == [{**entry, "_bucket": "available", "_state": "available"}]
+
+
+LINES = report("invoice_line_items")
+TWO_INVOICES = listed(
+    [
+        {"id": name, "created": 5, "lines": {"data": [{"id": "il_1", "invoice": name}], "has_more": False}}
+        for name in ("in_2", "in_1")
+    ]
+)
+
+
+def test_lines_of_two_invoices_with_one_identifier_are_two_rows() -> None:
+    assert isinstance(LINES.source, Collected)
+    pages = read_collected(
+        Scripted(lambda *_: TWO_INVOICES).client, LINES.source, notices=Notices(), earlier=Earlier(LINES)
+    )
+    assert sorted((row["invoice"], row["id"]) for row in gathered(pages)) == [("in_1", "il_1"), ("in_2", "il_1")]
+
+
+def test_resumed_reading_takes_lines_of_other_invoices_with_a_known_identifier() -> None:
+    earlier = Earlier(LINES)
+    line = {"id": "il_1", "invoice": "in_2"}
+    earlier.add(Page("/v1/invoices", Window(), None, [line], last=False, position=Position("in_2", 5, 5, 1)))
+    assert isinstance(LINES.source, Collected)
+    answers = Scripted(lambda *_: TWO_INVOICES)
+    pages = read_collected(answers.client, LINES.source, notices=Notices(), earlier=earlier)
+    assert [(row["invoice"], row["id"]) for row in gathered(pages)] == [("in_1", "il_1")]
 
 
 def test_a_limited_union_holds_the_newest_of_all_its_lists_together() -> None:

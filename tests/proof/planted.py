@@ -79,7 +79,7 @@ _SWAPPED = f"""
     WHERE (one.id = a AND other.id = b) OR (one.id = b AND other.id = a)
 """
 _CHARGE_LOST = "references: source in charges"
-_NEWEST_PAYOUT = "(SELECT arg_max(id, created) FROM transfers WHERE kind = 'payout' AND currency = 'eur')"
+_NEWEST_PAYOUT = "(SELECT arg_max(id, created) FROM transfers WHERE _kind = 'payout' AND currency = 'eur')"
 _BOTH_UNITS = "amount = amount + 1, amount_major = (amount + 1) / 100.0"
 
 FAULTS = (

@@ -41,7 +41,7 @@ QUESTIONS = (
         """
         WITH stripe AS (
             SELECT currency, sum(amount_major) AS says FROM balance
-            WHERE bucket IN ('available', 'pending') GROUP BY currency
+            WHERE _bucket IN ('available', 'pending') GROUP BY currency
         ), history AS (
             SELECT currency, sum(net_major) AS adds_up FROM balance_transactions
             WHERE balance_type = 'payments' GROUP BY currency

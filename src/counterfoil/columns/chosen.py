@@ -62,7 +62,9 @@ def choose(
     ours = promoted_columns(table.title, table.columns, promoted)
     columns = tuple(_inserted(table.columns, ours))
     by_name = {column.name: column for column in columns}
-    out, hidden = tuple(dict.fromkeys(left_out)), tuple(dict.fromkeys(hashed))
+    # What was chosen of a column by its earlier name holds for the column.
+    renamed = {column.name: column.copy_of for column in columns if column.copy_of}
+    out, hidden = (tuple(dict.fromkeys(renamed.get(name, name) for name in names)) for names in (left_out, hashed))
     for name in (*out, *hidden):
         _check_name(table.title, name, by_name)
     stays = {column.name for column in ours if column.name not in out} if "metadata" in out else set()

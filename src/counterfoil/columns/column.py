@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 #: `id` is a string that Stripe may send as the object instead, when expanded.
@@ -22,5 +22,13 @@ class Column:
     currency: str | None = None
     #: Repeats what a JSON column of the same report already holds, and is not needed to rebuild the object.
     derived: bool = False
+    #: An earlier name of that column: it has the same values, and goes with the next version.
+    copy_of: str = ""
     #: One line for the table's reader, in our own words; the generated default tells the path and the unit.
     description: str = ""
+
+
+def with_earlier_name(column: Column, name: str) -> tuple[Column, Column]:
+    """The column, and a copy under the name that it had in the version before."""
+    description = f"Deprecated: the earlier name of {column.name}, removed in the next version"
+    return column, replace(column, name=name, copy_of=column.name, derived=True, description=description)

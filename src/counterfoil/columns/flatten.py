@@ -61,10 +61,11 @@ class Flattener:
     def flush(self) -> pa.RecordBatch:
         """The rows added since the last flush, in their order."""
         arrays = [
-            pa.nulls(self.rows, field.type) if column.type == "major" else self._array(column, values)
+            pa.nulls(self.rows, field.type) if column.type == "major" or column.copy_of else self._array(column, values)
             for column, values, field in zip(self.columns, self._values, self.schema, strict=False)
         ]
         self._add_majors(arrays)
+        self._add_copies(arrays)
         if self._extra:
             kept = map(self._extra.get, range(self.rows))
             arrays.append(pa.array([None if each is None else encoded(each) for each in kept], pa.string()))
@@ -137,6 +138,12 @@ class Flattener:
         for currency in currencies:
             for code, count in money.unknown_currencies(arrays[currency], self._digits).items():
                 self.drift.note(self.columns[currency].path, "unknown currency", code, count)
+
+    def _add_copies(self, arrays: list[pa.Array]) -> None:
+        names = [column.name for column in self.columns]
+        for index, column in enumerate(self.columns):
+            if column.copy_of:
+                arrays[index] = arrays[names.index(column.copy_of)]
 
     def _keep_undeclared(
         self, shape: Shape, page: Sequence[StripeObject], undeclared: Mapping[tuple[str, ...], Sequence[str]]

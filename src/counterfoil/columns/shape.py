@@ -29,10 +29,10 @@ class Field:
 
 
 def shape_of(columns: Sequence[Column]) -> Shape:
-    """The tree of all columns but the `major` ones; ValueError when two of them claim one place."""
+    """The tree of all columns but the `major` ones and copies; ValueError when two of them claim one place."""
     top = Shape((), derived=False)
     for index, column in enumerate(columns):
-        if column.type != "major":
+        if column.type != "major" and not column.copy_of:
             _declare(top, column, index)
     _close(top, columns)
     return top

@@ -146,7 +146,7 @@ def _page(
     else:
         rows = [*objects, *({"id": id_, "deleted": True} for id_ in gone)]
         if kind:
-            rows = [{**row, "kind": kind} for row in rows]
+            rows = [{**row, "_kind": kind} for row in rows]
     return Page(source_of(kind), window, None, rows, last=last, date=date, parents=parents)
 
 

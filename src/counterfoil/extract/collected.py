@@ -19,8 +19,8 @@ from counterfoil.values import Page, StripeObject, Window
 async def read_collected(
     client: Client, source: Collected, *, notices: Notices, earlier: Earlier, params: Params | None = None
 ) -> AsyncGenerator[Page, None]:
-    """Each embedded object once, by its id; memory grows with their number only by their ids."""
-    seen = set(earlier.ids)
+    """Each embedded object once, by the report's key; memory grows with their number only by their keys."""
+    seen = set(earlier.keys)
     only_ids: set[str] = set()
     places = {place.listing.path: place for place in source.places}
     streams = [
@@ -37,11 +37,11 @@ async def read_collected(
                 for found in found_at(there, ("*", *path)):
                     if isinstance(found, str):
                         only_ids.add(found)
-                    elif isinstance(found, dict) and (identifier := found.get("id")) not in seen:
-                        seen.add(str(identifier))
+                    elif isinstance(found, dict) and (key := earlier.key(found)) not in seen:
+                        seen.add(key)
                         new.append(found)
             yield replace(page, objects=new)
-    if missing := only_ids - seen:
+    if missing := {identifier for identifier in only_ids if (identifier,) not in seen}:
         notices.add(
             f"{len(missing)} objects are known by their id only, e.g. {min(missing)}: Stripe did not expand them"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from counterfoil.extract.windows import Reached
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Union
-from counterfoil.values import Page
+from counterfoil.values import Page, StripeObject
 
 
 @dataclass(slots=True)
@@ -15,8 +15,8 @@ class Earlier:
 
     report: Report
     rows: int = 0
-    #: Of reports whose rows are told apart while they are read: the ids that were there.
-    ids: set[str] = field(default_factory=set)
+    #: Of reports whose rows are told apart while they are read: the keys of the rows that were there.
+    keys: set[tuple[str, ...]] = field(default_factory=set)
     _reached: dict[str, dict[int | None, Reached]] = field(default_factory=dict)
 
     def add(self, page: Page) -> None:
@@ -30,8 +30,11 @@ class Earlier:
                 seconds |= other.last_second
         windows[page.window.until] = Reached(page.window, page.position, page.last, seconds)
         if isinstance(self.report.source, Collected | Preview):
-            (key,) = self.report.primary_key
-            self.ids.update(str(one[key]) for one in page.objects)
+            self.keys.update(map(self.key, page.objects))
+
+    def key(self, one: StripeObject) -> tuple[str, ...]:
+        """The values of the report's primary key in a row."""
+        return tuple(str(one.get(name)) for name in self.report.primary_key)
 
     def reached(self, source: str) -> list[Reached]:
         """How far each window of the source came."""

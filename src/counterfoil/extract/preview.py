@@ -43,7 +43,7 @@ async def _previews(
                 str(one["id"])
                 for one in page.objects
                 if one.get("status") in previewed.statuses
-                and one["id"] not in earlier.ids
+                and (str(one["id"]),) not in earlier.keys
                 and not is_hidden(previewed.listing, one)
             ]
             # The limiter says how many are in flight; a page of a hundred bounds how many wait.

@@ -39,7 +39,7 @@ def rows_of(body: StripeObject, buckets: tuple[Bucket, ...]) -> list[StripeObjec
             continue
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise StripeUnavailable(f"{'.'.join(bucket.path)} is not a list of amounts")
-        rows += [{**beside, **entry, "bucket": bucket.bucket, "state": bucket.state} for entry in entries]
+        rows += [{**beside, **entry, "_bucket": bucket.bucket, "_state": bucket.state} for entry in entries]
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Reads several listings into one table, told apart by `kind`."""
+"""Reads several listings into one table, told apart by `_kind`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def read_union(
     limit: int | None,
     earlier: Earlier,
 ) -> AsyncGenerator[Page, None]:
-    """The objects of all listings, each with its `kind`; with `limit` the newest so many of all of them together."""
+    """The objects of all listings, each with its `_kind`; with `limit` the newest so many of all of them together."""
     streams = [
         _of_kind(
             kind,
@@ -61,5 +61,5 @@ async def _of_kind(kind: str, listed: AsyncGenerator[Page, None]) -> AsyncGenera
     async with aclosing(listed) as pages:
         async for page in pages:
             for one in page.objects:
-                one["kind"] = kind
+                one["_kind"] = kind
             yield page

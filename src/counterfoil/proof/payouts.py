@@ -59,7 +59,7 @@ def has_payouts(report: Report) -> bool:
 def in_table(ask: Ask, source: str, newest: int) -> list[Payout]:
     """The newest automatic payouts of the table that are reconciled."""
     sql = (
-        f"SELECT id, currency, amount FROM {source} AS held WHERE kind = 'payout' AND automatic "  # noqa: S608 - quoted
+        f"SELECT id, currency, amount FROM {source} AS held WHERE _kind = 'payout' AND automatic "  # noqa: S608 - quoted
         f"AND reconciliation_status = 'completed' ORDER BY created DESC, id DESC LIMIT {int(newest)}"
     )
     return [Payout(**row) for row in rows(ask, sql)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from counterfoil.columns.column import Column
+from counterfoil.columns.column import Column, with_earlier_name
 from counterfoil.columns.declared import declared
 from counterfoil.reports.report import Bucket, Listing, Option, Pending, Reference, Report, Singleton
 
@@ -33,11 +33,23 @@ BALANCE = Report(
         ),
     ),
     columns=(
-        Column(
-            name="bucket", type="string", path=("bucket",), description="The list of the balance that the row is in"
+        *with_earlier_name(
+            Column(
+                name="_bucket",
+                type="string",
+                path=("_bucket",),
+                description="The list of the balance that the row is in",
+            ),
+            "bucket",
         ),
-        Column(
-            name="state", type="string", path=("state",), description="Whether it is available, pending or reserved"
+        *with_earlier_name(
+            Column(
+                name="_state",
+                type="string",
+                path=("_state",),
+                description="Whether it is available, pending or reserved",
+            ),
+            "state",
         ),
         *declared(
             "balance_amount",
@@ -48,9 +60,9 @@ BALANCE = Report(
             ),
         ),
     ),
-    primary_key=("bucket", "state", "currency"),
+    primary_key=("_bucket", "_state", "currency"),
     created=None,
-    order=("bucket", "state", "currency"),
+    order=("_bucket", "_state", "currency"),
     changes="snapshot",
     methods=("replace", "append"),
     default_method="append",

@@ -17,6 +17,8 @@ INVOICE_LINE_ITEMS = Report(
         places=(Place(listing=Listing(path="/v1/invoices", lists=("lines",)), at=(("lines", "data", "*"),)),)
     ),
     columns=declared("line_item", money=dict.fromkeys(("amount", "subtotal"), "currency")),
+    # Two invoices can have lines of one id.
+    primary_key=("invoice", "id"),
     created=None,
     order=("invoice", "id"),
     not_money=frozenset({"quantity"}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from counterfoil.columns.column import Column
+from counterfoil.columns.column import Column, with_earlier_name
 from counterfoil.columns.declared import declared, united, with_money
 from counterfoil.reports.report import EventType, Listing, Reference, Report, Singleton, Union
 
@@ -102,11 +102,14 @@ TRANSFERS = Report(
         }
     ),
     columns=(
-        Column(
-            name="kind",
-            type="string",
-            path=("kind",),
-            description="transfer: to a connected account; payout: to a bank account or card",
+        *with_earlier_name(
+            Column(
+                name="_kind",
+                type="string",
+                path=("_kind",),
+                description="transfer: to a connected account; payout: to a bank account or card",
+            ),
+            "kind",
         ),
         *united(
             declared("transfer", money=dict.fromkeys(("amount", "amount_reversed"), "currency")),

@@ -49,7 +49,7 @@ class Bucket:
 class Singleton:
     """One GET; one row, or with `buckets` one row per entry of each bucket's list.
 
-    A row of a bucket is the list's entry with `bucket`, `state`, and what the object says beside its buckets.
+    A row of a bucket is the list's entry with `_bucket`, `_state`, and what the object says beside its buckets.
     """
 
     path: str
@@ -60,7 +60,7 @@ class Singleton:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Union:
-    """Several listings in one table, told apart by the column `kind`."""
+    """Several listings in one table, told apart by the column `_kind`."""
 
     listings: Mapping[str, Listing]
 

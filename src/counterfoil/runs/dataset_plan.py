@@ -65,6 +65,8 @@ class DatasetPlan:
     #: Of the table before such a run, and how far back the reread comes with it.
     standing: Standing | None = None
     swept_to: int | None = None
+    #: Of the table's columns and key when this was planned; empty for a plan of an earlier version.
+    layout: str = ""
 
     @property
     def chosen(self) -> Chosen:
@@ -95,7 +97,7 @@ class DatasetPlan:
             "choice": choice_json(self.choice),
             "method": self.method,
             "api_version": self.api_version,
-            "columns": _columns_digest(self.chosen),
+            "columns": self.layout,
             **({} if self.merge is None else {"deleted": self.merge.deleted}),
             **({} if standing is None else {"standing": standing.as_json()}),
         }
@@ -138,6 +140,7 @@ def plan_run(
         livemode=identity.livemode,
         after=before.get("run"),
         merge=merge,
+        layout=_layout(report, dataset.choice),
     )
     if dataset.method == "partition" and dataset.partition is not None:
         why = why or _why_whole(dataset, tables, ("replace", "partition"))
@@ -192,6 +195,8 @@ def _why_whole(dataset: Dataset, tables: tuple[Held, ...], methods: tuple[Method
         return "Everything is read: the version of Stripe's API is another one."
     if "other" in tables:
         return "Everything is read: the table is not the one that the last run left."
+    if before.get("columns") != _layout(report_of(dataset.report), dataset.choice):
+        return "Everything is read: this version of Counterfoil has other columns or another key for the table."
     return None
 
 
@@ -200,8 +205,8 @@ def _why_reread(dataset: Dataset, report: Report, merge: Merge, as_of: int, most
     before = dataset.bookmark or {}
     choice = dataset.choice
     chosen = choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
-    if "standing" not in before or before.get("columns") != _columns_digest(chosen):
-        return "Everything is read: the table's columns are not those of this version of Counterfoil."
+    if "standing" not in before:
+        return "Everything is read: nothing is known of the table that the last run left."
     if before.get("deleted") != merge.deleted:
         return "Everything is read: what is done with deleted rows was changed."
     if report.events and as_of - before["as_of"] > EVENT_DAYS * DAY:
@@ -229,10 +234,14 @@ def _why_reread(dataset: Dataset, report: Report, merge: Merge, as_of: int, most
     return None
 
 
-def _columns_digest(chosen: Chosen) -> str:
-    """Tells other columns."""
+def _layout(report: Report, choice: Choice) -> str:
+    """A digest of the table's columns and key."""
+    chosen = choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
     schema = arrow_schema((*chosen.columns, *SYSTEM_COLUMNS))
-    return hashlib.sha256(str([(field.name, str(field.type)) for field in schema]).encode()).hexdigest()[:16]
+    named: list[tuple[str, ...]] = [(field.name, str(field.type)) for field in schema]
+    if len(report.primary_key) > 1:  # bookmarks of earlier versions know nothing of keys of one column
+        named.append(report.primary_key)
+    return hashlib.sha256(str(named).encode()).hexdigest()[:16]
 
 
 def window_of(choice: Choice, as_of: int) -> Window:
@@ -305,6 +314,7 @@ def as_json(plan: DatasetPlan) -> dict[str, Any]:
         "changes": changes_json(plan.changes),
         "standing": plan.standing and plan.standing.as_json(),
         "swept_to": plan.swept_to,
+        "layout": plan.layout,
     }
 
 
