@@ -51,6 +51,8 @@ TIMESTAMPS = {
     ("account", "settings.treasury.tos_acceptance.date"),
     ("subscription_item", "created"),
 }
+#: Fields that Stripe sends and its official client shows, but that the public spec hides, as the spec would have them.
+HIDDEN = {"subscription_item": {"plan": {"$ref": "#/components/schemas/plan"}}}
 
 MANY_ARMS = 4
 MANY_FLAGS = 20
@@ -128,6 +130,8 @@ class Spec:
     ) -> Iterator[Row]:
         """The columns of a shape, in the spec's order, `id` and `created` first."""
         fields = schema["properties"]
+        if not path and resource in HIDDEN:
+            fields = dict(sorted({**fields, **HIDDEN[resource]}.items()))
         first = [name for name in ("id", "created") if name in fields and not path]
         for name in [*first, *(name for name in fields if name not in first)]:
             yield from self.field(resource, fields[name], (*path, name), derived=derived)

@@ -39,7 +39,7 @@ def pull(*words: str) -> None:
 @pytest.mark.parametrize("report", LISTED, ids=lambda report: report.key)
 def test_the_ids_of_a_listed_report_are_those_of_a_serial_loop(report: Any, connected: Stripe, database: Path) -> None:
     listings = report.source.listings.values() if isinstance(report.source, Union) else [report.source]
-    expected = [one["id"] for listing in listings for one in connected.all(listing.path)]
+    expected = [one["id"] for each in listings for one in connected.all(each.path, list(each.params.items()))]
     pull(report.key)
     loaded = [identifier for (identifier,) in rows(database, f"SELECT id FROM {report.key}")]
     assert len(expected) > 0
@@ -59,6 +59,17 @@ def test_subscriptions_leave_out_canceled_ones_unless_all_are_asked_for(connecte
     everything = connected.all("/v1/subscriptions", [("status", "all")])
     assert rows(database, "SELECT count(*) FROM subscriptions") == [(len(everything),)]
     assert rows(database, "SELECT count(*) > 0 FROM subscriptions WHERE status = 'canceled'") == [(True,)]
+
+
+def test_each_subscription_item_has_its_subscription_in_all_subscriptions(connected: Stripe, database: Path) -> None:
+    pull("all_subscriptions")
+    pull("subscription_items")
+    loaded = rows(database, "SELECT id FROM all_subscriptions ORDER BY id")
+    assert [identifier for (identifier,) in loaded] == sorted(connected.control("truth/all_subscriptions")["ids"])
+    assert rows(database, "SELECT count(*) > 0 FROM all_subscriptions WHERE status = 'canceled'") == [(True,)]
+    orphans = """SELECT count(*) FROM subscription_items AS item
+                 WHERE subscription NOT IN (SELECT id FROM all_subscriptions)"""
+    assert rows(database, orphans) == [(0,)]
 
 
 def test_the_account_is_the_sandboxs_own(connected: Stripe, database: Path) -> None:
@@ -182,6 +193,9 @@ def test_pull_all_makes_a_table_of_each_report(
     assert all(one["error"] is None and one["requests"] > 0 for one in told)
     tables = {name for (name,) in rows(database, "SELECT table_name FROM information_schema.tables")}
     assert tables >= {report.key for report in REPORTS}
+    # What no column holds is kept in _extra: the sandbox sends nothing that is not declared.
+    beside = {report.key: rows(database, f"SELECT any_value(_extra)::VARCHAR FROM {report.key}") for report in REPORTS}
+    assert {key for key, extra in beside.items() if extra != [(None,)]} == set()
 
 
 def test_parquet_holds_the_same_rows(connected: Stripe, tmp_path: Path, monkeypatch: Any) -> None:

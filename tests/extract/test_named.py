@@ -77,6 +77,7 @@ OURS = {
     "plans": "plan_1",
     "refunds": "re_1",
     "subscriptions": "sub_1",
+    "all_subscriptions": "sub_1",
     "subscription_items": "sub_1",
     "transfer_reversals": "tr_1",
     "upcoming_invoices": "cus_1",

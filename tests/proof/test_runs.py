@@ -295,3 +295,14 @@ def test_what_a_killed_proof_left_is_removed(center: Center) -> None:
     assert folder.exists()
     remove_left(center.settings, now=folder.stat().st_mtime + 90_000)
     assert not folder.exists()
+
+
+def test_subscription_items_lead_to_all_subscriptions_and_a_lost_canceled_one_is_found(center: Center) -> None:
+    ran(center, "subscription_items", method="replace")
+    center.later(minutes=30)
+    ran(center, "all_subscriptions", method="replace")
+    key = ("references", "subscription in all_subscriptions")
+    check = checked(center, "subscription_items")[key]
+    assert (check.result, check.figures["orphans"]) == ("PASS", 0)
+    sql(center, "DELETE FROM all_subscriptions WHERE status = 'canceled'")
+    assert checked(center, "subscription_items")[key].result == "FAIL"

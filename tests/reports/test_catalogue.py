@@ -36,6 +36,7 @@ MENU = [
     ("Refunds", "refunds"),
     ("Transfers", "transfers"),
     ("Subscriptions", "subscriptions"),
+    ("All Subscriptions", "all_subscriptions"),
     ("Invoice Line Items", "invoice_line_items"),
     ("Subscription Items", "subscription_items"),
     ("Application Fee Refunds", "application_fee_refunds"),

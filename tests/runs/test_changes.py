@@ -155,6 +155,19 @@ def test_a_canceled_subscription_leaves_what_is_not_canceled(center: Center) -> 
     same_as_whole(center, "subscriptions", "subscriptions")
 
 
+def test_a_canceled_subscription_stays_in_all_subscriptions(center: Center) -> None:
+    merged(center, "all_subscriptions")
+    gone = center.truth("subscriptions")[0]
+    assert one(center, "all_subscriptions", gone, "status, ended_at")[0] != "canceled"
+    delete(center, "subscription", gone)
+    run = changed(center, "all_subscriptions")
+    assert (run.counts.changed, run.counts.deleted) == (1, 0)
+    status, ended_at, deleted = one(center, "all_subscriptions", gone, "status, ended_at, _deleted")
+    assert (status, ended_at is not None, deleted) == ("canceled", True, False)
+    assert center.ids("all_subscriptions") == center.truth("all_subscriptions")
+    same_as_whole(center, "all_subscriptions", "all_subscriptions")
+
+
 def test_deleted_rows_are_dropped_when_that_is_chosen(center: Center) -> None:
     merged(center, "customers", merge=Merge(deleted="drop"))
     gone = center.ids("customers")[0]

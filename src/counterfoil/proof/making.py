@@ -18,6 +18,7 @@ from counterfoil.proof.inquiry import Inquiry
 from counterfoil.proof.recount import Copy, Recount, contents, recount
 from counterfoil.proof.subject import LIVE, Subject
 from counterfoil.proof.windows import check_windows
+from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
 from counterfoil.values import Window
 
@@ -244,9 +245,11 @@ def referenced(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
     """What rows refer to in other tables; with an inquiry Stripe is asked for what is missing."""
     checks = []
     types = {column.name: column.type for column in subject.report.columns}
+    # An id that is left out or hashed leads nowhere.
+    intact = {column.name for column in subject.report.columns if column in report_of(subject.report.key).columns}
     for reference in subject.report.references:
         other = subject.others.get(reference.report)
-        if other is None or types.get(reference.column) != "id":
+        if other is None or reference.column not in intact:
             continue
         if reference.of_type and types.get("type") != "string":
             continue

@@ -36,6 +36,7 @@ _INVOICE_MONEY = (
 )
 _INVOICE_COLUMNS = declared("invoice", money=dict.fromkeys(_INVOICE_MONEY, "currency"))
 _INVOICE_COUNTS = frozenset({"attempt_count", "rendering_template_version"})
+_PRICE = Option(name="price", pattern="id", description="Only subscriptions with this price.")
 _CUSTOMER = Option(name="customer", pattern="id", description="Only those of this customer.")
 
 INVOICES = Report(
@@ -229,7 +230,21 @@ SUBSCRIPTIONS = Report(
             description="not_canceled leaves out canceled subscriptions, as Stripe's own list does; all has them too.",
         ),
         _CUSTOMER,
-        Option(name="price", pattern="id", description="Only subscriptions with this price."),
+        _PRICE,
     ),
     notes=("The current period is in items: each item of a subscription has its own.",),
+)
+
+#: What finance needs: churn is a subscription that is canceled, which Subscriptions leaves out.
+ALL_SUBSCRIPTIONS = replace(
+    SUBSCRIPTIONS,
+    key="all_subscriptions",
+    title="All Subscriptions",
+    description="Each subscription, the canceled ones too, with its items, trial, cancellation and payment settings.",
+    source=Listing(path="/v1/subscriptions", params={"status": "all"}, lists=("items",), hides="test_clock"),
+    options=(_CUSTOMER, _PRICE),
+    notes=(
+        *SUBSCRIPTIONS.notes,
+        "A canceled subscription stays: its status is canceled, and ended_at is when it ended.",
+    ),
 )

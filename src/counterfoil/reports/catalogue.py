@@ -29,6 +29,7 @@ REPORTS: tuple[Report, ...] = (
     payments.REFUNDS,
     connect.TRANSFERS,
     billing.SUBSCRIPTIONS,
+    billing.ALL_SUBSCRIPTIONS,
     children.INVOICE_LINE_ITEMS,
     children.SUBSCRIPTION_ITEMS,
     children.APPLICATION_FEE_REFUNDS,

@@ -53,11 +53,11 @@ SUBSCRIPTION_ITEMS = Report(
     events=SUBSCRIPTIONS.events,
     changes="parents",
     parents=Parents(column="subscription"),
-    references=(Reference(column="subscription", report="subscriptions"),),
+    references=(Reference(column="subscription", report="all_subscriptions"),),
     methods=("replace", "append", "merge"),
     default_method="merge",
     permissions=("rak_subscription_read",),
-    notes=("Items of canceled subscriptions are there too.",),
+    notes=("Items of canceled subscriptions are included; All Subscriptions has their subscriptions.",),
 )
 
 APPLICATION_FEE_REFUNDS = Report(

@@ -136,12 +136,15 @@ def upcoming_invoices(store: Store) -> Json:
     return {"upcoming": coming, "none": none}
 
 
-def ids(store: Store, kind: Kind) -> list[str]:
-    """Ids of everything that the list shows without filters, newest first, by looking at every object."""
+def ids(store: Store, kind: Kind, *, canceled_too: bool = False) -> list[str]:
+    """Ids of everything that the list shows without filters, newest first, by looking at every object.
+
+    With `canceled_too`, canceled subscriptions as well, as with `status=all`.
+    """
     world, overlay = store.world, store.overlays[kind.name]
     kept = kind.since(world) if kind.since else 0
     canceled = set()
-    if kind.name == "subscription":
+    if kind.name == "subscription" and not canceled_too:
         canceled = {one["id"] for one in since.newer(store, "subscription") if one["status"] == "canceled"}
         canceled |= {
             kind.id_of(world, n)
