@@ -304,6 +304,14 @@ def keeping(request: pytest.FixtureRequest) -> Destination:
     return found
 
 
+@pytest.fixture(params=["duckdb", "postgres"])
+def showing(request: pytest.FixtureRequest) -> Destination:
+    """Each destination that shows the latest snapshot of an append table in a view."""
+    found: Destination = request.getfixturevalue(f"{request.param}_destination")
+    assert "latest" in found.guarantees
+    return found
+
+
 #: Those that answer questions.
 ASKED = ("duckdb", "parquet", "monthly", "s3", "postgres", "delta")
 

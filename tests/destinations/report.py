@@ -22,6 +22,7 @@ PROPERTIES = {
     "merge by key": r"merge: |parents: ",
     "partition": r"partition: ",
     "history, and the table as of an instant": r"history: test_(?!a_destination_that_keeps_no)",
+    "latest snapshot of an append table": r"latest: test_(?!only_a)",
     "going back to an earlier load": r"replay: ",
     "idempotent: a run counts once": r"twice_counts_once|at_any_request_counts_once|given_twice|given_to_all_of_them",
     "atomic: kill -9 of the loader": r"(kills|domo_failures|warehouse): test_a_load_(into_postgres_)?that_is_killed",

@@ -18,7 +18,18 @@ SLOW = ("monthly", "s3", "delta", "domo", "dlt")
 #: Files of tests that all destinations share.
 _SHARED = frozenset(
     f"test_{name}.py"
-    for name in ("conformance", "drop", "giving_up", "kills", "merge", "parents", "partition", "question", "replay")
+    for name in (
+        "conformance",
+        "drop",
+        "giving_up",
+        "kills",
+        "latest",
+        "merge",
+        "parents",
+        "partition",
+        "question",
+        "replay",
+    )
 )
 
 

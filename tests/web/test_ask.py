@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import duckdb
 import pytest
 
 from counterfoil.app import App
@@ -151,3 +153,54 @@ def test_no_form_opens_another_file(owner: Browser) -> None:
 
 def test_no_table_yet_teaches_the_next_step(site: Site) -> None:
     assert "There is no table to ask yet" in site.owner().get("/ask").text
+
+
+@pytest.fixture
+def appended(app: App, owner: Browser) -> str:
+    """A table of an append dataset with the rows of two runs."""
+    made = dataset(app, "Books", method="append")
+    fill(app, made)
+    with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
+        file.execute("INSERT INTO books SELECT * REPLACE ('r2' AS _run) FROM books LIMIT 10")
+    return "books"
+
+
+def test_a_question_that_adds_up_several_runs_is_answered_with_a_warning(
+    app: App, owner: Browser, appended: str
+) -> None:
+    (warning,) = app.tables.ask(f"SELECT sum(amount) FROM {appended}").warnings
+    assert (warning.code, warning.table, warning.runs, warning.latest) == ("snapshots_added", appended, 2, None)
+    status, text = ask(owner, f"SELECT sum(amount) FROM {appended}")
+    assert status == 200
+    assert 'data-warning="snapshots_added"' in text
+    assert "<b>1 row</b>" in text
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT _run, sum(amount) FROM books GROUP BY _run",
+        "SELECT sum(amount) FROM books WHERE _run = 'r2'",
+        "SELECT * FROM books",
+        "SELECT sum(amount) FROM charges",
+    ],
+)
+def test_a_question_that_tells_runs_apart_or_adds_nothing_up_has_no_warning(
+    app: App, owner: Browser, appended: str, sql: str
+) -> None:
+    assert appended == "books"
+    assert app.tables.ask(sql).warnings == ()
+    assert "data-warning" not in ask(owner, sql)[1]
+
+
+def test_a_table_of_one_run_has_no_warning_and_a_view_of_the_latest_is_named(
+    app: App, owner: Browser, appended: str
+) -> None:
+    with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
+        file.execute("CREATE VIEW books__latest AS SELECT * FROM books WHERE _run = 'r2'")
+    (warning,) = app.tables.ask(f"SELECT count(*) FROM {appended}").warnings
+    assert warning.latest == "books__latest"
+    assert "books__latest" in owner.get("/ask/tables", headers=PART).text
+    with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
+        file.execute("DELETE FROM books WHERE _run = 'r2'")
+    assert app.tables.ask(f"SELECT count(*) FROM {appended}").warnings == ()

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from counterfoil.destinations import Destination, answers, open_destination
-from counterfoil.destinations.browsing import Filter, Test, View, count_sql, page_sql, profile_sql, rows_sql, top_sql
+from counterfoil.destinations.browsing import (
+    Filter,
+    Test,
+    View,
+    count_sql,
+    page_sql,
+    profile_sql,
+    rows_sql,
+    runs_sql,
+    top_sql,
+)
+from counterfoil.destinations.latest import latest_of
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.records import Records
 from counterfoil.state.dataset import Dataset, Target
 
-__all__ = ["Answer", "Column", "Filter", "Page", "Profile", "TableCalls", "Test", "View"]
+__all__ = ["Answer", "Column", "Filter", "Page", "Profile", "SnapshotsAdded", "TableCalls", "Test", "View"]
 
 #: Limits of a question of a person's.
 ASK_SECONDS, ASK_ROWS = 30, 10_000
@@ -65,12 +76,36 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotsAdded:
+    """A warning: the question adds up an append table, which holds the rows of several runs."""
+
+    table: str
+    runs: int
+    #: The view of the latest run's rows, where the destination has one.
+    latest: str | None
+    code: Literal["snapshots_added"] = "snapshots_added"
+
+    @property
+    def message(self) -> str:
+        """What is odd about the answer."""
+        return f"{self.table} holds the rows of {self.runs} runs, and this question adds all of them up"
+
+    @property
+    def hint(self) -> str:
+        """What to ask instead."""
+        if self.latest is not None:
+            return f"{self.latest} has only the rows of the latest run."
+        return "Choose one run by the column _run, or group by it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a question gave: its first 10,000 rows at most, and whether there were more."""
+    """What a question gave: its first 10,000 rows at most, whether there were more, and what is odd about them."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
     cut: bool
+    warnings: tuple[SnapshotsAdded, ...] = ()
 
 
 class TableCalls:
@@ -162,13 +197,29 @@ class TableCalls:
             raise SettingsError("There is no table to ask yet", hint="Create a dataset and run it first.")
         destination = self._open(url)
         try:
-            reader = destination.query(question, seconds=ASK_SECONDS)
-            columns = tuple(Column(field.name, str(field.type)) for field in reader.schema)
-            rows = list(islice(_streamed(reader), ASK_ROWS + 1))
-            reader.close()
+            with _kept(destination):
+                reader = destination.query(question, seconds=ASK_SECONDS)
+                columns = tuple(Column(field.name, str(field.type)) for field in reader.schema)
+                rows = list(islice(_streamed(reader), ASK_ROWS + 1))
+                reader.close()
+                warnings = tuple(self._warnings(destination, question, url))
         finally:
             destination.close()
-        return Answer(columns=columns, rows=tuple(rows[:ASK_ROWS]), cut=len(rows) > ASK_ROWS)
+        return Answer(columns=columns, rows=tuple(rows[:ASK_ROWS]), cut=len(rows) > ASK_ROWS, warnings=warnings)
+
+    def _warnings(self, place: Destination, question: str, url: str) -> Iterator[SnapshotsAdded]:
+        """Append tables of which the question adds up the rows of several runs."""
+        datasets = (one for one in self._records.datasets.list() if one.method == "append")
+        appended = {target.table for one in datasets for target in one.targets if target.url == url}
+        for table in sorted(place.adds_up(question)):
+            view = latest_of(table)
+            latest = view if place.columns(view) is not None else None
+            columns = place.columns(table) if latest or table in appended else None
+            if columns is None or "_run" not in dict(columns):
+                continue
+            runs = self._one(place, runs_sql(table))["runs"]
+            if runs > 1:
+                yield SnapshotsAdded(table=table, runs=runs, latest=latest)
 
     def places(self) -> dict[str, tuple[str, ...]]:
         """The destinations of all datasets that can be asked, with the tables that are there, the fullest first."""
@@ -187,13 +238,32 @@ class TableCalls:
             destination.close()
 
     def names(self, place: str) -> dict[str, tuple[str, ...]]:
-        """Tables of datasets in a destination with their columns, for completion; tables that are not there lack."""
+        """Tables of datasets in a destination, and views beside them, with their columns, for completion.
+
+        Those that are not there lack.
+        """
         destination = self._open(place)
         try:
-            tables = {table: destination.columns(table) for table in self.places().get(place, ())}
+            known: list[str] = []
+            for table in self.places().get(place, ()):
+                known += [table, latest_of(table)] if "latest" in destination.guarantees else [table]
+            tables = {table: destination.columns(table) for table in known}
         finally:
             destination.close()
         return {table: tuple(name for name, _ in columns) for table, columns in tables.items() if columns}
+
+    def current(self, dataset: Dataset, target: Target) -> str | None:
+        """What has each row of a dataset once: its table, or the view of an append table's latest snapshot.
+
+        None where the destination has no such view.
+        """
+        if dataset.method != "append":
+            return target.table
+        place = self._open(target.url)
+        try:
+            return latest_of(target.table) if "latest" in place.guarantees else None
+        finally:
+            place.close()
 
     @contextmanager
     def _opened(self, dataset: str) -> Iterator[tuple[Dataset, Target, Destination]]:
@@ -201,8 +271,7 @@ class TableCalls:
         target = next((one for one in found.targets if answers(one.url)), found.targets[0])
         place = self._open(target.url)
         try:
-            # What one question fetches from a store is there for the next.
-            with place.holding() if place.name.startswith(_OF_FILES) else nullcontext():
+            with _kept(place):
                 yield found, target, place
         finally:
             place.close()
@@ -224,6 +293,11 @@ class TableCalls:
     def _one(place: Destination, sql: str) -> dict[str, Any]:
         found: dict[str, Any] = place.query(sql, seconds=ASK_SECONDS).read_all().to_pylist()[0]
         return found
+
+
+def _kept(place: Destination) -> AbstractContextManager[object]:
+    """What one question fetches from a store is there for the next."""
+    return place.holding() if place.name.startswith(_OF_FILES) else nullcontext()
 
 
 def _typed(columns: Sequence[Column]) -> list[tuple[str, str]]:

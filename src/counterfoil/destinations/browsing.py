@@ -95,6 +95,11 @@ def count_sql(table: str, columns: Columns, view: View) -> str:
     return f"SELECT count(*) AS rows {_from(table, columns, view)}"
 
 
+def runs_sql(table: str) -> str:
+    """How many runs the rows of the table are of, as `runs`."""
+    return f"SELECT count(DISTINCT _run) AS runs FROM {quoted(table)}"  # noqa: S608 - quoted
+
+
 def profile_sql(table: str, columns: Columns, column: str, view: View, dialect: Dialect = "duckdb") -> str:
     """Of one column of the view: rows, nulls, distinct values (about), least and greatest as text."""
     known, kind = _known(columns, column)

@@ -35,6 +35,7 @@ from counterfoil.destinations.destination import (
 )
 from counterfoil.destinations.duckdb_file import in_memory
 from counterfoil.destinations.duckdb_query import asking, batches_of, schema_of, select
+from counterfoil.destinations.question import adds_up
 from counterfoil.destinations.stopping import stoppable
 from counterfoil.destinations.waiting import wait_for
 from counterfoil.errors import DestinationRejected
@@ -151,6 +152,9 @@ class DeltaDestination:
             stack.enter_context(asking(cursor, seconds))
             reader = select(cursor, sql)
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))
+
+    def adds_up(self, sql: str) -> frozenset[str]:
+        return adds_up(sql)
 
     def holding(self, *_: object) -> AbstractContextManager[object]:
         return nullcontext()

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: `atomic`: readers see the table before or after a load, whatever kills it. `idempotent`: a run loaded twice counts
-#: once. `merge`: by primary key. `history`: every version of every row, beside the table. `query`: answers SQL.
-Guarantee = Literal["atomic", "idempotent", "merge", "history", "query"]
+#: once. `merge`: by primary key. `history`: every version of every row, beside the table. `latest`: a view of the
+#: latest snapshot beside each append table. `query`: answers SQL.
+Guarantee = Literal["atomic", "idempotent", "merge", "history", "latest", "query"]
 
 #: Whose SQL a destination speaks, in questions and in the types of its columns.
 Dialect = Literal["duckdb", "postgresql"]
@@ -99,7 +100,7 @@ class Destination(Protocol):
         ...
 
     def drop(self, table: str) -> bool:
-        """Removes a table of ours with its history and the record of its loads; False when there is none.
+        """Removes a table of ours with its history, its views and the record of its loads; False when there is none.
 
         Refuses any other.
         """
@@ -126,6 +127,10 @@ class Destination(Protocol):
 
         The destination is held until the reader is read to its end or dropped.
         """
+        ...
+
+    def adds_up(self, sql: str) -> frozenset[str]:
+        """Tables and views that one SELECT names and adds up, without a word of the run that each row is of."""
         ...
 
     def holding(self, progress: Progress | None = None, stop: Stop | None = None, /) -> AbstractContextManager[object]:

@@ -27,10 +27,12 @@ from counterfoil.destinations.destination import (
 from counterfoil.destinations.duckdb_errors import mapped
 from counterfoil.destinations.duckdb_file import database_file, transaction
 from counterfoil.destinations.duckdb_history import check_history, drop_history, keep_history
+from counterfoil.destinations.duckdb_latest import check_latest, drop_latest, keep_latest
 from counterfoil.destinations.duckdb_merge import read_at
 from counterfoil.destinations.duckdb_methods import apply
 from counterfoil.destinations.duckdb_publish import check_publish, publish
 from counterfoil.destinations.duckdb_query import asking, batches_of, schema_of, select
+from counterfoil.destinations.question import adds_up
 from counterfoil.destinations.stopping import taken
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
@@ -42,7 +44,7 @@ class DuckDBDestination:
 
     dialect: Dialect = "duckdb"
     methods: frozenset[Method] = frozenset({"replace", "append", "merge", "partition"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "query"})
+    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "latest", "query"})
 
     def __init__(self, path: Path, settings: Settings, *, publish: Path | None = None) -> None:
         self._file = database_file(path, settings.duckdb_megabytes)
@@ -70,10 +72,12 @@ class DuckDBDestination:
             if before is not None:
                 return before
             there = self._check_ours(cursor, load)
+            check_latest(cursor, load, schema.names, self._place)
             done = apply(cursor, load, schema, parts, files, there=there, stop=stop)
             if load.history:
                 touched = there and load.method == "merge"
                 keep_history(cursor, load, schema, read_at(load, schema, files), touched=touched)
+            keep_latest(cursor, load, schema.names, done)
             tables.record(cursor, load, done)
             return done
 
@@ -94,6 +98,7 @@ class DuckDBDestination:
             if before is not None:
                 return before
             taken_out = tables.count(cursor, whole.table) if self._check_ours(cursor, whole) else 0
+            check_latest(cursor, loads[-1][0], schema.names, self._place)
             for number, (load, parts) in enumerate(loads):
                 files = files_of(parts, self._archive)
                 own = schema_of(files[0]) if files else schema
@@ -108,8 +113,12 @@ class DuckDBDestination:
                 keep_history(cursor, whole, schema, "now()", touched=False, when_read=False)
             rows = tables.count(cursor, whole.table)
             done = Loaded(rows=rows, added=rows, deleted=taken_out)
+            keep_latest(cursor, loads[-1][0], schema.names, done)
             tables.record(cursor, whole, done, method=REPLAY)
             return done
+
+    def adds_up(self, sql: str) -> frozenset[str]:
+        return adds_up(sql)
 
     def holding(self, progress: Progress | None = None, stop: Stop | None = None, /) -> AbstractContextManager[object]:
         if not self._file.path.exists():
@@ -127,6 +136,7 @@ class DuckDBDestination:
             return False
         with self._writing(None, None, None) as cursor:
             dropped = tables.drop(cursor, table, self._place)
+            drop_latest(cursor, table)
             drop_history(cursor, table, self._place)
             return dropped
 

@@ -131,6 +131,13 @@ def drop(cursor: duckdb.DuckDBPyConnection, table: str, place: str) -> bool:
     return kind == "table"
 
 
+def forget(cursor: duckdb.DuckDBPyConnection, table: str, method: str) -> None:
+    """Removes the table's notes of one method from the record."""
+    noted = cursor.execute(f"SELECT DISTINCT table_name FROM {_LOADS} WHERE method = ?", [method]).fetchall()  # noqa: S608
+    for name in (name for (name,) in noted if same_name(name) == same_name(table)):
+        cursor.execute(f"DELETE FROM {_LOADS} WHERE table_name = ? AND method = ?", [name, method])  # noqa: S608
+
+
 def check_ours(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> bool:
     """Whether the table is there; refuses one that is not ours, unless it may be overwritten."""
     kind = kind_of(cursor, load.table)

@@ -38,6 +38,7 @@ from counterfoil.destinations.object_url import object_place
 from counterfoil.destinations.parquet_files import apply
 from counterfoil.destinations.parquet_kept import Kept, rows_of
 from counterfoil.destinations.parquet_replay import rebuild
+from counterfoil.destinations.question import adds_up
 from counterfoil.destinations.scratch import SharedScratch, scratch
 from counterfoil.destinations.sql import parts_source, quoted
 from counterfoil.destinations.stopping import stoppable
@@ -174,6 +175,9 @@ class ObjectParquetDestination:
                         cursor.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM {parts_source(files)}")  # noqa: S608
             reader = select(cursor, sql)
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))
+
+    def adds_up(self, sql: str) -> frozenset[str]:
+        return adds_up(sql)
 
     def holding(self, *_: object) -> AbstractContextManager[object]:
         """Files that one call fetched are there for the next."""

@@ -31,6 +31,7 @@ from counterfoil.destinations.duckdb_query import asking, batches_of, described,
 from counterfoil.destinations.parquet_files import apply
 from counterfoil.destinations.parquet_kept import files_below, kept_in, link, rows_of
 from counterfoil.destinations.parquet_replay import rebuild
+from counterfoil.destinations.question import adds_up
 from counterfoil.destinations.sql import parts_source, quoted
 from counterfoil.destinations.stopping import stoppable
 from counterfoil.destinations.table_folder import (
@@ -180,6 +181,9 @@ class ParquetDestination:
             stack.enter_context(asking(cursor, seconds))
             reader = select(cursor, sql)
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))
+
+    def adds_up(self, sql: str) -> frozenset[str]:
+        return adds_up(sql)
 
     def holding(self, *_: object) -> AbstractContextManager[object]:
         return nullcontext()

@@ -25,8 +25,9 @@ from counterfoil.destinations.destination import (
 from counterfoil.destinations.duckdb_query import schema_of
 from counterfoil.destinations.postgres_copy import source_of
 from counterfoil.destinations.postgres_history import check_history, drop_history, keep_history
+from counterfoil.destinations.postgres_latest import check_latest, drop_latest, keep_latest
 from counterfoil.destinations.postgres_merge import now, read_at
-from counterfoil.destinations.postgres_query import ask
+from counterfoil.destinations.postgres_query import added_up, ask
 from counterfoil.destinations.postgres_server import Server, Session
 from counterfoil.destinations.postgres_sql import check_columns, check_table
 from counterfoil.destinations.postgres_url import place_of
@@ -39,7 +40,7 @@ class PostgresDestination:
 
     dialect: Dialect = "postgresql"
     methods: frozenset[Method] = frozenset({"replace", "append", "merge", "partition"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "query"})
+    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "latest", "query"})
 
     def __init__(self, url: str, settings: Settings) -> None:
         place = place_of(url)
@@ -65,11 +66,13 @@ class PostgresDestination:
             if before is not None:
                 return before
             there = self._check_ours(session, load)
+            check_latest(session, load, schema.names, self.name)
             with source_of(session, load, schema, files, archive=self._archive, megabytes=self._megabytes) as source:
                 done = methods.apply(session, source, parts, there=there)
                 if load.history:
                     touched = there and load.method == "merge"
                     keep_history(session, load, schema, read_at(session, source), touched=touched)
+            keep_latest(session, load, schema.names, done)
             tables.record(session, load, done)
             return done
 
@@ -90,6 +93,7 @@ class PostgresDestination:
             if before is not None:
                 return before
             there = self._check_ours(session, whole)
+            check_latest(session, loads[-1][0], schema.names, self.name)
             scratch = methods.scratch_of(whole.table)
             with methods.called(scratch, whole.table):
                 for number, (load, parts) in enumerate(loads):
@@ -109,8 +113,13 @@ class PostgresDestination:
                 # Going back is a change of now, whenever the rows were read.
                 keep_history(session, whole, schema, now(session), touched=False, when_read=False)
             done = Loaded(rows=rows, added=rows, deleted=taken_out)
+            keep_latest(session, loads[-1][0], schema.names, done)
             tables.record(session, whole, done, method=REPLAY)
             return done
+
+    def adds_up(self, sql: str) -> frozenset[str]:
+        with self._server.asking() as session:
+            return added_up(session, sql, self.name, None)
 
     def holding(
         self, _progress: Progress | None = None, _stop: Stop | None = None, /
@@ -123,6 +132,7 @@ class PostgresDestination:
 
     def drop(self, table: str) -> bool:
         with self._server.writing(table) as session:
+            drop_latest(session, table)
             dropped = tables.drop(session, table, self.name)
             drop_history(session, table, self.name)
             return dropped
@@ -153,7 +163,7 @@ class PostgresDestination:
 
     def _check(self, load: Load, schema: pa.Schema) -> None:
         check_load(load, schema, self.methods, self.guarantees)
-        check_table(load.table, history=load.history)
+        check_table(load.table, beside="__history" if load.history else "__latest" if load.method == "append" else "")
         check_columns(schema.names)
 
     def _check_ours(self, session: Session, load: Load) -> bool:

@@ -14,6 +14,7 @@ from counterfoil.destinations import postgres_tables as tables
 from counterfoil.destinations.destination import RESERVED, check_rows
 from counterfoil.destinations.duckdb_merge import is_unique
 from counterfoil.destinations.postgres_copy import Source
+from counterfoil.destinations.postgres_latest import drop_latest
 from counterfoil.destinations.postgres_merge import merge
 from counterfoil.destinations.postgres_server import Session
 from counterfoil.destinations.postgres_sql import typed
@@ -75,6 +76,7 @@ def put_in_place(session: Session, table: str, scratch: str) -> None:
         for privilege, grantable, who in session.all(_RIGHTS, [named]):
             option = " WITH GRANT OPTION" if grantable else ""
             session.run(f"GRANT {privilege} ON {session.named(scratch)} TO {who}{option}")
+        drop_latest(session, table)
         session.run(f"DROP TABLE {named}")
     session.run(f"ALTER TABLE {session.named(scratch)} RENAME TO {quoted(table)}")
 

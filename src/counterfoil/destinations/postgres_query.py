@@ -16,6 +16,7 @@ import pyarrow.csv as pcsv
 
 from counterfoil.destinations.postgres_errors import mapped_query
 from counterfoil.destinations.postgres_server import READ_ONLY, Session
+from counterfoil.destinations.question import OF_A_RUN
 from counterfoil.errors import RunError
 
 _HINT = "Ask one SELECT over the datasets' tables. Anything else needs psql."
@@ -26,6 +27,22 @@ _FUNCTIONS = re.compile(r":(?:funcid|opfuncid|aggfnoid|winfnoid|tsmhandler) (\d+
 _VOLATILE = """
     SELECT proname FROM pg_proc WHERE oid = ANY(%s::oid[]) AND provolatile = 'v'
     AND NOT (pronamespace = 'pg_catalog'::regnamespace AND proname = ANY(%s)) ORDER BY 1 LIMIT 1
+"""
+_ANY_AGGREGATE = "SELECT EXISTS (SELECT FROM pg_aggregate WHERE aggfnoid::oid = ANY(%s::oid[]))"
+#: Relations of the schema that the question depends on, and whether it names the columns that tell runs apart. One that
+#: depends on every column of a relation has `*`, which is no word of any.
+_NAMED = """
+    SELECT relation.relname, bool_or(coalesce(attribute.attname = ANY(%s), false))
+        AND count(attribute.attnum) < (SELECT count(*) FROM pg_attribute AS every
+            WHERE every.attrelid = relation.oid AND every.attnum > 0 AND NOT every.attisdropped)
+    FROM pg_depend AS depend
+    JOIN pg_class AS relation ON relation.oid = depend.refobjid
+    LEFT JOIN pg_attribute AS attribute ON attribute.attrelid = relation.oid AND attribute.attnum = depend.refobjsubid
+        AND attribute.attnum > 0
+    WHERE depend.classid = 'pg_rewrite'::regclass AND depend.refclassid = 'pg_class'::regclass
+    AND depend.objid = (SELECT oid FROM pg_rewrite WHERE ev_class = 'pg_temp._counterfoil_question'::regclass)
+    AND relation.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
+    GROUP BY relation.oid, relation.relname
 """
 _BATCH_BYTES = 1 << 20
 #: Null is nothing, an empty text stands in quotes; a row of one null is an empty line.
@@ -76,6 +93,22 @@ class Question:
         Functions that read files, wait, signal or set something are volatile to Postgres, so that its own parser and
         its own list of functions say what is refused, wherever it hides.
         """
+        with self._parsed() as functions:
+            volatile = self._session.all(_VOLATILE, [functions, list(_HARMLESS)])
+        if volatile:
+            raise RunError(f"{volatile[0][0]}() does more than read the datasets' tables", hint=_HINT)
+
+    def adds_up(self) -> frozenset[str]:
+        """Tables and views of the schema that are added up, without a word of the run that each row is of."""
+        with self._parsed() as functions:
+            if not self._session.one(_ANY_AGGREGATE, [functions]):
+                return frozenset()
+            found = self._session.all(_NAMED, [sorted(OF_A_RUN), self._session.schema])
+        return frozenset() if any(told_apart for _, told_apart in found) else frozenset(name for name, _ in found)
+
+    @contextmanager
+    def _parsed(self) -> Iterator[list[int]]:
+        """A transaction in which Postgres has parsed the question: the functions in it, by number."""
         self._session.begin("READ WRITE", seconds=self._seconds)
         try:
             # Asked for a binary answer, psycopg uses the protocol that takes one statement at a time.
@@ -86,12 +119,9 @@ class Question:
             tree = self._session.one(
                 "SELECT ev_action::text FROM pg_rewrite WHERE ev_class = 'pg_temp._counterfoil_question'::regclass"
             )
-            found = sorted({int(number) for number in _FUNCTIONS.findall(tree)})
-            volatile = self._session.all(_VOLATILE, [found, list(_HARMLESS)])
+            yield sorted({int(number) for number in _FUNCTIONS.findall(tree)})
         finally:
             self._session.connection.rollback()
-        if volatile:
-            raise RunError(f"{volatile[0][0]}() does more than read the datasets' tables", hint=_HINT)
 
     def schema(self) -> pa.Schema:
         """Names and types of the answer's columns; what Arrow has no type for is text."""
@@ -116,6 +146,13 @@ class Question:
                     rows, size = [], 0
             if rows:
                 yield _parsed(b"".join(rows), schema)
+
+
+def added_up(session: Session, sql: str, place: str, seconds: float | None) -> frozenset[str]:
+    """What a question adds up, see `Question.adds_up`."""
+    question = Question(session, sql, place, seconds)
+    with question.mapped():
+        return question.adds_up()
 
 
 def ask(session: Session, sql: str, place: str, seconds: float | None, held: ExitStack) -> pa.RecordBatchReader:

@@ -39,11 +39,11 @@ def typed(schema: pa.Schema) -> list[tuple[str, str]]:
     return [(field.name, postgres_type(field)) for field in schema]
 
 
-def check_table(table: str, *, history: bool) -> None:
-    """Refuses a name that Postgres would cut."""
-    most = NAME_BYTES - len("__history") if history else NAME_BYTES
+def check_table(table: str, *, beside: str = "") -> None:
+    """Refuses a name that Postgres would cut, or whose table has something of a longer name beside it."""
+    most = NAME_BYTES - len(beside)
     if len(table.encode()) > most:
-        kept = " with a history" if history else ""
+        kept = f" with {table}{beside} beside it" if beside else ""
         raise DestinationRejected(
             f"{table} is too long for the name of a table{kept}: Postgres takes {most} bytes",
             hint="Choose another one.",

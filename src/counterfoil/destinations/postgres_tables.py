@@ -164,6 +164,11 @@ def drop(session: Session, table: str, place: str) -> bool:
     return kind == "table"
 
 
+def forget(session: Session, table: str, method: str) -> None:
+    """Removes the table's notes of one method from the record."""
+    session.run(f"DELETE FROM {_loads(session)} WHERE table_name = %s AND method = %s", [table, method])  # noqa: S608 - quoted
+
+
 def check_ours(session: Session, load: Load, place: str) -> bool:
     """Whether the table is there; refuses one that is not ours, unless it may be overwritten."""
     kind = kind_of(session, load.table)

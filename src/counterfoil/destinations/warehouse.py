@@ -169,6 +169,9 @@ class WarehouseDestination:
     def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:  # noqa: ARG002
         raise no_query(self.name)
 
+    def adds_up(self, sql: str) -> frozenset[str]:  # noqa: ARG002
+        raise no_query(self.name)
+
     def holding(self, *_: object) -> AbstractContextManager[object]:
         return nullcontext()
 

@@ -55,6 +55,7 @@ def shown_of(found: Answer, seconds: float) -> dict[str, Any]:
         "cut": found.cut,
         "seconds": seconds,
         "charts": list(_charts(found)),
+        "warnings": found.warnings,
     }
 
 

@@ -104,12 +104,24 @@ class AnswerColumn(Told):
     type: str
 
 
+class AskedWarning(Told):
+    """What is odd about an answer. `snapshots_added`: it adds up the rows of several runs of an append table."""
+
+    code: Literal["snapshots_added"]
+    table: str
+    runs: int = Field(description="How many runs the table holds the rows of.")
+    latest: str | None = Field(description="The view of the latest run's rows, where the destination has one.")
+    message: str
+    hint: str
+
+
 class Asked(Told):
     """What a question gave: at most 10,000 rows, each a list in the order of the columns."""
 
     columns: list[AnswerColumn]
     rows: list[list[Any]]
     cut: bool = Field(description="Whether there were more.")
+    warnings: list[AskedWarning]
 
 
 class Question(Told):

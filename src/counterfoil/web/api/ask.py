@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -94,9 +95,9 @@ def _answered(app: App, sql: str, place: str | None, form: str) -> Response:
     if form == "csv":
         return Download(csv_of(found), "answer", ".csv")
     columns = [{"name": column.name, "type": column.type} for column in found.columns]
-    return told(
-        {"columns": columns, "rows": [[json_value(each) for each in row] for row in found.rows], "cut": found.cut}
-    )
+    warnings = [{**asdict(one), "message": one.message, "hint": one.hint} for one in found.warnings]
+    rows = [[json_value(each) for each in row] for row in found.rows]
+    return told({"columns": columns, "rows": rows, "cut": found.cut, "warnings": warnings})
 
 
 def _kept(app: App, name: str) -> Question:
