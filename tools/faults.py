@@ -284,6 +284,72 @@ FAULTS = (
         wrong="pass",
         test="tests/columns/test_flatten.py::test_column_has_its_values_under_its_earlier_name_too_and_the_objects_own_stays",
     ),
+    # Reports, views of the latest snapshot, examples and their recounts.
+    Fault(
+        name="canceled subscriptions missing",
+        file="reports/billing.py",
+        right='source=Listing(path="/v1/subscriptions", params={"status": "all"}, lists',
+        wrong='source=Listing(path="/v1/subscriptions", lists',
+        test="tests/acceptance/test_reports.py::test_each_subscription_item_has_its_subscription_in_all_subscriptions",
+    ),
+    Fault(
+        name="reference of items unchecked",
+        file="proof/making.py",
+        right="or reference.column not in intact:",
+        wrong='or reference.column not in intact or types[reference.column] != "id":',
+        test="tests/proof/test_runs.py"
+        "::test_subscription_items_lead_to_all_subscriptions_and_a_lost_canceled_one_is_found",
+    ),
+    Fault(
+        name="plan undeclared",
+        file="columns/stripe_columns.json",
+        right='["plan", "json", "plan"],\n',
+        wrong="",
+        test="tests/acceptance/test_reports.py::test_pull_all_makes_a_table_of_each_report",
+    ),
+    Fault(
+        name="view of a stale snapshot",
+        file="destinations/duckdb_latest.py",
+        right="tables.forget(cursor, name, LATEST)",
+        wrong="pass",
+        test="tests/destinations/test_latest.py::test_an_empty_snapshot_shows_no_rows[duckdb]",
+    ),
+    Fault(
+        name="someone's view replaced",
+        file="destinations/postgres_latest.py",
+        right="return is_ours(session.one(",
+        wrong="return bool(session.one(",
+        test="tests/destinations/test_latest.py"
+        "::test_something_of_the_views_name_that_is_not_ours_is_never_overwritten[postgres-VIEW]",
+    ),
+    Fault(
+        name="name in a WITH taken for a table",
+        file="destinations/question.py",
+        right='given |= {same_name(part["key"])}',
+        wrong="pass",
+        test="tests/destinations/test_latest.py::test_what_a_question_adds_up_is_what_it_names_and_tells_no_runs_of",
+    ),
+    Fault(
+        name="snapshots added in silence",
+        file="app/tables.py",
+        right="if runs > 1:",
+        wrong="if runs > 2:",
+        test="tests/web/test_ask.py::test_a_question_that_adds_up_several_runs_is_answered_with_a_warning",
+    ),
+    Fault(
+        name="authorizations as revenue",
+        file="web/examples.py",
+        right="AND captured AND",
+        wrong="AND",
+        test="tests/acceptance/test_examples.py::test_an_example_of_the_page_gives_what_a_recount_finds",
+    ),
+    Fault(
+        name="months of the reader's zone",
+        file="cli/demo_once.py",
+        right="created AT TIME ZONE 'UTC'",
+        wrong="created",
+        test="tests/acceptance/test_examples.py::test_a_question_of_the_demo_gives_what_a_recount_finds",
+    ),
 )
 
 

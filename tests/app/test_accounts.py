@@ -55,6 +55,7 @@ def test_of_a_restricted_key_is_known_what_it_reads_and_what_the_rest_lacks(app:
         "plans": "rak_plan_read",
         "transfers": "rak_transfer_read",
         "subscriptions": "rak_subscription_read",
+        "all_subscriptions": "rak_subscription_read",
         "subscription_items": "rak_subscription_read",
         "application_fee_refunds": "rak_application_fee_read",
         "transfer_reversals": "rak_transfer_read",

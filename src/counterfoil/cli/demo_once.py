@@ -18,22 +18,22 @@ DATABASE = "demo.duckdb"
 
 QUESTIONS = (
     (
-        "Revenue by month and currency",
+        "Revenue (captured minus refunded) by month in UTC and currency",
         """
-        SELECT strftime(created, '%Y-%m') AS month, currency, count(*) AS charges,
-               sum(amount_captured_major - amount_refunded_major) AS net_of_refunds
-        FROM charges WHERE status = 'succeeded'
+        SELECT strftime(created AT TIME ZONE 'UTC', '%Y-%m') AS month, currency, count(*) AS charges,
+               sum(amount_captured_major - amount_refunded_major) AS revenue
+        FROM charges WHERE status = 'succeeded' AND captured
         GROUP BY ALL ORDER BY month DESC, currency LIMIT 12
         """,
     ),
     (
-        "Top customers, in usd",
+        "Top customers by revenue in usd",
         """
         SELECT coalesce(customers.name, customers.email, charges.customer) AS customer, count(*) AS charges,
-               sum(amount_captured_major - amount_refunded_major) AS net_of_refunds
-        FROM charges JOIN customers ON customers.id = charges.customer
-        WHERE charges.status = 'succeeded' AND charges.currency = 'usd'
-        GROUP BY charges.customer, 1 ORDER BY net_of_refunds DESC, customer LIMIT 8
+               sum(amount_captured_major - amount_refunded_major) AS revenue
+        FROM charges LEFT JOIN customers ON customers.id = charges.customer
+        WHERE charges.status = 'succeeded' AND captured AND charges.currency = 'usd' AND charges.customer IS NOT NULL
+        GROUP BY charges.customer, 1 ORDER BY revenue DESC, customer LIMIT 8
         """,
     ),
     (

@@ -53,7 +53,7 @@ SAMPLES = (
         report="balance_transactions",
         schedule="monthly on 1,15 at 06:30",
         description="What the bookkeeping reconciles payouts with.",
-        more={"method": "append"},
+        more={"method": "merge"},
     ),
     Sample(name="All Invoices", report="invoices", schedule="monthly on 2 at 05:00", more={"method": "merge"}),
     Sample(

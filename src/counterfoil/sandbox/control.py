@@ -210,6 +210,8 @@ class Control:
             return {"id": self._server.api.account_id, "name": "Paper & Ink"}
         if report == "balance":
             return truth.balance(store)
+        if report == "revenue":
+            return truth.revenue(store)
         if report == "discounts":
             return {"ids": truth.discounts(store)}
         if report == "upcoming_invoices":

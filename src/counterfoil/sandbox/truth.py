@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 
 from counterfoil.sandbox import truth_since as since
 from counterfoil.sandbox.company import tables as t
@@ -66,6 +67,43 @@ def _platform(world: World, move: Move) -> None:
         move(charges.currency[fees.charge[n]], amount, fees.created[n] + 2 * _DAY)
     for n, amount in enumerate(world.fee_refunds.amount):
         move(charges.currency[fees.charge[world.fee_refunds.of[n]]], -amount, world.fee_refunds.created[n])
+
+
+def revenue(store: Store) -> Json:
+    """What was captured minus what was refunded of it, by the month of the sale in UTC and by currency."""
+    world, charges = store.world, store.world.charges
+    kinds = BY_NAME["charge"], BY_NAME["refund"]
+    sold: dict[str, tuple[str, str]] = {}
+    sums: dict[tuple[str, str], int] = {}
+    for n, status in enumerate(charges.status):
+        if status == t.SUCCEEDED and not since.is_changed(store, "charge", n):
+            of = sold[kinds[0].id_of(world, n)] = _month(charges.created[n]), CURRENCIES[charges.currency[n]]
+            sums[of] = sums.get(of, 0) + charges.amount[n]
+    for one in since.newer(store, "charge"):
+        if one["status"] == "succeeded" and one["captured"]:
+            of = sold[one["id"]] = _month(one["created"]), one["currency"]
+            sums[of] = sums.get(of, 0) + one["amount_captured"]
+    returned = [
+        (kinds[0].id_of(world, world.refunds.charge[n]), amount)
+        for n, amount in enumerate(world.refunds.amount)
+        if world.refunds.status[n] != t.REFUND_FAILED and not since.is_changed(store, "refund", n)
+    ]
+    returned += [
+        (one["charge"], one["amount"])
+        for one in since.newer(store, "refund")
+        if one["status"] not in ("failed", "canceled")
+    ]
+    for charge, amount in returned:
+        if charge in sold:
+            sums[sold[charge]] -= amount
+    told: Json = {}
+    for (month, currency), amount in sorted(sums.items()):
+        told.setdefault(month, {})[currency] = amount
+    return told
+
+
+def _month(created: int) -> str:
+    return f"{datetime.fromtimestamp(created, UTC):%Y-%m}"
 
 
 def discounts(store: Store) -> list[str]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+#: A row of a merge that is marked as deleted says what the subscription was.
+_BY_STATUS = """\
+SELECT status, count(*) AS subscriptions
+FROM {}
+WHERE _deleted IS NOT TRUE
+GROUP BY 1
+ORDER BY subscriptions DESC"""
+
 EXAMPLES = {
     "charges": (
         (
-            "Revenue by month",
+            "Revenue by month (USD, UTC)",
             """\
-SELECT left(CAST(created AS VARCHAR), 7) AS month,
-       sum(amount_captured_major - amount_refunded_major) AS net
+-- Captured minus refunded, by the month of the charge.
+SELECT left(CAST(created AT TIME ZONE 'UTC' AS VARCHAR), 7) AS month,
+       sum(amount_captured_major - amount_refunded_major) AS revenue
 FROM {}
-WHERE status = 'succeeded' AND currency = 'usd'
+WHERE status = 'succeeded' AND captured AND currency = 'usd'
 GROUP BY month
 ORDER BY month""",
         ),
@@ -26,9 +35,9 @@ ORDER BY charges DESC""",
     ),
     "customers": (
         (
-            "New customers by month",
+            "New customers by month (UTC)",
             """\
-SELECT left(CAST(created AS VARCHAR), 7) AS month, count(*) AS customers
+SELECT left(CAST(created AT TIME ZONE 'UTC' AS VARCHAR), 7) AS month, count(*) AS customers
 FROM {}
 GROUP BY month
 ORDER BY month""",
@@ -44,14 +53,6 @@ GROUP BY 1, 2
 ORDER BY fees DESC""",
         ),
     ),
-    "subscriptions": (
-        (
-            "Subscriptions by status",
-            """\
-SELECT status, count(*) AS subscriptions
-FROM {}
-GROUP BY 1
-ORDER BY subscriptions DESC""",
-        ),
-    ),
+    "subscriptions": (("Subscriptions by status", _BY_STATUS),),
+    "all_subscriptions": (("Subscriptions by status, canceled ones included", _BY_STATUS),),
 }

@@ -157,9 +157,11 @@ def _examples(app: App, place: str) -> list[tuple[str, str]]:
     for shown in app.datasets.list():
         for target in shown.dataset.targets:
             if target.url == place and shown.last_run is not None:
+                source = app.tables.current(shown.dataset, target)
                 made += [
-                    (title, f"/ask?sql={quote(sql.format(_quoted(target.table)))}&place={_key(place)}")
+                    (title, f"/ask?sql={quote(sql.format(_quoted(source)))}&place={_key(place)}")
                     for title, sql in EXAMPLES.get(shown.dataset.report, ())
+                    if source is not None
                 ]
     return made[:_MOST_EXAMPLES]
 
