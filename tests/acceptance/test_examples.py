@@ -142,12 +142,14 @@ def revenue_of_october(company: Company) -> Rows:
 
 
 def top_customers(company: Company) -> Rows:
-    names = {one["id"]: one["name"] or one["email"] for one in company.objects("/v1/customers")}
+    # Stripe forgets the names of those that were deleted; the table does not.
+    names = dict(company.center.rows("SELECT id, coalesce(name, email) FROM customers WHERE _deleted"))
+    names |= {one["id"]: one["name"] or one["email"] for one in company.objects("/v1/customers")}
     sums: dict[str, list[int]] = {}
     for one in company.sales:
-        if one["currency"] == "usd" and one["customer"] in names:
+        if one["currency"] == "usd" and one["customer"] is not None:
             sums.setdefault(one["customer"], []).append(one["amount_captured"] - one["amount_refunded"])
-    rows = [(names[who], len(each), major(sum(each), "usd")) for who, each in sums.items()]
+    rows = [(names.get(who, who), len(each), major(sum(each), "usd")) for who, each in sums.items()]
     return sorted(rows, key=lambda row: (-row[2], row[0]))[:8]
 
 
@@ -256,7 +258,9 @@ def test_a_query_of_the_documents_gives_what_a_recount_finds(company: Company, p
 @pytest.mark.parametrize("number", range(len(QUESTIONS)))
 @pytest.mark.parametrize("zone", ZONES)
 def test_a_question_of_the_demo_gives_what_a_recount_finds(company: Company, number: int, zone: str) -> None:
-    found = in_duckdb(company, QUESTIONS[number][1], zone)
+    # The demo's tables have each row once.
+    sql = QUESTIONS[number][1].replace("FROM balance_transactions", f"FROM {latest_of('balance_transactions')}")
+    found = in_duckdb(company, sql, zone)
     assert found == DEMO[number](company)
     assert found
 
