@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,10 @@ def month_of(one: dict[str, Any]) -> str:
     return f"{datetime.fromtimestamp(one['created'], UTC):%Y-%m}"
 
 
+def first_of(month: str) -> date:
+    return date.fromisoformat(f"{month}-01")
+
+
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Company]:
     folder = tmp_path_factory.mktemp("examples")
@@ -128,7 +132,7 @@ def revenue(company: Company) -> Rows:
 
 
 def revenue_in_usd(company: Company) -> Rows:
-    return [(month, amount) for (month, code), amount in sorted(company.revenue.items()) if code == "usd"]
+    return [(first_of(month), amount) for (month, code), amount in company.revenue.items() if code == "usd"]
 
 
 def newest_revenue(company: Company) -> Rows:
@@ -171,7 +175,7 @@ def new_customers(company: Company) -> Rows:
     gone = company.center.rows("SELECT epoch(created)::BIGINT FROM customers WHERE _deleted")
     assert len(gone) == deleted
     counts.update(month_of({"created": created}) for (created,) in gone)
-    return sorted(counts.items())
+    return [(first_of(month), customers) for month, customers in counts.items()]
 
 
 def fees(company: Company) -> Rows:

@@ -16,7 +16,7 @@ EXAMPLES = {
             "Revenue by month (USD, UTC)",
             """\
 -- Captured minus refunded, by the month of the charge.
-SELECT left(CAST(created AT TIME ZONE 'UTC' AS VARCHAR), 7) AS month,
+SELECT CAST(date_trunc('month', created AT TIME ZONE 'UTC') AS DATE) AS month,
        sum(amount_captured_major - amount_refunded_major) AS revenue
 FROM {}
 WHERE status = 'succeeded' AND captured AND currency = 'usd'
@@ -37,7 +37,7 @@ ORDER BY charges DESC""",
         (
             "New customers by month (UTC)",
             """\
-SELECT left(CAST(created AT TIME ZONE 'UTC' AS VARCHAR), 7) AS month, count(*) AS customers
+SELECT CAST(date_trunc('month', created AT TIME ZONE 'UTC') AS DATE) AS month, count(*) AS customers
 FROM {}
 GROUP BY month
 ORDER BY month""",
