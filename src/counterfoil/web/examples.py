@@ -54,5 +54,5 @@ ORDER BY fees DESC""",
         ),
     ),
     "subscriptions": (("Subscriptions by status", _BY_STATUS),),
-    "all_subscriptions": (("Subscriptions by status, canceled ones included", _BY_STATUS),),
+    "all_subscriptions": (("All subscriptions by status", _BY_STATUS),),
 }
