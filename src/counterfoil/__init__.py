@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterfoil.errors import (
     AccountError,
+    ClockError,
     CounterfoilError,
     DestinationBusy,
     DestinationRejected,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccountError",
+    "ClockError",
     "Connection",
     "CounterfoilError",
     "Description",

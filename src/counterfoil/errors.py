@@ -11,6 +11,7 @@ CounterfoilError
 │  ├─ StripeUnavailable
 │  └─ DestinationBusy
 └─ RunError             this run cannot succeed as defined
+   ├─ ClockError        the operator sets a clock right, or has everything read again
    ├─ SchemaConflict
    └─ DestinationRejected
 
@@ -109,6 +110,10 @@ class DestinationBusy(TransientError):  # noqa: N818
 
 class RunError(CounterfoilError):
     """This run cannot succeed as it is defined."""
+
+
+class ClockError(RunError):
+    """The run would begin before the dataset's last one: a clock, here or at Stripe, is or was wrong."""
 
 
 class SchemaConflict(RunError):  # noqa: N818

@@ -78,6 +78,15 @@ class Settings(BaseSettings):
         default=0.8, gt=0, le=1, description="Share of both rates to use; other integrations use the same limits."
     )
     in_flight: int = Field(default=64, ge=1, le=256, description="Most requests in flight to one account.")
+    retry_seconds: float = Field(
+        default=300, gt=0, le=3600, description="How long a request that fails is retried before the run fails."
+    )
+    response_megabytes: int = Field(
+        default=64,
+        ge=1,
+        le=1024,
+        description="Largest response accepted from Stripe, compressed or decompressed; a larger one fails the run.",
+    )
     currency_digits: Annotated[dict[str, int], NoDecode, BeforeValidator(parse_digits)] = Field(
         default_factory=dict, description="Digits of currencies, 0 to 3, over Stripe's lists: `isk=0,usdc=2`."
     )

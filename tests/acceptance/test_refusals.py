@@ -104,6 +104,7 @@ def test_nobody_listening_is_told_with_the_host(monkeypatch: pytest.MonkeyPatch,
         port = unused.getsockname()[1]
         monkeypatch.setenv("STRIPE_API_KEY", KEY)
         monkeypatch.setenv("STRIPE_API_BASE", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("COUNTERFOIL_RETRY_SECONDS", "0.5")
         code, err = told("pull", "charges", "--to", TO)
     assert code == 1
     assert f"127.0.0.1:{port} cannot be reached" in err

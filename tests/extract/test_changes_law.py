@@ -18,7 +18,7 @@ from counterfoil.extract.notices import Notices
 from counterfoil.extract.spread import Spread
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.change_plan import OVERLAP_SECONDS
-from counterfoil.runs.dataset_plan import MARGIN_SECONDS
+from counterfoil.runs.clocks import MARGIN_SECONDS
 from counterfoil.values import StripeObject, Window
 
 from .scripted import Scripted, listed

@@ -58,6 +58,35 @@ def test_a_cancel_while_stripe_is_slow_ends_the_run_within_two_seconds(center: C
     assert center.run("charges").status == "succeeded"
 
 
+def changing(center: Center) -> Run:
+    """A run that begins, of a dataset that is brought up to date by changes."""
+    charges = center.dataset("charges", method="merge")
+    center.run(charges)
+    return center.runs.create(charges.id, "manual")
+
+
+@pytest.mark.parametrize("path", ["/v1/account", "/v1/events", "/v1/charges"])
+def test_a_cancel_while_a_request_is_retried_ends_the_run_within_two_seconds(center: Center, path: str) -> None:
+    run = changing(center)
+    center.fault("500", path, count=None)
+    center.asked()
+    with in_background(lambda: center.attempt(run)) as work:
+        wait_until(lambda: sum(center.stripe.ask("requests")["endpoints"].get(f"GET {path}", {}).values()) > 1)
+        canceled_within_two_seconds(center, run, work)
+
+
+def test_a_deadline_passes_while_a_request_is_retried(center: Center) -> None:
+    charges = center.dataset("charges", deadline_minutes=5)
+    run = center.runs.create(charges.id, "manual")
+    center.fault("500", "/v1/charges", count=None)
+    with in_background(lambda: center.attempt(run)) as work:
+        wait_until(lambda: "GET /v1/charges" in center.stripe.ask("requests")["endpoints"])
+        center.clock.advance(minutes=6)
+        work.join(20)
+    found = center.runs.get(run.id)
+    assert (found.status, (found.error or {})["kind"]) == ("failed", "DeadlinePassed")
+
+
 def test_a_queued_run_is_canceled_before_it_begins(center: Center) -> None:
     run, before = prepared(center)
     center.asked()

@@ -12,7 +12,8 @@ from stripe_server import KEY, StripeServer
 
 from counterfoil.settings import Settings
 from counterfoil.stripe import loop
-from counterfoil.stripe.client import Backoff, Client
+from counterfoil.stripe.client import Client
+from counterfoil.stripe.retries import Backoff
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def make_client(server: StripeServer, settings: Settings) -> Iterator[Callable[.
     made: list[Client] = []
 
     def make(key: str = KEY, **chosen: Any) -> Client:
-        given = {"api_base": server.url, "settings": settings, "backoff": Backoff(base_seconds=0)} | chosen
+        given = {"api_base": server.url, "settings": settings, "backoff": Backoff(tries=6, base_seconds=0)} | chosen
         made.append(Client(key, **given))
         return made[-1]
 

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -75,6 +76,14 @@ class StripeServer:
         self.connections.add(request.transport)
         self.asked.append(Asked(request.method, request.path, list(request.query.items()), headers, form))
         says = self.answers(self.asked[-1])
+        if says.headers.get("Transfer-Encoding") == "chunked":
+            headers = {name: value for name, value in says.headers.items() if name != "Transfer-Encoding"}
+            response = web.StreamResponse(status=says.status, headers=headers)
+            response.enable_chunked_encoding()
+            await response.prepare(request)
+            with suppress(ConnectionError):  # the client may have enough of it
+                await response.write(says.body)
+            return response
         if says.cut is None:
             return web.Response(status=says.status, body=says.body, headers=says.headers)
         assert request.transport is not None

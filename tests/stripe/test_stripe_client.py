@@ -31,8 +31,9 @@ from counterfoil.settings import Settings
 from counterfoil.stripe import loop
 from counterfoil.stripe.address import STRIPE, address_of
 from counterfoil.stripe.answers import Question, read
-from counterfoil.stripe.client import API_VERSION, AccountIdentity, Backoff, Client, Params
+from counterfoil.stripe.client import API_VERSION, AccountIdentity, Client, Params
 from counterfoil.stripe.key import Key
+from counterfoil.stripe.retries import Backoff
 from counterfoil.stripe.transport import Failure, Reply
 
 MakeClient = Callable[..., Client]
@@ -164,6 +165,7 @@ REACTIONS: dict[str, tuple[Says, int, type[CounterfoilError], str]] = {
     "403": (refusal(403, message=LACKS_CHARGES), 1, PermissionMissing, "lacks rak_charge_read"),
     "403 without a name": (refusal(403, message="No."), 1, PermissionMissing, "may not read this: No."),
     "404": (refusal(404, code="resource_missing", message="No such charge"), 1, RunError, "No such charge"),
+    "408": (Says(408, b"<html>Timeout</html>", HTML), 6, StripeUnavailable, "408"),
     "409": (refusal(409, message="conflict"), 6, StripeUnavailable, "409"),
     "424": (refusal(424, message="depends"), 6, StripeUnavailable, "424"),
     "429": (refusal(429, headers={"Stripe-Rate-Limited-Reason": "endpoint-rate"}), 6, RateLimited, "endpoint-rate"),
@@ -183,13 +185,37 @@ REACTIONS: dict[str, tuple[Says, int, type[CounterfoilError], str]] = {
         "broke off",
     ),
     "half a JSON": (Says(body=b'{"object": "li', headers=JSON), 6, StripeUnavailable, "not whole JSON"),
-    "a page": (Says(body=b"<html>Log in</html>", headers=HTML), 1, SettingsError, "does not answer like Stripe"),
+    "a page": (Says(body=b"<html>Log in</html>", headers=HTML), 6, StripeUnavailable, "does not answer like Stripe"),
     "a refusing page": (Says(403, b"<html>No</html>", HTML), 1, SettingsError, "does not answer like Stripe"),
     "JSON of another program": (Says(404, b'{"detail": "Not Found"}', JSON), 1, SettingsError, "like Stripe"),
-    "an empty answer": (Says(200, b"", HTML), 1, SettingsError, "does not answer like Stripe"),
-    "a list": (ok([1, 2]), 1, SettingsError, "does not answer like Stripe"),
-    "an object of someone else": (Says(200, b'{"ok": true}', {}), 1, SettingsError, "does not answer like Stripe"),
-    "a redirect": (Says(302, b"", {"Location": "https://evil.example/"}), 1, SettingsError, "a redirect, 302"),
+    "an empty answer": (Says(200, b"", HTML), 6, StripeUnavailable, "does not answer like Stripe"),
+    "a list": (ok([1, 2]), 6, StripeUnavailable, "does not answer like Stripe"),
+    "an object of someone else": (Says(200, b'{"ok": true}', {}), 6, StripeUnavailable, "does not answer like Stripe"),
+    "an empty object": (ok({}), 6, StripeUnavailable, "an empty object"),
+    "an error behind 200": (
+        ok({"error": {"message": "We are sorry", "code": "oops"}}),
+        6,
+        StripeUnavailable,
+        "200 with an error: We are sorry",
+    ),
+    "an error of text behind 200": (ok({"error": "We are sorry"}), 6, StripeUnavailable, "We are sorry"),
+    "201": (Says(201, b'{"object": "list"}', JSON), 6, StripeUnavailable, "answers 201"),
+    "204": (Says(204, b"", JSON), 6, StripeUnavailable, "answers 204"),
+    "206": (Says(206, b'{"object": "list", "data": []}', JSON), 6, StripeUnavailable, "answers 206"),
+    "206 of an error": (refusal(206, message="half"), 6, StripeUnavailable, "answers 206"),
+    "a redirect": (
+        Says(302, b"", {"Location": "https://evil.example/?key=1"}),
+        1,
+        SettingsError,
+        "a redirect to evil.example (302)",
+    ),
+    "a redirect that explains itself": (
+        refusal(307, message="Elsewhere", headers={"Location": "https://evil.example"}),
+        1,
+        SettingsError,
+        "a redirect to evil.example (307)",
+    ),
+    "a redirect to nowhere": (Says(301, b"", {"Location": "https://[evil"}), 1, SettingsError, "a redirect (301)"),
 }
 
 
@@ -209,6 +235,7 @@ def test_every_answer_has_its_reaction(server: StripeServer, make_client: MakeCl
     assert error.path == "/v1/charges"
     assert error.hint
     if says.headers.get("Request-Id") and says.cut is None and says.status != 200:
+        assert error.code == orjson.loads(says.body or b"{}").get("error", {}).get("code") or says.status < 400
         assert error.request_id == "req_7"
         assert error.status == says.status
 
@@ -223,21 +250,110 @@ def test_what_is_tried_again_succeeds_when_stripe_recovers(
     assert client.retries == 5
 
 
-@pytest.mark.parametrize(
-    ("reply", "words"),
-    [
-        (Reply(200, {"Date": DATE, **HTML}, b"<html>Log in</html>", 19), "api.stripe.com does not answer like Stripe"),
-        (Reply(200, {"Request-Id": "req_1"}, b'{"object": "list"}', 18), "api.stripe.com does not answer like Stripe"),
-        (Reply(200, {"Request-Id": "req_1", "Date": "today"}, b'{"object": "list"}', 18), "like Stripe"),
-    ],
-    ids=["a login page", "no date", "a date that is none"],
-)
-def test_who_answers_in_the_place_of_stripe_itself_may_be_gone_later(reply: Reply, words: str) -> None:
+@pytest.mark.parametrize("date", [None, "today", "", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_an_answer_without_a_valid_date_is_not_accepted(date: str | None) -> None:
+    headers = {"Request-Id": "req_1"} | ({} if date is None else {"Date": date})
+    failure = read(
+        Question(address_of(STRIPE), Key(KEY), "/v1/charges"), Reply(200, headers, b'{"object": "list"}', 18)
+    )
+    assert isinstance(failure, Failure)
+    assert type(failure.error) is StripeUnavailable
+    assert "Date header" in failure.error.message
+    assert (failure.retry, failure.error.request_id) == (True, "req_1")
+
+
+def test_a_login_page_in_the_place_of_stripe_is_transient() -> None:
+    reply = Reply(200, {"Date": DATE, **HTML}, b"<html>Log in</html>", 19)
     failure = read(Question(address_of(STRIPE), Key(KEY), "/v1/charges"), reply)
     assert isinstance(failure, Failure)
     assert type(failure.error) is StripeUnavailable
-    assert words in failure.error.message
-    assert not failure.retry
+    assert (failure.retry, failure.like_stripe) == (True, False)
+
+
+def test_an_object_with_a_field_called_error_is_an_answer(server: StripeServer, make_client: MakeClient) -> None:
+    body = {"object": "scheduled_query_run", "id": "sqr_1", "error": {"message": "A query that failed"}}
+    server.answers = lambda asked: ok(body)
+    assert get(make_client()).body == body
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": " 0 "}, 0),
+        ({"Retry-After": "-7"}, 0),
+        ({"Retry-After": "soon"}, 0),
+        ({"Retry-After": "9" * 400}, 0),
+        ({"Retry-After": "Tue, 14 Nov 2023 22:14:00 GMT", "Date": DATE}, 40),
+        ({"Retry-After": "Tue, 14 Nov 2023 22:00:00 GMT", "Date": DATE}, 0),
+        ({"Retry-After": "Tue, 14 Nov 2023 22:14:00 GMT"}, 0),
+        ({}, 0),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 206, 429, 503])
+def test_retry_after_is_read_in_both_its_forms(status: int, headers: dict[str, str], seconds: float) -> None:
+    failure = read(Question(address_of(STRIPE), Key(KEY), "/v1/charges"), Reply(status, headers, b"{}", 2))
+    assert isinstance(failure, Failure)
+    assert (failure.retry, failure.retry_after) == (True, seconds)
+
+
+def test_a_request_is_retried_as_long_as_its_time_lasts(server: StripeServer, make_client: MakeClient) -> None:
+    server.answers = in_turn(*[refusal(500)] * 20, ok({"object": "list"}))
+    client = make_client(backoff=Backoff(base_seconds=0))
+    assert get(client).body == {"object": "list"}
+    assert client.retries == 20
+
+
+def test_the_time_for_retries_is_a_setting(server: StripeServer, make_client: MakeClient) -> None:
+    server.answers = lambda asked: refusal(500, headers={"Retry-After": "3"})
+    quick = Settings(rate_global=1e6, rate_endpoint=1e6, retry_seconds=2.5)
+    with pytest.raises(StripeUnavailable):
+        get(make_client(settings=quick, backoff=None))
+    assert len(server.asked) == 1
+
+
+def test_the_wait_for_a_turn_takes_no_time_of_the_retries(server: StripeServer, make_client: MakeClient) -> None:
+    one_at_a_time = Settings(rate_global=1e6, rate_endpoint=1e6, in_flight=1)
+    client = make_client(settings=one_at_a_time, backoff=Backoff(budget_seconds=1, base_seconds=0))
+
+    async def asked_behind_another() -> object:
+        permit = await client.limiter.acquire("GET /v1/charges")
+        asked = asyncio.create_task(client.get("/v1/charges"))
+        await asyncio.wait([asked], timeout=1.1)
+        client.limiter.release(permit)
+        return (await asked).body
+
+    server.answers = in_turn(refusal(500), ok({"object": "list"}))
+    assert loop.run(asked_behind_another()) == {"object": "list"}
+
+
+def test_a_server_that_never_answers_is_given_up_when_the_time_is_over(
+    server: StripeServer, make_client: MakeClient
+) -> None:
+    go_on = threading.Event()
+
+    def silent(asked: Asked) -> Says:
+        go_on.wait(10)
+        return Says()
+
+    server.answers = silent
+    client = make_client(backoff=Backoff(budget_seconds=0.3, base_seconds=0))
+    try:
+        with pytest.raises(StripeUnavailable, match="does not answer"):
+            get(client)
+    finally:
+        go_on.set()
+    assert client.requests == {"GET /v1/charges": 1}
+
+
+def test_one_wrong_date_does_not_change_the_time(server: StripeServer, make_client: MakeClient) -> None:
+    wrong = "Tue, 14 Nov 2023 23:13:20 GMT"
+    for dates in ([DATE, wrong], [wrong, DATE], [DATE, wrong, DATE], [DATE, DATE, DATE.replace("2023", "1999")]):
+        server.answers = in_turn(*[ok({"object": "list"}, Date=date) for date in dates])
+        client = make_client()
+        for _ in dates:
+            get(client)
+        assert client.date == 1_700_000_000
 
 
 def test_an_error_keeps_stripes_code_and_parameter(server: StripeServer, make_client: MakeClient) -> None:
@@ -306,7 +422,7 @@ def test_a_line_about_a_retry_fits_a_terminal(
     with pytest.raises(StripeUnavailable):
         get(make_client())
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 1  # one warning in ten seconds, however many requests are in trouble
     assert all(len(line) <= 125 and "oops" in line for line in lines)
 
 
@@ -357,6 +473,8 @@ def test_a_cancelled_request_gives_its_slot_back(server: StripeServer, make_clie
 
     server.answers = slow
     assert loop.run(asyncio.wait_for(cancel_in_flight(), 20)) == {"object": "list"}
+    # Stripe has seen the cancelled one, too.
+    assert client.requests == {"GET /v1/charges": 2}
 
 
 def test_a_refused_connection_names_the_host_and_is_no_request(server: StripeServer, make_client: MakeClient) -> None:
@@ -424,6 +542,31 @@ def test_a_403_that_names_permission_and_account_tells_the_account(
 ) -> None:
     server.answers = lambda asked: refusal(403, message=LACKS_CHARGES)
     assert loop.run(make_client().account()).id == "acct_1Sandbox"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"object": "list", "data": []},
+        {"object": "account"},
+        {"object": "account", "id": None},
+        {"object": "account", "id": ""},
+        {"object": "account", "id": 7},
+        {"id": "acct_1Own"},
+        {"error": {"message": "We are sorry"}},
+        {},
+    ],
+)
+def test_only_an_account_with_its_id_tells_the_account(
+    server: StripeServer, make_client: MakeClient, body: dict[str, Any]
+) -> None:
+    server.answers = lambda asked: ok(body)
+    client = make_client(backoff=Backoff(tries=2, base_seconds=0))
+    with pytest.raises(StripeUnavailable):
+        loop.run(client.account())
+    assert len(server.asked) == 2
+    server.answers = in_turn(ok(body), ok(ACCOUNT))
+    assert loop.run(client.account()).id == "acct_1Own"
 
 
 def test_a_rejected_key_is_refused_by_the_account(server: StripeServer, make_client: MakeClient) -> None:

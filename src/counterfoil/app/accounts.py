@@ -20,8 +20,6 @@ from counterfoil.state.hash_keys import HashKeys
 from counterfoil.state.vault import Vault
 from counterfoil.stripe.key import Key
 
-#: Of one request: a person waits for the answer.
-_TRIES = 3
 _MODES = {True: "live", False: "test", None: None}
 
 
@@ -201,15 +199,16 @@ class AccountCalls:
     def _ask(self, secret: str, api_base: str, stripe_account: str | None) -> Checked:
         # Only what asks Stripe pays for the import of what does.
         from counterfoil.runs.check_account import check_account
-        from counterfoil.stripe.client import Backoff, Client
+        from counterfoil.stripe.client import Client
         from counterfoil.stripe.loop import run as wait_for
+        from counterfoil.stripe.retries import INTERACTIVE
 
         client = Client(
             secret,
             api_base=api_base,
             stripe_account=stripe_account,
             settings=self._state.settings,
-            backoff=Backoff(tries=_TRIES),
+            backoff=INTERACTIVE,
         )
         try:
             return check_account(client, at=self._state.now())

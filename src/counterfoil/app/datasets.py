@@ -33,16 +33,15 @@ from counterfoil.state.hash_keys import HashKeys
 from counterfoil.state.run import Run
 from counterfoil.state.runs import Runs
 from counterfoil.state.vault import Vault
-from counterfoil.stripe.client import AccountIdentity, Backoff, Client
+from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.loop import run as wait_for
+from counterfoil.stripe.retries import INTERACTIVE
 from counterfoil.values import Method, Window
 
 #: Below the home.
 DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
 #: How long a person waits for a destination that another process holds.
 _BUSY_SECONDS = 3.0
-#: A person waits for the answer.
-_BACKOFF = Backoff(tries=3)
 #: Successful runs to look for a full one in.
 _LOOKED_AT = 20
 #: How a warning ends that tells of rows which are lost.
@@ -271,7 +270,7 @@ class DatasetCalls:
             api_base=account.api_base,
             stripe_account=account.stripe_account,
             settings=self._settings,
-            backoff=_BACKOFF,
+            backoff=INTERACTIVE,
         )
         try:
             return preview(

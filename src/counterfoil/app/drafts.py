@@ -25,14 +25,15 @@ from counterfoil.state import names
 from counterfoil.state.dataset import Choice, Merge, Partition, Retry, Target
 from counterfoil.state.dataset_rules import check_choice, check_merge, check_method, check_retry, check_targets
 from counterfoil.state.schedules import Schedule, check, describe, parse
-from counterfoil.stripe.client import Backoff, Client
+from counterfoil.stripe.client import Client
 from counterfoil.stripe.loop import run as wait_for
+from counterfoil.stripe.retries import INTERACTIVE
 from counterfoil.values import Method, Window
 
 #: Cron's five fields, which no words of ours look like.
 _CRON = re.compile(r"[\d*](\S*\s+\S+){4}")
 #: A person waits, and it is only an estimate.
-_BACKOFF = Backoff(tries=2)
+_BACKOFF = replace(INTERACTIVE, tries=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

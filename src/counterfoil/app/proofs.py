@@ -29,6 +29,7 @@ from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Run, Status
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.loop import run as wait_for
+from counterfoil.stripe.retries import PROOF
 from counterfoil.version import __version__
 
 #: How long a person waits for a destination that another process holds.
@@ -127,7 +128,7 @@ class ProofCalls:
 
     @contextmanager
     def _client(self, plan: DatasetPlan) -> Iterator[Client]:
-        client = client_of(self._records, plan.credential)
+        client = client_of(self._records, plan.credential, backoff=PROOF)
         try:
             yield client
         finally:

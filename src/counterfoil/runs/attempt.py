@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from counterfoil.archive import Archive, Ledger, read_ledger
 from counterfoil.columns.flatten import Flattener
@@ -25,6 +26,7 @@ from counterfoil.extract import Notices
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.bringing import Bringing, ledger_of
 from counterfoil.runs.clients import client_of
+from counterfoil.runs.clocks import Clocks
 from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, plan_run
 from counterfoil.runs.endings import Endings
 from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
@@ -43,6 +45,9 @@ from counterfoil.state.run import Counts, Run
 from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.loop import run as wait_for
 from counterfoil.stripe.loop import stream
+from counterfoil.stripe.retries import PROOF, Backoff
+
+T = TypeVar("T")
 
 
 class Attempt:
@@ -69,30 +74,44 @@ class Attempt:
                 self._records.runs.update(run, owner=owner, deadline_at=deadline_at)
             self._check_method(dataset)
             with self._client(dataset.account, found, owner) as client:
-                identity = _identity(client, signals)
+                identity = _waited(client.account, signals)
                 self._records.accounts.accept(dataset.account)
-                plan, why = self._planned(dataset, identity, client, self._held(dataset, run, signals))
+                clocks = Clocks(client.date, int(self._records.now().timestamp()))
+                clocks.check_bookmark(dataset.bookmark, dataset.name)
+                plan, why = self._planned(
+                    dataset, identity, client, clocks.earlier, self._held(dataset, run, signals), signals
+                )
+                plan = replace(plan, warnings=clocks.warnings)
                 self._places.looked(
                     dataset,
                     run,
                     signals,
                     lambda target, place: at_stake(place, plan.plan, target.table, plan.method, identity=identity),
                 )
-            self._records.runs.update(run, owner=owner, plan=as_json(plan), **({} if why is None else {"reason": why}))
+            reason = {} if why is None else {"reason": why}
+            self._records.runs.update(run, owner=owner, plan=as_json(plan), warnings=plan.warnings, **reason)
+            for warning in plan.warnings:
+                self._records.runs.log(run, "warning", warning, clock_difference_seconds=clocks.difference)
             if why is not None:
                 self._records.runs.log(run, "info", why)
         return "planned"
 
     def _planned(
-        self, dataset: Dataset, identity: AccountIdentity, client: Client, held: tuple[Held, ...]
+        self,
+        dataset: Dataset,
+        identity: AccountIdentity,
+        client: Client,
+        date: int,
+        held: tuple[Held, ...],
+        signals: Signals,
     ) -> tuple[DatasetPlan, str | None]:
         """The run's plan; everything is read where the key may not see what changed."""
-        date, most = client.date, self._records.settings.reread_requests
+        most = self._records.settings.reread_requests
         plan, why = plan_run(dataset, identity, date=date, tables=held, most_requests=most)
         events = report_of(dataset.report).events
         if plan.changes is not None and events:
             try:
-                wait_for(client.get("/v1/events", {"limit": 1, "type": events[0].type}))
+                _waited(partial(client.get, "/v1/events", {"limit": 1, "type": events[0].type}), signals)
             except PermissionMissing as missing:
                 permission = missing.permission or "rak_event_read"
                 return plan_run(
@@ -148,7 +167,7 @@ class Attempt:
                 return "nothing"
             prover.after_load(
                 self._places.each(prover.dataset, busy_seconds=PROOF_SECONDS),
-                lambda: self._client(from_json(found.plan).credential, found, owner),
+                lambda: self._client(from_json(found.plan).credential, found, owner, backoff=PROOF),
                 self._signals(run),
             )
         return "proved"
@@ -215,14 +234,14 @@ class Attempt:
                 self._records.runs.log(found.id, "info", f"{sentence}: {count:,}")
             archive.skipped = tuple(notices)
             # Before the archive is closed, for then nothing is read again.
-            self._warn(found, owner, warnings_of(notices, flattener))
+            self._warn(found, owner, plan, warnings_of(notices, flattener))
             archive.close()
         check_archive(archive, watch.rows)
 
-    def _warn(self, found: Run, owner: str, warnings: tuple[str, ...]) -> None:
+    def _warn(self, found: Run, owner: str, plan: DatasetPlan, warnings: tuple[str, ...]) -> None:
         for warning in warnings:
             self._records.runs.log(found.id, "warning", warning)
-        self._records.runs.update(found.id, owner=owner, warnings=warnings)
+        self._records.runs.update(found.id, owner=owner, warnings=(*plan.warnings, *warnings))
 
     @staticmethod
     def _stamp(plan: DatasetPlan, found: Run) -> Stamp:
@@ -235,9 +254,9 @@ class Attempt:
         return redaction(chosen, self._records.hash_keys.key(plan.credential) if chosen.hashed else b"")
 
     @contextmanager
-    def _client(self, credential: str, found: Run, owner: str) -> Iterator[Client]:
+    def _client(self, credential: str, found: Run, owner: str, *, backoff: Backoff | None = None) -> Iterator[Client]:
         """A client with the key of one of our accounts; what it spends is added to the run's, also when it fails."""
-        client = client_of(self._records, credential)
+        client = client_of(self._records, credential, backoff=backoff)
         try:
             yield client
         finally:
@@ -272,13 +291,13 @@ class Attempt:
         return Signals(self._records.runs, run, stopping=self._stopping, now=self._records.now)
 
 
-def _identity(client: Client, signals: Signals) -> AccountIdentity:
-    """Whom the key reads; a signal ends the wait for Stripe's answer."""
+def _waited(ask: Callable[[], Awaitable[T]], signals: Signals) -> T:
+    """Stripe's answer; a signal ends the wait for it."""
 
-    async def ask() -> AsyncIterator[AccountIdentity]:
-        yield await client.account()
+    async def asked() -> AsyncIterator[T]:
+        yield await ask()
 
-    with closing(stream(ask, check=signals.check)) as answers:
+    with closing(stream(asked, check=signals.check)) as answers:
         return next(answers)
 
 

@@ -24,15 +24,13 @@ from counterfoil.runs.change_plan import (
     is_due_whole,
     plan_changes,
 )
+from counterfoil.runs.clocks import MARGIN_SECONDS
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.standing import Standing, standing_of
 from counterfoil.state.dataset import Merge
 from counterfoil.state.datasets import Choice, Dataset, Partition
 from counterfoil.stripe.client import API_VERSION, AccountIdentity
 from counterfoil.values import Method, Window
-
-#: What Stripe may still be writing when it answers is left to the next run.
-MARGIN_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +46,7 @@ class DatasetPlan:
     covers: tuple[Window, ...]
     #: Whether it reads all that the dataset is to hold.
     whole: bool
-    #: By Stripe's clock, in Unix seconds: what changed later may be missing.
+    #: By the earlier of Stripe's clock and ours, in Unix seconds: what changed later may be missing.
     as_of: int
     #: The id of our account with whose key it is read.
     credential: str
@@ -67,6 +65,8 @@ class DatasetPlan:
     swept_to: int | None = None
     #: Of the table's columns and key when this was planned; empty for a plan of an earlier version.
     layout: str = ""
+    #: Of the clocks.
+    warnings: tuple[str, ...] = ()
 
     @property
     def chosen(self) -> Chosen:
@@ -86,7 +86,7 @@ class DatasetPlan:
 
     @property
     def now(self) -> int:
-        """Stripe's clock when it was made."""
+        """The earlier of Stripe's clock and ours when it was made."""
         return self.as_of + MARGIN_SECONDS
 
     def bookmark(self, run: str, standing: Standing | None = None) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def plan_run(
     most_requests: int = 500,
     why: str | None = None,
 ) -> tuple[DatasetPlan, str | None]:
-    """The plan of a run that begins at `date`, by Stripe's clock in Unix seconds.
+    """The plan of a run that begins at `date`, by the earlier of Stripe's clock and ours, in Unix seconds.
 
     With it, where the update method would have read less, why everything is read; `why` when that is known before.
     """
@@ -315,6 +315,7 @@ def as_json(plan: DatasetPlan) -> dict[str, Any]:
         "standing": plan.standing and plan.standing.as_json(),
         "swept_to": plan.swept_to,
         "layout": plan.layout,
+        "warnings": list(plan.warnings),
     }
 
 
@@ -329,5 +330,6 @@ def from_json(kept: Mapping[str, Any]) -> DatasetPlan:
         "choice": choice_of(kept["choice"]),
         "window": Window(*kept["window"]),
         "covers": tuple(Window(*bounds) for bounds in kept["covers"]),
+        "warnings": tuple(kept.get("warnings", ())),
     }
     return DatasetPlan(**{**kept, **made})

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -33,7 +34,10 @@ _CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?!\w)")
 _ACCOUNT = re.compile(r"\bacct_[A-Za-z0-9]+")
 _PERMISSION = re.compile(r"\brak_[a-z0-9_]+")
 #: Statuses that may be gone by the next try.
-_PASSING = frozenset({409, 424, 429})
+_PASSING = frozenset({408, 409, 424, 429})
+#: Statuses that lead to another address, which is never followed with the key.
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 #: Parts of the sentences with which Stripe says that a product is not there for the account; observed.
 _NOT_FOR_THIS_ACCOUNT = (
     "Your account is not authorized to send Forwarding requests in livemode",
@@ -65,29 +69,84 @@ class Question:
     address: Address
     key: Key
     path: str
+    #: The `object` that the answer must be, with an id; None for any.
+    object: str | None = None
 
 
 def read(question: Question, reply: Reply) -> Answer | Failure:
     """The meaning of one whole HTTP answer."""
-    request_id = reply.headers.get("Request-Id")
     body = _json(reply.body)
-    if 200 <= reply.status < 300:
-        date = _unix_seconds(reply.headers.get("Date", ""))
-        if isinstance(body, dict) and date is not None and (request_id or "object" in body):
-            return Answer(body, date, request_id, reply.wire_bytes)
-        if body is None and "json" in reply.headers.get("Content-Type", "json"):
-            text = f"{question.address.host} sent an answer that is not whole JSON."
-            error = StripeUnavailable(text, hint="Run it again later.", request_id=request_id, path=question.path)
-            return Failure(error, retry=True)
-        return _not_stripe(question, reply)
+    if reply.status in _REDIRECTS:
+        return _redirect(question, reply)
+    if reply.status == 200:
+        return _answer(question, reply, body)
+    if reply.status < 400:
+        return _deviation(question, reply, f"{question.address.host} answers {reply.status}, where 200 was expected.")
     said = body.get("error") if isinstance(body, dict) else None
-    if reply.status >= 500 or reply.status in _PASSING:
-        said = said if isinstance(said, dict) else {}
-    elif not isinstance(said, dict):
+    if not isinstance(said, dict) and reply.status < 500 and reply.status not in _PASSING:
         return _not_stripe(question, reply)
     limited = reply.headers.get("Stripe-Rate-Limited-Reason") if reply.status == 429 else None
-    date = _unix_seconds(reply.headers.get("Date", "")) or 0
-    return Failure(_error(question, reply, said, limited), retry=_worth_retrying(reply), limited=limited, date=date)
+    return Failure(
+        _error(question, reply, said if isinstance(said, dict) else {}, limited),
+        retry=_worth_retrying(reply),
+        limited=limited,
+        date=_unix_seconds(reply.headers.get("Date", "")) or 0,
+        retry_after=_retry_after(reply),
+        like_stripe=isinstance(said, dict) or "Request-Id" in reply.headers,
+    )
+
+
+def _answer(question: Question, reply: Reply, body: Any) -> Answer | Failure:
+    """What stands behind 200: the object, or what is wrong with it, which may pass."""
+    host, request_id = question.address.host, reply.headers.get("Request-Id")
+    if not isinstance(body, dict) or not (request_id or "object" in body or "error" in body):
+        if body is None and "json" in reply.headers.get("Content-Type", "json"):
+            return _deviation(question, reply, f"{host} sent an answer that is not whole JSON.")
+        return _deviation(question, reply, f"{host} does not answer like Stripe (200, {_content_type(reply)}).")
+    if "error" in body and "object" not in body:
+        # Some objects have a field of that name, but no object lacks `object`.
+        said = body["error"] if isinstance(body["error"], dict) else {"message": body["error"]}
+        message = _safe(str(said.get("message") or "no reason given"), question.key)
+        text = f"{host} answers 200 with an error: {message}"
+        return _deviation(question, reply, text, code=_text(said.get("code")), param=_text(said.get("param")))
+    if not body:
+        return _deviation(question, reply, f"{host} sent an empty object.")
+    wanted = question.object
+    if wanted is not None and not (body.get("object") == wanted and isinstance(body.get("id"), str) and body["id"]):
+        return _deviation(question, reply, f"{host} sent an answer that is not the object {wanted!r} with its id.")
+    date = _unix_seconds(reply.headers.get("Date", ""))
+    if date is None or date <= 0:
+        text = f"{host} sent an answer without a valid Date header, so that its time is unknown."
+        hint = "Stripe always sends one: check whether a proxy on the way removes it."
+        return _deviation(question, reply, text, hint=hint)
+    return Answer(body, date, request_id, reply.wire_bytes)
+
+
+def _deviation(
+    question: Question,
+    reply: Reply,
+    text: str,
+    *,
+    hint: str | None = None,
+    code: str | None = None,
+    param: str | None = None,
+) -> Failure:
+    """A success that is no answer. It may pass: an intermediary, or Stripe, is in trouble."""
+    address = question.address
+    otherwise = "Run it again later."
+    if not address.stripe:
+        otherwise = f"Run it again later. If it stays, check the API address; Stripe's own is {STRIPE}."
+    error = StripeUnavailable(
+        text,
+        hint=hint or otherwise,
+        request_id=reply.headers.get("Request-Id"),
+        path=question.path,
+        status=reply.status,
+        code=code,
+        param=param,
+    )
+    like_stripe = "Request-Id" in reply.headers
+    return Failure(error, retry=True, retry_after=_retry_after(reply), like_stripe=like_stripe)
 
 
 def _json(body: bytes) -> Any:
@@ -101,7 +160,7 @@ def _json(body: bytes) -> Any:
 def _unix_seconds(date: str) -> int | None:
     try:
         return int(parsedate_to_datetime(date).timestamp())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -114,16 +173,33 @@ def _worth_retrying(reply: Reply) -> bool:
     return reply.status in _PASSING or reply.status >= 500
 
 
-def _not_stripe(question: Question, reply: Reply) -> Failure:
+def _retry_after(reply: Reply) -> float:
+    """`Retry-After` in seconds from now; 0 without one. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after"""
+    said = reply.headers.get("Retry-After", "").strip()
+    if _SECONDS.fullmatch(said):
+        return float(said)
+    until, now = _unix_seconds(said), _unix_seconds(reply.headers.get("Date", ""))
+    return 0.0 if until is None or now is None else max(0.0, float(until - now))
+
+
+def _redirect(question: Question, reply: Reply) -> Failure:
+    try:
+        host = urlsplit(reply.headers.get("Location", "")).hostname  # no more of it: the rest may hold a secret
+    except ValueError:
+        host = None
+    to = f" to {host[:100]}" if host else ""
+    return _not_stripe(question, reply, f"{question.address.host} answers with a redirect{to} ({reply.status}).")
+
+
+def _not_stripe(question: Question, reply: Reply, text: str | None = None) -> Failure:
     """Another program answers: a wrong address, or something between us and Stripe."""
     address = question.address
-    what = f"a redirect, {reply.status}" if 300 <= reply.status < 400 else f"{reply.status}"
     facts: dict[str, Any] = {
         "request_id": reply.headers.get("Request-Id"),
         "path": question.path,
         "status": reply.status,
     }
-    text = f"{address.host} does not answer like Stripe ({what}, {_content_type(reply)})."
+    text = text or f"{address.host} does not answer like Stripe ({reply.status}, {_content_type(reply)})."
     if address.stripe:
         hint = "Something on the network answers in Stripe's place: a login page of the network, a proxy, a firewall."
         return Failure(StripeUnavailable(text, hint=hint, **facts), retry=False)

@@ -6,10 +6,13 @@ It reads; the one POST is the preview of an invoice, which creates nothing.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import median_low
 from typing import Any, NoReturn, Self
 from urllib.parse import parse_qsl
 
@@ -23,6 +26,7 @@ from counterfoil.stripe.answers import Answer, Question, read
 from counterfoil.stripe.endpoints import endpoint
 from counterfoil.stripe.key import Key, account_header
 from counterfoil.stripe.limiter import Limiter, limiter_for
+from counterfoil.stripe.retries import Backoff, Budget, Outcome, retried
 from counterfoil.stripe.transport import Failure, Pairs, Transport
 from counterfoil.version import __version__
 
@@ -38,16 +42,11 @@ _log = get_logger("counterfoil.stripe")
 #: Tries of a request, and the time that they take, before a line says so.
 _QUIET_TRIES = 3
 _QUIET_SECONDS = 10.0
+#: Of a client with many requests in trouble a warning comes at most this often.
+_WARN_SECONDS = 10.0
 _REASON_LETTERS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Tries of one request. The wait before try n + 1 is drawn from zero to `base * 2^(n - 1)`, at most `cap`."""
-
-    tries: int = 6
-    base_seconds: float = 0.5
-    cap_seconds: float = 8.0
+#: Answers whose dates decide together what Stripe's clock says.
+_DATES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +90,28 @@ class Client:
         self._own_limiter = limiter is None
         # A connected account is read with its platform's key, and spends the limits of that key.
         self._limiter = limiter or self._shared_limiter(self.fingerprint)
-        self._backoff = backoff or Backoff()
+        backoff = backoff or Backoff()
+        self._backoff = replace(backoff, budget_seconds=min(backoff.budget_seconds, settings.retry_seconds))
         self._identity: AccountIdentity | None = None
+        #: Whether the host has answered like Stripe.
+        self._known = False
+        self._warned_at = -math.inf
+        self._dates: deque[int] = deque(maxlen=_DATES)
         headers = {
             "Authorization": f"Bearer {self._key.secret}",
             "Stripe-Version": API_VERSION,
             "User-Agent": f"counterfoil/{__version__}",
             **account_header(self._key, stripe_account),
         }
-        self._transport = Transport(self._address, headers, connections=settings.in_flight)
+        self._transport = Transport(
+            self._address, headers, connections=settings.in_flight, most_megabytes=settings.response_megabytes
+        )
         #: Requests that Stripe may have seen, by endpoint; tries count, for Stripe meters them.
         self.requests: Counter[str] = Counter()
         #: Tries after the first.
         self.retries = 0
         #: Of the bodies on the wire.
         self.bytes = 0
-        #: Stripe's clock at its latest answer, in Unix seconds; 0 before the first.
-        self.date = 0
 
     def __repr__(self) -> str:
         return f"Client({self._key!r}, {self._address.host})"
@@ -143,6 +147,15 @@ class Client:
         """Shared by all clients of the same key or account in this process."""
         return self._limiter
 
+    @property
+    def date(self) -> int:
+        """Stripe's clock, in Unix seconds; 0 before the first answer.
+
+        The median of the last few answers, the lower one of two: a wrong `Date` among them changes nothing.
+        """
+        dates = tuple(self._dates)
+        return median_low(dates) if dates else 0
+
     def slots(self, path: str) -> int:
         """How many requests to the path's endpoint may be in flight now."""
         return self._limiter.slots(endpoint("POST" if path == PREVIEW_PATH else "GET", path))
@@ -170,59 +183,63 @@ class Client:
 
     async def _ask_account(self) -> AccountIdentity:
         try:
-            body = (await self.get("/v1/account")).body
+            body = (await self._answer("GET", "/v1/account", (), None, None, wanted="account")).body
         except KeyRejected:
             raise
         except (AccountError, RunError) as error:
             named = _ACCOUNT_ID.search(error.message)
             found = self._stripe_account or (named.group() if named else f"key_{self.fingerprint}")
             return AccountIdentity(found, self._key.live)
-        told = body.get("id")
         name = _name(body, "settings", "dashboard", "display_name") or _name(body, "business_profile", "name")
-        return AccountIdentity(told if isinstance(told, str) else f"key_{self.fingerprint}", self._key.live, name)
+        return AccountIdentity(body["id"], self._key.live, name)
 
     def _shared_limiter(self, account: str, *, known: Limiter | None = None) -> Limiter:
         return limiter_for(
             account, live=self._key.live, settings=self._settings, api_base=self._address.base, known=known
         )
 
-    async def _answer(self, method: str, path: str, query: Pairs, form: Pairs | None, version: str | None) -> Answer:
+    async def _answer(
+        self, method: str, path: str, query: Pairs, form: Pairs | None, version: str | None, wanted: str | None = None
+    ) -> Answer:
         if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
             raise ValueError(f"not a path of Stripe's API: {path}")
         headers = {"Stripe-Version": version} if version else {}
-        question = Question(self._address, self._key, path)
+        question = Question(self._address, self._key, path, wanted)
         request = _Request(method, path, query, form, headers, question, endpoint(method, path))
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(self._backoff.tries),
-            wait=tenacity.wait_random_exponential(multiplier=self._backoff.base_seconds, max=self._backoff.cap_seconds),
-            retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, Failure) and outcome.retry),
-            before_sleep=self._note_retry,
-            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        outcome = await retried(
+            partial(self._try, request), self._backoff, known=lambda: self._known, note=self._note_retry
         )
-        outcome: Answer | Failure = await retrying(self._try, request)
-        self.date = max(self.date, outcome.date)
         if isinstance(outcome, Failure):
             raise outcome.error
         return outcome
 
-    async def _try(self, request: _Request) -> Answer | Failure:
+    async def _try(self, request: _Request, budget: Budget) -> Outcome:
         limiter = self._limiter
         permit = await limiter.acquire(request.endpoint)
+        budget.start()
         limited: str | None = None
         try:
             try:
                 reply = await self._transport.send(
-                    request.method, request.path, query=request.query, form=request.form, headers=request.headers
+                    request.method,
+                    request.path,
+                    query=request.query,
+                    form=request.form,
+                    headers=request.headers,
+                    seconds=budget.timeout,
                 )
             except asyncio.CancelledError:
                 self.requests[request.endpoint] += 1  # on its way by then
                 raise
-            outcome: Answer | Failure
+            outcome: Outcome
             if isinstance(reply, Failure):
                 outcome = reply
             else:
                 self.bytes += reply.wire_bytes
                 outcome = read(request.question, reply)
+            if outcome.date:
+                self._dates.append(outcome.date)
+            self._known = self._known or not isinstance(outcome, Failure) or outcome.like_stripe
             if isinstance(outcome, Failure):
                 limited = outcome.limited
             if not isinstance(outcome, Failure) or outcome.sent:
@@ -238,7 +255,10 @@ class Client:
             error = failure.error
             # Being told to slow down is daily business, and so is a try or two; the rest is worth an operator's eye.
             long = state.attempt_number >= _QUIET_TRIES or (state.seconds_since_start or 0) > _QUIET_SECONDS
-            write = _log.warning if long and error.status != 429 else _log.debug
+            now = asyncio.get_running_loop().time()
+            write = _log.debug
+            if long and error.status != 429 and now - self._warned_at >= _WARN_SECONDS:
+                write, self._warned_at = _log.warning, now
             write(
                 "asking Stripe again",
                 endpoint=error.path,

@@ -14,8 +14,10 @@ import aiohttp
 from counterfoil.errors import CounterfoilError, RunError, SettingsError, StripeUnavailable
 from counterfoil.stripe.address import Address, Proxy, proxy_for
 
-CONNECT_SECONDS = 10
-TOTAL_SECONDS = 100
+CONNECT_SECONDS = 10.0
+TOTAL_SECONDS = 100.0
+#: Gzip members of one body; Stripe sends one, and each costs a copy of the rest.
+_MOST_MEMBERS = 100
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -43,15 +45,24 @@ class Failure:
     limited: str | None = None
     #: When Stripe refused, by its clock, in Unix seconds; 0 when it did not say.
     date: int = 0
+    #: Seconds to wait at least before the next try: `Retry-After`.
+    retry_after: float = 0.0
+    #: Whether the answer has the form of Stripe's, an error included; False when none came.
+    like_stripe: bool = False
+
+
+class _TooLarge(Exception):  # noqa: N818 - never leaves this module
+    """The body exceeds the limit, on the wire or decompressed."""
 
 
 class Transport:
     """Connections to one address, kept open and used again."""
 
-    def __init__(self, address: Address, headers: Mapping[str, str], *, connections: int) -> None:
+    def __init__(self, address: Address, headers: Mapping[str, str], *, connections: int, most_megabytes: int) -> None:
         self._address = address
         self._headers = {"Accept-Encoding": "gzip", "Accept": "application/json", **headers}
         self._connections = connections
+        self._most_megabytes = most_megabytes
         self._proxy = proxy_for(address)
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -63,7 +74,6 @@ class Transport:
             self._session = aiohttp.ClientSession(
                 # No headers here: aiohttp would put a session's Authorization into the CONNECT, for the proxy to read.
                 connector=aiohttp.TCPConnector(limit=self._connections, ssl=_certificates(self._address)),
-                timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,  # one call for the whole body costs less than one for each chunk
                 # Not `trust_env`: it reads ~/.netrc in a thread for every request, and sends what stands there.
@@ -80,9 +90,20 @@ class Transport:
             self._session = None
 
     async def send(
-        self, method: str, path: str, *, query: Pairs = (), form: Pairs | None = None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Pairs = (),
+        form: Pairs | None = None,
+        headers: Mapping[str, str],
+        seconds: float = TOTAL_SECONDS,
     ) -> Reply | Failure:
-        """Redirects are not followed. Failures are values, since aiohttp's errors hold the request with its key."""
+        """One try of at most so many seconds. Redirects are not followed.
+
+        Failures are values, since aiohttp's errors hold the request with its key.
+        """
+        most = self._most_megabytes * 2**20
         try:
             async with self._opened().request(
                 method,
@@ -92,16 +113,53 @@ class Transport:
                 headers={**self._headers, **headers},
                 allow_redirects=False,
                 proxy_headers=self._proxy.headers if self._proxy else None,
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(CONNECT_SECONDS, seconds)),
             ) as response:
-                raw = await response.read()
-                packed = response.headers.get("Content-Encoding", "").lower() == "gzip"
-                body = zlib.decompress(raw, wbits=31) if packed else raw
+                raw = await _body(response, most)
+                packed = response.headers.get("Content-Encoding", "").strip().lower() in {"gzip", "x-gzip"}
+                body = _decompressed(raw, most) if packed else raw
                 return Reply(response.status, response.headers, body, len(raw))
+        except _TooLarge:
+            text = f"The answer of {self._address.host} exceeds the limit of {self._most_megabytes} MB."
+            hint = "If the answer is genuine, raise COUNTERFOIL_RESPONSE_MEGABYTES."
+            return Failure(SettingsError(text, hint=hint, path=path), retry=False)
         except (aiohttp.ClientError, TimeoutError, OSError, zlib.error) as error:
-            return unreachable(error, self._address, self._proxy, path)
+            return unreachable(error, self._address, self._proxy, path, seconds=seconds)
 
 
-def unreachable(error: Exception, address: Address, proxy: Proxy | None, path: str) -> Failure:
+async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body as it was sent, of at most so many bytes; the rest of a larger one is not read."""
+    if (response.content_length or 0) > most:
+        raise _TooLarge
+    chunks, size = [], 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > most:
+            raise _TooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _decompressed(raw: bytes, most: int) -> bytes:
+    """All members of the gzip file, in one call each; zlib.error when it is damaged or incomplete."""
+    whole, rest = b"", raw
+    for _ in range(_MOST_MEMBERS):
+        member = zlib.decompressobj(wbits=31)
+        body = member.decompress(rest, most - len(whole) + 1)
+        whole = whole + body if whole else body
+        if len(whole) > most:
+            raise _TooLarge
+        if not member.eof:
+            raise zlib.error("incomplete")
+        rest = member.unused_data.lstrip(b"\0")  # padding
+        if not rest:
+            return whole
+    raise zlib.error("too many members")
+
+
+def unreachable(
+    error: Exception, address: Address, proxy: Proxy | None, path: str, *, seconds: float = TOTAL_SECONDS
+) -> Failure:
     """No whole answer came. The message names the host, never the URL of the proxy: it may hold a password."""
     host, by = address.host, proxy.host if proxy else ""
     hint = f"Check the network, and that {host} can be reached from here."
@@ -122,9 +180,9 @@ def unreachable(error: Exception, address: Address, proxy: Proxy | None, path: s
         case aiohttp.ClientConnectorError():
             text = f"{host} cannot be reached: {_reason(error)}."
         case aiohttp.ConnectionTimeoutError():
-            text = f"{host} does not take a connection within {CONNECT_SECONDS} seconds."
+            text = f"{host} does not take a connection within {min(CONNECT_SECONDS, seconds):.0f} seconds."
         case TimeoutError():
-            text, sent = f"{host} does not answer within {TOTAL_SECONDS} seconds.", True
+            text, sent = f"{host} does not answer within {seconds:.0f} seconds.", True
         case _:
             text, sent = f"The answer of {host} broke off ({type(error).__name__}).", True
             hint = "Run it again later."

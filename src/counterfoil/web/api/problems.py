@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from counterfoil.errors import (
     AccountError,
+    ClockError,
     CounterfoilError,
     DestinationBusy,
     DestinationRejected,
@@ -44,6 +45,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "name_taken": (409, "The name is taken"),
     "in_use": (409, "It is in use"),
     "run_error": (409, "It can't be done as things are"),
+    "clock_error": (409, "A clock is or was wrong"),
     "schema_conflict": (409, "The table has another shape"),
     "destination_rejected": (409, "The destination refuses"),
     "too_large": (413, "Too large"),
@@ -70,6 +72,7 @@ _OF_ERRORS: Mapping[type[CounterfoilError], str] = {
     StripeUnavailable: "stripe_unavailable",
     DestinationBusy: "destination_busy",
     TransientError: "unavailable",
+    ClockError: "clock_error",
     SchemaConflict: "schema_conflict",
     DestinationRejected: "destination_rejected",
     RunError: "run_error",

@@ -1,0 +1,157 @@
+"""How long a request is retried, in time that passes at once, and what ends it early."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import tenacity
+
+from counterfoil.errors import StripeUnavailable
+from counterfoil.stripe.answers import Answer
+from counterfoil.stripe.retries import FIRST_CONTACT_SECONDS, Backoff, Budget, Outcome, retried
+from counterfoil.stripe.transport import Failure
+
+InVirtualTime = Callable[[Coroutine[Any, Any, Any]], Any]
+
+FIVE_MINUTES = Backoff(budget_seconds=300)
+ANSWER = Answer({"object": "list"}, 1_700_000_000, "req_1", 2)
+
+
+def failure(*, retry: bool = True, like_stripe: bool = True, retry_after: float = 0.0) -> Failure:
+    return Failure(StripeUnavailable("down"), retry, like_stripe=like_stripe, retry_after=retry_after)
+
+
+@dataclass
+class Host:
+    """Fails for a time, then answers; each try takes as long as it is given, or its timeout."""
+
+    down_seconds: float = float("inf")
+    try_seconds: float = 0.1
+    fails: Failure = field(default_factory=failure)
+    tried_at: list[float] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    ended_at: float = 0.0
+
+    async def __call__(self, budget: Budget) -> Outcome:
+        budget.start()
+        now = asyncio.get_running_loop().time
+        self.tried_at.append(now())
+        self.timeouts.append(budget.timeout)
+        await asyncio.sleep(min(self.try_seconds, budget.timeout))
+        return ANSWER if now() >= self.down_seconds else self.fails
+
+    def note(self, state: tenacity.RetryCallState) -> None:
+        self.waits.append(state.upcoming_sleep)
+
+    async def asked(self, backoff: Backoff, *, known: bool = True) -> Outcome:
+        outcome = await retried(self, backoff, known=lambda: known, note=self.note)
+        self.ended_at = asyncio.get_running_loop().time()
+        return outcome
+
+
+@pytest.mark.parametrize("down_seconds", [10, 60, 250])
+def test_an_outage_shorter_than_the_budget_is_outlasted(in_virtual_time: InVirtualTime, down_seconds: float) -> None:
+    host = Host(down_seconds)
+    assert in_virtual_time(host.asked(FIVE_MINUTES)) is ANSWER
+    assert down_seconds <= host.ended_at < 300
+
+
+def test_a_request_is_retried_for_five_minutes_and_no_longer(in_virtual_time: InVirtualTime) -> None:
+    host = Host()
+    assert in_virtual_time(host.asked(FIVE_MINUTES)) is host.fails
+    assert 300 - 16 - 1 <= host.ended_at <= 300
+    assert len(host.tried_at) > 20
+
+
+def test_a_host_that_never_answers_is_given_up_within_the_budget(in_virtual_time: InVirtualTime) -> None:
+    host = Host(try_seconds=float("inf"))
+    in_virtual_time(host.asked(FIVE_MINUTES))
+    assert host.timeouts[:2] == [100, 100]
+    assert 280 <= host.ended_at <= 305
+
+
+def test_a_try_late_in_the_budget_has_five_seconds(in_virtual_time: InVirtualTime) -> None:
+    async def timeout_after(seconds: float, budget_seconds: float) -> float:
+        budget = Budget(budget_seconds)
+        budget.start()
+        await asyncio.sleep(seconds)
+        return budget.timeout
+
+    assert in_virtual_time(timeout_after(299, 300)) == 5
+    assert in_virtual_time(timeout_after(280, 300)) == pytest.approx(20)
+    assert in_virtual_time(timeout_after(0.9, 1)) == 1
+
+
+def test_the_wait_for_a_turn_before_the_first_try_is_not_counted(in_virtual_time: InVirtualTime) -> None:
+    async def spent() -> tuple[float, float]:
+        budget = Budget(300)
+        await asyncio.sleep(1000)
+        before = budget.spent
+        budget.start()
+        await asyncio.sleep(7)
+        budget.start()
+        return before, budget.spent
+
+    assert in_virtual_time(spent()) == (0, pytest.approx(7))
+
+
+def test_waits_are_drawn_from_a_growing_and_bounded_range(in_virtual_time: InVirtualTime) -> None:
+    host = Host()
+    in_virtual_time(host.asked(FIVE_MINUTES))
+    assert all(0 <= wait <= min(16, 0.5 * 2**number) for number, wait in enumerate(host.waits))
+    assert max(host.waits) > 2
+    assert len(set(host.waits)) > 10
+
+
+def test_retry_after_is_the_least_wait(in_virtual_time: InVirtualTime) -> None:
+    host = Host(40, fails=failure(retry_after=7))
+    assert in_virtual_time(host.asked(FIVE_MINUTES)) is ANSWER
+    assert host.waits
+    assert all(7 <= wait <= 7 + 16 for wait in host.waits)
+
+
+def test_a_retry_after_beyond_the_budget_ends_the_retries_at_once(in_virtual_time: InVirtualTime) -> None:
+    host = Host(fails=failure(retry_after=301))
+    assert in_virtual_time(host.asked(FIVE_MINUTES)) is host.fails
+    assert len(host.tried_at) == 1
+    assert host.ended_at < 1
+
+
+def test_a_host_that_never_answered_like_stripe_is_given_up_soon(in_virtual_time: InVirtualTime) -> None:
+    stranger = Host(fails=failure(like_stripe=False))
+    in_virtual_time(stranger.asked(FIVE_MINUTES, known=False))
+    assert FIRST_CONTACT_SECONDS - 16 - 1 <= stranger.ended_at <= FIRST_CONTACT_SECONDS
+    for host, known in ((Host(fails=failure(like_stripe=False)), True), (Host(), False)):
+        in_virtual_time(host.asked(FIVE_MINUTES, known=known))
+        assert host.ended_at > 280
+
+
+def test_a_failure_that_will_stay_is_not_retried(in_virtual_time: InVirtualTime) -> None:
+    host = Host(fails=failure(retry=False))
+    assert in_virtual_time(host.asked(FIVE_MINUTES)) is host.fails
+    assert len(host.tried_at) == 1
+
+
+def test_tries_can_be_bounded_too(in_virtual_time: InVirtualTime) -> None:
+    host = Host()
+    in_virtual_time(host.asked(Backoff(tries=3)))
+    assert len(host.tried_at) == 3
+
+
+def test_cancellation_ends_a_wait_at_once(in_virtual_time: InVirtualTime) -> None:
+    async def canceled() -> float:
+        host = Host(fails=failure(retry_after=200))
+        asked = asyncio.create_task(host.asked(FIVE_MINUTES))
+        await asyncio.sleep(5)
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert asked.cancelled()
+        assert len(host.tried_at) == 1
+        return asyncio.get_running_loop().time()
+
+    assert in_virtual_time(canceled()) == pytest.approx(5)
