@@ -39,13 +39,13 @@ class Worker:
         self._words = (home.parent / "words").open("a")
         self.kills = 0
 
-    def make(self, run: str, attempt: int) -> str:
+    def make(self, run: str, attempt: int, at: datetime) -> str:
         """The run's status when its attempt ended, however often the process was killed meanwhile."""
         while True:
             process = self._started()
             assert process.stdin is not None
             assert process.stdout is not None
-            print(run, attempt, file=process.stdin, flush=True)
+            print(run, attempt, int(at.timestamp()), file=process.stdin, flush=True)
             if self._chance.random() < self._kill_rate:
                 with_time = self._chance.uniform(0, 0.3)
                 try:
@@ -106,7 +106,7 @@ class Soak:
         self.center.clock.at = datetime.fromtimestamp(self.center.now(), UTC)
         made = self.center.runs.create(self.center.datasets.get(name).id, "manual")
         for attempt in (1, 2, 3):
-            status = self._worker.make(made.id, attempt)
+            status = self._worker.make(made.id, attempt, self.center.clock.at)
             if status in ("succeeded", "failed", "canceled"):
                 break
         found = self.center.runs.get(made.id)

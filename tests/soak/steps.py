@@ -1,8 +1,12 @@
-"""A process that makes the steps of runs, for a soak that kills it: a run's id comes in, its status goes out."""
+"""A process that makes the steps of runs, for a soak that kills it.
+
+A run's id, an attempt's number and Stripe's time come in, the run's status goes out.
+"""
 
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 from counterfoil.app.app import open_app
 from counterfoil.engine.steps import ORDER
@@ -11,10 +15,12 @@ from counterfoil.runs.attempt import Attempt
 
 def main() -> None:
     """Until its input ends."""
-    with open_app() as app:
+    now = datetime.now(UTC)
+    with open_app(clock=lambda: now) as app:
         attempt = Attempt(app.records)
         for line in sys.stdin:
-            run, number = line.split()
+            run, number, instant = line.split()
+            now = datetime.fromtimestamp(int(instant), UTC)
             for name in ORDER:
                 try:
                     getattr(attempt, name)(run, int(number))
