@@ -262,6 +262,7 @@ def test_whatever_happens_all_are_equal_once_all_are_up(center: Center, seed: in
                 run = center.run(charges)
                 succeeded.append(run)
         assert run.status == "succeeded", (step, gone, run.error)
+    center.catch_up()
     last = center.run(charges)
     assert (last.status, last.warnings) == ("succeeded", ())
     # Of a row that is the same as before, a merge keeps when it was read.
