@@ -454,7 +454,7 @@ FAULTS = (
         file="stripe/rates.py",
         right="gate.bucket.give_back()",
         wrong="pass",
-        test="tests/stripe/test_stripe_rates.py::test_a_waiter_cancelled_when_it_is_admitted_gives_back_slot_and_token",
+        test="tests/stripe/test_stripe_rates.py::test_a_withdrawn_request_gives_back_its_slot_and_its_token",
     ),
     Fault(
         name="bomb unpacked",

@@ -333,6 +333,14 @@ def test_a_waiter_cancelled_when_it_is_admitted_gives_back_slot_and_token(in_vir
     assert in_virtual_time(main()) == (pytest.approx(1.0), 1)
 
 
+def test_a_withdrawn_request_gives_back_its_slot_and_its_token() -> None:
+    made = limits(in_flight=1)
+    made.start(CHARGES, 0.0)
+    assert made.wait(CHARGES, 0.0) > 0
+    made.withdraw(CHARGES, 0.0)
+    assert made.wait(CHARGES, 0.0) == 0
+
+
 def test_the_account_never_has_more_in_flight_than_the_cap(in_virtual_time: Run) -> None:
     async def main() -> int:
         asks, in_flight, most = limiter(in_flight=6), 0, 0
