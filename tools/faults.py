@@ -349,6 +349,47 @@ FAULTS = (
         right="created AT TIME ZONE 'UTC'",
         wrong="created",
         test="tests/acceptance/test_examples.py::test_a_question_of_the_demo_gives_what_a_recount_finds",
+    Fault(
+        name="any table name",
+        file="table_names.py",
+        right="        if broken:\n",
+        wrong="        if broken and not name:\n",
+        test="tests/acceptance/test_before_reading.py::test_a_pull_is_refused_before_the_first_request",
+    ),
+    Fault(
+        name="destination checked late",
+        file="app/connection.py",
+        right="            check_destination(destination, to, table, relative_to=place, settings=settings)\n",
+        wrong="",
+        test="tests/acceptance/test_before_reading.py::test_python_is_refused_before_the_first_request",
+    ),
+    Fault(
+        name="run checked late",
+        file="runs/attempt.py",
+        right="            self._places.check(dataset)\n",
+        wrong="",
+        test="tests/acceptance/test_before_reading.py::test_a_run_is_refused_before_the_first_request",
+    ),
+    Fault(
+        name="full disk not noticed",
+        file="free_space.py",
+        right="free < megabytes else None",
+        wrong="free < 0 else None",
+        test="tests/acceptance/test_before_reading.py::test_without_free_space_nothing_is_asked_of_stripe",
+    ),
+    Fault(
+        name="interrupted imports",
+        file="cli/__init__.py",
+        right="        interrupts.end_at_once()\n",
+        wrong="        interrupts.interrupt_the_command()\n",
+        test="tests/cli/test_interrupts.py::test_ctrl_c_during_an_import_prints_no_traceback",
+    ),
+    Fault(
+        name="lost output not reported",
+        file="cli/process.py",
+        right="        code = code or 1\n",
+        wrong="        code = code or 0\n",
+        test="tests/cli/test_interrupts.py::test_output_that_goes_nowhere_prints_no_traceback",
     ),
     # The Stripe client: retries, answers, bodies, clocks.
     Fault(

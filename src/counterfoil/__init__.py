@@ -7,8 +7,6 @@ with counterfoil.connect(api_key) as stripe:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from counterfoil.errors import (
     AccountError,
     ClockError,
@@ -26,7 +24,11 @@ from counterfoil.errors import (
 )
 from counterfoil.version import __version__
 
+# Not typing's: importing that takes as long as all else here, and Ctrl-C meanwhile prints a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from counterfoil.app import Connection, Description, connect, describe, run_dataset
     from counterfoil.runs.pull import Pulled
     from counterfoil.runs.read import Reader

@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     archive_gigabytes: float = Field(
         default=50, gt=0, description="Most that is kept of all runs; the last that succeeded of each dataset stay."
     )
+    free_megabytes: int = Field(
+        default=10,
+        ge=0,
+        description="Least free space, in MB, on the disks of the archive and of a destination that is a file or a "
+        "folder. With less, a pull or a run is refused before it asks Stripe. 0 never refuses.",
+    )
     duckdb_megabytes: int = Field(
         default=160,
         ge=160,

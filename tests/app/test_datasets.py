@@ -83,7 +83,7 @@ def test_a_dry_run_checks_the_same_and_stores_nothing(app: App) -> None:
         ({"to": "parquet:///gone/x"}, "there is no folder"),
         ({"to": "duckdb:///secret.key"}, "not a DuckDB database"),
         ({"to": "charges.duckdb"}, "is not a destination"),
-        ({"table": "_counterfoil_loads"}, "keeps for itself"),
+        ({"table": "_counterfoil_loads"}, "reserved prefix"),
         ({"deadline_minutes": 0}, "The deadline"),
         ({"description": f"with {FULL}"}, "holds a key of Stripe's"),
     ],

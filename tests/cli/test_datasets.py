@@ -118,7 +118,7 @@ def test_a_dry_run_saves_nothing(capsys: Told) -> None:
         ("--schedule 'daily at 06:00' --zone Mars/Base", "no time zone 'Mars/Base'"),
         ("--to duckdb:///gone/x.duckdb", "mkdir -p"),
         ("--to ftp:///x", "no destination called ftp"),
-        ("--table _counterfoil_loads", "keeps for itself"),
+        ("--table _counterfoil_loads", "reserved prefix"),
         ("--retry 0", "can't be 0 attempts"),
         ("--no-retry --retry 3", "does not go with"),
         ("--deadline-minutes -1", "The deadline"),

@@ -223,11 +223,11 @@ def test_a_name_that_the_terminals_encoding_can_not_say_is_spelled_out() -> None
 
 
 def test_a_name_can_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["pull", "coupons", "--table", "a\x1b[31mred"]) == 0
+    assert run(["pull", "coupons", "--table", "a\x1b[31mred"]) == 2
     assert run(["pull", "coupons", "--to", "\x1b[31m"]) == 2
     printed = capsys.readouterr()
     assert "\x1b" not in printed.out + printed.err
-    assert r"a\x1b[31mred" in printed.out
+    assert r"a\x1b[31mred" in printed.err
     assert printable("two\nlines") == "two\nlines"
 
 

@@ -188,12 +188,13 @@ class Connection:
         self._check_open()
         _check_method(method)
         chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
-        with self._opened(to) as destination:
+        name = _table(chosen.report.key, table)
+        with self._checked(to, name) as destination:
             return pull(
                 self._client,
                 destination,
                 chosen,
-                table=_table(chosen.report.key, table),
+                table=name,
                 method=method,
                 settings=self._settings,
                 overwrite=overwrite,
@@ -222,16 +223,41 @@ class Connection:
         self._check_open()
         _check_method(method)
         chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
-        with self._opened(to) as destination:
-            name = _table(chosen.report.key, table)
+        name = _table(chosen.report.key, table)
+        with self._checked(to, name) as destination:
             return at_stake(destination, chosen, name, method, identity=self.account())
 
-    @contextmanager
-    def _opened(self, to: str) -> Iterator[Destination]:
-        from counterfoil.destinations import open_destination
+    def check(
+        self,
+        report: str,
+        *,
+        to: str = DEFAULT_DESTINATION,
+        table: str | None = None,
+        method: PullMethod = "replace",
+        since: Instant | None = None,
+        until: Instant | None = None,
+        limit: int | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raises what the same pull would raise before its first request: `pull` calls it by itself."""
+        from counterfoil.runs.plan import plan
 
-        destination = open_destination(to, relative_to=self._relative_to, settings=self._settings)
+        self._check_open()
+        _check_method(method)
+        plan(_found(report), since=since, until=until, limit=limit, options=options)
+        with self._checked(to, _table(report, table)):
+            pass
+
+    @contextmanager
+    def _checked(self, to: str, table: str) -> Iterator[Destination]:
+        from counterfoil.archive import check_place
+        from counterfoil.destinations import check_destination, open_destination
+
+        settings, place = self._settings, self._relative_to
+        destination = open_destination(to, relative_to=place, settings=settings)
         try:
+            check_destination(destination, to, table, relative_to=place, settings=settings)
+            check_place(settings.archive, settings.free_megabytes)
             yield destination
         finally:
             destination.close()

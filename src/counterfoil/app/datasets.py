@@ -12,7 +12,7 @@ from counterfoil.app.forgetting import without_archives
 from counterfoil.app.outlook import Outlook, Together, outlook, together
 from counterfoil.columns.chosen import choose
 from counterfoil.columns.redact import redaction
-from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations import Destination, check_destination, open_destination
 from counterfoil.errors import DestinationRejected, SchemaConflict, SettingsError
 from counterfoil.log import redacted
 from counterfoil.reports.catalogue import report as report_of
@@ -299,7 +299,9 @@ class DatasetCalls:
                         f"{redacted(destination.name)} can't {dataset.method}",
                         hint=f"It can {', '.join(sorted(destination.methods))}.",
                     )
-                destination.check()
+                check_destination(
+                    destination, target.url, target.table, relative_to=self._settings.home, settings=self._settings
+                )
                 held = self._held(destination, dataset, account, target)
             if held is None:
                 continue

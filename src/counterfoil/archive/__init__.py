@@ -2,6 +2,7 @@
 
 from counterfoil.archive.archive import Archive
 from counterfoil.archive.claim import claim, sweep
+from counterfoil.archive.disk import check_place
 from counterfoil.archive.ledger import Coverage, Ledger, read_ledger
 from counterfoil.archive.parts import PartWriter, read_parts, stored_rows, verify
 from counterfoil.archive.spool import PageNote, Spool, read_notes, read_spool
@@ -13,6 +14,7 @@ __all__ = [
     "PageNote",
     "PartWriter",
     "Spool",
+    "check_place",
     "claim",
     "read_ledger",
     "read_notes",

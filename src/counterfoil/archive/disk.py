@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from counterfoil.errors import RunError
+from counterfoil.free_space import lacks_space
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -29,6 +30,21 @@ def writing(folder: Path) -> Iterator[None]:
             f"the archive {folder} cannot be written: {error.strerror or error}",
             hint="Check that the folder exists and may be written, or set COUNTERFOIL_ARCHIVE_PATH to another one.",
         ) from error
+
+
+def check_place(folder: Path, free_megabytes: int) -> None:
+    """Raises what writing an archive below the folder would, as far as that shows; makes nothing."""
+    there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise RunError(
+            f"the archive {folder} cannot be written: {there} is {'not writable' if there.is_dir() else 'no folder'}",
+            hint="Check the rights of the folder, or set COUNTERFOIL_ARCHIVE_PATH to another one.",
+        )
+    if (free := lacks_space(folder, free_megabytes)) is not None:
+        raise RunError(
+            f"the disk of the archive {folder} has {free} MB of free space; at least {free_megabytes} MB are needed",
+            hint="Free some space there, or set COUNTERFOIL_ARCHIVE_PATH to a folder on a larger disk.",
+        )
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,8 +17,8 @@ def hurry() -> None:
 
 def leave(code: int) -> NoReturn:
     """Ends the process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
     if _hurries:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

@@ -3,8 +3,35 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from counterfoil.cli.interrupts import end_at_once, interrupt_the_command
+from counterfoil.cli.leaving import leave
+from counterfoil.cli.streams import lasting, open_standard_streams, output_error
+
+
+def start(words: Sequence[str] | None) -> NoReturn:
+    """Runs the command and ends the process with its exit code."""
+    open_standard_streams()
+    sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
+    tune()
+    from counterfoil.cli.commands import run
+
+    try:
+        interrupt_the_command()
+        code = run(words)
+        end_at_once()
+    except KeyboardInterrupt:  # after the command, and before its end
+        end_at_once()
+        code = 128 + signal.SIGINT
+    error = output_error(sys.stdout)
+    if error is not None:
+        print(f"error: the output could not be written: {error.strerror}", file=sys.stderr)
+        code = code or 1
+    leave(code)
 
 
 def tune() -> None:

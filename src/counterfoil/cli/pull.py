@@ -80,6 +80,7 @@ def pull(
         with connect_from_environment() as connection:
             try:
                 # What every report would meet is told once.
+                connection.check(waiting[0], **asked.of(waiting[0]))
                 connection.account()
             except CounterfoilError:
                 spent = connection.requests

@@ -9,9 +9,11 @@ from pathlib import Path
 from counterfoil.destinations.destination import Destination
 from counterfoil.destinations.object_url import KINDS
 from counterfoil.destinations.warehouse_url import KINDS as WAREHOUSES
-from counterfoil.errors import SettingsError
+from counterfoil.errors import DestinationRejected, SettingsError
+from counterfoil.free_space import lacks_space
 from counterfoil.log import redacted
 from counterfoil.settings import Settings
+from counterfoil.table_names import check_table_name
 
 #: Destinations whose URL is a path, which may be followed by parameters: an example of each.
 _FILES: Mapping[str, Mapping[str, str]] = {
@@ -72,6 +74,24 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
     from counterfoil.destinations.postgres import PostgresDestination
 
     return PostgresDestination(url, settings)
+
+
+def check_destination(destination: Destination, url: str, table: str, *, relative_to: Path, settings: Settings) -> None:
+    """Refuses what no load could do, before anything is read: the table's name, the place, its rights, its free space.
+
+    `destination` is the one of the URL. SettingsError for the name, DestinationRejected or TransientError for the rest.
+    """
+    check_table_name(table, url)
+    destination.check()
+    scheme, rest = _parsed(url)
+    if scheme in _FILES:
+        place = Path(relative_to, Path(_path(scheme, rest)[0]).expanduser())
+        needed = settings.free_megabytes
+        if (free := lacks_space(place, needed)) is not None:
+            raise DestinationRejected(
+                f"the disk of {destination.name} has {free} MB of free space; at least {needed} MB are needed",
+                hint="Free some space there, or choose another destination.",
+            )
 
 
 def _duckdb(place: Path, parameters: Mapping[str, str], relative_to: Path, settings: Settings) -> Destination:

@@ -73,6 +73,7 @@ class Attempt:
                 deadline_at = self._records.now() + timedelta(minutes=dataset.deadline_minutes)
                 self._records.runs.update(run, owner=owner, deadline_at=deadline_at)
             self._check_method(dataset)
+            self._places.check(dataset)
             with self._client(dataset.account, found, owner) as client:
                 identity = _waited(client.account, signals)
                 self._records.accounts.accept(dataset.account)

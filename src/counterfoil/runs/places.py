@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import TypeVar
 
-from counterfoil.destinations import Destination, open_destination
-from counterfoil.errors import DestinationBusy, TransientError
+from counterfoil.archive import check_place
+from counterfoil.destinations import Destination, check_destination, open_destination
+from counterfoil.errors import CounterfoilError, DestinationBusy, TransientError
 from counterfoil.runs.records import Records
 from counterfoil.runs.signals import Signals
 from counterfoil.state.dataset import Dataset, Target
@@ -37,6 +38,22 @@ class Places:
         for target in dataset.targets:
             with closing(self.open(target, busy_seconds=busy_seconds)) as place:
                 yield target, place
+
+    def check(self, dataset: Dataset) -> None:
+        """Refuses a run that no table of the dataset could take, before anything is read.
+
+        Of several, those that can be loaded are; the error of the first is raised when none can.
+        """
+        settings = self._records.settings
+        check_place(settings.archive, settings.free_megabytes)
+        failed: list[CounterfoilError] = []
+        for target, place in self.each(dataset, busy_seconds=_LOOK_SECONDS):
+            try:
+                check_destination(place, target.url, target.table, relative_to=settings.home, settings=settings)
+            except CounterfoilError as error:
+                failed.append(error)
+        if len(failed) == len(dataset.targets):
+            raise failed[0]
 
     def looked(
         self, dataset: Dataset, run: str, signals: Signals, look: Callable[[Target, Destination], _Seen]

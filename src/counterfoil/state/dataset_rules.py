@@ -14,10 +14,9 @@ from counterfoil.reports.options import checked_option
 from counterfoil.reports.report import Report
 from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Retry, Target
 from counterfoil.state.schedules import Schedule, check
+from counterfoil.table_names import check_table_name
 from counterfoil.values import Method
 
-#: Postgres cuts longer names.
-_TABLE_BYTES = 63
 _MOST = {"day": 366, "week": 104, "month": 36}
 _MONTH_MINUTES = 31 * 24 * 60
 
@@ -117,13 +116,7 @@ def check_targets(targets: tuple[Target, ...]) -> None:
                 hint="Leave it out: say where it is (?password=env:NAME or ?password=file:/path), or use ~/.pgpass; "
                 "for Domo say ?secret=env:NAME.",
             )
-        table = target.table
-        if not table.strip() or not table.isprintable() or len(table.encode()) > _TABLE_BYTES:
-            raise SettingsError(
-                f"{table!r} can't be the name of a table", hint=f"Give 1 to {_TABLE_BYTES} printable characters."
-            )
-        if table.lower().startswith("_counterfoil"):
-            raise SettingsError(f"{table} is a name that counterfoil keeps for itself", hint="Choose another table.")
+        check_table_name(target.table, target.url)
 
 
 def check_schedule(schedule: Schedule, *, least_minutes: int) -> None:

@@ -1,0 +1,81 @@
+"""The rules for table names, per kind of destination. Pure; every table that a user names is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from counterfoil.errors import SettingsError
+
+#: Postgres cuts longer names, and a dataset's table has one name in all of its destinations.
+MOST_BYTES = 63
+
+#: Prefix of our own tables, in lower case.
+RESERVED = "_counterfoil"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRules:
+    """What a destination takes as the name of a table, in addition to letters, digits and `_`."""
+
+    #: More characters that may stand inside of a name.
+    also: str = ""
+    #: Whether letters are those of ASCII, in lower case.
+    lower_ascii: bool = False
+    #: Prefixes, in lower case, of tables that the destination or its loader keeps for itself.
+    reserved: tuple[str, ...] = (RESERVED,)
+    most_bytes: int = MOST_BYTES
+
+
+_SQL = NameRules()
+_FILES = NameRules(also="-")
+
+#: By the scheme of a destination's URL, in lower case.
+RULES: Mapping[str, NameRules] = {
+    "duckdb": _SQL,
+    "postgresql": _SQL,
+    "postgres": _SQL,
+    "domo": NameRules(also=" -.&"),
+}
+_WAREHOUSES = NameRules(lower_ascii=True, reserved=(RESERVED, "_dlt"))
+
+
+def rules_of(url: str) -> NameRules:
+    """The rules of a destination's URL; those of files and objects where none differ."""
+    scheme = url.partition(":")[0].lower()
+    return _WAREHOUSES if scheme.startswith("dlt+") else RULES.get(scheme, _FILES)
+
+
+def check_table_name(name: str, url: str) -> None:
+    """SettingsError names the value and the rule that it breaks, as the destination of the URL has them."""
+    rules, kind = rules_of(url), url.partition(":")[0].lower()
+    for broken, rule in _broken(name, rules):
+        if broken:
+            raise SettingsError(f"Invalid table name for {kind}: {name!r} {rule}", hint=_hint(rules))
+
+
+def _broken(name: str, rules: NameRules) -> list[tuple[bool, str]]:
+    wrong = next((letter for letter in name if not _allowed(letter, rules)), "")
+    reserved = next((prefix for prefix in rules.reserved if name.lower().startswith(prefix)), "")
+    first, last = name[:1], name[-1:]
+    return [
+        (not name, "is empty"),
+        (bool(wrong), f"contains {wrong!r}"),
+        (first.isdigit() or first in rules.also, f"begins with {first!r}"),
+        (last in rules.also, f"ends with {last!r}"),
+        (len(name.encode()) > rules.most_bytes, f"has {len(name.encode())} bytes; {rules.most_bytes} are allowed"),
+        (bool(reserved), f"begins with the reserved prefix {reserved!r}"),
+    ]
+
+
+def _allowed(letter: str, rules: NameRules) -> bool:
+    if letter in rules.also:
+        return True
+    # What may stand inside of an identifier: letters, digits and marks of every script.
+    return f"_{letter}".isidentifier() and (not rules.lower_ascii or (letter.isascii() and not letter.isupper()))
+
+
+def _hint(rules: NameRules) -> str:
+    letters = "lower-case ASCII letters" if rules.lower_ascii else "letters"
+    also = f", and {' '.join(repr(letter) for letter in rules.also)} inside" if rules.also else ""
+    return f"Use {letters}, digits and _{also}. Begin with a letter or _. At most {rules.most_bytes} bytes."
