@@ -27,6 +27,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COUNTERFOIL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COUNTERFOIL_RATE_GLOBAL", "100000")
     monkeypatch.setenv("COUNTERFOIL_RATE_ENDPOINT", "100000")
+    monkeypatch.setenv("COUNTERFOIL_KEY_CONFIRM_SECONDS", "0")
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     busy_seconds: float = Field(
         default=600, ge=0, description="How long a load waits for a destination that another process holds."
     )
+    key_confirm_seconds: float = Field(
+        default=5,
+        ge=0,
+        description="Seconds after which a key that Stripe rejected is tried once more; a second rejection pauses the "
+        "account's datasets.",
+    )
     archive_days: int = Field(
         default=30, ge=0, description="Days for which what a dataset's runs read is kept, or its last runs, if longer."
     )

@@ -202,6 +202,27 @@ def test_an_account_goes_with_its_datasets_and_what_their_runs_kept(app: App, sh
     assert (app.accounts.list(), app.datasets.list(), kept.exists()) == ((), (), False)
 
 
+@pytest.mark.parametrize("mend", ["check", "another key"])
+def test_a_key_that_is_found_to_work_resumes_the_datasets_that_its_rejection_paused(
+    app: App, own_sandbox: Sandbox, mend: str
+) -> None:
+    app.accounts.add("Shop", FULL, api_base=own_sandbox.url)
+    for name in ("Charges", "Refunds"):
+        app.datasets.create(name, account="Shop", report=name.lower())
+    app.datasets.pause("Refunds")
+    own_sandbox.control("keys", key=FULL, refused=True, code="api_key_expired")
+    assert app.runs.start("Charges").status == "failed"
+    assert app.accounts.paused("Shop") == ("Charges", "Refunds")
+
+    if mend == "check":
+        own_sandbox.control("keys", key=FULL)
+        app.accounts.check("Shop")
+    else:
+        app.accounts.replace_key("Shop", "sk_test_demo_another_7777")
+
+    assert app.accounts.paused("Shop") == ("Refunds",)
+
+
 def test_paused_datasets_of_an_account_are_told(app: App, shop: Account) -> None:
     for name in ("Charges", "Refunds"):
         app.datasets.create(name, account="Shop", report=name.lower())

@@ -16,8 +16,9 @@ from counterfoil.runs.attempt import Attempt
 from counterfoil.runs.endings import MOST_FAILURES
 from counterfoil.state.datasets import Retry, Target
 from counterfoil.state.run import Counts
+from counterfoil.state.schedules import parse
 
-from .conftest import FILE, Center, held
+from .conftest import FILE, Center, held, in_background, wait_until
 
 CHARGES = "GET /v1/charges"
 
@@ -130,6 +131,62 @@ def test_a_refused_key_pauses_every_dataset_of_its_account_and_no_other(center: 
     assert center.datasets.resume("charges").pause is None
     assert center.run("charges", "schedule").status == "succeeded"
     assert (center.accounts.get("Old").status, center.accounts.get("Old").problem) == ("ok", None)
+
+
+def test_a_single_rejection_of_the_key_pauses_nothing_and_is_retried(center: Center) -> None:
+    charges = center.dataset("charges", schedule=parse("every 1 hours", "UTC"))
+    center.fault("status", "/v1/account", status=401, error={"type": "invalid_request_error"}, count=1)
+
+    run = center.run(charges, "schedule")
+
+    assert (run.status, run.error and run.error["kind"]) == ("waiting", "StripeUnavailable")
+    assert (center.datasets.get("charges").pause, center.accounts.get("Shop").status) == (None, "ok")
+    assert center.attempt(run, 2) is None
+    assert center.runs.get(run.id).status == "succeeded"
+
+
+def test_a_rejection_of_the_key_that_an_outage_keeps_from_being_confirmed_pauses_nothing(center: Center) -> None:
+    charges = center.dataset("charges", schedule=parse("every 1 hours", "UTC"))
+    center.fault("status", "/v1/charges", status=401, error={"type": "invalid_request_error"}, count=1)
+    center.fault("should_not_retry", "/v1/account", count=1000, skip=1)
+
+    assert center.run(charges, "schedule").status == "waiting"
+    assert (center.datasets.get("charges").pause, center.accounts.get("Shop").status) == (None, "ok")
+
+
+def test_a_cancel_ends_the_wait_for_a_confirmation(make_center: Callable[..., Center]) -> None:
+    center = make_center(key_confirm_seconds=3600)
+    charges = center.dataset("charges")
+    center.fault("status", "/v1/account", status=401, error={"type": "invalid_request_error"}, count=1)
+    made = center.runs.create(charges.id, "manual")
+    with in_background(lambda: center.attempt(made)):
+        wait_until(lambda: center.stripe.ask("requests")["endpoints"].get("GET /v1/account"))
+        center.runs.request_cancel(made.id)
+    assert center.runs.get(made.id).status == "canceled"
+
+
+def test_a_key_that_works_again_resumes_what_its_rejection_paused_and_nothing_else(center: Center) -> None:
+    hourly = parse("every 1 hours", "UTC")
+    center.stripe.control("keys", key="sk_test_expires", refused=True, code="api_key_expired")
+    center.account("Old", key="sk_test_expires")
+    for name in ("charges", "refunds", "coupons", "plans"):
+        center.dataset(name, account="Old", schedule=hourly)
+    center.datasets.pause("coupons", "Paused by hand.")
+    assert center.run("charges", "schedule").status == "failed"
+    center.datasets.pause("plans", "Paused by hand.")
+    assert {one.name: one.pause and one.pause.code for one in center.datasets.list()} == {
+        "charges": "key_rejected",
+        "refunds": "key_rejected",
+        "coupons": "manual",
+        "plans": "manual",
+    }
+
+    center.stripe.control("keys", key="sk_test_expires")
+    assert center.run("coupons", "manual").status == "succeeded"
+
+    assert [one.name for one in center.datasets.list() if one.pause is not None] == ["coupons", "plans"]
+    resumed = center.datasets.get("refunds")
+    assert (resumed.failures, resumed.next_due_at is not None) == (0, True)
 
 
 def test_a_permission_that_lacks_pauses_the_dataset_that_met_it(center: Center) -> None:

@@ -166,7 +166,7 @@ def test_a_pause_takes_the_next_time_away_and_a_resume_counts_from_now(
 ) -> None:
     made = make_dataset(schedule=HOURLY)
     paused = datasets.pause("Charges", f"Stripe refuses {KEY}.", "Replace the key.")
-    assert paused.pause == Pause(reason="Stripe refuses sk_test_….", action="Replace the key.", at=clock())
+    assert paused.pause == Pause(reason="Stripe refuses sk_test_….", action="Replace the key.", at=clock(), code="manual")
     assert paused.next_due_at is None
     assert datasets.claim_due(clock.advance(days=3)) == ()
     assert datasets.pause("Charges", "another reason").pause == paused.pause

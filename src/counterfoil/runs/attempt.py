@@ -21,11 +21,11 @@ from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redaction
 from counterfoil.columns.system import DELETED
 from counterfoil.destinations import Destination
-from counterfoil.errors import PermissionMissing, RunError
+from counterfoil.errors import KeyRejected, PermissionMissing, RunError
 from counterfoil.extract import Notices
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.bringing import Bringing, ledger_of
-from counterfoil.runs.clients import client_of
+from counterfoil.runs.clients import client_of, confirm_rejected
 from counterfoil.runs.clocks import Clocks
 from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, plan_run
 from counterfoil.runs.endings import Endings
@@ -256,10 +256,16 @@ class Attempt:
 
     @contextmanager
     def _client(self, credential: str, found: Run, owner: str, *, backoff: Backoff | None = None) -> Iterator[Client]:
-        """A client with the key of one of our accounts; what it spends is added to the run's, also when it fails."""
+        """A client with the key of one of our accounts; what it spends is added to the run's, also when it fails.
+
+        A rejection of the key is confirmed before it is believed.
+        """
         client = client_of(self._records, credential, backoff=backoff)
         try:
             yield client
+        except KeyRejected as rejected:
+            confirm_rejected(client, rejected, self._records.settings.key_confirm_seconds, self._signals(found.id))
+            raise
         finally:
             wait_for(client.close())
             self._records.runs.update(found.id, owner=owner, requests=spent(found, client))

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+
+from counterfoil.errors import CounterfoilError, KeyRejected, StripeUnavailable
 from counterfoil.runs.records import Records
+from counterfoil.runs.signals import Signals
 from counterfoil.stripe.client import Client
+from counterfoil.stripe.loop import stream
 from counterfoil.stripe.retries import Backoff
 
 
@@ -17,3 +24,33 @@ def client_of(records: Records, credential: str, *, backoff: Backoff | None = No
         settings=records.settings,
         backoff=backoff,
     )
+
+
+def confirm_rejected(client: Client, rejected: KeyRejected, seconds: float, signals: Signals) -> None:
+    """Returns if Stripe rejects the key a second time, some seconds later.
+
+    Raises StripeUnavailable if Stripe accepts the key by then or can't be reached, and what `signals` raise meanwhile.
+    """
+
+    async def ask() -> AsyncIterator[bool]:
+        await asyncio.sleep(seconds)
+        try:
+            await client.get("/v1/account")
+        except KeyRejected:
+            yield True
+        except CounterfoilError:
+            yield False  # an error of another kind says nothing against the key
+        else:
+            yield False
+
+    with closing(stream(ask, check=signals.check)) as answers:
+        confirmed = next(answers)
+    if not confirmed:
+        raise StripeUnavailable(
+            f"Stripe rejected the key once, and not {seconds:g} s later",
+            hint="Retry. If it happens again, give the request id to Stripe's support.",
+            request_id=rejected.request_id,
+            path=rejected.path,
+            code=rejected.code,
+            status=rejected.status,
+        ) from rejected

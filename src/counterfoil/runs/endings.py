@@ -133,10 +133,10 @@ class Endings:
             self._accounts.reject(dataset.account, error.message)
             self._datasets.pause_account(dataset.account, reason, _key_command(dataset))
         elif isinstance(error, PermissionMissing):
-            self._datasets.pause(dataset.id, error.message, error.hint)
+            self._datasets.pause(dataset.id, error.message, error.hint, code="permission_missing")
         elif dataset.failures >= MOST_FAILURES:
             reason = f"{dataset.failures} runs in a row failed, the last one with: {error.message}"
-            self._datasets.pause(dataset.id, reason, f"counterfoil datasets resume {dataset.name}")
+            self._datasets.pause(dataset.id, reason, f"counterfoil datasets resume {dataset.name}", code="failures")
 
 
 def told_of(target: Target | LoadRecord) -> str:

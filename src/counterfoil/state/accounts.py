@@ -13,13 +13,15 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from counterfoil.errors import AccountError, SettingsError
-from counterfoil.log import redacted
+from counterfoil.log import get_logger, redacted
 from counterfoil.state import names
 from counterfoil.state.database import State
 from counterfoil.state.tables import accounts, datasets
 from counterfoil.state.vault import Vault
 
 STRIPE = "https://api.stripe.com"
+
+_log = get_logger("counterfoil.state")
 
 #: `locked`: the master key that its key was encrypted with is gone; the key must be entered again.
 Status = Literal["ok", "rejected", "locked"]
@@ -149,13 +151,17 @@ class Accounts:
             account = self._one(connection, name_or_id).id
             kept = self._kept(account, key, reference)
             self._change(connection, account, shown=shown, fingerprint=fingerprint, **kept, **_said(checked))
+            if checked is not None and checked.status == "ok":
+                self._resume(account)
             return self._one(connection, account)
 
     def set_check(self, name_or_id: str, checked: Checked) -> Account:
-        """Keeps what Stripe said of the key."""
+        """Keeps what Stripe said of the key; one that works resumes the datasets that its rejection paused."""
         with self._state.begin() as connection:
             account = self._one(connection, name_or_id).id
             self._change(connection, account, **_said(checked))
+            if checked.status == "ok":
+                self._resume(account)
             return self._one(connection, account)
 
     def reject(self, name_or_id: str, problem: str) -> Account:
@@ -166,11 +172,12 @@ class Accounts:
             return self._one(connection, account)
 
     def accept(self, name_or_id: str) -> Account:
-        """Keeps that Stripe takes the key, where it was refused before."""
+        """Keeps that Stripe takes the key, where it was refused before, and resumes the datasets that this paused."""
         with self._state.begin() as connection:
             account = self._one(connection, name_or_id)
             if account.status == "rejected":
                 self._change(connection, account.id, status="ok", problem=None, checked_at=self._state.now())
+                self._resume(account.id)
             return self._one(connection, account.id)
 
     def used_by(self, name_or_id: str) -> tuple[str, ...]:
@@ -243,6 +250,12 @@ class Accounts:
             return {"reference": checked_reference(str(reference)), "ciphertext": None, "key_version": None}
         ciphertext, version = self._vault.seal(account, key)
         return {"reference": None, "ciphertext": ciphertext, "key_version": version}
+
+    def _resume(self, account: str) -> None:
+        from counterfoil.state.datasets import Datasets
+
+        if resumed := Datasets(self._state).resume_account(account):
+            _log.info("Stripe accepts the key again; datasets resume", datasets=[one.name for one in resumed])
 
     def _lock(self, account: str, problem: str) -> None:
         with self._state.begin() as connection:

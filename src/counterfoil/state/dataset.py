@@ -82,6 +82,10 @@ class Proof:
     hold: bool = False
 
 
+#: Why a dataset is paused, for programs. Only `key_rejected` ends by itself, once Stripe accepts the key again.
+PauseCode = Literal["manual", "key_rejected", "permission_missing", "failures", "schedule"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     """Why a dataset does not run by itself, and what to do about it."""
@@ -89,6 +93,8 @@ class Pause:
     reason: str
     action: str
     at: datetime
+    #: None for a pause that an older version stored.
+    code: PauseCode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +144,7 @@ def stored(values: Mapping[str, Any]) -> dict[str, Any]:
         made["proof"] = {"after": proof.after, "deep": proof.deep and as_json(proof.deep), "hold": proof.hold}
     if made.get("pause") is not None:
         pause = made["pause"]
-        made["pause"] = {"reason": pause.reason, "action": pause.action, "at": pause.at.isoformat()}
+        made["pause"] = {"reason": pause.reason, "action": pause.action, "at": pause.at.isoformat(), "code": pause.code}
     return made
 
 

@@ -14,7 +14,19 @@ from counterfoil.log import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.state import names
 from counterfoil.state.database import State
-from counterfoil.state.dataset import Choice, Dataset, Merge, Partition, Pause, Proof, Retry, Target, restored, stored
+from counterfoil.state.dataset import (
+    Choice,
+    Dataset,
+    Merge,
+    Partition,
+    Pause,
+    PauseCode,
+    Proof,
+    Retry,
+    Target,
+    restored,
+    stored,
+)
 from counterfoil.state.dataset_rules import check_dataset
 from counterfoil.state.places import place
 from counterfoil.state.schedules import Manual, Schedule, next_after
@@ -154,22 +166,38 @@ class Datasets:
             owner = connection.scalar(sa.select(targets.c.dataset).where(targets.c.place == self._place(target)))
             return None if owner is None else self._one(connection, owner)
 
-    def pause(self, name_or_id: str, reason: str, action: str | None = None) -> Dataset:
-        """Stops scheduled runs, with the reason and what to do; a pause that is there already stays."""
+    def pause(
+        self, name_or_id: str, reason: str, action: str | None = None, *, code: PauseCode = "manual"
+    ) -> Dataset:
+        """Stops scheduled runs, with the reason and what to do; a pause that is there already stays.
+
+        Except that a manual pause replaces one that would end by itself.
+        """
         with self._state.begin() as connection:
             dataset = self._one(connection, name_or_id)
-            if dataset.pause is None:
-                self._pause(connection, dataset.id, reason, action or f"counterfoil datasets resume {dataset.id}")
+            if dataset.pause is None or (code == "manual" and dataset.pause.code == "key_rejected"):
+                action = action or f"counterfoil datasets resume {dataset.id}"
+                self._pause(connection, dataset.id, reason, action, code)
             return self._one(connection, dataset.id)
 
     def pause_account(self, account: str, reason: str, action: str) -> tuple[Dataset, ...]:
-        """Pauses every dataset of an account (by id) that runs; those that it paused."""
+        """Pauses every dataset of an account (by id) that runs, since its key is rejected; those that it paused."""
         with self._state.begin() as connection:
             running = sa.select(datasets.c.id).where(datasets.c.account == account, datasets.c.pause.is_(sa.null()))
             stopped = connection.scalars(running.order_by(datasets.c.name)).all()
             for dataset in stopped:
-                self._pause(connection, dataset, reason, action)
+                self._pause(connection, dataset, reason, action, "key_rejected")
             return tuple(self._one(connection, dataset) for dataset in stopped)
+
+    def resume_account(self, account: str) -> tuple[Dataset, ...]:
+        """Resumes the datasets of an account (by id) that `pause_account` paused; those that it resumed."""
+        paused = sa.select(datasets).where(datasets.c.account == account, datasets.c.pause.is_not(sa.null()))
+        with self._state.begin() as connection:
+            return tuple(
+                self.resume(one.id)
+                for one in _datasets(connection, paused.order_by(datasets.c.name))
+                if one.pause is not None and one.pause.code == "key_rejected"
+            )
 
     def resume(self, name_or_id: str) -> Dataset:
         """Lets scheduled runs go on from the next time after now; failures count from nothing again."""
@@ -224,7 +252,7 @@ class Datasets:
                     following = next_after(dataset.schedule, now)
                 except SettingsError as error:
                     # Its zone may be gone from the machine. The others must not wait for it.
-                    self._pause(connection, dataset.id, error.message, error.hint or "Give it another schedule.")
+                    self._pause(connection, dataset.id, error.message, error.hint or "Give it another schedule.", "schedule")
                     continue
                 self._change(connection, dataset.id, next_due_at=following)
                 claimed.append((replace(dataset, next_due_at=following), dataset.next_due_at or now))
@@ -274,8 +302,8 @@ class Datasets:
     def _place(self, target: Target) -> str:
         return place(target.url, target.table, home=self._state.settings.home)
 
-    def _pause(self, connection: sa.Connection, dataset: str, reason: str, action: str) -> None:
-        pause = Pause(reason=redacted(reason), action=action, at=self._state.now())
+    def _pause(self, connection: sa.Connection, dataset: str, reason: str, action: str, code: PauseCode) -> None:
+        pause = Pause(reason=redacted(reason), action=action, at=self._state.now(), code=code)
         self._change(connection, dataset, next_due_at=None, **stored({"pause": pause}))
 
     @staticmethod

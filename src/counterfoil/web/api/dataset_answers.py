@@ -56,6 +56,9 @@ class Pause(Told):
     reason: str
     action: str | None
     at: datetime
+    code: Literal["manual", "key_rejected", "permission_missing", "failures", "schedule"] | None = Field(
+        description="`key_rejected` ends by itself once Stripe accepts the key; null in a pause of an older version."
+    )
 
 
 class Outlook(Told):
