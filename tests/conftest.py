@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from hypothesis import Phase, settings
 
 from tests.objects import ENVIRONMENT, Objects, serving
 from tests.postgres import Server, binaries, running
+
+# nohup and background jobs of a shell start a suite with SIGINT ignored, which every process inherits that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A law that fails tells the example that it found and how to have it again. Looking for a smaller one takes minutes:
 # HYPOTHESIS_PROFILE=shrink does it.

@@ -116,6 +116,24 @@ def test_two_that_send_share_the_work(app: App, service: Hook) -> None:
     assert app.records.alerts.claim() == ()
 
 
+def test_everything_that_is_due_is_sent_at_once_and_counted(app: App, service: Hook) -> None:
+    app.alerts.add("Ops", service.url)
+    for about in ("x", "y", "z"):
+        told(app, about)
+    assert Sender(app.records.alerts).send_due() == len(service.came) == 3
+
+
+def test_a_service_that_is_away_keeps_no_other_from_being_told(app: App, service: Hook) -> None:
+    with hook() as away:
+        away.status = 503
+        app.alerts.add("Away", away.url)
+        app.alerts.add("Ops", service.url)
+        for about in ("x", "y"):
+            told(app, about)
+        assert Sender(app.records.alerts).send_due() == 2
+        assert (len(away.came), len(service.came)) == (2, 2)
+
+
 def test_a_thread_sends_what_is_due(app: App, service: Hook) -> None:
     app.alerts.add("Ops", service.url)
     sender = Sender(app.records.alerts)

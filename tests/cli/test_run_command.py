@@ -60,9 +60,9 @@ def service(center: Center) -> Iterator[Node]:
     node.leave()
 
 
-def _started(center: Center) -> subprocess.Popen[str]:
+def _started(center: Center, *through: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [COUNTERFOIL, "run", "Charges"],
+        [*through, COUNTERFOIL, "run", "Charges"],
         env={**os.environ, "COUNTERFOIL_HOME": str(center.home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -179,6 +179,14 @@ def test_ctrl_c_cancels_the_run_of_this_process(slow: Center) -> None:
     assert f"the run {found.id} was canceled; the table is as it was before." in err
     assert slow.app.runs.get(found.id).status == "canceled"
     assert "Traceback" not in err
+
+
+def test_a_run_that_was_started_with_sigint_ignored_ignores_it(slow: Center) -> None:
+    process = _started(slow, "sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+    _reading(slow, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
 
 
 def test_after_sigterm_a_run_goes_on_where_it_was(slow: Center) -> None:

@@ -127,12 +127,15 @@ class FakeQueue:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.status: dict[str, Status] = {}
+        #: The seconds that each waits at first.
+        self.delays: dict[str, float] = {}
         #: Done before each look at the queue: what happens in between.
         self.meanwhile: Callable[[], object] = lambda: None
 
     def enqueue(self, job: Job, *, delay_seconds: float = 0) -> None:
         self.jobs.setdefault(job.workflow, job)
         self.status.setdefault(job.workflow, "delayed" if delay_seconds else "queued")
+        self.delays.setdefault(job.workflow, delay_seconds)
 
     def cancel(self, workflow: str) -> bool:
         if self.status.get(workflow) not in ("queued", "delayed"):

@@ -226,7 +226,7 @@ class TestMend:
         ((failed, attempt, error),) = world.failed
         assert (failed, attempt) == (run, 2)
         assert isinstance(error, TransientError)
-        assert (f"{run}-3" in world.queue.jobs) is (again is not None)
+        assert world.queue.delays.get(f"{run}-3") == again
 
     def test_a_run_that_ends_while_it_is_looked_at_is_not_lost(self, world: World) -> None:
         run = self.queued(world)

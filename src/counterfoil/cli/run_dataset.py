@@ -86,14 +86,18 @@ class _Watch:
 
     @contextmanager
     def drawing(self, screen: Screen) -> Iterator[None]:
-        """Draws on the screen; meanwhile the first Ctrl-C cancels the run, where this process works on it."""
+        """Draws on the screen; meanwhile the first Ctrl-C cancels the run, where this process works on it.
+
+        A process that nohup started with SIGINT ignored still ignores it.
+        """
         self._screen = screen
-        earlier = signal.signal(signal.SIGINT, self._interrupt) if not self._runs.served() else None
+        earlier = signal.getsignal(signal.SIGINT)
+        if earlier is not signal.SIG_IGN and not self._runs.served():
+            signal.signal(signal.SIGINT, self._interrupt)
         try:
             yield
         finally:
-            if earlier is not None:
-                signal.signal(signal.SIGINT, earlier)
+            signal.signal(signal.SIGINT, earlier)
 
     def look(self, run: Run) -> None:
         """Sees how far it is."""
