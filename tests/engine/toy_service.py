@@ -19,6 +19,7 @@ from counterfoil.engine.health import Health
 from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import Queue, engine_url
 from counterfoil.engine.service import Service
+from counterfoil.engine.shutdown import Shutdown
 from counterfoil.web.listener import Listener
 from tests.engine.fakes import FakeDatasets, FakeRun, FakeRuns, FakeState
 
@@ -100,7 +101,12 @@ class ToyFront:
 
 
 def main(home: Path, hang: str | None) -> int:
-    stopping, state = threading.Event(), FakeState()
+    with Shutdown() as shutdown, shutdown.working() as stopping:
+        return served(home, hang, stopping)
+
+
+def served(home: Path, hang: str | None, stopping: threading.Event) -> int:
+    state = FakeState()
     service = Service(
         node=Node(home / "nodes"),
         queue=Queue(engine_url(home)),

@@ -10,6 +10,7 @@ import sys
 from counterfoil.app.app import App, open_app
 from counterfoil.app.node import dispatch_of, open_queue, serve
 from counterfoil.app.runs import RunCalls
+from counterfoil.engine.shutdown import Shutdown
 from counterfoil.runs.attempt import Attempt
 
 
@@ -29,7 +30,8 @@ def main(what: str, dataset: str | None) -> int:
             return claim(app)
         if dataset is None:
             assert what == "serve"
-            return 0 if serve(app.state, app.records) else 1
+            with Shutdown() as shutdown, shutdown.working() as stopping:
+                return 0 if serve(app.state, app.records, stopping=stopping) else 1
         return 0 if RunCalls(app.state, app.records).start(dataset).status == "succeeded" else 1
 
 

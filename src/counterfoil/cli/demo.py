@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from counterfoil.cli.leaving import hurry
 from counterfoil.cli.sandbox import checked_port
 from counterfoil.cli.screen import say, tell
+from counterfoil.engine.shutdown import Shutdown
 from counterfoil.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -62,11 +63,11 @@ def demo(
 
         read_everything(port or 0)
         return
-    with _folder(home, keep=keep) as folder:
-        _serve(folder, port, show=webbrowser.open if in_browser else None)
+    with Shutdown() as shutdown, _folder(home, keep=keep) as folder:
+        _serve(folder, port, shutdown, show=webbrowser.open if in_browser else None)
 
 
-def _serve(folder: Path, port: int | None, *, show: Callable[[str], object] | None) -> None:
+def _serve(folder: Path, port: int | None, shutdown: Shutdown, *, show: Callable[[str], object] | None) -> None:
     from counterfoil.app import open_app
     from counterfoil.app.node import serve
     from counterfoil.cli.sample_history import KEY, WoundClock, live_through
@@ -113,8 +114,9 @@ def _serve(folder: Path, port: int | None, *, show: Callable[[str], object] | No
             if show is not None:
                 show(link)
 
-        if not serve(app.state, app.records, make_front=make_front, ready=ready):
-            hurry()
+        with shutdown.working() as stopping:
+            if not serve(app.state, app.records, make_front=make_front, ready=ready, stopping=stopping):
+                hurry()
 
 
 def _settings(found: Settings, folder: Path) -> Settings:

@@ -10,6 +10,7 @@ from counterfoil.cli.opening import opened
 from counterfoil.cli.sandbox import checked_port
 from counterfoil.cli.sandbox_at_hand import SandboxAtHand
 from counterfoil.cli.screen import say
+from counterfoil.engine.shutdown import Shutdown
 from counterfoil.errors import SettingsError
 
 
@@ -31,7 +32,12 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
     """
     if port is not None:
         checked_port(port)
-    with suppress(KeyboardInterrupt), opened() as app, closing(SandboxAtHand()) as sandbox:
+    with (
+        Shutdown() as shutdown,
+        suppress(KeyboardInterrupt),
+        opened() as app,
+        closing(SandboxAtHand()) as sandbox,
+    ):
         from counterfoil.app.node import serve
         from counterfoil.web.server import PageServer
 
@@ -47,5 +53,6 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
             say(f"Counterfoil ready at {link}")
 
         make_front = partial(PageServer, app, announce=announce, host=host, port=port, sandbox=offered)
-        if not serve(app.state, app.records, make_front=make_front, ready=ready):
-            hurry()
+        with shutdown.working() as stopping:
+            if not serve(app.state, app.records, make_front=make_front, ready=ready, stopping=stopping):
+                hurry()

@@ -7,6 +7,7 @@ from contextlib import suppress
 from counterfoil.cli.leaving import hurry
 from counterfoil.cli.opening import opened
 from counterfoil.cli.screen import say
+from counterfoil.engine.shutdown import Shutdown
 
 
 def worker() -> None:
@@ -17,10 +18,17 @@ def worker() -> None:
 
     Ctrl-C or SIGTERM stop it within seconds: runs that are under way go on with another one, or after the next start.
     """
-    with suppress(KeyboardInterrupt), opened() as app:
+    with Shutdown() as shutdown, suppress(KeyboardInterrupt), opened() as app:
         from counterfoil.app.many import check_shared
         from counterfoil.app.node import serve
 
         check_shared(app.state)
-        if not serve(app.state, app.records, ready=lambda _: None, started=lambda node: say(f"Worker {node} ready")):
-            hurry()
+        with shutdown.working() as stopping:
+            if not serve(
+                app.state,
+                app.records,
+                ready=lambda _: None,
+                started=lambda node: say(f"Worker {node} ready"),
+                stopping=stopping,
+            ):
+                hurry()

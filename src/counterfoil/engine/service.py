@@ -1,21 +1,20 @@
-"""What `counterfoil serve` runs: the due loop, the worker and what stands before them, until SIGTERM."""
+"""What `counterfoil serve` runs: the due loop, the worker and what stands before them, until it is stopped."""
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from types import FrameType
 from typing import Any
 
 from counterfoil.engine.dispatch import Datasets, Dispatch, Runs
 from counterfoil.engine.due import POLL_SECONDS, DueLoop
 from counterfoil.engine.health import MakeFront
 from counterfoil.engine.nodes import Node
-from counterfoil.engine.queue import WORKER_CONCURRENCY, Queue, Worker
+from counterfoil.engine.queue import Queue
 from counterfoil.engine.steps import Steps
+from counterfoil.engine.worker import PATIENCE_SECONDS, WORKER_CONCURRENCY, Worker
 from counterfoil.log import get_logger
 
 #: How long attempts have to come to a page's or part's end when the service goes down.
@@ -28,10 +27,6 @@ _log = get_logger("engine")
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-class _Terminated(BaseException):
-    """SIGTERM came. Raised in the main thread, as Python does for Ctrl-C: an event can't be set from a handler."""
 
 
 class Service:
@@ -56,6 +51,7 @@ class Service:
         clock: Callable[[], datetime] = utc_now,
         upkeep: Callable[[], None] = lambda: None,
         concurrency: int = WORKER_CONCURRENCY,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.node = node
         self.queue = queue
@@ -70,6 +66,8 @@ class Service:
             stopping=stopping,
             after=self.dispatch.follow,
             concurrency=concurrency,
+            patience_seconds=patience_seconds,
+            lost=self.due.wake,
         )
         self._clock = clock
         self._more_upkeep = upkeep
@@ -84,14 +82,12 @@ class Service:
         ready: Callable[[str], None] = lambda _link: None,
         started: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Serves until SIGTERM, Ctrl-C or `stopping`; False when an attempt did not come to an end within 8 seconds.
+        """Serves until `stopping` or Ctrl-C; False when an attempt did not come to an end within 8 seconds.
 
-        Then its thread still runs, and the process is to be left with `os._exit`. A second SIGTERM ends it at once,
-        which loses nothing either. Only the main thread can call this. The front is made before anything begins, and
-        `ready` is told its link once it answers; `started` is called when the work has begun.
+        Then its thread still runs, and the process is to be left with `os._exit`. The front is made before anything
+        begins, and `ready` is told its link once it answers; `started` is called when the work has begun.
         """
         front = None if make_front is None else make_front(self.health)
-        earlier = signal.signal(signal.SIGTERM, _terminate)
         try:
             self.start()
             started()
@@ -99,10 +95,10 @@ class Service:
                 front.start()
                 ready(front.link())
             self._stopping.wait()
-        except (_Terminated, KeyboardInterrupt):
-            _log.info("service stops")
+        except KeyboardInterrupt:
+            pass
         finally:
-            signal.signal(signal.SIGTERM, earlier)
+            _log.info("service stops")
             ended = self.stop()
             if front is not None:
                 front.stop()
@@ -141,11 +137,8 @@ class Service:
         with self.node.dead(self.queue.executors(), unknown=self.queue.is_local) as dead:
             if dead and (recovered := self._worker.recover(dead)):
                 _log.warning("attempts of a process that ended are taken up", attempts=recovered)
-        if self._clock() >= self._mend_at:
+        # After trouble with the state or the queue, runs may be without an attempt.
+        if self._worker.settle() or self.due.failed or self._clock() >= self._mend_at:
             self.dispatch.mend()
             self._mend_at = self._clock() + timedelta(seconds=MEND_SECONDS)
         self._more_upkeep()
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise _Terminated

@@ -1,0 +1,108 @@
+"""SIGTERM and Ctrl-C end a service within seconds, whenever they come."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+#: From the signal to the end of the process.
+BOUND_SECONDS = 12
+#: A command that swallows every interrupt, in a process that ends by itself half a second after the first signal.
+DEAF = """
+import os, sys
+from counterfoil.engine.shutdown import Shutdown
+with Shutdown(seconds=0.5):
+    print("ready", flush=True)
+    while True:
+        try:
+            if not sys.stdin.read(1):
+                break
+        except KeyboardInterrupt:
+            print("swallowed", flush=True)
+"""
+#: One that is at work.
+WORKING = """
+import signal, sys
+from counterfoil.engine.shutdown import Shutdown
+with Shutdown() as shutdown, shutdown.working() as stopping:
+    print("ready", flush=True)
+    print(stopping.wait(30), flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_service_ends_within_twelve_seconds_whenever_the_signal_comes(tmp_path: Path) -> None:
+    started = [
+        (_signaled(tmp_path / moment / signals, moment, signals), moment, signals)
+        for moment, signals in (
+            ("1", "SIGTERM"),
+            ("8000", "SIGINT"),
+            ("20000", "SIGTERM"),
+            ("ready", "SIGTERM"),
+            ("ready", "SIGINT,SIGINT"),
+        )
+    ]
+    with ExitStack() as stack:
+        for process, _, _ in started:
+            stack.enter_context(process)
+            stack.callback(process.kill)
+        for process, moment, signals in started:
+            assert process.stderr is not None
+            said = []
+            while "signaled\n" not in said:
+                said.append(process.stderr.readline())
+                assert said[-1], (moment, signals, said)
+            code = process.wait(BOUND_SECONDS)
+            assert code in (0, 128 + signal.SIGINT, 128 + signal.SIGTERM), (moment, signals, process.stderr.read())
+
+
+def test_an_interrupt_that_is_swallowed_ends_the_process_at_the_deadline() -> None:
+    process = _program(DEAF)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[0] == "swallowed\n"
+    assert process.returncode == 0
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    process = _program(WORKING)
+    assert process.stdout is not None
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "True\n", "the work is told, and not interrupted"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_a_service_that_was_started_with_sigint_ignored_ignores_it() -> None:
+    process = _program(f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{WORKING}")
+    assert process.stdout is not None
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "True\n"
+    process.communicate("\n", timeout=20)
+    assert process.returncode == 0, "the first one did not count"
+
+
+def _program(text: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def _signaled(home: Path, moment: str, signals: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.cli.signaled", moment, signals, "serve", "--port", "0"],
+        cwd=ROOT,
+        env={**os.environ, "COUNTERFOIL_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
