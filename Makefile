@@ -54,8 +54,9 @@ lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are c
 bench: $(VENV)/ready ## measurements, side by side with their floors
 	$(BIN)/python -m bench
 
-soak: $(VENV)/ready ## an hour of a company's life with kills and faults, each table against reading everything; half an hour
+soak: $(VENV)/ready ## an hour of a company's life with kills and faults, each table against reading everything; then kills at chosen moments; half an hour
 	$(BIN)/python -m tests.soak.living
+	$(BIN)/python -m tests.soak.kills
 
 soak-api: $(VENV)/ready ## requests that nobody would write to every route of the API; some minutes
 	$(BIN)/python -m tests.soak.api

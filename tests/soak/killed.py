@@ -1,0 +1,79 @@
+"""The command line that kills itself at a chosen moment: `python -m tests.soak.killed FILE WORDS…`.
+
+Moments are counted in each phase of a run or a pull: calls of functions of ours, and of others by them. When a phase
+begins, the file is read: `PHASE N` kills the process at the N-th moment of the phase, `count` prints the number of
+moments of each phase once it is over. Without the file nothing happens.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from counterfoil.cli import main
+
+PHASES = ("extract", "load", "finish")
+_OURS = f"{os.sep}counterfoil{os.sep}"
+_HERE = os.getpid()
+
+
+class Moments:
+    """Counts the moments of the phase that a run is in."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._phase: str | None = None
+        self._count = 0
+        self._kill: int | None = None
+
+    def enter(self, phase: str | None) -> None:
+        if phase == self._phase:
+            return
+        said = self._file.read_text().split() if self._file.exists() else []
+        if self._phase is not None and said == ["count"]:
+            os.write(2, f"moments {self._phase} {self._count}\n".encode())
+        self._phase, self._count = phase, 0
+        self._kill = int(said[1]) if said[:1] == [phase] else None
+
+    def see(self, frame: FrameType, event: str, _argument: Any) -> None:
+        file = frame.f_code.co_filename
+        if _OURS not in file or f"{_OURS}sandbox{os.sep}" in file:
+            return
+        if event in ("call", "return"):
+            self._turn(Path(file).as_posix().rpartition("/counterfoil/")[2], frame.f_code.co_name, event)
+        self._count += 1
+        if self._phase is not None and self._count == self._kill:
+            os.kill(_HERE, signal.SIGKILL)
+
+    def _turn(self, file: str, name: str, event: str) -> None:
+        match file, name, event:
+            case ("runs/attempt.py", "extract", "call") | ("runs/pull.py", "pull", "call"):
+                self.enter("extract")
+            case ("runs/pull.py", "_load", "call") | ("runs/attempt.py", "load", "call"):
+                self.enter("load")
+            case ("runs/attempt.py", "finish", "call"):
+                self.enter("finish")
+            case ("destinations/duckdb.py", "load", "return") if self._of_pull:
+                self.enter("finish")
+            case ("runs/attempt.py", "finish", "return") | ("runs/pull.py", "pull", "return"):
+                self.enter(None)
+
+    @property
+    def _of_pull(self) -> bool:
+        return "pull" in sys.argv
+
+
+def run(file: Path, words: list[str]) -> None:
+    moments = Moments(file)
+    threading.setprofile(moments.see)
+    sys.setprofile(moments.see)
+    main(words)
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), sys.argv[2:])
