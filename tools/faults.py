@@ -554,6 +554,94 @@ FAULTS = (
         wrong='wait_for(client.get("/v1/events", {"limit": 1, "type": events[0].type}))',
         test="tests/runs/test_stopping.py::test_a_cancel_while_a_request_is_retried_ends_the_run_within_two_seconds",
     ),
+    # Engine and state.
+    Fault(
+        name="one 401 pauses an account",
+        file="runs/attempt.py",
+        right="            confirm_rejected(client, rejected, self._records.settings.key_confirm_seconds, "
+        "self._signals(found.id))\n",
+        wrong="",
+        test="tests/runs/test_attempts.py::test_a_single_rejection_of_the_key_pauses_nothing_and_is_retried",
+    ),
+    Fault(
+        name="a manual pause resumed",
+        file="state/datasets.py",
+        right='if one.pause is not None and one.pause.code == "key_rejected"',
+        wrong="if one.pause is not None",
+        test="tests/runs/test_attempts.py::"
+        "test_a_key_that_works_again_resumes_what_its_rejection_paused_and_nothing_else",
+    ),
+    Fault(
+        name="mended without the delay",
+        file="engine/dispatch.py",
+        right="delay_seconds=again)",
+        wrong="delay_seconds=0)",
+        test="tests/engine/test_due.py::TestMend::"
+        "test_a_run_whose_attempt_ended_without_a_word_fails_or_is_tried_again",
+    ),
+    Fault(
+        name="one notice of several",
+        file="app/sending.py",
+        right="arrived += 1",
+        wrong="arrived = 1",
+        test="tests/app/test_alerts.py::test_everything_that_is_due_is_sent_at_once_and_counted",
+    ),
+    Fault(
+        name="no patience with the state",
+        file="engine/patience.py",
+        right="if now - away_since >= seconds or wait(_PAUSE_SECONDS):",
+        wrong="if True:",
+        test="tests/engine/test_patience.py::test_a_call_is_repeated_until_the_state_is_back",
+    ),
+    Fault(
+        name="a step not repeated",
+        file="engine/worker.py",
+        right='{"reference": self._patiently(partial(getattr(self._steps, name), run, attempt))}',
+        wrong='{"reference": getattr(self._steps, name)(run, attempt)}',
+        test="tests/engine/test_queue.py::test_an_attempt_waits_for_a_state_that_is_unavailable",
+    ),
+    Fault(
+        name="a lost attempt left in the queue",
+        file="engine/worker.py",
+        right="self._queue.end(workflow)",
+        wrong="pass",
+        test="tests/engine/test_queue.py::test_an_attempt_that_can_not_be_recorded_is_reported_and_ended_in_the_queue",
+    ),
+    Fault(
+        name="a malformed state as a missing permission",
+        file="state/database_errors.py",
+        right='    sqlite3.SQLITE_CORRUPT: "damaged",\n',
+        wrong="",
+        test="tests/state/test_database.py::test_a_malformed_state_is_no_missing_permission",
+    ),
+    Fault(
+        name="a deleted state as no dataset",
+        file="state/datasets.py",
+        right="self._check_not_lost(known)",
+        wrong="pass",
+        test="tests/state/test_datasets.py::test_a_state_without_datasets_beside_archives_of_runs_is_named_as_lost",
+    ),
+    Fault(
+        name="no deadline after a signal",
+        file="engine/shutdown.py",
+        right="time.sleep(self._seconds)\n        os._exit(0)",
+        wrong="time.sleep(self._seconds)",
+        test="tests/cli/test_shutdown.py::test_an_interrupt_that_is_swallowed_ends_the_process_at_the_deadline",
+    ),
+    Fault(
+        name="an ignored SIGINT obeyed",
+        file="cli/run_dataset.py",
+        right="if earlier is not signal.SIG_IGN and not",
+        wrong="if not",
+        test="tests/cli/test_run_command.py::test_a_run_that_was_started_with_sigint_ignored_ignores_it",
+    ),
+    Fault(
+        name="a run that waits for an attempt that is lost",
+        file="app/runs.py",
+        right="            one.check(run)\n",
+        wrong="",
+        test="tests/cli/test_full_disk.py::test_a_run_without_room_for_its_files_ends_and_changes_nothing",
+    ),
 )
 
 

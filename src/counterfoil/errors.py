@@ -9,6 +9,7 @@ CounterfoilError
 ├─ TransientError       the same may work later; retried by policy
 │  ├─ RateLimited
 │  ├─ StripeUnavailable
+│  ├─ StateUnavailable  the attempts wait for the database of the state
 │  └─ DestinationBusy
 └─ RunError             this run cannot succeed as defined
    ├─ ClockError        the operator sets a clock right, or has everything read again
@@ -102,6 +103,10 @@ class RateLimited(TransientError):  # noqa: N818
 
 class StripeUnavailable(TransientError):  # noqa: N818
     """No connection, a time-out, a 5xx, or an answer that is not what it should be."""
+
+
+class StateUnavailable(TransientError):  # noqa: N818
+    """The database of the state or of the queue can't be reached."""
 
 
 class DestinationBusy(TransientError):  # noqa: N818

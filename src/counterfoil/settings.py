@@ -99,6 +99,9 @@ class Settings(BaseSettings):
         description="Seconds after which a key that Stripe rejected is tried once more; a second rejection pauses the "
         "account's datasets.",
     )
+    state_wait_seconds: float = Field(
+        default=60, ge=0, description="Seconds for which attempts wait for the state's database when it is unavailable."
+    )
     archive_days: int = Field(
         default=30, ge=0, description="Days for which what a dataset's runs read is kept, or its last runs, if longer."
     )

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from counterfoil import log
-from counterfoil.engine.queue import PARTITION_CONCURRENCY, Queue, Worker, engine_url
+from counterfoil.engine.queue import PARTITION_CONCURRENCY, Queue, engine_url
 from counterfoil.engine.steps import Job, job
-from counterfoil.errors import SettingsError, StripeUnavailable
+from counterfoil.engine.worker import Worker
+from counterfoil.errors import SettingsError, StateUnavailable, StripeUnavailable
 from tests.engine.fakes import FakeSteps
 
 STEPS = ["plan", "extract", "load", "prove", "finish"]
@@ -266,12 +267,67 @@ def test_what_the_queue_keeps_is_json(queue: Queue, start: Start, tmp_path: Path
 def test_a_folder_that_can_not_hold_the_queue_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(SettingsError, match=r"engine\.db can't be opened"):
+    with pytest.raises(SettingsError, match=r"engine\.db"):
         Queue(engine_url(tmp_path / "file"))
 
 
-def test_a_postgres_that_is_not_there_is_refused_without_its_password() -> None:
-    with pytest.raises(SettingsError, match="The queue can't be opened") as refused:
+@pytest.mark.parametrize("keep", [0, 100])
+def test_a_damaged_queue_is_created_anew_once_its_files_are_deleted(tmp_path: Path, keep: int) -> None:
+    Queue(engine_url(tmp_path)).close()
+    file = tmp_path / "engine.db"
+    file.write_bytes(file.read_bytes()[:keep] + b"milk, bread, butter; " * 10_000)
+
+    with pytest.raises(SettingsError) as refused:
+        Queue(engine_url(tmp_path))
+
+    assert str(file) in (refused.value.hint or "")
+    assert "COUNTERFOIL" not in (refused.value.hint or "")
+    for one in tmp_path.glob("engine.db*"):
+        one.unlink()
+    queue = Queue(engine_url(tmp_path))
+    queue.enqueue(job("R1", 1, "acct_1"))
+    queue.close()
+
+
+def test_an_attempt_waits_for_a_state_that_is_unavailable(queue: Queue, start: Start) -> None:
+    steps, away = FakeSteps(), iter(range(1))
+
+    def extract(run: str, attempt: int) -> None:
+        for _ in away:
+            raise StateUnavailable("The state is away")
+
+    steps.does["extract"] = extract
+    queue.enqueue(job("R1", 1, "acct_1"))
+    start(steps)
+
+    assert [name for name, _, _ in steps.hear(ALL + 1)] == ["plan", "extract", *STEPS[1:], "after"]
+    assert steps.errors == []
+
+
+def test_an_attempt_that_can_not_be_recorded_is_reported_and_ended_in_the_queue(queue: Queue, start: Start) -> None:
+    steps, lost = FakeSteps(), threading.Event()
+    unavailable = StateUnavailable("The state is away")
+
+    def fail(run: str, attempt: int) -> None:
+        raise unavailable
+
+    def unwritable(run: str, attempt: int, error: Exception) -> float | None:
+        raise unavailable
+
+    steps.does["load"] = fail
+    steps.failed = unwritable  # type: ignore[method-assign]
+    queue.enqueue(job("R1", 1, "acct_1"))
+    worker = start(steps, patience_seconds=0, lost=lost.set)
+
+    assert lost.wait(20)
+    assert worker.unrecorded == {"R1": unavailable}
+    assert worker.settle() == 1
+    assert queue.statuses(["R1-1"]) == {"R1-1": "ended"}
+    assert worker.settle() == 0
+
+
+def test_a_postgres_that_is_not_there_is_unavailable_and_its_password_not_shown() -> None:
+    with pytest.raises(StateUnavailable) as refused:
         Queue("postgresql://user:hush@127.0.0.1:1/state")
     assert "hush" not in str(refused.value)
 

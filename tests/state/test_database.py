@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from counterfoil.errors import SettingsError, TransientError
+from counterfoil.errors import SettingsError, StateUnavailable, TransientError
 from counterfoil.settings import Settings, load_settings
 from counterfoil.state import State, database, open_state, upgrade_state
 from counterfoil.state.sqlite_file import make_file
@@ -105,8 +105,22 @@ def test_a_database_of_postgres_with_another_programs_tables_is_refused(postgres
 def test_a_file_that_is_no_database_is_named(settings: Settings) -> None:
     settings.home.mkdir()
     (settings.home / "state.db").write_text("a shopping list, longer than a database's header: " + "milk " * 100)
-    with pytest.raises(SettingsError, match=r"state\.db can't be used: file is not a database"):
+    with pytest.raises(SettingsError, match=r"state\.db.*file is not a database") as caught:
         open_state(settings)
+    assert "COUNTERFOIL" not in (caught.value.hint or ""), "it may be written, and is where it should be"
+
+
+@pytest.mark.sqlite
+def test_a_malformed_state_is_no_missing_permission(state: State, settings: Settings) -> None:
+    for number in range(200):
+        state.keep_setting(f"setting {number}", "value" * 100)
+    state.close()
+    file = settings.home / "state.db"
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+    with pytest.raises(SettingsError, match="malformed") as caught, open_state(settings) as opened:
+        opened.setting("setting 7")
+    assert "COUNTERFOIL" not in (caught.value.hint or "")
 
 
 def test_a_home_that_can_not_be_made_is_named(tmp_path: Path) -> None:
@@ -136,9 +150,10 @@ def test_a_url_that_can_not_be_the_states_is_refused_without_its_password(tmp_pa
 
 def test_a_postgres_that_is_not_there_may_come_back_and_its_password_is_not_told(tmp_path: Path) -> None:
     url = f"postgresql://keeper:{PASSWORD}@127.0.0.1:9/state?connect_timeout=2"
-    with pytest.raises(TransientError) as caught:
+    with pytest.raises(StateUnavailable) as caught:
         open_state(Settings(home=tmp_path, state_url=url))  # type: ignore[arg-type]
     assert "keeper:***@127.0.0.1" in caught.value.message
+    assert "COUNTERFOIL_STATE_URL" in (caught.value.hint or "")
     assert PASSWORD not in f"{caught.value.message}{caught.value.__cause__}"
 
 
@@ -200,8 +215,9 @@ def test_a_state_that_another_process_holds_too_long_is_busy(
     state: State, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_BUSY_SECONDS", 0)
-    with open_state(settings) as other, state.begin(), pytest.raises(TransientError, match="database is locked"):
+    with open_state(settings) as other, state.begin(), pytest.raises(TransientError) as caught:
         other.keep_setting("value", 1)
+    assert not isinstance(caught.value, StateUnavailable)
 
 
 def test_instants_come_back_aware_and_in_utc_and_others_are_refused(state: State) -> None:

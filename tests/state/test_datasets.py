@@ -166,7 +166,9 @@ def test_a_pause_takes_the_next_time_away_and_a_resume_counts_from_now(
 ) -> None:
     made = make_dataset(schedule=HOURLY)
     paused = datasets.pause("Charges", f"Stripe refuses {KEY}.", "Replace the key.")
-    assert paused.pause == Pause(reason="Stripe refuses sk_test_….", action="Replace the key.", at=clock(), code="manual")
+    assert paused.pause == Pause(
+        reason="Stripe refuses sk_test_….", action="Replace the key.", at=clock(), code="manual"
+    )
     assert paused.next_due_at is None
     assert datasets.claim_due(clock.advance(days=3)) == ()
     assert datasets.pause("Charges", "another reason").pause == paused.pause
@@ -305,3 +307,20 @@ def test_a_schedule_whose_zone_is_gone_pauses_its_dataset_and_holds_up_no_other(
     with state.read() as connection:
         pause = connection.execute(table.select().where(table.c.id == broken.id)).mappings().one()["pause"]
     assert "Europe/Atlantis" in pause["reason"]
+
+
+def test_a_state_without_datasets_beside_archives_of_runs_is_named_as_lost(
+    datasets: Datasets, settings: Settings, make_dataset: MakeDataset
+) -> None:
+    (settings.archive / "pull-20270101T000000Z-abc").mkdir(parents=True)
+    with pytest.raises(SettingsError) as unknown:
+        datasets.get("Charges")
+    assert str(settings.archive) not in unknown.value.message
+    (settings.archive / "20270101T000000Z-abc123").mkdir()
+    with pytest.raises(SettingsError) as lost:
+        datasets.get("Charges")
+    assert str(settings.archive) in lost.value.message
+    make_dataset("Refunds")
+    with pytest.raises(SettingsError) as other:
+        datasets.get("Charges")
+    assert str(settings.archive) not in other.value.message

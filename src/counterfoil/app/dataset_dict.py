@@ -42,7 +42,8 @@ def dataset_dict(dataset: Dataset) -> dict[str, Any]:
             "hold": dataset.proof.hold,
         },
         "deadline_minutes": dataset.deadline_minutes,
-        "pause": pause and {"reason": pause.reason, "action": pause.action, "at": _instant(pause.at), "code": pause.code},
+        "pause": pause
+        and {"reason": pause.reason, "action": pause.action, "at": _instant(pause.at), "code": pause.code},
         "failures": dataset.failures,
         "next_due_at": _instant(dataset.next_due_at),
         "created_at": _instant(dataset.created_at),

@@ -13,8 +13,9 @@ from counterfoil.app.sending import Sender
 from counterfoil.engine.dispatch import Dispatch
 from counterfoil.engine.health import MakeFront
 from counterfoil.engine.nodes import Node, Role, SharedNode
-from counterfoil.engine.queue import Queue, Worker, engine_url
+from counterfoil.engine.queue import Queue, engine_url
 from counterfoil.engine.service import Service
+from counterfoil.engine.worker import Worker
 from counterfoil.errors import SettingsError
 from counterfoil.runs import telling
 from counterfoil.runs.attempt import Attempt
@@ -67,7 +68,7 @@ def serve(
     started: Callable[[str], None] = lambda _node: None,
     stopping: threading.Event | None = None,
 ) -> bool:
-    """Claims what is due and works, until SIGTERM or `stopping`; see `Service.run`. `started` is told the node's id.
+    """Claims what is due and works, until `stopping`; see `Service.run`. `started` is told the node's id.
 
     SettingsError where it can't work beside the processes of other machines.
     """
@@ -87,6 +88,7 @@ def serve(
         stopping=stopping,
         clock=state.now,
         upkeep=upkeep.turn,
+        patience_seconds=state.settings.state_wait_seconds,
     )
     try:
         return service.run(make_front=make_front, ready=ready, started=partial(started, node.id))
@@ -104,7 +106,13 @@ class OneRun:
         self._node = node_of(state, "run")
         self.dispatch = dispatch_of(state, records, queue, attempt)
         self._worker = Worker(
-            queue, attempt, executor=self._node.id, stopping=stopping, after=self.dispatch.follow, poll_seconds=0.1
+            queue,
+            attempt,
+            executor=self._node.id,
+            stopping=stopping,
+            after=self.dispatch.follow,
+            poll_seconds=0.1,
+            patience_seconds=state.settings.state_wait_seconds,
         )
         self._upkeep = _Upkeep(state, records, queue, self._node)
         self.works = False
@@ -129,6 +137,11 @@ class OneRun:
             with self._node.dead(self._queue.executors(), unknown=self._queue.is_local) as dead:
                 if dead:
                     self._worker.recover(dead)
+
+    def check(self, run: str) -> None:
+        """Raises the error of an attempt of this process that could not be recorded: nothing will tell the run."""
+        if run in self._worker.unrecorded:
+            raise self._worker.unrecorded[run]
 
     def __enter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from counterfoil.app.node import OneRun, node_of, open_queue
 from counterfoil.archive import read_ledger, read_parts, verify
+from counterfoil.engine.patience import patiently
 from counterfoil.engine.queue import Queue
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.log import redacted
@@ -227,16 +228,23 @@ class RunCalls:
 
     def _awaited(self, run: str, one: OneRun, look: Look | None, *, wait: bool) -> Run:
         pause, turn = threading.Event(), 0
-        while True:
+
+        def turned() -> Run | None:
+            nonlocal turn
             found = self._records.runs.get(run)
             if look is not None:
                 look(found)
             if found.status in _OVER or (not wait and self._leaves(found, one)):
                 return found
-            pause.wait(_LOOK_SECONDS)
+            one.check(run)
             turn += 1
             if turn % _LOOKS_A_TURN == 0:
                 one.keep_up()
+            return None
+
+        while (found := patiently(turned, self._state.settings.state_wait_seconds, pause.wait)) is None:
+            pause.wait(_LOOK_SECONDS)
+        return found
 
     def _await_followers(self, run: Run, one: OneRun, look: Look | None) -> None:
         """Those that run after it run here too: no service would take them up."""

@@ -43,6 +43,8 @@ class DueLoop:
         self._upkeep = upkeep
         self._awake = threading.Event()
         self._stopped = False
+        #: Whether the turn before this one ended with an error.
+        self.failed = False
         #: When the last turn without an error ended; None before the first.
         self.last_turn_at: datetime | None = None
 
@@ -73,7 +75,9 @@ class DueLoop:
             next_due_at = self._next_due_at()
         except Exception:  # noqa: BLE001 - a state that is locked or away for a while must not end the loop
             _log.exception("due loop failed; it tries again", seconds=POLL_SECONDS)
+            self.failed = True
             return POLL_SECONDS
+        self.failed = False
         self.last_turn_at = now
         if next_due_at is None:
             return POLL_SECONDS

@@ -200,7 +200,9 @@ class Attempt:
 
     def failed(self, run: str, attempt: int, error: Exception) -> float | None:
         """Ends the attempt, and the run with it unless there is another one; the seconds until that."""
-        return self._endings.failed(run, attempt, error, owner=self._owners.pop(run, None))
+        again = self._endings.failed(run, attempt, error, owner=self._owners.get(run))
+        self._owners.pop(run, None)
+        return again
 
     @contextmanager
     def _taken(self, run: str, attempt: int) -> Iterator[tuple[Run, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,9 @@ from counterfoil.state.tables import ACTIVE
 
 #: Failed runs in a row after which a dataset pauses.
 MOST_FAILURES = 10
+
+#: Of the file system: no space, a quota, a limit on the size of files.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _log = get_logger("counterfoil.runs")
 
@@ -151,6 +155,11 @@ def _key_command(dataset: Dataset) -> str:
 def _told(error: Exception) -> CounterfoilError:
     if isinstance(error, CounterfoilError):
         return error
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        where = f" of {error.filename}" if error.filename else ""
+        return RunError(
+            f"The disk{where} is full: {error.strerror}", hint="Free some space, then run the dataset again."
+        )
     _log.error("unexpected error in a run", exc_info=error)
     return RunError(
         f"Something unexpected went wrong: {type(error).__name__}: {error}",

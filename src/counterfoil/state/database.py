@@ -19,8 +19,9 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL, make_url
 
-from counterfoil.errors import CounterfoilError, SettingsError, TransientError
+from counterfoil.errors import SettingsError, TransientError
 from counterfoil.settings import Settings
+from counterfoil.state.database_errors import database_error
 from counterfoil.state.sqlite_file import make_file
 from counterfoil.state.tables import SCHEMA, SCHEMA_TABLE, metadata
 from counterfoil.state.tables import settings as settings_table
@@ -32,7 +33,6 @@ _BUSY_SECONDS = 30
 #: To Postgres, kept open and besides when much goes on; with the queue's own some twenty of a process at most, where a
 #: server takes a hundred in all unless told otherwise.
 _CONNECTIONS = 6
-_WHERE = "COUNTERFOIL_STATE_URL or COUNTERFOIL_HOME says where it is. It needs a database that this user may write."
 #: Any number, the same in every process: holds back others while a schema is made in Postgres.
 _SCHEMA_LOCK = 0x636F756E746572
 
@@ -212,27 +212,13 @@ class State:
         except sa.exc.IntegrityError:
             raise
         except sa.exc.DBAPIError as error:
-            raise _told(error, self.name) from error
+            raise database_error(error, self.name) from error
         except sa.exc.TimeoutError as error:
             raise TransientError(f"Every connection to the state {self.name} is in use") from error
 
 
 class _Undo(Exception):  # noqa: N818 - it is no error
     """Leaves a transaction without a trace."""
-
-
-def _told(error: sa.exc.DBAPIError, name: str) -> CounterfoilError:
-    reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-    busy = any(word in reason for word in ("locked", "busy", "deadlock detected", "could not serialize"))
-    if busy or error.connection_invalidated or (name.startswith("postgresql") and "connect" in reason):
-        return TransientError(
-            f"The state {name} can't be reached: {reason}",
-            hint="Another process holds it, or it is down. Try again; if it stays so, look at that process.",
-        )
-    return SettingsError(
-        f"The state {name} can't be used: {reason}",
-        hint=_WHERE,
-    )
 
 
 def _unchecked(settings: Settings, clock: Clock) -> State:
@@ -278,10 +264,18 @@ def _locked(path: Path) -> FileLock:
         make_file(path)
     except OSError as error:
         lock.release()
-        raise SettingsError(f"The state {path} can't be written: {error.strerror}", hint=_WHERE) from error
+        raise database_error(error, str(path)) from error
     return lock
 
 
+#: Of libpq: a server that vanished without a word is noticed within half a minute instead of a quarter of an hour.
+CONNECT = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 #: How a transaction that only reads is begun.
 _READING: dict[str, dict[str, Any]] = {
     "sqlite": {"begin": "BEGIN"},
@@ -292,7 +286,12 @@ _READING: dict[str, dict[str, Any]] = {
 def _engine(url: URL, *, references: bool = True) -> sa.Engine:
     if url.drivername != "sqlite":
         engine = sa.create_engine(
-            url, hide_parameters=True, pool_pre_ping=True, pool_size=_CONNECTIONS, max_overflow=_CONNECTIONS
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_size=_CONNECTIONS,
+            max_overflow=_CONNECTIONS,
+            connect_args={name: value for name, value in CONNECT.items() if name not in url.query},
         )
         sa.event.listen(engine, "connect", _speak_plainly)
         return engine

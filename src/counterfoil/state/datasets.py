@@ -166,9 +166,7 @@ class Datasets:
             owner = connection.scalar(sa.select(targets.c.dataset).where(targets.c.place == self._place(target)))
             return None if owner is None else self._one(connection, owner)
 
-    def pause(
-        self, name_or_id: str, reason: str, action: str | None = None, *, code: PauseCode = "manual"
-    ) -> Dataset:
+    def pause(self, name_or_id: str, reason: str, action: str | None = None, *, code: PauseCode = "manual") -> Dataset:
         """Stops scheduled runs, with the reason and what to do; a pause that is there already stays.
 
         Except that a manual pause replaces one that would end by itself.
@@ -252,7 +250,9 @@ class Datasets:
                     following = next_after(dataset.schedule, now)
                 except SettingsError as error:
                     # Its zone may be gone from the machine. The others must not wait for it.
-                    self._pause(connection, dataset.id, error.message, error.hint or "Give it another schedule.", "schedule")
+                    self._pause(
+                        connection, dataset.id, error.message, error.hint or "Give it another schedule.", "schedule"
+                    )
                     continue
                 self._change(connection, dataset.id, next_due_at=following)
                 claimed.append((replace(dataset, next_due_at=following), dataset.next_due_at or now))
@@ -321,13 +321,25 @@ class Datasets:
                 hint=f"Wait for it, or: counterfoil runs cancel {active.id}",
             )
 
-    @staticmethod
-    def _one(connection: sa.Connection, word: str) -> Dataset:
+    def _one(self, connection: sa.Connection, word: str) -> Dataset:
         column = datasets.c.id if names.is_id("dataset", word) else datasets.c.name
         found = _datasets(connection, sa.select(datasets).where(column == word.strip()))
         if not found:
-            raise names.unknown("dataset", word, connection.scalars(sa.select(datasets.c.name)))
+            known = connection.scalars(sa.select(datasets.c.name)).all()
+            self._check_not_lost(known)
+            raise names.unknown("dataset", word, known)
         return found[0]
+
+    def _check_not_lost(self, known: Sequence[str]) -> None:
+        """SettingsError when there are archives of runs and no dataset: the state was deleted, or is elsewhere."""
+        archive = self._state.settings.archive
+        kept = 0 if known else sum(1 for one in archive.glob("[0-9]*T*Z-*") if one.is_dir())
+        if kept:
+            raise SettingsError(
+                f"The state {self._state.name} has no datasets, but {archive} holds archives of {kept} runs",
+                hint="The state was deleted or is elsewhere: restore it from a backup, or correct COUNTERFOIL_HOME or "
+                "COUNTERFOIL_STATE_URL.",
+            )
 
 
 def _datasets(connection: sa.Connection, select: sa.Select[Any]) -> tuple[Dataset, ...]:
