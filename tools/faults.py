@@ -242,6 +242,20 @@ FAULTS = (
         test="tests/test_public_names.py::test_a_users_program_is_type_checked_strictly",
     ),
     Fault(
+        name="two full stops",
+        file="errors.py",
+        right="return f\"{self.message.rstrip('.')}.\"",
+        wrong='return f"{self.message}."',
+        test="tests/test_errors.py::test_a_message_has_one_full_stop_in_a_sentence_and_none_before_its_context",
+    ),
+    Fault(
+        name="anything missing is a deleted parent",
+        file="extract/of_parents.py",
+        right='if error.code != "resource_missing" or error.param != parents.param:',
+        wrong='if error.code != "resource_missing":',
+        test="tests/extract/test_of_parents.py::test_another_refusal_is_no_deleted_parent",
+    ),
+    Fault(
         name="any table name",
         file="table_names.py",
         right="        if broken:\n",

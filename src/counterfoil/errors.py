@@ -43,7 +43,7 @@ class CounterfoilError(Exception):
         self.request_id = request_id
         #: The path asked for, without parameters.
         self.path = path
-        #: Stripe's `error.code`, where an answer brought one.
+        #: Stripe's `error.code`, where an answer brought one; or ours (docs/errors.md).
         self.code = code
         #: The HTTP status, and the parameter that Stripe's `error.param` names, where an answer brought them.
         self.status = status
@@ -51,7 +51,12 @@ class CounterfoilError(Exception):
 
     def __str__(self) -> str:
         context = ", ".join(part for part in (self.path, self.request_id and f"request {self.request_id}") if part)
-        return f"{self.message} ({context})" if context else self.message
+        return f"{self.message.rstrip('.')} ({context})" if context else self.message
+
+    @property
+    def sentence(self) -> str:
+        """The message with one full stop."""
+        return f"{self.message.rstrip('.')}."
 
 
 class SettingsError(CounterfoilError):

@@ -62,7 +62,7 @@ class Endings:
         if passing is not None and self._tries_again(dataset, run, attempt, passing):
             raise passing
         warnings = [
-            f"{told_of(target)} is not up to date: {error.message}. The next run brings it what it lacks."
+            f"{told_of(target)} is not up to date: {error.sentence} The next run brings it what it lacks."
             for target, error in failed.items()
         ]
         self._runs.update(run.id, owner=owner, warnings=tuple(dict.fromkeys((*run.warnings, *warnings))))

@@ -135,4 +135,4 @@ def _told(make: Callable[[], list[Check]]) -> list[Check]:
     except (Canceled, DeadlinePassed, TakenOver):
         raise
     except (AccountError, TransientError, RunError, SettingsError) as error:
-        return [inconclusive("coverage", "table", f"Nothing could be compared: {error}.")]
+        return [inconclusive("coverage", "table", f"Nothing could be compared: {str(error).rstrip('.')}.")]

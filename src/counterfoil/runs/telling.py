@@ -24,7 +24,7 @@ def failed(alerts: Alerts, dataset: Dataset, run: Run, error: CounterfoilError) 
     pause = dataset.pause
     if dataset.failures > 1 and pause is None:
         return
-    told = [f"{error.message}.", error.hint, _attempts(run)]
+    told = [error.sentence, error.hint, _attempts(run)]
     if pause is None:
         title = f"{dataset.name} failed"
         told.append("Nothing more is told of its failures until it has succeeded.")

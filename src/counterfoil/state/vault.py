@@ -81,7 +81,7 @@ class Vault:
         try:
             known = {master.version for master in self._ring()} if versions else set()
         except SettingsError as error:
-            return dict.fromkeys(versions, f"{error.message}.")
+            return dict.fromkeys(versions, error.sentence)
         return {version: self._lost(version) for version in versions - known}
 
     def add(self) -> Master:
