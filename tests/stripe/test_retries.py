@@ -54,17 +54,17 @@ class Host:
         return outcome
 
 
-@pytest.mark.parametrize("down_seconds", [10, 60, 250])
+@pytest.mark.parametrize("down_seconds", [10, 60, 299.9])
 def test_an_outage_shorter_than_the_budget_is_outlasted(in_virtual_time: InVirtualTime, down_seconds: float) -> None:
     host = Host(down_seconds)
     assert in_virtual_time(host.asked(FIVE_MINUTES)) is ANSWER
-    assert down_seconds <= host.ended_at < 300
+    assert down_seconds <= host.ended_at < 305
 
 
 def test_a_request_is_retried_for_five_minutes_and_no_longer(in_virtual_time: InVirtualTime) -> None:
     host = Host()
     assert in_virtual_time(host.asked(FIVE_MINUTES)) is host.fails
-    assert 300 - 16 - 1 <= host.ended_at <= 300
+    assert 300 <= host.ended_at <= 305
     assert len(host.tried_at) > 20
 
 
@@ -72,7 +72,7 @@ def test_a_host_that_never_answers_is_given_up_within_the_budget(in_virtual_time
     host = Host(try_seconds=float("inf"))
     in_virtual_time(host.asked(FIVE_MINUTES))
     assert host.timeouts[:2] == [100, 100]
-    assert 280 <= host.ended_at <= 305
+    assert 300 <= host.ended_at <= 305
 
 
 def test_a_try_late_in_the_budget_has_five_seconds(in_virtual_time: InVirtualTime) -> None:
@@ -125,10 +125,18 @@ def test_a_retry_after_beyond_the_budget_ends_the_retries_at_once(in_virtual_tim
 def test_a_host_that_never_answered_like_stripe_is_given_up_soon(in_virtual_time: InVirtualTime) -> None:
     stranger = Host(fails=failure(like_stripe=False))
     in_virtual_time(stranger.asked(FIVE_MINUTES, known=False))
-    assert FIRST_CONTACT_SECONDS - 16 - 1 <= stranger.ended_at <= FIRST_CONTACT_SECONDS
+    assert FIRST_CONTACT_SECONDS <= stranger.ended_at <= FIRST_CONTACT_SECONDS + 5
     for host, known in ((Host(fails=failure(like_stripe=False)), True), (Host(), False)):
         in_virtual_time(host.asked(FIVE_MINUTES, known=known))
         assert host.ended_at > 280
+
+
+@pytest.mark.parametrize("down_seconds", [10, 29])
+def test_a_host_that_is_away_for_less_than_half_a_minute_at_first_is_reached(
+    in_virtual_time: InVirtualTime, down_seconds: float
+) -> None:
+    host = Host(down_seconds, fails=failure(like_stripe=False))
+    assert in_virtual_time(host.asked(FIVE_MINUTES, known=False)) is ANSWER
 
 
 def test_a_failure_that_will_stay_is_not_retried(in_virtual_time: InVirtualTime) -> None:

@@ -80,19 +80,26 @@ async def retried(
     """
     budget = Budget(backoff.budget_seconds)
 
-    def is_over(state: tenacity.RetryCallState) -> bool:
+    jitter = tenacity.wait_random_exponential(multiplier=backoff.base_seconds, max=backoff.cap_seconds)
+
+    def left(state: tenacity.RetryCallState) -> float:
         failure = _failure(state)
         stranger = failure is not None and not failure.like_stripe and not known()
         limit = min(budget.seconds, FIRST_CONTACT_SECONDS) if stranger else budget.seconds
-        return budget.spent + state.upcoming_sleep >= limit
+        return limit - budget.spent
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        least = _retry_after(state)
+        # The last try comes at the end of the time, not a wait before it.
+        return max(least, min(least + jitter(state), left(state)))
+
+    def is_over(state: tenacity.RetryCallState) -> bool:
+        return left(state) <= _retry_after(state)
 
     most = () if backoff.tries is None else (tenacity.stop_after_attempt(backoff.tries),)
     retrying = tenacity.AsyncRetrying(
         stop=tenacity.stop_any(is_over, *most),  # type: ignore[arg-type]  # a function is a condition, too
-        wait=tenacity.wait_combine(
-            _retry_after,
-            tenacity.wait_random_exponential(multiplier=backoff.base_seconds, max=backoff.cap_seconds),
-        ),
+        wait=wait,
         retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, Failure) and outcome.retry),
         before_sleep=note,
         retry_error_callback=lambda state: state.outcome and state.outcome.result(),
