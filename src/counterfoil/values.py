@@ -142,3 +142,6 @@ class Page:
     parents: tuple[str, ...] = ()
     #: Of such a run: with this page everything has been read after all.
     whole: bool = False
+    #: Whether the list was read as one chain without windows, after Stripe had not kept to them. Its rows are those
+    #: that no earlier page of the source holds.
+    unwindowed: bool = False

@@ -12,6 +12,11 @@ from counterfoil.stripe.answers import Answer
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject
 
+#: Of rows that do not say it.
+OBJECTS = {"/v1/events": "event"}
+#: Replaced by the path that was requested.
+ANY_URL = "/v1/…"
+
 Respond = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
@@ -30,7 +35,11 @@ class Scripted:
         self.asked.append((path, told))
         self.requests[path] += 1
         await asyncio.sleep(0)
-        return Answer(body=self.respond(path, told), date=0, request_id=None, bytes=0)
+        body = self.respond(path, told)
+        if body.get("url") == ANY_URL:
+            rows = [{"object": OBJECTS[path], **one} if path in OBJECTS else one for one in body["data"]]
+            body = {**body, "url": path, "data": rows}
+        return Answer(body=body, date=0, request_id=None, bytes=0)
 
     post = get
 
@@ -43,7 +52,21 @@ class Scripted:
 
 
 def listed(objects: list[StripeObject], *, has_more: bool = False) -> dict[str, Any]:
-    return {"object": "list", "data": objects, "has_more": has_more, "url": "/v1/x"}
+    return {"object": "list", "data": objects, "has_more": has_more, "url": ANY_URL}
+
+
+def page_of(rows: list[StripeObject], params: Mapping[str, Any], *, most: int = 100) -> dict[str, Any]:
+    """The page of a list that is newest first: after the cursor, in the window, with at most `most` rows."""
+    ids = [one["id"] for one in rows]
+    start = ids.index(params["starting_after"]) + 1 if "starting_after" in params else 0
+    since, until = params.get("created[gte]"), params.get("created[lt]")
+    left = [
+        one
+        for one in rows[start:]
+        if (since is None or one["created"] >= since) and (until is None or one["created"] < until)
+    ]
+    limit = min(params.get("limit", 10), most)
+    return listed(left[:limit], has_more=len(left) > limit)
 
 
 def gathered(pages: AsyncIterator[Page]) -> list[StripeObject]:

@@ -43,7 +43,8 @@ class Model:
         there = sorted(self.objects)
         if what == "create" or not there:
             id_ = f"{self.kind}_{next(self.numbers):04}"
-            self.objects[id_] = {"id": id_, "created": self.now, "version": 0, "status": "active"}
+            one = {"object": self.kind, "id": id_, "created": self.now, "version": 0, "status": "active"}
+            self.objects[id_] = one
             self._tell("created", self.objects[id_], late)
             return
         id_ = there[which % len(there)]

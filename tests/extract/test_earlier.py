@@ -43,7 +43,7 @@ def read_until_killed(
             windows.cursor_lost(request)
             continue
         chain = request.chain
-        kept = windows.answer(request, answer[0], has_more=answer[1])
+        kept = windows.answer(request, answer[0], has_more=answer[1], full=len(answer[0]) == PAGE_ROWS)
         bounds = Window(chain.since, chain.until)
         pages.append(Page(SOURCE, bounds, request.cursor, kept, chain.done, chain.position()))
         # The worst that can be deleted is what the next page would start after.
@@ -117,10 +117,10 @@ def test_a_limited_reading_goes_on_to_its_limit_only() -> None:
     left = 130 - earlier.rows
     listing = Listing(path=SOURCE)
     got = gathered(
-        read_listing(stripe.client, listing, Window(), notices=Notices(), limit=left, reached=earlier.reached(SOURCE))
+        read_listing(stripe.client, listing, Window(), notices=Notices(), limit=left, resumed=earlier.resumed(SOURCE))
     )
     assert got == rows[100:130]
-    assert [params["limit"] for _, params in stripe.asked] == [30]
+    assert [params["limit"] for _, params in stripe.asked] == [31]
 
 
 def test_a_singleton_that_was_read_is_not_asked_for_again() -> None:
@@ -157,6 +157,6 @@ def test_a_list_without_the_filter_goes_on_behind_its_cursor(done: bool) -> None
     earlier.add(Page(SOURCE, Window(), None, [{"id": "b"}], done, Position("b", None, None, 1)))
     stripe = Scripted(lambda *_: listed([{"id": "a"}]))
     listing = Listing(path=SOURCE, created=None)
-    reading = read_listing(stripe.client, listing, Window(), notices=Notices(), reached=earlier.reached(SOURCE))
+    reading = read_listing(stripe.client, listing, Window(), notices=Notices(), resumed=earlier.resumed(SOURCE))
     assert gathered(reading) == ([] if done else [{"id": "a"}])
     assert [params.get("starting_after") for _, params in stripe.asked] == ([] if done else ["b"])

@@ -132,4 +132,5 @@ def test_an_objects_creation_is_remembered_whichever_event_told_it() -> None:
     (charges,) = (report for report in REPORTS if report.key == "charges")
     own = event("charge.updated", {"object": "charge", "id": "ch_1", "created": 5})
     others = event("refund.created", {"object": "refund", "id": "re_1", "charge": "ch_1", "created": 7})
+    others["id"] = "evt_2"
     assert named(charges, own, others) == named(charges, others, own) == {"": {"ch_1": 5}}

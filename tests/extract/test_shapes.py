@@ -31,7 +31,7 @@ from counterfoil.reports.report import (
 )
 from counterfoil.values import Page, Position, Window
 
-from .scripted import Respond, Scripted, gathered, listed
+from .scripted import Respond, Scripted, gathered, listed, page_of
 
 CHARGES = Listing(path="/v1/charges")
 ANEW = Earlier(report("charges"))
@@ -62,11 +62,12 @@ def test_a_listing_sends_its_window_its_parameters_and_its_expansions() -> None:
 
 
 def test_a_listing_without_the_filter_is_one_chain_without_bounds() -> None:
-    pages = {None: listed([{"id": "b"}], has_more=True), "b": listed([{"id": "a"}])}
-    stripe = Scripted(lambda _path, params: pages[params.get("starting_after")])
+    rows: list[dict[str, Any]] = [{"id": f"acct_{number}"} for number in range(120)]
+    stripe = Scripted(lambda _path, params: page_of(rows, params))
     listing = Listing(path="/v1/accounts", created=None)
-    assert gathered(read_listing(stripe.client, listing, Window(), notices=Notices())) == [{"id": "b"}, {"id": "a"}]
-    assert stripe.asked == [("/v1/accounts", {"limit": 100}), ("/v1/accounts", {"limit": 100, "starting_after": "b"})]
+    assert gathered(read_listing(stripe.client, listing, Window(), notices=Notices())) == rows
+    # The second page begins with the last row of the first.
+    assert [params for _, params in stripe.asked] == [{"limit": 100}, {"limit": 100, "starting_after": "acct_98"}]
 
 
 def test_a_limit_reads_the_newest_so_many_and_asks_for_no_more() -> None:
@@ -78,7 +79,7 @@ def test_a_limit_reads_the_newest_so_many_and_asks_for_no_more() -> None:
 
     stripe = Scripted(respond)
     assert gathered(read_listing(stripe.client, CHARGES, Window(), notices=Notices(), limit=130)) == rows[:130]
-    assert [params["limit"] for _, params in stripe.asked] == [100, 30]
+    assert [params["limit"] for _, params in stripe.asked] == [100, 31]
 
 
 def test_a_retired_list_is_no_rows_and_a_notice() -> None:
@@ -140,26 +141,27 @@ def invoice_answers(path: str, params: dict[str, Any]) -> dict[str, Any]:
         return listed([{"id": "in_1", "created": 5, "lines": lines}])
     assert path == "/v1/invoices/in_1/lines"
     assert params["kept"] == "yes"
-    later = {"il_1": listed([{"id": "il_2"}], has_more=True), "il_2": listed([{"id": "il_3"}])}
-    return later[params["starting_after"]]
+    return page_of([{"id": f"il_{number}"} for number in range(1, 151)], params)
 
 
 def test_an_embedded_list_is_read_to_its_end_by_its_own_url() -> None:
     stripe = Scripted(invoice_answers)
     listing = Listing(path="/v1/invoices", lists=("lines",), expand=("data.discounts", "data.lines.data.discounts"))
     (invoice,) = gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
-    assert [line["id"] for line in invoice["lines"]["data"]] == ["il_1", "il_2", "il_3"]
+    assert [line["id"] for line in invoice["lines"]["data"]] == [f"il_{number}" for number in range(1, 151)]
     assert invoice["lines"]["has_more"] is False
     assert [params.get("expand") for _, params in stripe.asked[1:]] == [["data.discounts"]] * 2
 
 
 def test_an_embedded_list_that_leads_elsewhere_is_not_followed() -> None:
     lines = {"data": [{"id": "il_1"}], "has_more": True, "url": "https://elsewhere.example/v1/lines"}
-    stripe = Scripted(lambda *_: listed([{"id": "in_1", "created": 5, "lines": lines}]))
+    invoice = {"id": "in_1", "created": 5, "lines": lines}
+    stripe = Scripted(lambda path, _: listed([invoice]) if path == "/v1/invoices" else invoice)
     listing = Listing(path="/v1/invoices", lists=("lines",))
-    with pytest.raises(StripeUnavailable, match="no path"):
+    with pytest.raises(StripeUnavailable, match="elsewhere") as caught:
         gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
-    assert len(stripe.asked) == 1
+    assert caught.value.code == "invalid_answer"
+    assert {path for path, _ in stripe.asked} == {"/v1/invoices", "/v1/invoices/in_1"}
 
 
 def test_a_singleton_is_one_row() -> None:
@@ -360,22 +362,6 @@ def test_when_stripe_refuses_every_preview_that_is_an_error() -> None:
     assert caught.value.code == "customer_tax_location_invalid"
 
 
-@pytest.mark.parametrize(
-    "second",
-    [
-        [{"id": "d", "created": 7}, {"id": "c", "created": 3}],
-        [{"id": "a", "created": 5}, {"id": "c", "created": 3}],
-        [{"id": "d", "created": 3}, {"id": "c", "created": 4}],
-    ],
-    ids=["newer than the page before", "there before", "newer within the page"],
-)
-def test_a_list_that_jumps_back_is_an_error(second: list[dict[str, Any]]) -> None:
-    pages = {None: listed([{"id": "b", "created": 6}, {"id": "a", "created": 5}], has_more=True), "a": listed(second)}
-    stripe = Scripted(lambda _path, params: pages[params.get("starting_after")])
-    with pytest.raises(StripeUnavailable, match="not newest first"):
-        gathered(read_listing(stripe.client, CHARGES, Window(), notices=Notices()))
-
-
 def test_a_retired_list_that_has_answered_once_is_not_retired() -> None:
     def respond(_path: str, params: dict[str, Any]) -> dict[str, Any]:
         if "starting_after" in params:
@@ -387,54 +373,59 @@ def test_a_retired_list_that_has_answered_once_is_not_retired() -> None:
         gathered(read_listing(Scripted(respond).client, listing, Window(), notices=Notices()))
 
 
-def lines_answers(code: str, param: str | None, status: int) -> Respond:
-    """An invoice of three lines, whose second line goes away when the list is gone on with."""
-    refusals = [refused(status, code=code, param=param)]
+INVOICES = Listing(path="/v1/invoices", lists=("lines",))
+
+
+def lines_answers(*refusals: RunError, invoice: list[dict[str, Any] | RunError] | None = None) -> Respond:
+    """An invoice of three lines, whose second line is deleted when the rest of the list is requested."""
+    left = list(refusals)
+    again = list(invoice or [])
 
     def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
+        lines = {"data": [{"id": "il_1"}, {"id": "il_2"}], "has_more": True, "url": "/v1/invoices/in_1/lines"}
         if path == "/v1/invoices":
-            lines = {"data": [{"id": "il_1"}, {"id": "il_2"}], "has_more": True, "url": "/v1/invoices/in_1/lines"}
             return listed([{"id": "in_1", "created": 5, "lines": lines}])
-        if params.get("starting_after") == "il_2" and refusals:
-            raise refusals.pop()
-        return listed([{"id": "il_1"}, {"id": "il_3"}])
+        if path == "/v1/invoices/in_1":
+            answer = again.pop(0) if again else {"id": "in_1", "created": 5, "lines": lines}
+            if isinstance(answer, RunError):
+                raise answer
+            return answer
+        if params.get("starting_after") and left:
+            raise left.pop(0)
+        return page_of([{"id": "il_1"}, {"id": "il_3"}], params)
 
     return respond
 
 
 @pytest.mark.parametrize("status", [400, 404])
 def test_an_embedded_list_whose_cursor_was_deleted_is_read_anew(status: int) -> None:
-    stripe = Scripted(lines_answers("resource_missing", "starting_after", status))
-    listing = Listing(path="/v1/invoices", lists=("lines",))
-    (invoice,) = gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
+    stripe = Scripted(lines_answers(refused(status, code="resource_missing", param="starting_after")))
+    (invoice,) = gathered(read_listing(stripe.client, INVOICES, Window(), notices=Notices()))
     assert [line["id"] for line in invoice["lines"]["data"]] == ["il_1", "il_3"]
     assert invoice["lines"]["has_more"] is False
 
 
-def test_an_embedded_list_of_a_deleted_object_stays_cut_and_is_told() -> None:
-    notices = Notices()
-    stripe = Scripted(lines_answers("resource_missing", "invoice", 404))
-    listing = Listing(path="/v1/invoices", lists=("lines",))
-    (invoice,) = gathered(read_listing(stripe.client, listing, Window(), notices=notices))
-    assert invoice["lines"]["has_more"] is True
-    assert "/v1/invoices/in_1/lines" in "".join(notices)
+GONE = refused(404, code="resource_missing", param="id")
+NO_LINES = refused(404, code="resource_missing", param="invoice")
 
 
-def test_an_embedded_list_that_stripe_does_not_know_is_an_error() -> None:
-    stripe = Scripted(lines_answers("", None, 404))
-    listing = Listing(path="/v1/invoices", lists=("lines",))
-    with pytest.raises(RunError):
-        gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
+def test_an_object_that_was_deleted_with_its_embedded_list_is_no_row() -> None:
+    stripe = Scripted(lines_answers(NO_LINES, invoice=[GONE, GONE]))
+    assert gathered(read_listing(stripe.client, INVOICES, Window(), notices=Notices())) == []
 
 
-def test_an_embedded_list_that_shows_an_entry_twice_is_an_error() -> None:
-    def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
-        answer = lines_answers("", None, 404)(path, params) if path == "/v1/invoices" else None
-        return answer or listed([{"id": "il_2"}])
+def test_an_object_whose_embedded_list_is_missing_for_a_moment_is_read_again() -> None:
+    stripe = Scripted(lines_answers(NO_LINES))
+    (invoice,) = gathered(read_listing(stripe.client, INVOICES, Window(), notices=Notices()))
+    assert [line["id"] for line in invoice["lines"]["data"]] == ["il_1", "il_3"]
 
-    listing = Listing(path="/v1/invoices", lists=("lines",))
-    with pytest.raises(StripeUnavailable, match="il_2 twice"):
-        gathered(read_listing(Scripted(respond).client, listing, Window(), notices=Notices()))
+
+@pytest.mark.parametrize("error", [NO_LINES, refused(404)], ids=["its object missing", "unknown route"])
+def test_an_embedded_list_that_stays_missing_is_an_error(error: RunError) -> None:
+    stripe = Scripted(lines_answers(*[error] * 5))
+    with pytest.raises(StripeUnavailable) as caught:
+        gathered(read_listing(stripe.client, INVOICES, Window(), notices=Notices()))
+    assert (caught.value.code, caught.value.path) == ("invalid_answer", "/v1/invoices/in_1/lines")
 
 
 def test_a_list_that_is_no_bucket_stays_beside_the_rows() -> None:

@@ -94,6 +94,7 @@ class PageNote:
     rows: int
     last: bool
     position: Position | None
+    unwindowed: bool = False
 
 
 def read_notes(path: Path) -> Iterator[PageNote]:
@@ -102,7 +103,13 @@ def read_notes(path: Path) -> Iterator[PageNote]:
         for header, _, _ in _frames(path):
             window = Window(header["since"], header["until"])
             yield PageNote(
-                header["source"], window, header["cursor"], header["rows"], header["last"], _position(header)
+                header["source"],
+                window,
+                header["cursor"],
+                header["rows"],
+                header["last"],
+                _position(header),
+                header.get("unwindowed", False),
             )
 
 
@@ -125,6 +132,7 @@ def _frame(page: Page) -> bytes:
             "date": page.date,
             **({"parents": page.parents} if page.parents else {}),
             **({"whole": True} if page.whole else {}),
+            **({"unwindowed": True} if page.unwindowed else {}),
             "rows": len(page.objects),
             "bytes": len(plain),
         }
@@ -185,6 +193,7 @@ def _page(header: dict[str, Any], body: bytes) -> Page:
         date=header["date"],
         parents=tuple(header.get("parents", ())),
         whole=header.get("whole", False),
+        unwindowed=header.get("unwindowed", False),
     )
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from urllib.parse import quote
 
-from counterfoil.errors import RunError
-from counterfoil.extract.children import complete
+from counterfoil.extract.children import complete, read_parent
 from counterfoil.extract.cover import Cover, cover
 from counterfoil.extract.listing import Params, is_hidden, read_listing
 from counterfoil.extract.named import Named
@@ -93,19 +91,18 @@ class Again:
 
 async def read_one(client: Client, listing: Listing, id_: str, *, notices: Notices) -> StripeObject | None:
     """The object as its list would show it; None when it was deleted."""
-    expand = [path.removeprefix("data.") for path in listing.expand]
-    try:
-        answer = await client.get(
-            f"{listing.path}/{quote(id_, safe='')}", {"expand": expand} if expand else {}, version=listing.api_version
-        )
-    except RunError as error:
-        if error.code == "resource_missing":
-            return None
-        raise
-    if answer.body.get("deleted") is True:
-        return None
-    await complete(client, [answer.body], listing.lists, expand=listing.expand, notices=notices)
-    return answer.body
+    one = await read_parent(client, listing, id_)
+    if one is None or not listing.lists:
+        return one
+    deleted = await complete(
+        client,
+        [one],
+        listing.lists,
+        expand=listing.expand,
+        notices=notices,
+        read_again=lambda again: read_parent(client, listing, again),
+    )
+    return None if deleted else one
 
 
 def by_id(objects: Sequence[StripeObject]) -> Mapping[str, StripeObject]:

@@ -24,7 +24,7 @@ async def read_collected(
     only_ids: set[str] = set()
     places = {place.listing.path: place for place in source.places}
     streams = [
-        read_listing(client, place.listing, Window(), notices=notices, params=params, reached=earlier.reached(path))
+        read_listing(client, place.listing, Window(), notices=notices, params=params, resumed=earlier.resumed(path))
         for path, place in places.items()
     ]
     async with aclosing(side_by_side(streams)) as pages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from counterfoil.extract.listing import Resumed
 from counterfoil.extract.windows import Reached
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Union
 from counterfoil.values import Page, StripeObject
@@ -17,20 +18,28 @@ class Earlier:
     rows: int = 0
     #: Of reports whose rows are told apart while they are read: the keys of the rows that were there.
     keys: set[tuple[str, ...]] = field(default_factory=set)
+    #: Of each source, the identifiers of each page's rows, one a line.
+    _identifiers: dict[str, list[str]] = field(default_factory=dict)
+    #: Sources that were read without windows, and whether to their end.
+    _unwindowed: dict[str, bool] = field(default_factory=dict)
     _reached: dict[str, dict[int | None, Reached]] = field(default_factory=dict)
 
     def add(self, page: Page) -> None:
         """Takes note of a page."""
         self.rows += len(page.objects)
         windows = self._reached.setdefault(page.source, {})
+        self._identifiers.setdefault(page.source, []).append("\n".join(str(one.get("id")) for one in page.objects))
+        if isinstance(self.report.source, Collected | Preview):
+            self.keys.update(map(self.key, page.objects))
+        if page.unwindowed:
+            self._unwindowed[page.source] = page.last
+            return
         seconds = self._last_second(page)
         # Also those of another window: one that lost its cursor goes on as another, from the same second.
         for other in windows.values():
             if other.position and page.position and other.position.oldest == page.position.oldest:
                 seconds |= other.last_second
-        windows[page.window.until] = Reached(page.window, page.position, page.last, seconds)
-        if isinstance(self.report.source, Collected | Preview):
-            self.keys.update(map(self.key, page.objects))
+        windows[page.window.until] = Reached(page.window, page.position, page.last, seconds, _before_last(page))
 
     def key(self, one: StripeObject) -> tuple[str, ...]:
         """The values of the report's primary key in a row."""
@@ -39,6 +48,15 @@ class Earlier:
     def reached(self, source: str) -> list[Reached]:
         """How far each window of the source came."""
         return list(self._reached.get(source, {}).values())
+
+    def resumed(self, source: str) -> Resumed:
+        """What reading the source's list continues from."""
+        return Resumed(
+            tuple(self.reached(source)),
+            tuple(self._identifiers.get(source, ())),
+            unwindowed=source in self._unwindowed,
+            ended=self._unwindowed.get(source, False),
+        )
 
     def _last_second(self, page: Page) -> frozenset[str]:
         created = self._created(page.source)
@@ -54,3 +72,11 @@ class Earlier:
                 return listings[source].created
             case _:
                 return None
+
+
+def _before_last(page: Page) -> str | None:
+    """The row before the last one that was listed, where the page has both."""
+    if page.position is None or len(page.objects) < 2 or page.objects[-1].get("id") != page.position.cursor:
+        return None
+    before = page.objects[-2].get("id")
+    return before if isinstance(before, str) else None

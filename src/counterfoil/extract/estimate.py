@@ -15,7 +15,7 @@ from counterfoil.errors import AccountError, RunError
 from counterfoil.extract.collected import found_at
 from counterfoil.extract.listing import list_page
 from counterfoil.extract.side_by_side import all_of
-from counterfoil.extract.singleton import rows_of
+from counterfoil.extract.singleton import read_object, rows_of
 from counterfoil.extract.survey import Survey
 from counterfoil.extract.windows import PAGE_ROWS
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
@@ -107,7 +107,7 @@ async def estimate(
 async def _singleton(client: Client, source: Singleton) -> Listed:
     if not source.buckets:
         return Listed(rows=1, least=1)
-    answer = await client.get(source.path)
+    answer = await read_object(client, source)
     rows = len(rows_of(answer.body, source.buckets))
     return Listed(rows=rows, least=rows, looks=1)
 

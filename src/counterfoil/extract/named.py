@@ -13,7 +13,7 @@ from counterfoil.reports.report import EventType, Listing, Report
 from counterfoil.stripe.client import Client
 from counterfoil.values import StripeObject, Window
 
-EVENTS = Listing(path="/v1/events")
+EVENTS = Listing(path="/v1/events", object="event")
 #: Stripe takes as many in `types[]` (https://docs.stripe.com/api/events/list).
 _MOST_TYPES = 20
 #: Stripe keeps events for 30 days (https://docs.stripe.com/api/events/list).

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 from counterfoil.errors import RunError
 from counterfoil.extract.children import complete
@@ -12,7 +13,9 @@ from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import Params, is_hidden, read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.side_by_side import all_of, side_by_side
+from counterfoil.extract.validation import Deviation, ask_strictly, check_object
 from counterfoil.reports.report import Preview, Previewed
+from counterfoil.stripe.answers import Answer
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
@@ -35,8 +38,8 @@ async def _previews(
     earlier: Earlier,
     params: Params | None,
 ) -> AsyncGenerator[Page, None]:
-    reached = earlier.reached(previewed.listing.path)
-    listed = read_listing(client, previewed.listing, Window(), notices=notices, params=params, reached=reached)
+    resumed = earlier.resumed(previewed.listing.path)
+    listed = read_listing(client, previewed.listing, Window(), notices=notices, params=params, resumed=resumed)
     async with aclosing(listed) as pages:
         async for page in pages:
             live = [
@@ -63,8 +66,15 @@ async def _preview(
     client: Client, source: Preview, param: str, identifier: str, notices: Notices
 ) -> StripeObject | RunError | None:
     """The row; None when there is nothing to come; the error when Stripe refuses this one."""
+
+    async def post() -> Answer:
+        return await client.post(source.path, {param: identifier})
+
+    def check(body: Mapping[str, Any]) -> Deviation | None:
+        return check_object(body, object=source.object)
+
     try:
-        answer = await client.post(source.path, {param: identifier})
+        answer = await ask_strictly(post, check, request=f"{source.path}?{param}={identifier}")
     except RunError as error:
         return None if error.code in source.none else error
     invoice = answer.body

@@ -9,7 +9,9 @@ from counterfoil.errors import StripeUnavailable
 from counterfoil.extract.children import complete
 from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.notices import Notices
+from counterfoil.extract.validation import Deviation, ask_strictly, check_object
 from counterfoil.reports.report import Bucket, Singleton
+from counterfoil.stripe.answers import Answer
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
@@ -20,11 +22,23 @@ async def read_singleton(
     """One page with the rows."""
     if earlier.reached(source.path):
         return
-    answer = await client.get(source.path)
+    answer = await read_object(client, source)
     if source.lists:
         await complete(client, [answer.body], source.lists, expand=(), notices=notices)
     rows = rows_of(answer.body, source.buckets) if source.buckets else [answer.body]
     yield Page(source.path, Window(), None, rows, last=True, date=answer.date)
+
+
+async def read_object(client: Client, source: Singleton) -> Answer:
+    """The object. StripeUnavailable when the answers are other objects, or lack a bucket's list."""
+
+    async def get() -> Answer:
+        return await client.get(source.path)
+
+    def check(body: Mapping[str, Any]) -> Deviation | None:
+        return check_object(body, object=source.object)
+
+    return await ask_strictly(get, check, request=source.path)
 
 
 def rows_of(body: StripeObject, buckets: tuple[Bucket, ...]) -> list[StripeObject]:

@@ -32,8 +32,8 @@ async def read_source(
     match source:
         case Listing():
             left = None if limit is None else limit - earlier.rows
-            reached = earlier.reached(source.path)
-            pages = read_listing(client, source, window, notices=notices, params=params, limit=left, reached=reached)
+            resumed = earlier.resumed(source.path)
+            pages = read_listing(client, source, window, notices=notices, params=params, limit=left, resumed=resumed)
         case Singleton():
             pages = read_singleton(client, source, notices=notices, earlier=earlier)
         case Union():

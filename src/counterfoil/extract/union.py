@@ -36,7 +36,7 @@ async def read_union(
                 source=kind,
                 params=params,
                 limit=limit,
-                reached=earlier.reached(kind),
+                resumed=earlier.resumed(kind),
             ),
         )
         for kind, listing in source.listings.items()

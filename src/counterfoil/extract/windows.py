@@ -8,12 +8,13 @@ to a new chain. https://docs.stripe.com/api/pagination states order and cursor; 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from math import inf
 
 from counterfoil.errors import StripeUnavailable
+from counterfoil.extract.identifiers import Identifiers
 from counterfoil.values import Position, StripeObject, Window
 
 PAGE_ROWS = 100
@@ -32,8 +33,8 @@ FIRST_YEAR = 1_293_840_000  # 2011-01-01, the year in which Stripe opened
 
 HALF = 0.5
 
-#: Id and `created` of a row.
-Place = tuple[str, int]
+#: Restarts of one chain without a new row between them, before the list counts as unreadable.
+MOST_RESTARTS = 100
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +44,14 @@ class Chain:
     since: int | None
     until: int | None
     giver: Chain | None = None
+    #: The last row listed, and the one before it. A page is requested after `before`, so that it begins with the last
+    #: row of the page before: an answer that skips or repeats rows shows.
     cursor: str | None = None
+    before: str | None = None
+    #: How often the chain started again because its cursor was deleted, since its last new row.
+    restarts: int = 0
+    #: Whether rows of the second `oldest` may come again: after a restart, and where an interrupted reading resumes.
+    restarted: bool = False
     #: `created` of the newest and of the oldest row seen.
     newest: int | None = None
     oldest: int | None = None
@@ -58,8 +66,6 @@ class Chain:
     keeps: float = HALF
     #: Ids of the rows seen in the second `oldest`: where the chain starts again when its cursor was deleted.
     last_second: set[str] = field(default_factory=set)
-    #: Ids of the page before: what comes again shows a list that does not go on.
-    last_page: frozenset[str] = frozenset()
 
     def floor(self) -> int:
         """The lowest `created` that the chain may still meet, as far as is known."""
@@ -112,6 +118,8 @@ class Reached:
     done: bool
     #: Ids of the rows in the oldest second that was read.
     last_second: frozenset[str] = frozenset()
+    #: The row listed before the last one, where it is known.
+    before: str | None = None
 
 
 def chains_left(window: Window, reached: Iterable[Reached]) -> list[Chain]:
@@ -136,10 +144,12 @@ def chains_left(window: Window, reached: Iterable[Reached]) -> list[Chain]:
                     since,
                     one.window.until,
                     cursor=at.cursor,
+                    before=one.before,
                     newest=at.newest,
                     oldest=at.oldest,
                     rows=at.listed,
                     last_second=set(one.last_second),
+                    restarted=True,
                 )
             )
     return chains
@@ -147,15 +157,26 @@ def chains_left(window: Window, reached: Iterable[Reached]) -> list[Chain]:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One page to ask for."""
+    """One page to ask for: the rows after `after` in the window."""
 
     chain: Chain
     window: Window
+    #: The last row listed before this page.
     cursor: str | None
+    after: str | None
+
+    @property
+    def first(self) -> str | None:
+        """The row that the page must begin with; None where that is not known."""
+        return None if self.after == self.cursor else self.cursor
 
 
 class Windows:
-    """The chains that cover `window`; every object in it is kept from exactly one of them."""
+    """The chains that cover `window`; every object in it is kept from exactly one of them.
+
+    Without `created` there is one chain, told by identifiers alone: those already `listed` may not come again, and
+    those already `given` are not kept.
+    """
 
     def __init__(
         self,
@@ -164,6 +185,8 @@ class Windows:
         created: str | None = "created",
         parallel: bool = True,
         reached: Iterable[Reached] = (),
+        listed: Iterable[str] = (),
+        given: Iterable[str] = (),
     ) -> None:
         self._created = created
         self._parallel = parallel and created is not None
@@ -175,6 +198,9 @@ class Windows:
         self._hears = window.since is not None
         #: Cuts by hearsay. Each may cost a request for nothing: three for four slots may be lost that way.
         self._heard = 0
+        #: Of a list without `created`: rows of the chain, and rows that were read before it started.
+        self._listed = Identifiers(listed)
+        self._given = Identifiers(given)
 
     @property
     def done(self) -> bool:
@@ -188,81 +214,92 @@ class Windows:
         chain = self._waiting.popleft()
         self._in_flight[chain] = None
         self._most_in_flight = max(self._most_in_flight, len(self._in_flight))
-        return Request(chain, Window(chain.since, chain.until), chain.cursor)
+        return Request(chain, Window(chain.since, chain.until), chain.cursor, chain.before or chain.cursor)
 
-    def answer(self, request: Request, objects: Sequence[StripeObject], *, has_more: bool) -> list[StripeObject]:
-        """The objects of the page that are rows, in Stripe's order.
+    def seen(self, request: Request) -> Container[str]:
+        """Identifiers that may not be on the page, but for its first row."""
+        if self._created is None:
+            return self._listed
+        return () if request.chain.restarted else request.chain.last_second
 
-        A chain that was cut while the page was in flight keeps only what is not the gift's.
+    def answer(
+        self, request: Request, objects: Sequence[StripeObject], *, has_more: bool, full: bool = False
+    ) -> list[StripeObject]:
+        """The objects of the page that are rows, in Stripe's order. The page is valid: see `validation.py`.
+
+        A chain that was cut while the page was in flight keeps only what is not the gift's. A `full` page that says
+        that nothing follows is not believed: the next one begins with its last row and shows whether that is so.
         """
         chain = request.chain
         self._in_flight.pop(chain, None)
         if chain.giver is not None and request.cursor is None:
             chain.giver.learn(empty=not objects)
-        if not objects:
-            if has_more:
-                raise StripeUnavailable("An empty page says that more follows", hint="Try again later.")
+        rows = objects[1:] if request.first is not None else objects
+        if not rows:
             chain.done = True
             return []
-        places = [self._place(row) for row in objects]
-        last_id, last_created = places[-1]
-        if last_id == request.cursor:
-            raise StripeUnavailable(f"The page after {last_id} ends with {last_id} again", hint="Try again later.")
-        if self._created is not None:
-            _check_order(chain, places)
-        kept = self._kept(chain, objects, places)
-        self._advance(chain, places)
-        if has_more and (chain.since is None or last_created >= chain.since):
+        kept = self._kept(chain, rows)
+        self._advance(chain, rows)
+        if kept:
+            chain.restarts = 0
+        # Nothing is left to give, if the page tells the truth.
+        chain.resting = full and not has_more
+        more = has_more or full
+        if more and (chain.since is None or chain.oldest is None or chain.oldest >= chain.since):
             self._waiting.append(chain)
         else:
             chain.done = True
         return kept
 
     def cursor_lost(self, request: Request) -> None:
-        """The object of the cursor was deleted: the chain starts again at the last second that it saw."""
+        """The row of the cursor was deleted: the chain starts again at the last second that it saw, or at the top."""
         chain = request.chain
         self._in_flight.pop(chain, None)
-        if chain.oldest is None or request.cursor is None or self._created is None:
-            raise StripeUnavailable(f"The object {request.cursor} went while the list was read", hint="Try again.")
-        chain.until = chain.oldest + 1
-        chain.cursor = None
-        chain.last_page = frozenset()
+        chain.restarts += 1
+        if request.cursor is None or chain.restarts > MOST_RESTARTS:
+            raise StripeUnavailable(
+                f"The list cannot be read after {request.cursor}: rows are deleted faster than it is read",
+                hint="Run it again later.",
+            )
+        if self._created is None:
+            self._given.update(self._listed)
+            self._listed = Identifiers()
+        elif chain.oldest is not None:
+            chain.until = chain.oldest + 1
+            chain.restarted = True
+        chain.cursor = chain.before = None
         self._waiting.append(chain)
 
-    def _place(self, row: StripeObject) -> Place:
-        identifier = row.get("id")
-        created = row.get(self._created) if self._created else 0
-        if not isinstance(identifier, str) or type(created) is not int:
-            raise StripeUnavailable(
-                f"An object of the list has no id or no time of creation: id {identifier!r}, "
-                f"{self._created} {created!r}",
-                hint="This does not look like an answer of Stripe's.",
-            )
-        return identifier, created
-
-    def _kept(self, chain: Chain, objects: Sequence[StripeObject], places: Sequence[Place]) -> list[StripeObject]:
+    def _kept(self, chain: Chain, rows: Sequence[StripeObject]) -> list[StripeObject]:
         if self._created is None:
-            return list(objects)
-        since, again = chain.since, chain.last_second
+            return [row for row in rows if row["id"] not in self._given] if self._given else list(rows)
+        since, again, created = chain.since, chain.last_second, self._created
+        if (since is None or rows[-1][created] >= since) and not chain.restarted:
+            return list(rows)
         return [
             row
-            for row, (identifier, created) in zip(objects, places, strict=True)
-            if (since is None or created >= since) and not (created == chain.oldest and identifier in again)
+            for row in rows
+            if (since is None or row[created] >= since) and not (row[created] == chain.oldest and row["id"] in again)
         ]
 
-    def _advance(self, chain: Chain, places: Sequence[Place]) -> None:
-        chain.resting = False
-        chain.cursor, oldest = places[-1]
-        chain.rows += len(places)
+    def _advance(self, chain: Chain, rows: Sequence[StripeObject]) -> None:
+        chain.before = rows[-2]["id"] if len(rows) > 1 else chain.cursor
+        chain.cursor = rows[-1]["id"]
+        chain.rows += len(rows)
         if self._created is None:
+            self._listed.update(row["id"] for row in rows)
             return
+        oldest = rows[-1][self._created]
         if chain.newest is None:
-            chain.newest = places[0][1]
+            chain.newest = rows[0][self._created]
         if oldest != chain.oldest:
             chain.last_second = set()
+            chain.restarted = False
         chain.oldest = oldest
-        chain.last_second.update(identifier for identifier, created in places if created == oldest)
-        chain.last_page = frozenset(identifier for identifier, _ in places)
+        for row in reversed(rows):
+            if row[self._created] != oldest:
+                break
+            chain.last_second.add(row["id"])
 
     def _cut(self) -> bool:
         if not self._parallel:
@@ -282,15 +319,3 @@ class Windows:
         giver.since = middle
         self._waiting.append(gift)
         return True
-
-
-def _check_order(chain: Chain, places: Sequence[Place]) -> None:
-    """Windows stand on the order that Stripe documents; a list that jumps back would lose or double rows."""
-    newest = chain.oldest if chain.cursor is not None else None
-    for identifier, created in places:
-        if identifier in chain.last_page or (newest is not None and created > newest):
-            raise StripeUnavailable(
-                f"The list is not newest first: {identifier} comes where only older objects can",
-                hint="Try again later; if it stays so, please report it.",
-            )
-        newest = created

@@ -94,7 +94,7 @@ def snapshot(inquiry: Inquiry, at: int, params: Mapping[str, str]) -> Snapshot |
 def moved_since(inquiry: Inquiry, at: int, params: Mapping[str, str]) -> Sums:
     """Sums of the movements from the instant on."""
     sums: dict[str, dict[str, int]] = {}
-    listed = inquiry.pages(Listing(path="/v1/balance_transactions"), Window(at), params)
+    listed = inquiry.pages(Listing(path="/v1/balance_transactions", object="balance_transaction"), Window(at), params)
     for number, page in enumerate(listed, 1):
         if number > _MOST_PAGES:
             raise StripeUnavailable(

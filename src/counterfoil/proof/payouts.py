@@ -73,7 +73,9 @@ def at_stripe(inquiry: Inquiry, newest: int, *, until: int) -> list[Payout]:
 
 def _reconciled(inquiry: Inquiry, until: int) -> Generator[Payout, None, None]:
     # One chain of pages, newest first, which ends with the page that has the last one wanted.
-    for page in inquiry.pages(Listing(path="/v1/payouts", created=None), Window(), {"created[lt]": until}):
+    for page in inquiry.pages(
+        Listing(path="/v1/payouts", object="payout", created=None), Window(), {"created[lt]": until}
+    ):
         for payout in page.objects:
             if payout.get("automatic") and payout.get("reconciliation_status") == "completed":
                 currency, amount = money_of(payout, "amount")
@@ -84,7 +86,9 @@ def movements(inquiry: Inquiry, payout: str) -> Movements:
     """By Stripe's own list of them. That an earlier payout failed and its money came back is one of them."""
     nets = {
         str(each.get("id")): money_of(each, "net")[1]
-        for page in inquiry.pages(Listing(path="/v1/balance_transactions"), Window(), {"payout": payout})
+        for page in inquiry.pages(
+            Listing(path="/v1/balance_transactions", object="balance_transaction"), Window(), {"payout": payout}
+        )
         for each in page.objects
         if each.get("source") != payout
     }

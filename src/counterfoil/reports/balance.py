@@ -14,6 +14,7 @@ BALANCE = Report(
     description="What Stripe holds for you at this moment: a row per bucket, state and currency.",
     source=Singleton(
         path="/v1/balance",
+        object="balance",
         buckets=(
             Bucket(bucket="available", state="available", path=("available",)),
             Bucket(bucket="pending", state="pending", path=("pending",)),
@@ -77,7 +78,7 @@ BALANCE_TRANSACTIONS = Report(
     key="balance_transactions",
     title="Balance History",
     description="Each movement of your Stripe balance: payments, fees, refunds, transfers, payouts.",
-    source=Listing(path="/v1/balance_transactions"),
+    source=Listing(path="/v1/balance_transactions", object="balance_transaction"),
     columns=declared("balance_transaction", money=dict.fromkeys(("amount", "fee", "net"), "currency")),
     changes="pending",
     pending=Pending(column="status", value="pending", due="available_on"),

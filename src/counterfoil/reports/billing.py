@@ -43,7 +43,7 @@ INVOICES = Report(
     key="invoices",
     title="All Invoices",
     description="Each invoice with its lines, from draft to paid, newest first.",
-    source=Listing(path="/v1/invoices", lists=("lines",)),
+    source=Listing(path="/v1/invoices", object="invoice", lists=("lines",)),
     columns=_INVOICE_COLUMNS,
     not_money=_INVOICE_COUNTS,
     events=(
@@ -99,7 +99,7 @@ INVOICE_ITEMS = Report(
     key="invoiceitems",
     title="Invoice Items",
     description="Single amounts that are, or will be, on an invoice of a customer.",
-    source=Listing(path="/v1/invoiceitems", created="date"),
+    source=Listing(path="/v1/invoiceitems", object="invoiceitem", created="date"),
     columns=declared("invoiceitem", money=dict.fromkeys(("amount", "net_amount"), "currency")),
     created="date",
     order=("-date", "-id"),
@@ -132,15 +132,18 @@ UPCOMING_INVOICES = Report(
     description="The next invoice of each live subscription and of each schedule that has not started.",
     source=Preview(
         path="/v1/invoices/create_preview",
+        object="invoice",
         previewed=(
             Previewed(
-                listing=Listing(path="/v1/subscriptions", hides="test_clock"),
+                listing=Listing(path="/v1/subscriptions", object="subscription", hides="test_clock"),
                 param="subscription",
                 # An unpaid subscription still makes invoices, as drafts.
                 statuses=frozenset({"active", "trialing", "past_due", "unpaid"}),
             ),
             Previewed(
-                listing=Listing(path="/v1/subscription_schedules", params={"scheduled": "true"}),
+                listing=Listing(
+                    path="/v1/subscription_schedules", object="subscription_schedule", params={"scheduled": "true"}
+                ),
                 param="schedule",
                 statuses=frozenset({"not_started"}),
             ),
@@ -179,7 +182,7 @@ SUBSCRIPTIONS = Report(
     key="subscriptions",
     title="Subscriptions",
     description="Each subscription with its items, trial, cancellation and payment settings.",
-    source=Listing(path="/v1/subscriptions", lists=("items",), hides="test_clock"),
+    source=Listing(path="/v1/subscriptions", object="subscription", lists=("items",), hides="test_clock"),
     columns=declared("subscription", money={"billing_thresholds_amount_gte": "currency"}),
     not_money=frozenset(
         {

@@ -14,7 +14,11 @@ INVOICE_LINE_ITEMS = Report(
     title="Invoice Line Items",
     description="Each line of each invoice, one row per line.",
     source=Collected(
-        places=(Place(listing=Listing(path="/v1/invoices", lists=("lines",)), at=(("lines", "data", "*"),)),)
+        places=(
+            Place(
+                listing=Listing(path="/v1/invoices", object="invoice", lists=("lines",)), at=(("lines", "data", "*"),)
+            ),
+        )
     ),
     columns=declared("line_item", money=dict.fromkeys(("amount", "subtotal"), "currency")),
     # Two invoices can have lines of one id.
@@ -40,7 +44,11 @@ SUBSCRIPTION_ITEMS = Report(
         places=(
             Place(
                 listing=Listing(
-                    path="/v1/subscriptions", params={"status": "all"}, lists=("items",), hides="test_clock"
+                    path="/v1/subscriptions",
+                    object="subscription",
+                    params={"status": "all"},
+                    lists=("items",),
+                    hides="test_clock",
                 ),
                 at=(("items", "data", "*"),),
             ),
@@ -66,7 +74,10 @@ APPLICATION_FEE_REFUNDS = Report(
     description="What your platform gave back of its fees.",
     source=Collected(
         places=(
-            Place(listing=Listing(path="/v1/application_fees", lists=("refunds",)), at=(("refunds", "data", "*"),)),
+            Place(
+                listing=Listing(path="/v1/application_fees", object="application_fee", lists=("refunds",)),
+                at=(("refunds", "data", "*"),),
+            ),
         )
     ),
     columns=declared("fee_refund", money={"amount": "currency"}),
@@ -86,7 +97,12 @@ TRANSFER_REVERSALS = Report(
     title="Transfer Reversals",
     description="Money that came back from connected accounts.",
     source=Collected(
-        places=(Place(listing=Listing(path="/v1/transfers", lists=("reversals",)), at=(("reversals", "data", "*"),)),)
+        places=(
+            Place(
+                listing=Listing(path="/v1/transfers", object="transfer", lists=("reversals",)),
+                at=(("reversals", "data", "*"),),
+            ),
+        )
     ),
     columns=declared("transfer_reversal", money={"amount": "currency"}),
     created=None,

@@ -10,7 +10,7 @@ ACCOUNT = Report(
     key="account",
     title="Account Description",
     description="The Stripe account that the key belongs to: its business, settings and requirements, in one row.",
-    source=Singleton(path="/v1/account", lists=("external_accounts",)),
+    source=Singleton(path="/v1/account", object="account", lists=("external_accounts",)),
     columns=declared(
         "account",
         money={
@@ -40,7 +40,7 @@ APPLICATION_FEES = Report(
     key="application_fees",
     title="Application Fees",
     description="What your platform kept of payments to its connected accounts; empty for an account without them.",
-    source=Listing(path="/v1/application_fees", lists=("refunds",)),
+    source=Listing(path="/v1/application_fees", object="application_fee", lists=("refunds",)),
     columns=declared("application_fee", money=dict.fromkeys(("amount", "amount_refunded"), "currency")),
     events=(
         EventType(type="application_fee.created"),
@@ -97,8 +97,8 @@ TRANSFERS = Report(
     description="Money that left your balance: transfers to connected accounts, and payouts to banks and cards.",
     source=Union(
         listings={
-            "transfer": Listing(path="/v1/transfers", lists=("reversals",)),
-            "payout": Listing(path="/v1/payouts"),
+            "transfer": Listing(path="/v1/transfers", object="transfer", lists=("reversals",)),
+            "payout": Listing(path="/v1/payouts", object="payout"),
         }
     ),
     columns=(

@@ -21,7 +21,7 @@ CHARGES = Report(
     key="charges",
     title="Charges",
     description="Each attempt to take a payment; $10.00 is 1000 in amount and 10.00 in amount_major.",
-    source=Listing(path="/v1/charges"),
+    source=Listing(path="/v1/charges", object="charge"),
     columns=declared(
         "charge",
         money={**dict.fromkeys(_CHARGE_MONEY, "currency"), **_PRESENTMENT},
@@ -72,7 +72,7 @@ CUSTOMERS = Report(
     key="customers",
     title="Customers",
     description="The people and companies who pay you, with their addresses, balances and settings.",
-    source=Listing(path="/v1/customers", hides="test_clock"),
+    source=Listing(path="/v1/customers", object="customer", hides="test_clock"),
     columns=declared("customer", money={"balance": "currency"}),
     not_money=frozenset({"next_invoice_sequence"}),
     events=(
@@ -105,7 +105,7 @@ EVENTS = Report(
     key="events",
     title="Events",
     description="What happened in the account, as Stripe noted it; Stripe keeps events for 30 days.",
-    source=Listing(path="/v1/events"),
+    source=Listing(path="/v1/events", object="event"),
     columns=declared("event"),
     not_money=frozenset({"pending_webhooks"}),
     changes="immutable",
@@ -130,7 +130,7 @@ REFUNDS = Report(
     key="refunds",
     title="Refunds",
     description="Money given back to customers, most recent first.",
-    source=Listing(path="/v1/refunds"),
+    source=Listing(path="/v1/refunds", object="refund"),
     columns=declared("refund", money={"amount": "currency", **_PRESENTMENT}),
     events=(
         *(EventType(type=f"refund.{what}") for what in ("created", "updated", "failed")),

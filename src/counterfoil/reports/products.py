@@ -10,7 +10,7 @@ COUPONS = Report(
     key="coupons",
     title="Coupons",
     description="Reductions that can be given, as a percentage or an amount.",
-    source=Listing(path="/v1/coupons", expand=("data.applies_to", "data.currency_options")),
+    source=Listing(path="/v1/coupons", object="coupon", expand=("data.applies_to", "data.currency_options")),
     columns=declared("coupon", money={"amount_off": "currency"}),
     not_money=frozenset({"duration_in_months", "max_redemptions", "times_redeemed"}),
     events=tuple(EventType(type=f"coupon.{what}") for what in ("created", "updated", "deleted")),
@@ -26,10 +26,11 @@ DISCOUNTS = Report(
     description="Coupons as they were applied to customers, subscriptions, invoices and their items.",
     source=Collected(
         places=(
-            Place(listing=Listing(path="/v1/customers", hides="test_clock"), at=(("discount",),)),
+            Place(listing=Listing(path="/v1/customers", object="customer", hides="test_clock"), at=(("discount",),)),
             Place(
                 listing=Listing(
                     path="/v1/subscriptions",
+                    object="subscription",
                     params={"status": "all"},
                     expand=("data.discounts", "data.items.data.discounts"),
                     lists=("items",),
@@ -40,6 +41,7 @@ DISCOUNTS = Report(
             Place(
                 listing=Listing(
                     path="/v1/invoices",
+                    object="invoice",
                     expand=("data.discounts", "data.lines.data.discounts", "data.total_discount_amounts.discount"),
                     lists=("lines",),
                 ),
@@ -50,7 +52,9 @@ DISCOUNTS = Report(
                 ),
             ),
             Place(
-                listing=Listing(path="/v1/invoiceitems", created="date", expand=("data.discounts",)),
+                listing=Listing(
+                    path="/v1/invoiceitems", object="invoiceitem", created="date", expand=("data.discounts",)
+                ),
                 at=(("discounts", "*"),),
             ),
         )
@@ -75,7 +79,7 @@ PLANS = Report(
     key="plans",
     title="Plans",
     description="Recurring prices: how much, how often, in which tiers.",
-    source=Listing(path="/v1/plans", expand=("data.tiers",)),
+    source=Listing(path="/v1/plans", object="plan", expand=("data.tiers",)),
     columns=declared("plan", money={"amount": "currency"}),
     not_money=frozenset({"interval_count", "transform_usage_divide_by", "trial_period_days"}),
     events=tuple(EventType(type=f"plan.{what}") for what in ("created", "updated", "deleted")),

@@ -21,6 +21,8 @@ class Listing:
     """GET of a list, pages of 100, newest first."""
 
     path: str
+    #: Stripe's name of the objects, which each of them repeats in `object`; empty where it is not known.
+    object: str = ""
     #: The field of each object that the `created` filter compares; None where the endpoint takes no such filter.
     created: str | None = "created"
     params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
@@ -53,6 +55,8 @@ class Singleton:
     """
 
     path: str
+    #: Stripe's name of the object.
+    object: str = ""
     buckets: tuple[Bucket, ...] = ()
     #: Embedded lists that are read to their end when Stripe cut them.
     lists: tuple[str, ...] = ()
@@ -97,6 +101,8 @@ class Preview:
     previewed: tuple[Previewed, ...]
     key: str
     none: frozenset[str]
+    #: Stripe's name of what the POST answers.
+    object: str = ""
     #: Embedded lists that are read to their end when Stripe cut them.
     lists: tuple[str, ...] = ()
 
