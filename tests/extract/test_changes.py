@@ -12,7 +12,7 @@ from counterfoil.extract.notices import Notices
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.values import Page, Window
 
-from .scripted import Scripted, listed
+from .scripted import Scripted, listed, page_of
 
 NOW = 1_800_000_000
 DAY = 86_400
@@ -80,3 +80,24 @@ def stripe_of_clocks() -> Scripted:
                 return listed([])
 
     return Scripted(respond, date=NOW)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"id": "evt_1", "created": NOW, "data": {"object": {"id": "cus_1"}}},
+        {"id": "evt_1", "created": NOW, "type": "customer.updated"},
+        {"id": "evt_1", "created": NOW, "type": "customer.updated", "data": None},
+        {"id": "evt_1", "created": NOW, "type": "customer.updated", "data": {"object": "cus_1"}},
+    ],
+    ids=["no type", "no data", "data null", "no object"],
+)
+def test_an_event_that_does_not_say_what_changed_leads_to_a_full_refresh(event: dict[str, Any]) -> None:
+    customer = {"object": "customer", "id": "cus_1", "created": 5}
+
+    def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
+        return page_of([event] if path == "/v1/events" else [customer], params)
+
+    pages = read("customers", Scripted(respond, date=NOW), since=NOW - DAY)
+    assert [one for page in pages for one in page.objects] == [customer]
+    assert any(page.whole for page in pages)

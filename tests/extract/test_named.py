@@ -96,7 +96,9 @@ def named(report: Report, *events: dict[str, Any]) -> dict[str, Named]:
     if report.parents is not None:
         created = {"": None}
     stripe = Scripted(lambda _path, params: listed([one for one in events if one["type"] in params["types"]]))
-    return asyncio.run(named_since(stripe.client, report, created, 1, notices=Notices()))
+    found = asyncio.run(named_since(stripe.client, report, created, 1, notices=Notices()))
+    assert found is not None
+    return found
 
 
 def event(type_: str, one: StripeObject) -> dict[str, Any]:

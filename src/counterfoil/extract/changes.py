@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from math import inf
 
 from counterfoil.extract.again import Again
 from counterfoil.extract.collected import found_at
@@ -67,13 +68,15 @@ async def read_changes(
         spread=changes.spread,
     )
     by_filter = report.parents is not None and report.parents.param is not None
-    if by_filter:
-        requests: float = len(named[""]) * requests_of_parent(report)
+    if named is None:
+        requests: float = inf
+    elif by_filter:
+        requests = len(named[""]) * requests_of_parent(report)
     else:
         requests = sum(again.cover(wanted).cost for wanted in named.values())
     # A run that is tried again long after it was planned may come too late for the events.
     late = bool(report.events) and client.date - changes.since > EVENTS_KEPT_SECONDS
-    if late or (changes.whole_requests is not None and requests > changes.whole_requests):
+    if named is None or late or (changes.whole_requests is not None and requests > changes.whole_requests):
         pages = _everything(client, report, window, notices, params)
     elif by_filter:
         pages = rows_of_parents(

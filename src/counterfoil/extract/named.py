@@ -25,10 +25,11 @@ Named = dict[str, int | None]
 
 async def named_since(
     client: Client, report: Report, created: Mapping[str, str | None], since: int, *, notices: Notices
-) -> dict[str, Named]:
+) -> dict[str, Named] | None:
     """Ids of the objects that events since then name, by listing; `created` has each listing's field of it.
 
-    An event without the id tells of something else, as that of an upcoming invoice does.
+    An event without the id is about something else, as that of an upcoming invoice is. None when an event does not
+    say what changed (it has no type, or no object): then only a full refresh can show it.
     """
     known = {event.type: event for event in report.events}
     found: dict[str, Named] = {kind: {} for kind in created}
@@ -37,12 +38,16 @@ async def named_since(
         async with aclosing(pages):
             async for page in pages:
                 for event in page.objects:
-                    _note(found, known[str(event["type"])], event, created)
+                    kind, data = known.get(str(event.get("type"))), event.get("data")
+                    one = data.get("object") if isinstance(data, dict) else None
+                    if kind is None or not isinstance(one, dict):
+                        notices.add("These events do not say what changed: full refresh", of=str(event["id"]))
+                        return None
+                    _note(found, kind, one, created)
     return found
 
 
-def _note(found: dict[str, Named], kind: EventType, event: StripeObject, created: Mapping[str, str | None]) -> None:
-    one = event.get("data", {}).get("object")
+def _note(found: dict[str, Named], kind: EventType, one: StripeObject, created: Mapping[str, str | None]) -> None:
     id_ = _id_at(one, kind.path)
     if id_ is None:
         return

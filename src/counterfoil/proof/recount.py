@@ -333,7 +333,7 @@ def _changed_since(subject: Subject, inquiry: Inquiry) -> frozenset[str] | None:
         named = inquiry.wait(lambda: named_since(inquiry.client, report, fields, since, notices=Notices()))
     except PermissionMissing:
         return None
-    return frozenset(id_ for wanted in named.values() for id_ in wanted)
+    return None if named is None else frozenset(id_ for wanted in named.values() for id_ in wanted)
 
 
 def _excuse(subject: Subject, changed: frozenset[str] | None, now: int) -> Excuse:
