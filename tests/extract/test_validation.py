@@ -61,7 +61,7 @@ DEVIATIONS: list[tuple[Code, Answer, Expected]] = [
     ("repeated_identifier", page(VALID), expected(seen={"ch_0002"})),
     ("not_contiguous", page(VALID), expected(first="ch_0004", newest=40)),
     ("not_contiguous", page([]), expected(first="ch_0004", newest=40)),
-    ("not_contiguous", page(VALID), expected(first="ch_0003", newest=31)),
+    ("contradiction", page(VALID), expected(first="ch_0003", newest=31)),
     ("no_time", page([charge(1, 10, created=None)]), expected()),
     ("no_time", page([charge(1, 10, created=True)]), expected()),
     ("no_time", page([charge(1, 10, created=10.0)]), expected()),
@@ -314,3 +314,14 @@ def test_every_source_names_the_object_of_its_rows() -> None:
                 raise AssertionError(source)
 
     assert [path for one in REPORTS for path in nameless(one.source)] == []
+
+
+def test_an_earlier_page_that_an_answer_contradicts_ends_the_reading() -> None:
+    def lie(body: Answer, params: dict[str, Any], _before: int) -> Answer:
+        if "starting_after" in params:
+            return body
+        return {**body, "data": [{**one, "created": one["created"] + 3_600} for one in body["data"]]}
+
+    with pytest.raises(StripeUnavailable) as caught:
+        read(lie, ROWS, limit=300)
+    assert caught.value.code == "contradiction"

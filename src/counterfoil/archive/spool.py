@@ -69,6 +69,14 @@ class Spool:
         self._end += len(frame)
         self.ledger.add(page)
 
+    def empty(self) -> None:
+        """Drops every page."""
+        self._end = len(_MAGIC)
+        with writing(self.path.parent):
+            self._file.truncate(self._end)
+            self._file.seek(self._end)
+        self.ledger = Ledger()
+
     def close(self) -> None:
         """Makes the file last through a power cut; a second call does nothing."""
         if not self._file.closed:

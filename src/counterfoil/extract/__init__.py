@@ -10,12 +10,13 @@ from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.source import read_source
 from counterfoil.extract.spread import Spread
+from counterfoil.extract.validation import CONTRADICTION
 from counterfoil.reports.report import Report
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.loop import stream
 from counterfoil.values import Page, Window
 
-__all__ = ["Changes", "Earlier", "Notices", "Spread", "read"]
+__all__ = ["CONTRADICTION", "Changes", "Earlier", "Notices", "Spread", "read"]
 
 
 def read(

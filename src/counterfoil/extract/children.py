@@ -171,7 +171,11 @@ class _Embedded:
         if type(count) is int and count != len(known):
             raise _CutError(f"it has {len(known):,} entries, and total_count is {count:,}")
         if has_more is not False:
-            self.embedded.update(data=known, has_more=False)
+            # In Stripe's order, so that the row is the same where `has_more` was missing.
+            whole = {"object": "list", "data": known, "has_more": False}
+            rest = {name: value for name, value in self.embedded.items() if name not in whole}
+            self.embedded.clear()
+            self.embedded.update(whole, **rest)
 
     async def _all(self, known: list[StripeObject]) -> list[StripeObject]:
         """The known entries and the rest."""

@@ -36,7 +36,10 @@ async def read_object(client: Client, source: Singleton) -> Answer:
         return await client.get(source.path)
 
     def check(body: Mapping[str, Any]) -> Deviation | None:
-        return check_object(body, object=source.object)
+        found = check_object(body, object=source.object)
+        if found is None and not source.buckets and body.get("id") is None:
+            return Deviation("no_identifier", "it has no identifier")
+        return found
 
     return await ask_strictly(get, check, request=source.path)
 

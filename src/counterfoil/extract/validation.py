@@ -27,6 +27,7 @@ Code = Literal[
     "too_many_rows",
     "empty_page",
     "not_contiguous",
+    "contradiction",
     "repeated_identifier",
     "no_time",
     "not_descending",
@@ -36,6 +37,9 @@ Code = Literal[
     "wrong_identifier",
     "invalid_embedded_list",
 ]
+
+#: Of the error when an answer shows that an earlier one, whose rows were taken, was wrong.
+CONTRADICTION = "contradiction"
 
 #: The list is not ordered or filtered by time as Stripe documents: it can be read without windows.
 TIME_CODES: frozenset[Code] = frozenset({"repeated_identifier", "no_time", "not_descending", "outside_window"})
@@ -166,13 +170,10 @@ def _times(body: Mapping[str, Any], ids: Sequence[str], expected: Expected) -> F
         wrong = next(row for row in rows if type(row.get(name)) is not int)
         return "no_time", f"{wrong['id']} has the {name} {wrong.get(name)!r}"
     newest, oldest = times[0], times[-1]
+    if expected.first is not None and newest != expected.newest:
+        return "contradiction", f"{expected.first} has {name} {newest}; on the page before it was {expected.newest}"
     if times != sorted(times, reverse=True) or (expected.newest is not None and newest > expected.newest):
         return "not_descending", f"the rows from {ids[0]} to {ids[-1]} are not newest first"
-    if expected.first is not None and newest != expected.newest:
-        return (
-            "not_contiguous",
-            f"{expected.first} has the {name} {newest}; on the page before it was {expected.newest}",
-        )
     if (window.until is not None and newest >= window.until) or (window.since is not None and oldest < window.since):
         requested = f"{window.since} to {window.until} was requested"
         return "outside_window", f"{name} from {oldest} to {newest}, where {requested}"
@@ -213,6 +214,8 @@ def check_object(
     found = body.get("id")
     if id is not None and found != id:
         return Deviation("wrong_identifier", f"it is {found!r}, not {id}", _as_ids(found))
+    if found is not None and (type(found) is not str or not found):
+        return Deviation("no_identifier", f"its identifier is {found!r}")
     if object and body.get("object") != object:
         return Deviation("wrong_object", f"it is a {body.get('object')!r}, not a {object}", _as_ids(found))
     if created is not None and type(body.get(created)) is not int:
@@ -274,7 +277,7 @@ def invalid(request: str, deviation: Deviation, *, request_id: str | None, diffe
     return StripeUnavailable(
         f"{how} to {request}; the last: {deviation.detail}",
         hint="Something between here and Stripe may change answers (a proxy, a cache). Run it again later.",
-        code="invalid_answer",
+        code=CONTRADICTION if deviation.code == "contradiction" else "invalid_answer",
         request_id=request_id,
         path=request.partition("?")[0],
     )

@@ -15,8 +15,8 @@ from counterfoil.archive import Archive, read_spool
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redacted
 from counterfoil.columns.system import with_system
-from counterfoil.errors import RunError, StripeUnavailable
-from counterfoil.extract import Changes, Earlier, Notices, read
+from counterfoil.errors import CounterfoilError, RunError, StripeUnavailable
+from counterfoil.extract import CONTRADICTION, Changes, Earlier, Notices, read
 from counterfoil.reports.report import Listing, Report
 from counterfoil.runs.plan import Plan
 from counterfoil.stripe.client import API_VERSION, Client
@@ -96,7 +96,13 @@ def spooled_pages(
         keep=keep,
     )
     with closing(fresh):
-        yield from fresh
+        try:
+            yield from fresh
+        except CounterfoilError as error:
+            # A page that is kept already was wrong, and nothing shows which: the next attempt reads all of them anew.
+            if error.code == CONTRADICTION:
+                archive.spool.empty()
+            raise
 
 
 def batches(pages: Iterable[Page], flattener: Flattener, stamp: Stamp) -> Iterator[pa.RecordBatch]:
