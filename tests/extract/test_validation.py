@@ -202,7 +202,7 @@ def test_a_page_of_the_same_list_that_comes_too_early_is_not_taken() -> None:
     assert got == [one["id"] for one in ROWS]
 
 
-def test_answers_that_deviate_in_different_ways_end_the_reading_and_name_the_request() -> None:
+def test_answers_that_differ_from_one_another_end_the_reading() -> None:
     def lie(body: Answer, params: dict[str, Any], before: int) -> Answer:
         if "starting_after" not in params:
             return body

@@ -1,0 +1,135 @@
+"""Embedded lists are read to their end, and single objects are those that were requested."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from counterfoil.errors import RunError, StripeUnavailable
+from counterfoil.extract.again import read_one
+from counterfoil.extract.listing import read_listing
+from counterfoil.extract.notices import Notices
+from counterfoil.reports.report import Listing
+from counterfoil.values import StripeObject, Window
+
+from .scripted import Scripted, gathered, listed, page_of
+
+INVOICES = Listing(path="/v1/invoices", object="invoice", lists=("lines",))
+URL = "/v1/invoices/in_1/lines"
+LINES: list[StripeObject] = [{"id": f"il_{number:03}"} for number in range(250)]
+GONE = RunError("gone", status=404, code="resource_missing", param="id")
+
+
+def invoice(**lines: Any) -> StripeObject:
+    whole = {"object": "list", "data": LINES[:10], "has_more": True, "url": URL, **lines}
+    there = {name: value for name, value in whole.items() if value != "absent"}
+    return {"object": "invoice", "id": "in_1", "created": 5, "lines": there}
+
+
+def read(listed_as: StripeObject, again: StripeObject | None = None) -> tuple[list[StripeObject], Scripted, Notices]:
+    def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
+        if path == "/v1/invoices":
+            return listed([listed_as])
+        return page_of(LINES, params) if path == URL else again or listed_as
+
+    stripe, notices = Scripted(respond), Notices()
+    return gathered(read_listing(stripe.client, INVOICES, Window(), notices=notices)), stripe, notices
+
+
+def lines(found: StripeObject) -> list[str]:
+    return [one["id"] for one in found["lines"]["data"]]
+
+
+@pytest.mark.parametrize("has_more", ["absent", None, "yes", 0])
+def test_an_embedded_list_without_has_more_is_read_to_its_end(has_more: Any) -> None:
+    ((found,), _, notices) = read(invoice(has_more=has_more))
+    assert lines(found) == [one["id"] for one in LINES]
+    assert found["lines"]["has_more"] is False
+    assert list(found["lines"]) == ["object", "data", "has_more", "url"]
+    assert list(notices) == []
+
+
+def test_a_page_of_entries_begins_with_the_last_entry_before_it() -> None:
+    _, stripe, _ = read(invoice())
+    cursors = [params["starting_after"] for path, params in stripe.asked if path == URL]
+    assert cursors == ["il_008", "il_107", "il_206"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"data": [{"id": "il_000"}, None]},
+        {"data": ["il_000"]},
+        {"data": [["il_000"]]},
+        {"data": None},
+        {"data": [{"id": "il_000"}, {"id": "il_000"}]},
+        {"data": [{"id": None}]},
+        {"data": [{"id": ["il_000"]}]},
+        {"data": []},
+        {"total_count": 249},
+        {"has_more": False, "total_count": 11},
+        {"url": None},
+        {"url": 7},
+        {"url": "lines"},
+        {"url": "/v1/../secrets"},
+        {"url": "//elsewhere.example/v1/lines"},
+        {"url": "/v2/lines"},
+    ],
+    ids=str,
+)
+def test_an_embedded_list_that_contradicts_itself_is_an_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(StripeUnavailable) as caught:
+        read(invoice(**wrong))
+    assert caught.value.code == "invalid_answer"
+    ((found,), _, _) = read(invoice(**wrong), again=invoice(total_count=250))
+    assert lines(found) == [one["id"] for one in LINES], "the invoice is read again"
+
+
+@pytest.mark.parametrize("absent", [{}, {"lines": None}])
+def test_an_object_without_its_list_is_read_again_and_then_taken_with_a_warning(absent: dict[str, Any]) -> None:
+    bare = {"object": "invoice", "id": "in_1", "created": 5, **absent}
+    ((found,), _, notices) = read(dict(bare), again=invoice())
+    assert lines(found) == [one["id"] for one in LINES]
+    assert list(notices) == []
+    ((found,), _, notices) = read(dict(bare))
+    assert not found.get("lines")
+    assert len(list(notices)) == 1
+
+
+def one(*answers: StripeObject | RunError) -> tuple[StripeObject | None, Scripted]:
+    left = list(answers)
+
+    def respond(_path: str, _params: dict[str, Any]) -> dict[str, Any]:
+        answer = left.pop(0)
+        if isinstance(answer, RunError):
+            raise answer
+        return answer
+
+    stripe = Scripted(respond)
+    charges = Listing(path="/v1/charges", object="charge")
+    return asyncio.run(read_one(stripe.client, charges, "ch_1", notices=Notices())), stripe
+
+
+RIGHT: StripeObject = {"object": "charge", "id": "ch_1", "created": 5}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{**RIGHT, "id": "ch_2"}, {**RIGHT, "object": "refund"}, {"error": {"message": "odd"}}, {}, {"id": "ch_1"}],
+    ids=str,
+)
+def test_a_single_object_that_is_another_is_requested_again(wrong: StripeObject) -> None:
+    found, stripe = one(wrong, wrong, RIGHT)
+    assert found == RIGHT
+    assert len(stripe.asked) == 3
+    with pytest.raises(StripeUnavailable) as caught:
+        one(wrong, wrong, wrong)
+    assert (caught.value.code, caught.value.path) == ("invalid_answer", "/v1/charges/ch_1")
+
+
+def test_an_object_is_deleted_only_when_two_answers_say_so() -> None:
+    assert one(GONE, RIGHT)[0] == RIGHT
+    assert one(GONE, GONE)[0] is None
+    assert one({"object": "charge", "id": "ch_1", "deleted": True})[0] is None
