@@ -13,7 +13,7 @@ from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject
 
 #: Of rows that do not say it.
-OBJECTS = {"/v1/events": "event"}
+OBJECTS = {"/v1/events": "event", "/v1/invoices": "invoice"}
 #: Replaced by the path that was requested.
 ANY_URL = "/v1/…"
 

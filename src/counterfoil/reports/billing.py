@@ -244,7 +244,9 @@ ALL_SUBSCRIPTIONS = replace(
     key="all_subscriptions",
     title="All Subscriptions",
     description="Each subscription, the canceled ones too, with its items, trial, cancellation and payment settings.",
-    source=Listing(path="/v1/subscriptions", params={"status": "all"}, lists=("items",), hides="test_clock"),
+    source=Listing(
+        path="/v1/subscriptions", object="subscription", params={"status": "all"}, lists=("items",), hides="test_clock"
+    ),
     options=(_CUSTOMER, _PRICE),
     notes=(
         *SUBSCRIPTIONS.notes,
