@@ -489,7 +489,7 @@ FAULTS = (
         right="return is_ours(session.one(",
         wrong="return bool(session.one(",
         test="tests/destinations/test_latest.py"
-        "::test_something_of_the_views_name_that_is_not_ours_is_never_overwritten[postgres-VIEW]",
+        "::test_what_has_the_views_name_and_is_not_ours_is_never_overwritten[postgres-VIEW]",
     ),
     Fault(
         name="name in a WITH taken for a table",

@@ -38,11 +38,15 @@ def test_the_demo_has_three_months_of_runs_behind_a_link_and_removes_its_folder(
     with open_app(Settings(home=home)) as app:
         runs = app.runs.list(limit=1000)
         datasets = {one.dataset.name: one for one in app.datasets.list()}
+        tables = [one.dataset.targets[0].table for one in datasets.values() if one.last_run is not None]
+        # What no column holds would be in _extra.
+        beside = {table: app.tables.ask(f"SELECT count(_extra) FROM {table}").rows for table in tables}
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
 
     assert (process.returncode, home.exists(), list(tmp_path.iterdir())) == (0, False, [])
     assert str(home) in said
+    assert beside == dict.fromkeys(tables, ((0,),))
     assert BANNER in page
     assert "Paper &amp; Ink (sandbox)" in page
     assert [datasets[name].dataset.pause is not None for name in ("Charges", "Refunds", "Transfers")] == [0, 1, 1]

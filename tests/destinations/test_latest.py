@@ -117,7 +117,7 @@ def test_a_load_that_fails_leaves_the_view_as_it_was(snapshots: Destination, arc
 
 
 @pytest.mark.parametrize("theirs", ["TABLE", "VIEW"])
-def test_something_of_the_views_name_that_is_not_ours_is_never_overwritten(
+def test_what_has_the_views_name_and_is_not_ours_is_never_overwritten(
     snapshots: Destination, archived: Archived, theirs: str
 ) -> None:
     by_hand(snapshots, f"DROP VIEW {VIEW}", f"CREATE {theirs} {VIEW} AS SELECT 'theirs' AS whose")
