@@ -74,3 +74,14 @@ def test_json_lines_are_one_object_each(capsys: pytest.CaptureFixture[str]) -> N
     log.configure("json")
     log.get_logger("test").info("first", rows=3)
     assert json.loads(capsys.readouterr().err)["rows"] == 3
+
+
+def test_a_command_prints_warnings_plainly(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure_command("text")
+    logger = log.get_logger("test")
+    logger.info("not for a person")
+    logger.warning("asking Stripe again", attempt=3, request_id="req_1")
+    assert capsys.readouterr().err == "warning: asking Stripe again (attempt: 3)\n"
+    log.configure_command("json")
+    logger.warning("asking Stripe again", attempt=3)
+    assert json.loads(capsys.readouterr().err)["attempt"] == 3

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import structlog
 
-Style = Literal["text", "json"]
+#: `plain` is for a person who waits for one command: no time, and the values in words.
+Style = Literal["text", "json", "plain"]
 
 _SECRET = re.compile(r"\b((?:sk|rk|rkcs)_(?:live|test|org)[A-Za-z]*_?|sk_org_?|whsec_)[A-Za-z0-9_*]{4,}")
 #: Tokens of ours, also those that are cut short.
@@ -43,8 +44,13 @@ def redacted(text: str) -> str:
 
 
 def configure(style: Style = "text", *, level: int = logging.INFO) -> None:
-    """Lines from `level` on go to stderr, as text or as one JSON object each."""
+    """Lines from `level` on go to stderr, as text, plainly or as one JSON object each."""
     _chosen.update(style=style, level=level)
+
+
+def configure_command(style: Style) -> None:
+    """Warnings of one command go to stderr among its own lines, plainly unless JSON is asked for."""
+    configure("json" if style == "json" else "plain", level=logging.WARNING)
 
 
 def get_logger(name: str) -> Any:
@@ -93,7 +99,15 @@ def _render(logger: object, method: str, event: MutableMapping[str, Any]) -> str
     if _chosen["style"] == "json":
         return structlog.processors.JSONRenderer()(logger, method, event)
     shown = {key: value for key, value in event.items() if key not in _FOR_MACHINES}
+    if _chosen["style"] == "plain":
+        return _plain(shown)
     return _renderer(sys.stderr.isatty())(logger, method, shown)
+
+
+def _plain(shown: MutableMapping[str, Any]) -> str:
+    words = {key: value for key, value in shown.items() if key not in ("event", "level", "timestamp")}
+    told = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in words.items())
+    return f"{shown['level']}: {shown['event']}" + (f" ({told})" if told else "")
 
 
 @lru_cache

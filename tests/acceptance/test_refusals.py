@@ -37,7 +37,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Any:
     def command(*words: str) -> tuple[int, str]:
         code = run(words)
         printed = capsys.readouterr()
-        lines = [line for line in printed.err.splitlines() if not line.startswith("20")]
+        lines = [line for line in printed.err.splitlines() if not line.startswith("warning: ")]
         assert "Traceback" not in printed.err
         assert code == 0 or (1 <= len(lines) <= 3 and lines[0].startswith("error: ")), printed.err
         return code, printed.err

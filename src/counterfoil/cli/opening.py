@@ -8,12 +8,15 @@ if TYPE_CHECKING:
     from counterfoil.app import App
 
 
-def opened() -> App:
-    """The data center of the environment's settings, with log lines as they ask for."""
+def opened(*, service: bool = False) -> App:
+    """The data center of the environment's settings; a service logs as they ask for, a command warnings alone."""
     from counterfoil.app import open_app
-    from counterfoil.log import configure
+    from counterfoil.log import configure, configure_command
     from counterfoil.settings import load_settings
 
     settings = load_settings()
-    configure(settings.log)
+    if service:
+        configure(settings.log)
+    else:
+        configure_command(settings.log)
     return open_app(settings)

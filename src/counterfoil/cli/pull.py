@@ -216,11 +216,11 @@ def _agreed(connection: Connection, asked: _Asked, keys: Sequence[str]) -> bool 
 def connect_from_environment() -> Connection:
     """A connection with the key of STRIPE_API_KEY; SettingsError when there is none."""
     from counterfoil.app import connect
-    from counterfoil.log import configure
+    from counterfoil.log import configure_command
     from counterfoil.settings import load_settings
 
     settings = load_settings()
-    configure(settings.log)
+    configure_command(settings.log)
     key = os.environ.get("STRIPE_API_KEY", "")
     if not key.strip():
         raise SettingsError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import signal
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from counterfoil.cli.listing import print_json, shown_time
 from counterfoil.cli.opening import opened
 from counterfoil.cli.screen import Screen, counted, fail, say, tell, watching
 from counterfoil.errors import AccountError, CounterfoilError, KeyRejected, PermissionMissing, RunError
-from counterfoil.log import configure
+from counterfoil.log import configure_command
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -54,7 +53,7 @@ def run(dataset: str, /, *, wait: Annotated[bool, _FLAG] = False, as_json: Annot
 
 def work(app: App, dataset: str, start: Callable[[Look], Run], *, as_json: bool) -> int:
     """Starts a run, shows how far it is, and tells how it ended; the exit code."""
-    configure(app.settings.log, level=logging.WARNING)  # what runs say is drawn, and kept with them
+    configure_command(app.settings.log)  # what runs say is drawn, and kept with them
     watch = _Watch(app.runs, dataset)
     try:
         with watching(quiet=as_json) as screen, watch.drawing(screen):

@@ -35,7 +35,7 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
     with (
         Shutdown() as shutdown,
         suppress(KeyboardInterrupt),
-        opened() as app,
+        opened(service=True) as app,
         closing(SandboxAtHand()) as sandbox,
     ):
         from counterfoil.app.node import serve

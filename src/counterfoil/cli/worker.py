@@ -18,7 +18,7 @@ def worker() -> None:
 
     Ctrl-C or SIGTERM stop it within seconds: runs that are under way go on with another one, or after the next start.
     """
-    with Shutdown() as shutdown, suppress(KeyboardInterrupt), opened() as app:
+    with Shutdown() as shutdown, suppress(KeyboardInterrupt), opened(service=True) as app:
         from counterfoil.app.many import check_shared
         from counterfoil.app.node import serve
 
