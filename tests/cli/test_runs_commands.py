@@ -40,7 +40,7 @@ class History:
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    with Sandbox(scale=0.1) as sandbox:
+    with Sandbox(scale=0.1, live=True) as sandbox:
         center = Center(tmp_path_factory.mktemp("center") / "home", sandbox.url)
         center.add("Charges", "charges")
         center.add("After them", "coupons", after="Charges")
