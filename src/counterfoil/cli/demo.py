@@ -63,6 +63,7 @@ def demo(
 
         read_everything(port or 0)
         return
+    hurry()
     with Shutdown() as shutdown, _folder(home, keep=keep) as folder:
         _serve(folder, port, shutdown, show=webbrowser.open if in_browser else None)
 
@@ -115,8 +116,7 @@ def _serve(folder: Path, port: int | None, shutdown: Shutdown, *, show: Callable
                 show(link)
 
         with shutdown.working() as stopping:
-            if not serve(app.state, app.records, make_front=make_front, ready=ready, stopping=stopping):
-                hurry()
+            serve(app.state, app.records, make_front=make_front, ready=ready, stopping=stopping)
 
 
 def _settings(found: Settings, folder: Path) -> Settings:

@@ -10,7 +10,10 @@ _hurries = False
 
 
 def hurry() -> None:
-    """From here on the end does not wait for threads: what they do is gone on with elsewhere, and nothing is lost."""
+    """From here on the end does not wait for threads: what they do is gone on with elsewhere, and nothing is lost.
+
+    Nor for the interpreter to take itself apart, which takes a large process seconds that no deadline ends.
+    """
     global _hurries  # noqa: PLW0603 - it is the process that ends
     _hurries = True
 

@@ -32,6 +32,7 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
     """
     if port is not None:
         checked_port(port)
+    hurry()
     with (
         Shutdown() as shutdown,
         suppress(KeyboardInterrupt),
@@ -54,5 +55,4 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
 
         make_front = partial(PageServer, app, announce=announce, host=host, port=port, sandbox=offered)
         with shutdown.working() as stopping:
-            if not serve(app.state, app.records, make_front=make_front, ready=ready, stopping=stopping):
-                hurry()
+            serve(app.state, app.records, make_front=make_front, ready=ready, stopping=stopping)

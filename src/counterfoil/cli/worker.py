@@ -18,17 +18,17 @@ def worker() -> None:
 
     Ctrl-C or SIGTERM stop it within seconds: runs that are under way go on with another one, or after the next start.
     """
+    hurry()
     with Shutdown() as shutdown, suppress(KeyboardInterrupt), opened(service=True) as app:
         from counterfoil.app.many import check_shared
         from counterfoil.app.node import serve
 
         check_shared(app.state)
         with shutdown.working() as stopping:
-            if not serve(
+            serve(
                 app.state,
                 app.records,
                 ready=lambda _: None,
                 started=lambda node: say(f"Worker {node} ready"),
                 stopping=stopping,
-            ):
-                hurry()
+            )
