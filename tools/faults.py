@@ -769,6 +769,70 @@ FAULTS = (
         wrong="",
         test="tests/cli/test_full_disk.py::test_a_run_without_room_for_its_files_ends_and_changes_nothing",
     ),
+    # Loads: keys, spools, sizes and states of tables.
+    Fault(
+        name="duplicate keys loaded",
+        file="archive/key_check.py",
+        right="    if len(repeated):\n",
+        wrong="    if False and len(repeated):\n",
+        test="tests/runs/test_key_check.py::test_pull_refuses_a_duplicate_and_its_pages_are_not_resumed",
+    ),
+    Fault(
+        name="missing keys loaded",
+        file="archive/key_check.py",
+        right="missing += _missing(batch, key)",
+        wrong="missing += 0",
+        test="tests/runs/test_key_check.py::test_row_without_a_key_fails_the_run",
+    ),
+    Fault(
+        name="collision refused",
+        file="archive/key_check.py",
+        right="for one, count in counts.items() if count > 1}",
+        wrong="for one, count in counts.items()}",
+        test="tests/archive/test_key_check.py::test_colliding_hashes_are_no_duplicates",
+    ),
+    Fault(
+        name="changes refused",
+        file="runs/bringing.py",
+        right="unique = plan.changes is None or ledger.whole",
+        wrong="unique = True",
+        test="tests/runs/test_key_check.py::test_run_of_changes_may_bring_an_object_twice",
+    ),
+    Fault(
+        name="duplicate resumed",
+        file="runs/pull.py",
+        right="        archive.remove()\n        raise",
+        wrong="        raise",
+        test="tests/runs/test_key_check.py::test_pull_refuses_a_duplicate_and_its_pages_are_not_resumed",
+    ),
+    Fault(
+        name="contradictory spool resumed",
+        file="runs/resuming.py",
+        right="    if found is None:\n        return []\n    _empty(folder)",
+        wrong="    if found is None or found:\n        return []\n    _empty(folder)",
+        test="tests/acceptance/test_resuming.py::test_pages_that_were_kept_twice_are_read_again",
+    ),
+    Fault(
+        name="overlapping windows resumed",
+        file="extract/spool_check.py",
+        right="            if overlaps:",
+        wrong="            if overlaps and not upper:",
+        test="tests/extract/test_spool_check.py::test_pages_that_contradict_one_another_are_found",
+    ),
+    Fault(
+        name="foreign cursor resumed",
+        file="extract/spool_check.py",
+        right="return None if page.cursor == expected else",
+        wrong="return None if page.cursor else",
+        test="tests/extract/test_spool_check.py::test_pages_that_contradict_one_another_are_found",
+    ),
+    Fault(
+        name="hostile frame crashes",
+        file="archive/spool.py",
+        right="                _check_types(decoded, _HEADER)\n",
+        wrong="",
+        test="tests/archive/test_spool.py::test_frame_that_is_no_page_is_a_run_error",
+    ),
 )
 
 

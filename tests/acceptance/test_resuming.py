@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from counterfoil.cli import run
@@ -58,3 +61,43 @@ def test_pages_older_than_a_day_are_read_again(failing: Stripe, capsys: pytest.C
 def test_a_pull_that_found_nothing_says_nothing_of_age(failing: Stripe, capsys: pytest.CaptureFixture[str]) -> None:
     _resumed(capsys)
     assert _resumed(capsys)["warnings"] == []
+
+
+def _frames(spool: Path) -> list[bytes]:
+    data, at, frames = spool.read_bytes(), 8, []
+    while at < len(data):
+        header, body = struct.unpack_from("<II", data, at)
+        end = at + 12 + header + body
+        frames.append(data[at:end])
+        at = end
+    return frames
+
+
+@pytest.mark.parametrize("which", [0, -1])
+def test_pages_that_were_kept_twice_are_read_again(
+    failing: Stripe, tmp_path: Path, capsys: pytest.CaptureFixture[str], which: int
+) -> None:
+    (spool,) = Path(os.environ["COUNTERFOIL_HOME"]).rglob("*.spool")
+    frame = _frames(spool)[which]
+    with spool.open("ab") as file:
+        file.write(frame)
+    pulled = _resumed(capsys)
+    charges = failing.all("/v1/charges")
+    assert pulled["rows"] == len(charges)
+    assert pulled["requests"] >= len(charges) / 100 + 1, "nothing of it is trusted"
+    (told,) = pulled["warnings"]
+    assert "contradict" in told
+    with duckdb.connect(str(tmp_path / "counterfoil.duckdb")) as connection:
+        found = connection.execute("SELECT count(*), count(DISTINCT id) FROM charges").fetchall()
+    assert found == [(len(charges), len(charges))]
+
+
+@pytest.mark.parametrize(
+    "spoiled", [b"CFSPOOL1 of another version", b"CFSPOOL2" + b"\x02\0\0\0\0\0\0\0\x9d\x11\xea\xab[]"]
+)
+def test_file_that_is_no_spool_is_read_again(
+    failing: Stripe, capsys: pytest.CaptureFixture[str], spoiled: bytes
+) -> None:
+    (spool,) = Path(os.environ["COUNTERFOIL_HOME"]).rglob("*.spool")
+    spool.write_bytes(spoiled)
+    assert _resumed(capsys)["rows"] == len(failing.all("/v1/charges"))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import resource
+import struct
+import zlib
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from counterfoil.archive import Ledger, Spool, read_spool
+from counterfoil.archive import Ledger, Spool, read_notes, read_spool
 from counterfoil.errors import RunError
 from counterfoil.values import Page, Position, Window
 
@@ -137,3 +143,44 @@ def test_whatever_the_pages_they_are_read_back_as_they_were(
     path = tmp_path_factory.mktemp("spool") / "s"
     _spool(path, pages)
     assert list(read_spool(path)) == pages
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+_GOOD = {
+    "source": "/v1/charges",
+    "since": 1,
+    "until": 2,
+    "cursor": None,
+    "last": True,
+    "position": {"cursor": "a", "newest": 1, "oldest": 1, "listed": 1},
+    "date": 0,
+    "rows": 1,
+    "bytes": 2,
+}
+_HEADERS = _JSON | st.builds(lambda name, value: {**_GOOD, name: value}, st.sampled_from(sorted(_GOOD)), _JSON)
+
+
+@settings(deadline=None, max_examples=150)
+@example(header={**_GOOD, "since": 3}, body=b"[]")
+@example(header={**_GOOD, "bytes": 2**62}, body=b"[]")
+@example(header={**_GOOD, "bytes": -1}, body=b"[]")
+@example(header={**_GOOD, "position": {}}, body=b"[]")
+@example(header=_GOOD, body=b"[1]")
+@example(header=_GOOD, body=b"{}")
+@given(header=_HEADERS, body=st.sampled_from([b"[]", b"[1]", b"{}", b"nonsense"]))
+def test_frame_that_is_no_page_is_a_run_error(
+    tmp_path_factory: pytest.TempPathFactory, header: Any, body: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("hostile") / "pages.spool"
+    text = json.dumps(header).encode()
+    packed = pa.Codec("zstd").compress(body, asbytes=True)
+    lengths = struct.pack("<II", len(text), len(packed))
+    checksum = struct.pack("<I", zlib.crc32(packed, zlib.crc32(text, zlib.crc32(lengths))))
+    path.write_bytes(b"CFSPOOL2" + lengths + checksum + text + packed)
+    for reading in (lambda: list(read_spool(path)), lambda: list(read_notes(path)), lambda: Spool(path).close()):
+        with suppress(RunError):  # any other error fails the test
+            reading()

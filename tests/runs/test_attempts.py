@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from counterfoil.archive import read_spool
+from counterfoil.archive import Spool, read_spool
 from counterfoil.errors import RunError, StripeUnavailable
 from counterfoil.runs.attempt import Attempt
 from counterfoil.runs.endings import MOST_FAILURES
@@ -56,6 +56,23 @@ def test_the_next_attempt_reads_no_page_again_and_the_plan_stays(make_center: Ca
     assert center.ids("charges") == center.truth("charges")
     assert [(one.number, one.status) for one in center.runs.attempts(run.id)] == [(1, "failed"), (2, "succeeded")]
     assert center.datasets.get("charges").failures == 0
+
+
+def test_next_attempt_reads_everything_when_a_page_was_kept_twice(make_center: Callable[..., Center]) -> None:
+    center = make_center(in_flight=1)
+    charges = center.dataset("charges")
+    run = center.runs.create(charges.id, "schedule", center.clock())
+    broken(center, after=3)
+    center.attempt(run)
+    center.healed()
+    spool = Spool(center.archive(run) / "pages.spool")
+    spool.append(list(read_spool(spool.path))[-1])
+    spool.close()
+    assert center.attempt(run, 2) is None
+    done = center.runs.get(run.id)
+    assert done.status == "succeeded"
+    assert center.ids("charges") == center.truth("charges")
+    assert any("contradict" in warning for warning in done.warnings)
 
 
 def test_the_last_attempt_fails_the_run(center: Center) -> None:

@@ -3,6 +3,7 @@
 from counterfoil.archive.archive import Archive
 from counterfoil.archive.claim import claim, sweep
 from counterfoil.archive.disk import check_place
+from counterfoil.archive.key_check import check_part_keys, checked_keys
 from counterfoil.archive.ledger import Coverage, Ledger, read_ledger
 from counterfoil.archive.parts import PartWriter, read_parts, stored_rows, verify
 from counterfoil.archive.spool import PageNote, Spool, read_notes, read_spool
@@ -15,6 +16,8 @@ __all__ = [
     "PartWriter",
     "Spool",
     "check_place",
+    "check_part_keys",
+    "checked_keys",
     "claim",
     "read_ledger",
     "read_notes",

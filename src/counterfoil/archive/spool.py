@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +28,24 @@ _MAGIC = b"CFSPOOL2"
 _LENGTHS = struct.Struct("<II")
 _CHECKSUM = struct.Struct("<I")
 _PREFIX = _LENGTHS.size + _CHECKSUM.size
+#: The code of the error about a frame that is not a page.
+DAMAGED_SPOOL = "damaged_spool"
+#: A page has at most a hundred objects; one that claims more than this is not decompressed.
+_MOST_BYTES = 1 << 30
+_NUMBER: tuple[type, ...] = (int, type(None))
+#: The types of a header's values, and of its position's.
+_HEADER: dict[str, tuple[type, ...]] = {
+    "source": (str,),
+    "since": _NUMBER,
+    "until": _NUMBER,
+    "cursor": (str, type(None)),
+    "last": (bool,),
+    "position": (dict, type(None)),
+    "date": (int,),
+    "rows": (int,),
+    "bytes": (int,),
+}
+_POSITION: dict[str, tuple[type, ...]] = {"cursor": (str,), "newest": _NUMBER, "oldest": _NUMBER, "listed": (int,)}
 #: Level 1 costs 1.6 us an object where lz4 costs 1.2, and leaves half of its bytes.
 _CODEC = pa.Codec("zstd", compression_level=1)
 
@@ -109,16 +128,17 @@ def read_notes(path: Path) -> Iterator[PageNote]:
     """The pages of the valid prefix, whose checksums are compared and whose objects are not looked at."""
     if path.exists():
         for header, _, _ in _frames(path):
-            window = Window(header["since"], header["until"])
-            yield PageNote(
-                header["source"],
-                window,
-                header["cursor"],
-                header["rows"],
-                header["last"],
-                _position(header),
-                header.get("unwindowed", False),
-            )
+            with _decoding(path):
+                note = PageNote(
+                    source=header["source"],
+                    window=Window(header["since"], header["until"]),
+                    cursor=header["cursor"],
+                    rows=header["rows"],
+                    last=header["last"],
+                    position=_position(header),
+                    unwindowed=header.get("unwindowed", False),
+                )
+            yield note
 
 
 def has_pages(path: Path) -> bool:
@@ -167,7 +187,9 @@ def _is_spool(path: Path) -> bool:
 def _pages(path: Path) -> Iterator[tuple[Page, int]]:
     """Each page of the valid prefix with the offset behind its frame."""
     for header, body, end in _frames(path):
-        yield _page(header, body), end
+        with _decoding(path):
+            page = _page(header, body)
+        yield page, end
 
 
 def _frames(path: Path) -> Iterator[tuple[dict[str, Any], bytes, int]]:
@@ -186,11 +208,40 @@ def _frames(path: Path) -> Iterator[tuple[dict[str, Any], bytes, int]]:
             header, body = file.read(header_length), file.read(body_length)
             if _CHECKSUM.unpack(checksum)[0] != zlib.crc32(body, zlib.crc32(header, zlib.crc32(lengths))):
                 return
-            yield orjson.loads(header), body, file.tell()
+            with _decoding(path):
+                decoded = orjson.loads(header)
+                _check_types(decoded, _HEADER)
+            yield decoded, body, file.tell()
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Turns what a frame that is no page raises into RunError: its checksum holds, and another program wrote it."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OverflowError, MemoryError, OSError) as error:
+        raise RunError(
+            f"{path} holds a frame that is not a page: {type(error).__name__}: {error}",
+            hint="Remove the run's archive and start it again.",
+            code=DAMAGED_SPOOL,
+        ) from error
+
+
+def _check_types(found: Any, types: Mapping[str, tuple[type, ...]]) -> None:
+    """TypeError for a value that is not of one of its types; KeyError for one that is missing."""
+    if type(found) is not dict:
+        raise TypeError(f"{found!r} is not an object")
+    for name, allowed in types.items():
+        if type(found[name]) not in allowed:
+            raise TypeError(f"{name} is {found[name]!r}")
 
 
 def _page(header: dict[str, Any], body: bytes) -> Page:
+    if not 0 <= header["bytes"] <= _MOST_BYTES:
+        raise ValueError(f"a page of {header['bytes']:,} bytes")
     objects = orjson.loads(_CODEC.decompress(body, decompressed_size=header["bytes"], asbytes=True))
+    if type(objects) is not list or set(map(type, objects)) - {dict}:
+        raise TypeError("its body is not a list of objects")
     return Page(
         source=header["source"],
         window=Window(header["since"], header["until"]),
@@ -206,4 +257,7 @@ def _page(header: dict[str, Any], body: bytes) -> Page:
 
 
 def _position(header: dict[str, Any]) -> Position | None:
-    return Position(**header["position"]) if header["position"] else None
+    if header["position"] is None:
+        return None
+    _check_types(header["position"], _POSITION)
+    return Position(**header["position"])

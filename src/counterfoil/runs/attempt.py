@@ -36,6 +36,7 @@ from counterfoil.runs.overwriting import at_stake
 from counterfoil.runs.places import Places
 from counterfoil.runs.prove import PROOF_SECONDS, Prover
 from counterfoil.runs.records import Records, archive_of
+from counterfoil.runs.resuming import drop_contradictory_pages
 from counterfoil.runs.reverting import back_to
 from counterfoil.runs.signals import Signals
 from counterfoil.runs.standing import Standing, stands_after, stands_whole
@@ -220,6 +221,7 @@ class Attempt:
         if plan.changes is not None:
             # What an earlier attempt found to be changed may have changed again: it is read anew, all of it.
             shutil.rmtree(folder, ignore_errors=True)
+        self._warn(found, owner, plan, tuple(drop_contradictory_pages(folder, plan.plan)))
         with Archive(folder, schema_of(plan)) as archive:
             pages = spooled_pages(
                 client,
@@ -242,9 +244,12 @@ class Attempt:
         check_archive(archive, watch.rows)
 
     def _warn(self, found: Run, owner: str, plan: DatasetPlan, warnings: tuple[str, ...]) -> None:
+        """Adds warnings to those of the plan and of earlier attempts."""
         for warning in warnings:
             self._records.runs.log(found.id, "warning", warning)
-        self._records.runs.update(found.id, owner=owner, warnings=(*plan.warnings, *warnings))
+        known = self._records.runs.get(found.id).warnings
+        told = tuple(dict.fromkeys((*plan.warnings, *known, *warnings)))
+        self._records.runs.update(found.id, owner=owner, warnings=told)
 
     @staticmethod
     def _stamp(plan: DatasetPlan, found: Run) -> Stamp:

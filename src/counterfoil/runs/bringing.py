@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from counterfoil.archive import Ledger, read_ledger, verify
+from counterfoil.archive import Ledger, check_part_keys, read_ledger, verify
 from counterfoil.destinations import Destination
 from counterfoil.destinations.destination import Stop
 from counterfoil.errors import CounterfoilError, DestinationBusy, RunError
@@ -127,7 +127,7 @@ class Bringing:
     def _give(self, lack: Lack, target: Target, place: Destination, how: Mapping[str, Any]) -> None:
         ids = ", ".join(run.id for run, _ in lack.runs)
         self.records.runs.log(self.run.id, "info", f"{target.table} of {place.name} gets what it lacks: {ids}.")
-        kept = [(run, plan, ledger_of(self.records, run.id)) for run, plan in lack.runs]
+        kept = [(run, plan, checked_ledger(self.records, run.id, plan)) for run, plan in lack.runs]
         if lack.anew and place.columns(target.table) is not None:
             _replay(kept, lack.last)(place, target.table, **how)
         else:
@@ -143,7 +143,8 @@ class Bringing:
         """What brings the run's rows, or those of the run that it goes back to, into a table of a destination."""
         run, other = self.run, back_to(self.run)
         if other is None:
-            plan, ledger = from_json(run.plan), ledger_of(self.records, run.id)
+            plan = from_json(run.plan)
+            ledger = checked_ledger(self.records, run.id, plan)
             after = () if plan.after is None else same_state(self.records, self.dataset, plan.after)
 
             def load(place: Destination, table: str, **how: Any) -> Loaded:
@@ -152,7 +153,7 @@ class Bringing:
 
             return load
         chain = replayed(self.records.runs, self.records.settings, self.records.runs.get(other))
-        kept = [(one, plan, ledger_of(self.records, one.id)) for one, plan in chain]
+        kept = [(one, plan, checked_ledger(self.records, one.id, plan)) for one, plan in chain]
         start, first = chain[0]
         if first.method == "merge" and first.covers:
             note = f"Made anew from the run {start.id} on: rows that Stripe listed no longer by then are not in it."
@@ -206,4 +207,14 @@ def ledger_of(records: Records, run: str) -> Ledger:
         raise RunError(f"The archive of the run {run} is gone", hint="Run the dataset again.")
     for part in ledger.parts:
         verify(part)
+    return ledger
+
+
+def checked_ledger(records: Records, run: str, plan: DatasetPlan) -> Ledger:
+    """The same, once the keys of its rows have been checked too; RunError names a key that is missing or doubled."""
+    ledger = ledger_of(records, run)
+    report = plan.plan.report
+    # A run of changes can read an object twice, as new and as changed: the merge takes its newest version.
+    unique = plan.changes is None or ledger.whole
+    check_part_keys(ledger.parts, report.primary_key, report=report.title, unique=unique)
     return ledger

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from counterfoil.archive import Archive, claim, sweep
+from counterfoil.archive import Archive, check_part_keys, claim, sweep
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
-from counterfoil.errors import CounterfoilError
+from counterfoil.errors import CounterfoilError, RunError
 from counterfoil.extract import Notices
 from counterfoil.runs.explain import Explain, Explained, Explaining
 from counterfoil.runs.extract import (
@@ -32,7 +32,7 @@ from counterfoil.runs.extract import (
 from counterfoil.runs.overwriting import Confirm, check_table, scope_of
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
-from counterfoil.runs.resuming import age_of_pages, drop_old_pages
+from counterfoil.runs.resuming import age_of_pages, drop_contradictory_pages, drop_old_pages
 from counterfoil.settings import Settings
 from counterfoil.stripe.client import API_VERSION, Client
 from counterfoil.stripe.loop import run as wait_for
@@ -98,7 +98,8 @@ def pull(
     notices = Notices()
     sweep(settings.archive, now=time.time())
     with claim(settings.archive, _archive_name(client, destination, plan, table), keep=resume) as folder:
-        aged = drop_old_pages(folder, now=client.date or int(time.time()))
+        aged = drop_contradictory_pages(folder, plan)
+        aged += drop_old_pages(folder, now=client.date or int(time.time()))
         stamp = kept_stamp(folder) or stamp_of(plan.report, run=new_run_id(), account=identity.id)
         keep_stamp(folder, stamp)
         with Archive(folder, schema) as archive, telling_what_is_kept(archive):
@@ -110,6 +111,7 @@ def pull(
                     archive.write(batch)
             archive.close()
             check_archive(archive, watch.rows)
+            _check_rows(archive, plan)
             watch.tell("loading")
             loaded = destination.load(
                 _load(plan, scope_of(plan, identity), stamp.run, table, method, overwrite=overwrite),
@@ -129,6 +131,15 @@ def pull(
         warnings=(*aged, *warnings_of(notices, flattener)),
         explained=explaining.ended(archive.ledger),
     )
+
+
+def _check_rows(archive: Archive, plan: Plan) -> None:
+    """Refuses rows that cannot be told apart; their pages are removed, so that no later pull resumes from them."""
+    try:
+        check_part_keys(archive.parts(), plan.report.primary_key, report=plan.report.title)
+    except RunError:
+        archive.remove()
+        raise
 
 
 def _load(plan: Plan, scope: Mapping[str, Any], run: str, table: str, method: Method, *, overwrite: bool) -> Load:
@@ -155,7 +166,7 @@ def telling_what_is_kept(archive: Archive) -> Iterator[None]:
     try:
         yield
     except (CounterfoilError, KeyboardInterrupt) as error:
-        if archive.spool.ledger.pages:
+        if archive.spool.ledger.pages and archive.folder.is_dir():
             kept = "What was read is kept: --resume goes on behind it."
             if isinstance(error, CounterfoilError):
                 error.hint = f"{error.hint} {kept}" if error.hint else kept

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self
 
 import pyarrow as pa
 
+from counterfoil.archive import checked_keys
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
@@ -147,7 +148,8 @@ def _batches(
     notices = Notices()
     pages = read_pages(client, plan.report, plan.window, notices=notices, params=plan.params, limit=plan.limit)
     with closing(pages):
-        for batch in batches(pages, flattener, stamp):
+        checked = checked_keys(batches(pages, flattener, stamp), plan.report.primary_key, report=plan.report.title)
+        for batch in checked:
             yield batch
             check()
     for sentence in warnings_of(notices, flattener):

@@ -1,4 +1,4 @@
-"""How old the pages are that an interrupted pull left, and whether it may go on behind them."""
+"""Whether reading can resume from the pages that an interrupted one left: they fit together and are not too old."""
 
 from __future__ import annotations
 
@@ -7,10 +7,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from counterfoil.archive import Archive, read_spool
+from counterfoil.errors import RunError
+from counterfoil.extract.spool_check import contradiction
+from counterfoil.runs.plan import Plan
 from counterfoil.values import Page
 
 #: Pages that were read longer ago are read again: too much will have changed behind them.
 MOST_SECONDS = 24 * 3600
+_SPOOL = "pages.spool"
+
+
+def drop_contradictory_pages(folder: Path, plan: Plan) -> list[str]:
+    """Empties the folder of pages that contradict one another or are not of this plan, and says so."""
+    pages = read_spool(folder / _SPOOL)
+    try:
+        found = contradiction(pages, plan.report, plan.window, limit=plan.limit)
+    except RunError as error:
+        found = error.message
+    if found is None:
+        return []
+    _empty(folder)
+    return [f"the pages that an interrupted run left contradict one another ({found}): everything was read anew"]
 
 
 def drop_old_pages(folder: Path, *, now: int) -> list[str]:
@@ -18,8 +35,7 @@ def drop_old_pages(folder: Path, *, now: int) -> list[str]:
     first = _first(folder)
     if first is None or now - first.date <= MOST_SECONDS:
         return []
-    shutil.rmtree(folder)
-    folder.mkdir(mode=0o700)
+    _empty(folder)
     return [f"the pages read on {_minute(first)} are older than a day: everything was read anew"]
 
 
@@ -32,8 +48,13 @@ def age_of_pages(archive: Archive) -> list[str]:
     return [f"{pages:,} page{'s'[: pages != 1]} read on {_minute(first)}; what changed later is not in them"]
 
 
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
+
+
 def _first(folder: Path) -> Page | None:
-    return next(read_spool(folder / "pages.spool"), None)
+    return next(read_spool(folder / _SPOOL), None)
 
 
 def _minute(page: Page) -> str:
