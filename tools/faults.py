@@ -833,6 +833,48 @@ FAULTS = (
         wrong="",
         test="tests/archive/test_spool.py::test_frame_that_is_no_page_is_a_run_error",
     ),
+    Fault(
+        name="shrunk table loaded",
+        file="runs/size_check.py",
+        right="rows * 2 < before",
+        wrong="rows * 2 < 0",
+        test="tests/runs/test_size_check.py::test_run_that_would_remove_more_than_half_stops_and_continues_from_its_archive",
+    ),
+    Fault(
+        name="deleted rows counted",
+        file="runs/size_check.py",
+        right='"_deleted" IS NOT TRUE',
+        wrong='"_deleted" IS NOT NULL OR TRUE',
+        test="tests/runs/test_size_check.py::test_rows_that_are_marked_as_deleted_do_not_count",
+    ),
+    Fault(
+        name="other options compared",
+        file="runs/size_check.py",
+        right="    return all(scope.get(name) == now.get(name)",
+        wrong="    return all(scope or now and name",
+        test="tests/runs/test_size_check.py::test_changed_options_are_not_compared",
+    ),
+    Fault(
+        name="first of several loaded",
+        file="runs/bringing.py",
+        right="        if len(targets) > 1:\n            self._check_sizes(targets)",
+        wrong="        if not targets:\n            self._check_sizes(targets)",
+        test="tests/runs/test_size_check.py::test_none_of_several_tables_is_loaded",
+    ),
+    Fault(
+        name="paused and verified",
+        file="app/dataset_status.py",
+        right='    if dataset.pause is not None and dataset.pause.code == "manual":',
+        wrong="    if dataset.pause is not None and not dataset.name:",
+        test="tests/web/test_dataset_status.py::test_status_follows_an_order",
+    ),
+    Fault(
+        name="rollback hidden",
+        file="app/dataset_status.py",
+        right="    if version.id == read.id:",
+        wrong="    if version.id == read.id or by:",
+        test="tests/web/test_dataset_status.py::test_rolled_back_table_shows_the_version_and_the_next_update",
+    ),
 )
 
 

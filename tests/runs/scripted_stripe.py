@@ -1,40 +1,55 @@
-"""A Stripe whose lists are given as they are, however wrong."""
+"""A Stripe whose lists have the rows that a test gives them, and that counts what it is asked."""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-Pages = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
+Row = Mapping[str, Any]
+
+
+@dataclass
+class ScriptedStripe:
+    """`rows` of each path, newest first, can be changed while it serves; other lists are empty."""
+
+    rows: dict[str, Sequence[Row]]
+    url: str = ""
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def answer(self, path: str, query: Mapping[str, list[str]]) -> dict[str, Any]:
+        self.asked[path] += 1
+        if path == "/v1/account":
+            return {"object": "account", "id": "acct_scripted"}
+        asked = {name: values[0] for name, values in query.items()}
+        since, until = int(asked.get("created[gte]", 0)), int(asked.get("created[lt]", 2**40))
+        found = [row for row in self.rows.get(path, ()) if since <= row["created"] < until]
+        if "starting_after" in asked:
+            found = found[[row["id"] for row in found].index(asked["starting_after"]) + 1 :]
+        limit = int(asked.get("limit", 10))
+        return {"object": "list", "url": path, "data": found[:limit], "has_more": len(found) > limit}
 
 
 @contextmanager
-def scripted_stripe(pages: Pages) -> Iterator[str]:
-    """Its URL. Each path has pages, the last of them without `has_more`; a cursor leads to the page after its own."""
+def scripted_stripe(rows: Mapping[str, Sequence[Row]]) -> Iterator[ScriptedStripe]:
+    """Serves until the block ends."""
+    stripe = ScriptedStripe(dict(rows))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = urlsplit(self.path)
-            cursor = parse_qs(asked.query).get("starting_after", [""])[0]
-            body = json.dumps(self._answer(asked.path, cursor)).encode()
+            body = json.dumps(stripe.answer(asked.path, parse_qs(asked.query))).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-
-        def _answer(self, path: str, cursor: str) -> dict[str, Any]:
-            if path == "/v1/account":
-                return {"object": "account", "id": "acct_scripted"}
-            known = pages.get(path, [[]])
-            number = next((n + 1 for n, page in enumerate(known) if page and page[-1]["id"] == cursor), 0)
-            data = known[number] if number < len(known) else []
-            return {"object": "list", "url": path, "data": data, "has_more": number + 1 < len(known)}
 
         def log_message(self, *_: object) -> None:
             pass
@@ -43,7 +58,8 @@ def scripted_stripe(pages: Pages) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            stripe.url = f"http://127.0.0.1:{server.server_port}"
+            yield stripe
         finally:
             server.shutdown()
             thread.join()

@@ -22,8 +22,8 @@ from .scripted_stripe import scripted_stripe
 
 #: One id in both lists of the report: each list by itself has nothing wrong in it.
 TWICE = {
-    "/v1/transfers": [[{"object": "transfer", "id": "tr_1", "created": 1_700_000_000}]],
-    "/v1/payouts": [[{"object": "payout", "id": "tr_1", "created": 1_700_000_000}]],
+    "/v1/transfers": [{"object": "transfer", "id": "tr_1", "created": 1_700_000_000}],
+    "/v1/payouts": [{"object": "payout", "id": "tr_1", "created": 1_700_000_000}],
 }
 
 
@@ -31,8 +31,8 @@ TWICE = {
 def connection(tmp_path: Path) -> Iterator[counterfoil.Connection]:
     settings = Settings(home=tmp_path / "home")
     with (
-        scripted_stripe(TWICE) as url,
-        counterfoil.connect(KEY, api_base=url, settings=settings, relative_to=tmp_path) as connected,
+        scripted_stripe(TWICE) as stripe,
+        counterfoil.connect(KEY, api_base=stripe.url, settings=settings, relative_to=tmp_path) as connected,
     ):
         yield connected
 

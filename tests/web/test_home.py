@@ -16,7 +16,7 @@ from counterfoil.settings import Settings
 from counterfoil.web.pages.home import STATUSES, home_rows
 from tests.web.browser import Browser
 from tests.web.conftest import MakeSite, Site
-from tests.web.samples import NOW, Samples, every_state
+from tests.web.samples import Samples, every_state
 
 MakePage = Callable[[App], Browser]
 
@@ -52,7 +52,7 @@ def names(text: str) -> list[str]:
 
 
 def test_each_dataset_has_its_status(samples: Samples) -> None:
-    found = {row.name: row.status for row in home_rows(samples.app, now=NOW)}
+    found = {row.name: row.status for row in home_rows(samples.app)}
     assert found == {
         "Refunds for the finance team's monthly close in Europe": "attention",
         "Subscriptions": "late",
@@ -70,14 +70,14 @@ def test_each_dataset_has_its_status(samples: Samples) -> None:
 def test_a_pause_that_nobody_asked_for_needs_attention(samples: Samples) -> None:
     dataset = samples.app.datasets.get("Customers")
     samples.app.records.datasets.pause_account(dataset.account, "Stripe refused the key", "Replace it.")
-    found = {row.name: (row.status, row.problem) for row in home_rows(samples.app, now=NOW)}
+    found = {row.name: (row.status, row.problem) for row in home_rows(samples.app)}
     assert found["Customers"] == ("attention", "Stripe refused the key")
     assert found["All Invoices"][0] == "paused"
 
 
 def test_what_is_broken_comes_first(samples: Samples, browser: Browser) -> None:
     text = browser.get("/").text
-    by_name = {row.name: row.status for row in home_rows(samples.app, now=NOW)}
+    by_name = {row.name: row.status for row in home_rows(samples.app)}
     order = [STATUSES.index(by_name[name]) for name in names(text)]
     assert order == sorted(order)
     assert len(order) == 10

@@ -173,6 +173,7 @@ class Connection:
         options: Mapping[str, str] | None = None,
         overwrite: bool = False,
         resume: bool = False,
+        allow_shrink: bool = False,
         confirm: Confirm | None = None,
         observe: Observe = unobserved,
         explain: Explain | None = None,
@@ -180,6 +181,8 @@ class Connection:
         """Reads the report and loads it into a table, in one transaction; see `counterfoil pull --help`.
 
         A replace that narrows a fuller table needs `overwrite`, or a `confirm` that answers True to its question.
+        One with unchanged options that would remove more than half of a table needs `allow_shrink`; with `resume` the
+        rows that the refused pull read are loaded then, without reading them again.
         `explain` is called before anything is read, with what that will probably take.
         """
         from counterfoil.runs.plan import plan
@@ -199,6 +202,7 @@ class Connection:
                 settings=self._settings,
                 overwrite=overwrite,
                 resume=resume,
+                allow_shrink=allow_shrink,
                 confirm=confirm,
                 observe=observe,
                 explain=explain,

@@ -58,6 +58,15 @@ def shown_dict(shown: Shown) -> dict[str, Any]:
         **dataset_dict(shown.dataset),
         "account": {"id": account.id, "name": account.name, "mode": mode(account), "status": account.status},
         "after": shown.after and {"id": shown.dataset.after, "name": shown.after},
+        "status": shown.status.code,
+        "attention": shown.status.cause
+        and {"cause": shown.status.cause, "message": shown.status.message, "hint": shown.status.hint},
+        "rollback": shown.rollback
+        and {
+            "run": shown.rollback.run,
+            "version_at": _instant(shown.rollback.version_at),
+            "at": _instant(shown.rollback.at),
+        },
         "last_run": run and run_dict(run, shown.dataset.name),
         "behind": [{"url": redacted(target.url), "table": target.table} for target in shown.behind],
         "checks": {

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from counterfoil.app.dataset_status import DatasetStatus, Rollback, rollback_of, status_of
 from counterfoil.app.forgetting import without_archives
 from counterfoil.app.outlook import Outlook, Together, outlook, together
 from counterfoil.columns.chosen import choose
@@ -63,6 +64,10 @@ class Shown:
     checks: tuple[KeptCheck, ...] = ()
     #: Tables that lack the last run, since their destinations could not be loaded.
     behind: tuple[Target, ...] = ()
+    #: The one status that the page, the command line and the API show.
+    status: DatasetStatus
+    #: Where the tables hold an earlier version.
+    rollback: Rollback | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,13 +351,19 @@ class DatasetCalls:
         newest = self._runs.list(dataset.id, limit=1)
         after = None if dataset.after is None else names[dataset.after]
         run = (dataset.bookmark or {}).get("run")
+        last_run = newest[0] if newest else None
+        checks = () if run is None else self._checks.of_run(run)
+        lacking, rollback = behind(self._runs, dataset), rollback_of(self._runs, dataset, last_run)
+        status = status_of(dataset, account, last_run, checks, lacking, rollback, now=self._state.now())
         return Shown(
             dataset=dataset,
             account=account,
             after=after,
-            last_run=newest[0] if newest else None,
-            checks=() if run is None else self._checks.of_run(run),
-            behind=behind(self._runs, dataset),
+            last_run=last_run,
+            checks=checks,
+            behind=lacking,
+            status=status,
+            rollback=rollback,
         )
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 
-def run_dataset(dataset: str) -> dict[str, Any]:
+def run_dataset(dataset: str, *, allow_shrink: bool = False) -> dict[str, Any]:
     """Runs a dataset, by name or id, waits until the run is over, and tells it as `GET /api/v1/runs/{run}` does.
 
     The state is that of the environment's settings. A service that is alive does the work, else this process, with the
     datasets that follow it. How it failed is told, not raised; RunError names a run of it that goes on already.
+    `allow_shrink` lets it remove more than half of its table.
     """
     from counterfoil.app.app import open_app
     from counterfoil.app.run_dict import told_dict
 
     with open_app() as app:
-        return told_dict(app.runs.show(app.runs.start(dataset, wait=True).id))
+        return told_dict(app.runs.show(app.runs.start(dataset, wait=True, allow_shrink=allow_shrink).id))

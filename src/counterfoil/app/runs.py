@@ -17,15 +17,16 @@ from counterfoil.engine.patience import patiently
 from counterfoil.engine.queue import Queue
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.log import redacted
-from counterfoil.runs.dataset_plan import from_json
+from counterfoil.runs.dataset_plan import allowing_shrink, from_json
 from counterfoil.runs.endings import Endings, told_of
 from counterfoil.runs.loading import schema_of
 from counterfoil.runs.records import Records, archive_of
 from counterfoil.runs.reverting import back_to, check_revert, plan_back_to
 from counterfoil.runs.signals import Canceled
+from counterfoil.runs.size_check import TABLE_WOULD_SHRINK
 from counterfoil.state import State
 from counterfoil.state.check import KeptCheck
-from counterfoil.state.dataset import Target
+from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import Attempt as Tried
 from counterfoil.state.run import Line, LoadRecord, Run, Status
 
@@ -34,6 +35,8 @@ _LOOK_SECONDS = 0.2
 _LOOKS_A_TURN = 5
 #: How often it is looked for a run that follows another.
 _FOLLOWER_LOOKS = 50
+#: Runs after which an earlier one can't continue any more.
+_DECIDES: tuple[Status, ...] = ("queued", "running", "waiting", "succeeded", "failed")
 _OVER = frozenset({"succeeded", "failed", "canceled", "skipped"})
 
 Look = Callable[[Run], None]
@@ -64,18 +67,22 @@ class RunCalls:
         #: False when an attempt of this process did not come to an end: the process is to be left by `os._exit`.
         self.ended = True
 
-    def start(self, dataset: str, *, wait: bool = True, look: Look | None = None) -> Run:
+    def start(self, dataset: str, *, wait: bool = True, look: Look | None = None, allow_shrink: bool = False) -> Run:
         """Runs a dataset now; RunError names the run of it that is not over.
 
         Where no service is alive, this process does the work and comes back when the run is over, and those of the
         datasets that follow it. A run that a process left which is dead is gone on with. Else it comes back at once.
         With `wait` it comes back when the run is over in either case, and without it also when the run waits for
         another attempt. `look` is shown the runs meanwhile.
+        With `allow_shrink` the run may remove more than half of the table; one that was stopped for that continues
+        from its archive, without reading Stripe again.
         """
         found = self._records.datasets.get(dataset)
 
         def begin(one: OneRun) -> str:
             left = self._left(found.id) if one.works and one.alone() else None
+            if allow_shrink:
+                return self._start_allowing(one, found, left)
             if left is None:
                 return one.dispatch.start(found.id).id
             one.dispatch.mend()
@@ -83,6 +90,33 @@ class RunCalls:
             return left.id
 
         return self._work(begin, wait=wait, look=look)
+
+    def stopped(self, dataset: Dataset) -> Run | None:
+        """The dataset's run that stopped since its table would shrink, if it can continue from its archive."""
+        newest = next(iter(self._records.runs.list(dataset.id, _DECIDES, 1)), None)
+        if newest is None or newest.status != "failed" or (newest.error or {}).get("code") != TABLE_WOULD_SHRINK:
+            return None
+        plan, ledger = from_json(newest.plan), read_ledger(archive_of(self._records.settings, newest.id))
+        method = "replace" if dataset.method == "partition" else dataset.method
+        same = (plan.choice, plan.method, plan.credential) == (dataset.choice, method, dataset.account)
+        return newest if same and ledger is not None and ledger.is_there else None
+
+    def _start_allowing(self, one: OneRun, dataset: Dataset, left: Run | None) -> str:
+        stopped, runs = self.stopped(dataset), self._records.runs
+        if stopped is not None:
+            run = runs.reopen(stopped.id, allowing_shrink(stopped.plan))
+            runs.log(run.id, "info", "Continues from its archive: the table may shrink.")
+            one.dispatch.resume(run)
+            return run.id
+        if left is not None:
+            runs.update(left.id, plan=allowing_shrink(left.plan))
+            one.dispatch.mend()
+            return left.id
+        with self._state.begin():
+            made = runs.create(dataset.id, "manual")
+            runs.update(made.id, plan=allowing_shrink({}))
+        one.dispatch.enqueue(made, dataset)
+        return made.id
 
     def revert(self, run: str, *, wait: bool = True, look: Look | None = None) -> Run:
         """Makes the tables of a run's dataset what they were after it, from what is kept; as a run of its own."""
@@ -148,6 +182,8 @@ class RunCalls:
         if run.status != "waiting":
             return None
         ended_at = self._records.runs.attempts(run.id)[-1].finished_at or run.created_at
+        if run.error is None:  # it was told to continue
+            return ended_at
         return ended_at + timedelta(minutes=self._records.datasets.get(run.dataset).retry.every_minutes)
 
     def dataset_names(self) -> dict[str, str]:

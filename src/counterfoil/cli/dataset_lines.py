@@ -13,7 +13,6 @@ from counterfoil.cli.listing import print_json, print_list, shown_time
 from counterfoil.cli.run_facts import check_words
 from counterfoil.cli.screen import counted, tell
 from counterfoil.log import redacted
-from counterfoil.state.check import worst
 
 if TYPE_CHECKING:
     from counterfoil.app.datasets import Shown
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from counterfoil.state.dataset import Choice, Dataset, Merge, Proof, Retry
     from counterfoil.state.run import Run
 
-LIST = ("name", "report", "account", "table", "schedule", "next run", "last run", "checks", "paused")
+LIST = ("name", "report", "account", "table", "schedule", "next run", "last run", "status")
 
 Facts = list[tuple[str, Any]]
 
@@ -42,8 +41,7 @@ def list_line(shown: Shown) -> tuple[str, ...]:
         _schedule(shown),
         shown_time(dataset.next_due_at, dataset.schedule.zone),
         _run(shown.last_run, dataset.schedule.zone),
-        _checks(shown),
-        dataset.pause.reason if dataset.pause else "",
+        _status(shown),
     )
 
 
@@ -54,6 +52,7 @@ def shown_facts(shown: Shown, places: Sequence[str]) -> Facts:
     pause = dataset.pause
     return [
         ("name", f"{dataset.name} ({dataset.id})"),
+        ("status", _status(shown)),
         ("description", dataset.description),
         ("account", _account(shown)),
         ("report", dataset.report),
@@ -125,11 +124,18 @@ def _run(run: Run | None, zone: str) -> str:
     return f"{shown_time(run.finished_at or run.started_at or run.created_at, zone)} {run.status}"
 
 
-def _checks(shown: Shown) -> str:
-    """In a word, with the name of what failed."""
-    failed = [check for check in shown.checks if check.result == "FAIL"]
-    more = f" and {len(failed) - 1} more" if failed[1:] else ""
-    return f"FAIL: {failed[0].name}{more}" if failed else worst(shown.checks) or ""
+def _status(shown: Shown) -> str:
+    """The status, why it is so, and the version of a table that was rolled back."""
+    status, rollback, zone = shown.status, shown.rollback, shown.dataset.schedule.zone
+    told = [status.message] if status.message else []
+    if rollback is not None:
+        told.append(f"holds the version of {shown_time(rollback.version_at, zone)}; {_next_update(shown.dataset)}")
+    return f"{status.label}: {'; '.join(told)}" if told else status.label
+
+
+def _next_update(dataset: Dataset) -> str:
+    due = shown_time(dataset.next_due_at, dataset.schedule.zone)
+    return f"next update {due}" if due else "no update is scheduled"
 
 
 def _proof(proof: Proof) -> str:

@@ -37,6 +37,7 @@ def pull(
     option: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
     overwrite: Annotated[bool, _FLAG] = False,
     resume: Annotated[bool, _FLAG] = False,
+    allow_shrink: Annotated[bool, _FLAG] = False,
     explain: Annotated[bool, _FLAG] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
 ) -> int:
@@ -67,13 +68,15 @@ def pull(
         Replace a table that Counterfoil did not make, or one that holds more than is asked for now.
     resume
         Go on behind what the same pull had read when it failed, was stopped or killed.
+    allow_shrink
+        Load even if that removes more than half of the table.
     explain
         Tell first how the report is read and what that will probably take, and at the end what it took.
     as_json
         One JSON object on stdout for each report.
     """
     bounds = {"since": since, "until": until, "limit": limit}
-    asked = _Asked(report, to, table, method, bounds, option, overwrite, resume, explain, as_json)
+    asked = _Asked(report, to, table, method, bounds, option, overwrite, resume, allow_shrink, explain, as_json)
     waiting, spent = [report], 0
     try:
         waiting = asked.keys()
@@ -105,6 +108,7 @@ class _Asked:
     option: Sequence[str]
     overwrite: bool
     resume: bool
+    allow_shrink: bool
     explain: bool
     as_json: bool
 
@@ -167,6 +171,7 @@ def _pull(connection: Connection, asked: _Asked, waiting: list[str]) -> int:
                     **asked.of(key),
                     overwrite=asked.overwrite,
                     resume=asked.resume,
+                    allow_shrink=asked.allow_shrink,
                     confirm=answer,
                     observe=screen.observe,
                     explain=_explain(asked, screen),

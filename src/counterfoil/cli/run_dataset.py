@@ -30,7 +30,14 @@ _REFUSED = frozenset(kind.__name__ for kind in (AccountError, KeyRejected, Permi
 _JSON = Parameter(name="--json", negative=(), show_default=False)
 
 
-def run(dataset: str, /, *, wait: Annotated[bool, _FLAG] = False, as_json: Annotated[bool, _JSON] = False) -> int:
+def run(
+    dataset: str,
+    /,
+    *,
+    wait: Annotated[bool, _FLAG] = False,
+    allow_shrink: Annotated[bool, _FLAG] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> int:
     """Run a dataset now.
 
     Where `counterfoil serve` is alive, it does the work, and this comes back at once. Else this process does it, with
@@ -43,12 +50,19 @@ def run(dataset: str, /, *, wait: Annotated[bool, _FLAG] = False, as_json: Annot
         The dataset's name or id.
     wait
         Come back when the run is over: also one that the service does, and one that waits for its next attempt.
+    allow_shrink
+        Load even if that removes more than half of the table. A run that stopped for that continues from its archive.
     as_json
         One JSON object for the run, and for each that followed.
     """
     with opened() as app:
         name = app.datasets.get(dataset).name
-        return work(app, name, lambda look: app.runs.start(dataset, wait=wait, look=look), as_json=as_json)
+        return work(
+            app,
+            name,
+            lambda look: app.runs.start(dataset, wait=wait, look=look, allow_shrink=allow_shrink),
+            as_json=as_json,
+        )
 
 
 def work(app: App, dataset: str, start: Callable[[Look], Run], *, as_json: bool) -> int:

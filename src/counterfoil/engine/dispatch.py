@@ -137,6 +137,11 @@ class Dispatch:
             partition = self._partition(dataset.account)
             self._queue.enqueue(first_job(run.id, partition, dataset=dataset.id, due_at=run.due_at))
 
+    def resume(self, run: Run) -> None:
+        """Puts the next attempt of a run that waits into the queue; it begins at once."""
+        partition = self._partition(self._datasets.get(run.dataset).account)
+        self._queue.enqueue(job(run.id, run.attempt + 1, partition))
+
     def withdraw(self, run: Run) -> bool:
         """Takes the run's attempt out of the queue; False when it runs, and the run has to be asked to stop."""
         return self._queue.cancel(self._places(run)[-1].workflow)

@@ -27,7 +27,7 @@ from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.bringing import Bringing, ledger_of
 from counterfoil.runs.clients import client_of, confirm_rejected
 from counterfoil.runs.clocks import Clocks
-from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, plan_run
+from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, is_planned, plan_run
 from counterfoil.runs.endings import Endings
 from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
 from counterfoil.runs.lacking import Lack, lacking, same_state
@@ -67,7 +67,7 @@ class Attempt:
         signals = self._signals(run)
         signals.check()
         with self._taken(run, attempt) as (found, owner):
-            if found.plan:
+            if is_planned(found.plan):
                 return "planned"
             dataset = self._records.datasets.get(found.dataset)
             if dataset.deadline_minutes is not None and found.deadline_at is None:
@@ -90,6 +90,7 @@ class Attempt:
                     signals,
                     lambda target, place: at_stake(place, plan.plan, target.table, plan.method, identity=identity),
                 )
+            plan = replace(plan, allow_shrink=bool(found.plan.get("allow_shrink")))
             reason = {} if why is None else {"reason": why}
             self._records.runs.update(run, owner=owner, plan=as_json(plan), warnings=plan.warnings, **reason)
             for warning in plan.warnings:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from counterfoil.archive import Ledger, check_part_keys, read_ledger, verify
 from counterfoil.destinations import Destination
 from counterfoil.destinations.destination import Stop
-from counterfoil.errors import CounterfoilError, DestinationBusy, RunError
+from counterfoil.errors import CounterfoilError, DestinationBusy, RunError, TransientError
 from counterfoil.runs.dataset_plan import DatasetPlan, from_json
 from counterfoil.runs.lacking import Lack, lacking, same_state
 from counterfoil.runs.loading import check_goes_on, load_of, schema_of
@@ -20,6 +21,7 @@ from counterfoil.runs.places import Places
 from counterfoil.runs.records import Records, archive_of
 from counterfoil.runs.reverting import back_to, only_into, replayed, starts_anew
 from counterfoil.runs.signals import Canceled, DeadlinePassed, ServiceStops, Signals
+from counterfoil.runs.size_check import check_size, is_checked
 from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import Run, TakenOver
 from counterfoil.values import Load, Loaded
@@ -61,6 +63,8 @@ class Bringing:
         targets = self.dataset.targets if into is None else (into,)
         bring, done = self._bring(), None
         failed: dict[Target, CounterfoilError] = {}
+        if len(targets) > 1:
+            self._check_sizes(targets)
         for target in targets:
             try:
                 loaded = self._one(target, bring, alone=len(targets) == 1)
@@ -87,11 +91,38 @@ class Bringing:
                 "stop": stop,
             }
             with place.holding(how["progress"], stop):
+                self._check_size(target, place)
                 if not alone:
                     self._catch_up(target, place, how)
                 loaded = bring(place, target.table, **how)
         self._record(run, target, loaded.rows)
         return loaded
+
+    def _check_sizes(self, targets: Sequence[Target]) -> None:
+        """Checks all tables before the first is loaded; those that are down are passed over."""
+        for target in targets:
+            opened = self.places.open(target, busy_seconds=_BUSY_SECONDS)
+            with suppress(TransientError), closing(opened) as place, place.holding():
+                self._check_size(target, place)
+
+    def _check_size(self, target: Target, place: Destination) -> None:
+        """Stops a full refresh that would remove more than half of the table, unless that is accepted."""
+        if back_to(self.run) is not None:
+            return
+        plan, ledger = from_json(self.run.plan), read_ledger(archive_of(self.records.settings, self.run.id))
+        if ledger is None or plan.allow_shrink or not is_checked(plan, whole=plan.whole or ledger.whole):
+            return
+        accept = f"counterfoil run {shlex.quote(self.dataset.name)} --allow-shrink"
+        note = check_size(
+            place,
+            target.table,
+            plan.plan,
+            plan.method,
+            rows=sum(part.rows for part in ledger.parts),
+            hint=f"If these rows are deleted at Stripe, load the rest without reading Stripe again: {accept}",
+        )
+        if note is not None:
+            self.records.runs.log(self.run.id, "info", note)
 
     def _record(self, run: Run, target: Target, rows: int) -> None:
         runs, method = self.records.runs, str(self.run.plan.get("method", "replace"))

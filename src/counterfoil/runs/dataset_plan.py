@@ -67,6 +67,8 @@ class DatasetPlan:
     layout: str = ""
     #: Of the clocks.
     warnings: tuple[str, ...] = ()
+    #: Whether the load may remove more than half of the table.
+    allow_shrink: bool = False
 
     @property
     def chosen(self) -> Chosen:
@@ -316,7 +318,18 @@ def as_json(plan: DatasetPlan) -> dict[str, Any]:
         "swept_to": plan.swept_to,
         "layout": plan.layout,
         "warnings": list(plan.warnings),
+        **({"allow_shrink": True} if plan.allow_shrink else {}),
     }
+
+
+def allowing_shrink(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored plan of a run whose load may remove more than half of its table; empty before it is planned."""
+    return {**kept, "allow_shrink": True}
+
+
+def is_planned(kept: Mapping[str, Any]) -> bool:
+    """Whether a run's stored plan says what it reads."""
+    return bool(kept.keys() - {"allow_shrink"})
 
 
 def from_json(kept: Mapping[str, Any]) -> DatasetPlan:

@@ -67,6 +67,21 @@ def behind(runs: Runs, dataset: Dataset) -> tuple[Target, ...]:
     return ()
 
 
+def newest_read(runs: Runs, dataset: str) -> tuple[tuple[Run, Run] | None, Run | None]:
+    """The newest success that was for all tables, with the run whose version it left; the newest that read Stripe."""
+    held: tuple[Run, Run] | None = None
+    for run in _succeeded(runs, dataset):
+        if only_into(run) is not None:
+            continue
+        version = run
+        while (other := back_to(version)) is not None:
+            version = runs.get(other)
+        held = held or (run, version)
+        if back_to(run) is None:
+            return held, run
+    return held, None
+
+
 def same_state(records: Records, dataset: Dataset, run: str) -> tuple[str, ...]:
     """The ids of all runs that left what a run did: its own, and those that went back to it."""
     ids = [run]

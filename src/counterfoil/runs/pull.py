@@ -33,6 +33,7 @@ from counterfoil.runs.overwriting import Confirm, check_table, scope_of
 from counterfoil.runs.plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
 from counterfoil.runs.resuming import age_of_pages, drop_contradictory_pages, drop_old_pages
+from counterfoil.runs.size_check import check_size
 from counterfoil.settings import Settings
 from counterfoil.stripe.client import API_VERSION, Client
 from counterfoil.stripe.loop import run as wait_for
@@ -40,6 +41,7 @@ from counterfoil.values import Load, Method, Page
 
 #: Progress is told at most this often, but for the first and the last of a stage.
 _TOLD_SECONDS = 0.1
+_ALLOW_SHRINK = "If these rows are deleted at Stripe, repeat the same pull with --resume --allow-shrink."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ def pull(
     settings: Settings,
     overwrite: bool = False,
     resume: bool = False,
+    allow_shrink: bool = False,
     confirm: Confirm | None = None,
     observe: Observe,
     explain: Explain | None = None,
@@ -112,6 +115,9 @@ def pull(
             archive.close()
             check_archive(archive, watch.rows)
             _check_rows(archive, plan)
+            if not allow_shrink:
+                note = check_size(destination, table, plan, method, rows=watch.rows, hint=_ALLOW_SHRINK)
+                aged += [note] if note else []
             watch.tell("loading")
             loaded = destination.load(
                 _load(plan, scope_of(plan, identity), stamp.run, table, method, overwrite=overwrite),

@@ -191,6 +191,19 @@ class Runs:
                 self._change(connection, run, status="waiting", owner=None, error=without_secrets(described(error)))
             return self._one(connection, run)
 
+    def reopen(self, run: str, plan: Mapping[str, Any]) -> Run:
+        """Lets a failed run continue with another attempt and this plan. RunError while another one is not over."""
+        values = {"status": "waiting", "finished_at": None, "error": None, "deadline_at": None, "plan": dict(plan)}
+        with self._state.begin() as connection:
+            found = self._one(connection, run, lock=True)
+            try:
+                if found.status == "failed":
+                    with connection.begin_nested():
+                        self._change(connection, run, **values)
+            except sa.exc.IntegrityError:
+                raise RunError("The dataset has a run that is not over", hint="Wait for it, or cancel it.") from None
+            return self._one(connection, run)
+
     def finish(
         self,
         run: str,

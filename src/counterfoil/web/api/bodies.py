@@ -134,6 +134,16 @@ class PauseBody(Body):
     reason: _Word = "Paused by another program."
 
 
+class RunBody(Body):
+    """How it may run."""
+
+    allow_shrink: bool = Field(
+        default=False,
+        description="Load even if that removes more than half of the table. A run that stopped for that continues "
+        "from its archive.",
+    )
+
+
 class ProveBody(Body):
     """How much is checked."""
 

@@ -128,11 +128,32 @@ class ChecksShort(Told):
     run: str | None
 
 
+class Attention(Told):
+    """Why a dataset needs attention."""
+
+    cause: Literal["account", "paused", "table_would_shrink", "run_failed", "check_failed", "behind"]
+    message: str | None
+    hint: str | None
+
+
+class Rollback(Told):
+    """An earlier version in the tables."""
+
+    run: str = Field(description="The run whose version it is.")
+    version_at: datetime = Field(description="When that run ended.")
+    at: datetime = Field(description="When the tables were returned to it.")
+
+
 class DatasetShown(_DatasetFacts):
     """A dataset with the names of what it refers to."""
 
     account: DatasetAccount
     after: DatasetBefore | None
+    status: Literal[
+        "running", "paused", "attention", "late", "rolled_back", "new", "verified", "partly_verified", "ok"
+    ] = Field(description="The one status of the dataset: the first of these that applies.")
+    attention: Attention | None
+    rollback: Rollback | None = Field(description="Where its tables hold an earlier version.")
     last_run: Run | None
     behind: list[Target] = Field(description="Tables that lack the last run: their destinations could not be loaded.")
     checks: ChecksShort

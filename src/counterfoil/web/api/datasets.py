@@ -128,10 +128,10 @@ def _doing(app: App, router: APIRouter) -> None:
         return told(dataset_dict(app.datasets.reload(found.id)))
 
     @router.post("/datasets/{dataset}/runs", status_code=202, response_model=run_answers.Run)
-    def start_run(dataset: DatasetWord) -> Response:
+    def start_run(dataset: DatasetWord, body: bodies.RunBody | None = None) -> Response:
         """Runs it now. The answer comes at once; ask for the run at its Location until it is over."""
         found = dataset_of(app, dataset)
-        run = app.runs.start(found.id, wait=False)
+        run = app.runs.start(found.id, wait=False, allow_shrink=(body or bodies.RunBody()).allow_shrink)
         return told(run_dict(run, found.name), 202, location=f"/runs/{run.id}")
 
 

@@ -15,7 +15,7 @@ from counterfoil.web.login import within
 from counterfoil.web.problems import problem
 from counterfoil.web.rendering import render
 
-TITLES = {"run": "Run now", "pause": "Pause", "resume": "Resume", "delete": "Delete"}
+TITLES = {"run": "Run now", "allow-shrink": "Accept and load", "pause": "Pause", "resume": "Resume", "delete": "Delete"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ def routes(app: App) -> APIRouter:
     ) -> Response:
         calls: dict[str, Callable[[str], object]] = {
             "run": lambda one: app.runs.start(one, wait=False),
+            "allow-shrink": lambda one: app.runs.start(one, wait=False, allow_shrink=True),
             "pause": app.datasets.pause,
             "resume": app.datasets.resume,
             "delete": lambda one: app.datasets.remove(one, drop_table=bool(drop_table)),

@@ -50,7 +50,7 @@ def frame(app: App, name_or_id: str, tab: str) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "shown": shown,
-        "row": next(row for row in home_rows(app, now=now) if row.id == dataset.id),
+        "row": next(row for row in home_rows(app) if row.id == dataset.id),
         "active": shown.last_run if shown.last_run and shown.last_run.status in _ACTIVE else None,
         "tabs": [{"label": label, "href": here + path} for label, path in names],
         "tab": tab,

@@ -13,21 +13,15 @@ from fastapi.responses import HTMLResponse
 
 from counterfoil.app import App, catalogue, describe_reports
 from counterfoil.app.accounts import mode
+from counterfoil.app.dataset_status import LABELS, Cause, Rollback, StatusCode
 from counterfoil.app.values import Account, Run, Shown
-from counterfoil.log import redacted
-from counterfoil.state.check import Result, worst
 from counterfoil.web.rendering import address, render
 
 PAGE_SIZE = 50
 #: What a dataset can be, the worst first: the order of the list, and of its filters.
-STATUSES = ("attention", "late", "running", "ok", "new", "paused")
-LABELS = {"attention": "Needs attention", "late": "Late", "running": "Running", "ok": "OK", "new": "Not run yet"}
-LABELS["paused"] = "Paused"
+STATUSES: tuple[StatusCode, ...] = tuple(LABELS)
 
 _ACTIVE = {"queued": "Queued", "running": "Running", "waiting": "Tries again"}
-_BY_HAND = "Paused by hand."
-#: How long after its time a dataset is late.
-_GRACE = timedelta(minutes=5)
 #: Runs that a course shows, and runs that are looked through for them.
 _COURSE, _LOOKED_AT = 14, 2000
 
@@ -45,9 +39,12 @@ class Row:
     account_id: str
     #: `live`, `test` or None.
     mode: str | None
-    #: One of STATUSES, and what to call it when another word is better.
-    status: str
+    #: What to call it when another word than that of the status is better.
+    status: StatusCode
     word: str | None
+    #: Why it needs attention.
+    cause: Cause | None
+    rollback: Rollback | None
     #: What is wrong, if anything, and what to do.
     problem: str | None
     hint: str | None
@@ -63,17 +60,15 @@ class Row:
     #: The name of the dataset after which it runs.
     after: str | None
     paused: bool
-    #: What the checks of its tables came to; None without any.
-    proof: Result | None
 
 
-def home_rows(app: App, *, now: datetime) -> list[Row]:
+def home_rows(app: App) -> list[Row]:
     """All datasets, by name."""
     titles = {report["key"]: report["title"] for report in describe_reports()}
     succeeded: defaultdict[str, list[Run]] = defaultdict(list)
     for run in app.runs.list(status="succeeded", limit=_LOOKED_AT):
         succeeded[run.dataset].append(run)
-    return [_row(shown, succeeded[shown.dataset.id], titles, now) for shown in app.datasets.list()]
+    return [_row(shown, succeeded[shown.dataset.id], titles) for shown in app.datasets.list()]
 
 
 def routes(app: App) -> APIRouter:
@@ -91,7 +86,7 @@ def routes(app: App) -> APIRouter:
         page: int = 1,
     ) -> HTMLResponse:
         now = app.state.now()
-        rows = home_rows(app, now=now)
+        rows = home_rows(app)
         alike = [
             row for row in rows if _has(row, search) and account in ("", row.account_id) and report in ("", row.report)
         ]
@@ -117,7 +112,7 @@ def routes(app: App) -> APIRouter:
     @router.get("/accounts")
     def accounts(request: Request) -> HTMLResponse:
         now = app.state.now()
-        rows = home_rows(app, now=now)
+        rows = home_rows(app)
         users: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
             users[row.account_id].append(row)
@@ -150,12 +145,10 @@ _ORDERS: Mapping[str, Callable[[Row], Any]] = {
 }
 
 
-def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str], now: datetime) -> Row:
-    dataset, run = shown.dataset, shown.last_run
-    status = _status(shown, now)
+def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str]) -> Row:
+    dataset, run, status = shown.dataset, shown.last_run, shown.status
     newest = succeeded[0] if succeeded else None
     counted = _counted(shown)
-    problem, hint = _problem(shown) if status == "attention" or (run and run.status == "waiting") else (None, None)
     return Row(
         id=dataset.id,
         name=dataset.name,
@@ -164,10 +157,12 @@ def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str], now:
         account=shown.account.name,
         account_id=shown.account.id,
         mode=mode(shown.account),
-        status=status,
-        word=_ACTIVE[run.status] if run and status == "running" else None,
-        problem=problem,
-        hint=hint,
+        status=status.code,
+        word=_ACTIVE[run.status] if run and status.code == "running" else None,
+        cause=status.cause,
+        rollback=shown.rollback,
+        problem=None if status.code == "paused" else status.message,
+        hint=status.hint,
         rows=counted if counted is not None else newest.counts.read if newest else None,
         adds=counted is None and dataset.method != "replace",
         course=tuple(one.counts.read for one in reversed(succeeded[:_COURSE])),
@@ -177,7 +172,6 @@ def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str], now:
         next_at=dataset.next_due_at,
         after=shown.after,
         paused=dataset.pause is not None,
-        proof=worst(shown.checks),
     )
 
 
@@ -186,37 +180,6 @@ def _counted(shown: Shown) -> int | None:
     found = [check for check in shown.checks if (check.family, check.name) == ("coverage", "table")]
     rows = {check.figures.get("rows") for check in found}
     return rows.pop() if len(rows) == 1 else None
-
-
-def _status(shown: Shown, now: datetime) -> str:
-    dataset, run = shown.dataset, shown.last_run
-    if run is not None and run.status in _ACTIVE:
-        return "running"
-    if dataset.pause is not None and dataset.pause.reason == _BY_HAND:
-        return "paused"
-    if dataset.pause is not None or shown.account.status != "ok" or (run is not None and run.status == "failed"):
-        return "attention"
-    if worst(shown.checks) == "FAIL" or shown.behind:
-        return "attention"
-    if dataset.next_due_at is not None and dataset.next_due_at < now - _GRACE:
-        return "late"
-    return "new" if run is None else "ok"
-
-
-def _problem(shown: Shown) -> tuple[str, str | None]:
-    dataset, run, account = shown.dataset, shown.last_run, shown.account
-    if account.status != "ok":
-        return account.problem or "The key of its account can't be read.", "Replace the key of its account."
-    if dataset.pause is not None:
-        return dataset.pause.reason, None
-    failed = next((check for check in shown.checks if check.result == "FAIL"), None)
-    if failed is not None and (run is None or run.status != "failed"):
-        return f"A check failed: {failed.name}. {failed.reason}", "Its proof has the figures and the differences."
-    if shown.behind and (run is None or run.status != "failed"):
-        tables = ", ".join(f"{one.table} of {redacted(one.url)}" for one in shown.behind)
-        return f"Not up to date: {tables}.", "The next run gives it what it lacks, or fill it from what is kept."
-    error = run.error if run is not None and run.error is not None else {}
-    return error.get("message") or "The last run failed.", error.get("hint")
 
 
 def _has(row: Row, search: str) -> bool:

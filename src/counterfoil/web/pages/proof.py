@@ -15,6 +15,7 @@ from counterfoil.app.values import KeptCheck, Statement
 from counterfoil.errors import CounterfoilError
 from counterfoil.proof.figures import difference_words, figure_words, major, units
 from counterfoil.proof.statement import as_dict, as_html, as_text
+from counterfoil.state.check import worst
 from counterfoil.web import charts
 from counterfoil.web.downloads import file_name
 from counterfoil.web.events import Seen, stream
@@ -92,6 +93,7 @@ def _page(app: App, request: Request, dataset: str, refused: CounterfoilError | 
         problem=refused or hand.problem(found),
         checks=checks,
         families=families,
+        worst=worst(checks),
         balances=[one for check in checks for one in _balances(check)],
         can=any(run.status == "succeeded" for run in app.runs.list(found, "succeeded", limit=1)),
         figure_words=figure_words,
