@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -62,7 +63,7 @@ class Samples:
         **fields: object,
     ) -> Dataset:
         """A dataset with a table of its own."""
-        target = Target(url="duckdb:///counterfoil.duckdb", table="t" + name.lower().replace(" ", "_"))
+        target = Target(url="duckdb:///counterfoil.duckdb", table="t" + re.sub(r"\W+", "_", name.lower()))
         return self.app.records.datasets.add(
             name,
             account=account.id,
