@@ -27,6 +27,10 @@ class ScriptedStripe:
         self.asked[path] += 1
         if path == "/v1/account":
             return {"object": "account", "id": "acct_scripted"}
+        above, _, last = path.rpartition("/")
+        one = next((row for row in self.rows.get(above, ()) if row["id"] == last), None)
+        if one is not None:
+            return dict(one)
         asked = {name: values[0] for name, values in query.items()}
         since, until = int(asked.get("created[gte]", 0)), int(asked.get("created[lt]", 2**40))
         found = [row for row in self.rows.get(path, ()) if since <= row["created"] < until]
