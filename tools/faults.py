@@ -670,8 +670,8 @@ FAULTS = (
     Fault(
         name="clock warning lost",
         file="runs/attempt.py",
-        right="warnings=(*plan.warnings, *warnings))",
-        wrong="warnings=warnings)",
+        right="(*plan.warnings, *known, *warnings)",
+        wrong="warnings",
         test="tests/runs/test_clocks.py::test_a_clock_of_ours_that_is_ahead_changes_nothing_but_is_a_warning",
     ),
     Fault(
