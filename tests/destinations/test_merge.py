@@ -25,6 +25,7 @@ _SCHEMA = pa.schema(
         pa.field("created", pa.timestamp("us", tz="UTC")),
         pa.field("amount", pa.int64()),
         pa.field("metadata", pa.string(), metadata={b"counterfoil": b"json"}),
+        pa.field("object", pa.string()),
         pa.field("_run", pa.string()),
         pa.field("_synced_at", pa.timestamp("us", tz="UTC")),
         pa.field("_deleted", pa.bool_()),
@@ -41,7 +42,8 @@ def _at(seconds: int) -> dt.datetime:
 def _row(
     key: str | None, amount: int | None = 1, *, synced: int = 0, run: str = "run-1", **more: Any
 ) -> dict[str, Any]:
-    row = {"id": key, "created": _at(0), "amount": amount, "metadata": "{}", "_run": run, "_synced_at": _at(synced)}
+    row = {"id": key, "created": _at(0), "amount": amount, "metadata": "{}", "object": "charge"}
+    row |= {"_run": run, "_synced_at": _at(synced)}
     return {**row, "_deleted": False, "_deleted_at": None} | more
 
 
@@ -166,7 +168,7 @@ def test_only_rows_created_in_the_ranges_that_were_read_count_as_gone(
 
 def test_a_notice_of_deletion_never_takes_the_place_of_values(destination: Destination, archived: Archived) -> None:
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("ch_1", 7), _row("ch_2")]))
-    gone = {"created": None, "metadata": None, "_deleted": True, "_deleted_at": _at(60), "synced": 60}
+    gone = {"created": None, "metadata": None, "object": None, "_deleted": True, "_deleted_at": _at(60), "synced": 60}
     notices = archived(_SCHEMA, [_row("ch_1", None, **gone), _row("ch_9", None, **gone)])
     assert destination.load(_load("run-2"), _SCHEMA, notices) == Loaded(rows=1, deleted=1)
     assert [(row["id"], row["amount"], row["_deleted_at"]) for row in _rows(destination)] == [
@@ -174,6 +176,36 @@ def test_a_notice_of_deletion_never_takes_the_place_of_values(destination: Desti
         ("ch_2", 1, None),
     ], "of something unknown there is no row"
     assert destination.load(_load("run-3", deleted="drop"), _SCHEMA, notices) == Loaded(rows=1, deleted=1)
+    assert [row["id"] for row in _rows(destination)] == ["ch_2"]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["into no table", "into a table"])
+def test_object_that_is_first_seen_deleted_is_a_marked_row(
+    destination: Destination, archived: Archived, first: bool
+) -> None:
+    if not first:
+        destination.load(_load("run-0"), _SCHEMA, archived(_SCHEMA, [_row("ch_0")]))
+    gone = {"_deleted": True, "_deleted_at": _at(60), "synced": 60}
+    rows = [_row("ch_1", 7, **gone), _row("ch_2")]
+    load, parts = _load("run-1", **_WHOLE if first else {}), archived(_SCHEMA, rows)
+    assert destination.load(load, _SCHEMA, parts) == Loaded(rows=2, added=2)
+    assert [row for row in _rows(destination) if row["id"] != "ch_0"] == rows
+    assert destination.load(_load("run-2"), _SCHEMA, parts) == Loaded(rows=2), "read again it is no change"
+    later = archived(_SCHEMA, [_row("ch_1", 8, **gone), _row("ch_2", 1, **gone)])
+    assert destination.load(_load("run-3"), _SCHEMA, later) == Loaded(rows=2, deleted=1)
+    assert [row["amount"] for row in _rows(destination) if row["_deleted"]] == [7, 1], "values stay"
+    assert destination.load(_load("run-4"), _SCHEMA, archived(_SCHEMA, [_row("ch_1", 9)])).changed == 1
+    assert [row["id"] for row in _rows(destination) if row["_deleted"]] == ["ch_2"]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["into no table", "into a table"])
+def test_object_that_is_first_seen_deleted_has_no_row_where_deleted_rows_are_dropped(
+    destination: Destination, archived: Archived, first: bool
+) -> None:
+    if not first:
+        destination.load(_load("run-0"), _SCHEMA, archived(_SCHEMA, [_row("ch_2")]))
+    rows = [_row("ch_1", 7, _deleted=True, _deleted_at=_at(60)), _row("ch_2")]
+    destination.load(_load("run-1", deleted="drop"), _SCHEMA, archived(_SCHEMA, rows))
     assert [row["id"] for row in _rows(destination)] == ["ch_2"]
 
 

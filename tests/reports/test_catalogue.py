@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from counterfoil.columns.system import SYSTEM_COLUMNS
+from counterfoil.destinations.keys import OBJECT
 from counterfoil.errors import SettingsError
 from counterfoil.reports.catalogue import REPORTS, columns_of, report
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
@@ -294,3 +295,8 @@ def test_discounts_are_collected_from_every_list_whose_objects_have_them() -> No
         for at in place.at:
             path = ".".join(("data", *(key for key in at if key != "*")))
             assert at == ("discount",) or path in place.listing.expand
+
+
+@each_report
+def test_every_table_that_merges_has_the_column_that_tells_objects_from_notices(found: Report) -> None:
+    assert "merge" not in found.methods or OBJECT in {column.name for column in found.columns}

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from counterfoil.destinations.destination import Stop, check_rows, same_name
@@ -83,19 +82,18 @@ class RowFiles:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._end()
 
-    def add(self, cursor: duckdb.DuckDBPyConnection, sql: str, *, present_only: bool = False) -> int:
-        """Writes what the SELECT answers, without the rows that are marked as deleted if so told; says how many.
+    def add(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> int:
+        """Writes what the SELECT answers; says how many rows.
 
         Not by COPY: DuckDB 2.0 can wait for itself for ever when that is interrupted.
         """
         rows = 0
         for batch in cursor.sql(sql).to_arrow_reader(_GROUP_ROWS):
-            kept = batch.filter(pc.invert(pc.fill_null(batch["_deleted"], fill_value=False))) if present_only else batch
-            if not kept.num_rows:
+            if not batch.num_rows:
                 continue
-            sink, writer = self._open = self._open or self._begun(kept.schema)
-            writer.write_batch(kept)
-            rows += kept.num_rows
+            sink, writer = self._open = self._open or self._begun(batch.schema)
+            writer.write_batch(batch)
+            rows += batch.num_rows
             if sink.tell() > _FILE_BYTES:
                 self._end()
         return rows
@@ -155,15 +153,15 @@ def insert(
     out: RowFiles,
     stop: Stop | None,
     *,
-    present_only: bool = False,
+    without: str = "false",
 ) -> int:
-    """Writes the rows of the parts in the load's order and says how many there were."""
+    """Writes the rows of the parts in the load's order, but for those of the condition, and says how many."""
     if not files:
         return 0
     check_types(cursor, files, schema)
     values = values_of(columns, {same_name(column) for column in schema.names})
     return sum(
-        out.add(cursor, f"SELECT {values} FROM {source}", present_only=present_only)  # noqa: S608 - quoted
+        out.add(cursor, f"SELECT {values} FROM (FROM {source}) WHERE NOT {without}")  # noqa: S608 - quoted
         for source in sorted_slices(load, files, stop=stop)
     )
 

@@ -12,6 +12,7 @@ from counterfoil.destinations.delta_files import DataFile, RowFiles, Version, in
 from counterfoil.destinations.destination import Stop, check_rows, same_name
 from counterfoil.destinations.duckdb_merge import brought, compare, forget, is_unique, read_at
 from counterfoil.destinations.file_columns import Columns, union_source, values_in, values_of
+from counterfoil.destinations.keys import is_notice
 from counterfoil.destinations.sql import parts_source, quoted
 from counterfoil.destinations.stopping import check_stop
 from counterfoil.values import Load, Loaded, Part
@@ -37,8 +38,7 @@ def merge(
         ((given,),) = cursor.execute(f"SELECT count(*) FROM {parts_source(files)}").fetchall()  # noqa: S608 - quoted
         check_rows(load, parts, int(given))
     if present is None and is_unique(cursor, load, files):
-        marked = "_deleted" in schema.names
-        rows = insert(cursor, load, schema, files, columns, out, stop, present_only=marked)
+        rows = insert(cursor, load, schema, files, columns, out, stop, without=is_notice(load, schema.names))
         return (), Loaded(rows=rows, added=rows)
     version = present or Version((), (), lambda name, _: Path(name))
     view = _View(cursor, load, version, columns)

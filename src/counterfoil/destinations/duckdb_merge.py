@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from counterfoil.destinations.destination import same_name
 from counterfoil.destinations.duckdb_query import check_types
-from counterfoil.destinations.keys import fingerprint, is_key, keep_first, key_names, own_keys
+from counterfoil.destinations.keys import fingerprint, is_key, is_notice, keep_first, key_names, own_keys
 from counterfoil.destinations.ranges import within
 from counterfoil.destinations.sql import duckdb_type, parts_source, quoted
 from counterfoil.errors import SchemaConflict
@@ -89,7 +89,7 @@ def compare(
     # That something unknown is gone makes no row: it may never have belonged to the table.
     cursor.execute("""
         DELETE FROM temp._counterfoil_incoming
-        WHERE gone AND position NOT IN (SELECT position FROM temp._counterfoil_matched)
+        WHERE notice AND position NOT IN (SELECT position FROM temp._counterfoil_matched)
     """)
     rows, added, changed = _counts(cursor)
     deleted = _find_gone(cursor, load, schema)
@@ -120,7 +120,7 @@ def _stage(
     cursor.execute(f"""
         CREATE TEMP TABLE _counterfoil_incoming AS
         SELECT {", ".join(keys)}, {POSITION} AS position, {synced} AS synced_at, {gone} AS gone,
-            {fingerprint(columns, schema.names)} AS fingerprint
+            {is_notice(load, schema.names)} AS notice, {fingerprint(columns, schema.names)} AS fingerprint
         FROM {parts_source(files) if files else empty}
     """)  # noqa: S608 - quoted
     keep_first(cursor, "_counterfoil_incoming", "position", load, "synced_at DESC NULLS LAST, position DESC")

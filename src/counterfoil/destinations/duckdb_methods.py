@@ -11,6 +11,7 @@ import pyarrow as pa
 from counterfoil.destinations import duckdb_tables as tables
 from counterfoil.destinations.destination import Stop, check_rows, same_name
 from counterfoil.destinations.duckdb_merge import is_unique, merge
+from counterfoil.destinations.keys import is_notice
 from counterfoil.destinations.ranges import check_within, no_created, within
 from counterfoil.destinations.sql import parts_source, quoted
 from counterfoil.values import Load, Loaded, Part
@@ -66,8 +67,7 @@ def _merge(
         return merge(cursor, load, schema, files, tables.columns_of(cursor, load.table))
     rows = tables.insert(cursor, load, schema, files, stop)
     check_rows(load, parts, rows)
-    if "_deleted" in schema.names:
-        sql = f"DELETE FROM main.{quoted(load.table)} WHERE _deleted"  # noqa: S608 - quoted
-        ((gone,),) = cursor.execute(sql).fetchall()
-        rows -= int(gone)
+    sql = f"DELETE FROM main.{quoted(load.table)} WHERE {is_notice(load, schema.names)}"  # noqa: S608 - quoted
+    ((notices,),) = cursor.execute(sql).fetchall()
+    rows -= int(notices)
     return Loaded(rows=rows, added=rows)

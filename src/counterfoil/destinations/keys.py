@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import duckdb
 
@@ -12,6 +12,23 @@ from counterfoil.values import Load
 
 #: Which run read a row, when, and in which version: what is read again without a difference stays as it was read first.
 NOT_COMPARED = frozenset({"_run", "_synced_at", "_api_version"})
+
+
+#: Every object of Stripe's has it; a notice that an object is gone, which Counterfoil writes, has not.
+OBJECT = "object"
+
+
+def is_notice(load: Load, names: Collection[str], alias: str = "") -> str:
+    """A condition in SQL: the row of the parts says that an object is gone, and makes no row where there is none.
+
+    A deleted object that Stripe shows makes one, which is marked, unless deleted rows are dropped. Without the column
+    that tells the two apart, neither does.
+    """
+    if "_deleted" not in names:
+        return "false"
+    if load.deleted == "drop" or OBJECT not in names:
+        return f"coalesce({alias}_deleted, false)"
+    return f"(coalesce({alias}_deleted, false) AND {alias}{quoted(OBJECT)} IS NULL)"
 
 
 def key_names(load: Load) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from counterfoil.destinations import postgres_tables as tables
 from counterfoil.destinations.destination import check_rows
-from counterfoil.destinations.keys import NOT_COMPARED, key_names, own_keys
+from counterfoil.destinations.keys import NOT_COMPARED, is_notice, key_names, own_keys
 from counterfoil.destinations.postgres_copy import POSITION, Source, without_nul
 from counterfoil.destinations.postgres_server import Session
 from counterfoil.destinations.ranges import within
@@ -111,7 +111,7 @@ def merge(session: Session, source: Source, parts: Sequence[Part], columns: Sequ
     # That something unknown is gone makes no row: it may never have belonged to the table.
     session.run("""
         DELETE FROM pg_temp._counterfoil_incoming AS incoming
-        WHERE gone AND NOT EXISTS (
+        WHERE notice AND NOT EXISTS (
             SELECT FROM pg_temp._counterfoil_matched AS matched WHERE matched.position = incoming.position
         )
     """)
@@ -135,7 +135,8 @@ def _stage(session: Session, load: Load, schema: pa.Schema) -> None:
     make_temporary(
         session,
         "_counterfoil_incoming",
-        f"""SELECT {own_keys(load, "staged")}, staged.{POSITION} AS position, {synced} AS synced_at, {gone} AS gone
+        f"""SELECT {own_keys(load, "staged")}, staged.{POSITION} AS position, {synced} AS synced_at, {gone} AS gone,
+            {is_notice(load, schema.names, "staged.")} AS notice
         FROM pg_temp._counterfoil_staged AS staged""",  # noqa: S608 - quoted
     )
     keep_first(session, "_counterfoil_incoming", "position", load, "synced_at DESC NULLS LAST, position DESC")

@@ -13,6 +13,7 @@ from hashlib import sha256
 from counterfoil.destinations import postgres_tables as tables
 from counterfoil.destinations.destination import RESERVED, check_rows
 from counterfoil.destinations.duckdb_merge import is_unique
+from counterfoil.destinations.keys import is_notice
 from counterfoil.destinations.postgres_copy import Source
 from counterfoil.destinations.postgres_latest import drop_latest
 from counterfoil.destinations.postgres_merge import merge
@@ -136,7 +137,8 @@ def _merge(session: Session, source: Source, parts: Sequence[Part], *, there: bo
     else:
         rows = source.put(session, load.table)
         check_rows(load, parts, rows)
-        if "_deleted" in source.schema.names:
-            rows -= session.run(f"DELETE FROM {session.named(load.table)} WHERE _deleted")  # noqa: S608 - quoted
+        notices = is_notice(load, source.schema.names)
+        if notices != "false":
+            rows -= session.run(f"DELETE FROM {session.named(load.table)} WHERE {notices}")  # noqa: S608 - quoted
         done = Loaded(rows=rows, added=rows)
     return done

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from counterfoil.destinations.destination import same_name
-from counterfoil.destinations.keys import NOT_COMPARED
+from counterfoil.destinations.keys import NOT_COMPARED, OBJECT
 from counterfoil.destinations.ranges import no_created
 from counterfoil.destinations.warehouse_tables import Session
 from counterfoil.errors import RunError
@@ -72,13 +72,19 @@ def merge(session: Session, load: Load, schema: pa.Schema, staged: str, parents:
     in_table = f"EXISTS (SELECT 1 FROM {table} WHERE {same_key})"  # noqa: S608 - quoted
     notices = "_deleted" in schema.names
     gone = f"{session.column(staged, '_deleted')} = %s"
+    # Of deleted objects that Stripe shows there are rows, unless these are dropped (`keys.is_notice`).
+    shown = notices and load.deleted == "keep" and OBJECT in schema.names
     if notices:
         # That something unknown is gone makes no row: it may never have belonged to the table.
-        session.ask(f"DELETE FROM {rows} WHERE {gone} AND NOT {in_table}", True)  # noqa: S608 - quoted
+        unknown = f"{gone} AND NOT {in_table}"
+        if shown:
+            unknown += f" AND {session.column(staged, OBJECT)} IS NULL"
+        session.ask(f"DELETE FROM {rows} WHERE {unknown}", True)  # noqa: S608 - quoted
     staged_rows, known = session.count(rows), session.count(f"{rows} WHERE {in_table}")
     deleted = _delete(session, load, schema, staged, parents, same_key)
     if notices:
-        session.ask(f"DELETE FROM {rows} WHERE {gone}", True)  # noqa: S608 - quoted
+        done = f"{gone} AND {in_table}" if shown else gone
+        session.ask(f"DELETE FROM {rows} WHERE {done}", True)  # noqa: S608 - quoted
     _drop_same(session, load, staged, same_key)
     changed = session.count(f"{rows} WHERE {in_table}")
     session.ask(f"DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM {rows} WHERE {same_key})")  # noqa: S608 - quoted
