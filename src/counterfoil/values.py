@@ -145,3 +145,17 @@ class Page:
     #: Whether the list was read as one chain without windows, after Stripe had not kept to them. Its rows are those
     #: that no earlier page of the source holds.
     unwindowed: bool = False
+
+
+#: The only key of an object that takes the place of a value which JSON text in UTF-8 cannot hold.
+ESCAPED = "_escaped"
+
+
+def escaped(text: str) -> StripeObject:
+    """What takes the place of such a value: text with lone surrogates as `\\ud800`, a number as Stripe wrote it."""
+    return {ESCAPED: text}
+
+
+def is_escaped(value: Any) -> bool:
+    """Whether it takes the place of such a value."""
+    return type(value) is dict and value.keys() == {ESCAPED}

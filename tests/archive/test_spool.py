@@ -42,6 +42,18 @@ def test_pages_are_read_back_as_they_were(tmp_path: Path) -> None:
     assert list(read_spool(tmp_path / "s")) == _PAGES
 
 
+def test_integers_beyond_64_bits_and_deep_objects_are_read_back_as_they_were(tmp_path: Path) -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"a": [deep]}
+    pages = [
+        Page("x", Window(), None, [{"id": "ch_1", "n": 2**64, "list": [-(2**63) - 1, 10**40], "x": 1.5}], False),
+        Page("x", Window(), None, [{"id": "ch_2", "deep": deep}, {"id": "ch_3", "n": 10**30}], True),
+    ]
+    _spool(tmp_path / "s", pages)
+    assert list(read_spool(tmp_path / "s")) == pages
+
+
 def test_a_page_can_be_read_before_the_spool_is_closed(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s")
     spool.append(_PAGES[0])

@@ -9,11 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from counterfoil.columns.cells import is_text
 from counterfoil.columns.column import Column, ColumnType, with_earlier_name
 from counterfoil.columns.drift import MOST
 from counterfoil.columns.flatten import Flattener
-from counterfoil.columns.rebuild import rebuild
+from counterfoil.columns.rebuild import rebuild, without_empties
+from counterfoil.values import escaped
 
 KINDS: tuple[ColumnType, ...] = ("string", "id", "integer", "double", "boolean", "timestamp", "json", "decimal")
 
@@ -338,3 +342,63 @@ def test_column_has_its_values_under_its_earlier_name_too_and_the_objects_own_st
     assert (row["_kind"], row["kind"], json.loads(row["_extra"])) == ("payout", "payout", {"kind": "standard"})
     assert [(drift.path, drift.kind) for drift in flattener.drift.values()] == [("kind", "undeclared")]
     assert rebuild(flattener.columns, row) == {"_kind": "payout", "kind": "standard"}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "cell", "extra"),
+    [
+        ("it", "string", None, {"it": {"_escaped": "caf\\udce9"}}),
+        ("it", "id", None, {"it": {"_escaped": "caf\\udce9"}}),
+        ("it", "json", '{"a":{"_escaped":"caf\\\\udce9"}}', None),
+    ],
+)
+def test_escaped_value_is_kept_and_its_column_named(path: str, kind: ColumnType, cell: Any, extra: Any) -> None:
+    value: Any = escaped(r"caf\udce9")
+    found = one(kind, {"a": value} if kind == "json" else value)
+    assert found == (cell, extra, ["escaped"])
+    flattener = Flattener([column(path, kind)])
+    flattener.batch([{path: {"a": value} if kind == "json" else value}])
+    assert [drift.path for drift in flattener.drift.values()] == [path]
+
+
+_HOSTILE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(2**63, 2**80)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.sampled_from(["", "id", escaped("NaN"), 10**400, "\x00"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "a", "object", "data", "kind", "\udc80"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(
+    objects=st.lists(
+        st.dictionaries(st.sampled_from(["id", "a", "j", "n", "t", "x", "deleted", "kind"]), _HOSTILE), max_size=5
+    ),
+    depth=st.sampled_from([0, 3, 254, 600, 3_000]),
+)
+def test_any_objects_become_rows_that_hold_all_of_them(objects: list[dict[str, Any]], depth: int) -> None:
+    deep: Any = "bottom"
+    for _ in range(depth):
+        deep = {"a": deep}
+    objects = [*objects, {"id": ["list"], "j": deep, "x": deep}]
+    columns = [column("id", "string"), column("a", "id"), column("j", "json"), column("n", "integer")]
+    columns += [column("t", "timestamp"), column("x_a", "decimal", "x.a"), column("deleted", "boolean")]
+    batch = Flattener(columns).batch(objects)
+    assert batch.num_rows == len(objects)
+    batch.validate(full=True)
+    if depth <= 254:
+        for row, sent in zip(batch.to_pylist(), objects, strict=True):
+            expected = {**sent, "a": sent["a"]["id"]} if _is_expanded(sent.get("a")) else sent
+            assert without_empties(rebuild(columns, row)) == without_empties(expected)
+
+
+def _is_expanded(value: Any) -> bool:
+    return type(value) is dict and is_text(value.get("id"))

@@ -7,6 +7,7 @@ that is cut short or fails its checksum; what follows that frame is never looked
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import zlib
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from counterfoil.archive.disk import writing
 from counterfoil.archive.ledger import Ledger
+from counterfoil.columns.jsontext import encoded
 from counterfoil.errors import RunError
 from counterfoil.values import Page, Position, Window
 
@@ -147,7 +149,10 @@ def has_pages(path: Path) -> bool:
 
 
 def _frame(page: Page) -> bytes:
-    plain = orjson.dumps(page.objects)
+    try:
+        plain, exact = orjson.dumps(page.objects), {}
+    except TypeError:  # integers beyond 64 bits, or deep nesting
+        plain, exact = encoded(page.objects).encode(), {"exact": True}
     body: bytes = _CODEC.compress(plain, asbytes=True)
     header = orjson.dumps(
         {
@@ -161,6 +166,7 @@ def _frame(page: Page) -> bytes:
             **({"parents": page.parents} if page.parents else {}),
             **({"whole": True} if page.whole else {}),
             **({"unwindowed": True} if page.unwindowed else {}),
+            **exact,
             "rows": len(page.objects),
             "bytes": len(plain),
         }
@@ -242,6 +248,8 @@ def _page(header: dict[str, Any], body: bytes) -> Page:
     objects = orjson.loads(_CODEC.decompress(body, decompressed_size=header["bytes"], asbytes=True))
     if type(objects) is not list or set(map(type, objects)) - {dict}:
         raise TypeError("its body is not a list of objects")
+    plain = _CODEC.decompress(body, decompressed_size=header["bytes"], asbytes=True)
+    objects = _exact(plain) if header.get("exact") else orjson.loads(plain)
     return Page(
         source=header["source"],
         window=Window(header["since"], header["until"]),
@@ -254,6 +262,17 @@ def _page(header: dict[str, Any], body: bytes) -> Page:
         whole=header.get("whole", False),
         unwindowed=header.get("unwindowed", False),
     )
+
+
+def _exact(plain: bytes) -> Any:
+    """The objects with every digit: orjson turns integers beyond 64 bits into floats, and `json` goes less deep."""
+    try:
+        return json.loads(plain)
+    except RecursionError:
+        objects = orjson.loads(plain)
+        if encoded(objects).encode() != plain:
+            raise RunError("A page of the spool is nested too deep", hint="Start the run again.") from None
+        return objects
 
 
 def _position(header: dict[str, Any]) -> Position | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-DriftKind = Literal["undeclared", "wrong type", "unknown currency"]
+DriftKind = Literal["undeclared", "wrong type", "unknown currency", "escaped"]
 
 #: A map with ids for keys, sent where none was, must not fill the memory.
 MOST = 1_000
@@ -32,6 +32,8 @@ class Drift:
                 f"unknown currency {self.example!r} in {self.path}: amounts in major units are null; "
                 f"COUNTERFOIL_CURRENCY_DIGITS={self.example}=2 says that it has two digits"
             )
+        if self.kind == "escaped":
+            return f"{self.path} has text that UTF-8 cannot hold, or a number that is not finite: kept escaped"
         what = "is not declared" if self.kind == "undeclared" else "does not fit its column"
         where = "null so far" if self.example == "null" else f"{self.example}, kept in _extra"
         return f"{self.path} {what}: {where}"

@@ -21,10 +21,12 @@ from counterfoil.columns.jsontext import encoded
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.shape import Field, Shape, shape_of
 from counterfoil.columns.system import EXTRA
-from counterfoil.values import StripeObject
+from counterfoil.values import ESCAPED, StripeObject, is_escaped
 
 PAGE = 100
 _NOTHING: StripeObject = {}
+#: How JSON text shows a value that was escaped.
+_MARK = f'{{"{ESCAPED}":'
 
 
 class Flattener:
@@ -90,7 +92,11 @@ class Flattener:
     def _add(self, place: Field, values: Sequence[Any]) -> None:
         if place.index is not None:
             if self.columns[place.index].type == "json":
-                self._values[place.index].extend([None if value is None else encoded(value) for value in values])
+                texts = [None if value is None else encoded(value) for value in values]
+                self._values[place.index].extend(texts)
+                if any(text is not None and _MARK in text for text in texts):
+                    count = sum(text is not None and _MARK in text for text in texts)
+                    self.drift.note(self.columns[place.index].path, "escaped", {}, count)
             else:
                 self._values[place.index].extend(values)
         if place.shape is not None:
@@ -153,7 +159,7 @@ class Flattener:
                 self._keep(row, (*shape.path, key), item[key], "undeclared", derived=False)
 
     def _keep(self, row: int, path: tuple[str, ...], value: Any, kind: DriftKind, *, derived: bool) -> None:
-        self.drift.note(path, kind, value)
+        self.drift.note(path, "escaped" if kind == "wrong type" and is_escaped(value) else kind, value)
         if not derived and value is not None:
             self._put(row, path, value)
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
+from counterfoil.errors import StripeUnavailable
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.side_by_side import in_turn
 from counterfoil.reports.report import EventType, Listing, Report
 from counterfoil.stripe.client import Client
-from counterfoil.values import StripeObject, Window
+from counterfoil.values import StripeObject, Window, is_escaped
 
 EVENTS = Listing(path="/v1/events", object="event")
 #: Stripe takes as many in `types[]` (https://docs.stripe.com/api/events/list).
@@ -61,5 +62,7 @@ def _id_at(one: Any, path: tuple[str, ...]) -> str | None:
     for name in path:
         one = one.get(name) if isinstance(one, dict) else None
     if isinstance(one, dict):
+        if is_escaped(one):
+            raise StripeUnavailable(f"The identifier at {'.'.join(path)} of an event is not text in UTF-8")
         one = one.get("id")  # what older versions show as the object
     return one if isinstance(one, str) and one else None

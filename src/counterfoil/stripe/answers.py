@@ -12,8 +12,6 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
 from counterfoil.errors import (
     AccountError,
     CounterfoilError,
@@ -26,6 +24,7 @@ from counterfoil.errors import (
 )
 from counterfoil.log import redacted
 from counterfoil.stripe.address import STRIPE, Address
+from counterfoil.stripe.json_body import IllegibleIdentifierError, TooDeepError, parsed
 from counterfoil.stripe.key import Key
 from counterfoil.stripe.transport import Failure, Reply
 
@@ -75,11 +74,11 @@ class Question:
 
 def read(question: Question, reply: Reply) -> Answer | Failure:
     """The meaning of one whole HTTP answer."""
-    body = _json(reply.body)
+    body, wrong = _json(reply.body)
     if reply.status in _REDIRECTS:
         return _redirect(question, reply)
     if reply.status == 200:
-        return _answer(question, reply, body)
+        return _answer(question, reply, body, wrong)
     if reply.status < 400:
         return _deviation(question, reply, f"{question.address.host} answers {reply.status}, where 200 was expected.")
     said = body.get("error") if isinstance(body, dict) else None
@@ -96,12 +95,12 @@ def read(question: Question, reply: Reply) -> Answer | Failure:
     )
 
 
-def _answer(question: Question, reply: Reply, body: Any) -> Answer | Failure:
-    """What stands behind 200: the object, or what is wrong with it, which may pass."""
+def _answer(question: Question, reply: Reply, body: Any, wrong: str) -> Answer | Failure:
+    """What stands behind 200: the object, or what is wrong with it, which may pass; `wrong` is that of its JSON."""
     host, request_id = question.address.host, reply.headers.get("Request-Id")
     if not isinstance(body, dict) or not (request_id or "object" in body or "error" in body):
         if body is None and "json" in reply.headers.get("Content-Type", "json"):
-            return _deviation(question, reply, f"{host} sent an answer that is not whole JSON.")
+            return _deviation(question, reply, f"{host} sent an answer that {wrong}.")
         return _deviation(question, reply, f"{host} does not answer like Stripe (200, {_content_type(reply)}).")
     if "error" in body and "object" not in body:
         # Some objects have a field of that name, but no object lacks `object`.
@@ -149,11 +148,16 @@ def _deviation(
     return Failure(error, retry=True, retry_after=_retry_after(reply), like_stripe=like_stripe)
 
 
-def _json(body: bytes) -> Any:
+def _json(body: bytes) -> tuple[Any, str]:
+    """The value, or what is wrong with the body."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
+        return parsed(body), ""
+    except IllegibleIdentifierError:
+        return None, "has an identifier that is not text in UTF-8"
+    except TooDeepError:
+        return None, "is nested too deep"
+    except ValueError:
+        return None, "is not whole JSON"
 
 
 @lru_cache(maxsize=64)
