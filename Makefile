@@ -57,6 +57,7 @@ bench: $(VENV)/ready ## measurements, side by side with their floors
 soak: $(VENV)/ready ## an hour of a company's life with kills and faults, each table against reading everything; then kills at chosen moments; half an hour
 	$(BIN)/python -m tests.soak.living
 	$(BIN)/python -m tests.soak.kills
+	$(BIN)/python -m tests.lies.trials
 
 soak-api: $(VENV)/ready ## requests that nobody would write to every route of the API; some minutes
 	$(BIN)/python -m tests.soak.api
