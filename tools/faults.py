@@ -57,8 +57,8 @@ FAULTS = (
     Fault(
         name="swallowed 403",
         file="extract/listing.py",
-        right="if error.status not in listing.retired or answered:",
-        wrong="if error.status not in {403, *listing.retired} or answered:",
+        right="if error.status not in listing.retired or reading.answered:",
+        wrong="if error.status not in {403, *listing.retired} or reading.answered:",
         test="tests/acceptance/test_refusals.py::test_a_missing_permission_is_named",
     ),
     Fault(
@@ -159,8 +159,8 @@ FAULTS = (
     Fault(
         name="key in a log line",
         file="log.py",
-        right='return _SECRET.sub(lambda match: match.group(1) + "…", text)',
-        wrong="return text",
+        right='text = _SECRET.sub(lambda match: match.group(1) + "…", text)',
+        wrong="pass",
         test="tests/test_log.py::test_a_secret_never_reaches_a_line",
     ),
     Fault(
