@@ -64,10 +64,14 @@ def test_a_service_ends_within_twelve_seconds_whenever_the_signal_comes(tmp_path
 
 
 def test_an_interrupt_that_is_swallowed_ends_the_process_at_the_deadline() -> None:
-    process = _program(DEAF)
-    process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=20)[0] == "swallowed\n"
-    assert process.returncode == 0
+    with _program(DEAF) as process:
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+        assert process.stdout is not None
+        assert process.stdout.read() == "swallowed\n"
 
 
 def test_a_second_signal_ends_the_process_at_once() -> None:
