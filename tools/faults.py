@@ -945,6 +945,21 @@ FAULTS = (
         wrong="    if version.id == read.id or by:",
         test="tests/web/test_dataset_status.py::test_rolled_back_table_shows_the_version_and_the_next_update",
     ),
+    # Fields without a column, limits of programs, and texts that decide nothing.
+    Fault(
+        name="known drift not updated",
+        file="columns/stripe_columns.json",
+        right='"refund": [\n',
+        wrong='"refund": [\n["customer", "id", "customer"],\n',
+        test="tests/columns/test_known_drift.py::test_field_without_a_column_has_none",
+    ),
+    Fault(
+        name="limit of any type",
+        file="runs/plan.py",
+        right="else index(given)",
+        wrong="else given",
+        test="tests/runs/test_plan.py::test_limit_that_is_not_a_whole_number_is_refused_and_named",
+    ),
 )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from counterfoil.app import describe_reports
 from counterfoil.cli import app, run
@@ -83,6 +85,16 @@ def _report(report: dict[str, object]) -> Iterator[str]:
 
 def _code(words: object) -> str:
     return ", ".join(f"`{word}`" for word in words) or "none"  # type: ignore[attr-defined]
+
+
+def known_drift() -> str:
+    """The fields that no column holds, a row per report."""
+    drift = json.loads(Path(__file__).with_name("known_drift.json").read_bytes())
+    newer = f"newer than {drift['pinned']}, up to {drift['newest']}"
+    rows = [f"| report | {newer} | omitted by Stripe's specification |", "|---|---|---|"]
+    for key, fields in drift["reports"].items():
+        rows.append(f"| `{key}` | {_code(fields['newer'])} | {_code(fields['omitted'])} |")
+    return "\n".join(rows)
 
 
 def errors() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
+import numpy
 import pytest
 
 from counterfoil.errors import SettingsError
@@ -73,6 +74,17 @@ def test_a_report_without_creation_can_not_be_narrowed_by_it() -> None:
 def test_a_limit_below_one_is_refused(limit: int) -> None:
     with pytest.raises(SettingsError, match=str(limit)):
         plan(report("charges"), limit=limit)
+
+
+@pytest.mark.parametrize("limit", ["5", 5.0, True, [5]])
+def test_limit_that_is_not_a_whole_number_is_refused_and_named(limit: Any) -> None:
+    with pytest.raises(SettingsError) as caught:
+        plan(report("charges"), limit=limit)
+    assert repr(limit) in caught.value.message
+
+
+def test_limit_is_any_integer_type() -> None:
+    assert plan(report("charges"), limit=numpy.int64(5)).scope == {"limit": 5}
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name() -> None:

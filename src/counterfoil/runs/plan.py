@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
+from operator import index
 from typing import Any
 
 from counterfoil.errors import SettingsError
@@ -65,10 +66,7 @@ def plan(
     options: Mapping[str, str] | None = None,
 ) -> Plan:
     """The plan, or SettingsError naming the word that is wrong and what would be right."""
-    if limit is not None and limit < 1:
-        raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 1 or more.")
-    if limit is not None and limit >= 2**63:
-        raise SettingsError(f"--limit {limit} is beyond what a table counts", hint="Leave it out to read all.")
+    limit = None if limit is None else _checked_limit(limit)
     if limit is not None and report.created is None:
         raise SettingsError(f"{report.title} has no newest rows to be limited to", hint="Leave out --limit.")
     first = None if since is None else parse_instant(since, "--since")
@@ -85,6 +83,21 @@ def plan(
     defaults = {option.name: option.default for option in report.options}
     narrowed = {name: value for name, value in given.items() if value != defaults[name]}
     return Plan(report, Window(first, end), limit, narrowed)
+
+
+def _checked_limit(given: int) -> int:
+    """A number of rows; programs pass values of any type."""
+    try:
+        limit = None if isinstance(given, bool) else index(given)
+    except TypeError:
+        limit = None
+    if limit is None:
+        raise SettingsError(f"Invalid limit: {given!r}", hint="Give a whole number, 1 or more.")
+    if limit < 1:
+        raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 1 or more.")
+    if limit >= 2**63:
+        raise SettingsError(f"--limit {limit} is beyond what a table counts", hint="Leave it out to read all.")
+    return limit
 
 
 def parse_instant(value: Instant, name: str) -> int:
