@@ -960,6 +960,49 @@ FAULTS = (
         wrong="else given",
         test="tests/runs/test_plan.py::test_limit_that_is_not_a_whole_number_is_refused_and_named",
     ),
+    Fault(
+        name="escaped value lost",
+        file="columns/flatten.py",
+        right="if not derived and value is not None:",
+        wrong='if not derived and value is not None and kind != "wrong type":',
+        test="tests/acceptance/test_escaped_values.py"
+        "::test_charges_with_a_lone_surrogate_are_loaded_escaped_with_one_warning",
+    ),
+    Fault(
+        name="step by message",
+        file="web/pages/runs.py",
+        right='line.fields.get("step") == LOAD_STEP',
+        wrong='line.message.startswith("Loading into ")',
+        test="tests/web/test_runs.py::test_step_of_a_run_is_read_from_the_fields_of_its_log",
+    ),
+    Fault(
+        name="load without its step",
+        file="runs/bringing.py",
+        right=", step=LOAD_STEP)",
+        wrong=")",
+        test="tests/cli/test_runs_commands.py::test_the_log_is_printed_and_following_one_that_is_over_ends",
+    ),
+    Fault(
+        name="failed query without its code",
+        file="destinations/duckdb_errors.py",
+        right=", code=QUERY_FAILED",
+        wrong="",
+        test="tests/api/test_rows.py::test_what_the_table_can_not_be_asked_is_refused",
+    ),
+    Fault(
+        name="missing folder without its hint",
+        file="app/datasets.py",
+        right="if error.code == FOLDER_MISSING else",
+        wrong="if error.code is None else",
+        test="tests/cli/test_datasets.py::test_wrong_words_are_refused_in_words_and_nothing_is_stored",
+    ),
+    Fault(
+        name="canceled run without its result",
+        file="runs/endings.py",
+        right='"info", f"Canceled; {left}", left=left)',
+        wrong='"info", f"Canceled; {left}")',
+        test="tests/cli/test_run_command.py::test_ctrl_c_cancels_the_run_of_this_process",
+    ),
 )
 
 

@@ -19,6 +19,9 @@ CounterfoilError
 Messages say what happened, with names and values; `hint` says what to do. Neither ever holds a key.
 """
 
+#: Codes of errors after which the program acts in another way.
+FOLDER_MISSING, QUERY_FAILED = "folder_missing", "query_failed"
+
 
 class CounterfoilError(Exception):
     """The root. `exit_code` is what the command line ends with."""

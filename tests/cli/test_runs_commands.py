@@ -22,6 +22,7 @@ import pytest
 from counterfoil.app.row_files import write_csv, write_file
 from counterfoil.errors import RunError
 from counterfoil.sandbox import Sandbox
+from counterfoil.state.run import LOAD_STEP
 from tests.cli.center import Center, Done
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
@@ -120,6 +121,7 @@ def test_the_log_is_printed_and_following_one_that_is_over_ends(history: History
     assert "Succeeded" in lines[-1]
     told = history.center.do("runs", "logs", history.first, "--json").json
     assert [line["message"] for line in told] == [line.split("  ", 2)[2].strip() for line in lines]
+    assert told[1]["fields"]["step"] == LOAD_STEP
 
 
 def test_what_is_over_can_not_be_canceled(history: History) -> None:

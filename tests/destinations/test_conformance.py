@@ -15,7 +15,7 @@ import pytest
 
 from counterfoil.archive import Archive
 from counterfoil.destinations import LOADS_TABLE, Destination, open_destination
-from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
+from counterfoil.errors import QUERY_FAILED, DestinationRejected, RunError, SchemaConflict
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Part
 from tests.destinations.conftest import Archived, spelled, typed
@@ -379,8 +379,9 @@ def test_a_query_that_cannot_be_answered_is_an_error_of_ours(
     answering: Destination, archived: Archived, sql: str
 ) -> None:
     answering.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
-    with pytest.raises(RunError, match="query failed"):
+    with pytest.raises(RunError, match="query failed") as caught:
         answering.query(sql)
+    assert caught.value.code == QUERY_FAILED
 
 
 def test_a_query_that_fails_on_its_way_is_an_error_of_ours(answering: Destination, archived: Archived) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.errors import DestinationRejected
+from counterfoil.errors import FOLDER_MISSING, DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load
 from tests.destinations.conftest import Archived, by_hand
@@ -79,6 +79,7 @@ def test_a_folder_that_is_not_there_is_refused(url: str, tmp_path: Path, setting
     with pytest.raises(DestinationRejected, match="there is no folder") as refused:
         open_destination(url, relative_to=tmp_path, settings=settings).check()
     assert "mkdir -p" in str(refused.value.hint)
+    assert refused.value.code == FOLDER_MISSING
 
 
 @pytest.mark.parametrize("url", ["duckdb:///note.txt", "parquet:///note.txt", "delta:///note.txt"])

@@ -6,7 +6,7 @@ import pytest
 
 from counterfoil.app import App
 from counterfoil.errors import DestinationBusy, StripeUnavailable
-from counterfoil.state.run import Counts
+from counterfoil.state.run import LOAD_STEP, Counts
 from counterfoil.web.pages.runs import Pace
 from tests.web.browser import Browser
 from tests.web.conftest import Site, StandingClock
@@ -29,6 +29,14 @@ def test_what_runs_is_queued_and_waits_is_told_apart(app: App, owner: Browser, c
     assert "1,200" in text
     assert "in 15 minutes" in text
     assert "held by process 7" in text
+
+
+def test_step_of_a_run_is_read_from_the_fields_of_its_log(app: App, owner: Browser) -> None:
+    run, _ = began(app, dataset(app))
+    app.records.runs.log(run, "info", "Loading into charges.")
+    assert "Reads from Stripe" in owner.get(f"/runs/{run}").text
+    app.records.runs.log(run, "info", "A line in other words.", step=LOAD_STEP)
+    assert "Loads into the table" in owner.get(f"/runs/{run}").text
 
 
 def test_a_full_read_is_compared_with_the_one_before(app: App, owner: Browser, clock: StandingClock) -> None:

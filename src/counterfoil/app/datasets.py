@@ -14,7 +14,7 @@ from counterfoil.app.outlook import Outlook, Together, outlook, together
 from counterfoil.columns.chosen import choose
 from counterfoil.columns.redact import redaction
 from counterfoil.destinations import Destination, check_destination, open_destination
-from counterfoil.errors import DestinationRejected, SchemaConflict, SettingsError
+from counterfoil.errors import FOLDER_MISSING, DestinationRejected, SchemaConflict, SettingsError
 from counterfoil.log import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.report import Report
@@ -374,8 +374,8 @@ def _as_settings() -> Iterator[None]:
         yield
     except (DestinationRejected, SchemaConflict) as error:
         # The hints of loads name flags that a dataset does not have.
-        mkdir = error.hint if error.hint and "mkdir" in error.hint else None
-        raise SettingsError(error.message, hint=mkdir or "Choose another table or another destination.") from error
+        hint = error.hint if error.code == FOLDER_MISSING else "Choose another table or another destination."
+        raise SettingsError(error.message, hint=hint) from error
 
 
 def _of_account(account: Account, dataset: Dataset) -> Iterator[str]:

@@ -34,8 +34,6 @@ __all__ = ["Answer", "Column", "Filter", "Page", "Profile", "SnapshotsAdded", "T
 ASK_SECONDS, ASK_ROWS = 30, 10_000
 #: How many rows of an export are sorted.
 SORTED_ROWS = 50_000
-#: How the message of a query begins that the database refuses.
-QUERY_FAILED = "the query failed: "
 #: Destinations whose tables DuckDB sees as views, which have no rowid.
 _OF_FILES = ("parquet:", "s3:", "gs:", "az:")
 #: How long a person waits for a destination that another process holds.

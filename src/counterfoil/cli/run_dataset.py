@@ -177,8 +177,8 @@ def _told(runs: RunCalls, run: Run, dataset: str, *, as_json: bool) -> int:
                 tell(f"  How it goes: counterfoil runs logs {run.id} --follow")
             return 0
         case "canceled":
-            said = [line.message for line in runs.lines(run.id) if line.message.startswith("Canceled; ")]
-            left = said[-1].removeprefix("Canceled; ") if said else "it had not begun."
+            lefts = [line.fields["left"] for line in runs.lines(run.id) if "left" in line.fields]
+            left = lefts[-1] if lefts else "it had not begun."
             tell(f"{dataset}: the run {run.id} was canceled; {left}")
             return RunError.exit_code
     error = error_of(run)

@@ -15,7 +15,7 @@ from counterfoil.destinations.duckdb_errors import holder_of, mapped, meaning
 from counterfoil.destinations.sql import literal
 from counterfoil.destinations.stopping import stoppable, taken
 from counterfoil.destinations.waiting import Held, wait_for
-from counterfoil.errors import DestinationBusy, DestinationRejected
+from counterfoil.errors import FOLDER_MISSING, DestinationBusy, DestinationRejected
 from counterfoil.log import get_logger
 
 _log = get_logger(__name__)
@@ -115,6 +115,7 @@ class DatabaseFile:
             raise DestinationRejected(
                 f"{path} cannot be made: there is no folder {path.parent}",
                 hint=f"Make it first: mkdir -p {path.parent}",
+                code=FOLDER_MISSING,
             )
         if path.is_dir():
             raise DestinationRejected(

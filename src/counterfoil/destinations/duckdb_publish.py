@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from counterfoil.errors import DestinationRejected, TransientError
+from counterfoil.errors import FOLDER_MISSING, DestinationRejected, TransientError
 
 #: Copies in a process of its own: to open the file beside DuckDB, and close it, would take away DuckDB's lock on it.
 _COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
@@ -49,7 +49,9 @@ def check_publish(file: Path, to: Path) -> None:
         raise DestinationRejected(f"{to} is the file itself, not a place for its copy", hint="Give another path.")
     if not to.parent.is_dir():
         raise DestinationRejected(
-            f"{to} cannot be made: there is no folder {to.parent}", hint=f"Make it first: mkdir -p {to.parent}"
+            f"{to} cannot be made: there is no folder {to.parent}",
+            hint=f"Make it first: mkdir -p {to.parent}",
+            code=FOLDER_MISSING,
         )
     if to.is_dir():
         raise DestinationRejected(

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from counterfoil.destinations.duckdb_errors import meaning as duckdb_meaning
 from counterfoil.errors import (
+    QUERY_FAILED,
     CounterfoilError,
     DestinationBusy,
     DestinationRejected,
@@ -127,7 +128,9 @@ def mapped_query(name: str, seconds: float | None = None) -> Iterator[None]:
             raise meaning(error, name) from error
         told = [error.diag.message_primary, error.diag.message_hint]
         raise RunError(
-            f"the query failed: {'. '.join(each for each in told if each)}", hint="Check the query."
+            f"the query failed: {'. '.join(each for each in told if each)}",
+            hint="Check the query.",
+            code=QUERY_FAILED,
         ) from error
     except pa.ArrowException as error:
-        raise RunError(f"the query failed: {error}", hint="Cast the column to text.") from error
+        raise RunError(f"the query failed: {error}", hint="Cast the column to text.", code=QUERY_FAILED) from error

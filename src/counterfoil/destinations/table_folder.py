@@ -18,7 +18,7 @@ from counterfoil.destinations.destination import LOADS_TABLE, Guard, Progress, S
 from counterfoil.destinations.parquet_kept import files_below
 from counterfoil.destinations.table_record import Record
 from counterfoil.destinations.waiting import file_held
-from counterfoil.errors import DestinationRejected
+from counterfoil.errors import FOLDER_MISSING, DestinationRejected
 
 HIDDEN = ".counterfoil"
 _RECORD = f"{LOADS_TABLE}.json"
@@ -149,6 +149,7 @@ def check_folder(folder: Path) -> None:
         raise DestinationRejected(
             f"{folder} cannot be made: there is no folder {folder.parent}",
             hint=f"Make it first: mkdir -p {folder.parent}",
+            code=FOLDER_MISSING,
         )
     if folder.exists() and not folder.is_dir():
         raise DestinationRejected(f"{folder} is a file, not a folder", hint="Choose a folder.")

@@ -36,7 +36,7 @@ from counterfoil.destinations.warehouse_load import put
 from counterfoil.destinations.warehouse_parts import batches_of, drained, one_of_each_key, rows_of
 from counterfoil.destinations.warehouse_tables import Session
 from counterfoil.destinations.warehouse_url import Place, place_of
-from counterfoil.errors import DestinationRejected
+from counterfoil.errors import FOLDER_MISSING, DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Method, Part
 
@@ -136,6 +136,7 @@ class WarehouseDestination:
                 raise DestinationRejected(
                     f"{path} cannot be made: there is no folder {path.parent}",
                     hint=f"Make it first: mkdir -p {path.parent}",
+                    code=FOLDER_MISSING,
                 )
             return
         with self._session() as session:

@@ -23,7 +23,7 @@ from counterfoil.runs.reverting import back_to, only_into, replayed, starts_anew
 from counterfoil.runs.signals import Canceled, DeadlinePassed, ServiceStops, Signals
 from counterfoil.runs.size_check import check_size, is_checked
 from counterfoil.state.dataset import Dataset, Target
-from counterfoil.state.run import Run, TakenOver
+from counterfoil.state.run import LOAD_STEP, Run, TakenOver
 from counterfoil.values import Load, Loaded
 
 #: How long a table of several is waited for that another process holds; the run is tried again.
@@ -84,7 +84,7 @@ class Bringing:
             if self.check is not None and back_to(run) is None:
                 self.check(target, place)
             stop = self._stop(target)
-            runs.log(run.id, "info", f"Loading into {target.table} of {place.name}.")
+            runs.log(run.id, "info", f"Loading into {target.table} of {place.name}.", step=LOAD_STEP)
             how: dict[str, Any] = {
                 "progress": partial(runs.log, run.id, "info"),
                 "guard": lambda: self._guard(signaled=stop is not None),

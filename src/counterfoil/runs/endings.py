@@ -84,7 +84,8 @@ class Endings:
         run = found.id
         if isinstance(error, Canceled):
             self._runs.finish(run, "canceled", owner=owner)
-            self._runs.log(run, "info", f"Canceled; {self._left(run)}")
+            left = self._left(run)
+            self._runs.log(run, "info", f"Canceled; {left}", left=left)
             _log.info("run canceled", run=run, dataset=found.dataset)
             return None
         dataset, told = self._datasets.get(found.dataset), _told(error)

@@ -95,6 +95,10 @@ class LoadRecord:
     at: datetime
 
 
+#: The field `step` of the log line that begins the load of a table.
+LOAD_STEP = "load"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """A line of a run's log. Numbers grow."""

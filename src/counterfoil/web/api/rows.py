@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from counterfoil.app import App
 from counterfoil.app.row_files import file_chunks, json_value
-from counterfoil.app.tables import QUERY_FAILED, Column, Filter, Test, View
-from counterfoil.errors import RunError
+from counterfoil.app.tables import Column, Filter, Test, View
+from counterfoil.errors import QUERY_FAILED, RunError
 from counterfoil.log import redacted
 from counterfoil.web.api import dataset_answers
 from counterfoil.web.api.problems import Refused
@@ -95,7 +95,7 @@ def _asked() -> Iterator[None]:
     try:
         yield
     except RunError as error:
-        if error.message.startswith(QUERY_FAILED):
+        if error.code == QUERY_FAILED:
             raise Refused("invalid", error.message.partition("\n")[0], "Compare with a value of its type.") from error
         raise
 

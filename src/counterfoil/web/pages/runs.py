@@ -20,6 +20,7 @@ from counterfoil.app.row_files import file_chunks, first
 from counterfoil.app.run_dict import run_dict
 from counterfoil.app.values import Line, Run, Status
 from counterfoil.errors import CounterfoilError
+from counterfoil.state.run import LOAD_STEP
 from counterfoil.web.cells import cells_of, is_number, money_of
 from counterfoil.web.downloads import Download
 from counterfoil.web.events import Seen, stream
@@ -247,7 +248,7 @@ def _doing(run: Run, lines: Sequence[Line]) -> str:
         return "Waits to be tried again"
     if run.plan.get("back_to"):
         return "Goes back to an earlier run"
-    if any(line.message.startswith("Loading into ") for line in islice(reversed(lines), 5)):
+    if any(line.fields.get("step") == LOAD_STEP for line in islice(reversed(lines), 5)):
         return "Loads into the table"
     return "Reads from Stripe" if run.plan else "Begins"
 
