@@ -106,7 +106,7 @@ class Trials:
             with counterfoil.connect(KEY, api_base=self.sandbox.url) as stripe:
                 stripe.pull(report, to=f"duckdb:///{file}")
             self.truth[report] = digest(file, report)
-            if report in LISTED:
+            if report in LISTED and report != "transfers":  # of which the truth leaves out payouts
                 ids = self.sandbox.ask(f"truth/{report}")["ids"]
                 with duckdb.connect(str(file), read_only=True) as connection:
                     found = connection.execute(f'SELECT count(*), count(DISTINCT id) FROM "{report}"').fetchone()
