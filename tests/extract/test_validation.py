@@ -41,7 +41,7 @@ def page(rows: list[Row], *, has_more: bool = False, **fields: Any) -> Answer:
 
 
 def expected(**fields: Any) -> Expected:
-    return Expected(**{"path": PATH, "limit": 3, "object": "charge", "created": "created", **fields})
+    return Expected(**{"path": PATH, "limit": 3, "objects": frozenset({"charge"}), "created": "created", **fields})
 
 
 VALID = [charge(3, 30), charge(2, 20), charge(1, 10)]

@@ -24,6 +24,7 @@ from counterfoil.extract.validation import (
     ask_strictly,
     check_object,
     check_page,
+    filters_of,
     request_name,
 )
 from counterfoil.reports.report import Listing
@@ -35,6 +36,8 @@ _PAGE_ROWS = 100
 
 #: How often a list is begun anew because the entry that it would go on after was deleted meanwhile.
 _MOST_STARTS = 5
+#: Lists of these have both.
+_SOURCES = frozenset({"bank_account", "card"})
 #: Path and query of an embedded list.
 _URL = re.compile(r"(/v1(?:/[A-Za-z0-9_.~%:@!$&'()*+,;=-]+)+)(?:\?([^#\s]*))?")
 
@@ -205,14 +208,23 @@ class _Embedded:
         """The known entries and those after them. Each page begins with the last entry before it."""
         entries = list(known)
         seen = {one["id"] for one in entries}
-        tolerated: set[Code] = {"wrong_url"}
+        tolerated: set[Code] = set()
+        filters = filters_of(params)
         more = True
         while more:
             cursor = entries[-1]["id"] if entries else None
             after = entries[-2]["id"] if len(entries) > 1 else cursor
             first = None if after == cursor else cursor
             sent = {**params, **({"starting_after": after} if after else {})}
-            expected = Expected(path=path, limit=_PAGE_ROWS, first=first, seen=seen, tolerated=tolerated)
+            expected = Expected(
+                path=path,
+                limit=_PAGE_ROWS,
+                objects=_kinds(self.embedded["data"]),
+                first=first,
+                seen=seen,
+                filters=filters,
+                tolerated=tolerated,
+            )
             answer, deviation = await self._asked(path, sent, expected)
             if deviation is not None and deviation.code in TOLERABLE_CODES:
                 tolerated.add(deviation.code)
@@ -237,6 +249,12 @@ class _Embedded:
 
 class _NotContiguous(Exception):  # noqa: N818 - it ends one reading of the list, not the run
     """The entry that a page should begin with is not there: it was deleted."""
+
+
+def _kinds(entries: Sequence[StripeObject]) -> frozenset[str]:
+    """What the entries of the list can be, by those that are known; empty where nothing is."""
+    known = frozenset(kind for one in entries if isinstance(kind := one.get("object"), str))
+    return known | _SOURCES if known & _SOURCES else known
 
 
 def _entries_problem(entries: object) -> str | None:

@@ -234,7 +234,7 @@ class _Reading:
         params = self._sent(request, limit)
         expected = Expected(
             path=self.listing.path,
-            object=self.listing.object,
+            objects=frozenset({self.listing.object} if self.listing.object else ()),
             limit=limit,
             created=self.listing.created if self.windowed else None,
             window=request.window,

@@ -43,7 +43,7 @@ async def _previews(
     async with aclosing(listed) as pages:
         async for page in pages:
             live = [
-                str(one["id"])
+                one
                 for one in page.objects
                 if one.get("status") in previewed.statuses
                 and (str(one["id"]),) not in earlier.keys
@@ -56,22 +56,23 @@ async def _previews(
             # Of a few it may be their own fault; of all, the account's.
             if failed and len(failed) == len(found) and not params:
                 raise failed[0]
-            for identifier, error in zip(live, found, strict=True):
+            for one, error in zip(live, found, strict=True):
                 if isinstance(error, RunError):
-                    notices.add(f"Stripe refuses the preview of these: {error.message}", of=identifier)
+                    notices.add(f"Stripe refuses the preview of these: {error.message}", of=str(one["id"]))
             yield replace(page, objects=[one for one in found if isinstance(one, dict)])
 
 
 async def _preview(
-    client: Client, source: Preview, param: str, identifier: str, notices: Notices
+    client: Client, source: Preview, param: str, previewed: StripeObject, notices: Notices
 ) -> StripeObject | RunError | None:
     """The row; None when there is nothing to come; the error when Stripe refuses this one."""
+    identifier = str(previewed["id"])
 
     async def post() -> Answer:
         return await client.post(source.path, {param: identifier})
 
     def check(body: Mapping[str, Any]) -> Deviation | None:
-        return check_object(body, object=source.object)
+        return check_object(body, object=source.object) or _foreign(body, previewed, param)
 
     try:
         answer = await ask_strictly(post, check, request=f"{source.path}?{param}={identifier}")
@@ -80,3 +81,20 @@ async def _preview(
     invoice = answer.body
     await complete(client, [invoice], source.lists, expand=(), notices=notices, optional=True)
     return {**invoice, source.key: identifier}
+
+
+def _foreign(body: Mapping[str, Any], previewed: StripeObject, param: str) -> Deviation | None:
+    """Whether the preview names another customer or subscription than the object that was sent."""
+    parent = body.get("parent")
+    details = parent.get("subscription_details") if isinstance(parent, dict) else None
+    named = {
+        "customer": (body.get("customer"), previewed.get("customer")),
+        "subscription": (
+            details.get("subscription") if isinstance(details, dict) else None,
+            previewed["id"] if param == "subscription" else None,
+        ),
+    }
+    for name, (found, wanted) in named.items():
+        if isinstance(found, str) and isinstance(wanted, str) and found != wanted:
+            return Deviation("outside_filter", f"it is of the {name} {found}, not of {wanted}", frozenset({found}))
+    return None

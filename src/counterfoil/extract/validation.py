@@ -75,8 +75,8 @@ class Expected:
 
     path: str
     limit: int
-    #: Stripe's `object` of each row; empty where it is not known.
-    object: str = ""
+    #: What Stripe's `object` of each row may be; empty where it is not known.
+    objects: frozenset[str] = frozenset()
     #: The field that the `created` filter compares; None where the list is not read by time.
     created: str | None = None
     #: The window that was sent.
@@ -128,9 +128,11 @@ Found = tuple[Code, str] | None
 
 
 def _objects(body: Mapping[str, Any], _ids: Sequence[str], expected: Expected) -> Found:
-    if expected.object and not {row.get("object") for row in body["data"]} <= {expected.object}:
-        wrong = next(row for row in body["data"] if row.get("object") != expected.object)
-        return "wrong_object", f"{wrong['id']} is a {wrong.get('object')!r}, not a {expected.object}"
+    if not expected.objects:
+        return None
+    for row in body["data"]:
+        if type(kind := row.get("object")) is not str or kind not in expected.objects:
+            return "wrong_object", f"{row['id']} is a {kind!r}, not a {' or a '.join(sorted(expected.objects))}"
     return None
 
 

@@ -9,7 +9,7 @@ import zlib
 import orjson
 from aiohttp import web
 
-from counterfoil.sandbox.api import Api, Request
+from counterfoil.sandbox.api import Api, Request, Route
 from counterfoil.sandbox.chance import mix
 from counterfoil.sandbox.changes import Changes
 from counterfoil.sandbox.clock import Clock
@@ -106,10 +106,18 @@ class Server:
                 faults.raised(fault)
             answer = self.api.answer(request, route)
             if fault:
-                faults.told_wrongly(fault, answer)
+                faults.told_wrongly(fault, answer, self._following(request, route, answer))
             self.rules.page_answered(request.path, answer)
             await self._wait(request.path, started)
         return answer
+
+    def _following(self, request: Request, route: Route, answer: Json) -> Json | None:
+        """The page of one object after the answer, which is the page of a list that goes on."""
+        if answer.get("has_more") is not True:
+            return None
+        kept = [part for part in request.query.split("&") if not part.startswith(("starting_after=", "limit="))]
+        query = "&".join([*filter(None, kept), "limit=1", f"starting_after={answer['data'][-1]['id']}"])
+        return self.api.answer(Request(request.method, request.path, query, request.body, request.headers), route)
 
     def _endpoint(self, request: Request) -> str:
         version = request.headers.get("Stripe-Version", versions.PINNED)

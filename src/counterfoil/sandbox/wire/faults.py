@@ -90,13 +90,20 @@ class Faults:
         return None
 
 
-def told_wrongly(fault: Fault, answer: dict[str, Any]) -> None:
-    """Changes an answer so that nothing shows it: a list that ends, an object that is left out, an amount."""
+def told_wrongly(fault: Fault, answer: dict[str, Any], following: dict[str, Any] | None) -> None:
+    """Changes an answer so that nothing shows it: a list that ends, an object that is left out, an amount.
+
+    `following` is the page of one object after this one; None where nothing follows.
+    """
     data = answer.get("data") or [{}]
     if fault.fault == "cut_list":
-        answer["has_more"] = False
+        # A full page would be followed by a request for the next.
+        answer.update(data=data[: (len(data) + 1) // 2], has_more=False)
     elif fault.fault == "lost_object":
         answer["data"] = data[:1] + data[2:]
+        if following is not None:
+            answer["data"] += following["data"]
+            answer["has_more"] = following["has_more"]
     elif fault.fault == "other_amount":
         answer["data"] = [data[0] | {"amount": data[0]["amount"] + 1}, *data[1:]]
 
