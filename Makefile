@@ -55,7 +55,7 @@ bench: $(VENV)/ready ## measurements, side by side with their floors
 	$(BIN)/python -m bench
 
 soak: $(VENV)/ready ## an hour of a company's life with kills and faults, each table against reading everything; then kills at chosen moments; half an hour
-	$(BIN)/python -m tests.soak.living
+	$(BIN)/python -m tests.soak.living --minutes 40
 	$(BIN)/python -m tests.soak.kills
 	$(BIN)/python -m tests.lies.trials
 

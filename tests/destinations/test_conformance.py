@@ -242,7 +242,8 @@ _LONGEST = {"duckdb": 120, "postgresql": 63}
      "sqlite_master", "; DROP TABLE x; --", "$1", "x" * 120],
 )  # fmt: skip
 def test_a_name_is_only_a_name(destination: Destination, archived: Archived, tmp_path: Path, name: str) -> None:
-    name = name[: _LONGEST[destination.dialect]]
+    # Room for the view beside an append table.
+    name = name[: _LONGEST[destination.dialect] - len("__latest")]
     schema = pa.schema([pa.field(name, pa.string()), pa.field("plain", pa.int64())])
     rows = [{name: "a", "plain": 1}, {name: None, "plain": 2}]
     parts = archived(schema, rows)

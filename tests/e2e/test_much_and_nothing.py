@@ -109,7 +109,7 @@ def _run(page: Page, demo: Demo, dataset: str) -> None:
     """By the service: the browser's loop is in the way of a node in this process."""
     page.goto(f"{demo.url}/datasets/{dataset}")
     page.get_by_role("button", name="Run now").first.click()
-    expect(page.locator(".dataset-line").get_by_text("OK", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.locator(".dataset-line").get_by_text("Verified", exact=True)).to_be_visible(timeout=60_000)
 
 
 def _multiply(file: Path, table: str) -> None:

@@ -17,7 +17,9 @@ ROOT = Path(counterfoil.__file__).parent
 _ELSEWHERE = ("cli", "sandbox", "web")
 _COMMAND = re.compile(r"(?<![\w-])--[a-z]|counterfoil [a-z]+")
 #: These speak of the program, to whoever starts it.
-_OF_THE_PROGRAM = re.compile(r"counterfoil (that|did|keeps|state upgrade|serve|processes)|upgrade counterfoil$")
+_OF_THE_PROGRAM = re.compile(
+    r"counterfoil (that|did|keeps|state upgrade|serve|processes|and restore)|upgrade counterfoil$"
+)
 
 
 def texts() -> Iterator[str]:
@@ -49,6 +51,10 @@ def test_no_hint_of_a_call_names_a_command_on_the_page() -> None:
     [
         ("counterfoil datasets resume Charges of 'A & B'", "Resume it, and it runs again from its next time on."),
         ("Wait for it, or: counterfoil runs cancel run_1", "Wait for it, or cancel it under Runs."),
+        (
+            "Load the rest without reading Stripe again: counterfoil run 'A B' --allow-shrink",
+            "Load the rest without reading Stripe again, with “Accept and load”.",
+        ),
         (
             "Did you mean 'Charges'? `counterfoil datasets list` shows them all.",
             "Did you mean 'Charges'? The Data Center shows them all.",
