@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from counterfoil.errors import RunError, StripeUnavailable
 from counterfoil.extract.again import read_one
+from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.notices import Notices
-from counterfoil.reports.report import Listing
+from counterfoil.extract.preview import read_preview
+from counterfoil.reports.catalogue import report
+from counterfoil.reports.report import Listing, Preview
 from counterfoil.values import StripeObject, Window
 
 from .scripted import Scripted, gathered, listed, page_of
@@ -133,3 +137,51 @@ def test_an_object_is_deleted_only_when_two_answers_say_so() -> None:
     assert one(GONE, RIGHT)[0] == RIGHT
     assert one(GONE, GONE)[0] is None
     assert one({"object": "charge", "id": "ch_1", "deleted": True})[0] is None
+
+
+def previews(*answers: StripeObject) -> list[StripeObject]:
+    """The preview of one subscription, whose answers come in turn; the last stays."""
+    left = list(answers)
+    subscription = {"object": "subscription", "id": "sub_1", "created": 1, "status": "active", "customer": "cus_1"}
+
+    def respond(path: str, _params: dict[str, Any]) -> dict[str, Any]:
+        if path == "/v1/subscriptions":
+            return listed([subscription])
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    source = report("upcoming_invoices").source
+    assert isinstance(source, Preview)
+    source = replace(source, previewed=source.previewed[:1])
+    earlier = Earlier(report("upcoming_invoices"))
+    return gathered(read_preview(Scripted(respond).client, source, notices=Notices(), earlier=earlier))
+
+
+def preview(**fields: Any) -> StripeObject:
+    parent = {"subscription_details": {"subscription": "sub_1"}}
+    lines = {"object": "list", "data": [], "has_more": False, "url": URL}
+    whole = {"object": "invoice", "id": "upcoming_in_1", "customer": "cus_1", "parent": parent, "lines": lines}
+    return {**whole, **fields}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"customer": "cus_2"},
+        {"parent": {"subscription_details": {"subscription": "sub_2"}}},
+        {"object": "refund"},
+        {"id": 7},
+        {"id": None},
+        {"lines": {"object": "list", "data": [None], "has_more": False, "url": URL}},
+    ],
+    ids=str,
+)
+def test_a_preview_of_another_invoice_is_requested_again(wrong: dict[str, Any]) -> None:
+    (found,) = previews(preview(**wrong), preview())
+    assert found == {**preview(), "preview_of": "sub_1"}
+
+
+def test_a_preview_without_an_identifier_is_a_row_when_every_answer_is_like_that() -> None:
+    (found,) = previews(preview(id=None))
+    assert found["id"] is None
+    with pytest.raises(StripeUnavailable):
+        previews(preview(customer="cus_2"))

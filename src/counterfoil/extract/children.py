@@ -199,7 +199,9 @@ class _Embedded:
                     continue
                 if error.status != 404:
                     raise
-                raise _CutError("Stripe does not show it", path=path, missing=True) from error
+                # Of a list that does not say whether it goes on, nothing is known to be missing.
+                goes_on = self.embedded.get("has_more") is True
+                raise _CutError("Stripe does not show it", path=path, missing=goes_on) from error
             except _NotContiguous:
                 known = []
         raise _CutError("entries are deleted faster than it can be read", path=path)

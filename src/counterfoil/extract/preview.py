@@ -13,7 +13,7 @@ from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import Params, is_hidden, read_listing
 from counterfoil.extract.notices import Notices
 from counterfoil.extract.side_by_side import all_of, side_by_side
-from counterfoil.extract.validation import Deviation, ask_strictly, check_object
+from counterfoil.extract.validation import Deviation, ask, check_object, invalid
 from counterfoil.reports.report import Preview, Previewed
 from counterfoil.stripe.answers import Answer
 from counterfoil.stripe.client import Client
@@ -72,14 +72,29 @@ async def _preview(
         return await client.post(source.path, {param: identifier})
 
     def check(body: Mapping[str, Any]) -> Deviation | None:
-        return check_object(body, object=source.object) or _foreign(body, previewed, param)
+        found = check_object(body, object=source.object) or _foreign(body, previewed, param)
+        if found is None and body.get("id") is None:
+            return Deviation("no_identifier", "it has no identifier")
+        return found
+
+    async def previewed_invoice() -> StripeObject:
+        request = f"{source.path}?{param}={identifier}"
+        answer, deviation = await ask(post, check, request=request)
+        # The preview of an invoice that does not exist need not have an identifier.
+        if deviation is not None and (deviation.code != "no_identifier" or answer.body.get("id") is not None):
+            raise invalid(request, deviation, request_id=answer.request_id)
+        return answer.body
+
+    async def read_again(_: str) -> StripeObject:
+        return await previewed_invoice()
 
     try:
-        answer = await ask_strictly(post, check, request=f"{source.path}?{param}={identifier}")
+        invoice = await previewed_invoice()
+        await complete(
+            client, [invoice], source.lists, expand=(), notices=notices, read_again=read_again, optional=True
+        )
     except RunError as error:
         return None if error.code in source.none else error
-    invoice = answer.body
-    await complete(client, [invoice], source.lists, expand=(), notices=notices, optional=True)
     return {**invoice, source.key: identifier}
 
 
