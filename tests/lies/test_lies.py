@@ -12,5 +12,5 @@ from tests.lies.trials import trials
 def test_every_success_is_the_truth_and_every_failure_changes_nothing(seed: int) -> None:
     result = trials(seed, 20, scale=0.03, retry_seconds=3.0)
     assert result.wrong == []
-    assert sum(result.lies.values()) > 20
+    assert sum(result.lies.values()) > 5
     assert sum(count for name, count in result.outcomes.items() if name.endswith(": right")) > 5

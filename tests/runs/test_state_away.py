@@ -86,5 +86,6 @@ def test_a_run_ends_soon_after_its_state_is_back(
             center.stopping.set()
     queue.close()
     found = center.runs.get(run.id)
-    assert (found.status, found.attempt) == (status, 1)
-    assert status == "failed" or center.ids("charges") == center.truth("charges")
+    # The state can also be away between two steps of an attempt, which then is not lost.
+    assert (found.status, found.attempt) in ((status, 1), ("succeeded", 1))
+    assert found.status == "failed" or center.ids("charges") == center.truth("charges")
