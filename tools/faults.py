@@ -218,7 +218,7 @@ FAULTS = (
         file="extract/validation.py",
         right="(not ids or ids[0] != expected.first)",
         wrong="False",
-        test="tests/extract/test_validation.py::test_a_page_of_the_same_list_that_comes_too_early_is_not_taken",
+        test="tests/extract/test_validation.py::test_a_page_that_cannot_answer_the_request_deviates",
     ),
     Fault(
         name="a full page ends a list",
@@ -251,8 +251,8 @@ FAULTS = (
     Fault(
         name="rows of another kind",
         file="extract/validation.py",
-        right="if expected.object and not",
-        wrong="if False and not",
+        right="if not expected.objects:",
+        wrong="if True:",
         test="tests/extract/test_validation.py::test_a_page_that_cannot_answer_the_request_deviates",
     ),
     Fault(
@@ -267,7 +267,7 @@ FAULTS = (
         file="extract/validation.py",
         right="if all(deviation.same_as(one) for one in deviations):",
         wrong="if True:",
-        test="tests/extract/test_validation.py::test_answers_that_differ_from_one_another_end_the_reading",
+        test="tests/extract/test_validation.py::test_different_rows_outside_of_the_window_do_not_show_that_stripe_ignores_it",
     ),
     Fault(
         name="no way around windows",

@@ -214,6 +214,18 @@ def test_answers_that_differ_from_one_another_end_the_reading() -> None:
     assert "starting_after=ch_" in caught.value.message
 
 
+def test_different_rows_outside_of_the_window_do_not_show_that_stripe_ignores_it() -> None:
+    def lie(body: Answer, params: dict[str, Any], before: int) -> Answer:
+        if "created[lt]" not in params:
+            return body
+        first = 20_000 + 1_000 * (before % 3)
+        return {**body, "data": [charge(first - number, first - number) for number in range(100)], "has_more": True}
+
+    with pytest.raises(StripeUnavailable) as caught:
+        read(lie, ROWS)
+    assert caught.value.code == "invalid_answer"
+
+
 @pytest.mark.parametrize("limit", [None, 150])
 def test_a_list_that_ignores_its_windows_is_read_whole_as_one_chain(limit: int | None) -> None:
     def lie(_body: Answer, params: dict[str, Any], _before: int) -> Answer:
