@@ -17,8 +17,8 @@ from tests.postgres import Server, binaries, running
 
 from .conftest import Center, in_background, wait_until
 
-#: From the return of the server to the end of what it interrupted: seconds, on a machine with nothing else to do.
-BOUND_SECONDS = 100
+#: From the return of the server to the end of what it interrupted.
+BOUND_SECONDS = 30
 
 
 class Noticing:
@@ -87,6 +87,6 @@ def test_a_run_ends_soon_after_its_state_is_back(
             center.stopping.set()
     queue.close()
     found = center.runs.get(run.id)
-    # The state can also be away between two steps of an attempt, which then is not lost.
+    # The queue sometimes makes a lost attempt again by itself; then the table must be right.
     assert (found.status, found.attempt) in ((status, 1), ("succeeded", 1))
     assert found.status == "failed" or center.ids("charges") == center.truth("charges")
