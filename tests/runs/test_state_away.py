@@ -45,7 +45,7 @@ class Noticing:
 def server() -> Iterator[Server]:
     if binaries() is None:
         pytest.skip("there is no Postgres here: apt-get install -y --no-install-recommends postgresql")
-    with running() as started:
+    with running(careless=False) as started:  # what is committed must survive the kill
         yield started
 
 
@@ -87,6 +87,6 @@ def test_a_run_ends_soon_after_its_state_is_back(
             center.stopping.set()
     queue.close()
     found = center.runs.get(run.id)
-    # The queue sometimes makes a lost attempt again by itself; then the table must be right.
-    assert (found.status, found.attempt) in ((status, 1), ("succeeded", 1))
-    assert found.status == "failed" or center.ids("charges") == center.truth("charges")
+    assert (found.status, found.attempt) == (status, 1)
+    if status == "succeeded":
+        assert center.ids("charges") == center.truth("charges")
