@@ -242,10 +242,11 @@ _LONGEST = {"duckdb": 120, "postgresql": 63}
      "sqlite_master", "; DROP TABLE x; --", "$1", "x" * 120],
 )  # fmt: skip
 def test_a_name_is_only_a_name(destination: Destination, archived: Archived, tmp_path: Path, name: str) -> None:
+    column = name[: _LONGEST[destination.dialect]]
     # Room for the view beside an append table.
-    name = name[: _LONGEST[destination.dialect] - len("__latest")]
-    schema = pa.schema([pa.field(name, pa.string()), pa.field("plain", pa.int64())])
-    rows = [{name: "a", "plain": 1}, {name: None, "plain": 2}]
+    name = column[: _LONGEST[destination.dialect] - len("__latest")]
+    schema = pa.schema([pa.field(column, pa.string()), pa.field("plain", pa.int64())])
+    rows = [{column: "a", "plain": 1}, {column: None, "plain": 2}]
     parts = archived(schema, rows)
     before = sorted(tmp_path.iterdir())
     if destination.name.startswith("dlt+") and not re.fullmatch("[a-z_]+", name):
@@ -256,14 +257,17 @@ def test_a_name_is_only_a_name(destination: Destination, archived: Archived, tmp
             destination.load(_load(order=()), schema, parts)
         assert destination.columns("charges") is None
         return
-    loads = [_load(run, table=name, method=method, order=("plain",), comments={name: f"{name}'s"}, comment=name)
+    loads = [_load(run, table=name, method=method, order=("plain",), comments={column: f"{name}'s"}, comment=name)
              for run, method in (("r/1'", "replace"), ("..", "append"))]  # fmt: skip
     for load in loads:
         assert destination.load(load, schema, parts).rows == 2
     assert _rows(destination, name, "plain") == [rows[0], rows[0], rows[1], rows[1]]
     assert destination.rows(name) == 4
-    assert destination.columns(name) == typed(destination, **{name: "VARCHAR", "plain": "BIGINT"})
+    assert destination.columns(name) == typed(destination, **{column: "VARCHAR", "plain": "BIGINT"})
     assert destination.has_load(loads[0])
+    if column != name:
+        assert destination.load(_load("longest", table=column, order=("plain",)), schema, parts).rows == 2
+        assert _rows(destination, column, "plain") == rows
     assert {path.name for path in set(tmp_path.iterdir()) - set(before)} <= {"stripe", "stripe.duckdb"}
 
 

@@ -111,10 +111,11 @@ def _attention(
         error = run.error or {}
         cause: Cause = "table_would_shrink" if error.get("code") == TABLE_WOULD_SHRINK else "run_failed"
         return _needs(cause, error.get("message") or "The last run failed.", error.get("hint"))
-    failed = next((check for check in checks if check.result == "FAIL"), None)
-    if failed is not None:
-        told = f"A check failed: {failed.name}. {failed.reason}"
-        return _needs("check_failed", told, "Its proof has the figures and the differences.")
+    failed = [check for check in checks if check.result == "FAIL"]
+    if failed:
+        first, more = failed[0], len(failed) - 1
+        names = f"{more + 1} checks failed: {first.name} and {more} more" if more else f"A check failed: {first.name}"
+        return _needs("check_failed", f"{names}. {first.reason}", "Its proof has the figures and the differences.")
     if behind:
         tables = ", ".join(f"{one.table} of {redacted(one.url)}" for one in behind)
         hint = "The next run gives it what it lacks, or fill it from what is kept."
