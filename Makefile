@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := README.md docs/api.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test test-integrations lint bench soak soak-api faults destinations docs picture pictures walk styles clean
+.PHONY: help demo test test-integrations lint bench soak soak-life soak-lies soak-api faults destinations docs picture pictures walk styles clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,10 +54,15 @@ lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are c
 bench: $(VENV)/ready ## measurements, side by side with their floors
 	$(BIN)/python -m bench
 
-soak: $(VENV)/ready ## an hour of a company's life with kills and faults, each table against reading everything; then kills at chosen moments; half an hour
+soak: $(VENV)/ready ## a company's life with kills and faults, kills at chosen moments, and 2,000 trials of answers that lie; at most 45 minutes
+	$(MAKE) -j 2 soak-life soak-lies
+
+soak-life: $(VENV)/ready
 	$(BIN)/python -m tests.soak.living --minutes 40
 	$(BIN)/python -m tests.soak.kills
-	$(BIN)/python -m tests.lies.trials
+
+soak-lies: $(VENV)/ready
+	$(BIN)/python -m tests.lies.trials --processes 3
 
 soak-api: $(VENV)/ready ## requests that nobody would write to every route of the API; some minutes
 	$(BIN)/python -m tests.soak.api

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_one_window_is_for_what_can_not_be_cut(sandbox: Sandbox) -> None:
         before = stripe.requests
         assert stripe.windows("charges", 1) == (counterfoil.Window(),)
         assert stripe.requests == before
-        with pytest.raises(counterfoil.SettingsError, match="0 is not a number of windows"):
+        with pytest.raises(counterfoil.SettingsError, match="Invalid count: 0"):
             stripe.windows("charges", 0)
 
 
@@ -79,8 +80,29 @@ def test_processes_share_the_rates_of_an_account() -> None:
         assert one._settings.rate_share == settings.rate_share / 4
         assert one._settings.in_flight == settings.in_flight // 4
         assert alone._settings == settings
-    with pytest.raises(counterfoil.SettingsError, match="0 is not a number of processes"):
+    with pytest.raises(counterfoil.SettingsError, match="Invalid processes: 0"):
         counterfoil.connect(FULL, processes=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda stripe: stripe.windows("charges", "3"), "Invalid count: '3'"),
+        (lambda stripe: stripe.read("charges", limit=True), "Invalid limit: True"),
+        (lambda stripe: stripe.read("charges", since=1.5), "--since 1.5 is not a date"),
+        (lambda stripe: stripe.read(3), "There is no report '3'"),
+        (lambda _stripe: counterfoil.connect(FULL, processes="2"), "Invalid processes: '2'"),
+        (lambda _stripe: counterfoil.connect(b"sk_test_secret"), "Invalid API key: it is of type bytes"),
+    ],
+)
+def test_argument_of_another_type_is_named(
+    call: Callable[[counterfoil.Connection], object], message: str, sandbox: Sandbox
+) -> None:
+    with (
+        counterfoil.connect(FULL, api_base=sandbox.url) as stripe,
+        pytest.raises(counterfoil.SettingsError, match=message),
+    ):
+        call(stripe)
 
 
 def test_the_example_of_the_documents(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

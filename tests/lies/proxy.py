@@ -50,6 +50,15 @@ class Asked:
         return "starting_after" in self.query or "created[lt]" in self.query
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether it is the list within one object: `/v1/invoices/in_1/lines`."""
+        return self.is_list and self.path.count("/") == 4
+
+    @property
+    def is_whole(self) -> bool:
+        return "starting_after" not in self.query and self.body.get("has_more") is False
+
+    @property
     def full(self) -> bool:
         return len(self.rows) >= int(self.query.get("limit", 10))
 
@@ -65,6 +74,8 @@ class Liar:
     rate: float = 0.0
     #: Whether a request that was answered by a lie is answered by one each time.
     stubborn: bool = False
+    #: Lies that it never tells.
+    without: frozenset[str] = frozenset()
     told: Counter[str] = field(default_factory=Counter)
     _answers: list[Asked] = field(default_factory=list)
     _lied: dict[str, str] = field(default_factory=dict)
@@ -80,7 +91,8 @@ class Liar:
         name = self._lied.get(key) if self.stubborn else None
         if name is None and self.chance.random() >= self.rate:
             return None, asked.body
-        for chosen in [name] if name else self.chance.sample(sorted(LIES), len(LIES)):
+        names = sorted(LIES.keys() - self.without)
+        for chosen in [name] if name else self.chance.sample(names, len(names)):
             lie = LIES[chosen](self, Asked(asked.path, asked.query, copy.deepcopy(asked.body)), others)
             if lie is not None and lie != asked.body:
                 self.told[chosen] += 1
@@ -166,6 +178,8 @@ def shifted(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
         return asked.body
     if asked.rows[0].get("created") == asked.rows[-1].get("created"):
         return None
+    if asked.is_embedded and asked.is_whole:
+        return None  # Stripe documents no order for a list within an object: nothing is missing or double
     asked.body["data"] = asked.rows[::-1]
     return asked.body
 

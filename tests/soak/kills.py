@@ -88,8 +88,8 @@ class Kills:
 
 
 def spread(counted: dict[str, int], kills: int) -> Iterator[str]:
-    """Moments, evenly over each phase, and as many in each."""
-    for number in range(kills):
+    """Moments, evenly over each phase, and as many in each; then some more, since a phase may end before one."""
+    for number in [*range(kills), *range(len(PHASES))]:
         phase = PHASES[number % len(PHASES)]
         share = (number // len(PHASES) + 0.5) / -(-kills // len(PHASES))
         yield f"{phase} {max(1, int(counted[phase] * share))}"
@@ -106,6 +106,8 @@ def pulls(kills: Kills, count: int) -> int:
     assert ended(kills.start(*words)) == 0, "a pull in peace"
     done = 0
     for moment in spread(kills.counted(), count):
+        if done == count:
+            break
         kills.change()
         before = kills.center.snapshot("charges")
         kills.at(moment)
@@ -131,6 +133,8 @@ def service(kills: Kills, count: int) -> int:
         kills.at("count")
         _over(center, _queued(center, made.id), process)
         for moment in spread(kills.counted(), count):
+            if done == count:
+                break
             kills.change()
             before = center.snapshot("charges")
             kills.at(moment)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, get_args
 
+from counterfoil.arguments import whole_number
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.runs.progress import Observe, unobserved
 from counterfoil.settings import Settings, load_settings
@@ -151,8 +152,7 @@ class Connection:
         from counterfoil.stripe.loop import run
 
         self._check_open()
-        if count < 1:
-            raise SettingsError(f"{count} is not a number of windows", hint="Give 1 or more.")
+        count = whole_number(count, "count")
         chosen = plan(_found(report), since=since, until=until, options=options)
         return run(
             even_windows(
@@ -274,6 +274,8 @@ def _found(key: str) -> Report:
 
 
 def _key(given: str) -> str:
+    if not isinstance(given, str):
+        raise SettingsError(f"Invalid API key: it is of type {type(given).__name__}", hint="Give it as a string.")
     if not given.startswith(("env:", "file:")):
         return given
     from counterfoil.state.accounts import checked_reference, resolve
@@ -283,8 +285,7 @@ def _key(given: str) -> str:
 
 def _shared(settings: Settings, processes: int) -> Settings:
     """The settings of one of so many processes that read an account side by side: an even part of its rates."""
-    if processes < 1:
-        raise SettingsError(f"{processes} is not a number of processes", hint="Give 1 or more.")
+    processes = whole_number(processes, "processes")
     in_flight = max(1, settings.in_flight // processes)
     return settings.model_copy(update={"rate_share": settings.rate_share / processes, "in_flight": in_flight})
 

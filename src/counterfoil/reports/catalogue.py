@@ -46,6 +46,7 @@ _BY_NAME = {name: report for report in REPORTS for name in (_folded(report.title
 
 def report(key: str) -> Report:
     """The report of a key or a title, however they are spaced and cased; SettingsError names the nearest."""
+    key = str(key)  # programs pass values of any type
     found = _BY_NAME.get(_folded(key))
     if found is not None:
         return found

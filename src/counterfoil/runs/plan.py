@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from operator import index
 from typing import Any
 
+from counterfoil.arguments import whole_number
 from counterfoil.errors import SettingsError
 from counterfoil.reports.options import checked_option
 from counterfoil.reports.report import Report
@@ -86,15 +86,7 @@ def plan(
 
 
 def _checked_limit(given: int) -> int:
-    """A number of rows; programs pass values of any type."""
-    try:
-        limit = None if isinstance(given, bool) else index(given)
-    except TypeError:
-        limit = None
-    if limit is None:
-        raise SettingsError(f"Invalid limit: {given!r}", hint="Give a whole number, 1 or more.")
-    if limit < 1:
-        raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 1 or more.")
+    limit = whole_number(given, "limit")
     if limit >= 2**63:
         raise SettingsError(f"--limit {limit} is beyond what a table counts", hint="Leave it out to read all.")
     return limit
@@ -102,11 +94,11 @@ def _checked_limit(given: int) -> int:
 
 def parse_instant(value: Instant, name: str) -> int:
     """Unix seconds of a date (UTC midnight) or an RFC 3339 instant; SettingsError names `name` and the value."""
-    if isinstance(value, bool):
-        raise SettingsError(f"{name} {value} is not a date")
+    hint = "Write 2026-01-31 for UTC midnight, or 2026-01-31T09:30:00Z."
+    if isinstance(value, bool) or not isinstance(value, int | str | date):
+        raise SettingsError(f"{name} {value!r} is not a date", hint=hint)
     if isinstance(value, int):
         return value
-    hint = "Write 2026-01-31 for UTC midnight, or 2026-01-31T09:30:00Z."
     try:
         parsed: date = _parsed(value) if isinstance(value, str) else value
     except ValueError as error:
