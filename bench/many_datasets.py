@@ -23,9 +23,9 @@ from typing import Any
 
 from bench.processes import COUNTERFOIL, KEY, UNLIMITED
 from counterfoil.app import App, open_app
-from counterfoil.sandbox import Sandbox
+from counterfoil.schedules import parse
 from counterfoil.settings import Settings
-from counterfoil.state.schedules import parse
+from stripe_sandbox import Sandbox
 
 _REPORTS = ("coupons", "plans", "refunds", "customers")
 _MOST_SECONDS = 900

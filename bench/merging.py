@@ -21,11 +21,11 @@ import duckdb
 from bench.processes import KEY
 from counterfoil.app import App, open_app
 from counterfoil.extract import Spread
-from counterfoil.extract.cover import cover
+from counterfoil.extract.fetch_plan import cover
 from counterfoil.extract.windows import PAGE_ROWS
 from counterfoil.reports.catalogue import report
-from counterfoil.runs.dataset_plan import plan_run
-from counterfoil.runs.standing import stands_whole
+from counterfoil.runs.plans.dataset_plan import plan_run
+from counterfoil.runs.plans.sync_state import stands_whole
 from counterfoil.settings import Settings
 from counterfoil.state.dataset import Choice, Dataset
 from counterfoil.stripe.client import AccountIdentity

@@ -30,12 +30,12 @@ from counterfoil.archive import Archive
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.destinations import open_destination
-from counterfoil.destinations.postgres_sql import typed
-from counterfoil.destinations.sql import quoted
+from counterfoil.destinations.postgres.types import typed
+from counterfoil.destinations.sql.text import quoted
 from counterfoil.reports.catalogue import report
-from counterfoil.sandbox import Sandbox
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Method, Part, Window
+from stripe_sandbox import Sandbox
 
 ROWS = 200_000
 CHANGED = 1_000

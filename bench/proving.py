@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.processes import COUNTERFOIL, KEY, UNLIMITED, Spent, run, stripe
 from counterfoil.app import open_app
-from counterfoil.proof.making import BESIDES, SHARE
+from counterfoil.proof.check_selection import BESIDES, SHARE
 from counterfoil.settings import Settings
 
 #: Whose tables refer to one another, in the order in which they are read.

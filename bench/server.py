@@ -15,10 +15,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from counterfoil.sandbox.clock import Clock
-from counterfoil.sandbox.company.world import World
-from counterfoil.sandbox.kinds import BY_PATH
-from counterfoil.sandbox.server import Server
+from stripe_sandbox.clock import Clock
+from stripe_sandbox.company.world import World
+from stripe_sandbox.kinds import BY_PATH
+from stripe_sandbox.server import Server
 
 
 class Clocked:

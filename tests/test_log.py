@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from counterfoil import log
+from counterfoil import logging as log
 
 SECRETS = (
     "sk_live_51H8abcdefGHIJKL",

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 KEY = "sk_test_demo"
 

@@ -9,8 +9,8 @@ import pytest
 
 import counterfoil
 from counterfoil.cli import run
-from counterfoil.sandbox import Sandbox
 from counterfoil.table_names import check_table_name
+from stripe_sandbox import Sandbox
 
 KEY = "sk_test_demo"
 #: Of a pull or a dataset: the flags, the exit code, and what the message names.

@@ -18,12 +18,12 @@ import duckdb
 import psycopg
 import pytest
 
-from counterfoil.cli.demo_once import QUESTIONS
-from counterfoil.destinations.latest import latest_of
-from counterfoil.destinations.postgres_url import place_of
-from counterfoil.sandbox import Sandbox
+from counterfoil.cli.demo.once import QUESTIONS
+from counterfoil.destinations.latest_view import latest_of
+from counterfoil.destinations.postgres.url import place_of
 from counterfoil.state.datasets import Merge, Target
 from counterfoil.web.examples import EXAMPLES
+from stripe_sandbox import Sandbox
 from tests.postgres import Server, binaries
 from tests.runs.conftest import FILE, Center
 

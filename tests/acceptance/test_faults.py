@@ -11,7 +11,7 @@ import pytest
 
 from counterfoil.cli import run
 from counterfoil.reports.catalogue import REPORTS
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 from .conftest import KEY
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from counterfoil.app import App
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.api.program import Program
 from tests.web.conftest import FULL, LIVE, RESTRICTED
 from tests.web.tabled import account, dataset

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from counterfoil.app import App
-from counterfoil.app.config_file import _DATASET as WORDS
-from counterfoil.sandbox import Sandbox
+from counterfoil.app.config.file import _DATASET as WORDS
 from counterfoil.web.api.bodies import DatasetBody, DatasetChanges
+from stripe_sandbox import Sandbox
 from tests.api.program import Program
 from tests.web.conftest import FULL
 from tests.web.tabled import account, began, dataset, fill

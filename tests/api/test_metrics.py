@@ -6,8 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from counterfoil.app import App
 from counterfoil.proof.check import failed, passed
+from counterfoil.schedules import parse
 from counterfoil.state.run import Counts
-from counterfoil.state.schedules import parse
 from tests.api.program import Program
 from tests.web.conftest import StandingClock
 from tests.web.tabled import dataset, ran

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import pytest
 
-from counterfoil import log
+from counterfoil import logging
 from counterfoil.app import App
 from counterfoil.app.tokens import FORM
 from counterfoil.cli import run
@@ -34,14 +34,14 @@ def test_a_token_is_not_in_what_its_values_say_of_themselves(app: App) -> None:
 
 
 def test_a_token_is_not_in_the_log(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
-    log.configure("json", level=10)
+    logging.configure("json", level=10)
     try:
         program.ask("GET", "/datasets")
         program.ask("POST", f"/datasets/{program.token}/pause")
         program.ask("GET", f"/datasets?token={program.token}")
-        log.get_logger("web").error(f"what of {program.token}?", token=f"Bearer {program.token}")
+        logging.get_logger("web").error(f"what of {program.token}?", token=f"Bearer {program.token}")
     finally:
-        log.configure("text", level=30)
+        logging.configure("text", level=30)
     said = capsys.readouterr().err
     assert said.count("\n") >= 3
     assert '"token": "tests"' in said

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from counterfoil.app import App, open_app
-from counterfoil.sandbox import Sandbox
 from counterfoil.settings import Settings, load_settings
 from counterfoil.state import open_state
 from counterfoil.state.accounts import Account
+from stripe_sandbox import Sandbox
 from tests.state.conftest import StandingClock
 
 FULL = "sk_test_demo_full_4242"

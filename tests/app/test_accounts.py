@@ -10,8 +10,8 @@ from counterfoil.app import App
 from counterfoil.app.accounts import account_dict, mode, readable
 from counterfoil.errors import AccountError, KeyRejected, SettingsError, StripeUnavailable
 from counterfoil.reports.catalogue import REPORTS
-from counterfoil.sandbox import Sandbox
 from counterfoil.state.accounts import Account, Checked
+from stripe_sandbox import Sandbox
 from tests.app.conftest import FULL, LIVE, RESTRICTED
 
 KEYS = [report.key for report in REPORTS]

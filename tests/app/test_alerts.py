@@ -9,7 +9,7 @@ import pytest
 
 from counterfoil.app import App
 from counterfoil.app.alerts import KINDS, alert_dict
-from counterfoil.app.sending import Sender
+from counterfoil.app.notifier import Sender
 from counterfoil.errors import SettingsError, TransientError
 from tests.app.hook import Hook, hook
 from tests.state.conftest import StandingClock
@@ -163,11 +163,11 @@ def test_addresses_go_with_the_ring(app: App, service: Hook) -> None:
 
 
 def test_without_apprise_it_says_what_to_install(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    from counterfoil.app import sending
+    from counterfoil.app import notifier
 
-    sending._apprise.cache_clear()
+    notifier._apprise.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
     with pytest.raises(SettingsError, match="need the package apprise") as error:
         app.alerts.add("Ops", "json://localhost")
     assert "counterfoil[alerts]" in str(error.value.hint)
-    sending._apprise.cache_clear()
+    notifier._apprise.cache_clear()

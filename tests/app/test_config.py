@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from counterfoil.app import App
-from counterfoil.app.config import Applied
+from counterfoil.app.config.service import Applied
 from counterfoil.errors import CounterfoilError, KeyRejected, SettingsError
-from counterfoil.sandbox import Sandbox
 from counterfoil.state.dataset import Merge, Partition, Retry
+from stripe_sandbox import Sandbox
 from tests.app.conftest import FULL, LIVE
 
 EVERY_WORD = """

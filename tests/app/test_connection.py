@@ -11,8 +11,8 @@ import pytest
 import counterfoil
 from counterfoil import cli
 from counterfoil.app import catalogue
-from counterfoil.sandbox import Sandbox
 from counterfoil.settings import load_settings
+from stripe_sandbox import Sandbox
 from tests.app.conftest import FULL
 from tests.integrations.examples import changed, examples
 

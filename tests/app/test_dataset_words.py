@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from counterfoil.app.dataset_words import read_choice, read_partition, read_retry, read_schedule
+from counterfoil.app.datasets.input import read_choice, read_partition, read_retry, read_schedule
 from counterfoil.errors import SettingsError
+from counterfoil.schedules import Manual, next_after, parse
 from counterfoil.state.dataset import Choice, Partition, Retry
-from counterfoil.state.schedules import Manual, next_after, parse
 
 JANUARY = 1_767_225_600
 BEFORE = Choice(since=JANUARY, options={"status": "all"}, hashed=("customer",))

@@ -11,12 +11,12 @@ import duckdb
 import pytest
 
 from counterfoil.app import App, connect
-from counterfoil.app.dataset_dict import row_dicts, shown_dict
+from counterfoil.app.datasets.dictionaries import row_dicts, shown_dict
 from counterfoil.errors import PermissionMissing, RunError, SettingsError
-from counterfoil.sandbox import Sandbox
+from counterfoil.schedules import parse
 from counterfoil.state.accounts import Account
 from counterfoil.state.dataset import Choice, Partition, Target
-from counterfoil.state.schedules import parse
+from stripe_sandbox import Sandbox
 from tests.app.conftest import FULL, LIVE, RESTRICTED
 from tests.state.conftest import StandingClock
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import pyarrow as pa
 import pytest
 
-from counterfoil.app import excel_file
-from counterfoil.app.row_files import check_file, file_chunks, write_file
+from counterfoil.app.export import excel
+from counterfoil.app.export.files import check_file, file_chunks, write_file
 from counterfoil.errors import RunError, SettingsError
 
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -72,7 +72,7 @@ def test_what_excel_would_round_or_cut_is_text(written: dict[str, tuple[str | No
 def test_more_rows_than_a_sheet_has_are_refused_and_no_file_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(excel_file, "_MOST_ROWS", 3)
+    monkeypatch.setattr(excel, "_MOST_ROWS", 3)
     with pytest.raises(RunError, match="there are more") as error:
         write_file(ROWS.to_reader(), tmp_path / "rows.xlsx")
     assert "--limit" in str(error.value.hint)

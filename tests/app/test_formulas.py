@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.app.formulas import harmless, harmless_rows
-from counterfoil.app.row_files import file_chunks, write_csv, write_file
+from counterfoil.app.export.files import file_chunks, write_csv, write_file
+from counterfoil.app.export.formulas import harmless, harmless_rows
 
 RISKY = ["=1+1", "+49 30 1", "-5", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)"]
 SAFE = ["ch_1=2", " =1", "", "a-b", "'=1", "−5", None]

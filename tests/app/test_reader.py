@@ -17,10 +17,10 @@ import pyarrow.dataset
 import pytest
 
 import counterfoil
-from counterfoil.sandbox import Sandbox
 from counterfoil.settings import load_settings
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.key import Key
+from stripe_sandbox import Sandbox
 from tests.app.conftest import FULL
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import counterfoil
 from counterfoil.app import open_app
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.app.conftest import FULL
 
 

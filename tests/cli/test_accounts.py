@@ -15,7 +15,7 @@ import pytest
 
 from counterfoil.cli import run
 from counterfoil.reports.catalogue import REPORTS
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
 FULL = "sk_test_demo_full_4242"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.runs.size_check import TABLE_WOULD_SHRINK
+from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK
 from tests.runs.scripted_stripe import ScriptedStripe, scripted_stripe
 
 from .center import Center

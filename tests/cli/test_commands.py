@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from counterfoil.cli import run
-from counterfoil.cli.demo_once import QUESTIONS
+from counterfoil.cli.demo.once import QUESTIONS
 from counterfoil.reports.catalogue import REPORTS
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))

@@ -15,8 +15,8 @@ import pytest
 
 from counterfoil.app import open_app
 from counterfoil.cli import run
-from counterfoil.sandbox import Sandbox
 from counterfoil.settings import Settings
+from stripe_sandbox import Sandbox
 
 FULL = "sk_test_demo_full_4242"
 

@@ -14,7 +14,7 @@ import pytest
 
 from counterfoil.app import open_app
 from counterfoil.cli import run
-from counterfoil.cli.demo import BANNER
+from counterfoil.cli.demo.command import BANNER
 from counterfoil.settings import Settings
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from counterfoil.cli import run
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.cli.center import Center
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))

@@ -33,8 +33,8 @@ def _stopped(when: str, number: signal.Signals, *words: str) -> subprocess.Compl
 @pytest.mark.parametrize(
     ("when", "words"),
     [
-        ("counterfoil.cli.interrupts", ["--help"]),
-        ("counterfoil.cli.process", ["--help"]),
+        ("counterfoil.cli.terminal.interrupts", ["--help"]),
+        ("counterfoil.cli.terminal.process", ["--help"]),
         ("cyclopts", ["--help"]),
         ("structlog", ["pull", "charges"]),
         ("counterfoil.cli.pull", ["pull", "charges"]),
@@ -90,7 +90,7 @@ def test_output_that_goes_nowhere_prints_no_traceback(
 
 def test_a_file_is_never_opened_under_the_number_of_a_closed_stream(tmp_path: Path) -> None:
     script = (
-        "from counterfoil.cli.streams import open_standard_streams; open_standard_streams()\n"
+        "from counterfoil.cli.terminal.streams import open_standard_streams; open_standard_streams()\n"
         "print('lost')\n"
         "import sys, os; f = open(sys.argv[1], 'w'); f.write(str(f.fileno()))"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.cli.center import Center
 from tests.postgres import Server
 

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from counterfoil.app.values import Progress
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.cli.center import Center
 
 

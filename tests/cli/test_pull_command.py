@@ -18,8 +18,8 @@ import pytest
 
 from counterfoil.app import catalogue
 from counterfoil.cli import run
-from counterfoil.cli.screen import printable
-from counterfoil.sandbox import Sandbox
+from counterfoil.cli.terminal.screen import printable
+from stripe_sandbox import Sandbox
 
 CHILDREN = ["invoice_line_items", "subscription_items", "application_fee_refunds", "transfer_reversals"]
 

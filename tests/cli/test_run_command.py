@@ -13,9 +13,9 @@ import pytest
 
 from counterfoil.engine.nodes import Node
 from counterfoil.errors import KeyRejected, StripeUnavailable
-from counterfoil.sandbox import Sandbox
 from counterfoil.state.datasets import Retry
 from counterfoil.state.run import Run
+from stripe_sandbox import Sandbox
 from tests.cli.center import PATIENT, Center, ended
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))

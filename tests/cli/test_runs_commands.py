@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.app.row_files import write_csv, write_file
+from counterfoil.app.export.files import write_csv, write_file
 from counterfoil.errors import RunError
-from counterfoil.sandbox import Sandbox
 from counterfoil.state.run import LOAD_STEP
+from stripe_sandbox import Sandbox
 from tests.cli.center import Center, Done
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.app import open_app
-from counterfoil.cli.sandbox_at_hand import SandboxAtHand
+from counterfoil.cli.demo.embedded_sandbox import SandboxAtHand
 from counterfoil.errors import SettingsError
 from counterfoil.settings import Settings
 

@@ -18,9 +18,9 @@ import pytest
 import sqlalchemy as sa
 
 from counterfoil.cli import run
-from counterfoil.sandbox import Sandbox
-from counterfoil.state.schedules import parse
+from counterfoil.schedules import parse
 from counterfoil.state.tables import datasets
+from stripe_sandbox import Sandbox
 from tests.cli.center import Center, ended
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))

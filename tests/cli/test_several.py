@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.cli.center import Center
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests import domo
 from tests.cli.center import Center
 from tests.domo_api import SECRET, DomoServer

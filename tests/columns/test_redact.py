@@ -27,11 +27,11 @@ from counterfoil.errors import SettingsError
 from counterfoil.extract import Notices, read
 from counterfoil.reports.catalogue import REPORTS, report
 from counterfoil.reports.report import Report
-from counterfoil.sandbox import Sandbox
 from counterfoil.settings import Settings
+from counterfoil.stripe.async_bridge import run
 from counterfoil.stripe.client import Client
-from counterfoil.stripe.loop import run
 from counterfoil.values import Page, Window
+from stripe_sandbox import Sandbox
 
 STRIPE = Path(__file__).resolve().parents[2] / "../shared/stripe"
 KEY = b"0123456789abcdef"

@@ -19,9 +19,9 @@ from deltalake import write_deltalake
 
 from counterfoil.archive import Archive
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.destinations.domo import DomoDestination
-from counterfoil.destinations.postgres_url import place_of
-from counterfoil.destinations.warehouse import WarehouseDestination
+from counterfoil.destinations.domo.destination import DomoDestination
+from counterfoil.destinations.postgres.url import place_of
+from counterfoil.destinations.warehouse.destination import WarehouseDestination
 from counterfoil.settings import Settings
 from counterfoil.values import Part
 from tests import domo

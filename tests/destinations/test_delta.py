@@ -15,10 +15,11 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from counterfoil.destinations import Destination, delta_commit, open_destination
-from counterfoil.destinations.delta_errors import meaning
-from counterfoil.destinations.delta_storage import FolderStorage
-from counterfoil.destinations.delta_table import TableAt
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations.delta import commit
+from counterfoil.destinations.delta.errors import meaning
+from counterfoil.destinations.delta.storage import FolderStorage
+from counterfoil.destinations.delta.tables import TableAt
 from counterfoil.errors import DestinationBusy, DestinationRejected, SettingsError, TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded
@@ -186,10 +187,10 @@ def test_a_commit_whose_answer_was_lost_is_looked_up(
     delta_destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, [_row("b")]))
     after = TableAt(storage, "charges")
     brought = [name for name, *_ in after.actions()]
-    delta_commit._judge(storage, before, OSError("connection reset"), after.number or 0, brought)
+    commit._judge(storage, before, OSError("connection reset"), after.number or 0, brought)
     assert _ids(delta_destination) == ["b"], "it was made: nothing is taken back"
     with pytest.raises(TransientError, match="can't be reached"):
-        delta_commit._judge(storage, after, OSError("connection reset"), 7, [f"_counterfoil/{before.number}.json"])
+        commit._judge(storage, after, OSError("connection reset"), 7, [f"_counterfoil/{before.number}.json"])
 
 
 @pytest.mark.parametrize("method", ["replace", "append", "merge"])
@@ -293,7 +294,7 @@ def test_what_a_store_says_is_told_in_words_of_ours(said: str, kind: type[Except
 def test_without_the_package_it_says_what_to_install(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("counterfoil.destinations.delta")]:
+    for name in [name for name in sys.modules if name.startswith("counterfoil.destinations.delta.destination")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "deltalake", None)
     with pytest.raises(SettingsError, match="need the package deltalake") as refused:

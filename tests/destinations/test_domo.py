@@ -12,7 +12,7 @@ import pytest
 
 from counterfoil.archive import Archive
 from counterfoil.destinations import Destination
-from counterfoil.destinations.domo import DomoDestination
+from counterfoil.destinations.domo.destination import DomoDestination
 from counterfoil.errors import (
     DestinationRejected,
 )

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.destinations.domo import DomoDestination
-from counterfoil.destinations.domo_url import domo_place
+from counterfoil.destinations.domo.destination import DomoDestination
+from counterfoil.destinations.domo.url import domo_place
 from counterfoil.errors import (
     CounterfoilError,
     DestinationRejected,

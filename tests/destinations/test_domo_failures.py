@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination
-from counterfoil.destinations.domo import DomoDestination
+from counterfoil.destinations.domo.destination import DomoDestination
 from counterfoil.errors import (
     CounterfoilError,
     DestinationBusy,

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from counterfoil.destinations import LOADS_TABLE, Destination, open_destination
-from counterfoil.destinations.duckdb_errors import mapped
+from counterfoil.destinations.sql.errors import mapped
 from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load

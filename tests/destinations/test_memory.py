@@ -9,7 +9,7 @@ import pytest
 
 from counterfoil.archive import Archive
 from counterfoil.destinations import Destination
-from counterfoil.destinations.ordering import _SLICE_BYTES, _sort_bytes
+from counterfoil.destinations.sql.ordering import _SLICE_BYTES, _sort_bytes
 from counterfoil.settings import Settings
 from counterfoil.values import Load
 

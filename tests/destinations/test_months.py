@@ -14,7 +14,7 @@ import pytest
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.errors import SettingsError
 from counterfoil.settings import Settings
-from counterfoil.state.places import place
+from counterfoil.state.target_key import place
 from counterfoil.values import Load, Window
 from tests.destinations.conftest import Archived, files_of, root_of
 

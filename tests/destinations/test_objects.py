@@ -16,12 +16,12 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.destinations.object_errors import meaning
-from counterfoil.destinations.object_manifest import Manifest
-from counterfoil.destinations.object_store import Store
-from counterfoil.destinations.object_table import ObjectTable
-from counterfoil.destinations.object_url import object_place
-from counterfoil.destinations.table_record import Record
+from counterfoil.destinations.files.table_record import Record
+from counterfoil.destinations.object_store.errors import meaning
+from counterfoil.destinations.object_store.manifest import Manifest
+from counterfoil.destinations.object_store.store import Store
+from counterfoil.destinations.object_store.tables import ObjectTable
+from counterfoil.destinations.object_store.url import object_place
 from counterfoil.errors import DestinationBusy, DestinationRejected, RunError, SettingsError, TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load

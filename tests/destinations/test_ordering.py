@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from counterfoil.destinations.ordering import sorted_slices
-from counterfoil.destinations.sql import parts_source
+from counterfoil.destinations.sql.ordering import sorted_slices
+from counterfoil.destinations.sql.text import parts_source
 from counterfoil.errors import RunError
 from counterfoil.values import Load
 from tests.destinations.conftest import Archived

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.destinations.postgres_url import place_of
+from counterfoil.destinations.postgres.url import place_of
 from counterfoil.errors import (
     CounterfoilError,
     DestinationBusy,
@@ -347,7 +347,7 @@ def test_calls_while_the_place_is_held_share_a_connection(destination: Destinati
 
 
 def test_a_disk_that_is_full_and_other_states_have_words_of_ours() -> None:
-    from counterfoil.destinations.postgres_errors import meaning
+    from counterfoil.destinations.postgres.errors import meaning
 
     for kind, error, words in (
         (DestinationRejected, psycopg.errors.DiskFull("no space"), "disk is full"),

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination
-from counterfoil.destinations.postgres_url import place_of
+from counterfoil.destinations.postgres.url import place_of
 from counterfoil.errors import RunError
 from counterfoil.values import Load
 from tests.destinations.conftest import Archived, by_hand

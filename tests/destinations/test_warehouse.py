@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination
-from counterfoil.destinations.warehouse_dlt import Halt
-from counterfoil.destinations.warehouse_tables import take_turn
-from counterfoil.destinations.warehouse_url import KINDS
+from counterfoil.destinations.warehouse.dlt_connection import Halt
+from counterfoil.destinations.warehouse.tables import take_turn
+from counterfoil.destinations.warehouse.url import KINDS
 from counterfoil.errors import DestinationRejected, RunError, SchemaConflict, SettingsError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Parents

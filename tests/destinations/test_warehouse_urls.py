@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.destinations.warehouse import WarehouseDestination
-from counterfoil.destinations.warehouse_errors import meaning
-from counterfoil.destinations.warehouse_url import KINDS
+from counterfoil.destinations.warehouse.destination import WarehouseDestination
+from counterfoil.destinations.warehouse.errors import meaning
+from counterfoil.destinations.warehouse.url import KINDS
 from counterfoil.errors import DestinationRejected, SettingsError, TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load

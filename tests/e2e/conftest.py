@@ -15,10 +15,10 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from counterfoil.app import App, open_app
-from counterfoil.cli.sandbox_at_hand import KEY
-from counterfoil.sandbox import Sandbox
+from counterfoil.cli.demo.embedded_sandbox import KEY
 from counterfoil.settings import Settings
 from counterfoil.web.server import PageServer
+from stripe_sandbox import Sandbox
 from tests.e2e.chromium import chromium, launch
 from tests.e2e.running_demo import Demo, running_demo
 

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from counterfoil.errors import RunError
-from counterfoil.runs.reverting import plan_back_to
-from counterfoil.runs.size_check import TABLE_WOULD_SHRINK
+from counterfoil.runs.loads.rollback import plan_back_to
+from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Run
 from tests.e2e.conftest import Beginning

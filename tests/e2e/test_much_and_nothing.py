@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from counterfoil.cli.sample_history import KEY
+from counterfoil.cli.demo.history import KEY
 from counterfoil.state.dataset import Choice
 from tests.e2e.chromium import watched
 from tests.e2e.looking import DESK, fits

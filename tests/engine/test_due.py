@@ -8,7 +8,7 @@ from datetime import timedelta, timezone
 import pytest
 
 from counterfoil.engine.dispatch import Dispatch
-from counterfoil.engine.due import BATCH, DueLoop
+from counterfoil.engine.scheduler import BATCH, DueLoop
 from counterfoil.engine.steps import first_job, job
 from counterfoil.errors import TransientError
 from tests.engine.fakes import NOON, FakeClock, FakeDataset, FakeDatasets, FakeQueue, FakeRuns, FakeState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from counterfoil.engine.patience import patiently
+from counterfoil.engine.state_wait import patiently
 from counterfoil.errors import StateUnavailable, TransientError
 
 

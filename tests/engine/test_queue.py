@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil import log
+from counterfoil import logging as log
 from counterfoil.engine.queue import PARTITION_CONCURRENCY, Queue, engine_url
 from counterfoil.engine.steps import Job, job
 from counterfoil.engine.worker import Worker

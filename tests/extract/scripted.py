@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from counterfoil.stripe.answers import Answer
 from counterfoil.stripe.client import Client
+from counterfoil.stripe.responses import Answer
 from counterfoil.values import Page, StripeObject
 
 #: Of rows that do not say it.

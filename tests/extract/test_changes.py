@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from counterfoil.extract.changes import Changes, read_changes
-from counterfoil.extract.notices import Notices
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.values import Page, Window
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from counterfoil.errors import RunError
 from counterfoil.extract.changes import Changes, read_changes
-from counterfoil.extract.notices import Notices
-from counterfoil.extract.spread import Spread
+from counterfoil.extract.estimates.created_histogram import Spread
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.catalogue import report as report_of
-from counterfoil.runs.change_plan import OVERLAP_SECONDS
 from counterfoil.runs.clocks import MARGIN_SECONDS
+from counterfoil.runs.plans.change_plan import OVERLAP_SECONDS
 from counterfoil.values import StripeObject, Window
 
 from .scripted import Scripted, listed

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.extract.cover import ROW_COST, cover, window_cost
-from counterfoil.extract.spread import Spread
+from counterfoil.extract.estimates.created_histogram import Spread
+from counterfoil.extract.fetch_plan import ROW_COST, cover, window_cost
 
 _CREATED = st.lists(st.integers(0, 5_000), min_size=1, max_size=400).map(sorted)
 

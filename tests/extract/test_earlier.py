@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import read_listing
-from counterfoil.extract.notices import Notices
 from counterfoil.extract.preview import read_preview
+from counterfoil.extract.resume import Earlier
 from counterfoil.extract.singleton import read_singleton
 from counterfoil.extract.union import read_union
+from counterfoil.extract.warnings import Notices
 from counterfoil.extract.windows import PAGE_ROWS, Request, Windows
 from counterfoil.reports.catalogue import report
 from counterfoil.reports.report import Listing, Singleton, Union

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from counterfoil.errors import RunError, StripeUnavailable
-from counterfoil.extract.again import read_one
-from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import read_listing
-from counterfoil.extract.notices import Notices
 from counterfoil.extract.preview import read_preview
+from counterfoil.extract.refetch import read_one
+from counterfoil.extract.resume import Earlier
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.catalogue import report
 from counterfoil.reports.report import Listing, Preview
 from counterfoil.values import StripeObject, Window

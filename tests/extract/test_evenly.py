@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.extract.evenly import Piece, cut
+from counterfoil.extract.estimates.balanced_windows import Piece, cut
 from counterfoil.values import Window
 
 INSTANTS = st.integers(1_300_000_000, 1_800_000_000)

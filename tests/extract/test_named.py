@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from counterfoil.extract.named import Named, named_since
-from counterfoil.extract.notices import Notices
+from counterfoil.extract.event_ids import Named, named_since
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.reports.report import Listing, Report, Union
 from counterfoil.values import StripeObject

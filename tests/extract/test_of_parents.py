@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from counterfoil.errors import RunError
-from counterfoil.extract.notices import Notices
-from counterfoil.extract.of_parents import rows_of_parents
+from counterfoil.extract.by_parent import rows_of_parents
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.values import StripeObject, Window
 

@@ -11,13 +11,13 @@ import pytest
 
 from counterfoil.errors import PermissionMissing, RunError, StripeUnavailable
 from counterfoil.extract.collected import read_collected
-from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import read_listing
-from counterfoil.extract.notices import Notices
 from counterfoil.extract.preview import read_preview
-from counterfoil.extract.side_by_side import side_by_side
+from counterfoil.extract.resume import Earlier
 from counterfoil.extract.singleton import read_singleton
+from counterfoil.extract.streams import side_by_side
 from counterfoil.extract.union import read_union
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.catalogue import report
 from counterfoil.reports.report import (
     Bucket,

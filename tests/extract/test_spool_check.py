@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from counterfoil.extract.earlier import Earlier
+from counterfoil.extract.resume import Earlier
 from counterfoil.extract.spool_check import contradiction
 from counterfoil.reports.catalogue import report
 from counterfoil.values import Page, Position, StripeObject, Window

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.extract.spread import Spread
+from counterfoil.extract.estimates.created_histogram import Spread
 
 _CREATED = st.lists(st.integers(0, 10_000), min_size=1, max_size=600).map(sorted)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterfoil.extract.survey import Survey
+from counterfoil.extract.estimates.sampling import Survey
 
 NOW = 1_793_534_400
 YEAR = 31_557_600

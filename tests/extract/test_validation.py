@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from counterfoil.errors import StripeUnavailable
-from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import read_listing
-from counterfoil.extract.notices import Notices
+from counterfoil.extract.resume import Earlier
 from counterfoil.extract.validation import Code, Expected, check_object, check_page, filters_of
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.catalogue import REPORTS, report
 from counterfoil.reports.report import Collected, Listing, Preview, Singleton, Union
 from counterfoil.values import Page, StripeObject, Window

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import counterfoil
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 KEY = "sk_test_integration4242"
 

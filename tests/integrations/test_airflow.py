@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 import counterfoil
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 from . import airflow_home
 from .conftest import KEY, figures
@@ -29,9 +29,9 @@ from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk import BaseHook
 
+from counterfoil.integrations.airflow.api import begin_or_join, is_over
+from counterfoil.integrations.airflow.pull_operator import CounterfoilPullOperator
 from counterfoil.integrations.airflow import CounterfoilRunOperator, RunEnded
-from counterfoil.integrations.airflow_asking import begin_or_join, is_over
-from counterfoil.integrations.airflow_pull import CounterfoilPullOperator
 
 # Of what Airflow builds on.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with")
@@ -201,7 +201,7 @@ def test_a_service_that_does_not_answer_is_tried_again(monkeypatch: pytest.Monke
 
 def test_what_a_trigger_keeps_is_no_secret(served: Served) -> None:
     path, kept = RunEnded("counterfoil_default", "run_1", 5).serialize()
-    assert path == "counterfoil.integrations.airflow.RunEnded"
+    assert path == "counterfoil.integrations.airflow.run_operator.RunEnded"
     assert kept == {"conn_id": "counterfoil_default", "run": "run_1", "poll_seconds": 5}
 
 
@@ -226,7 +226,7 @@ def test_a_pull_that_can_not_succeed_fails_at_once(tmp_path: Path) -> None:
 
 
 def test_the_operator_of_datasets_needs_none_of_our_dependencies() -> None:
-    script = "import sys, counterfoil.integrations.airflow\nprint(*sys.modules, sep='\\n')"
+    script = "import sys, counterfoil.integrations.airflow.run_operator\nprint(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     ours = {name for name in done.stdout.split() if name.partition(".")[0] == "counterfoil"}
     needed = {"airflow", "airflow_asking"}

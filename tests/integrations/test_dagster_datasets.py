@@ -10,7 +10,7 @@ import pytest
 
 import counterfoil
 from counterfoil.app import open_app
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 from .conftest import KEY
 from .examples import examples

@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 import counterfoil
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: make test-integrations")
 

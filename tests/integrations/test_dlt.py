@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 import counterfoil
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 from .conftest import KEY, figures
 from .examples import changed, examples

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import counterfoil
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 from .conftest import KEY, figures
 from .examples import changed, examples

@@ -25,7 +25,7 @@ import counterfoil
 from counterfoil.errors import CounterfoilError
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.reports.report import Listing, Union
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.lies.proxy import Liar, Proxy
 from tests.runs.conftest import FILE, KEY, Center
 from tests.runs.test_changes import MERGED

@@ -8,15 +8,15 @@ from contextlib import closing, contextmanager
 import pytest
 
 from counterfoil.destinations import open_destination
-from counterfoil.proof.inquiry import Inquiry
-from counterfoil.proof.making import Deep, affordable, cheap, referenced, thorough
+from counterfoil.proof.check_selection import Deep, affordable, cheap, referenced, thorough
 from counterfoil.proof.recount import Recount
+from counterfoil.proof.stripe_requests import Inquiry
 from counterfoil.proof.subject import Subject
-from counterfoil.runs.proving import scratch_of, subject_of
-from counterfoil.sandbox import Sandbox
+from counterfoil.runs.checks.proof_context import scratch_of, subject_of
 from counterfoil.state.check import Check
+from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import Client
-from counterfoil.stripe.loop import run as wait_for
+from stripe_sandbox import Sandbox
 from tests.runs.conftest import KEY, Center, center, make_center
 
 __all__ = ["ALL", "SCALE", "Center", "center", "checked", "failures", "make_center", "proved", "stripe"]

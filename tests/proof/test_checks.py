@@ -13,13 +13,13 @@ import pytest
 
 from counterfoil.archive import Coverage, Ledger, PageNote, PartWriter
 from counterfoil.columns.column import Column
-from counterfoil.destinations.parts_tables import PartsTables
+from counterfoil.destinations.sql.parts_tables import PartsTables
 from counterfoil.errors import StripeUnavailable
 from counterfoil.proof import balance, coverage, keys
-from counterfoil.proof.asking import one
 from counterfoil.proof.check import Check, made_together, worst
 from counterfoil.proof.compare import compare
 from counterfoil.proof.coverage import Expectation, expected_of
+from counterfoil.proof.table_queries import one
 from counterfoil.values import Loaded, Window
 
 AS_OF = 1_793_534_400

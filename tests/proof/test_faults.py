@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 from .conftest import SCALE, Center, both, checked, failures, proved
 from .planted import FAULTS, FILE, TOLD_WRONGLY, Fault, ToldWrongly, sql

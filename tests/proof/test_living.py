@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from counterfoil.sandbox import Sandbox
 from counterfoil.state.datasets import Proof
+from stripe_sandbox import Sandbox
 
 from .conftest import Center, failures, named, proved
 

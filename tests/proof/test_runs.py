@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from counterfoil.destinations.parts_tables import parts_tables
-from counterfoil.proof.inquiry import Inquiry
-from counterfoil.proof.making import affordable
+from counterfoil.destinations.sql.parts_tables import parts_tables
+from counterfoil.proof.check_selection import affordable
 from counterfoil.proof.recount import Copy, Recount, recount
+from counterfoil.proof.stripe_requests import Inquiry
 from counterfoil.proof.subject import Subject
-from counterfoil.runs.proving import remove_left
-from counterfoil.runs.reverting import plan_back_to
+from counterfoil.runs.checks.proof_context import remove_left
+from counterfoil.runs.loads.rollback import plan_back_to
+from counterfoil.schedules import parse
 from counterfoil.state.check import Check, KeptCheck, worst
 from counterfoil.state.datasets import Choice, Merge, Partition, Proof
 from counterfoil.state.run import Run
-from counterfoil.state.schedules import parse
 
 from .conftest import Center, checked, proved, subject
 from .planted import sql

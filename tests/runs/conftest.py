@@ -17,8 +17,7 @@ import pytest
 
 from counterfoil.engine.steps import ORDER
 from counterfoil.runs.attempt import Attempt
-from counterfoil.runs.records import Records, archive_of
-from counterfoil.sandbox import Sandbox
+from counterfoil.runs.run_context import Records, archive_of
 from counterfoil.settings import Settings
 from counterfoil.state import open_state
 from counterfoil.state.accounts import Account, Accounts
@@ -29,6 +28,7 @@ from counterfoil.state.hash_keys import HashKeys
 from counterfoil.state.run import Run
 from counterfoil.state.runs import Runs
 from counterfoil.state.vault import Vault
+from stripe_sandbox import Sandbox
 
 KEY = "sk_test_demo" + "Counterfoil4242"
 FILE = "stripe.duckdb"

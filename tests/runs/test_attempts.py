@@ -13,10 +13,10 @@ import pytest
 from counterfoil.archive import Spool, read_spool
 from counterfoil.errors import RunError, StripeUnavailable
 from counterfoil.runs.attempt import Attempt
-from counterfoil.runs.endings import MOST_FAILURES
+from counterfoil.runs.outcome import MOST_FAILURES
+from counterfoil.schedules import parse
 from counterfoil.state.datasets import Retry, Target
 from counterfoil.state.run import Counts
-from counterfoil.state.schedules import parse
 
 from .conftest import FILE, Center, held, in_background, wait_until
 

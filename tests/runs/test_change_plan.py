@@ -6,8 +6,8 @@ import pytest
 
 from counterfoil.extract import Spread
 from counterfoil.reports.catalogue import report
-from counterfoil.runs.change_plan import DAY, plan_changes
-from counterfoil.runs.standing import Standing
+from counterfoil.runs.plans.change_plan import DAY, plan_changes
+from counterfoil.runs.plans.sync_state import Standing
 from counterfoil.values import Window
 
 NOW = 1_800_000_000

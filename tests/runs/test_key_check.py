@@ -113,7 +113,7 @@ def test_run_of_changes_may_bring_an_object_twice(center: Center) -> None:
 
 
 def test_rows_of_an_earlier_run_are_checked_before_a_table_goes_back_to_them(center: Center) -> None:
-    from counterfoil.runs.reverting import plan_back_to
+    from counterfoil.runs.loads.rollback import plan_back_to
 
     center.dataset("refunds")
     first = center.run("refunds")

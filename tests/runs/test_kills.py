@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.app.node import dispatch_of, open_queue
-from counterfoil.runs.reverting import plan_back_to
+from counterfoil.runs.loads.rollback import plan_back_to
 from counterfoil.state.database import utc_now
 from counterfoil.state.run import Run
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from counterfoil.runs.dataset_plan import as_json, from_json, plan_run
+from counterfoil.runs.plans.dataset_plan import as_json, from_json, plan_run
 from counterfoil.state.datasets import Partition
 from counterfoil.stripe.client import AccountIdentity
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 
 from .conftest import Center
 from .test_changes import merged, same_as_whole

@@ -10,8 +10,8 @@ import pytest
 
 from counterfoil.errors import SettingsError
 from counterfoil.reports.catalogue import report
-from counterfoil.runs.overwriting import narrower
-from counterfoil.runs.plan import parse_instant, plan
+from counterfoil.runs.plans.overwrite_check import narrower
+from counterfoil.runs.plans.pull_plan import parse_instant, plan
 from counterfoil.values import Window
 
 

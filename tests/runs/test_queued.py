@@ -15,9 +15,9 @@ from counterfoil.app.node import open_queue
 from counterfoil.app.runs import RunCalls
 from counterfoil.engine.queue import Queue
 from counterfoil.errors import RunError
+from counterfoil.schedules import parse
 from counterfoil.state.database import utc_now
 from counterfoil.state.datasets import Retry
-from counterfoil.state.schedules import parse
 
 from .conftest import Center, in_background, wait_until
 

@@ -10,9 +10,9 @@ import pytest
 from counterfoil.app.runs import RunCalls
 from counterfoil.errors import RunError
 from counterfoil.runs.attempt import Attempt
-from counterfoil.runs.keeping import remove_expired
-from counterfoil.runs.records import archive_of
-from counterfoil.runs.reverting import check_revert, plan_back_to
+from counterfoil.runs.loads.rollback import check_revert, plan_back_to
+from counterfoil.runs.retention import remove_expired
+from counterfoil.runs.run_context import archive_of
 from counterfoil.state.datasets import Dataset, Partition
 from counterfoil.state.run import Run
 from counterfoil.state.tables import runs as run_table

@@ -12,8 +12,8 @@ import pytest
 
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.errors import RunError
-from counterfoil.runs.lacking import behind, lacking
-from counterfoil.runs.reverting import plan_back_to
+from counterfoil.runs.loads.backfill import behind, lacking
+from counterfoil.runs.loads.rollback import plan_back_to
 from counterfoil.state.dataset import Merge, Partition, Retry
 from counterfoil.state.datasets import Dataset, Proof, Target
 from counterfoil.state.run import Run

@@ -12,8 +12,8 @@ import pytest
 import counterfoil
 from counterfoil.errors import RunError
 from counterfoil.reports.catalogue import report
-from counterfoil.runs.dataset_plan import allowing_shrink
-from counterfoil.runs.size_check import TABLE_WOULD_SHRINK, is_checked
+from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK, is_checked
+from counterfoil.runs.plans.dataset_plan import allowing_shrink
 from counterfoil.settings import Settings
 from counterfoil.state.datasets import Choice, Dataset, Target
 from counterfoil.state.run import Run
@@ -133,7 +133,7 @@ def test_none_of_several_tables_is_loaded(shop: Center, scripted: ScriptedStripe
 
 
 def test_going_back_to_a_smaller_version_is_not_checked(shop: Center, scripted: ScriptedStripe) -> None:
-    from counterfoil.runs.reverting import plan_back_to
+    from counterfoil.runs.loads.rollback import plan_back_to
 
     scripted.rows[REFUNDS] = refunds(20)
     dataset = shop.dataset("refunds", method="replace")
@@ -163,7 +163,7 @@ def test_going_back_to_a_smaller_version_is_not_checked(shop: Center, scripted: 
     ],
 )
 def test_what_is_checked(center: Center, key: str, choice: Choice, method: str, checked: bool) -> None:
-    from counterfoil.runs.dataset_plan import plan_run
+    from counterfoil.runs.plans.dataset_plan import plan_run
     from counterfoil.stripe.client import AccountIdentity
 
     assert report(key).key == key

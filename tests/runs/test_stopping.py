@@ -11,7 +11,7 @@ import pytest
 
 from counterfoil.errors import RunError, StripeUnavailable
 from counterfoil.runs.attempt import Attempt
-from counterfoil.runs.signals import Canceled, ServiceStops
+from counterfoil.runs.cancellation import Canceled, ServiceStops
 from counterfoil.state.datasets import Target
 from counterfoil.state.run import Level, Run, TakenOver
 from counterfoil.state.runs import Runs

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from counterfoil.runs import telling
+from counterfoil.runs import notifications
+from counterfoil.schedules import Manual, parse
 from counterfoil.state.alert import Kind, Notice
 from counterfoil.state.datasets import Proof
-from counterfoil.state.schedules import Manual, parse
 
 from .conftest import Center
 
@@ -115,11 +115,11 @@ def test_late_is_what_missed_a_whole_turn_of_its_schedule(
     words = Manual() if schedule == "manual" else parse(schedule)
     dataset = center.dataset("coupons", schedule=words)
     for _ in range(2):
-        assert telling.late(center.alerts, dataset, updated_at, now) is late
+        assert notifications.late(center.alerts, dataset, updated_at, now) is late
     assert titles(center) == (["coupons is late"] if late else [])
 
 
 def test_what_is_paused_is_not_late(center: Center) -> None:
     dataset = center.dataset("coupons", schedule=parse("daily at 06:00"))
     center.datasets.pause(dataset.id, "Paused by hand.")
-    assert not telling.late(center.alerts, center.datasets.get(dataset.id), NOON, NOON + timedelta(days=9))
+    assert not notifications.late(center.alerts, center.datasets.get(dataset.id), NOON, NOON + timedelta(days=9))

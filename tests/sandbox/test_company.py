@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterfoil.sandbox import Sandbox, serve
-from counterfoil.sandbox.clock import FIXED_NOW, Clock
-from counterfoil.sandbox.company.world import World
-from counterfoil.sandbox.ids import Ids
-from counterfoil.sandbox.objects.charges import charge
-from counterfoil.sandbox.wire.parameters import parsed, range_of
+from stripe_sandbox import Sandbox, serve
+from stripe_sandbox.clock import FIXED_NOW, Clock
+from stripe_sandbox.company.world import World
+from stripe_sandbox.ids import Ids
+from stripe_sandbox.objects.charges import charge
+from stripe_sandbox.wire.parameters import parsed, range_of
 from tests.sandbox.conftest import Client
 
 

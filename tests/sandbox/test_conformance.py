@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from counterfoil.sandbox.kinds import KINDS
+from stripe_sandbox.kinds import KINDS
 from tests.sandbox.conftest import Client
 
 SPEC = Path(__file__).resolve().parents[2] / "../shared/stripe/spec3.json"

@@ -3,9 +3,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from counterfoil.sandbox.kinds import KINDS
-from counterfoil.sandbox.life.happenings import NAMES as NAMES_OF_HAPPENINGS
-from counterfoil.sandbox.wire.faults import NAMES
+from stripe_sandbox.kinds import KINDS
+from stripe_sandbox.life.happenings import NAMES as NAMES_OF_HAPPENINGS
+from stripe_sandbox.wire.faults import NAMES
 from tests.sandbox.conftest import Client
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs/sandbox.md").read_text()

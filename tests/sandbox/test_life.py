@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from counterfoil.sandbox import Sandbox
-from counterfoil.sandbox.kinds import KINDS
-from counterfoil.sandbox.life.happenings import NAMES
+from stripe_sandbox import Sandbox
+from stripe_sandbox.kinds import KINDS
+from stripe_sandbox.life.happenings import NAMES
 from tests.sandbox.conftest import Client
 
 TYPES = Path(__file__).resolve().parents[2] / "../shared/stripe/event_types.json"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from counterfoil.sandbox import Sandbox
-from counterfoil.sandbox.kinds import KINDS
+from stripe_sandbox import Sandbox
+from stripe_sandbox.kinds import KINDS
 from tests.sandbox.conftest import Client
 
 PATHS = [kind.path for kind in KINDS]

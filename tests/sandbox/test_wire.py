@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.sandbox.conftest import KEY, Client, basic
 
 PINNED = "2026-05-27.dahlia"

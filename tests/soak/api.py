@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 from counterfoil.app import open_app
-from counterfoil.sandbox import Sandbox
 from counterfoil.settings import Settings
 from counterfoil.web.server import PageServer
+from stripe_sandbox import Sandbox
 
 KEY = "sk_test_demo_full_4242"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"

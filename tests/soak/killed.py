@@ -58,7 +58,7 @@ class Moments:
                 self.enter("load")
             case ("runs/attempt.py", "finish", "call"):
                 self.enter("finish")
-            case ("destinations/duckdb.py", "load", "return") if self._of_pull:
+            case ("destinations/duckdb/destination.py", "load", "return") if self._of_pull:
                 self.enter("finish")
             case ("runs/attempt.py", "finish", "return") | ("runs/pull.py", "pull", "return"):
                 self.enter(None)

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from counterfoil.app.node import dispatch_of, open_queue
-from counterfoil.sandbox import Sandbox
 from counterfoil.state.database import utc_now
 from counterfoil.state.run import Run
+from stripe_sandbox import Sandbox
 from tests.runs.conftest import FILE, KEY, Center
 from tests.soak.killed import PHASES
 

@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from counterfoil.reports.catalogue import REPORTS
-from counterfoil.sandbox import Sandbox
 from counterfoil.state.dataset import Proof
+from stripe_sandbox import Sandbox
 from tests.runs.conftest import Center
 from tests.runs.test_changes import ASIDE, MERGED
 

@@ -22,9 +22,9 @@ from pathlib import Path
 import duckdb
 
 from counterfoil.app import App, open_app
-from counterfoil.sandbox import Sandbox
+from counterfoil.schedules import parse
 from counterfoil.settings import Settings
-from counterfoil.state.schedules import parse
+from stripe_sandbox import Sandbox
 from tests.postgres import running
 
 REPORTS = ("charges", "customers", "refunds", "coupons", "plans", "invoices", "subscriptions", "invoiceitems")

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 
+from counterfoil.schedules import Every
 from counterfoil.state import State
 from counterfoil.state.datasets import Datasets
 from counterfoil.state.runs import Runs
-from counterfoil.state.schedules import Every
 from tests.state.conftest import MakeDataset, StandingClock
 
 DATASETS, ROUNDS, PROCESSES = 10, 6, 4

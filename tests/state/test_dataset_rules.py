@@ -9,8 +9,8 @@ import pytest
 
 from counterfoil.errors import SettingsError
 from counterfoil.reports.catalogue import REPORTS
+from counterfoil.schedules import Every
 from counterfoil.state.datasets import Choice, Dataset, Datasets, Partition, Retry, Target
-from counterfoil.state.schedules import Every
 from tests.state.conftest import MakeDataset
 
 STRIPE_KEY = "sk_live_" + "51Counterfoil4242"

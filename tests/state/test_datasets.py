@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from counterfoil.errors import RunError, SettingsError
+from counterfoil.schedules import Every, Manual, next_after, parse
 from counterfoil.settings import Settings
 from counterfoil.state import State
 from counterfoil.state.accounts import Account, Accounts
 from counterfoil.state.datasets import Choice, Dataset, Datasets, Partition, Pause, Retry, Target
-from counterfoil.state.places import place
 from counterfoil.state.runs import Runs
-from counterfoil.state.schedules import Every, Manual, next_after, parse
 from counterfoil.state.tables import datasets as table
+from counterfoil.state.target_key import place
 from tests.state.conftest import KEY, MakeDataset, StandingClock
 
 HOURLY = Every(1, "hours")

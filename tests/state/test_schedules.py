@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from counterfoil.errors import SettingsError
-from counterfoil.state.schedules import (
+from counterfoil.schedules import (
     At,
     Cron,
     Daily,

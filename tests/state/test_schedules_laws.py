@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterfoil.state.schedules import (
+from counterfoil.schedules import (
     At,
     Cron,
     Daily,

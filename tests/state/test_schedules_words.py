@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.errors import SettingsError
-from counterfoil.state.schedules import (
+from counterfoil.schedules import (
     At,
     Cron,
     Daily,

@@ -11,7 +11,7 @@ import pytest
 from stripe_server import KEY, StripeServer
 
 from counterfoil.settings import Settings
-from counterfoil.stripe import loop
+from counterfoil.stripe import async_bridge
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import Backoff
 
@@ -42,7 +42,7 @@ def make_client(server: StripeServer, settings: Settings) -> Iterator[Callable[.
 
     yield make
     for client in made:
-        loop.run(client.close())
+        async_bridge.run(client.close())
 
 
 class _Instant(selectors.DefaultSelector):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
-from counterfoil import log
+from counterfoil import logging as log
 
 
 @contextmanager

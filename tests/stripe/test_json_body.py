@@ -13,9 +13,9 @@ from stripe_server import KEY
 
 from counterfoil.errors import StripeUnavailable
 from counterfoil.stripe.address import STRIPE, address_of
-from counterfoil.stripe.answers import Answer, Question, read
 from counterfoil.stripe.json_body import IllegibleIdentifierError, TooDeepError, parsed
 from counterfoil.stripe.key import Key
+from counterfoil.stripe.responses import Answer, Question, read
 from counterfoil.stripe.transport import Failure, Reply
 from counterfoil.values import escaped
 

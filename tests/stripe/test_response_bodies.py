@@ -13,7 +13,7 @@ from stripe_server import Says, StripeServer
 
 from counterfoil.errors import SettingsError, StripeUnavailable
 from counterfoil.settings import Settings
-from counterfoil.stripe import loop
+from counterfoil.stripe import async_bridge
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import Backoff
 
@@ -23,7 +23,7 @@ JSON = {"Request-Id": "req_7", "Content-Type": "application/json"}
 
 
 def ask(client: Client) -> Any:
-    return loop.run(client.get("/v1/charges"))
+    return async_bridge.run(client.get("/v1/charges"))
 
 
 def packed(*members: bytes, encoding: str = "gzip") -> Says:

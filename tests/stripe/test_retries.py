@@ -11,7 +11,7 @@ import pytest
 import tenacity
 
 from counterfoil.errors import StripeUnavailable
-from counterfoil.stripe.answers import Answer
+from counterfoil.stripe.responses import Answer
 from counterfoil.stripe.retries import FIRST_CONTACT_SECONDS, Backoff, Budget, Outcome, retried
 from counterfoil.stripe.transport import Failure
 

@@ -28,11 +28,11 @@ from counterfoil.errors import (
     StripeUnavailable,
 )
 from counterfoil.settings import Settings
-from counterfoil.stripe import loop
+from counterfoil.stripe import async_bridge
 from counterfoil.stripe.address import STRIPE, address_of
-from counterfoil.stripe.answers import Question, read
 from counterfoil.stripe.client import API_VERSION, AccountIdentity, Client, Params
 from counterfoil.stripe.key import Key
+from counterfoil.stripe.responses import Question, read
 from counterfoil.stripe.retries import Backoff
 from counterfoil.stripe.transport import Failure, Reply
 
@@ -63,7 +63,7 @@ def in_turn(*says: Says) -> Callable[[Asked], Says]:
 
 
 def get(client: Client, path: str = "/v1/charges", params: Params | None = None, version: str | None = None) -> Any:
-    return loop.run(client.get(path, params, version=version))
+    return async_bridge.run(client.get(path, params, version=version))
 
 
 def test_a_request_carries_key_version_name_and_asks_for_gzip(server: StripeServer, make_client: MakeClient) -> None:
@@ -106,7 +106,7 @@ def test_parameters_arrive_as_stripe_wants_them(server: StripeServer, make_clien
 
 def test_the_preview_is_posted_as_a_form(server: StripeServer, make_client: MakeClient) -> None:
     client = make_client()
-    loop.run(client.post("/v1/invoices/create_preview", {"subscription": "sub_1", "expand": ["lines"]}))
+    async_bridge.run(client.post("/v1/invoices/create_preview", {"subscription": "sub_1", "expand": ["lines"]}))
     assert (server.asked[0].method, server.asked[0].query) == ("POST", [])
     assert server.asked[0].form == [("subscription", "sub_1"), ("expand[]", "lines")]
     assert client.requests == {"POST /v1/invoices/create_preview": 1}
@@ -115,7 +115,7 @@ def test_the_preview_is_posted_as_a_form(server: StripeServer, make_client: Make
 @pytest.mark.parametrize("path", ["/v1/charges", "/v1/invoices", "/v1/invoices/create_preview/", ""])
 def test_nothing_else_is_ever_posted(server: StripeServer, make_client: MakeClient, path: str) -> None:
     with pytest.raises(ValueError, match="not a read"):
-        loop.run(make_client().post(path))
+        async_bridge.run(make_client().post(path))
     assert server.asked == []
 
 
@@ -324,7 +324,7 @@ def test_the_wait_for_a_turn_takes_no_time_of_the_retries(server: StripeServer, 
         return (await asked).body
 
     server.answers = in_turn(refusal(500), ok({"object": "list"}))
-    assert loop.run(asked_behind_another()) == {"object": "list"}
+    assert async_bridge.run(asked_behind_another()) == {"object": "list"}
 
 
 def test_a_server_that_never_answers_is_given_up_when_the_time_is_over(
@@ -472,7 +472,7 @@ def test_a_cancelled_request_gives_its_slot_back(server: StripeServer, make_clie
         return (await client.get("/v1/charges")).body
 
     server.answers = slow
-    assert loop.run(asyncio.wait_for(cancel_in_flight(), 20)) == {"object": "list"}
+    assert async_bridge.run(asyncio.wait_for(cancel_in_flight(), 20)) == {"object": "list"}
     # Stripe has seen the cancelled one, too.
     assert client.requests == {"GET /v1/charges": 2}
 
@@ -491,8 +491,8 @@ def test_a_refused_connection_names_the_host_and_is_no_request(server: StripeSer
 def test_a_closed_client_says_so(make_client: MakeClient) -> None:
     client = make_client()
     get(client)
-    loop.run(client.close())
-    loop.run(client.close())
+    async_bridge.run(client.close())
+    async_bridge.run(client.close())
     with pytest.raises(RunError, match="closed"):
         get(client)
 
@@ -502,7 +502,7 @@ def test_a_client_leaves_nothing_open_behind_it(server: StripeServer, settings: 
         async with Client(KEY, api_base=server.url, settings=settings) as client:
             await client.get("/v1/charges")
 
-    loop.run(use())
+    async_bridge.run(use())
     gc.collect()  # an open session or connection would warn, and warnings are errors
 
 
@@ -532,8 +532,8 @@ def test_the_account_is_told_as_well_as_stripe_tells_it(
 ) -> None:
     server.answers = lambda asked: says
     client = make_client(**chosen)
-    assert loop.run(client.account()) == (expected or AccountIdentity(f"key_{client.fingerprint}", False))
-    assert loop.run(client.account()).livemode is client.livemode
+    assert async_bridge.run(client.account()) == (expected or AccountIdentity(f"key_{client.fingerprint}", False))
+    assert async_bridge.run(client.account()).livemode is client.livemode
     assert len(server.asked) == 1
 
 
@@ -541,7 +541,7 @@ def test_a_403_that_names_permission_and_account_tells_the_account(
     server: StripeServer, make_client: MakeClient
 ) -> None:
     server.answers = lambda asked: refusal(403, message=LACKS_CHARGES)
-    assert loop.run(make_client().account()).id == "acct_1Sandbox"
+    assert async_bridge.run(make_client().account()).id == "acct_1Sandbox"
 
 
 @pytest.mark.parametrize(
@@ -563,16 +563,16 @@ def test_only_an_account_with_its_id_tells_the_account(
     server.answers = lambda asked: ok(body)
     client = make_client(backoff=Backoff(tries=2, base_seconds=0))
     with pytest.raises(StripeUnavailable):
-        loop.run(client.account())
+        async_bridge.run(client.account())
     assert len(server.asked) == 2
     server.answers = in_turn(ok(body), ok(ACCOUNT))
-    assert loop.run(client.account()).id == "acct_1Own"
+    assert async_bridge.run(client.account()).id == "acct_1Own"
 
 
 def test_a_rejected_key_is_refused_by_the_account(server: StripeServer, make_client: MakeClient) -> None:
     server.answers = lambda asked: refusal(401, message="Invalid API Key provided")
     with pytest.raises(KeyRejected):
-        loop.run(make_client().account())
+        async_bridge.run(make_client().account())
 
 
 def test_two_keys_of_one_account_share_its_limits_once_it_is_known(
@@ -581,8 +581,8 @@ def test_two_keys_of_one_account_share_its_limits_once_it_is_known(
     server.answers = lambda asked: ok(ACCOUNT)
     one, other = make_client("sk_test_AAAAAAAAAAAAAAAA"), make_client("rk_test_BBBBBBBBBBBBBBBB")
     assert one.limiter is not other.limiter
-    loop.run(one.account())
-    loop.run(other.account())
+    async_bridge.run(one.account())
+    async_bridge.run(other.account())
     assert one.limiter is other.limiter
 
 

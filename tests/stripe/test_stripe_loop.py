@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import pytest
 import structlog
 
-from counterfoil.stripe import loop
+from counterfoil.stripe import async_bridge
 
 
 async def running_thread() -> threading.Thread:
@@ -47,12 +47,12 @@ class Numbers:
 
 
 def test_run_returns_the_result_of_a_coroutine() -> None:
-    assert loop.run(asyncio.sleep(0, "done")) == "done"
+    assert async_bridge.run(asyncio.sleep(0, "done")) == "done"
 
 
 def test_all_callers_share_one_daemon_thread() -> None:
-    thread = loop.run(running_thread())
-    assert thread is loop.run(running_thread())
+    thread = async_bridge.run(running_thread())
+    assert thread is async_bridge.run(running_thread())
     assert thread.daemon
     assert thread is not threading.current_thread()
 
@@ -62,16 +62,16 @@ def test_run_raises_what_the_coroutine_raises_with_its_traceback() -> None:
         raise LookupError("lost")
 
     with pytest.raises(LookupError, match="lost") as caught:
-        loop.run(break_down())
+        async_bridge.run(break_down())
     assert "break_down" in "".join(traceback.format_exception(caught.value))
 
 
 def test_run_on_the_loop_itself_is_refused_instead_of_waiting_for_ever() -> None:
     async def from_inside() -> None:
-        loop.run(asyncio.sleep(0))
+        async_bridge.run(asyncio.sleep(0))
 
     with pytest.raises(RuntimeError, match="own thread"):
-        loop.run(from_inside())
+        async_bridge.run(from_inside())
 
 
 def test_an_interrupt_cancels_the_coroutine_and_waits_until_it_has_cleaned_up() -> None:
@@ -85,7 +85,7 @@ def test_an_interrupt_cancels_the_coroutine_and_waits_until_it_has_cleaned_up() 
             cleaned.set()
 
     with pytest.raises(KeyboardInterrupt):
-        loop.run(wait_long())
+        async_bridge.run(wait_long())
     assert cleaned.is_set()
 
 
@@ -94,36 +94,36 @@ def test_the_callers_log_context_comes_along() -> None:
         return structlog.contextvars.get_contextvars()
 
     with structlog.contextvars.bound_contextvars(run="run_1"):
-        assert loop.run(bound()) == {"run": "run_1"}
+        assert async_bridge.run(bound()) == {"run": "run_1"}
 
 
 @pytest.mark.parametrize("count", [0, 1, 8, 9, 1000])
 def test_a_stream_brings_every_item_once_in_order(count: int) -> None:
     numbers = Numbers(count)
-    assert list(loop.stream(numbers)) == list(range(count))
+    assert list(async_bridge.stream(numbers)) == list(range(count))
     assert numbers.closed.is_set()
 
 
 def test_a_stream_makes_no_more_than_its_buffer_ahead() -> None:
     numbers = Numbers(1000)
-    stream = loop.stream(numbers, buffer=8)
+    stream = async_bridge.stream(numbers, buffer=8)
     assert next(stream) == 0
     numbers.full.wait()
-    loop.run(asyncio.sleep(0))
+    async_bridge.run(asyncio.sleep(0))
     assert numbers.made <= 1 + 8
     assert list(stream) == list(range(1, 1000))
 
 
 def test_nothing_is_asked_for_before_the_first_item_is() -> None:
     numbers = Numbers(3)
-    loop.stream(numbers)
-    loop.run(asyncio.sleep(0))
+    async_bridge.stream(numbers)
+    async_bridge.run(asyncio.sleep(0))
     assert numbers.made == 0
 
 
 def test_closing_a_stream_closes_the_iterator_before_it_returns() -> None:
     numbers = Numbers(1000)
-    stream = loop.stream(numbers)
+    stream = async_bridge.stream(numbers)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert numbers.closed.is_set()
@@ -141,7 +141,7 @@ def test_closing_a_stream_cancels_an_iterator_that_waits() -> None:
             cancelled.set()
             raise
 
-    for _ in loop.stream(one_then_silence):
+    for _ in async_bridge.stream(one_then_silence):
         break
     gc.collect()
     assert cancelled.is_set()
@@ -149,7 +149,7 @@ def test_closing_a_stream_cancels_an_iterator_that_waits() -> None:
 
 def test_an_error_in_the_consumer_closes_the_iterator() -> None:
     numbers = Numbers(1000)
-    stream = loop.stream(numbers)
+    stream = async_bridge.stream(numbers)
     with pytest.raises(ZeroDivisionError):
         [1 / number for number in stream]
     stream.close()  # type: ignore[attr-defined]
@@ -164,7 +164,7 @@ def test_the_items_before_an_error_arrive_before_it_and_its_traceback_is_kept() 
 
     got: list[int] = []
     with pytest.raises(LookupError) as caught:
-        got.extend(loop.stream(three_then_break_down, buffer=1))
+        got.extend(async_bridge.stream(three_then_break_down, buffer=1))
     assert got == [0, 1, 2]
     assert "three_then_break_down" in "".join(traceback.format_exception(caught.value))
 
@@ -181,7 +181,7 @@ def test_an_interrupt_of_the_consumer_closes_the_iterator() -> None:
             closed.set()
 
     with pytest.raises(KeyboardInterrupt):
-        for _ in loop.stream(interrupt):
+        for _ in async_bridge.stream(interrupt):
             pass
     assert closed.is_set()
 
@@ -199,22 +199,24 @@ def test_an_iterator_without_aclose_is_streamed_too() -> None:
                 raise StopAsyncIteration
             return self.left
 
-    assert list(loop.stream(Plain)) == [2, 1, 0]
+    assert list(async_bridge.stream(Plain)) == [2, 1, 0]
 
 
 def test_two_streams_can_be_read_in_turns() -> None:
-    assert list(zip(loop.stream(Numbers(50)), loop.stream(Numbers(50)), strict=True)) == [(n, n) for n in range(50)]
+    assert list(zip(async_bridge.stream(Numbers(50)), async_bridge.stream(Numbers(50)), strict=True)) == [
+        (n, n) for n in range(50)
+    ]
 
 
 def test_a_stream_that_is_forgotten_on_the_loops_own_thread_does_not_block_it() -> None:
     numbers = Numbers(1000)
-    streams = [loop.stream(numbers)]
+    streams = [async_bridge.stream(numbers)]
     next(streams[0])
 
     async def forget() -> None:
         streams.clear()
 
-    loop.run(forget())
+    async_bridge.run(forget())
     assert numbers.closed.wait(10)
 
 
@@ -224,5 +226,5 @@ def test_waiting_takes_no_processor_time() -> None:
         yield 1
 
     before = time.thread_time()
-    assert list(loop.stream(silence)) == [1]
+    assert list(async_bridge.stream(silence)) == [1]
     assert time.thread_time() - before < 0.05

@@ -16,7 +16,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from stripe_server import KEY, StripeServer
 
 from counterfoil.errors import CounterfoilError, SettingsError, StripeUnavailable
-from counterfoil.stripe import loop
+from counterfoil.stripe import async_bridge
 from counterfoil.stripe.address import Proxy, address_of
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.transport import unreachable
@@ -86,7 +86,7 @@ def _no_certificates_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_certificate_that_is_not_trusted_ends_it_at_once(tls_server: StripeServer, make_client: MakeClient) -> None:
     client = make_client(api_base=tls_server.url)
     with pytest.raises(StripeUnavailable, match=r"127\.0\.0\.1:\d+ is not trusted: self-signed") as caught:
-        loop.run(client.get("/v1/charges"))
+        async_bridge.run(client.get("/v1/charges"))
     assert caught.value.hint is not None
     assert "SSL_CERT_FILE" in caught.value.hint
     assert (client.retries, client.requests, tls_server.asked) == (0, {}, [])
@@ -101,7 +101,7 @@ def test_the_certificates_of_the_environment_are_trusted(
     variable: str,
 ) -> None:
     monkeypatch.setenv(variable, str(certificate))
-    assert loop.run(make_client(api_base=tls_server.url).get("/v1/charges")).body["object"] == "list"
+    assert async_bridge.run(make_client(api_base=tls_server.url).get("/v1/charges")).body["object"] == "list"
 
 
 def test_certificates_that_cannot_be_read_are_a_setting_to_mend(
@@ -109,13 +109,13 @@ def test_certificates_that_cannot_be_read_are_a_setting_to_mend(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
     with pytest.raises(SettingsError, match="REQUESTS_CA_BUNDLE"):
-        loop.run(make_client(api_base="https://127.0.0.1:9").get("/v1/charges"))
+        async_bridge.run(make_client(api_base="https://127.0.0.1:9").get("/v1/charges"))
 
 
 def test_https_to_a_plain_server_ends_it_at_once(server: StripeServer, make_client: MakeClient) -> None:
     client = make_client(api_base=server.url.replace("http:", "https:"))
     with pytest.raises(StripeUnavailable, match="not trusted"):
-        loop.run(client.get("/v1/charges"))
+        async_bridge.run(client.get("/v1/charges"))
     assert client.retries == 0
 
 
@@ -188,8 +188,8 @@ def test_a_request_goes_through_the_proxy_which_never_sees_the_key(
     tunnel = tunnel_to(b"HTTP/1.1 200 OK\r\n\r\n", tls_server.port)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     client = make_client(api_base="https://api.stripe.test")
-    assert loop.run(client.get("/v1/charges")).body["object"] == "list"
-    loop.run(client.close())
+    assert async_bridge.run(client.get("/v1/charges")).body["object"] == "list"
+    async_bridge.run(client.close())
     assert tls_server.asked[0].headers["Authorization"] == f"Bearer {KEY}"
     assert "Proxy-Authorization" not in tls_server.asked[0].headers
     assert tunnel.heads[0].startswith(b"CONNECT api.stripe.test:443 ")
@@ -214,7 +214,7 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
 ) -> None:
     tunnel = tunnel_to(answer)
     with pytest.raises(error_class, match=words) as caught:
-        loop.run(make_client(api_base="https://api.stripe.test").get("/v1/charges"))
+        async_bridge.run(make_client(api_base="https://api.stripe.test").get("/v1/charges"))
     assert f"127.0.0.1:{tunnel.port}" in caught.value.message
     assert "hunter2" not in f"{caught.value!r} {caught.value.hint} {caught.value.__context__!r}"
     assert len(tunnel.heads) == tries

@@ -13,13 +13,13 @@ import pytest
 from fastapi import FastAPI
 
 from counterfoil.app import App, open_app
-from counterfoil.sandbox import Sandbox
 from counterfoil.settings import Settings
-from counterfoil.web.door import Door, Password
-from counterfoil.web.hosts import Hosts
+from counterfoil.web.access.auth import Door, Password
+from counterfoil.web.access.hosts import Hosts
+from counterfoil.web.access.sessions import Links
+from counterfoil.web.access.throttle import Throttle
 from counterfoil.web.server import Reach, make_app
-from counterfoil.web.sessions import Links
-from counterfoil.web.throttle import Throttle
+from stripe_sandbox import Sandbox
 from tests.web.browser import Browser
 
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from counterfoil.app import App, open_app
 from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected
+from counterfoil.schedules import parse
 from counterfoil.settings import Settings
 from counterfoil.state.accounts import Account, Checked
 from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import Counts
-from counterfoil.state.schedules import parse
 
 NOW = datetime(2027, 1, 4, 12, tzinfo=UTC)
 

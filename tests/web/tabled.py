@@ -11,11 +11,11 @@ import duckdb
 
 from counterfoil.app import App, catalogue
 from counterfoil.errors import CounterfoilError
-from counterfoil.runs.dataset_plan import as_json, plan_run
+from counterfoil.runs.plans.dataset_plan import as_json, plan_run
+from counterfoil.schedules import parse
 from counterfoil.state.accounts import Account, Checked
 from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import Counts, Run
-from counterfoil.state.schedules import parse
 from counterfoil.stripe.client import AccountIdentity
 from tests.web.browser import Browser
 

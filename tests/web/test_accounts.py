@@ -7,9 +7,9 @@ from html import unescape
 import pytest
 
 from counterfoil.app import App, catalogue
-from counterfoil.sandbox import Sandbox
 from counterfoil.state.accounts import Account
 from counterfoil.web.pages.connect import KEY_PAGES
+from stripe_sandbox import Sandbox
 from tests.web.browser import Browser
 from tests.web.conftest import FULL, LIVE, RESTRICTED, Site
 from tests.web.forms import form_of, send

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from counterfoil.app import App
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.web.browser import Answer, Browser
 from tests.web.conftest import FULL, Site
 from tests.web.forms import send

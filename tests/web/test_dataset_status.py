@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import pytest
 
 from counterfoil.app import App
-from counterfoil.app.dataset_dict import shown_dict
-from counterfoil.cli.dataset_lines import list_line
+from counterfoil.app.datasets.dictionaries import shown_dict
+from counterfoil.cli.output.datasets import list_line
 from counterfoil.errors import RunError
 from counterfoil.proof.check import Check, failed, passed
-from counterfoil.runs.reverting import plan_back_to
-from counterfoil.runs.size_check import TABLE_WOULD_SHRINK
+from counterfoil.runs.loads.rollback import plan_back_to
+from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Counts, Run
 from tests.web.browser import Browser

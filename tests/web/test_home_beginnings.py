@@ -6,7 +6,7 @@ import pytest
 
 from counterfoil.app import App
 from counterfoil.errors import SettingsError
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.web.browser import Browser
 from tests.web.conftest import FULL, MakeSite, Site
 from tests.web.samples import Samples

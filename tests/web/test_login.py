@@ -8,8 +8,8 @@ import pytest
 
 from counterfoil.app import App
 from counterfoil.errors import SettingsError
-from counterfoil.web.login import within
-from counterfoil.web.throttle import Throttle
+from counterfoil.web.access.login import within
+from counterfoil.web.access.throttle import Throttle
 from tests.web.browser import FOLLOWED
 from tests.web.conftest import MakeSite, Site, StandingClock
 

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 import pytest
 
 from counterfoil.app import App
-from counterfoil.app.drafts import offers, read_words, words_of
+from counterfoil.app.datasets.drafts import offers, read_words, words_of
 from counterfoil.app.values import Choice, Merge, Retry
-from counterfoil.sandbox import Sandbox
 from counterfoil.state.accounts import Account
-from counterfoil.web.dataset_form import Typed
+from counterfoil.web.forms.dataset import Typed
+from stripe_sandbox import Sandbox
 from tests.web.browser import FOLLOWED, Answer, Browser
 from tests.web.conftest import FULL, RESTRICTED, Site
 from tests.web.forms import Form, form_of, send

@@ -12,7 +12,7 @@ from jinja2 import UndefinedError
 from tools.gallery import gallery
 
 from counterfoil.errors import SettingsError
-from counterfoil.web import charts, words
+from counterfoil.web import charts, formatting
 from counterfoil.web.rendering import HERE, STATIC, environment, static
 
 NOW = datetime(2027, 1, 4, 12, tzinfo=UTC)
@@ -49,12 +49,12 @@ def part(source: str, **values: object) -> str:
     ],
 )
 def test_numbers_are_grouped(value: int | None, digits: int | None, shown: str) -> None:
-    assert words.number(value, digits) == shown
+    assert formatting.number(value, digits) == shown
 
 
 def test_a_long_name_breaks_behind_its_points_and_underscores_and_is_no_markup() -> None:
-    assert words.breakable("a.b_c__d") == "a.<wbr>b_<wbr>c__<wbr>d"
-    assert words.breakable("<b>_&") == "&lt;b&gt;_<wbr>&amp;"
+    assert formatting.breakable("a.b_c__d") == "a.<wbr>b_<wbr>c__<wbr>d"
+    assert formatting.breakable("<b>_&") == "&lt;b&gt;_<wbr>&amp;"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_long_name_breaks_behind_its_points_and_underscores_and_is_no_markup()
     ],
 )
 def test_money_has_its_currency_and_that_currencys_digits(amount: int | None, currency: str | None, shown: str) -> None:
-    assert words.money(amount, currency) == shown
+    assert formatting.money(amount, currency) == shown
 
 
 @pytest.mark.parametrize(
@@ -89,15 +89,15 @@ def test_money_has_its_currency_and_that_currencys_digits(amount: int | None, cu
     ],
 )
 def test_durations_have_two_units_at_most(seconds: float, shown: str) -> None:
-    assert words.duration(seconds) == shown
-    assert words.duration(timedelta(seconds=seconds)) == shown
+    assert formatting.duration(seconds) == shown
+    assert formatting.duration(timedelta(seconds=seconds)) == shown
 
 
 @pytest.mark.parametrize(
     ("count", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB"), (3_400_000_000, "3.4 GB")]
 )
 def test_sizes_are_in_thousands(count: int, shown: str) -> None:
-    assert words.size(count) == shown
+    assert formatting.size(count) == shown
 
 
 @pytest.mark.parametrize(
@@ -112,16 +112,16 @@ def test_sizes_are_in_thousands(count: int, shown: str) -> None:
     ],
 )
 def test_distances_are_told_in_the_largest_unit(away: timedelta, shown: str) -> None:
-    assert f">{shown}</time>" in words.ago(NOW + away, NOW)
+    assert f">{shown}</time>" in formatting.ago(NOW + away, NOW)
 
 
 def test_an_instant_is_a_time_in_utc_for_the_script_to_put_into_the_browsers_zone() -> None:
     at = datetime.fromisoformat("2027-01-04T13:30:05+01:00")
-    assert words.instant(at, seconds=True) == (
+    assert formatting.instant(at, seconds=True) == (
         '<time datetime="2027-01-04T12:30:05Z" title="2027-01-04 12:30:05 UTC" data-local="second">'
         "2027-01-04 12:30:05 UTC</time>"
     )
-    assert words.instant(None) == "–"
+    assert formatting.instant(None) == "–"
 
 
 def test_no_part_has_a_style_or_a_script_that_the_policy_refuses() -> None:
@@ -205,7 +205,7 @@ def test_pages_say_where_they_are_and_lead_no_further_than_the_ends(page: int, w
         page=page,
         url=lambda page: f"?page={page}",
     )
-    assert words in text
+    assert formatting in text
     links = Tags(text).all("href")
     assert links == (["?page=2", "?page=3"] if page == 1 else ["?page=1", "?page=2"])
 

@@ -7,7 +7,7 @@ from html import unescape
 from counterfoil import connect
 from counterfoil.app import App
 from counterfoil.app.values import Choice
-from counterfoil.sandbox import Sandbox
+from stripe_sandbox import Sandbox
 from tests.web.conftest import FULL, Site
 from tests.web.forms import form_of
 

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from counterfoil.app import App
-from counterfoil.sandbox import Sandbox
+from counterfoil.schedules import parse
 from counterfoil.state.accounts import Account
-from counterfoil.state.schedules import parse
+from stripe_sandbox import Sandbox
 from tests.web.browser import Browser
 from tests.web.conftest import FULL, Site
 from tests.web.forms import Form, form_of

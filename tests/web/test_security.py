@@ -13,12 +13,12 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from counterfoil import log
+from counterfoil import logging
 from counterfoil.app import App
 from counterfoil.errors import AccountError, RunError, SettingsError, TransientError
 from counterfoil.settings import Settings, load_settings
 from counterfoil.web import events
-from counterfoil.web.security import MOST_BYTES, POLICY
+from counterfoil.web.access.guard import MOST_BYTES, POLICY
 from counterfoil.web.server import PageServer
 from tests.web.browser import FOLLOWED, HOST, TYPED
 from tests.web.conftest import MakeSite, Site
@@ -292,9 +292,9 @@ def test_progress_of_what_is_gone_ends(site: Site) -> None:
 
 @pytest.fixture
 def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    log.configure("json")
+    logging.configure("json")
     yield
-    log.configure("text", level=30)
+    logging.configure("text", level=30)
 
 
 @pytest.mark.usefixtures("log_lines")

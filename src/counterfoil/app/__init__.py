@@ -11,7 +11,7 @@ from counterfoil.app.connection import (
     working_folder,
 )
 from counterfoil.app.description import Description, describe
-from counterfoil.app.run_saved import run_dataset
+from counterfoil.app.run_dataset import run_dataset
 
 __all__ = [
     "App",

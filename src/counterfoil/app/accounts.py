@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from counterfoil.app.forgetting import without_archives
+from counterfoil.app.datasets.delete_archives import without_archives
 from counterfoil.errors import AccountError, KeyRejected, SettingsError, TransientError
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.state import State, names
 from counterfoil.state.accounts import STRIPE, Account, Accounts, Checked, checked_reference, resolve
@@ -199,8 +199,8 @@ class AccountCalls:
     def _ask(self, secret: str, api_base: str, stripe_account: str | None) -> Checked:
         # Only what asks Stripe pays for the import of what does.
         from counterfoil.runs.check_account import check_account
+        from counterfoil.stripe.async_bridge import run as wait_for
         from counterfoil.stripe.client import Client
-        from counterfoil.stripe.loop import run as wait_for
         from counterfoil.stripe.retries import INTERACTIVE
 
         client = Client(

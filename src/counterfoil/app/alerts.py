@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from counterfoil.app.sending import address, send
+from counterfoil.app.notifier import address, send
 from counterfoil.errors import TransientError
 from counterfoil.state.alerts import KINDS, Alert, Alerts, Kind
 

@@ -11,16 +11,16 @@ from counterfoil.settings import Settings, load_settings
 if TYPE_CHECKING:
     from counterfoil.app.accounts import AccountCalls
     from counterfoil.app.alerts import AlertCalls
-    from counterfoil.app.config import ConfigCalls
-    from counterfoil.app.datasets import DatasetCalls
+    from counterfoil.app.config.service import ConfigCalls
+    from counterfoil.app.datasets.service import DatasetCalls
     from counterfoil.app.metrics import MetricCalls
     from counterfoil.app.proofs import ProofCalls
-    from counterfoil.app.questions import QuestionCalls
     from counterfoil.app.runs import Look, RunCalls
+    from counterfoil.app.saved_queries import QuestionCalls
     from counterfoil.app.sessions import SessionCalls
     from counterfoil.app.tables import TableCalls
     from counterfoil.app.tokens import TokenCalls
-    from counterfoil.runs.records import Records
+    from counterfoil.runs.run_context import Records
     from counterfoil.state import State
     from counterfoil.state.database import Clock
     from counterfoil.state.run import Run
@@ -42,7 +42,7 @@ class App:
     @cached_property
     def records(self) -> Records:
         """What is remembered, as the steps of runs take it."""
-        from counterfoil.runs.records import Records
+        from counterfoil.runs.run_context import Records
         from counterfoil.state.accounts import Accounts
         from counterfoil.state.alerts import Alerts
         from counterfoil.state.checks import Checks
@@ -71,14 +71,14 @@ class App:
     @cached_property
     def datasets(self) -> DatasetCalls:
         """What is read with them, where to and when."""
-        from counterfoil.app.datasets import DatasetCalls
+        from counterfoil.app.datasets.service import DatasetCalls
 
         return DatasetCalls(self.state, self.vault)
 
     @cached_property
     def config(self) -> ConfigCalls:
         """Both of them as a file."""
-        from counterfoil.app.config import ConfigCalls
+        from counterfoil.app.config.service import ConfigCalls
 
         return ConfigCalls(self.state, self.accounts, self.datasets)
 
@@ -120,7 +120,7 @@ class App:
     @cached_property
     def questions(self) -> QuestionCalls:
         """What is asked again and again."""
-        from counterfoil.app.questions import QuestionCalls
+        from counterfoil.app.saved_queries import QuestionCalls
 
         return QuestionCalls(self.state)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from counterfoil.destinations import Destination
     from counterfoil.reports.report import Report
     from counterfoil.runs.explain import Explain
-    from counterfoil.runs.overwriting import AtStake, Confirm
-    from counterfoil.runs.plan import Instant
+    from counterfoil.runs.plans.overwrite_check import AtStake, Confirm
+    from counterfoil.runs.plans.pull_plan import Instant
     from counterfoil.runs.pull import Pulled
     from counterfoil.runs.read import Reader
     from counterfoil.stripe.client import AccountIdentity
@@ -78,7 +78,7 @@ class Connection:
 
     def close(self) -> None:
         """Ends the connections to Stripe. In a forked child it leaves them to the parent."""
-        from counterfoil.stripe.loop import run
+        from counterfoil.stripe.async_bridge import run
 
         self._closed = True
         if self._process == os.getpid():
@@ -100,7 +100,7 @@ class Connection:
 
     def account(self) -> AccountIdentity:
         """Whose key it is, asked once; raises what Stripe says to the key, or that it can't be reached."""
-        from counterfoil.stripe.loop import run
+        from counterfoil.stripe.async_bridge import run
 
         self._check_open()
         return run(self._client.account())
@@ -125,7 +125,7 @@ class Connection:
         `_extra`; the schema is known before the first row. `since` and `until` bound the creation, half open; with
         `limit` the newest so many come in Stripe's order. A reader can be read once: later readings raise RunError.
         """
-        from counterfoil.runs.plan import plan
+        from counterfoil.runs.plans.pull_plan import plan
         from counterfoil.runs.read import read
 
         self._check_open()
@@ -147,9 +147,9 @@ class Connection:
         `read` takes; the outer ones are those given, None where none was. What is little, or has no time of creation,
         is one window.
         """
-        from counterfoil.extract.evenly import even_windows
-        from counterfoil.runs.plan import plan
-        from counterfoil.stripe.loop import run
+        from counterfoil.extract.estimates.balanced_windows import even_windows
+        from counterfoil.runs.plans.pull_plan import plan
+        from counterfoil.stripe.async_bridge import run
 
         self._check_open()
         count = whole_number(count, "count")
@@ -185,7 +185,7 @@ class Connection:
         rows that the refused pull read are loaded then, without reading them again.
         `explain` is called before anything is read, with what that will probably take.
         """
-        from counterfoil.runs.plan import plan
+        from counterfoil.runs.plans.pull_plan import plan
         from counterfoil.runs.pull import pull
 
         self._check_open()
@@ -221,8 +221,8 @@ class Connection:
         options: Mapping[str, str] | None = None,
     ) -> AtStake | None:
         """The rows that the same pull would ask about before it leaves them out; None when it would not ask."""
-        from counterfoil.runs.overwriting import at_stake
-        from counterfoil.runs.plan import plan
+        from counterfoil.runs.plans.overwrite_check import at_stake
+        from counterfoil.runs.plans.pull_plan import plan
 
         self._check_open()
         _check_method(method)
@@ -244,7 +244,7 @@ class Connection:
         options: Mapping[str, str] | None = None,
     ) -> None:
         """Raises what the same pull would raise before its first request: `pull` calls it by itself."""
-        from counterfoil.runs.plan import plan
+        from counterfoil.runs.plans.pull_plan import plan
 
         self._check_open()
         _check_method(method)

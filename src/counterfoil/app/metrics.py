@@ -8,8 +8,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from counterfoil.app.datasets import DatasetCalls, Shown
-from counterfoil.runs.records import Records
+from counterfoil.app.datasets.service import DatasetCalls, Shown
+from counterfoil.runs.run_context import Records
 from counterfoil.state.check import worst
 
 #: What Prometheus calls the form.

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Self
 
-from counterfoil.app.many import check_beside_others
-from counterfoil.app.sending import Sender
+from counterfoil.app.cluster import check_beside_others
+from counterfoil.app.notifier import Sender
 from counterfoil.engine.dispatch import Dispatch
 from counterfoil.engine.health import MakeFront
 from counterfoil.engine.nodes import Node, Role, SharedNode
@@ -17,10 +17,10 @@ from counterfoil.engine.queue import Queue, engine_url
 from counterfoil.engine.service import Service
 from counterfoil.engine.worker import Worker
 from counterfoil.errors import SettingsError
-from counterfoil.runs import telling
+from counterfoil.runs import notifications
 from counterfoil.runs.attempt import Attempt
-from counterfoil.runs.keeping import remove_expired
-from counterfoil.runs.records import Records
+from counterfoil.runs.retention import remove_expired
+from counterfoil.runs.run_context import Records
 from counterfoil.state import State
 from counterfoil.state.datasets import Dataset, Datasets
 from counterfoil.state.nodes import BEAT_SECONDS, Nodes
@@ -206,7 +206,7 @@ class _Upkeep:
             return
         updated_at = self._records.runs.updated_at()
         for dataset in self._records.datasets.list():
-            telling.late(self._records.alerts, dataset, updated_at.get(dataset.id), now)
+            notifications.late(self._records.alerts, dataset, updated_at.get(dataset.id), now)
 
 
 def _partition(records: Records) -> Callable[[str], str]:

@@ -11,24 +11,24 @@ from typing import Any
 
 from counterfoil.destinations import open_destination
 from counterfoil.errors import RunError, SettingsError
-from counterfoil.proof.inquiry import Inquiry
-from counterfoil.proof.making import Deep
+from counterfoil.proof.check_selection import Deep
 from counterfoil.proof.payouts import NEWEST
 from counterfoil.proof.recount import WINDOWS, Recount
 from counterfoil.proof.statement import Statement
+from counterfoil.proof.stripe_requests import Inquiry
 from counterfoil.reports.catalogue import report as report_of
+from counterfoil.runs.checks.run_checks import Prover
 from counterfoil.runs.clients import client_of
-from counterfoil.runs.dataset_plan import DatasetPlan, from_json
-from counterfoil.runs.overwriting import narrowed_by
+from counterfoil.runs.loads.rollback import back_to
+from counterfoil.runs.plans.dataset_plan import DatasetPlan, from_json
+from counterfoil.runs.plans.overwrite_check import narrowed_by
 from counterfoil.runs.progress import Observe, Progress, unobserved
-from counterfoil.runs.prove import Prover
-from counterfoil.runs.records import Records
-from counterfoil.runs.reverting import back_to
+from counterfoil.runs.run_context import Records
 from counterfoil.state.check import KeptCheck
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Run, Status
+from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import Client
-from counterfoil.stripe.loop import run as wait_for
 from counterfoil.stripe.retries import PROOF
 from counterfoil.version import __version__
 

@@ -13,17 +13,17 @@ import pyarrow as pa
 
 from counterfoil.app.node import OneRun, node_of, open_queue
 from counterfoil.archive import read_ledger, read_parts, verify
-from counterfoil.engine.patience import patiently
 from counterfoil.engine.queue import Queue
+from counterfoil.engine.state_wait import patiently
 from counterfoil.errors import RunError, SettingsError
-from counterfoil.log import redacted
-from counterfoil.runs.dataset_plan import allowing_shrink, from_json
-from counterfoil.runs.endings import Endings, told_of
-from counterfoil.runs.loading import schema_of
-from counterfoil.runs.records import Records, archive_of
-from counterfoil.runs.reverting import back_to, check_revert, plan_back_to
-from counterfoil.runs.signals import Canceled
-from counterfoil.runs.size_check import TABLE_WOULD_SHRINK
+from counterfoil.logging import redacted
+from counterfoil.runs.cancellation import Canceled
+from counterfoil.runs.loads.rollback import back_to, check_revert, plan_back_to
+from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK
+from counterfoil.runs.loads.table_load import schema_of
+from counterfoil.runs.outcome import Endings, told_of
+from counterfoil.runs.plans.dataset_plan import allowing_shrink, from_json
+from counterfoil.runs.run_context import Records, archive_of
 from counterfoil.state import State
 from counterfoil.state.check import KeptCheck
 from counterfoil.state.dataset import Dataset, Target

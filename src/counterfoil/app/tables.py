@@ -11,7 +11,8 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from counterfoil.destinations import Destination, answers, open_destination
-from counterfoil.destinations.browsing import (
+from counterfoil.destinations.latest_view import latest_of
+from counterfoil.destinations.sql.browsing import (
     Filter,
     Test,
     View,
@@ -22,10 +23,9 @@ from counterfoil.destinations.browsing import (
     runs_sql,
     top_sql,
 )
-from counterfoil.destinations.latest import latest_of
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.reports.catalogue import report as report_of
-from counterfoil.runs.records import Records
+from counterfoil.runs.run_context import Records
 from counterfoil.state.dataset import Dataset, Target
 
 __all__ = ["Answer", "Column", "Filter", "Page", "Profile", "SnapshotsAdded", "TableCalls", "Test", "View"]

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from counterfoil.errors import SettingsError
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.state import State
 from counterfoil.state.tokens import Scope, Token, Tokens
 

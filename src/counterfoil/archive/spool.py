@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from counterfoil.archive.disk import writing
 from counterfoil.archive.ledger import Ledger
-from counterfoil.columns.jsontext import encoded
+from counterfoil.columns.json_text import encoded
 from counterfoil.errors import RunError
 from counterfoil.values import Page, Position, Window
 

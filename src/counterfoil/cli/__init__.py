@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and ends the process with its exit code."""
     try:
-        from counterfoil.cli import interrupts
+        from counterfoil.cli.terminal import interrupts
 
         interrupts.end_at_once()
     except KeyboardInterrupt:
         os._exit(130)
-    from counterfoil.cli.process import start
+    from counterfoil.cli.terminal.process import start
 
     start(words)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.given import given_secret
-from counterfoil.cli.listing import print_json, print_list, shown_time
-from counterfoil.cli.opening import opened
-from counterfoil.cli.screen import ask, can_ask, counted, fail, say, tell
+from counterfoil.cli.app_context import opened
+from counterfoil.cli.output.lists import print_json, print_list, shown_time
+from counterfoil.cli.terminal.screen import ask, can_ask, counted, fail, say, tell
+from counterfoil.cli.terminal.secret_input import given_secret
 from counterfoil.errors import CounterfoilError, RunError, SettingsError
 
 if TYPE_CHECKING:

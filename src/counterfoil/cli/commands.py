@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from counterfoil.cli.interrupts import Terminated
-from counterfoil.cli.screen import fail, plain_error, tell
+from counterfoil.cli.terminal.interrupts import Terminated
+from counterfoil.cli.terminal.screen import fail, plain_error, tell
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.version import __version__
 
@@ -26,12 +26,14 @@ app.command("counterfoil.cli.accounts:accounts", name="accounts", help="Keys of 
 app.command("counterfoil.cli.alerts:alerts", name="alerts", help="Who is told when something goes wrong.")
 app.command("counterfoil.cli.config:apply", help="Make accounts and datasets what a file says.")
 app.command("counterfoil.cli.datasets:datasets", name="datasets", help="What is read of an account, where to and when.")
-app.command("counterfoil.cli.demo:demo", help="Try it: the page on a simulated Stripe, with three months of runs.")
+app.command(
+    "counterfoil.cli.demo.command:demo", help="Try it: the page on a simulated Stripe, with three months of runs."
+)
 app.command("counterfoil.cli.config:export", help="Print accounts and datasets as a file.")
 app.command("counterfoil.cli.prove:prove", help="Check that a dataset is complete, and print a statement.")
 app.command("counterfoil.cli.pull:pull", help="Read a report, or all of them, into a table.")
 app.command("counterfoil.cli.reports:reports", help="List what can be read: titles, columns and types.")
-app.command("counterfoil.cli.run_dataset:run", help="Run a dataset now.")
+app.command("counterfoil.cli.run:run", help="Run a dataset now.")
 app.command("counterfoil.cli.runs:runs", name="runs", help="What came of datasets: how each run went, and its rows.")
 app.command("counterfoil.cli.sandbox:sandbox", help="Serve a simulated Stripe with two years of an invented company.")
 app.command("counterfoil.cli.serve:serve", help="Run datasets when they are due, until stopped.")

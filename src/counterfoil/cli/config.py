@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from counterfoil.cli.listing import print_json
-from counterfoil.cli.opening import opened
-from counterfoil.cli.screen import counted, say, tell
+from counterfoil.cli.app_context import opened
+from counterfoil.cli.output.lists import print_json
+from counterfoil.cli.terminal.screen import counted, say, tell
 from counterfoil.errors import SettingsError
 
 if TYPE_CHECKING:
-    from counterfoil.app.config import Applied, Change
+    from counterfoil.app.config.service import Applied, Change
 
 _FLAG = Parameter(negative=(), show_default=False)
 _JSON = Parameter(name="--json", negative=(), show_default=False)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.dataset_flags import FLAG, JSON, ChoiceFlags, Flags
-from counterfoil.cli.listing import print_facts, print_json, print_list, shown_time
-from counterfoil.cli.opening import opened
-from counterfoil.cli.screen import ask, can_ask, counted, say, tell
+from counterfoil.cli.app_context import opened
+from counterfoil.cli.dataset_options import FLAG, JSON, ChoiceFlags, Flags
+from counterfoil.cli.output.lists import print_facts, print_json, print_list, shown_time
+from counterfoil.cli.terminal.screen import ask, can_ask, counted, say, tell
 from counterfoil.errors import RunError, SettingsError
 
 if TYPE_CHECKING:
-    from counterfoil.app.datasets import Planned
+    from counterfoil.app.datasets.service import Planned
     from counterfoil.state.dataset import Dataset
 
 datasets = App(name="datasets", help="What is read of an account, where to and when.")
@@ -107,14 +107,14 @@ def list_datasets(*, as_json: Annotated[bool, JSON] = False) -> None:
     with opened() as app:
         found = app.datasets.list()
     if as_json:
-        from counterfoil.app.dataset_dict import shown_dict
+        from counterfoil.app.datasets.dictionaries import shown_dict
 
         for shown in found:
             print_json(shown_dict(shown))
     elif not found:
         tell("There are no datasets yet: counterfoil datasets create NAME --account ACCOUNT --report REPORT")
     else:
-        from counterfoil.cli.dataset_lines import LIST, list_line
+        from counterfoil.cli.output.datasets import LIST, list_line
 
         print_list(LIST, [list_line(shown) for shown in found])
 
@@ -134,11 +134,11 @@ def show(name: str, /, *, as_json: Annotated[bool, JSON] = False) -> None:
         shown, outlook = app.datasets.show(name), app.datasets.outlook(name)
         places = app.datasets.places(shown.dataset)
     if as_json:
-        from counterfoil.app.dataset_dict import shown_dict
+        from counterfoil.app.datasets.dictionaries import shown_dict
 
         print_json({**shown_dict(shown), "outlook": outlook.as_dict()})
         return
-    from counterfoil.cli.dataset_lines import outlook_facts, shown_facts
+    from counterfoil.cli.output.datasets import outlook_facts, shown_facts
 
     print_facts([*shown_facts(shown, places), *outlook_facts(shown.dataset, outlook)])
     if outlook.warning:
@@ -187,7 +187,7 @@ def preview(
             from counterfoil.state.dataset import Choice
 
             found = app.datasets.preview_report(str(account), str(report), choice=flags.read(Choice()), rows=rows)
-    from counterfoil.cli.dataset_lines import print_preview
+    from counterfoil.cli.output.datasets import print_preview
 
     print_preview(found, as_json=as_json)
 
@@ -217,7 +217,7 @@ def export(
     as_json
         One JSON object that says what was written.
     """
-    from counterfoil.app.row_files import check_file, write_file
+    from counterfoil.app.export.files import check_file, write_file
 
     if limit is not None and limit < 0:
         raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 0 or more.")
@@ -286,7 +286,7 @@ def reload(name: str, /, *, to: str | None = None, as_json: Annotated[bool, JSON
         The dataset as one JSON object; with --to, the run.
     """
     if to is not None:
-        from counterfoil.cli.run_dataset import work
+        from counterfoil.cli.run import work
 
         url = to
         with opened() as app:
@@ -343,8 +343,8 @@ def remove(
 
 
 def _print_planned(planned: Planned, done: str, *, as_json: bool) -> None:
-    from counterfoil.app.dataset_dict import dataset_dict
-    from counterfoil.cli.dataset_lines import outlook_facts
+    from counterfoil.app.datasets.dictionaries import dataset_dict
+    from counterfoil.cli.output.datasets import outlook_facts
 
     for warning in planned.warnings:
         tell(f"warning: {warning}")
@@ -359,6 +359,6 @@ def _print_planned(planned: Planned, done: str, *, as_json: bool) -> None:
 
 
 def _print_json(dataset: Dataset) -> None:
-    from counterfoil.app.dataset_dict import dataset_dict
+    from counterfoil.app.datasets.dictionaries import dataset_dict
 
     print_json(dataset_dict(dataset))

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from counterfoil.cli.listing import print_json
-from counterfoil.cli.opening import opened
-from counterfoil.cli.screen import say, tell, watching
+from counterfoil.cli.app_context import opened
+from counterfoil.cli.output.lists import print_json
+from counterfoil.cli.terminal.screen import say, tell, watching
 from counterfoil.errors import RunError, SettingsError
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 
 _JSON = Parameter(name="--json", negative=(), show_default=False)
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from counterfoil.cli.explained import outcome_lines, plan_lines
-from counterfoil.cli.screen import Screen, ask, can_ask, counted, fail, say, tell, watching
+from counterfoil.cli.output.explain import outcome_lines, plan_lines
+from counterfoil.cli.terminal.screen import Screen, ask, can_ask, counted, fail, say, tell, watching
 from counterfoil.errors import CounterfoilError, KeyRejected, SettingsError
 
 if TYPE_CHECKING:
     from counterfoil.app import Connection
     from counterfoil.runs.explain import Explain
-    from counterfoil.runs.overwriting import Confirm
+    from counterfoil.runs.plans.overwrite_check import Confirm
     from counterfoil.runs.pull import Pulled
 
 _FLAG = Parameter(negative=(), show_default=False)
@@ -221,7 +221,7 @@ def _agreed(connection: Connection, asked: _Asked, keys: Sequence[str]) -> bool 
 def connect_from_environment() -> Connection:
     """A connection with the key of STRIPE_API_KEY; SettingsError when there is none."""
     from counterfoil.app import connect
-    from counterfoil.log import configure_command
+    from counterfoil.logging import configure_command
     from counterfoil.settings import load_settings
 
     settings = load_settings()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from counterfoil.cli.screen import say
+from counterfoil.cli.terminal.screen import say
 
 
 def reports(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False) -> None:

@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.listing import print_facts, print_json, print_list
-from counterfoil.cli.opening import opened
-from counterfoil.cli.run_dataset import work
-from counterfoil.cli.screen import counted, say, tell
+from counterfoil.cli.app_context import opened
+from counterfoil.cli.output.lists import print_facts, print_json, print_list
+from counterfoil.cli.run import work
+from counterfoil.cli.terminal.screen import counted, say, tell
 from counterfoil.errors import SettingsError
 
 runs = App(name="runs", help="What came of datasets: how each run went, and its rows.")
@@ -64,7 +64,7 @@ def list_runs(
     elif not found:
         tell("There are no such runs." if dataset or status else "There are no runs yet: counterfoil run DATASET")
     else:
-        from counterfoil.cli.run_facts import HEAD, cells
+        from counterfoil.cli.output.runs import HEAD, cells
 
         print_list(HEAD, [cells(run, names[run.dataset]) for run in found])
 
@@ -87,7 +87,7 @@ def show(run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
 
         print_json(told_dict(told))
         return
-    from counterfoil.cli.run_facts import facts
+    from counterfoil.cli.output.runs import facts
 
     print_facts(list(facts(told)))
 
@@ -112,7 +112,7 @@ def logs(
         One JSON object for each line.
     """
     from counterfoil.app.run_dict import line_dict
-    from counterfoil.cli.run_facts import line_of
+    from counterfoil.cli.output.runs import line_of
 
     with opened() as app:
         after = 0
@@ -192,14 +192,14 @@ def rows(
     if limit is not None and limit < 0:
         raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 0 or more.")
     if to is not None:
-        from counterfoil.app.row_files import check_file
+        from counterfoil.app.export.files import check_file
 
         to = to.expanduser()
         check_file(to)
     with opened() as app:
         reader = app.runs.rows(run)
         if to is not None:
-            from counterfoil.app.row_files import write_file
+            from counterfoil.app.export.files import write_file
 
             written = write_file(reader, to, limit=limit, as_is=as_is)
             if as_json:
@@ -207,17 +207,17 @@ def rows(
             else:
                 say(f"Wrote {counted(written, 'row')} into {to}.")
         elif as_json:
-            from counterfoil.cli.preview import print_rows_as_json
+            from counterfoil.cli.output.rows import print_rows_as_json
 
             print_rows_as_json(reader, limit)
         elif sys.stdout.isatty():
-            from counterfoil.cli.preview import print_preview
+            from counterfoil.cli.output.rows import print_preview
 
             shown = print_preview(reader, limit)
             total = app.runs.get(run).counts.read
             tell(f"{shown} of {counted(total, 'row')}. All rows and columns: counterfoil runs rows {run} --to FILE.csv")
         else:
-            from counterfoil.app.row_files import write_csv
+            from counterfoil.app.export.files import write_csv
 
             write_csv(reader, sys.stdout, limit=limit, as_is=as_is)
 

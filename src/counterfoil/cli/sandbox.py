@@ -44,7 +44,7 @@ def sandbox(
         The company's clock runs, and every few seconds something happens: customers come, charges are refunded,
         invoices are paid, coupons are deleted.
     """
-    from counterfoil.sandbox import LIVELY, serve
+    from stripe_sandbox import LIVELY, serve
 
     if not 0 <= fault_rate <= 1:
         raise SettingsError(f"--fault-rate {fault_rate} is not a share", hint="Give a number from 0 to 1.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from functools import partial
 
-from counterfoil.cli.leaving import hurry
-from counterfoil.cli.opening import opened
+from counterfoil.cli.app_context import opened
+from counterfoil.cli.demo.embedded_sandbox import SandboxAtHand
 from counterfoil.cli.sandbox import checked_port
-from counterfoil.cli.sandbox_at_hand import SandboxAtHand
-from counterfoil.cli.screen import say
+from counterfoil.cli.terminal.exit import hurry
+from counterfoil.cli.terminal.screen import say
 from counterfoil.engine.shutdown import Shutdown
 from counterfoil.errors import SettingsError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from counterfoil.cli.screen import say
+from counterfoil.cli.terminal.screen import say
 
 state = App(name="state", help="The database that remembers accounts, datasets and runs.")
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.listing import print_json, print_list, shown_time
-from counterfoil.cli.opening import opened
-from counterfoil.cli.screen import say, tell
+from counterfoil.cli.app_context import opened
+from counterfoil.cli.output.lists import print_json, print_list, shown_time
+from counterfoil.cli.terminal.screen import say, tell
 
 if TYPE_CHECKING:
     from counterfoil.app.tokens import Token

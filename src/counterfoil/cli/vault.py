@@ -7,9 +7,9 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.listing import print_json
-from counterfoil.cli.opening import opened
-from counterfoil.cli.screen import counted, say, tell
+from counterfoil.cli.app_context import opened
+from counterfoil.cli.output.lists import print_json
+from counterfoil.cli.terminal.screen import counted, say, tell
 
 vault = App(name="vault", help="How saved keys are encrypted.")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from counterfoil.cli.leaving import hurry
-from counterfoil.cli.opening import opened
-from counterfoil.cli.screen import say
+from counterfoil.cli.app_context import opened
+from counterfoil.cli.terminal.exit import hurry
+from counterfoil.cli.terminal.screen import say
 from counterfoil.engine.shutdown import Shutdown
 
 
@@ -20,7 +20,7 @@ def worker() -> None:
     """
     hurry()
     with Shutdown() as shutdown, suppress(KeyboardInterrupt), opened(service=True) as app:
-        from counterfoil.app.many import check_shared
+        from counterfoil.app.cluster import check_shared
         from counterfoil.app.node import serve
 
         check_shared(app.state)

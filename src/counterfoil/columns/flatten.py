@@ -17,7 +17,7 @@ import pyarrow as pa
 from counterfoil.columns import cells, money
 from counterfoil.columns.column import Column
 from counterfoil.columns.drift import DriftKind, Drifts
-from counterfoil.columns.jsontext import encoded
+from counterfoil.columns.json_text import encoded
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.shape import Field, Shape, shape_of
 from counterfoil.columns.system import EXTRA

@@ -10,7 +10,7 @@ from typing import Any
 from counterfoil.columns import cells
 from counterfoil.columns.chosen import Chosen, Path
 from counterfoil.columns.column import ColumnType
-from counterfoil.columns.jsontext import canonical
+from counterfoil.columns.json_text import canonical
 from counterfoil.columns.promoted import METADATA
 from counterfoil.values import Page, StripeObject
 

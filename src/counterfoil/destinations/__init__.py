@@ -1,6 +1,6 @@
 """Where data goes: one protocol, one adapter for each kind of destination, chosen by URL."""
 
-from counterfoil.destinations.destination import LOADS_TABLE, Destination, Guarantee, Guard, Progress, Stop
+from counterfoil.destinations.protocol import LOADS_TABLE, Destination, Guarantee, Guard, Progress, Stop
 from counterfoil.destinations.urls import answers, check_destination, open_destination
 
 __all__ = [

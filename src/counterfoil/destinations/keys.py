@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import duckdb
 
-from counterfoil.destinations.destination import same_name
-from counterfoil.destinations.sql import quoted
+from counterfoil.destinations.protocol import same_name
+from counterfoil.destinations.sql.text import quoted
 from counterfoil.values import Load
 
 #: Which run read a row, when, and in which version: what is read again without a difference stays as it was read first.

@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from counterfoil.destinations.destination import Destination
-from counterfoil.destinations.object_url import KINDS
-from counterfoil.destinations.warehouse_url import KINDS as WAREHOUSES
+from counterfoil.destinations.object_store.url import KINDS
+from counterfoil.destinations.protocol import Destination
+from counterfoil.destinations.warehouse.url import KINDS as WAREHOUSES
 from counterfoil.errors import DestinationRejected, SettingsError
 from counterfoil.free_space import lacks_space
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.settings import Settings
 from counterfoil.table_names import check_table_name
 
@@ -60,18 +60,18 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
         if not rest.startswith("//"):
             told = f"{scheme}: is followed by two slashes and a bucket"
             raise SettingsError(told, hint=f"Such as {_EXAMPLES[scheme]}.")
-        from counterfoil.destinations.object_parquet import ObjectParquetDestination
+        from counterfoil.destinations.object_store.destination import ObjectParquetDestination
 
         return ObjectParquetDestination(url, settings)
     if scheme == "delta+s3":
-        from counterfoil.destinations.delta_url import delta_destination
+        from counterfoil.destinations.delta.url import delta_destination
 
         return delta_destination(scheme, rest, relative_to=relative_to, settings=settings)
     if scheme == "domo":
-        from counterfoil.destinations.domo import DomoDestination
+        from counterfoil.destinations.domo.destination import DomoDestination
 
         return DomoDestination(url, settings)
-    from counterfoil.destinations.postgres import PostgresDestination
+    from counterfoil.destinations.postgres.destination import PostgresDestination
 
     return PostgresDestination(url, settings)
 
@@ -95,7 +95,7 @@ def check_destination(destination: Destination, url: str, table: str, *, relativ
 
 
 def _duckdb(place: Path, parameters: Mapping[str, str], relative_to: Path, settings: Settings) -> Destination:
-    from counterfoil.destinations.duckdb import DuckDBDestination
+    from counterfoil.destinations.duckdb.destination import DuckDBDestination
 
     copy = parameters.get("publish")
     publish = None if copy is None else Path(relative_to, Path(copy).expanduser())
@@ -103,13 +103,13 @@ def _duckdb(place: Path, parameters: Mapping[str, str], relative_to: Path, setti
 
 
 def _parquet(place: Path, parameters: Mapping[str, str], _relative_to: Path, settings: Settings) -> Destination:
-    from counterfoil.destinations.parquet import ParquetDestination
+    from counterfoil.destinations.parquet.destination import ParquetDestination
 
     return ParquetDestination(place, settings, monthly="partition" in parameters)
 
 
 def _delta(place: Path, _parameters: Mapping[str, str], relative_to: Path, settings: Settings) -> Destination:
-    from counterfoil.destinations.delta_url import delta_destination
+    from counterfoil.destinations.delta.url import delta_destination
 
     return delta_destination("delta", str(place), relative_to=relative_to, settings=settings)
 
@@ -128,7 +128,7 @@ def _warehouse(url: str, relative_to: Path, settings: Settings) -> Destination:
         raise SettingsError(
             "warehouses are loaded by dlt, which is not installed", hint="pip install 'counterfoil[dlt]'"
         ) from error
-    from counterfoil.destinations.warehouse import WarehouseDestination
+    from counterfoil.destinations.warehouse.destination import WarehouseDestination
 
     return WarehouseDestination(url, relative_to, settings)
 

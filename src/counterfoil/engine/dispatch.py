@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from counterfoil.engine.queue import Status
 from counterfoil.engine.steps import Job, first_job, job
 from counterfoil.errors import TransientError
-from counterfoil.log import get_logger
+from counterfoil.logging import get_logger
 
 _log = get_logger("engine")
 

@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 from filelock import FileLock, Timeout
 
 from counterfoil.errors import CounterfoilError
-from counterfoil.log import get_logger
+from counterfoil.logging import get_logger
 
 #: A service stays until it is told to stop; what works for one run leaves with it.
 Role = Literal["serve", "run"]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from counterfoil.engine.steps import Job
 from counterfoil.errors import CounterfoilError
-from counterfoil.log import get_logger
+from counterfoil.logging import get_logger
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, EnqueueOptions

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from counterfoil.engine.dispatch import Datasets, Dispatch, Runs
-from counterfoil.engine.due import POLL_SECONDS, DueLoop
 from counterfoil.engine.health import MakeFront
 from counterfoil.engine.nodes import Node
 from counterfoil.engine.queue import Queue
+from counterfoil.engine.scheduler import POLL_SECONDS, DueLoop
 from counterfoil.engine.steps import Steps
 from counterfoil.engine.worker import PATIENCE_SECONDS, WORKER_CONCURRENCY, Worker
-from counterfoil.log import get_logger
+from counterfoil.logging import get_logger
 
 #: How long attempts have to come to a page's or part's end when the service goes down.
 GRACE_SECONDS = 8

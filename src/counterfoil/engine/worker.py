@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-from counterfoil.engine.patience import patiently
 from counterfoil.engine.queue import APPLICATION_VERSION, NAME, WORKFLOW, Queue
+from counterfoil.engine.state_wait import patiently
 from counterfoil.engine.steps import ORDER, Steps, job
 from counterfoil.errors import CounterfoilError, StateUnavailable
-from counterfoil.log import get_logger
+from counterfoil.logging import get_logger
 
 #: Attempts at a time in one process.
 WORKER_CONCURRENCY = 8

@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing
 
 from counterfoil.extract.changes import Changes, read_changes
-from counterfoil.extract.earlier import Earlier
-from counterfoil.extract.notices import Notices
+from counterfoil.extract.estimates.created_histogram import Spread
+from counterfoil.extract.resume import Earlier
 from counterfoil.extract.source import read_source
-from counterfoil.extract.spread import Spread
 from counterfoil.extract.validation import CONTRADICTION
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.report import Report
+from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import Client
-from counterfoil.stripe.loop import stream
 from counterfoil.values import Page, Window
 
 __all__ = ["CONTRADICTION", "Changes", "Earlier", "Notices", "Spread", "read"]

@@ -11,16 +11,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from math import inf
 
-from counterfoil.extract.again import Again
+from counterfoil.extract.by_parent import requests_of_parent, rows_of_parents
 from counterfoil.extract.collected import found_at
-from counterfoil.extract.earlier import Earlier
+from counterfoil.extract.estimates.created_histogram import Spread
+from counterfoil.extract.event_ids import EVENTS_KEPT_SECONDS, Named, named_since
 from counterfoil.extract.listing import Params, read_listing
-from counterfoil.extract.named import EVENTS_KEPT_SECONDS, Named, named_since
-from counterfoil.extract.notices import Notices
-from counterfoil.extract.of_parents import requests_of_parent, rows_of_parents
-from counterfoil.extract.side_by_side import side_by_side
+from counterfoil.extract.refetch import Again
+from counterfoil.extract.resume import Earlier
 from counterfoil.extract.source import read_source
-from counterfoil.extract.spread import Spread
+from counterfoil.extract.streams import side_by_side
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.report import Collected, Listing, Report, Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window

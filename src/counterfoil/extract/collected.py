@@ -7,10 +7,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import Params, is_hidden, read_listing
-from counterfoil.extract.notices import Notices
-from counterfoil.extract.side_by_side import side_by_side
+from counterfoil.extract.resume import Earlier
+from counterfoil.extract.streams import side_by_side
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.report import Collected
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterfoil.errors import AccountError, RunError, StripeUnavailable
-from counterfoil.extract.children import complete, read_parent
-from counterfoil.extract.notices import Notices
+from counterfoil.extract.embedded import complete, read_parent
 from counterfoil.extract.validation import (
     TIME_CODES,
     TOLERABLE_CODES,
@@ -22,10 +21,11 @@ from counterfoil.extract.validation import (
     invalid,
     request_name,
 )
+from counterfoil.extract.warnings import Notices
 from counterfoil.extract.windows import PAGE_ROWS, Reached, Request, Windows
 from counterfoil.reports.report import Listing
-from counterfoil.stripe.answers import Answer
 from counterfoil.stripe.client import Client
+from counterfoil.stripe.responses import Answer
 from counterfoil.values import Page, StripeObject, Window
 
 Params = Mapping[str, Any]

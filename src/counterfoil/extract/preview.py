@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from counterfoil.errors import RunError
-from counterfoil.extract.children import complete
-from counterfoil.extract.earlier import Earlier
+from counterfoil.extract.embedded import complete
 from counterfoil.extract.listing import Params, is_hidden, read_listing
-from counterfoil.extract.notices import Notices
-from counterfoil.extract.side_by_side import all_of, side_by_side
+from counterfoil.extract.resume import Earlier
+from counterfoil.extract.streams import all_of, side_by_side
 from counterfoil.extract.validation import Deviation, ask, check_object, invalid
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.report import Preview, Previewed
-from counterfoil.stripe.answers import Answer
 from counterfoil.stripe.client import Client
+from counterfoil.stripe.responses import Answer
 from counterfoil.values import Page, StripeObject, Window
 
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
 
 from counterfoil.errors import StripeUnavailable
-from counterfoil.extract.children import complete
-from counterfoil.extract.earlier import Earlier
-from counterfoil.extract.notices import Notices
+from counterfoil.extract.embedded import complete
+from counterfoil.extract.resume import Earlier
 from counterfoil.extract.validation import Deviation, ask_strictly, check_object
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.report import Bucket, Singleton
-from counterfoil.stripe.answers import Answer
 from counterfoil.stripe.client import Client
+from counterfoil.stripe.responses import Answer
 from counterfoil.values import Page, StripeObject, Window
 
 

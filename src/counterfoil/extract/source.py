@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from counterfoil.extract.collected import read_collected
-from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import read_listing
-from counterfoil.extract.notices import Notices
 from counterfoil.extract.preview import read_preview
+from counterfoil.extract.resume import Earlier
 from counterfoil.extract.singleton import read_singleton
 from counterfoil.extract.union import read_union
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, Window

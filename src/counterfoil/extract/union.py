@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from counterfoil.extract.earlier import Earlier
 from counterfoil.extract.listing import Params, read_listing
-from counterfoil.extract.notices import Notices
-from counterfoil.extract.side_by_side import side_by_side
+from counterfoil.extract.resume import Earlier
+from counterfoil.extract.streams import side_by_side
+from counterfoil.extract.warnings import Notices
 from counterfoil.reports.report import Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from counterfoil.errors import StripeUnavailable
-from counterfoil.log import get_logger
-from counterfoil.stripe.answers import Answer
+from counterfoil.logging import get_logger
+from counterfoil.stripe.responses import Answer
 from counterfoil.values import Window
 
 #: Requests for one page before its deviation is believed.

@@ -13,9 +13,9 @@ from typing import Any
 
 from counterfoil.columns.column import Column
 from counterfoil.errors import StripeUnavailable
-from counterfoil.proof.asking import Ask, rows
 from counterfoil.proof.check import Check, counted, judged, not_applicable
-from counterfoil.proof.inquiry import Inquiry
+from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.table_queries import Ask, rows
 from counterfoil.reports.report import Listing, Report
 from counterfoil.values import Window
 

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from counterfoil.columns.column import Column
-from counterfoil.destinations.parts_tables import PartsTables
-from counterfoil.destinations.sql import quoted
-from counterfoil.proof.asking import Ask, one, rows, shortened
+from counterfoil.destinations.sql.parts_tables import PartsTables
+from counterfoil.destinations.sql.text import quoted
 from counterfoil.proof.check import MOST_DIFFERENCES
+from counterfoil.proof.table_queries import Ask, one, rows, shortened
 
 #: Rows that differ, of which the reason is looked for.
 MOST_LOOKED_AT = 20_000

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from counterfoil.archive import Ledger, PageNote, stored_rows, verify
-from counterfoil.destinations.sql import literal, quoted
+from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import RunError
-from counterfoil.proof.asking import Ask, one, plain, rows
 from counterfoil.proof.check import (
     MOST_DIFFERENCES,
     Check,
@@ -20,6 +19,7 @@ from counterfoil.proof.check import (
     not_applicable,
     passed,
 )
+from counterfoil.proof.table_queries import Ask, one, plain, rows
 from counterfoil.values import Loaded, Method, Window
 
 #: What a run says of a list that Stripe no longer has.

@@ -8,9 +8,9 @@ from typing import Any
 
 from counterfoil.columns.column import Column
 from counterfoil.columns.money import DIGITS
-from counterfoil.destinations.sql import literal, quoted
-from counterfoil.proof.asking import Ask, one, rows, shortened
+from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.proof.check import MOST_DIFFERENCES, Check, counted, judged, not_applicable
+from counterfoil.proof.table_queries import Ask, one, rows, shortened
 
 #: 2011-01-01, the year in which Stripe opened.
 FIRST_INSTANT = 1_293_840_000

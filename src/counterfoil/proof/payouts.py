@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from counterfoil.destinations.sql import literal
-from counterfoil.extract.side_by_side import in_turn
-from counterfoil.proof.asking import Ask, one, rows
+from counterfoil.destinations.sql.text import literal
+from counterfoil.extract.streams import in_turn
 from counterfoil.proof.balance import money_of
 from counterfoil.proof.check import Check, counted, judged, not_applicable
-from counterfoil.proof.inquiry import Inquiry
+from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.table_queries import Ask, one, rows
 from counterfoil.reports.report import Listing, Report, Union
 from counterfoil.values import Window
 

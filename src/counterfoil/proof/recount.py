@@ -17,17 +17,17 @@ from counterfoil.columns.column import Column
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import DELETED, EXTRA, SYSTEM_COLUMNS
-from counterfoil.destinations.parts_tables import PartsTables
-from counterfoil.destinations.sql import literal, quoted
+from counterfoil.destinations.sql.parts_tables import PartsTables
+from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import PermissionMissing, SchemaConflict
 from counterfoil.extract import Notices, read
 from counterfoil.extract.changes import listings_of
-from counterfoil.extract.named import named_since
-from counterfoil.proof.asking import one
+from counterfoil.extract.event_ids import named_since
 from counterfoil.proof.check import Check, counted, failed, inconclusive, not_applicable, passed
 from counterfoil.proof.compare import Compared, Excuse, compare
-from counterfoil.proof.inquiry import Inquiry
+from counterfoil.proof.stripe_requests import Inquiry
 from counterfoil.proof.subject import Subject
+from counterfoil.proof.table_queries import one
 from counterfoil.reports.report import Preview, Report, Singleton
 from counterfoil.stripe.client import API_VERSION
 from counterfoil.values import Page, Part, Window

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any, Literal
 from urllib.parse import quote
 
-from counterfoil.destinations.sql import literal, quoted
+from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import RunError
-from counterfoil.proof.asking import Ask, one, rows, shortened
 from counterfoil.proof.check import MOST_DIFFERENCES, Check, counted, failed, inconclusive, passed
-from counterfoil.proof.inquiry import Inquiry
+from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.table_queries import Ask, one, rows, shortened
 from counterfoil.reports.report import Listing, Reference, Report, Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Window

@@ -10,7 +10,7 @@ from typing import Any
 from counterfoil.archive import Ledger
 from counterfoil.columns.redact import Redact
 from counterfoil.destinations import Destination
-from counterfoil.destinations.sql import literal, quoted
+from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.proof.check import Check, Family, made_together
 from counterfoil.proof.coverage import Expectation
 from counterfoil.proof.references import Other

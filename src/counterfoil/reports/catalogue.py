@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from counterfoil.columns.column import Column
 from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.errors import SettingsError
-from counterfoil.reports import balance, billing, children, connect, payments, products
+from counterfoil.reports.lists import balance, billing, connect, embedded, payments, products
 from counterfoil.reports.report import Report
 
 REPORTS: tuple[Report, ...] = (
@@ -30,10 +30,10 @@ REPORTS: tuple[Report, ...] = (
     connect.TRANSFERS,
     billing.SUBSCRIPTIONS,
     billing.ALL_SUBSCRIPTIONS,
-    children.INVOICE_LINE_ITEMS,
-    children.SUBSCRIPTION_ITEMS,
-    children.APPLICATION_FEE_REFUNDS,
-    children.TRANSFER_REVERSALS,
+    embedded.INVOICE_LINE_ITEMS,
+    embedded.SUBSCRIPTION_ITEMS,
+    embedded.APPLICATION_FEE_REFUNDS,
+    embedded.TRANSFER_REVERSALS,
 )
 
 

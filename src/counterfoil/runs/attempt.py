@@ -24,28 +24,28 @@ from counterfoil.destinations import Destination
 from counterfoil.errors import KeyRejected, PermissionMissing, RunError
 from counterfoil.extract import Notices
 from counterfoil.reports.catalogue import report as report_of
-from counterfoil.runs.bringing import Bringing, ledger_of
+from counterfoil.runs.cancellation import Signals
+from counterfoil.runs.checks.run_checks import PROOF_SECONDS, Prover
 from counterfoil.runs.clients import client_of, confirm_rejected
 from counterfoil.runs.clocks import Clocks
-from counterfoil.runs.dataset_plan import DatasetPlan, Held, as_json, from_json, is_planned, plan_run
-from counterfoil.runs.endings import Endings
 from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
-from counterfoil.runs.lacking import Lack, lacking, same_state
-from counterfoil.runs.loading import holds, schema_of
-from counterfoil.runs.overwriting import at_stake
-from counterfoil.runs.places import Places
-from counterfoil.runs.prove import PROOF_SECONDS, Prover
-from counterfoil.runs.records import Records, archive_of
-from counterfoil.runs.resuming import drop_contradictory_pages
-from counterfoil.runs.reverting import back_to
-from counterfoil.runs.signals import Signals
-from counterfoil.runs.standing import Standing, stands_after, stands_whole
-from counterfoil.runs.watch import Watch, spent
+from counterfoil.runs.loads.backfill import Lack, lacking, same_state
+from counterfoil.runs.loads.load import Bringing, ledger_of
+from counterfoil.runs.loads.rollback import back_to
+from counterfoil.runs.loads.table_load import holds, schema_of
+from counterfoil.runs.loads.targets import Places
+from counterfoil.runs.outcome import Endings
+from counterfoil.runs.plans.dataset_plan import DatasetPlan, Held, as_json, from_json, is_planned, plan_run
+from counterfoil.runs.plans.overwrite_check import at_stake
+from counterfoil.runs.plans.sync_state import Standing, stands_after, stands_whole
+from counterfoil.runs.progress_reporter import Watch, spent
+from counterfoil.runs.resume import drop_contradictory_pages
+from counterfoil.runs.run_context import Records, archive_of
 from counterfoil.state.datasets import Dataset, Target
 from counterfoil.state.run import Counts, Run
+from counterfoil.stripe.async_bridge import run as wait_for
+from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import AccountIdentity, Client
-from counterfoil.stripe.loop import run as wait_for
-from counterfoil.stripe.loop import stream
 from counterfoil.stripe.retries import PROOF, Backoff
 
 T = TypeVar("T")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from counterfoil.errors import AccountError, KeyRejected, PermissionMissing, RunError
-from counterfoil.extract.side_by_side import all_of
+from counterfoil.extract.streams import all_of
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Source, Union
 from counterfoil.state.accounts import Checked
+from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import PREVIEW_PATH, AccountIdentity, Client
-from counterfoil.stripe.loop import run as wait_for
 
 #: What stands for a permission where the product is not there for the account: no permission would help.
 NOT_THERE = "not available to this account"

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 
 from counterfoil.errors import CounterfoilError, KeyRejected, StripeUnavailable
-from counterfoil.runs.records import Records
-from counterfoil.runs.signals import Signals
+from counterfoil.runs.cancellation import Signals
+from counterfoil.runs.run_context import Records
+from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import Client
-from counterfoil.stripe.loop import stream
 from counterfoil.stripe.retries import Backoff
 
 

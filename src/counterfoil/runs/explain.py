@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from counterfoil.archive import Ledger
-from counterfoil.extract.estimate import Estimate, estimate
+from counterfoil.extract.estimates.estimate import Estimate, estimate
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
-from counterfoil.runs.overwriting import narrowed_by
-from counterfoil.runs.plan import Plan
+from counterfoil.runs.plans.overwrite_check import narrowed_by
+from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.settings import Settings
+from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import Client
-from counterfoil.stripe.loop import run as wait_for
 
 #: What every account may read in a month, at least. https://docs.stripe.com/rate-limits
 MONTHLY_READS = 10_000

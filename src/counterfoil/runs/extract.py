@@ -18,7 +18,7 @@ from counterfoil.columns.system import with_system
 from counterfoil.errors import CounterfoilError, RunError, StripeUnavailable
 from counterfoil.extract import CONTRADICTION, Changes, Earlier, Notices, read
 from counterfoil.reports.report import Listing, Report
-from counterfoil.runs.plan import Plan
+from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.stripe.client import API_VERSION, Client
 from counterfoil.values import Page
 

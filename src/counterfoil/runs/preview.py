@@ -17,7 +17,7 @@ from counterfoil.columns.system import DELETED
 from counterfoil.extract import Notices, read
 from counterfoil.reports.report import Listing, Report, Singleton, Union
 from counterfoil.runs.extract import warnings_of
-from counterfoil.runs.plan import Plan
+from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page
 

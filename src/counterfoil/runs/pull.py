@@ -29,14 +29,14 @@ from counterfoil.runs.extract import (
     stamp_of,
     warnings_of,
 )
-from counterfoil.runs.overwriting import Confirm, check_table, scope_of
-from counterfoil.runs.plan import Plan
+from counterfoil.runs.loads.size_check import check_size
+from counterfoil.runs.plans.overwrite_check import Confirm, check_table, scope_of
+from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
-from counterfoil.runs.resuming import age_of_pages, drop_contradictory_pages, drop_old_pages
-from counterfoil.runs.size_check import check_size
+from counterfoil.runs.resume import age_of_pages, drop_contradictory_pages, drop_old_pages
 from counterfoil.settings import Settings
+from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import API_VERSION, Client
-from counterfoil.stripe.loop import run as wait_for
 from counterfoil.values import Load, Method, Page
 
 #: Progress is told at most this often, but for the first and the last of a stage.

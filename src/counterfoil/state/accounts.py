@@ -13,7 +13,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from counterfoil.errors import AccountError, SettingsError
-from counterfoil.log import get_logger, redacted
+from counterfoil.logging import get_logger, redacted
 from counterfoil.state import names
 from counterfoil.state.database import State
 from counterfoil.state.tables import accounts, datasets

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from counterfoil.errors import AccountError, SettingsError
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.state import names
 from counterfoil.state.alert import KINDS, Alert, Kind, Notice
 from counterfoil.state.database import State

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from counterfoil.state.schedules import Schedule, as_json, from_json
+from counterfoil.schedules import Schedule, as_json, from_json
 from counterfoil.values import Method
 
 

@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 from counterfoil.columns.chosen import choose
 from counterfoil.errors import SettingsError
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.options import checked_option
 from counterfoil.reports.report import Report
+from counterfoil.schedules import Schedule, check
 from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Retry, Target
-from counterfoil.state.schedules import Schedule, check
 from counterfoil.table_names import check_table_name
 from counterfoil.values import Method
 

@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from counterfoil.errors import RunError, SettingsError
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
+from counterfoil.schedules import Manual, Schedule, next_after
 from counterfoil.state import names
 from counterfoil.state.database import State
 from counterfoil.state.dataset import (
@@ -28,9 +29,8 @@ from counterfoil.state.dataset import (
     stored,
 )
 from counterfoil.state.dataset_rules import check_dataset
-from counterfoil.state.places import place
-from counterfoil.state.schedules import Manual, Schedule, next_after
 from counterfoil.state.tables import ACTIVE, accounts, datasets, runs, targets
+from counterfoil.state.target_key import place
 from counterfoil.values import Method
 
 __all__ = ["Choice", "Dataset", "Datasets", "Merge", "Partition", "Pause", "Proof", "Retry", "Target"]

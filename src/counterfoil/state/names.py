@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Literal
 
 from counterfoil.errors import NameTaken, SettingsError
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 
 Noun = Literal["account", "alert", "dataset", "token"]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from counterfoil.errors import CounterfoilError, RunError
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.values import Method
 
 Trigger = Literal["manual", "schedule", "after"]

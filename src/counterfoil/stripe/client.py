@@ -19,13 +19,13 @@ from urllib.parse import parse_qsl
 import tenacity
 
 from counterfoil.errors import AccountError, KeyRejected, RunError
-from counterfoil.log import get_logger
+from counterfoil.logging import get_logger
 from counterfoil.settings import Settings
 from counterfoil.stripe.address import STRIPE, address_of
-from counterfoil.stripe.answers import Answer, Question, read
 from counterfoil.stripe.endpoints import endpoint
 from counterfoil.stripe.key import Key, account_header
 from counterfoil.stripe.limiter import Limiter, limiter_for
+from counterfoil.stripe.responses import Answer, Question, read
 from counterfoil.stripe.retries import Backoff, Budget, Outcome, retried
 from counterfoil.stripe.transport import Failure, Pairs, Transport
 from counterfoil.version import __version__

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import tenacity
 
-from counterfoil.stripe.answers import Answer
+from counterfoil.stripe.responses import Answer
 from counterfoil.stripe.transport import TOTAL_SECONDS, Failure
 
 #: How long a host that has never answered like Stripe is asked: a wrong address is reported soon.

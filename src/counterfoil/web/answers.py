@@ -11,10 +11,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from counterfoil.app.formulas import harmless
+from counterfoil.app.export.formulas import harmless
 from counterfoil.app.tables import Answer
 from counterfoil.errors import CounterfoilError
-from counterfoil.web import charts, words
+from counterfoil.web import charts, formatting
 from counterfoil.web.cells import cells_of, is_number
 
 #: Rows of an answer that the page shows; the file has all.
@@ -86,7 +86,7 @@ def _charts(found: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _tell(value: float) -> str:
-    return words.number(int(value)) if value == int(value) else words.number(round(value, 3))
+    return formatting.number(int(value)) if value == int(value) else formatting.number(round(value, 3))
 
 
 def _label(value: Any) -> str:

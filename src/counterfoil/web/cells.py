@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from counterfoil.app.dataset_columns import DatasetColumn
-from counterfoil.web import words
+from counterfoil.app.datasets.columns import DatasetColumn
+from counterfoil.web import formatting
 
 Kind = Literal["null", "number", "instant", "json", "flag", "text"]
 #: Characters of a text or of JSON that a cell shows.
@@ -47,7 +47,7 @@ def cell(value: Any, *, is_json: bool = False, money: Money | None = None, curre
         case int() | Decimal() | float():
             return _number(value, money, currency)
         case datetime():
-            return Cell("instant", words.instant(value, seconds=True) if value.tzinfo else value.isoformat(" "))
+            return Cell("instant", formatting.instant(value, seconds=True) if value.tzinfo else value.isoformat(" "))
         case date():
             return Cell("instant", value.isoformat())
         case dict() | list() | tuple():
@@ -108,14 +108,14 @@ def is_number(kind: str) -> bool:
 
 def _number(value: float | Decimal, money: Money | None, currency: str | None) -> Cell:
     if money is None or isinstance(value, float):
-        return Cell("number", _decimal(value) if isinstance(value, Decimal) else words.number(value))
-    told = words.money(value, currency)
-    return Cell("number", told) if money.major else Cell("number", words.number(value), told)
+        return Cell("number", _decimal(value) if isinstance(value, Decimal) else formatting.number(value))
+    told = formatting.money(value, currency)
+    return Cell("number", told) if money.major else Cell("number", formatting.number(value), told)
 
 
 def _decimal(value: Decimal) -> str:
     """Exact and never with an exponent; of the zeros at its end, those that make two digits stay."""
-    text = words.number(value) if not value.is_finite() else f"{value:,f}".replace("-", "−")
+    text = formatting.number(value) if not value.is_finite() else f"{value:,f}".replace("-", "−")
     whole_part, point, digits = text.partition(".")
     return whole_part + point + digits.rstrip("0").ljust(min(2, len(digits)), "0")
 

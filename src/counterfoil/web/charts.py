@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from counterfoil.web.words import number
+from counterfoil.web.formatting import number
 
 Point = tuple[str, float | None]
 Format = Callable[[float], str]

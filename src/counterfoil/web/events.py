@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from counterfoil.errors import CounterfoilError
-from counterfoil.log import get_logger
+from counterfoil.logging import get_logger
 
 #: How often is looked, after how long of nothing new a sign of life is sent, and after how long the browser is to
 #: come again, so that a session which ended meanwhile does not see on for ever.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterfoil.app.drafts import Offer
+from counterfoil.app.datasets.drafts import Offer
 from counterfoil.app.values import Preview
 from counterfoil.web.cells import Cell, Money, cells_of
 

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from counterfoil.version import __version__
-from counterfoil.web import charts, words
+from counterfoil.web import charts, formatting
 from counterfoil.web.hints import on_page
 from counterfoil.web.icons import icon
 
@@ -37,15 +37,15 @@ def environment() -> Environment:
         extensions=["jinja2.ext.do"],
     )
     made.filters.update(
-        number=words.number,
-        money=words.money,
-        instant=words.instant,
-        ago=words.ago,
-        duration=words.duration,
-        bytes=words.size,
-        counted=words.counted,
+        number=formatting.number,
+        money=formatting.money,
+        instant=formatting.instant,
+        ago=formatting.ago,
+        duration=formatting.duration,
+        bytes=formatting.size,
+        counted=formatting.counted,
         on_page=on_page,
-        breakable=words.breakable,
+        breakable=formatting.breakable,
     )
     made.globals.update(charts=charts, icon=icon, static=static, product_version=__version__)
     return made

@@ -16,19 +16,19 @@ from starlette.types import Scope
 
 from counterfoil.app import App
 from counterfoil.errors import SettingsError
+from counterfoil.web.access.auth import Door, Password
+from counterfoil.web.access.guard import Guard
+from counterfoil.web.access.hosts import Hosts, is_loopback
+from counterfoil.web.access.login import Login
+from counterfoil.web.access.sessions import Cookie, Links, current
+from counterfoil.web.access.throttle import Throttle
 from counterfoil.web.api.bearer import Bearer
 from counterfoil.web.api.routes import RESOURCES, api
-from counterfoil.web.door import Door, Password
-from counterfoil.web.hosts import Hosts, is_loopback
 from counterfoil.web.listener import Listener
-from counterfoil.web.login import Login
 from counterfoil.web.pages import PAGES
 from counterfoil.web.problems import handle_problems
-from counterfoil.web.proofs_in_hand import ProofsInHand
+from counterfoil.web.proof_jobs import ProofsInHand
 from counterfoil.web.rendering import STATIC
-from counterfoil.web.security import Guard
-from counterfoil.web.sessions import Cookie, Links, current
-from counterfoil.web.throttle import Throttle
 
 #: How the service fares; `ok` decides between 200 and 503.
 Health = Mapping[str, Any]

@@ -12,8 +12,8 @@ from counterfoil.app import App
 from counterfoil.app.accounts import account_dict
 from counterfoil.app.values import Account
 from counterfoil.web.api import answers, bodies
+from counterfoil.web.api.json_response import V1, told
 from counterfoil.web.api.problems import Refused, looked_up
-from counterfoil.web.api.told import V1, told
 
 _Word = Annotated[str, Path(alias="account", description="The account's name or id.")]
 

@@ -11,8 +11,8 @@ from counterfoil.app import App
 from counterfoil.app.alerts import KINDS, alert_dict
 from counterfoil.app.values import Alert
 from counterfoil.web.api import answers, bodies
+from counterfoil.web.api.json_response import V1, told
 from counterfoil.web.api.problems import looked_up
-from counterfoil.web.api.told import V1, told
 
 _Word = Annotated[str, Path(alias="alert", description="The alert's name or id.")]
 

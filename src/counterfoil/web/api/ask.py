@@ -10,13 +10,13 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.app.questions import Question
-from counterfoil.app.row_files import json_value
+from counterfoil.app.export.files import json_value
+from counterfoil.app.saved_queries import Question
 from counterfoil.errors import RunError
 from counterfoil.web.answers import csv_of
 from counterfoil.web.api import answers, bodies
+from counterfoil.web.api.json_response import V1, told
 from counterfoil.web.api.problems import Refused
-from counterfoil.web.api.told import V1, told
 from counterfoil.web.downloads import Download
 
 _Name = Annotated[str, Path(description="The question's name.")]

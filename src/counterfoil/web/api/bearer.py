@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from counterfoil.app.tokens import TokenCalls
 from counterfoil.errors import CounterfoilError
-from counterfoil.log import get_logger, redacted
+from counterfoil.logging import get_logger, redacted
+from counterfoil.web.access.throttle import Throttle
 from counterfoil.web.api.problems import answer
-from counterfoil.web.throttle import Throttle
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Parameters in which other services take tokens.

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.proof.statement import as_dict
 from counterfoil.web.api import bodies, run_answers
-from counterfoil.web.api.told import V1, DatasetWord, dataset_of, told
-from counterfoil.web.proofs_in_hand import ProofsInHand
+from counterfoil.web.api.json_response import V1, DatasetWord, dataset_of, told
+from counterfoil.web.proof_jobs import ProofsInHand
 
 
 def routes(app: App) -> APIRouter:

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.web.api import answers
+from counterfoil.web.api.json_response import V1, Overwrite, told
 from counterfoil.web.api.problems import Refused
-from counterfoil.web.api.told import V1, Overwrite, told
 
 _TOML = "application/toml"
 _TEXT: dict[str, Any] = {"content": {_TOML: {"schema": {"type": "string"}}}}

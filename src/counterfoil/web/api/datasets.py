@@ -9,13 +9,13 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.app.dataset_columns import dataset_columns
-from counterfoil.app.dataset_dict import dataset_dict, row_dicts, shown_dict
-from counterfoil.app.dataset_words import read_changes
+from counterfoil.app.datasets.columns import dataset_columns
+from counterfoil.app.datasets.dictionaries import dataset_dict, row_dicts, shown_dict
+from counterfoil.app.datasets.input import read_changes
 from counterfoil.app.run_dict import run_dict
 from counterfoil.app.values import Planned, Preview
 from counterfoil.web.api import bodies, dataset_answers, run_answers
-from counterfoil.web.api.told import V1, DatasetWord, DryRun, Overwrite, dataset_of, told
+from counterfoil.web.api.json_response import V1, DatasetWord, DryRun, Overwrite, dataset_of, told
 
 #: Words that name things, and are no choice of how.
 _NAMES = ("name", "account", "report", "to", "table", "after")

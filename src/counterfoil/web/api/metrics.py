@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.web.api.told import V1
+from counterfoil.web.api.json_response import V1
 
 
 def routes(app: App) -> APIRouter:

@@ -26,7 +26,7 @@ from counterfoil.errors import (
     StripeUnavailable,
     TransientError,
 )
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.web.api.hints import in_api
 
 PREFIX = "/api"

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from counterfoil.app import App, describe_reports
 from counterfoil.web.api import answers
+from counterfoil.web.api.json_response import V1, told
 from counterfoil.web.api.problems import Refused
-from counterfoil.web.api.told import V1, told
 
 
 def routes(_app: App) -> APIRouter:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.web.api import accounts, alerts, ask, checks, config, datasets, metrics, reports, rows, runs
 from counterfoil.web.api.document import document
-from counterfoil.web.api.told import V1, told
+from counterfoil.web.api.json_response import V1, told
 
 RESOURCES: tuple[Callable[[App], APIRouter], ...] = (
     accounts.routes,

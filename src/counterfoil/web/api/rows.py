@@ -10,13 +10,13 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.app.row_files import file_chunks, json_value
+from counterfoil.app.export.files import file_chunks, json_value
 from counterfoil.app.tables import Column, Filter, Test, View
 from counterfoil.errors import QUERY_FAILED, RunError
-from counterfoil.log import redacted
+from counterfoil.logging import redacted
 from counterfoil.web.api import dataset_answers
+from counterfoil.web.api.json_response import FILES, V1, AsIs, DatasetWord, Form, dataset_of, told
 from counterfoil.web.api.problems import Refused
-from counterfoil.web.api.told import FILES, V1, AsIs, DatasetWord, Form, dataset_of, told
 from counterfoil.web.downloads import Download
 
 _MOST_ROWS, _FARTHEST = 1000, 10**12

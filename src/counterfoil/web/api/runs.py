@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.app.row_files import file_chunks
+from counterfoil.app.export.files import file_chunks
 from counterfoil.app.run_dict import line_dict, run_dict, told_dict
 from counterfoil.web.api import run_answers
-from counterfoil.web.api.told import FILES, V1, AsIs, Form, RunWord, dataset_of, run_of, told
+from counterfoil.web.api.json_response import FILES, V1, AsIs, Form, RunWord, dataset_of, run_of, told
 from counterfoil.web.downloads import Download
 
 _MOST = 500

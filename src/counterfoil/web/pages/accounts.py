@@ -10,16 +10,16 @@ from starlette.responses import RedirectResponse, Response
 
 from counterfoil.app import App
 from counterfoil.app.accounts import mode, readable
-from counterfoil.app.outlook import together
+from counterfoil.app.datasets.usage_forecast import together
 from counterfoil.app.values import Account, Shown
 from counterfoil.errors import AccountError, CounterfoilError, SettingsError
-from counterfoil.web.dataset_form import Problems, told
-from counterfoil.web.login import within
+from counterfoil.web.access.login import within
+from counterfoil.web.formatting import counted
+from counterfoil.web.forms.dataset import Problems, told
+from counterfoil.web.forms.form_data import move
 from counterfoil.web.pages.actions import each, failures_page
 from counterfoil.web.pages.connect import KEY_PAGES, check_given, say_key_problem
 from counterfoil.web.rendering import render
-from counterfoil.web.sent import move
-from counterfoil.web.words import counted
 
 
 def routes(app: App) -> APIRouter:

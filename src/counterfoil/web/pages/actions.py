@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from counterfoil.app import App
 from counterfoil.errors import CounterfoilError, SettingsError
-from counterfoil.web.login import within
+from counterfoil.web.access.login import within
 from counterfoil.web.problems import problem
 from counterfoil.web.rendering import render
 

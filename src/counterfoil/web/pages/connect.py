@@ -11,13 +11,13 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.app.drafts import offers, permissions
+from counterfoil.app.datasets.drafts import offers, permissions
 from counterfoil.app.values import Account
 from counterfoil.errors import CounterfoilError, SettingsError
-from counterfoil.web.dataset_form import told
+from counterfoil.web.forms.dataset import told
+from counterfoil.web.forms.form_data import move
 from counterfoil.web.problems import is_htmx, problem
 from counterfoil.web.rendering import render
-from counterfoil.web.sent import move
 
 #: What stands for an account that is yet to be connected.
 NEW = "new"

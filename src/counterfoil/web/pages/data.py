@@ -11,8 +11,8 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from counterfoil.app import App
-from counterfoil.app.dataset_columns import DatasetColumn, dataset_columns
-from counterfoil.app.row_files import file_chunks
+from counterfoil.app.datasets.columns import DatasetColumn, dataset_columns
+from counterfoil.app.export.files import file_chunks
 from counterfoil.app.tables import SORTED_ROWS, Column, Filter, Page, Test, View
 from counterfoil.app.values import Dataset
 from counterfoil.errors import CounterfoilError, RunError, SettingsError

@@ -11,12 +11,12 @@ from fastapi.responses import HTMLResponse
 from starlette.responses import StreamingResponse
 
 from counterfoil.app import App
-from counterfoil.app.dataset_columns import dataset_columns
-from counterfoil.app.dataset_dict import dataset_dict
-from counterfoil.app.outlook import READS_A_MONTH
+from counterfoil.app.datasets.columns import dataset_columns
+from counterfoil.app.datasets.dictionaries import dataset_dict
+from counterfoil.app.datasets.usage_forecast import READS_A_MONTH
 from counterfoil.app.values import Dataset, Run, Status
 from counterfoil.errors import CounterfoilError
-from counterfoil.web import charts, words
+from counterfoil.web import charts, formatting
 from counterfoil.web.events import Seen, stream
 from counterfoil.web.pages.home import home_rows
 from counterfoil.web.pages.runs import Pace, live_of, reads, seconds_of
@@ -171,7 +171,7 @@ def _charts(ended: Sequence[Run], total: int | None) -> Mapping[str, Any]:
         "durations": charts.bars(
             list(zip(_labels(ended), map(seconds_of, ended), strict=True)),
             title="Duration of each run",
-            tell=words.duration,
+            tell=formatting.duration,
             tones=[_TONES.get(run.status, "") for run in ended],
             width=420,
             height=190,

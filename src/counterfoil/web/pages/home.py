@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 
 from counterfoil.app import App, catalogue, describe_reports
 from counterfoil.app.accounts import mode
-from counterfoil.app.dataset_status import LABELS, Cause, Rollback, StatusCode
+from counterfoil.app.datasets.status import LABELS, Cause, Rollback, StatusCode
 from counterfoil.app.values import Account, Run, Shown
 from counterfoil.web.rendering import address, render
 

@@ -13,17 +13,17 @@ from starlette.responses import Response
 
 from counterfoil.app import App
 from counterfoil.app.accounts import mode
-from counterfoil.app.drafts import Drafts, Offer, offer, offers, permissions, read_words, words_of, zones
+from counterfoil.app.datasets.drafts import Drafts, Offer, offer, offers, permissions, read_words, words_of, zones
 from counterfoil.app.values import Account, Dataset, Planned
 from counterfoil.errors import CounterfoilError, SettingsError
-from counterfoil.web.dataset_checks import Checks, tried
-from counterfoil.web.dataset_form import Problems, Typed, listed, saved, told, typed_of
-from counterfoil.web.method_words import TITLES, ways
+from counterfoil.web.formatting import counted
+from counterfoil.web.forms.dataset import Problems, Typed, listed, saved, told, typed_of
+from counterfoil.web.forms.dataset_validation import Checks, tried
+from counterfoil.web.forms.form_data import move, sent
+from counterfoil.web.forms.method_help import TITLES, ways
 from counterfoil.web.pages.connect import KEY_PAGES, NEW, connect, say_key_problem
 from counterfoil.web.preview_rows import shown
 from counterfoil.web.rendering import render
-from counterfoil.web.sent import move, sent
-from counterfoil.web.words import counted
 
 PANES = ("credentials", "details", "scheduling", "naming")
 PREVIEW_ROWS = 20

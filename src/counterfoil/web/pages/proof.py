@@ -20,7 +20,7 @@ from counterfoil.web import charts
 from counterfoil.web.downloads import file_name
 from counterfoil.web.events import Seen, stream
 from counterfoil.web.pages.dataset import frame
-from counterfoil.web.proofs_in_hand import ProofsInHand
+from counterfoil.web.proof_jobs import ProofsInHand
 from counterfoil.web.rendering import fragment, render
 
 _FORMS = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8", "json": "application/json"}

@@ -15,8 +15,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.responses import StreamingResponse
 
 from counterfoil.app import App
-from counterfoil.app.dataset_columns import dataset_columns
-from counterfoil.app.row_files import file_chunks, first
+from counterfoil.app.datasets.columns import dataset_columns
+from counterfoil.app.export.files import file_chunks, first
 from counterfoil.app.run_dict import run_dict
 from counterfoil.app.values import Line, Run, Status
 from counterfoil.errors import CounterfoilError

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from counterfoil.app import App
 from counterfoil.app.tokens import Made
 from counterfoil.errors import SettingsError
-from counterfoil.web.dataset_form import told
+from counterfoil.web.forms.dataset import told
 from counterfoil.web.rendering import render
 
 #: How long a token may last, and how that is called.

@@ -1,0 +1,1 @@
+"""Accounts and datasets as a configuration file."""

@@ -1,0 +1,1 @@
+"""Saved datasets: calls, input, status, columns and forecasts."""

@@ -1,0 +1,22 @@
+"""What goes with a dataset that is removed, beside its rows in the state."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from counterfoil.state import State
+from counterfoil.state.runs import Runs
+
+
+@contextmanager
+def without_archives(state: State, datasets: Iterable[str]) -> Iterator[None]:
+    """Once the block has forgotten the datasets (by id), removes what their runs read."""
+    from counterfoil.runs.run_context import archive_of
+
+    runs = Runs(state)
+    folders = [archive_of(state.settings, run.id) for one in datasets for run in runs.list(one, limit=1_000_000)]
+    yield
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,394 @@
+"""The calls on datasets. Whatever is wrong with one is refused before it is stored, its destination included."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from counterfoil.app.datasets.delete_archives import without_archives
+from counterfoil.app.datasets.status import DatasetStatus, Rollback, rollback_of, status_of
+from counterfoil.app.datasets.usage_forecast import Outlook, Together, outlook, together
+from counterfoil.columns.chosen import choose
+from counterfoil.columns.redact import redaction
+from counterfoil.destinations import Destination, check_destination, open_destination
+from counterfoil.errors import FOLDER_MISSING, DestinationRejected, SchemaConflict, SettingsError
+from counterfoil.logging import redacted
+from counterfoil.reports.catalogue import report as report_of
+from counterfoil.reports.report import Report
+from counterfoil.runs.loads.backfill import behind
+from counterfoil.runs.plans.dataset_plan import plan_run
+from counterfoil.runs.plans.overwrite_check import at_stake
+from counterfoil.runs.plans.pull_plan import Plan
+from counterfoil.runs.preview import PAGE_ROWS, Preview, preview
+from counterfoil.state import State
+from counterfoil.state.accounts import Account, Accounts
+from counterfoil.state.check import KeptCheck
+from counterfoil.state.checks import Checks
+from counterfoil.state.dataset import Choice, Dataset, Target
+from counterfoil.state.dataset_rules import check_choice
+from counterfoil.state.datasets import Datasets
+from counterfoil.state.hash_keys import HashKeys
+from counterfoil.state.run import Run
+from counterfoil.state.runs import Runs
+from counterfoil.state.vault import Vault
+from counterfoil.stripe.async_bridge import run as wait_for
+from counterfoil.stripe.client import AccountIdentity, Client
+from counterfoil.stripe.retries import INTERACTIVE
+from counterfoil.values import Method, Window
+
+#: Below the home.
+DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
+#: How long a person waits for a destination that another process holds.
+_BUSY_SECONDS = 3.0
+#: Successful runs to look for a full one in.
+_LOOKED_AT = 20
+#: How a warning ends that tells of rows which are lost.
+_REPLACES = "; the next run replaces them."
+#: A change of these makes the table another one: it is read whole again.
+_READ_ANEW = frozenset({"account", "method", "partition"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A dataset with the names of what it refers to, and its newest run."""
+
+    dataset: Dataset
+    account: Account
+    #: The name of the dataset after which it runs.
+    after: str | None
+    last_run: Run | None
+    #: The latest checks of what is in its tables.
+    checks: tuple[KeptCheck, ...] = ()
+    #: Tables that lack the last run, since their destinations could not be loaded.
+    behind: tuple[Target, ...] = ()
+    #: The one status that the page, the command line and the API show.
+    status: DatasetStatus
+    #: Where the tables hold an earlier version.
+    rollback: Rollback | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A dataset as it is, or would be, with what is to be known before it runs."""
+
+    dataset: Dataset
+    outlook: Outlook
+    warnings: tuple[str, ...]
+    #: Where its tables are, in full, without anything secret.
+    places: tuple[str, ...]
+    #: Whether it was only tried.
+    dry_run: bool
+
+    @property
+    def replaces(self) -> str | None:
+        """What a table holds that the next run replaces: one of the warnings."""
+        return next((warning for warning in self.warnings if warning.endswith(_REPLACES)), None)
+
+
+class DatasetCalls:
+    """Create, list, show, edit, preview, pause, resume, reload, remove. Datasets and accounts go by name or id."""
+
+    def __init__(self, state: State, vault: Vault) -> None:
+        self._state = state
+        self._settings = state.settings
+        self._vault = vault
+        self._datasets = Datasets(state)
+        self._accounts = Accounts(state, vault)
+        self._runs = Runs(state)
+        self._checks = Checks(state)
+        self._hash_keys = HashKeys(state, vault)
+
+    def create(
+        self,
+        name: str,
+        *,
+        account: str,
+        report: str,
+        to: str | Sequence[str] | None = None,
+        table: str | None = None,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        **fields: Any,
+    ) -> Planned:
+        """Saves a dataset; `fields` are those of `state.datasets.Datasets.add`.
+
+        A destination is below the home unless it begins at the root; a table has the report's key unless it is named,
+        and the same name in each of several destinations. Without a method it is the report's, or replace where one of
+        them can't do that. A table that holds more
+        than the dataset would, by an earlier load of ours, needs `overwrite`. A dry run
+        checks the same and stores nothing.
+        """
+        known = report_of(report)
+        urls = urls_of(to) or (DEFAULT_DESTINATION,)
+        targets = tuple(Target(url=url, table=table or known.key) for url in urls)
+        if fields.get("method") is None:
+            fields["method"] = self.usual_method(known.key, urls)
+
+        def add() -> Dataset:
+            return self._datasets.add(name, account=account, report=report, targets=targets, **fields)
+
+        tried = self._tried(add)
+        warnings = self._check(tried, overwrite=overwrite)
+        return self._planned(tried if dry_run else add(), warnings, dry_run=dry_run)
+
+    def usual_method(self, report: str, to: Sequence[str]) -> Method:
+        """The method of a dataset that names none."""
+        usual = report_of(report).default_method
+        for url in to:
+            with self._opened(Target(url=url, table=report)) as destination:
+                if usual not in destination.methods:
+                    return "replace"
+        return usual
+
+    def edit(
+        self,
+        name_or_id: str,
+        *,
+        to: str | Sequence[str] | None = None,
+        table: str | None = None,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        **changes: Any,
+    ) -> Planned:
+        """Changes some fields, all or none; another table, account or method is read whole by the next run.
+
+        A destination that comes beside one that stays gets what is kept; only where that is not enough all is read.
+        """
+        before = self._datasets.get(name_or_id)
+        if to is not None or table is not None:
+            named = {target.url: target.table for target in before.targets}
+            usual = before.targets[0].table
+            urls = urls_of(to) or tuple(named)
+            changes["targets"] = tuple(Target(url=url, table=table or named.get(url, usual)) for url in urls)
+
+        def edit() -> Dataset:
+            with self._state.begin():
+                dataset = self._datasets.edit(before.id, **changes)
+                gone = not set(dataset.targets) & set(before.targets)
+                if gone or any(getattr(dataset, field) != getattr(before, field) for field in _READ_ANEW):
+                    dataset = self._datasets.set_bookmark(dataset.id, None)
+                return dataset
+
+        tried = self._tried(edit)
+        touched = any(getattr(tried, field) != getattr(before, field) for field in (*_READ_ANEW, "choice", "targets"))
+        warnings = self._check(tried, overwrite=overwrite, before=before) if touched else ()
+        return self._planned(tried if dry_run else edit(), warnings, dry_run=dry_run)
+
+    def list(self) -> tuple[Shown, ...]:
+        """All datasets by name."""
+        found = self._datasets.list()
+        accounts = {account.id: account for account in self._accounts.list()}
+        names = {dataset.id: dataset.name for dataset in found}
+        return tuple(self._shown(dataset, accounts[dataset.account], names) for dataset in found)
+
+    def get(self, name_or_id: str) -> Dataset:
+        """The dataset of a name or an id."""
+        return self._datasets.get(name_or_id)
+
+    def show(self, name_or_id: str) -> Shown:
+        """One dataset."""
+        dataset = self._datasets.get(name_or_id)
+        names = {} if dataset.after is None else {dataset.after: self._datasets.get(dataset.after).name}
+        return self._shown(dataset, self._accounts.get(dataset.account), names)
+
+    def outlook(self, name_or_id: str) -> Outlook:
+        """When it runs next, and how many requests that makes a month."""
+        return self._outlook(self._datasets.get(name_or_id))
+
+    def outlooks(self, account: str) -> dict[str, Outlook]:
+        """The same of every dataset of an account (by id), by the dataset's id."""
+        every = {one.id: one for one in self._datasets.list()}
+        return {one.id: self._outlook(one, every) for one in every.values() if one.account == account}
+
+    def together(self, account: str, *, instead: Mapping[str, Outlook] | None = None) -> Together:
+        """What all datasets of an account (by id) take; with other outlooks for some, or for one that is not saved."""
+        return together({**self.outlooks(account), **(instead or {})}.values())
+
+    def preview(self, name_or_id: str, *, rows: int = PAGE_ROWS) -> Preview:
+        """The first rows that Stripe has for it now, as its next run would bring them. Nothing is stored."""
+        dataset = self._datasets.get(name_or_id)
+        return self._preview(self._accounts.get(dataset.account), report_of(dataset.report), dataset.choice, rows)
+
+    def preview_report(
+        self, account: str, report: str, *, choice: Choice | None = None, rows: int = PAGE_ROWS
+    ) -> Preview:
+        """The same of a dataset that is not there yet."""
+        found, known = report_of(report), self._accounts.get(account)
+        choice = choice or Choice()
+        check_choice(found, choice, found.default_method)
+        return self._preview(known, found, choice, rows)
+
+    def places(self, dataset: Dataset) -> tuple[str, ...]:
+        """Where its tables are, each as `table of URL` with the whole path; never a password."""
+        told = []
+        for target in dataset.targets:
+            with self._opened(target) as destination:
+                told.append(f"{target.table} of {destination.name}")
+        return tuple(told)
+
+    def pause(self, name_or_id: str, reason: str = "Paused by hand.") -> Dataset:
+        """Stops scheduled runs; one that runs goes on."""
+        return self._datasets.pause(name_or_id, reason)
+
+    def resume(self, name_or_id: str) -> Dataset:
+        """Lets scheduled runs go on from the next time on."""
+        return self._datasets.resume(name_or_id)
+
+    def reload(self, name_or_id: str) -> Dataset:
+        """Lets the next run read everything."""
+        return self._datasets.set_bookmark(name_or_id, None)
+
+    def remove(self, name_or_id: str, *, drop_table: bool = False) -> Dataset:
+        """Forgets the dataset, its runs and what is kept of them. Its table stays, unless it is to be dropped.
+
+        RunError while it runs, SettingsError while another dataset runs after it; then the table stays too.
+        """
+        dataset = self._datasets.get(name_or_id)
+        if drop_table:
+
+            def forget() -> Dataset:
+                self._datasets.remove(dataset.id)
+                return dataset
+
+            self._tried(forget)
+            for target in dataset.targets:
+                with self._opened(target) as destination:
+                    destination.drop(target.table)
+        with without_archives(self._state, [dataset.id]):
+            self._datasets.remove(dataset.id)
+        return dataset
+
+    def _preview(self, account: Account, report: Report, choice: Choice, rows: int) -> Preview:
+        if not 1 <= rows <= PAGE_ROWS:
+            raise SettingsError(f"A preview can't have {rows} rows", hint=f"Give 1 to {PAGE_ROWS}.")
+        chosen = choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
+        since = choice.since
+        if choice.last_days is not None:
+            since = int(self._state.now().timestamp()) - choice.last_days * 86_400
+        plan = Plan(replace(report, columns=chosen.columns), Window(since, choice.until), None, choice.options)
+        key = self._hash_keys.key(account.id) if chosen.hashed else b""
+        client = Client(
+            self._accounts.key(account.id),
+            api_base=account.api_base,
+            stripe_account=account.stripe_account,
+            settings=self._settings,
+            backoff=INTERACTIVE,
+        )
+        try:
+            return preview(
+                client,
+                plan,
+                redact=redaction(chosen, key) if chosen.redacts else None,
+                digits=self._settings.currency_digits,
+                rows=rows,
+            )
+        finally:
+            wait_for(client.close())
+
+    def _tried(self, change: Callable[[], Dataset]) -> Dataset:
+        """What the change makes of it, checked as it would be; then it is undone."""
+        with self._state.trying():
+            return change()
+
+    def _check(self, dataset: Dataset, *, overwrite: bool, before: Dataset | None = None) -> tuple[str, ...]:
+        """Refuses a destination that no run could load; what else is to be known."""
+        account = self._accounts.get(dataset.account)
+        warnings = list(_of_account(account, dataset))
+        for target in dataset.targets:
+            with self._opened(target) as destination, _as_settings():
+                if dataset.method not in destination.methods:
+                    raise SettingsError(
+                        f"{redacted(destination.name)} can't {dataset.method}",
+                        hint=f"It can {', '.join(sorted(destination.methods))}.",
+                    )
+                check_destination(
+                    destination, target.url, target.table, relative_to=self._settings.home, settings=self._settings
+                )
+                held = self._held(destination, dataset, account, target)
+            if held is None:
+                continue
+            if before is None and not overwrite:
+                raise SettingsError(
+                    f"Table {target.table} holds {held}, more than this dataset would",
+                    hint="Choose another table, or say --overwrite to replace them with the first run.",
+                )
+            warnings.append(f"Table {target.table} holds {held}{_REPLACES}")
+        return tuple(warnings)
+
+    def _held(self, destination: Destination, dataset: Dataset, account: Account, target: Target) -> str | None:
+        identity = AccountIdentity(account.stripe_id or f"key_{account.fingerprint}", bool(account.livemode))
+        plan, _ = plan_run(dataset, identity, date=int(self._state.now().timestamp()))
+        held = at_stake(destination, plan.plan, target.table, dataset.method, identity=identity)
+        return None if held is None else held.told
+
+    @contextmanager
+    def _opened(self, target: Target) -> Iterator[Destination]:
+        settings = self._settings
+        quick = settings.model_copy(update={"busy_seconds": min(settings.busy_seconds, _BUSY_SECONDS)})
+        destination = open_destination(target.url, relative_to=settings.home, settings=quick)
+        try:
+            yield destination
+        finally:
+            destination.close()
+
+    def _planned(self, dataset: Dataset, warnings: tuple[str, ...], *, dry_run: bool) -> Planned:
+        found = self._outlook(dataset)
+        shared = self.together(dataset.account, instead={dataset.id: found})
+        warning = found.warning or (shared.warning if found.runs else None)
+        told = warnings if warning is None else (*warnings, warning)
+        return Planned(dataset=dataset, outlook=found, warnings=told, places=self.places(dataset), dry_run=dry_run)
+
+    def _outlook(self, dataset: Dataset, others: Mapping[str, Dataset] | None = None) -> Outlook:
+        ended = self._runs.list(dataset.id, "succeeded", limit=_LOOKED_AT)
+        if others is None:
+            others = {} if dataset.after is None else {one.id: one for one in self._datasets.list()}
+        return outlook(dataset, others=others, ended=ended, now=self._state.now())
+
+    def _shown(self, dataset: Dataset, account: Account, names: Mapping[str, str]) -> Shown:
+        newest = self._runs.list(dataset.id, limit=1)
+        after = None if dataset.after is None else names[dataset.after]
+        run = (dataset.bookmark or {}).get("run")
+        last_run = newest[0] if newest else None
+        checks = () if run is None else self._checks.of_run(run)
+        lacking, rollback = behind(self._runs, dataset), rollback_of(self._runs, dataset, last_run)
+        status = status_of(dataset, account, last_run, checks, lacking, rollback, now=self._state.now())
+        return Shown(
+            dataset=dataset,
+            account=account,
+            after=after,
+            last_run=last_run,
+            checks=checks,
+            behind=lacking,
+            status=status,
+            rollback=rollback,
+        )
+
+
+@contextmanager
+def _as_settings() -> Iterator[None]:
+    """What is wrong with a destination is a wrong setting while nothing runs."""
+    try:
+        yield
+    except (DestinationRejected, SchemaConflict) as error:
+        # The hints of loads name flags that a dataset does not have.
+        hint = error.hint if error.code == FOLDER_MISSING else "Choose another table or another destination."
+        raise SettingsError(error.message, hint=hint) from error
+
+
+def _of_account(account: Account, dataset: Dataset) -> Iterator[str]:
+    if account.status != "ok":
+        yield f"The account {account.name!r} can't be read now: {account.problem}"
+    if dataset.report in account.missing:
+        title = report_of(dataset.report).title
+        yield (
+            f"The key of the account {account.name!r} could not read {title} when it was tried last; it lacks "
+            f"{account.missing[dataset.report]}. Once it has it: counterfoil accounts check {shlex.quote(account.name)}"
+        )
+
+
+def urls_of(to: str | Sequence[str] | None) -> tuple[str, ...]:
+    """One destination or several, without those that are nothing but space."""
+    return tuple(url.strip() for url in ((to,) if isinstance(to, str) else to or ()) if url.strip())

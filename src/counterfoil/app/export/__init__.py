@@ -1,0 +1,1 @@
+"""Rows as files: CSV, Excel, Parquet and JSON lines."""

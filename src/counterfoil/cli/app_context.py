@@ -1,0 +1,22 @@
+"""Opens the data center for a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from counterfoil.app import App
+
+
+def opened(*, service: bool = False) -> App:
+    """The data center of the environment's settings; a service logs as they ask for, a command warnings alone."""
+    from counterfoil.app import open_app
+    from counterfoil.logging import configure, configure_command
+    from counterfoil.settings import load_settings
+
+    settings = load_settings()
+    if service:
+        configure(settings.log)
+    else:
+        configure_command(settings.log)
+    return open_app(settings)

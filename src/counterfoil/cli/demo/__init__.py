@@ -1,0 +1,1 @@
+"""`counterfoil demo`: the page on a simulated Stripe."""

@@ -1,0 +1,118 @@
+"""A run in words: as a row of a list, as facts, and its log's lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from counterfoil.cli.output.lists import shown_time
+from counterfoil.cli.terminal.screen import counted
+from counterfoil.state.check import worst
+
+if TYPE_CHECKING:
+    from counterfoil.app.runs import Told
+    from counterfoil.state.check import KeptCheck
+    from counterfoil.state.run import Attempt, Counts, Line, Run
+
+HEAD = ("run", "dataset", "trigger", "started", "took", "rows", "requests", "status")
+
+
+def cells(run: Run, dataset: str) -> tuple[str, ...]:
+    """What a list tells of a run, below `HEAD`."""
+    why = run.error["message"] if run.error else run.reason
+    return (
+        run.id,
+        dataset,
+        run.trigger,
+        shown_time(run.started_at, timespec="seconds"),
+        took(run.started_at, run.finished_at),
+        f"{run.counts.read:,}",
+        f"{sum(run.requests.values()):,}",
+        f"{run.status}: {why}" if why else run.status,
+    )
+
+
+def facts(told: Told) -> Iterator[tuple[str, str | None]]:
+    """Everything that is known of a run, by name."""
+    run, counts = told.run, told.run.counts
+    yield "run", run.id
+    yield "dataset", told.dataset
+    yield "status", "being canceled" if run.cancel_requested and run.status == "running" else run.status
+    yield "reason", run.reason
+    yield "trigger", run.trigger
+    yield "due", shown_time(run.due_at)
+    yield "created", shown_time(run.created_at, timespec="seconds")
+    yield "started", shown_time(run.started_at, timespec="seconds")
+    yield "ended", shown_time(run.finished_at, timespec="seconds")
+    yield "took", took(run.started_at, run.finished_at)
+    yield "deadline", shown_time(run.deadline_at, timespec="seconds")
+    yield "next attempt", shown_time(told.next_attempt_at, timespec="seconds")
+    if "report" in run.plan:
+        yield "reads", f"{run.plan['report']}, {_window(run.plan['window'])}"
+        yield "method", run.plan["method"]
+    yield (
+        "rows",
+        f"{counts.read:,} read; {counts.added:,} added, {counts.changed:,} changed, {counts.deleted:,} deleted",
+    )
+    yield "requests", "\n".join(f"{number:,} {path}" for path, number in sorted(run.requests.items()))
+    kept = "kept" if told.kept else "kept no longer" if run.archive_removed_at else "none"
+    yield "archive", f"{counts.bytes / 1e6:,.1f} MB, {kept}" if counts.bytes else kept
+    yield "tables", "\n".join(f"{one.table} of {one.url}: {counted(one.rows, 'row')}" for one in told.loads)
+    yield "checks", "\n".join(check_words(told.checks))
+    yield "attempts", "\n".join(_attempt(one) for one in told.attempts) if len(told.attempts) > 1 else None
+    yield "warnings", "\n".join(run.warnings)
+    yield from _error(run.error)
+
+
+def check_words(checks: Sequence[KeptCheck]) -> Iterator[str]:
+    """What the checks came to: in one word, and what did not pass."""
+    if checks:
+        yield f"{worst(checks)}: counterfoil prove DATASET --run {checks[0].run} tells all of it"
+    told = (check for check in checks if check.result in ("FAIL", "INCONCLUSIVE"))
+    yield from (f"{check.result} {check.family}: {check.name}: {check.reason}" for check in told)
+
+
+def changes(counts: Counts) -> str:
+    """What became of the table's rows."""
+    return f"{counts.added:,} added, {counts.changed:,} changed, {counts.deleted:,} deleted"
+
+
+def line_of(line: Line) -> str:
+    """A line of a run's log."""
+    hint = line.fields.get("hint")
+    told = f"{shown_time(line.at, timespec='seconds')}  {line.level:<7}  {line.message}"
+    return f"{told}  {hint}" if hint else told
+
+
+def took(started_at: datetime | None, finished_at: datetime | None) -> str:
+    """`4.8 s`, `3 min 20 s`, `2 h 5 min`; of what has not ended, empty."""
+    if started_at is None or finished_at is None:
+        return ""
+    seconds = (finished_at - started_at).total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _error(error: Mapping[str, Any] | None) -> Iterator[tuple[str, str | None]]:
+    if error is not None:
+        yield "error", f"{error['kind']}: {error['message']}"
+        yield "what to do", error["hint"]
+        yield "request id", error["request_id"]
+        yield "path", error["path"]
+        yield "code", error["code"]
+
+
+def _attempt(attempt: Attempt) -> str:
+    at = shown_time(attempt.started_at, timespec="seconds")
+    told = f"{attempt.number}: {at}, {took(attempt.started_at, attempt.finished_at) or 'now'}, {attempt.status}"
+    return f"{told}: {attempt.error['message']}" if attempt.error else told
+
+
+def _window(bounds: tuple[int | None, int | None]) -> str:
+    since, until = (None if bound is None else shown_time(datetime.fromtimestamp(bound, UTC)) for bound in bounds)
+    if since is None and until is None:
+        return "whatever its age"
+    return " and ".join(f"{word} {at}" for word, at in (("created from", since), ("before", until)) if at)

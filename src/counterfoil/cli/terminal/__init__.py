@@ -1,0 +1,1 @@
+"""The command's process and its terminal: signals, streams, prompts, exit."""

@@ -1,0 +1,182 @@
+"""One Delta table: its columns, its files, our record of its loads, and commits.
+
+The record is a file in the table's folder, `_counterfoil/<number>.json`. Which one counts says the table's own log: the
+number is the version of the application `counterfoil` in it, which a load sets in the commit of its rows. Delta keeps
+such numbers in its checkpoints, so that they outlive every clean-up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+from deltalake import DeltaTable, Field, Schema
+from deltalake.exceptions import TableNotFoundError
+from deltalake.schema import PrimitiveType
+
+from counterfoil.destinations.cancellation import check_stop
+from counterfoil.destinations.delta.files import DataFile, Version
+from counterfoil.destinations.delta.storage import RECORDS, Storage
+from counterfoil.destinations.files.columns import Columns, rows_of, union_source, values_in, values_of
+from counterfoil.destinations.protocol import Stop, since_replace
+from counterfoil.destinations.sql.text import quoted
+from counterfoil.errors import DestinationRejected, SchemaConflict
+from counterfoil.values import Loaded
+
+#: What the log calls us.
+APPLICATION = "counterfoil"
+_DUCKDB = {
+    "string": "VARCHAR", "long": "BIGINT", "integer": "INTEGER", "short": "SMALLINT", "byte": "TINYINT",
+    "double": "DOUBLE", "float": "FLOAT", "boolean": "BOOLEAN", "date": "DATE", "binary": "BLOB",
+    "timestamp": "TIMESTAMP WITH TIME ZONE", "timestamp_ntz": "TIMESTAMP",
+}  # fmt: skip
+_DELTA = {kind: name for name, kind in _DUCKDB.items()}
+#: What a table may ask of its readers, beside the first version of the protocol.
+_FEATURES = frozenset({"timestampNtz"})
+
+
+class TableAt:
+    """A table of the storage as it is when this is made; nothing of it is looked at again."""
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self.name = name
+        self._storage = storage
+        self.delta = self._opened()
+        #: Number of our record; None when none of ours made the table.
+        self.number = self.delta.transaction_version(APPLICATION) if self.delta else None
+
+    @property
+    def ours(self) -> bool:
+        """Whether a load made the table, or one that was ended before its commit began to."""
+        return self.number is not None or (self.delta is None and RECORDS in self._storage.entries(self.name))
+
+    def exists(self) -> bool:
+        """Whether anything goes by the table's name."""
+        return self.delta is not None or bool(self._storage.entries(self.name))
+
+    def loads(self) -> list[dict[str, Any]]:
+        """What is noted of the loads, the oldest first."""
+        if self.number is None:
+            return []
+        name = f"{RECORDS}/{self.number}.json"
+        try:
+            return list(orjson.loads(self._storage.read(self.name, name))["loads"])
+        except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+            raise DestinationRejected(
+                f"{name} of {self._storage.uri(self.name)} is damaged or gone",
+                hint="Choose another table, or remove this one.",
+            ) from error
+
+    def loaded(self, run: str) -> Loaded | None:
+        """What the run did to the table; None when it did nothing yet."""
+        found = next((load for load in self.loads() if load["run"] == run), None)
+        if found is None:
+            return None
+        return Loaded(**{count: found[count] for count in ("rows", "added", "changed", "deleted")})
+
+    def scopes(self) -> tuple[Mapping[str, Any], ...] | None:
+        """The scopes of the loads whose rows are in the table, the latest first."""
+        loads = self.loads()
+        return since_replace((load["method"], load["scope"]) for load in reversed(loads)) if loads else None
+
+    def columns(self) -> tuple[tuple[str, str], ...] | None:
+        """Name and DuckDB's type of each column."""
+        if self.delta is None:
+            return None
+        return tuple((field.name, duckdb_kind(field)) for field in self.delta.schema().fields)
+
+    def rows(self) -> int | None:
+        """Rows of the table."""
+        return None if self.delta is None else self.delta.count()
+
+    def version(self, into: Path, stop: Stop | None = None) -> Version | None:
+        """The columns and files; those that are not on this machine are brought into the folder when needed."""
+        if self.delta is None:
+            return None
+        if trouble := self._trouble(self.delta):
+            raise DestinationRejected(
+                f"{self.name} in {self._storage.place} {trouble}, which is not supported",
+                hint="Choose another table, or remove this one by hand.",
+            )
+
+        def fetch(name: str, columns: Sequence[str] | None) -> Path:
+            check_stop(stop)
+            return self._storage.fetch(self.name, name, columns, into)
+
+        files = (
+            DataFile(name, rows_of(fetch(name, None)) if rows is None else rows) for name, _, rows in self.actions()
+        )
+        return Version(self.columns() or (), tuple(files), fetch)
+
+    def show(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Makes the table a view of its name, if it can be read."""
+        if self.delta is None or self._trouble(self.delta):
+            return
+        if not self._storage.readable:
+            cursor.register(self.name, self.delta.to_pyarrow_dataset(filesystem=self._storage.files(self.name)))
+            return
+        columns = self.columns() or ()
+        paths = [self._storage.fetch(self.name, name, None, Path()) for name, *_ in self.actions()]
+        rows = f"{values_of(columns, set())} WHERE false"
+        if paths:
+            known = all(_delta_name(kind) for _, kind in columns)
+            rows = f"{values_in(cursor, paths, columns) if known else '*'} FROM {union_source(paths)}"
+        cursor.execute(f"CREATE OR REPLACE VIEW {quoted(self.name)} AS SELECT {rows}")
+
+    def actions(self) -> list[tuple[str, int, int | None]]:
+        """Name, bytes and rows of each file; rows are None where whoever wrote it did not say."""
+        if self.delta is None:
+            return []
+        found = pa.table(self.delta.get_add_actions(flatten=True))
+        rows = found["num_records"].to_pylist() if "num_records" in found.schema.names else [None] * len(found)
+        return list(zip(found["path"].to_pylist(), found["size_bytes"].to_pylist(), rows, strict=True))
+
+    def _trouble(self, table: DeltaTable) -> str | None:
+        """What others may have made of the table that is not read here."""
+        needs = set(table.protocol().reader_features or ()) - _FEATURES
+        if partitioned := table.metadata().partition_columns:
+            return f"is partitioned by {', '.join(partitioned)}"
+        if needs or table.protocol().min_reader_version not in (1, 3):
+            return f"needs of its readers: {', '.join(sorted(needs)) or 'a newer protocol'}"
+        return None
+
+    def _opened(self) -> DeltaTable | None:
+        try:
+            options = self._storage.options
+            return DeltaTable(self._storage.uri(self.name), storage_options=None if options is None else dict(options))
+        except TableNotFoundError:
+            return None
+
+
+def duckdb_kind(field: Field) -> str:
+    """The type of a column as DuckDB spells it, or as Delta does where DuckDB has none."""
+    if not isinstance(field.type, PrimitiveType):
+        return str(field.type)
+    return _DUCKDB.get(field.type.type, field.type.type.replace(", ", ",").upper())
+
+
+def delta_schema(columns: Columns, comments: Mapping[str, str]) -> Schema:
+    """The schema of a table with these columns, each with its comment."""
+    return Schema(
+        [
+            Field(name, _delta_type(name, kind), metadata={"comment": comments[name]} if comments.get(name) else {})
+            for name, kind in columns
+        ]
+    )
+
+
+def _delta_type(name: str, kind: str) -> PrimitiveType:
+    found = _delta_name(kind)
+    if found is None:
+        raise SchemaConflict(f"column {name} is {kind}, which cannot be loaded into", hint="Choose another table.")
+    return PrimitiveType(found)
+
+
+def _delta_name(kind: str) -> str | None:
+    """DuckDB's type as Delta spells it; None when Delta has none."""
+    return kind.lower() if re.fullmatch(r"DECIMAL\(\d+,\d+\)", kind) else _DELTA.get(kind)

@@ -1,0 +1,370 @@
+"""The Domo destination: a table is a DataSet, and a load is one execution of its Stream.
+
+Rows count when their execution is committed. Columns are told to Domo before, in a step of its own: see docs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from counterfoil.destinations.cancellation import check_stop
+from counterfoil.destinations.domo.api import SUCCESS, DataSet, DomoApi, Stream, UpdateMethod
+from counterfoil.destinations.domo.csv import PART_BYTES, batches_of, widened
+from counterfoil.destinations.domo.http import WAIT_SECONDS, DomoClient, DomoTokens
+from counterfoil.destinations.domo.tables import Record, record_in
+from counterfoil.destinations.domo.upload import Upload, ended_well, giving_up
+from counterfoil.destinations.domo.url import domo_place
+from counterfoil.destinations.lock_wait import file_held
+from counterfoil.destinations.protocol import (
+    REPLAY,
+    Dialect,
+    Guarantee,
+    Guard,
+    Progress,
+    Stop,
+    check_load,
+    check_rows,
+    files_of,
+    no_query,
+    not_ours,
+    rebuilt,
+)
+from counterfoil.destinations.sql.errors import mapped
+from counterfoil.destinations.sql.query import schema_of
+from counterfoil.destinations.sql.text import quoted
+from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected
+from counterfoil.settings import Settings
+from counterfoil.values import Load, Loaded, Method, Part
+
+#: How long a load waits for the execution that a killed one may have committed, before it aborts it.
+_LEFT_OVER_SECONDS = 60.0
+#: How often what a failed load left is tried to be taken back; the next load does it too.
+_UNDO_TRIES = 2
+
+Columns = list[tuple[str, str]]
+#: From the columns that are there, those that a load makes of them, and its rows.
+Content = Callable[[Columns, Path], AbstractContextManager[tuple[Columns, Iterable[pa.RecordBatch] | None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A DataSet as it was found; without a record it is not ours."""
+
+    dataset: DataSet
+    record: Record | None
+
+    @property
+    def loaded(self) -> bool:
+        """False for what a load made that did not end well."""
+        return self.record is None or bool(self.record.notes)
+
+
+class DomoDestination:
+    """DataSets of one Domo instance, which others read there."""
+
+    dialect: Dialect = "duckdb"
+    methods: frozenset[Method] = frozenset({"replace", "append"})
+    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent"})
+
+    def __init__(
+        self, url: str, settings: Settings, *, part_bytes: int = PART_BYTES, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
+        self._place = domo_place(url)
+        self._tokens = DomoTokens()
+        self._settings = settings
+        self._part_bytes = part_bytes
+        self._wait_seconds = wait_seconds
+        self._archive = settings.archive.resolve()
+        self.name = self._place.name
+
+    def load(
+        self,
+        load: Load,
+        schema: pa.Schema,
+        parts: Sequence[Part],
+        *,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
+    ) -> Loaded:
+        check_load(load, schema, self.methods)
+        files = files_of(parts, self._archive)
+
+        @contextmanager
+        def content(present: Columns, _spool: Path) -> Iterator[tuple[Columns, Iterable[pa.RecordBatch] | None]]:
+            columns = widened([] if load.method == "replace" else present, load.table, schema)
+            yield columns, batches_of(files, schema) if files else None
+
+        return self._apply(load, load.method, content, parts, progress, guard, stop)
+
+    def replay(
+        self,
+        loads: Sequence[tuple[Load, Sequence[Part]]],
+        schema: pa.Schema,
+        *,
+        run: str,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
+    ) -> Loaded:
+        from counterfoil.destinations.duckdb.destination import DuckDBDestination
+
+        whole = rebuilt(loads, run)
+
+        @contextmanager
+        def content(_present: Columns, spool: Path) -> Iterator[tuple[Columns, Iterable[pa.RecordBatch] | None]]:
+            columns: Columns = []
+            for load, parts in loads:
+                files = files_of(parts, self._archive)
+                own = schema_of(files[0]) if files else schema
+                check_load(load, own, self.methods)
+                columns = widened([] if load.method == "replace" else columns, load.table, own)
+            columns = widened(columns, whole.table, schema)
+            with TemporaryDirectory(dir=spool) as folder:
+                scratch = DuckDBDestination(Path(folder, "scratch.duckdb"), self._settings)
+                rows = scratch.replay(loads, schema, run=run, stop=stop).rows
+                with scratch.holding():
+                    table = f"SELECT * FROM {quoted(whole.table)}"  # noqa: S608 - quoted
+                    yield columns, scratch.query(table) if rows else None
+
+        return self._apply(whole, REPLAY, content, None, progress, guard, stop)
+
+    def check(self) -> None:
+        self._api().check()
+
+    def drop(self, table: str) -> bool:
+        api = self._api()
+        if self._found(api, table) is None:
+            return False
+        with self._held(table, None, None):
+            found = self._found(api, table)
+            if found is None:
+                return False
+            if found.record is None:
+                raise not_ours(table, self.name)
+            api.delete(found.dataset)
+            return found.loaded
+
+    def has_load(self, load: Load) -> bool:
+        found = self._seen(load.table)
+        return found is not None and found.record is not None and found.record.loaded(load.run) is not None
+
+    def columns(self, table: str) -> tuple[tuple[str, str], ...] | None:
+        found = self._seen(table)
+        return found.dataset.columns if found else None
+
+    def rows(self, table: str) -> int | None:
+        found = self._seen(table)
+        return found.dataset.rows if found else None
+
+    def scopes(self, table: str) -> tuple[Mapping[str, Any], ...] | None:
+        found = self._seen(table)
+        return found.record.scopes() if found and found.record else None
+
+    def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:  # noqa: ARG002
+        raise no_query(self.name)
+
+    def adds_up(self, sql: str) -> frozenset[str]:  # noqa: ARG002
+        raise no_query(self.name)
+
+    def holding(self, *_: object) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    def _api(self) -> DomoApi:
+        return DomoApi(DomoClient(self._place, self._tokens, wait_seconds=self._wait_seconds))
+
+    def _apply(
+        self,
+        load: Load,
+        method: str,
+        content: Content,
+        parts: Sequence[Part] | None,
+        progress: Progress | None,
+        guard: Guard | None,
+        stop: Stop | None,
+    ) -> Loaded:
+        """One execution: `method` is what the record calls the load, `parts` say how many rows it must have."""
+        check_stop(stop)
+        api = self._api()
+        with self._held(load.table, progress, stop) as spool, mapped(self.name):
+            found = self._settled(api, load.table)
+            if found and found.record and (before := found.record.loaded(load.run)):
+                return before
+            if found and found.record is None and not load.overwrite:
+                raise not_ours(load.table, self.name)
+            present = list(found.dataset.columns) if found and found.loaded else []
+            update: UpdateMethod = "APPEND" if method == "append" else "REPLACE"
+            with ExitStack() as undo:
+                with giving_up(api, stop), content(present, spool) as (columns, batches):
+                    change = _Change(api, self.name, load, self._opened(api, found, load, columns, update))
+                    undo.callback(change.undo)
+                    change.shape(columns, update)
+                    rows = change.send(columns, batches, spool, self._part_bytes, progress=progress)
+                if parts is not None:
+                    check_rows(load, parts, rows)
+                taken_out = found.dataset.rows if found and update == "REPLACE" else 0
+                done = Loaded(rows=rows, added=rows, deleted=taken_out)
+                change.note(done, method, guard)
+                undo.pop_all()
+            change.commit()
+            return done
+
+    def _opened(
+        self, api: DomoApi, found: _Table | None, load: Load, columns: Columns, update: UpdateMethod
+    ) -> tuple[DataSet, Stream, Record, bool]:
+        """The DataSet, its Stream, the record so far, and whether it was made just now."""
+        name = self._place.prefix + load.table
+        if found is None:
+            record = Record(report=load.report, account=load.account, comment=load.comment)
+            made, stream = api.create(name, record.text(), columns, update)
+            return api.dataset(made.id), stream, record, True
+        stream_found = api.stream(found.dataset)
+        if stream_found is None:
+            raise DestinationRejected(
+                f"the DataSet {name} takes no loads: it was not made by Domo's Stream API, or its Stream is gone",
+                hint="Choose another table, or remove the DataSet in Domo.",
+            )
+        return found.dataset, stream_found, found.record or Record(), False
+
+    def _settled(self, api: DomoApi, table: str) -> _Table | None:
+        """The table with nothing open: what a killed load left is aborted, unless it turns out to be in."""
+        found = self._found(api, table)
+        if found is None or found.record is None:
+            return found
+        stream = api.stream(found.dataset)
+        if stream is None:
+            return found
+        record, last = found.record, found.record.unsettled()
+        if last is not None and last.execution is not None:
+            patience = min(self._settings.busy_seconds, _LEFT_OVER_SECONDS)
+            record = record.settled(well=ended_well(api, stream, last.execution, patience=patience))
+        for execution in api.active(stream):
+            api.abort(stream, execution)
+        if record.columns:
+            columns, record = record.columns, replace(record, columns=())
+            api.reshape(found.dataset, columns, record.text())
+        # Its rows and columns may be others by now.
+        return _Table(api.dataset(found.dataset.id), record) if record is not found.record else found
+
+    def _seen(self, table: str) -> _Table | None:
+        """The table as others see it, for looking only; None also for one whose first load did not end well."""
+        api = self._api()
+        found = self._found(api, table)
+        if found and found.record and (last := found.record.unsettled()):
+            stream = api.stream(found.dataset)
+            state = api.state(stream, last.execution) if stream and last.execution is not None else ""
+            found = _Table(found.dataset, found.record.settled(well=state == SUCCESS))
+        return found if found and found.loaded else None
+
+    def _found(self, api: DomoApi, table: str) -> _Table | None:
+        name = self._place.prefix + table
+        all_found = [_Table(each, record_in(each.description, name)) for each in api.datasets(name)]
+        ours = [each for each in all_found if each.record is not None]
+        if len(ours) > 1:
+            raise DestinationRejected(
+                f"{len(ours)} DataSets of Counterfoil's are called {name}",
+                hint=f"Remove all but one in Domo; their ids are {', '.join(each.dataset.id for each in ours)}.",
+            )
+        return ours[0] if ours else all_found[0] if all_found else None
+
+    @contextmanager
+    def _held(self, table: str, progress: Progress | None, stop: Stop | None) -> Iterator[Path]:
+        """A folder for what goes up, held against other loads of the table from this machine."""
+        place = f"{self.name} {self._place.prefix}{table}"
+        folder = self._settings.home.resolve() / "domo" / hashlib.sha256(place.encode()).hexdigest()[:20]
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with file_held(folder / "lock", place, self._settings.busy_seconds, progress, stop):
+            for left in folder.iterdir():
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+            yield folder
+
+
+class _Change:
+    """What one load does to a DataSet, step by step, and how it is taken back until it is committed."""
+
+    def __init__(self, api: DomoApi, place: str, load: Load, opened: tuple[DataSet, Stream, Record, bool]) -> None:
+        self._api = api
+        self._place = place
+        self._load = load
+        self._dataset, self._stream, self._record, self._made = opened
+        self._upload: Upload | None = None
+        #: As Domo tells it, which may trim it.
+        self._description = self._dataset.description
+        self._changed = self._needless = False
+
+    def shape(self, columns: Columns, update: UpdateMethod) -> None:
+        """Tells Domo the columns, by whose places it knows the fields, and how the rows come."""
+        if tuple(columns) != self._dataset.columns:
+            self._changed = True
+            self._record = replace(self._record, columns=self._dataset.columns)
+            self._api.reshape(self._dataset, columns, self._record.text())
+            self._description = self._api.dataset(self._dataset.id).description
+        self._api.use(self._stream, update)
+        # Nothing replaced by nothing, and nothing added, needs no execution.
+        self._needless = update == "APPEND" or not self._dataset.rows
+
+    def send(
+        self,
+        columns: Columns,
+        batches: Iterable[pa.RecordBatch] | None,
+        spool: Path,
+        part_bytes: int,
+        *,
+        progress: Progress | None,
+    ) -> int:
+        if batches is None and self._needless:
+            return 0
+        self._upload = Upload(self._api, self._stream, self._place)
+        return self._upload.send(batches or (), columns, spool, part_bytes, progress=progress)
+
+    def note(self, done: Loaded, method: str, guard: Guard | None) -> None:
+        """Writes down what is about to be committed; the guard has the last word."""
+        if self._api.dataset(self._dataset.id).description != self._description:
+            raise DestinationBusy(
+                f"{self._place}: somebody else changed {self._dataset.name} meanwhile",
+                hint="Try again when that is done.",
+            )
+        execution = self._upload.execution if self._upload else None
+        self._record = self._record.with_load(self._load, done, method, execution)
+        if execution is None and guard is not None:
+            guard()
+        self._changed = True
+        self._api.describe(self._dataset, self._record.text())
+        if execution is not None and guard is not None:
+            guard()
+
+    def commit(self) -> None:
+        if self._upload is None:
+            return
+        refusal = self._upload.commit()
+        if refusal is not None:
+            self.undo()
+            raise refusal
+        # Where this fails, the next load asks Domo about the execution.
+        with suppress(CounterfoilError):
+            self._api.describe(self._dataset, self._record.settled(well=True).text())
+
+    def undo(self) -> None:
+        """As well as it goes: what is left is invisible, and is taken back by the next load."""
+        self._api.client.tries = _UNDO_TRIES
+        with suppress(CounterfoilError):
+            if self._upload is not None:
+                self._upload.abort()
+            if self._made:
+                self._api.delete(self._dataset)
+                return
+            if self._changed:
+                self._api.reshape(self._dataset, self._dataset.columns, self._dataset.description)

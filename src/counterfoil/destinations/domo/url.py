@@ -1,0 +1,83 @@
+"""What a URL says of Domo: the host of its API, the client, and how DataSets are named. It never holds the secret."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from counterfoil.destinations.secret_references import is_reference, referred
+from counterfoil.errors import SettingsError
+
+EXAMPLE = "domo://CLIENT_ID@api.domo.com?secret=env:DOMO_CLIENT_SECRET"
+_CLIENT, _SECRET = "DOMO_CLIENT_ID", "DOMO_CLIENT_SECRET"
+
+
+@dataclass(frozen=True, slots=True)
+class DomoPlace:
+    """One client of Domo's API."""
+
+    #: The URL, in one spelling.
+    name: str
+    host: str
+    #: None is the scheme's own.
+    port: int | None
+    #: What stands before the name of each table in the name of its DataSet.
+    prefix: str
+    #: Plain HTTP, to this machine only.
+    plain: bool
+    _client: str | None = field(repr=False)
+    _secret: str = field(repr=False)
+
+    def credentials(self) -> tuple[str, str]:
+        """Client id and secret, as they are now where they are kept."""
+        client = self._client or os.environ.get(_CLIENT)
+        if not client:
+            raise SettingsError(
+                f"{self.name} names no client of Domo's", hint=f"Write it as {EXAMPLE}, or set {_CLIENT}."
+            )
+        secret = referred("secret", self._secret)
+        if not secret:
+            raise SettingsError(f"the secret of {self.name} is empty", hint=f"Put it where {self._secret} says.")
+        return client, secret
+
+
+def domo_place(url: str) -> DomoPlace:
+    """SettingsError when the URL names no host, or holds a secret, which it never repeats."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise SettingsError("the URL of Domo can't be read", hint=f"Such as {EXAMPLE}.") from None
+    behind = dict(parse_qsl(parts.query, keep_blank_values=True))
+    secret = behind.pop("secret", f"env:{_SECRET}")
+    prefix = behind.pop("prefix", "")
+    if parts.password is not None or not is_reference(secret):
+        raise SettingsError(
+            "the URL of Domo holds the client's secret",
+            hint="Say where it is instead: ?secret=env:NAME or ?secret=file:/path.",
+        )
+    if not host:
+        raise SettingsError("the URL of Domo names no host", hint=f"Such as {EXAMPLE}.")
+    if behind or parts.path.strip("/") or parts.fragment:
+        wrong = next(iter(behind), parts.path.strip("/") or parts.fragment)
+        raise SettingsError(
+            f"the URL of Domo has {wrong!r} behind its host", hint="It takes ?secret=… and ?prefix=…, and no path."
+        )
+    if not prefix.isprintable():
+        raise SettingsError(f"{prefix!r} can't begin the names of DataSets", hint="Give printable characters.")
+    client = unquote(parts.username) if parts.username else None
+    told = {"prefix": prefix} if prefix else {}
+    told |= {"secret": secret} if secret != f"env:{_SECRET}" else {}
+    query = "&".join(f"{name}={quote(value, safe='/:')}" for name, value in told.items())
+    shown = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    name = f"domo://{quote(client, safe='') + '@' if client else ''}{shown}{'?' if query else ''}{query}"
+    return DomoPlace(name, host, port, prefix, _loopback(host), client, secret)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

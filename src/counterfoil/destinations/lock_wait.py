@@ -1,0 +1,87 @@
+"""Waiting for what another process holds: ever more seldom, up to a limit, telling once who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from counterfoil.destinations.cancellation import check_stop
+from counterfoil.destinations.protocol import Progress, Stop
+from counterfoil.errors import DestinationBusy
+from counterfoil.logging import get_logger
+
+_log = get_logger(__name__)
+_Taken = TypeVar("_Taken")
+
+
+class Held(Exception):  # noqa: N818 - never leaves this package
+    """Raised by an attempt that another process stands in the way of; its text is who."""
+
+
+def wait_for(
+    attempt: Callable[[], _Taken],
+    place: str,
+    busy_seconds: float,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> _Taken:
+    """What `attempt` returns once it no longer raises Held; DestinationBusy with the holder when it takes too long."""
+    until = time.monotonic() + busy_seconds
+    pause = 0.05
+    told = False
+    while True:
+        check_stop(stop)
+        try:
+            return attempt()
+        except Held as held:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise DestinationBusy(
+                    f"{place} is held by {held}, after waiting {busy_seconds:g} seconds",
+                    hint="Close that program, or run this again when it is done.",
+                ) from held
+            if not told:
+                told = True
+                _log.info("waiting for the destination", place=place, holder=str(held))
+                if progress:
+                    progress(f"waiting for {place}, which is held by {held}")
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, 1)
+
+
+@contextmanager
+def file_held(
+    path: Path, place: str, busy_seconds: float, progress: Progress | None = None, stop: Stop | None = None
+) -> Iterator[None]:
+    """Holds a file, made when it is missing, against other threads and processes of this machine."""
+    with path.open("a+") as file:
+        wait_for(lambda: _take(file.fileno()), place, busy_seconds, progress, stop)
+        # The system lets go when the file is closed, however the process ends.
+        yield
+
+
+def _take(handle: int) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(handle, 20, 0)
+        raise Held(program_of(int(holder)) if holder.isdigit() else "another process") from error
+    os.ftruncate(handle, 0)
+    # In append mode every write goes to the end, which is the start of the emptied file.
+    os.write(handle, str(os.getpid()).encode())
+
+
+def program_of(pid: int, otherwise: str = "another process") -> str:
+    """`name (PID n)`, as far as /proc tells it."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        command = []
+    # The first two words name the program and its script; what follows may be anything.
+    words = [Path(word.decode(errors="replace")).name for word in command[:2] if word and not word.startswith(b"-")]
+    return f"{' '.join(words) or otherwise} (PID {pid})"

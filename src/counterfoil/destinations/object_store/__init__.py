@@ -1,0 +1,1 @@
+"""Parquet files in an object store, with manifests."""

@@ -1,0 +1,1 @@
+"""Parquet files in a folder for each table."""

@@ -1,0 +1,52 @@
+"""Where the files of a table lie: beside each other, or in a folder for each month, as Hive names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from counterfoil.destinations.parquet.reused_files import Kept
+from counterfoil.destinations.protocol import same_name
+from counterfoil.destinations.sql.text import literal, quoted
+from counterfoil.values import Load
+
+#: What readers call the month.
+MONTH = "created_month"
+#: Hive's word for null.
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """By the month, in UTC, of the time in a column, or by nothing."""
+
+    column: str | None = None
+
+    @classmethod
+    def of(cls, load: Load, columns: Sequence[tuple[str, str]], *, monthly: bool) -> Layout:
+        """A table without times of creation, or with a column that is called as the month would be, has no months."""
+        kinds = {same_name(name): (name, kind) for name, kind in columns}
+        name, kind = kinds.get(same_name(load.created or ""), ("", ""))
+        return cls(name if monthly and kind == "TIMESTAMP WITH TIME ZONE" and MONTH not in kinds else None)
+
+    @property
+    def nowhere(self) -> str:
+        """The folder of what has no month."""
+        return "" if self.column is None else f"{MONTH}={_NULL}"
+
+    def fits(self, file: Kept) -> bool:
+        """Whether the file lies where this layout has it; by months, files without rows lie nowhere."""
+        return file.name.startswith(f"{MONTH}=") and file.rows > 0 if self.column else "/" not in file.name
+
+    def folders(self, cursor: duckdb.DuckDBPyConnection, source: str, where: str) -> list[tuple[str, str]]:
+        """The folders that the rows go to, each with the condition of its rows."""
+        if self.column is None:
+            return [("", "true")]
+        month = f"strftime({quoted(self.column)}, '%Y-%m')"
+        sql = f"SELECT DISTINCT {month} FROM {source} WHERE {where} ORDER BY 1"  # noqa: S608 - quoted
+        return [
+            (self.nowhere, f"{month} IS NULL") if name is None else (f"{MONTH}={name}", f"{month} = {literal(name)}")
+            for (name,) in cursor.execute(sql).fetchall()
+        ]

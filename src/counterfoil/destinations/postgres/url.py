@@ -1,0 +1,80 @@
+"""What a URL says of a Postgres database. Passwords are taken from it, or from where it points, and never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from counterfoil.destinations.secret_references import is_reference, referred
+from counterfoil.errors import SettingsError
+
+EXAMPLE = "postgresql://user@host/database"
+#: Where tables go unless the URL says so.
+SCHEMA = "public"
+_SECRETS = frozenset({"password", "sslpassword"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A schema of a database, and how to get there."""
+
+    #: The URL without anything secret, which opens the same place where the password is found elsewhere.
+    name: str
+    schema: str
+    #: Parameters of libpq.
+    parameters: Mapping[str, str] = field(repr=False)
+
+    def connection(self) -> dict[str, str]:
+        """The parameters, with the password that `password=env:NAME` or `password=file:/path` points to."""
+        found = dict(self.parameters)
+        for name in _SECRETS & found.keys():
+            found[name] = referred(name, found[name])
+        return found
+
+
+def place_of(url: str) -> Place:
+    """SettingsError when the URL names no database; it never repeats a password."""
+    front, _, query = url.partition("?")
+    pairs = [pair for pair in query.split("&") if pair]
+    schemas = [unquote(pair.partition("=")[2]) for pair in pairs if pair.partition("=")[0] == "schema"]
+    rest = "&".join(pair for pair in pairs if pair.partition("=")[0] != "schema")
+    _, _, behind = front.partition("://")
+    try:
+        told = conninfo_to_dict(f"postgresql://{behind}{'?' if rest else ''}{rest}")
+    except psycopg.Error:
+        # What libpq says of it may repeat any part of the URL.
+        raise SettingsError(
+            "the URL of the Postgres database can't be read",
+            hint=f"Such as {EXAMPLE}?schema=stripe; signs such as @, / and % in a password are written %40, %2F, %25.",
+        ) from None
+    parameters = {name: str(value) for name, value in told.items() if value is not None}
+    if not parameters.get("dbname"):
+        raise SettingsError("the URL names no database", hint=f"Such as {EXAMPLE}.")
+    if any("\0" in value for value in (*parameters.values(), *schemas)):
+        raise SettingsError("the URL of the Postgres database holds a NUL character", hint=f"Such as {EXAMPLE}.")
+    schema = schemas[-1] if schemas else SCHEMA
+    if not schema or len(schema.encode()) > 63 or schema.startswith("pg_") or schema == "information_schema":
+        raise SettingsError(f"{schema!r} can't be the schema of tables", hint="Give 1 to 63 bytes, not pg_….")
+    return Place(_name(parameters, schema), schema, parameters)
+
+
+def _name(parameters: Mapping[str, str], schema: str) -> str:
+    """A host that is a folder, of a socket, stands behind the question mark."""
+    host = parameters.get("host", "")
+    is_address = bool(host) and "/" not in host and "," not in host
+    user = f"{quote(parameters['user'], safe='')}@" if "user" in parameters else ""
+    address = (f"[{host}]" if ":" in host else host) if is_address else ""
+    port = f":{parameters['port']}" if "port" in parameters and is_address else ""
+    behind = {} if schema == SCHEMA else {"schema": schema}
+    shown_above = {"user", "dbname", *(("host", "port") if is_address else ())}
+    behind |= {
+        name: value
+        for name, value in parameters.items()
+        if name not in shown_above and (name not in _SECRETS or is_reference(value))
+    }
+    query = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in sorted(behind.items()))
+    return f"postgresql://{user}{address}{port}/{quote(parameters['dbname'], safe='')}{'?' if query else ''}{query}"

@@ -1,0 +1,193 @@
+"""The DuckDB file: opened when it is needed, once in a process, waited for when another process holds it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import duckdb
+
+from counterfoil.destinations.cancellation import stoppable, taken
+from counterfoil.destinations.lock_wait import Held, wait_for
+from counterfoil.destinations.protocol import Guard, Progress, Stop
+from counterfoil.destinations.sql.errors import holder_of, mapped, meaning
+from counterfoil.destinations.sql.text import literal
+from counterfoil.errors import FOLDER_MISSING, DestinationBusy, DestinationRejected
+from counterfoil.logging import get_logger
+
+_log = get_logger(__name__)
+
+_CONFIG = {
+    "threads": "2",
+    # Files that we make are opened by every DuckDB since 1.4.
+    "storage_compatibility_version": "v1.4.0",
+    # Nothing is ever fetched from the network, and no variable of Python's is taken for a table.
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
+#: Memory that DuckDB may take, as far as it keeps to it.
+MEGABYTES = 160
+_OTHERS = ((b"SQLite format 3", "an SQLite database"), (b"PAR1", "a Parquet file"), (b"", "not a DuckDB database"))
+
+
+class DatabaseFile:
+    """One file. Its users share one connection, and the last of them closes it."""
+
+    def __init__(self, path: Path, megabytes: int) -> None:
+        self.path = path
+        self._megabytes = megabytes
+        #: Held while loading: loads into one file come one after the other.
+        self.loading = threading.Lock()
+        self._guard = threading.Lock()
+        self._users = 0
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._readable: Sequence[Path] | None = None
+
+    @contextmanager
+    def held(
+        self,
+        readable: Sequence[Path],
+        busy_seconds: float = 0,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor on the file, which may read files below the `readable` folders and no others."""
+        with taken(self._guard, stop):
+            if self._connection is None:
+                place = str(self.path)
+                self._connection = wait_for(lambda: self._attempt(readable), place, busy_seconds, progress, stop)
+                self._readable = readable
+            elif self._readable != readable:
+                raise DestinationBusy(
+                    f"{self.path} is in use by a load from another archive", hint="Try again when it is done."
+                )
+            self._users += 1
+            cursor = self._connection.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+            self._release()
+
+    def check(self) -> None:
+        """Raises what opening it for a load would, as far as that shows without opening it.
+
+        Where this process has it open, or is about to, nothing is to be seen: and to look into the file, and close it,
+        would take away DuckDB's lock on it, so that another process could write too.
+        """
+        if self._guard.acquire(blocking=False):
+            try:
+                if self._connection is None:
+                    self._inspect()
+            finally:
+                self._guard.release()
+        for place in (self.path.parent, self.path):
+            if place.exists() and not os.access(place, os.W_OK):
+                raise DestinationRejected(
+                    f"{place} may not be written",
+                    hint="Check the rights of the file and of its folder, which must both be writable.",
+                )
+
+    def _release(self) -> None:
+        with self._guard:
+            self._users -= 1
+            if self._users == 0 and self._connection is not None:
+                connection, self._connection = self._connection, None
+                connection.close()
+
+    def _attempt(self, readable: Sequence[Path]) -> duckdb.DuckDBPyConnection:
+        try:
+            self._inspect()
+            return _connect(str(self.path), readable, self._megabytes)
+        except (duckdb.Error, OSError) as error:
+            if (holder := holder_of(error)) is not None:
+                raise Held(holder) from error
+            raise meaning(error, str(self.path)) from error
+
+    def _inspect(self) -> None:
+        """Refuses what DuckDB would take for something else, or refuse in words that do not help."""
+        path = self.path
+        if not path.parent.is_dir():
+            raise DestinationRejected(
+                f"{path} cannot be made: there is no folder {path.parent}",
+                hint=f"Make it first: mkdir -p {path.parent}",
+                code=FOLDER_MISSING,
+            )
+        if path.is_dir():
+            raise DestinationRejected(
+                f"{path} is a folder, not a file", hint="Choose a file in it, such as stripe.duckdb."
+            )
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            start = file.read(16)
+        if not start:
+            raise DestinationRejected(f"{path} is empty, not a DuckDB database", hint="Remove it; it is made anew.")
+        if start[8:12] != b"DUCK":
+            kind = next(words for magic, words in _OTHERS if start.startswith(magic))
+            raise DestinationRejected(f"{path} is {kind}", hint="Choose another file.")
+
+
+def _connect(database: str, readable: Sequence[Path], megabytes: int, **config: str) -> duckdb.DuckDBPyConnection:
+    """Opens it, and shuts out the network, every other file and all further settings."""
+    connection = duckdb.connect(database, config=_CONFIG | {"memory_limit": f"{megabytes}MB"} | config)
+    try:
+        folders = ", ".join(literal(f"{folder}/") for folder in readable)
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        connection.execute(f"SET allowed_directories = [{folders}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def in_memory(readable: Sequence[Path], spill: Path, megabytes: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to no file, for reading and writing Parquet; what does not fit in memory goes to `spill`."""
+    connection = _connect(":memory:", readable, megabytes, temp_directory=str(spill))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+_files: dict[Path, DatabaseFile] = {}
+_files_guard = threading.Lock()
+
+
+def database_file(path: Path, megabytes: int = MEGABYTES) -> DatabaseFile:
+    """The one DatabaseFile of this process for the file, by whatever name it goes."""
+    with _files_guard:
+        return _files.setdefault(path.resolve(), DatabaseFile(path.resolve(), megabytes))
+
+
+@contextmanager
+def transaction(
+    cursor: duckdb.DuckDBPyConnection, name: str, guard: Guard | None = None, stop: Stop | None = None
+) -> Iterator[None]:
+    """Commits when the block ends well and the guard lets it, and else leaves everything as it was."""
+    with mapped(name):
+        cursor.execute("BEGIN TRANSACTION")
+        with ExitStack() as undo:
+            undo.callback(_roll_back, cursor)
+            # An interrupt must not meet the end of the transaction, so that nobody is asked any more by then.
+            with stoppable(cursor.interrupt, stop):
+                yield
+            if guard is not None:
+                guard()
+            cursor.execute("COMMIT")
+            undo.pop_all()
+
+
+def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
+    try:
+        cursor.execute("ROLLBACK")
+    except duckdb.Error as error:
+        # DuckDB has rolled back by itself, or the database is gone; either way nothing was committed.
+        _log.debug("rollback", error=str(error))

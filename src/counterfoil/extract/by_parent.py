@@ -1,0 +1,113 @@
+"""Reads all rows of a parent again, where the lists of a report's source can be narrowed to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from counterfoil.errors import RunError
+from counterfoil.extract.collected import found_at, read_collected
+from counterfoil.extract.listing import Params, is_hidden, read_listing
+from counterfoil.extract.preview import read_preview
+from counterfoil.extract.refetch import by_id, read_one
+from counterfoil.extract.resume import Earlier
+from counterfoil.extract.streams import all_of, in_turn
+from counterfoil.extract.warnings import Notices
+from counterfoil.reports.report import Collected, Listing, Parents, Preview, Report, Singleton, Union
+from counterfoil.stripe.client import Client
+from counterfoil.values import Page, StripeObject, Window
+
+#: Parents whose rows are held at a time.
+_AT_A_TIME = 32
+
+
+def requests_of_parent(report: Report) -> int:
+    """Requests that one parent takes at least."""
+    match report.source:
+        case Collected(places=places):
+            return len(places)
+        case Preview(previewed=previewed):
+            return len(previewed) + 1
+        case _:
+            return 1
+
+
+async def rows_of_parents(
+    client: Client,
+    report: Report,
+    ids: Sequence[str],
+    window: Window,
+    *,
+    again: Sequence[Window],
+    notices: Notices,
+    params: Params,
+) -> AsyncGenerator[Page, None]:
+    """Pages with all rows of some of the parents each, after those of `again` and those that change without an event.
+
+    `params` are what the options send: a parent that they leave out has no rows.
+    """
+    parents = report.parents
+    if parents is None or parents.param is None:
+        raise ValueError(f"{report.key} is not read parent by parent")
+    if isinstance(report.source, Listing):
+        listed = [("again", one, params) for one in again]
+        if parents.silent and not _excludes(params, parents.silent):
+            listed.append(("silent", window, {**params, **parents.silent}))
+        for name, one, sent in listed:
+            async with aclosing(read_listing(client, report.source, one, notices=notices, params=sent)) as pages:
+                async for page in pages:
+                    yield Page(name, Window(), None, page.objects, last=False, date=page.date)
+    ids = [id_ for id_ in ids if not _excludes(params, {parents.param: id_})]
+    for some in in_turn(ids, _AT_A_TIME):
+        asked = [_rows(client, report, {**params, parents.param: id_}, window, notices) for id_ in some]
+        rows = [row for rows in await all_of(asked) for row in rows]
+        yield Page("parents", Window(), None, rows, last=False, date=client.date, parents=some)
+
+
+def _excludes(params: Params, wanted: Params) -> bool:
+    return any(params.get(name, value) != value for name, value in wanted.items())
+
+
+async def _rows(client: Client, report: Report, params: Params, window: Window, notices: Notices) -> list[StripeObject]:
+    parents, source, earlier = report.parents, report.source, Earlier(report)
+    if parents is None or parents.param is None:
+        raise ValueError(f"{report.key} is not read parent by parent")
+    id_ = params[parents.param]
+    own: list[StripeObject] = []
+    match source:
+        case Listing():
+            pages = read_listing(client, source, window, notices=notices, params=params)
+        case Collected():
+            own = await _in_parent(client, source, parents, id_, notices)
+            places = tuple(place for place in source.places if place.listing.path != parents.path)
+            pages = read_collected(
+                client, replace(source, places=places), notices=notices, earlier=earlier, params=params
+            )
+        case Preview():
+            pages = read_preview(client, source, notices=notices, earlier=earlier, params=params)
+        case Singleton() | Union():
+            raise ValueError(f"{report.key} has no parents")
+    rows = list(own)
+    try:
+        async with aclosing(pages):
+            async for page in pages:
+                rows += page.objects
+    except RunError as error:
+        # Stripe knows no such parent any more, so that nothing is left of it.
+        if error.code != "resource_missing" or error.param != parents.param:
+            raise
+    return list(by_id(rows).values()) if isinstance(source, Collected) else rows
+
+
+async def _in_parent(
+    client: Client, source: Collected, parents: Parents, id_: str, notices: Notices
+) -> list[StripeObject]:
+    """What hangs in the parent itself."""
+    found: list[StripeObject] = []
+    for place in source.places:
+        if place.listing.path == parents.path:
+            one = await read_one(client, place.listing, id_, notices=notices)
+            for path in place.at if one is not None and not is_hidden(place.listing, one) else ():
+                found += [each for each in found_at(one, path) if isinstance(each, dict)]
+    return found

@@ -1,0 +1,71 @@
+"""Which of the changed objects are read again by windows of their list, and which one by one.
+
+A page of a hundred costs one request, as does a single object; but it takes Stripe longer, and its rows have to be
+shaped and compared for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, inf
+
+from counterfoil.extract.estimates.created_histogram import Spread
+from counterfoil.extract.windows import PAGE_ROWS
+from counterfoil.values import Window
+
+#: What a row costs beside the request that brings it, in requests: a full page is worth three objects read singly.
+ROW_COST = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """Windows and ids that together hold all changed objects."""
+
+    windows: tuple[Window, ...]
+    singly: tuple[str, ...]
+    #: In requests, rows counted by `ROW_COST`.
+    cost: float
+
+
+def cover(changed: Mapping[str, int | None], spread: Spread | None, *, singly: bool = True) -> Cover:
+    """The cheapest cover of the ids, each with its `created` where that is known.
+
+    Without a spread, or without `created`, objects are read singly. `singly=False` is for lists narrowed by options,
+    where only the list itself tells what belongs to it: every known second is a window then.
+    """
+    known = sorted((created, id_) for id_, created in changed.items() if created is not None)
+    unknown = [id_ for id_, created in changed.items() if created is None]
+    if spread is None and singly:
+        return Cover((), tuple(changed), len(changed) * (1 + ROW_COST))
+    single = 1 + ROW_COST if singly else inf
+    #: Of the first so many ids: the least cost, and where its last group begins; None for an id read singly.
+    best: list[tuple[float, int | None]] = [(0.0, None)]
+    older = [0 if spread is None else spread.before(created) for created, _ in known]
+    for end, (newest, _) in enumerate(known):
+        least = best[end][0] + single
+        begins: int | None = None
+        upto = 0 if spread is None else spread.before(newest + 1)
+        for start in range(end, -1, -1):
+            rows = max(upto - older[start], end - start + 1)
+            if rows > PAGE_ROWS and known[start][0] != newest:
+                break  # no window of several pages is cheaper than a window for each of them
+            if (cost := best[start][0] + window_cost(rows)) < least:
+                least, begins = cost, start
+        best.append((least, begins))
+    windows, alone, end = [], [], len(known)
+    while end:
+        first = best[end][1]
+        if first is None:
+            alone.append(known[end - 1][1])
+            end -= 1
+        else:
+            windows.append(Window(known[first][0], known[end - 1][0] + 1))
+            end = first
+    cost = best[-1][0] + len(unknown) * (1 + ROW_COST)
+    return Cover(tuple(windows), (*alone, *unknown), cost)
+
+
+def window_cost(rows: float) -> float:
+    """Of a window with so many rows, in requests."""
+    return max(ceil(rows / PAGE_ROWS), 1) + ROW_COST * rows

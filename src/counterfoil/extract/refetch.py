@@ -1,0 +1,110 @@
+"""Reads known objects again: by windows of their list where that is cheaper, else one by one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from counterfoil.extract.embedded import complete, read_parent
+from counterfoil.extract.estimates.created_histogram import Spread
+from counterfoil.extract.event_ids import Named
+from counterfoil.extract.fetch_plan import Cover, cover
+from counterfoil.extract.listing import Params, is_hidden, read_listing
+from counterfoil.extract.streams import all_of, in_turn, side_by_side
+from counterfoil.extract.warnings import Notices
+from counterfoil.reports.report import Listing
+from counterfoil.stripe.client import Client
+from counterfoil.values import StripeObject, Window
+
+#: How many wait for the limiter at a time.
+_AT_A_TIME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Some of the objects, and the ids of those that are there no longer."""
+
+    objects: Sequence[StripeObject]
+    gone: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """How objects of one report are read again."""
+
+    client: Client
+    notices: Notices
+    #: What the options send.
+    params: Params
+    #: Whether the list leaves out objects that are there: then it alone says what belongs to the report.
+    narrowed: bool
+    #: What was created outside of it does not belong to it either.
+    window: Window
+    spread: Spread | None
+
+    def cover(self, wanted: Named) -> Cover:
+        """How the objects would be read."""
+        return cover(self._within(wanted), self.spread, singly=not self.narrowed)
+
+    async def read(self, listing: Listing, wanted: Named) -> AsyncGenerator[Found, None]:
+        """All of them, as they are now. With a window come also others that were created in it."""
+        chosen, missing = self.cover(wanted), self._within(wanted)
+        for windows in in_turn(chosen.windows, _AT_A_TIME):
+            streams = [
+                read_listing(self.client, listing, window, notices=self.notices, params=self.params)
+                for window in windows
+            ]
+            async with aclosing(side_by_side(streams)) as pages:
+                async for page in pages:
+                    for one in page.objects:
+                        missing.pop(str(one["id"]), None)
+                    yield Found(page.objects)
+        # Those that a window should have shown, and those that are read singly anyway.
+        for ids in in_turn(missing, _AT_A_TIME):
+            answers = await all_of([self._read_one(listing, id_) for id_ in ids])
+            there = [one for one in answers if one is not None]
+            gone = [id_ for id_, one in zip(ids, answers, strict=True) if one is None]
+            if not self.narrowed:
+                yield Found([one for one in there if self._is_within(listing, one)], gone)
+                continue
+            # One whose second was listed without it has left; of the others the list is asked now.
+            left = [str(one["id"]) for one in there if wanted[str(one["id"])] is not None]
+            yield Found((), [*gone, *left])
+            if left:
+                self.notices.tell("These are at Stripe, and no longer among what the options let through", len(left))
+            unasked: Named = {str(one["id"]): one[listing.created or ""] for one in there if one["id"] not in left}
+            if unasked:
+                async with aclosing(self.read(listing, unasked)) as more:
+                    async for found in more:
+                        yield found
+
+    def _within(self, wanted: Named) -> Named:
+        return {id_: created for id_, created in wanted.items() if created is None or created in self.window}
+
+    def _is_within(self, listing: Listing, one: StripeObject) -> bool:
+        return not is_hidden(listing, one) and (listing.created is None or one[listing.created] in self.window)
+
+    async def _read_one(self, listing: Listing, id_: str) -> StripeObject | None:
+        return await read_one(self.client, listing, id_, notices=self.notices)
+
+
+async def read_one(client: Client, listing: Listing, id_: str, *, notices: Notices) -> StripeObject | None:
+    """The object as its list would show it; None when it was deleted."""
+    one = await read_parent(client, listing, id_)
+    if one is None or not listing.lists:
+        return one
+    deleted = await complete(
+        client,
+        [one],
+        listing.lists,
+        expand=listing.expand,
+        notices=notices,
+        read_again=lambda again: read_parent(client, listing, again),
+    )
+    return None if deleted else one
+
+
+def by_id(objects: Sequence[StripeObject]) -> Mapping[str, StripeObject]:
+    """Each object once, as it came last."""
+    return {str(one["id"]): one for one in objects}

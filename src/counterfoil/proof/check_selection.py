@@ -1,0 +1,275 @@
+"""Which checks are made: the cheap ones after each run, the deep ones when they are asked for or due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from counterfoil.archive import Ledger, read_notes
+from counterfoil.columns.schema import arrow_schema
+from counterfoil.columns.system import SYSTEM_COLUMNS
+from counterfoil.destinations.sql.parts_tables import PartsTables, parts_tables
+from counterfoil.proof import balance, coverage, keys, payouts, references
+from counterfoil.proof.check import Check, inconclusive, not_applicable
+from counterfoil.proof.recount import Copy, Recount, contents, recount
+from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.subject import LIVE, Subject
+from counterfoil.proof.table_queries import Ask
+from counterfoil.proof.windows import check_windows
+from counterfoil.reports.catalogue import report as report_of
+from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
+from counterfoil.values import Window
+
+#: Of a run's requests, what its cheap checks may spend, and what they may spend besides.
+SHARE = 0.02
+BESIDES = 3
+
+SPOOL = "pages.spool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deep:
+    """What is looked at beyond the cheap checks."""
+
+    recount: Recount = field(default_factory=Recount)
+    payouts: int = payouts.NEWEST
+
+
+def sources_of(report: Report, window: Window) -> dict[str, tuple[Window, ...]]:
+    """What the pages of a reading of everything cover, by the name that they have of their source."""
+    match report.source:
+        case Listing(created=None) as listing:
+            return {listing.path: (Window(),)}
+        case Listing() as listing:
+            return {listing.path: (window,)}
+        case Union(listings=listings):
+            return dict.fromkeys(listings, (window,))
+        case Collected(places=places):
+            return {place.listing.path: (Window(),) for place in places}
+        case Preview(previewed=previewed):
+            return {one.listing.path: (Window(),) for one in previewed}
+        case Singleton(path=path):
+            return {path: (Window(),)}
+
+
+def before_load(subject: Subject) -> list[Check]:
+    """What can be told before the rows are loaded: whether all was read, and whether each row is one."""
+    ledger = subject.ledger
+    if ledger is None:
+        return [_gone()]
+    with _beside(subject) as place:
+        of_rows = _keys(subject, place.ask, "parts") if ledger.is_there else []
+        return [*_read(subject, ledger), _ids(subject, ledger, place.ask), *of_rows]
+
+
+def cheap(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
+    """What costs no requests, or few: `affordable` of them. Without an inquiry Stripe can't be asked."""
+    with _beside(subject) as place:
+        return [*_at_hand(subject, place), *_balance(subject, inquiry), *referenced(subject, None)]
+
+
+def unasked(subject: Subject) -> list[Check]:
+    """Where the destination answers no questions: what the archive tells, and how many rows the table has."""
+
+    def count() -> Check:
+        return coverage.check_count(subject.place.rows(subject.table), subject.expectation)
+
+    return [*before_load(subject), subject.made("coverage", "table", count)]
+
+
+def affordable(requests: int) -> int:
+    """What the cheap checks of a run that took so many requests may spend."""
+    return BESIDES + int(requests * SHARE)
+
+
+def thorough(subject: Subject, inquiry: Inquiry, asked: Deep) -> list[Check]:
+    """Everything: also the table against the archive, payouts, orphans one by one, and windows read again."""
+    with _beside(subject) as place:
+        copy = Copy(subject, place, whole=asked.recount.windows is None or subject.method != "merge")
+        return [
+            *_at_hand(subject, place),
+            subject.made("coverage", "contents", lambda: contents(subject, copy)),
+            *_balance(subject, inquiry),
+            *_payouts(subject, inquiry, asked.payouts),
+            *referenced(subject, inquiry),
+            subject.made("recount", "rows", lambda: recount(subject, inquiry, asked.recount, copy)),
+        ]
+
+
+def _gone() -> Check:
+    return inconclusive("coverage", "windows", "What the run read is kept no longer.")
+
+
+def _at_hand(subject: Subject, place: PartsTables) -> list[Check]:
+    """What the archive and the table tell."""
+    ledger, ask = subject.ledger, subject.place.query
+    return [
+        *([_gone()] if ledger is None else [*_read(subject, ledger), _ids(subject, ledger, place.ask)]),
+        subject.made("coverage", "table", lambda: coverage.check_table(ask, subject.table, subject.expectation, LIVE)),
+        *_keys(subject, ask, subject.source),
+    ]
+
+
+def _read(subject: Subject, ledger: Ledger) -> list[Check]:
+    spool, source = subject.folder / SPOOL, subject.report.source
+    if isinstance(source, Listing) and source.retired and not ledger.pages:
+        told = "Stripe has retired this list: there was nothing to read."
+        windows = not_applicable("coverage", "windows", told)
+    else:
+        windows = subject.made("coverage", "windows", lambda: check_windows(read_notes(spool), subject.expected))
+    return [
+        windows,
+        subject.made("coverage", "pages", lambda: coverage.check_pages(read_notes(spool), ledger)),
+        subject.made("coverage", "parts", lambda: coverage.check_parts(ledger)),
+        coverage.check_skipped(ledger.skipped, subject.warnings),
+    ]
+
+
+def _ids(subject: Subject, ledger: Ledger, ask: Ask) -> Check:
+    if not ledger.is_there:
+        return inconclusive("coverage", "ids", "A part of what the run read is missing.")
+    # What is read by changes comes by windows and again by its id.
+    whole = subject.whole or ledger.whole
+    return subject.made(
+        "coverage", "ids", lambda: coverage.check_ids(ask, subject.key, whole=whole, loaded=subject.loaded)
+    )
+
+
+def _keys(subject: Subject, ask: Ask, source: str) -> list[Check]:
+    report = subject.report
+    return [
+        subject.made("keys", "double keys", lambda: keys.check_double_keys(ask, source, subject.key)),
+        *subject.made_together(
+            "keys",
+            keys.NAMES,
+            lambda: keys.check_values(
+                ask,
+                source,
+                report.columns,
+                subject.key,
+                created=report.created,
+                until=subject.as_of,
+                digits=subject.digits,
+            ),
+        ),
+    ]
+
+
+@contextmanager
+def _beside(subject: Subject) -> Iterator[PartsTables]:
+    """A place beside the table, with what the run read as `parts`."""
+    folders = [folder for folder in (subject.folder, subject.scratch) if folder.exists()]
+    with parts_tables(folders=folders, spill=subject.scratch / "spill", megabytes=subject.megabytes) as place:
+        if subject.ledger is not None and subject.ledger.is_there:
+            schema = arrow_schema((*subject.report.columns, *SYSTEM_COLUMNS))
+            place.put("parts", schema, [part.path for part in subject.ledger.parts if part.rows])
+        yield place
+
+
+def _balance(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
+    if not balance.is_moved(subject.report):
+        return []
+    lacking = balance.lacks(subject.report.columns)
+    if lacking or subject.params.keys() - {"currency"}:
+        told = (
+            f"The table lacks {' and '.join(lacking)}, or has them hashed."
+            if lacking
+            else "The dataset's options let only some movements through."
+        )
+        return [not_applicable("balance", name, told) for name in balance.PARTS]
+    if inquiry is None:
+        return [inconclusive("balance", name, "Stripe could not be asked.") for name in balance.PARTS]
+    return subject.made_together("balance", tuple(balance.PARTS), lambda: _looked_at(subject, inquiry))
+
+
+def _looked_at(subject: Subject, inquiry: Inquiry) -> list[Check]:
+    checks = _compared(subject, inquiry)
+    if any(check.result == "FAIL" for check in checks) and inquiry.affords(BESIDES):
+        # Two movements that cancel each other out, one before and one after the list was read, look like a fault.
+        return _compared(subject, inquiry)
+    return checks
+
+
+def _compared(subject: Subject, inquiry: Inquiry) -> list[Check]:
+    """Each type of balance; the first check keeps the snapshot for those of later runs."""
+    now = balance.snapshot(inquiry, subject.as_of, subject.params)
+    if now is None:
+        told = f"The balance was another one at each of {balance.MOST_LOOKS} looks, or of as many as are spent on it."
+        return [inconclusive("balance", name, told) for name in balance.PARTS]
+    then = None
+    if not subject.full:
+        then = balance.earlier(
+            subject.snapshots,
+            since=subject.window.since,
+            until=subject.as_of,
+            currency=subject.params.get("currency"),
+        )
+    if subject.full or then is not None:
+        since = None if then is None else then.at
+        sums = balance.summed(subject.place.query, subject.source, since=since, until=subject.as_of)
+        checks = [balance.check_balance(name, sums, now, then=then) for name in balance.PARTS]
+    else:
+        told = "The table does not hold all movements, and no earlier run kept a balance to compare with."
+        checks = [not_applicable("balance", name, told) for name in balance.PARTS]
+    first, *rest = checks
+    return [replace(first, figures={**first.figures, "snapshot": now.as_json()}), *rest]
+
+
+def _payouts(subject: Subject, inquiry: Inquiry, newest: int) -> list[Check]:
+    types = {column.name: column.type for column in subject.report.columns}
+    if payouts.has_payouts(subject.report) and payouts.NEEDED.items() <= types.items():
+        return [subject.made("payouts", "payouts", lambda: _payouts_of_table(subject, inquiry, newest))]
+    if balance.is_moved(subject.report):
+        if not subject.full or subject.params or balance.lacks(subject.report.columns):
+            return [not_applicable("payouts", "payouts", "The table does not hold all movements.")]
+        return [subject.made("payouts", "payouts", lambda: _payouts_by_table(subject, inquiry, newest))]
+    return []
+
+
+def _payouts_of_table(subject: Subject, inquiry: Inquiry, newest: int) -> Check:
+    """The table's payouts against the movements that Stripe lists."""
+    found = payouts.in_table(subject.place.query, subject.source, newest)
+    return payouts.check_payouts(found, {one.id: payouts.movements(inquiry, one.id) for one in found})
+
+
+def _payouts_by_table(subject: Subject, inquiry: Inquiry, newest: int) -> Check:
+    """Stripe's payouts against the table's movements."""
+    found = payouts.at_stripe(inquiry, newest, until=subject.as_of)
+    of = {one.id: payouts.movements(inquiry, one.id) for one in found}
+    return payouts.check_payouts(found, of, ask=subject.place.query, source=subject.source, table=subject.table)
+
+
+def referenced(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
+    """What rows refer to in other tables; with an inquiry Stripe is asked for what is missing."""
+    checks = []
+    types = {column.name: column.type for column in subject.report.columns}
+    # An id that is left out or hashed leads nowhere.
+    intact = {column.name for column in subject.report.columns if column in report_of(subject.report.key).columns}
+    for reference in subject.report.references:
+        other = subject.others.get(reference.report)
+        if other is None or reference.column not in intact:
+            continue
+        if reference.of_type and types.get("type") != "string":
+            continue
+        theirs = {column.name: column.type for column in other.report.columns}
+        same = [types.get("currency"), theirs.get("currency"), types.get(reference.amount), theirs.get("amount")]
+        if reference.amount and same != ["string", "string", "integer", "integer"]:
+            reference = replace(reference, amount="")  # noqa: PLW2901 - without what is left out or hashed
+        checks.append(
+            subject.made(
+                "references",
+                f"{reference.column} in {other.table}",
+                partial(
+                    references.check_reference,
+                    subject.place.query,
+                    subject.source,
+                    reference,
+                    other,
+                    created=subject.report.created,
+                    inquiry=inquiry,
+                ),
+            )
+        )
+    return checks

@@ -1,0 +1,1 @@
+"""The reports, a file for each area of Stripe's API. Data only."""

@@ -1,0 +1,1 @@
+"""The checks that belong to a run."""

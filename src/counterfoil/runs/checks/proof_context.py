@@ -1,0 +1,192 @@
+"""What a run is to be proved by: its plan, its archive and its table, and what the state knows beside them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from counterfoil.archive import Ledger, read_ledger
+from counterfoil.columns.chosen import choose
+from counterfoil.columns.redact import redaction
+from counterfoil.destinations import Destination
+from counterfoil.destinations.sql.text import literal, quoted
+from counterfoil.extract.changes import listings_of, source_of, windows_of
+from counterfoil.proof.check_selection import sources_of
+from counterfoil.proof.coverage import Expectation, expected_of
+from counterfoil.proof.references import Other
+from counterfoil.proof.subject import LIVE, Subject
+from counterfoil.proof.windows import Expected
+from counterfoil.reports.catalogue import report as report_of
+from counterfoil.runs.plans.dataset_plan import DatasetPlan, choice_of, from_json, window_of
+from counterfoil.runs.plans.pull_plan import Plan
+from counterfoil.runs.run_context import Records, archive_of
+from counterfoil.settings import Settings
+from counterfoil.state.dataset import Dataset, Merge, Target
+from counterfoil.state.run import Run
+from counterfoil.state.target_key import place as spelled
+from counterfoil.values import Loaded, Window
+
+#: After which what a killed proof left is removed.
+_LEFT_SECONDS = 86_400
+_MOST_RUNS = 10_000
+
+
+@contextmanager
+def scratch_of(settings: Settings, run: str) -> Iterator[Path]:
+    """A folder for what comparisons need for a while."""
+    folder = settings.archive / "proofs" / run
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left(settings: Settings, *, now: float | None = None) -> None:
+    """Removes what proofs left that were killed."""
+    for folder in (settings.archive / "proofs").glob("*"):
+        with suppress(OSError):
+            if (time.time() if now is None else now) - folder.stat().st_mtime > _LEFT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def subject_of(
+    records: Records,
+    dataset: Dataset,
+    run: Run,
+    target: Target,
+    place: Destination,
+    *,
+    scratch: Path,
+    watch: Callable[[str], None] | None = None,
+) -> Subject:
+    """The run's rows in one of the dataset's tables. Before the load nothing is known of the table."""
+    plan = from_json(run.plan)
+    folder = archive_of(records.settings, run.id)
+    ledger = read_ledger(folder)
+    done = _loaded(records, run, target)
+    chosen = plan.chosen
+    key = records.hash_keys.key(plan.credential) if chosen.hashed else b""
+    kept = records.checks.earlier(dataset.id, "balance", "payments")
+    return Subject(
+        run=run.id,
+        report=plan.plan.report,
+        window=plan.window,
+        params=plan.plan.params,
+        full=plan.choice.since is None and plan.choice.until is None and plan.choice.last_days is None,
+        method=plan.method,
+        whole=plan.whole,
+        as_of=plan.as_of,
+        api_version=plan.api_version,
+        folder=folder,
+        ledger=ledger,
+        expected={} if ledger is None else expected_windows(plan, ledger),
+        warnings=run.warnings,
+        loaded=None if done is None else done.rows,
+        expectation=None if done is None else _expectation(records, plan, run, target, ledger, done),
+        place=place,
+        table=target.table,
+        others=_others(records, dataset, target),
+        redact=redaction(chosen, key) if chosen.redacts else None,
+        digits=records.settings.currency_digits,
+        snapshots=[check.figures["snapshot"] for check in kept if "snapshot" in check.figures],
+        scratch=scratch,
+        megabytes=records.settings.duckdb_megabytes,
+        watch=watch,
+    )
+
+
+def expected_windows(plan: DatasetPlan, ledger: Ledger) -> Expected:
+    """What the run's pages are to cover; nothing where it went from parent to parent."""
+    report = plan.plan.report
+    if plan.changes is None or ledger.whole:
+        return sources_of(report, plan.window)
+    if report.parents is not None and report.parents.param is not None:
+        return {}
+    windows = windows_of(plan.changes, plan.window)
+    return {source_of(kind): windows for kind in listings_of(report)}
+
+
+def _loaded(records: Records, run: Run, target: Target) -> Loaded | None:
+    """What the run did to the table; None before it was loaded."""
+    for load in records.runs.loads(run.id):
+        if (load.url, load.table) == (target.url, target.table):
+            counts = run.counts
+            return Loaded(rows=load.rows, added=counts.added, changed=counts.changed, deleted=counts.deleted)
+    return None
+
+
+def _expectation(
+    records: Records, plan: DatasetPlan, run: Run, target: Target, ledger: Ledger | None, done: Loaded
+) -> Expectation | None:
+    covers = plan.covers if plan.whole or plan.method == "partition" else ()
+    if ledger is not None and ledger.whole:
+        covers = (plan.window,)
+    return expected_of(
+        plan.method,
+        done,
+        run=run.id,
+        created=plan.plan.report.created,
+        covers=covers,
+        dropped=(plan.merge or Merge()).deleted == "drop",
+        before=_rows_before(records, run, target) if plan.method == "merge" else None,
+        live=LIVE,
+    )
+
+
+def _rows_before(records: Records, run: Run, target: Target) -> int | None:
+    """Rows of the table after the run before, as they were counted then."""
+    earlier = records.runs.list(run.dataset, "succeeded", _MOST_RUNS)
+    before = next((one for one in earlier if (one.created_at, one.id) < (run.created_at, run.id)), None)
+    if before is None:
+        return None
+    for check in records.checks.of_run(before.id):
+        if (check.family, check.name, check.url, check.table) == ("coverage", "table", target.url, target.table):
+            rows: int | None = check.figures.get("rows")
+            return rows
+    return None
+
+
+def _others(records: Records, dataset: Dataset, target: Target) -> Mapping[str, Other]:
+    """Tables of the same account in the same destination, one of each report: a full one, read last."""
+    home = records.settings.home
+    mine = spelled(target.url, "", home=home)
+    found: dict[str, Other] = {}
+    for one in records.datasets.list():
+        if one.id == dataset.id or one.account != dataset.account or one.bookmark is None:
+            continue
+        for theirs in one.targets:
+            if spelled(theirs.url, "", home=home) == mine:
+                other = _other(theirs.table, one, one.bookmark)
+                known = found.get(other.report.key)
+                if known is None or (_is_full(other), other.as_of) > (_is_full(known), known.as_of):
+                    found[other.report.key] = other
+    return found
+
+
+def _is_full(other: Other) -> bool:
+    return not other.narrowed and other.window == Window()
+
+
+def _other(table: str, dataset: Dataset, bookmark: Mapping[str, Any]) -> Other:
+    choice, as_of = choice_of(bookmark["choice"]), int(bookmark["as_of"])
+    known = report_of(dataset.report)
+    chosen = choose(known, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
+    report, window = replace(known, columns=chosen.columns), window_of(choice, as_of)
+    source = quoted(table)
+    if bookmark.get("method") == "append":
+        source = f"(SELECT * FROM {source} WHERE _run = {literal(str(bookmark['run']))})"  # noqa: S608 - quoted
+    return Other(
+        source=source,
+        table=table,
+        report=report,
+        as_of=as_of,
+        window=window,
+        narrowed=Plan(report, window, None, choice.options).narrowed,
+    )

@@ -1,0 +1,1 @@
+"""From the parts of a run to the tables of its dataset."""

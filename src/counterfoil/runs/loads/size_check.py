@@ -1,0 +1,70 @@
+"""Stops a full refresh with unchanged options that would remove more than half of a table."""
+
+from __future__ import annotations
+
+from counterfoil.destinations import Destination
+from counterfoil.destinations.sql.text import quoted
+from counterfoil.errors import RunError
+from counterfoil.reports.report import Preview, Singleton
+from counterfoil.runs.plans.dataset_plan import DatasetPlan
+from counterfoil.runs.plans.pull_plan import Plan
+from counterfoil.values import Method
+
+#: The code of the error.
+TABLE_WOULD_SHRINK = "table_would_shrink"
+#: Smaller tables are not checked.
+MIN_ROWS = 100
+#: What narrows the rows of a load: with another value, fewer rows are expected.
+_OPTIONS = ("since", "until", "limit", "options")
+
+
+def is_checked(plan: DatasetPlan, *, whole: bool) -> bool:
+    """Whether a dataset's run is a full refresh whose number of rows can be compared with the table's."""
+    merges_nothing = plan.method == "merge" and not plan.covers
+    return whole and plan.choice.last_days is None and not merges_nothing and _is_comparable(plan.plan, plan.method)
+
+
+def check_size(place: Destination, table: str, plan: Plan, method: Method, *, rows: int, hint: str) -> str | None:
+    """Raises RunError when the load would remove more than half of the table; a note where that can't be known.
+
+    `rows` is the number of rows that the table would have.
+    """
+    if not _is_comparable(plan, method) or not _has_same_options(place, table, plan, method):
+        return None
+    if "query" not in place.guarantees and method == "merge":
+        return (
+            f"The number of rows of {table} was not compared: {place.name} does not tell how many of them are deleted"
+        )
+    before = _live_rows(place, table)
+    if before >= MIN_ROWS and rows * 2 < before:
+        raise RunError(
+            f"Loading would shrink {table} of {place.name} from {before:,} to {rows:,} rows",
+            hint=hint,
+            code=TABLE_WOULD_SHRINK,
+        )
+    return None
+
+
+def _is_comparable(plan: Plan, method: Method) -> bool:
+    """Not reports of a state, and not those that a filter narrows: their rows leave by themselves."""
+    return (
+        method in ("replace", "merge") and not isinstance(plan.report.source, Singleton | Preview) and not plan.narrowed
+    )
+
+
+def _has_same_options(place: Destination, table: str, plan: Plan, method: Method) -> bool:
+    scopes = place.scopes(table) if place.columns(table) is not None else None
+    # A replace of several snapshots is another matter, which was asked about.
+    if not scopes or (method == "replace" and len(scopes) > 1):
+        return False
+    now = plan.scope
+    return all(scope.get(name) == now.get(name) for scope in scopes for name in _OPTIONS)
+
+
+def _live_rows(place: Destination, table: str) -> int:
+    """Rows that are not marked as deleted."""
+    if "merge" not in place.methods or "query" not in place.guarantees:
+        return place.rows(table) or 0
+    with place.query(f'SELECT count(*) AS rows FROM {quoted(table)} WHERE "_deleted" IS NOT TRUE') as reader:  # noqa: S608 - quoted
+        found: int = reader.read_all()["rows"][0].as_py()
+    return found

@@ -1,0 +1,75 @@
+"""How what a dataset's run read comes into its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from counterfoil.archive import Ledger
+from counterfoil.columns.schema import arrow_schema
+from counterfoil.columns.system import SYSTEM_COLUMNS
+from counterfoil.destinations import Destination
+from counterfoil.errors import RunError
+from counterfoil.runs.plans.dataset_plan import DatasetPlan, Held
+from counterfoil.runs.plans.overwrite_check import scope_of
+from counterfoil.state.dataset import Merge
+from counterfoil.state.datasets import Target
+from counterfoil.values import Load, Parents
+
+
+def holds(runs: Sequence[str], target: Target, place: Destination) -> Held:
+    """What of the dataset is in the table; `runs` are those that leave what its last one did."""
+    if place.columns(target.table) is None:
+        return "nothing"
+    return "last" if any(_has(place, target.table, run) for run in runs) else "other"
+
+
+def check_goes_on(
+    plan: DatasetPlan, run: str, table: str, ledger: Ledger, place: Destination, *, after: Sequence[str]
+) -> None:
+    """Refuses to load what changed into a table that has not what it goes on from, which is one of `after`.
+
+    The dataset may have got another table, or lost it, since the run was planned.
+    """
+    if plan.whole or ledger.whole or plan.after is None:
+        return
+    if place.columns(table) is None or not any(_has(place, table, one) for one in (run, *after)):
+        raise RunError(
+            f"{table} is not the table that this run's changes go on from",
+            hint="The dataset or the table was changed while it ran. Run it again: everything is read then.",
+        )
+
+
+def _has(place: Destination, table: str, run: str) -> bool:
+    return place.has_load(Load(run=run, table=table, method="replace"))
+
+
+def schema_of(plan: DatasetPlan) -> pa.Schema:
+    """The table's columns."""
+    return arrow_schema((*plan.chosen.columns, *SYSTEM_COLUMNS))
+
+
+def load_of(plan: DatasetPlan, run: str, table: str, ledger: Ledger) -> Load:
+    """How a run's parts come into the table."""
+    report, merge = plan.plan.report, plan.merge or Merge()
+    parents = report.parents
+    columns = (*report.columns, *SYSTEM_COLUMNS)
+    return Load(
+        run=run,
+        table=table,
+        method=plan.method,
+        scope=scope_of(plan.plan, plan.identity),
+        report=report.key,
+        account=plan.account,
+        primary_key=report.primary_key,
+        created=report.created,
+        covers=(plan.window,) if ledger.whole else plan.covers,
+        parents=Parents(parents.column, tuple(ledger.parents)) if parents and ledger.parents else None,
+        deleted=merge.deleted,
+        history=merge.history,
+        as_of=plan.as_of,
+        order=report.order,
+        comments={column.name: column.description for column in columns},
+        comment=f"{report.title}: {report.description}",
+    )

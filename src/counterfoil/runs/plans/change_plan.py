@@ -1,0 +1,123 @@
+"""Whether a run of a merge can read changes only, and which."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from counterfoil.extract import Changes
+from counterfoil.extract.windows import PAGE_ROWS
+from counterfoil.reports.report import Report
+from counterfoil.runs.plans.sync_state import Standing
+from counterfoil.values import Window
+
+#: Before the last run's instant: what Stripe listed late, and events that came late.
+OVERLAP_SECONDS = 600
+#: Stripe keeps events for 30 days (https://docs.stripe.com/api/events/list); one is left for the run itself.
+EVENT_DAYS = 29
+DAY = 86_400
+
+#: How a table that is kept by these can be brought up to date by changes.
+CHANGING = frozenset({"events", "pending", "parents", "immutable"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePlan:
+    """A run that reads changes."""
+
+    changes: Changes
+    #: Ranges of `created` that are listed whole again, so that what they lack is gone.
+    covers: tuple[Window, ...]
+    #: For the next run: how far back the reread has come.
+    swept_to: int | None
+
+
+def is_due_whole(
+    standing: Standing, as_of: int, *, dataset: str, report: Report, days: int, most_requests: int
+) -> bool:
+    """Whether everything is to be read again, for what no event tells.
+
+    Datasets of one age come at different times: each in the last fifth of its days.
+    """
+    if report.changes == "immutable":
+        return False
+    if standing.whole_requests > most_requests and standing.spread is not None and standing.spread.rows:
+        return False  # bit by bit
+    share = int.from_bytes(hashlib.sha256(dataset.encode()).digest()[:4]) / 2**32
+    return as_of - standing.whole_at >= days * DAY * (0.8 + 0.2 * share)
+
+
+def plan_changes(
+    standing: Standing,
+    report: Report,
+    window: Window,
+    *,
+    before: int,
+    as_of: int,
+    now: int,
+    narrowed: bool,
+    days: int,
+    most_requests: int,
+) -> ChangePlan:
+    """What is read after a run at `before`, all in Stripe's time: changes until `now`, and a bit of what was."""
+    due = [Window(group.oldest, group.newest + 1) for group in standing.pending if group.due <= now]
+    swept: tuple[Window, ...] = ()
+    swept_to = standing.swept_to
+    if report.changes != "immutable" and standing.whole_requests > most_requests and standing.spread is not None:
+        slice_, swept_to = _sweep(standing, before=before, as_of=as_of, days=days, most_requests=most_requests)
+        swept = () if slice_ is None else (slice_,)
+    covers = tuple(_within(one, window) for one in swept)
+    changes = Changes(
+        since=before - OVERLAP_SECONDS,
+        again=(*due, *swept),
+        spread=standing.spread,
+        whole_requests=standing.whole_requests,
+        narrowed=narrowed,
+    )
+    return ChangePlan(changes=changes, covers=tuple(one for one in covers if one is not None), swept_to=swept_to)
+
+
+def _sweep(
+    standing: Standing, *, before: int, as_of: int, days: int, most_requests: int
+) -> tuple[Window | None, int | None]:
+    """The next older rows, as many as are due since the last run, and how far it has come with them."""
+    spread = standing.spread
+    if spread is None or not spread.rows:
+        return None, standing.swept_to
+    upto = before if standing.swept_to is None else standing.swept_to
+    rows = min(spread.rows * (as_of - before) / (days * DAY), most_requests * PAGE_ROWS)
+    left = spread.before(upto) - rows
+    if left <= 0:
+        return Window(None, upto), None
+    # A second at least, however many rows it has: else it would never come past it.
+    since = min(spread.instant(left), upto - 1)
+    return Window(since, upto), since
+
+
+def _within(one: Window, window: Window) -> Window | None:
+    """The part of it that is in the dataset's own window."""
+    since = max((bound for bound in (one.since, window.since) if bound is not None), default=None)
+    until = min((bound for bound in (one.until, window.until) if bound is not None), default=None)
+    return None if since is not None and until is not None and since >= until else Window(since, until)
+
+
+def changes_json(changes: Changes | None) -> dict[str, Any] | None:
+    """As the run's plan keeps it; the spread stands with the table's standing."""
+    if changes is None:
+        return None
+    return {
+        "since": changes.since,
+        "again": [[one.since, one.until] for one in changes.again],
+        "whole_requests": changes.whole_requests,
+        "narrowed": changes.narrowed,
+    }
+
+
+def changes_of(kept: Mapping[str, Any] | None, standing: Standing | None) -> Changes | None:
+    """From the run's plan."""
+    if kept is None:
+        return None
+    again = tuple(Window(*bounds) for bounds in kept["again"])
+    return Changes(**{**kept, "again": again}, spread=standing.spread if standing else None)

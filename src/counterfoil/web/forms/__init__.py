@@ -1,0 +1,1 @@
+"""Forms of the page: reading, validation and help texts."""

@@ -1,0 +1,105 @@
+"""What is wrong with what was typed into the form of a dataset, by pane and by field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from counterfoil.app import App
+from counterfoil.app.datasets.drafts import Drafts, read_words
+from counterfoil.app.values import Choice, Dataset, Retry
+from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.web.forms.dataset import Problems, Typed, as_method, listed
+
+
+class Checks:
+    """Of a new dataset, or of one that is changed."""
+
+    def __init__(self, app: App, dataset: Dataset | None) -> None:
+        self._app = app
+        self._drafts = Drafts(app)
+        self._dataset = dataset
+
+    def problems(self, pane: str, typed: Typed) -> Problems:
+        """Of one of the panes; none when it is as it should be."""
+        found: Problems = {}
+        {
+            "credentials": self._of_credentials,
+            "details": self._of_details,
+            "scheduling": self._of_scheduling,
+            "naming": self._of_naming,
+        }[pane](found, typed)
+        return found
+
+    def _of_credentials(self, found: Problems, typed: Typed) -> None:
+        tried(found, "account", lambda: self._app.accounts.get(typed.account))
+
+    def _of_details(self, found: Problems, typed: Typed) -> None:
+        if not typed.report:
+            found["report"] = SettingsError("No report is chosen", hint="Choose what to read of the account.")
+            return
+        for name, value in typed.options.items():
+            tried(found, f"option:{name}", partial(self._drafts.option, typed.report, name, value))
+        for name in {"between": ("since", "until"), "days": ("days",)}.get(typed.rows, ()):
+            blank = replace(typed, **{"since": "", "until": "", name: getattr(typed, name)})
+            tried(found, name, partial(self._check_range, blank))
+        if typed.rows == "between" and not found.keys() & {"since", "until"}:
+            tried(found, "until", lambda: _range_only(typed))
+            if not (typed.since or typed.until):
+                found["since"] = SettingsError("There is no day yet", hint="Give one of the two, or choose all rows.")
+        columns = Choice(
+            promoted=tuple(listed(typed.promoted)), left_out=tuple(typed.left_out), hashed=tuple(typed.hashed)
+        )
+        field = "promoted" if columns.promoted and not (typed.left_out or typed.hashed) else "columns"
+        tried(found, field, lambda: self._drafts.columns(typed.report, columns))
+
+    def _check_range(self, typed: Typed) -> None:
+        self._drafts.choice(typed.report, _range_only(typed))
+
+    def _of_scheduling(self, found: Problems, typed: Typed) -> None:
+        after = typed.way == "basic" and typed.when == "after"
+        if after:
+            tried(found, "after", lambda: self._app.datasets.get(typed.after))
+        else:
+            tried(found, "zone", lambda: read_words("daily at 06:00", typed.zone))
+            if "zone" not in found:
+                field = "words" if typed.way == "advanced" else "schedule"
+                tried(found, field, lambda: self._drafts.schedule(typed.schedule()))
+        tried(
+            found,
+            "last",
+            lambda: self._drafts.method(typed.report, as_method(typed.method), typed.partition()),
+        )
+        tried(found, "reread_days", lambda: self._drafts.merge(as_method(typed.method), typed.merge()))
+        if "last" not in found:
+            tried(found, "method", lambda: self._drafts.choice(typed.report, typed.choice(), as_method(typed.method)))
+        if typed.retry:
+            tried(found, "retry_minutes", lambda: self._drafts.retry(_retries_with(typed, attempts="1")))
+            tried(found, "attempts", lambda: self._drafts.retry(_retries_with(typed, retry_minutes="1")))
+        tried(found, "deadline", typed.deadline_minutes)
+
+    def _of_naming(self, found: Problems, typed: Typed) -> None:
+        if self._dataset is None or typed.name.strip() != self._dataset.name:
+            tried(found, "name", lambda: self._drafts.name(typed.name))
+        tried(found, "to", lambda: self._drafts.target(typed.to.strip(), "table"))
+        for url in typed.destinations()[1:]:
+            tried(found, "more", partial(self._drafts.target, url, "table"))
+        tried(found, "table", lambda: self._drafts.target("duckdb:///x", typed.table.strip()))
+
+
+def tried(found: Problems, field: str, call: Callable[[], object]) -> None:
+    """Keeps what the call raises as the problem of the field, unless it has one."""
+    try:
+        call()
+    except CounterfoilError as error:
+        found.setdefault(field, error)
+
+
+def _range_only(typed: Typed) -> Choice:
+    return Typed(rows=typed.rows, since=typed.since, until=typed.until, days=typed.days).choice()
+
+
+def _retries_with(typed: Typed, **changed: str) -> Retry:
+    """The retries with one of the two numbers made harmless, so that each is told of by itself."""
+    return replace(typed, **changed).retries()  # type: ignore[arg-type]

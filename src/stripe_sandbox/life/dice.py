@@ -1,0 +1,32 @@
+"""A run of numbers that look random and follow from where it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from stripe_sandbox.chance import mix
+
+T = TypeVar("T")
+
+
+class Dice:
+    __slots__ = ("_state",)
+
+    def __init__(self, start: int) -> None:
+        self._state = start
+
+    def bits(self) -> int:
+        """64 of them."""
+        self._state = mix(self._state)
+        return self._state
+
+    def below(self, count: int) -> int:
+        return (self.bits() >> 8) % count
+
+    def chance(self, share: float) -> bool:
+        """Whether it happens, when it happens in that share of cases."""
+        return (self.bits() >> 11) < share * (1 << 53)
+
+    def pick(self, some: Sequence[T]) -> T:
+        return some[self.below(len(some))]
