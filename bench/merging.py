@@ -20,12 +20,12 @@ import duckdb
 
 from bench.processes import KEY
 from counterfoil.app import App, open_app
-from counterfoil.extract import Spread
-from counterfoil.extract.fetch_plan import cover
+from counterfoil.extract.estimates.created_histogram import CreatedHistogram
+from counterfoil.extract.fetch_plan import plan_fetch
 from counterfoil.extract.windows import PAGE_ROWS
 from counterfoil.reports.catalogue import report
 from counterfoil.runs.plans.dataset_plan import plan_run
-from counterfoil.runs.plans.sync_state import stands_whole
+from counterfoil.runs.plans.sync_state import state_after_full_refresh
 from counterfoil.settings import Settings
 from counterfoil.state.dataset import Choice, Dataset
 from counterfoil.stripe.client import AccountIdentity
@@ -68,7 +68,7 @@ def prepare(url: str, home: Path, file: Path, since: int, changes: int) -> dict[
         _ask(url, "objects", action="update", kind="charge", id=id_, fields=fields)
     _ask(url, "advance", seconds=3_600)
     exact = _Exact([created for _, created in rows])
-    best = cover(chosen, cast("Spread", exact))
+    best = plan_fetch(chosen, cast("CreatedHistogram", exact))
     until = [(exact.before(one.since or 0), exact.before(one.until or 0)) for one in best.windows]
     cheapest = len(best.singly) + sum(max(1, ceil((end - first) / PAGE_ROWS)) for first, end in until)
     return {"changed": len(chosen), "cheapest": cheapest}
@@ -88,8 +88,10 @@ def _dataset(app: App, url: str, file: Path, since: int, run: str, part: Part) -
     now = json.load(urllib.request.urlopen(f"{url}/_sandbox/state"))["now"]
     identity = AccountIdentity(str(account.stripe_id), bool(account.livemode))
     plan, _ = plan_run(made, identity, date=now)
-    standing = stands_whole(report("charges"), [part], as_of=plan.as_of, requests=ceil(part.rows / PAGE_ROWS))
-    return app.records.datasets.set_bookmark(made.id, plan.bookmark(run, standing))
+    sync_state = state_after_full_refresh(
+        report("charges"), [part], as_of=plan.as_of, requests=ceil(part.rows / PAGE_ROWS)
+    )
+    return app.records.datasets.set_bookmark(made.id, plan.bookmark(run, sync_state))
 
 
 def _ask(url: str, control: str, **values: Any) -> None:

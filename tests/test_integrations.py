@@ -12,7 +12,7 @@ from counterfoil.integrations import may_pass
 #: Module, the engine's package, and the extra that brings it.
 MODULES = [
     ("airflow", "airflow", "airflow"),
-    ("airflow_pull", "airflow", "airflow"),
+    ("airflow.pull_operator", "airflow", "airflow"),
     ("dagster", "dagster", "dagster"),
     ("dagster_datasets", "dagster", "dagster"),
     ("dlt", "dlt", "dlt"),

@@ -43,8 +43,8 @@ FAULTS = (
     Fault(
         name="window off by one",
         file="extract/windows.py",
-        right="gift = Chain(giver.since, middle, giver",
-        wrong="gift = Chain(giver.since, middle - 1, giver",
+        right="child = Chain(parent.since, middle, parent",
+        wrong="child = Chain(parent.since, middle - 1, parent",
         test=WINDOWS,
     ),
     Fault(
@@ -158,7 +158,7 @@ FAULTS = (
     ),
     Fault(
         name="key in a log line",
-        file="log.py",
+        file="logging.py",
         right='text = _SECRET.sub(lambda match: match.group(1) + "…", text)',
         wrong="pass",
         test="tests/test_log.py::test_a_secret_never_reaches_a_line",
@@ -747,7 +747,7 @@ FAULTS = (
     Fault(
         name="retry holds up a cancel",
         file="runs/attempt.py",
-        right='_waited(partial(client.get, "/v1/events", {"limit": 1, "type": events[0].type}), signals)',
+        right='_waited(partial(client.get, "/v1/events", {"limit": 1, "type": events[0].type}), cancellation)',
         wrong='wait_for(client.get("/v1/events", {"limit": 1, "type": events[0].type}))',
         test="tests/runs/test_stopping.py::test_a_cancel_while_a_request_is_retried_ends_the_run_within_two_seconds",
     ),
@@ -756,7 +756,7 @@ FAULTS = (
         name="one 401 pauses an account",
         file="runs/attempt.py",
         right="            confirm_rejected(client, rejected, self._records.settings.key_confirm_seconds, "
-        "self._signals(found.id))\n",
+        "self._cancellation(found.id))\n",
         wrong="",
         test="tests/runs/test_attempts.py::test_a_single_rejection_of_the_key_pauses_nothing_and_is_retried",
     ),
@@ -955,7 +955,7 @@ FAULTS = (
     ),
     Fault(
         name="limit of any type",
-        file="runs/plans/pull_plan.py",
+        file="arguments.py",
         right="else index(given)",
         wrong="else given",
         test="tests/runs/test_plan.py::test_limit_that_is_not_a_whole_number_is_refused_and_named",

@@ -20,7 +20,7 @@ import pytest
 
 from counterfoil.cli.demo.once import QUESTIONS
 from counterfoil.destinations.latest_view import latest_of
-from counterfoil.destinations.postgres.url import place_of
+from counterfoil.destinations.postgres.url import postgres_address
 from counterfoil.state.datasets import Merge, Target
 from counterfoil.web.examples import EXAMPLES
 from stripe_sandbox import Sandbox
@@ -121,7 +121,7 @@ def in_duckdb(company: Company, sql: str, zone: str) -> Rows:
 def in_postgres(company: Company, sql: str, zone: str) -> Rows:
     if company.postgres is None:
         pytest.skip("there is no Postgres here")
-    place = place_of(company.postgres)
+    place = postgres_address(company.postgres)
     with psycopg.connect(**place.connection()) as connection:
         connection.execute(f'SET search_path TO "{place.schema}"; SET TimeZone TO "{zone}"')
         return connection.execute(sql).fetchall()

@@ -14,11 +14,11 @@ import pytest
 
 from counterfoil.app import App, open_app
 from counterfoil.settings import Settings
-from counterfoil.web.access.auth import Door, Password
+from counterfoil.web.access.auth import Auth, Password
 from counterfoil.web.access.hosts import Hosts
 from counterfoil.web.access.sessions import Links
 from counterfoil.web.access.throttle import Throttle
-from counterfoil.web.server import Reach, make_app
+from counterfoil.web.server import PageAddress, make_app
 from stripe_sandbox import Sandbox
 from tests.api.program import Document, Program
 from tests.web.conftest import FULL
@@ -41,8 +41,10 @@ def working(
 
 
 def _page(app: App) -> object:
-    door = Door(Password(None, app.sessions), app.sessions, Links(), Throttle())
-    return make_app(app, Reach(door=door, hosts=Hosts("127.0.0.1", None), port=8321, announce=lambda: None), pages=())
+    door = Auth(Password(None, app.sessions), app.sessions, Links(), Throttle())
+    return make_app(
+        app, PageAddress(door=door, hosts=Hosts("127.0.0.1", None), port=8321, announce=lambda: None), pages=()
+    )
 
 
 def first(working: Program) -> dict[str, object]:

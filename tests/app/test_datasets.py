@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from counterfoil.app import App, connect
-from counterfoil.app.datasets.dictionaries import row_dicts, shown_dict
+from counterfoil.app.datasets.dictionaries import row_dicts, summary_dict
 from counterfoil.errors import PermissionMissing, RunError, SettingsError
 from counterfoil.schedules import parse
 from counterfoil.state.accounts import Account
@@ -271,7 +271,7 @@ def test_a_list_names_accounts_datasets_before_and_the_last_run(app: App, shop: 
     assert one.last_run is not None
     assert (one.last_run.status, two.last_run) == ("succeeded", None)
     assert app.datasets.show("Second") == two
-    told = shown_dict(two)
+    told = summary_dict(two)
     assert (told["account"]["name"], told["after"]) == ("Shop", {"id": first.id, "name": "First"})
 
 

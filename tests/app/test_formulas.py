@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.app.export.files import file_chunks, write_csv, write_file
-from counterfoil.app.export.formulas import harmless, harmless_rows
+from counterfoil.app.export.formulas import escape_formula, escape_formulas
 
 RISKY = ["=1+1", "+49 30 1", "-5", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)"]
 SAFE = ["ch_1=2", " =1", "", "a-b", "'=1", "−5", None]
@@ -40,13 +40,13 @@ def read(text: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_what_would_be_a_formula_begins_with_an_apostrophe_and_all_else_stays(kind: pa.DataType) -> None:
     batch = pa.record_batch({"text": pa.array(RISKY + SAFE, kind)})
-    assert harmless_rows(batch)["text"].to_pylist() == [*(f"'{one}" for one in RISKY), *SAFE]
-    assert harmless_rows(batch).schema == batch.schema
+    assert escape_formulas(batch)["text"].to_pylist() == [*(f"'{one}" for one in RISKY), *SAFE]
+    assert escape_formulas(batch).schema == batch.schema
 
 
 @given(st.text(max_size=3))
 def test_rows_are_made_harmless_as_a_text_is(text: str) -> None:
-    assert harmless_rows(pa.record_batch({"text": [text]}))["text"].to_pylist() == [harmless(text)]
+    assert escape_formulas(pa.record_batch({"text": [text]}))["text"].to_pylist() == [escape_formula(text)]
 
 
 def test_numbers_of_csv_are_as_they_are() -> None:

@@ -24,7 +24,7 @@ from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.rebuild import rebuild, without_empties
 from counterfoil.columns.redact import redacted, redaction
 from counterfoil.errors import SettingsError
-from counterfoil.extract import Notices, read
+from counterfoil.extract import Warnings, read
 from counterfoil.reports.catalogue import REPORTS, report
 from counterfoil.reports.report import Report
 from counterfoil.settings import Settings
@@ -259,7 +259,7 @@ def objects() -> Objects:
     with Sandbox(scale=0.05) as sandbox:
         client = Client("sk_test_demo", api_base=sandbox.url, settings=quick)
         for each in REPORTS:
-            with closing(read(client, each, Window(), notices=Notices())) as pages:
+            with closing(read(client, each, Window(), notices=Warnings())) as pages:
                 sent = [item for page in pages for item in page.objects]
             found.setdefault(each.key, []).extend(sent[:: max(1, len(sent) // 3)])
         run(client.close())

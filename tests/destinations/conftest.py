@@ -20,7 +20,7 @@ from deltalake import write_deltalake
 from counterfoil.archive import Archive
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.domo.destination import DomoDestination
-from counterfoil.destinations.postgres.url import place_of
+from counterfoil.destinations.postgres.url import postgres_address
 from counterfoil.destinations.warehouse.destination import WarehouseDestination
 from counterfoil.settings import Settings
 from counterfoil.values import Part
@@ -132,7 +132,7 @@ def by_hand(destination: Destination, *statements: str) -> list[tuple[Any, ...]]
         assert statements == ("DROP TABLE charges",)
         shutil.rmtree(table_of(destination))
         return []
-    place = place_of(destination.name)
+    place = postgres_address(destination.name)
     with psycopg.connect(**place.connection(), autocommit=True) as other:
         other.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"; SET search_path TO "{place.schema}"')
         for statement in statements:

@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.delta import commit
-from counterfoil.destinations.delta.errors import meaning
+from counterfoil.destinations.delta.errors import error_of
 from counterfoil.destinations.delta.storage import FolderStorage
 from counterfoil.destinations.delta.tables import TableAt
 from counterfoil.errors import DestinationBusy, DestinationRejected, SettingsError, TransientError
@@ -285,7 +285,7 @@ def test_a_full_disk_is_told_and_the_table_is_as_it_was(
     ],
 )
 def test_what_a_store_says_is_told_in_words_of_ours(said: str, kind: type[Exception], words: str) -> None:
-    told = meaning(DeltaError(said), "s3://connection/forbidden")
+    told = error_of(DeltaError(said), "s3://connection/forbidden")
     assert type(told) is kind
     assert words in f"{told}"
     assert "hunter2" not in f"{told} {told.hint}"

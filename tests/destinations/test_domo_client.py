@@ -12,7 +12,7 @@ import pytest
 
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.domo.destination import DomoDestination
-from counterfoil.destinations.domo.url import domo_place
+from counterfoil.destinations.domo.url import domo_address
 from counterfoil.errors import (
     CounterfoilError,
     DestinationRejected,
@@ -64,7 +64,7 @@ def test_a_url_has_one_spelling(url: str, name: str, tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_a_url_that_names_no_client_or_a_secret_is_refused(url: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        domo_place(url)
+        domo_address(url)
     assert refused.value.hint
     assert "hunter2" not in f"{refused.value} {refused.value.hint}"
 

@@ -14,7 +14,7 @@ import pytest
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.errors import SettingsError
 from counterfoil.settings import Settings
-from counterfoil.state.target_key import place
+from counterfoil.state.target_key import target_key
 from counterfoil.values import Load, Window
 from tests.destinations.conftest import Archived, files_of, root_of
 
@@ -133,11 +133,13 @@ def test_a_store_has_months_too_and_fetches_none_that_a_partition_leaves_or_take
 def test_how_files_lie_makes_no_other_place(tmp_path: Path) -> None:
     for url in ("parquet:///x", "s3://bucket/x", "s3://bucket/x?endpoint=http://host:9000"):
         monthly = url + ("&" if "?" in url else "?") + "partition=month"
-        assert place(url, "Charges", home=tmp_path) == place(monthly, "charges", home=tmp_path)
-    assert place("s3://b/x?endpoint=http://a", "t", home=tmp_path) != place("s3://b/x", "t", home=tmp_path)
-    assert place("gcs://b/x/", "t", home=tmp_path) == place("gs://b/x", "t", home=tmp_path)
+        assert target_key(url, "Charges", home=tmp_path) == target_key(monthly, "charges", home=tmp_path)
+    assert target_key("s3://b/x?endpoint=http://a", "t", home=tmp_path) != target_key("s3://b/x", "t", home=tmp_path)
+    assert target_key("gcs://b/x/", "t", home=tmp_path) == target_key("gs://b/x", "t", home=tmp_path)
     for url in ("s3://bucket/x?endpoint=http://host", "s3://bucket/x?region=a&endpoint=http://host&profile=b"):
-        assert place(url, "t", home=tmp_path) == place("s3://bucket/x?endpoint=http://host/", "t", home=tmp_path)
+        assert target_key(url, "t", home=tmp_path) == target_key(
+            "s3://bucket/x?endpoint=http://host/", "t", home=tmp_path
+        )
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.files.table_record import Record
-from counterfoil.destinations.object_store.errors import meaning
+from counterfoil.destinations.object_store.errors import error_of
 from counterfoil.destinations.object_store.manifest import Manifest
 from counterfoil.destinations.object_store.store import Store
 from counterfoil.destinations.object_store.tables import ObjectTable
-from counterfoil.destinations.object_store.url import object_place
+from counterfoil.destinations.object_store.url import store_address
 from counterfoil.errors import DestinationBusy, DestinationRejected, RunError, SettingsError, TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load
@@ -41,7 +41,7 @@ def _ids(destination: Destination) -> list[str]:
 
 
 def _table(destination: Destination) -> ObjectTable:
-    return ObjectTable(Store(object_place(destination.name)), "charges")
+    return ObjectTable(Store(store_address(destination.name)), "charges")
 
 
 def _objects(destination: Destination) -> list[str]:
@@ -214,7 +214,7 @@ def test_files_of_someone_elses_may_be_overwritten_and_anything_else_may_not(
 
 
 def test_a_large_file_goes_up_and_comes_down_in_pieces(s3_destination: Destination, tmp_path: Path) -> None:
-    store, large = Store(object_place(s3_destination.name)), tmp_path / "large"
+    store, large = Store(store_address(s3_destination.name)), tmp_path / "large"
     large.write_bytes(bytes(range(256)) * (17 << 12))
     asked: list[bool] = []
 
@@ -260,14 +260,14 @@ def test_a_store_that_is_not_reached_may_be_later(
 )
 def test_what_a_store_answers_says_what_happens_next(status: int, code: str, kind: type[Exception], words: str) -> None:
     answer = {"Error": {"Code": code, "Message": "AKIAhunter2"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    told = meaning(ClientError(answer, "PutObject"), object_place("s3://bucket/x"))  # type: ignore[arg-type]
+    told = error_of(ClientError(answer, "PutObject"), store_address("s3://bucket/x"))  # type: ignore[arg-type]
     assert isinstance(told, kind)
     assert words in str(told)
     assert "hunter2" not in f"{told}{getattr(told, 'hint', '')}"
 
 
 def test_missing_credentials_are_told_with_where_they_are_looked_for() -> None:
-    told = meaning(NoCredentialsError(), object_place("s3://bucket/x"))
+    told = error_of(NoCredentialsError(), store_address("s3://bucket/x"))
     assert isinstance(told, DestinationRejected)
     assert "AWS_ACCESS_KEY_ID" in str(told.hint)
 
@@ -311,8 +311,8 @@ def test_a_url_has_one_spelling() -> None:
         "gcs://bucket/x?partition=month": "gs://bucket/x?partition=month",
         "abfss://box@shop.dfs.core.windows.net/x": "az://box/x?account=shop",
     }
-    assert {url: object_place(url).name for url in named} == named
-    assert {object_place(name).name for name in named.values()} == set(named.values())
+    assert {url: store_address(url).name for url in named} == named
+    assert {store_address(name).name for name in named.values()} == set(named.values())
 
 
 def test_an_upload_that_fails_at_its_second_file_takes_the_first_away(loaded: Destination, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.destinations.postgres.url import place_of
+from counterfoil.destinations.postgres.url import postgres_address
 from counterfoil.errors import (
     CounterfoilError,
     DestinationBusy,
@@ -66,12 +66,12 @@ def _open(url: str, folder: Path, **settings: Any) -> Destination:
 ])  # fmt: skip
 def test_a_password_is_in_no_name_and_no_repr(url: str, tmp_path: Path) -> None:
     destination = _open(url, tmp_path)
-    place = place_of(url)
+    place = postgres_address(url)
     assert "hunter2" in "".join(place.connection().values()).replace("@", "")
     for told in (destination.name, repr(destination), repr(place), str(vars(destination))):
         assert "hunter2" not in told
         assert "hun" not in told
-    again = place_of(destination.name)
+    again = postgres_address(destination.name)
     secret = ("password", "sslpassword")
     assert (again.schema, again.parameters) == (
         place.schema,
@@ -94,13 +94,13 @@ def test_a_password_is_found_where_the_url_says(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PG_SECRET", "hunter2")
     (tmp_path / "secret").write_text("hunter3\n")
     for reference, secret in (("env:PG_SECRET", "hunter2"), (f"file:{tmp_path}/secret", "hunter3")):
-        place = place_of(f"postgresql://me@host/x?password={reference}")
+        place = postgres_address(f"postgresql://me@host/x?password={reference}")
         assert place.connection()["password"] == secret
         assert reference in place.name
         assert secret not in repr(place) + place.name
     for reference, words in (("env:GONE", "no variable GONE"), (f"file:{tmp_path}/gone", "No such file")):
         with pytest.raises(SettingsError, match=words):
-            place_of(f"postgresql://me@host/x?password={reference}").connection()
+            postgres_address(f"postgresql://me@host/x?password={reference}").connection()
 
 
 def test_names_that_postgres_would_cut_are_refused(destination: Destination) -> None:
@@ -176,7 +176,7 @@ def test_a_reader_keeps_the_state_that_it_began_with(
     destination: Destination, archived: Archived, postgres: Server
 ) -> None:
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
-    schema = place_of(destination.name).schema
+    schema = postgres_address(destination.name).schema
     with postgres.connected() as reader:
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
         for run, method in (("b", "replace"), ("c", "append"), ("d", "merge")):
@@ -285,7 +285,7 @@ def test_a_lock_of_somebody_elses_is_waited_for_and_then_named(
     destination: Destination, archived: Archived, postgres: Server
 ) -> None:
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
-    schema = place_of(destination.name).schema
+    schema = postgres_address(destination.name).schema
     with postgres.connected() as other:
         other.execute(f"BEGIN; LOCK TABLE {schema}.charges IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(DestinationBusy, match="has the table locked"):
@@ -338,7 +338,7 @@ def test_calls_while_the_place_is_held_share_a_connection(destination: Destinati
         with postgres.connected() as other:
             return other.execute(named, [f"held-{schema}"]).fetchall()[0][0]  # type: ignore[no-any-return]
 
-    schema = place_of(destination.name).schema
+    schema = postgres_address(destination.name).schema
     held = _open(f"{destination.name}&application_name=held-{schema}", Path("/tmp"))
     with held.holding():
         assert held.rows("charges") is None
@@ -347,7 +347,7 @@ def test_calls_while_the_place_is_held_share_a_connection(destination: Destinati
 
 
 def test_a_disk_that_is_full_and_other_states_have_words_of_ours() -> None:
-    from counterfoil.destinations.postgres.errors import meaning
+    from counterfoil.destinations.postgres.errors import error_of
 
     for kind, error, words in (
         (DestinationRejected, psycopg.errors.DiskFull("no space"), "disk is full"),
@@ -359,7 +359,7 @@ def test_a_disk_that_is_full_and_other_states_have_words_of_ours() -> None:
         (TransientError, psycopg.OperationalError("SSL connection has been closed unexpectedly"), "lost"),
         (TransientError, psycopg.OperationalError("server closed the connection unexpectedly"), "lost"),
     ):
-        found = meaning(error, "postgresql://me@host/x")
+        found = error_of(error, "postgresql://me@host/x")
         assert type(found) is kind or isinstance(found, kind)
         assert words in str(found)
         assert isinstance(found, CounterfoilError)

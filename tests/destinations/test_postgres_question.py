@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination
-from counterfoil.destinations.postgres.url import place_of
+from counterfoil.destinations.postgres.url import postgres_address
 from counterfoil.errors import RunError
 from counterfoil.values import Load
 from tests.destinations.conftest import Archived, by_hand
@@ -47,7 +47,7 @@ def test_what_does_more_than_read_is_refused_wherever_it_hides(loaded: Destinati
 
 
 def test_what_is_no_single_select_is_refused(loaded: Destination) -> None:
-    schema = place_of(loaded.name).schema
+    schema = postgres_address(loaded.name).schema
     for sql in (
         "INSERT INTO charges VALUES ('c', 3)",
         "WITH x AS (DELETE FROM charges RETURNING *) SELECT * FROM x",

@@ -13,7 +13,7 @@ import pytest
 
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.warehouse.destination import WarehouseDestination
-from counterfoil.destinations.warehouse.errors import meaning
+from counterfoil.destinations.warehouse.errors import error_of
 from counterfoil.destinations.warehouse.url import KINDS
 from counterfoil.errors import DestinationRejected, SettingsError, TransientError
 from counterfoil.settings import Settings
@@ -158,7 +158,7 @@ def test_a_reference_to_nothing_is_told(tmp_path: Path, settings: Settings) -> N
 
 def test_secrets_never_get_into_an_error() -> None:
     cause = Exception("cannot open postgresql://me:hunter2@h/d?password=hunter2 with token swordfish")
-    told = meaning(cause, "dlt+postgres://h/d", "postgres", ["swordfish", "hunter2", ""])
+    told = error_of(cause, "dlt+postgres://h/d", "postgres", ["swordfish", "hunter2", ""])
     assert "hunter2" not in f"{told!r} {told.hint}"
     assert "swordfish" not in f"{told!r} {told.hint}"
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from counterfoil.errors import RunError
-from counterfoil.runs.loads.rollback import plan_back_to
+from counterfoil.runs.loads.rollback import plan_rollback
 from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Run
@@ -61,7 +61,7 @@ def test_table_that_would_shrink_is_accepted_by_a_button(page: Page, beginning: 
 def test_rolled_back_table_says_which_version_it_holds(page: Page, beginning: Beginning, coupons: Dataset) -> None:
     _, first = beginning.app.runs.list()
     made = beginning.app.records.runs.create(coupons.id, "manual")
-    beginning.app.records.runs.update(made.id, plan=plan_back_to(first))
+    beginning.app.records.runs.update(made.id, plan=plan_rollback(first))
     owner = beginning.app.records.runs.begin_attempt(made.id)
     beginning.app.records.runs.finish(made.id, "succeeded", owner=owner, bookmark={"run": first.id})
     page.goto(f"{beginning.url}/datasets/{coupons.id}")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from counterfoil.extract.changes import Changes, read_changes
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.values import Page, Window
 
@@ -23,7 +23,7 @@ def read(report: str, stripe: Scripted, *, since: int, params: dict[str, str] | 
 
     async def pages() -> list[Page]:
         found = read_changes(
-            stripe.client, report_of(report), changes, Window(), notices=Notices(), params=params or {}
+            stripe.client, report_of(report), changes, Window(), notices=Warnings(), params=params or {}
         )
         return [page async for page in found]
 

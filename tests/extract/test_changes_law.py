@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from counterfoil.errors import RunError
 from counterfoil.extract.changes import Changes, read_changes
-from counterfoil.extract.estimates.created_histogram import Spread
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.estimates.created_histogram import CreatedHistogram
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.clocks import MARGIN_SECONDS
 from counterfoil.runs.plans.change_plan import OVERLAP_SECONDS
@@ -118,14 +118,14 @@ class Table:
         made = dict(self.rows)
         changes = Changes(
             since=self.as_of - OVERLAP_SECONDS,
-            spread=Spread.of(sorted(one["created"] for one in self.rows.values())),
+            histogram=CreatedHistogram.of(sorted(one["created"] for one in self.rows.values())),
             whole_requests=1_000,
             narrowed=self.narrowed,
         )
         stripe = Scripted(lambda path, params: model.respond(path, params, self.narrowed))
 
         async def read() -> bool:
-            pages = read_changes(stripe.client, report, changes, Window(), notices=Notices(), params={})
+            pages = read_changes(stripe.client, report, changes, Window(), notices=Warnings(), params={})
             seen = 0
             async with aclosing(pages):
                 async for page in pages:

@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.extract.estimates.created_histogram import Spread
-from counterfoil.extract.fetch_plan import ROW_COST, cover, window_cost
+from counterfoil.extract.estimates.created_histogram import CreatedHistogram
+from counterfoil.extract.fetch_plan import ROW_COST, plan_fetch, window_cost
 
 _CREATED = st.lists(st.integers(0, 5_000), min_size=1, max_size=400).map(sorted)
 
 
-def _cheapest(known: list[int], spread: Spread) -> float:
+def _cheapest(known: list[int], histogram: CreatedHistogram) -> float:
     """By trying every way to cut the ids, in their order, into groups."""
     best = None
     for cuts in range(2 ** (len(known) - 1)):
         bounds = [0, *(n + 1 for n in range(len(known) - 1) if cuts >> n & 1), len(known)]
         cost = 0.0
         for start, end in pairwise(bounds):
-            rows = spread.before(known[end - 1] + 1) - spread.before(known[start])
+            rows = histogram.before(known[end - 1] + 1) - histogram.before(known[start])
             window = window_cost(max(rows, end - start))
             cost += min(window, (end - start) * (1 + ROW_COST))
         best = cost if best is None else min(best, cost)
@@ -30,9 +30,9 @@ def _cheapest(known: list[int], spread: Spread) -> float:
 
 @given(created=_CREATED, changed=st.lists(st.integers(0, 5_000), min_size=1, max_size=8))
 def test_no_way_is_cheaper(created: list[int], changed: list[int]) -> None:
-    spread = Spread.of(created)
-    found = cover({str(n): instant for n, instant in enumerate(changed)}, spread)
-    assert found.cost == pytest.approx(_cheapest(sorted(changed), spread))
+    histogram = CreatedHistogram.of(created)
+    found = plan_fetch({str(n): instant for n, instant in enumerate(changed)}, histogram)
+    assert found.cost == pytest.approx(_cheapest(sorted(changed), histogram))
 
 
 @given(
@@ -43,7 +43,7 @@ def test_no_way_is_cheaper(created: list[int], changed: list[int]) -> None:
 def test_every_id_is_covered_and_none_twice_singly(
     created: list[int], changed: dict[str, int | None], singly: bool
 ) -> None:
-    found = cover(changed, Spread.of(created), singly=singly)
+    found = plan_fetch(changed, CreatedHistogram.of(created), singly=singly)
     assert len(set(found.singly)) == len(found.singly)
     for id_, instant in changed.items():
         assert id_ in found.singly or (instant is not None and any(instant in window for window in found.windows))
@@ -53,12 +53,12 @@ def test_every_id_is_covered_and_none_twice_singly(
 
 
 def test_neighbours_come_by_a_page_and_strangers_singly() -> None:
-    spread = Spread.of(range(0, 1_000_000, 10))
+    histogram = CreatedHistogram.of(range(0, 1_000_000, 10))
     near = {f"near_{n}": 500_000 + n * 100 for n in range(9)}
-    found = cover({**near, "far": 100_000}, spread)
+    found = plan_fetch({**near, "far": 100_000}, histogram)
     assert [(window.since, window.until) for window in found.windows] == [(500_000, 500_801)]
     assert found.singly == ("far",)
 
 
 def test_without_a_spread_all_are_read_singly() -> None:
-    assert cover({"a": 1, "b": 1}, None).singly == ("a", "b")
+    assert plan_fetch({"a": 1, "b": 1}, None).singly == ("a", "b")

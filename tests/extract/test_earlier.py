@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.preview import read_preview
-from counterfoil.extract.resume import Earlier
+from counterfoil.extract.resume import ResumeState
 from counterfoil.extract.singleton import read_singleton
 from counterfoil.extract.union import read_union
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.extract.windows import PAGE_ROWS, Request, Windows
 from counterfoil.reports.catalogue import report
 from counterfoil.reports.report import Listing, Singleton, Union
@@ -28,7 +28,7 @@ SOURCE = "/v1/charges"
 
 
 def read_until_killed(
-    stripe: List, earlier: Earlier, slots: int, chance: random.Random, answers: int
+    stripe: List, earlier: ResumeState, slots: int, chance: random.Random, answers: int
 ) -> tuple[list[Page], bool]:
     """The pages that were kept before a kill after so many answers, and whether the reading had ended by itself."""
     windows = Windows(Window(), reached=earlier.reached(SOURCE))
@@ -68,7 +68,7 @@ def test_after_any_kills_every_object_was_kept_exactly_once(
     before = set(stripe.times)
     spool: list[Page] = []
     for answers in [*kills, 1_000_000]:
-        earlier = Earlier(report("charges"))
+        earlier = ResumeState(report("charges"))
         for page in spool:
             earlier.add(page)
         pages, _ = read_until_killed(stripe, earlier, slots, chance, answers)
@@ -82,12 +82,12 @@ def test_after_any_kills_every_object_was_kept_exactly_once(
 @given(slots=st.integers(1, 16), kill=st.integers(1, 40), chance=st.randoms(use_true_random=False))
 def test_a_kill_costs_at_most_the_pages_that_were_in_flight(slots: int, kill: int, chance: random.Random) -> None:
     stripe = List(named([1_700_000_000 - 500 * number for number in range(3_000)]))
-    earlier = Earlier(report("charges"))
+    earlier = ResumeState(report("charges"))
     pages, _ = read_until_killed(stripe, earlier, slots, chance, kill)
     for page in pages:
         earlier.add(page)
     rest, done = read_until_killed(stripe, earlier, slots, chance, 1_000_000)
-    whole, _ = read_until_killed(stripe, Earlier(report("charges")), slots, chance, 1_000_000)
+    whole, _ = read_until_killed(stripe, ResumeState(report("charges")), slots, chance, 1_000_000)
     assert done
     # Cuts depend on the order of arrival, so two whole readings differ by some half-filled pages too.
     assert len(pages) + len(rest) <= len(whole) + 2 * slots + 1
@@ -95,7 +95,7 @@ def test_a_kill_costs_at_most_the_pages_that_were_in_flight(slots: int, kill: in
 
 def test_a_finished_reading_leaves_nothing_to_ask() -> None:
     stripe = List(named([1_700_000_000 - 500 * number for number in range(1_000)]))
-    earlier = Earlier(report("charges"))
+    earlier = ResumeState(report("charges"))
     pages, done = read_until_killed(stripe, earlier, 4, random.Random(1), 1_000_000)
     assert done
     for page in pages:
@@ -111,52 +111,55 @@ def test_a_limited_reading_goes_on_to_its_limit_only() -> None:
         start = next((n + 1 for n, row in enumerate(rows) if row["id"] == params.get("starting_after")), 0)
         return listed(rows[start : start + params["limit"]], has_more=start + params["limit"] < len(rows))
 
-    earlier = Earlier(report("charges"))
+    earlier = ResumeState(report("charges"))
     earlier.add(Page(SOURCE, Window(), None, rows[:PAGE_ROWS], False, Position(rows[99]["id"], 1_000, 901, 100)))
     stripe = Scripted(respond)
     left = 130 - earlier.rows
     listing = Listing(path=SOURCE)
     got = gathered(
-        read_listing(stripe.client, listing, Window(), notices=Notices(), limit=left, resumed=earlier.resumed(SOURCE))
+        read_listing(stripe.client, listing, Window(), notices=Warnings(), limit=left, resumed=earlier.resumed(SOURCE))
     )
     assert got == rows[100:130]
     assert [params["limit"] for _, params in stripe.asked] == [31]
 
 
 def test_a_singleton_that_was_read_is_not_asked_for_again() -> None:
-    earlier = Earlier(report("account"))
+    earlier = ResumeState(report("account"))
     earlier.add(Page("/v1/account", Window(), None, [{"id": "acct_1"}], True))
     stripe = Scripted(lambda *_: {"id": "acct_1"})
     assert (
-        gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Notices(), earlier=earlier)) == []
+        gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Warnings(), earlier=earlier))
+        == []
     )
     assert stripe.asked == []
 
 
 def test_a_limited_union_that_was_read_is_not_asked_for_again() -> None:
-    earlier = Earlier(report("transfers"))
+    earlier = ResumeState(report("transfers"))
     earlier.add(Page("", Window(), None, [{"id": "tr_1", "created": 1}], True))
     stripe = Scripted(lambda *_: listed([]))
     union = Union(listings={"transfer": Listing(path="/v1/transfers")})
-    got = gathered(read_union(stripe.client, union, Window(), notices=Notices(), params=None, limit=5, earlier=earlier))
+    got = gathered(
+        read_union(stripe.client, union, Window(), notices=Warnings(), params=None, limit=5, earlier=earlier)
+    )
     assert got == []
     assert stripe.asked == []
 
 
 def test_a_preview_that_was_read_is_not_asked_for_again() -> None:
-    earlier = Earlier(report("upcoming_invoices"))
+    earlier = ResumeState(report("upcoming_invoices"))
     earlier.add(Page("/v1/subscriptions", Window(5, None), None, [{"id": "in_1", "preview_of": "sub_1"}], True))
     stripe = Scripted(preview_answers)
-    rows = gathered(read_preview(stripe.client, PREVIEW, notices=Notices(), earlier=earlier))
+    rows = gathered(read_preview(stripe.client, PREVIEW, notices=Warnings(), earlier=earlier))
     assert [row["preview_of"] for row in rows] == ["sub_4"]
 
 
 @pytest.mark.parametrize("done", [True, False])
 def test_a_list_without_the_filter_goes_on_behind_its_cursor(done: bool) -> None:
-    earlier = Earlier(report("charges"))
+    earlier = ResumeState(report("charges"))
     earlier.add(Page(SOURCE, Window(), None, [{"id": "b"}], done, Position("b", None, None, 1)))
     stripe = Scripted(lambda *_: listed([{"id": "a"}]))
     listing = Listing(path=SOURCE, created=None)
-    reading = read_listing(stripe.client, listing, Window(), notices=Notices(), resumed=earlier.resumed(SOURCE))
+    reading = read_listing(stripe.client, listing, Window(), notices=Warnings(), resumed=earlier.resumed(SOURCE))
     assert gathered(reading) == ([] if done else [{"id": "a"}])
     assert [params.get("starting_after") for _, params in stripe.asked] == ([] if done else ["b"])

@@ -12,8 +12,8 @@ from counterfoil.errors import RunError, StripeUnavailable
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.preview import read_preview
 from counterfoil.extract.refetch import read_one
-from counterfoil.extract.resume import Earlier
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.resume import ResumeState
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.catalogue import report
 from counterfoil.reports.report import Listing, Preview
 from counterfoil.values import StripeObject, Window
@@ -32,13 +32,13 @@ def invoice(**lines: Any) -> StripeObject:
     return {"object": "invoice", "id": "in_1", "created": 5, "lines": there}
 
 
-def read(listed_as: StripeObject, again: StripeObject | None = None) -> tuple[list[StripeObject], Scripted, Notices]:
+def read(listed_as: StripeObject, again: StripeObject | None = None) -> tuple[list[StripeObject], Scripted, Warnings]:
     def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
         if path == "/v1/invoices":
             return listed([listed_as])
         return page_of(LINES, params) if path == URL else again or listed_as
 
-    stripe, notices = Scripted(respond), Notices()
+    stripe, notices = Scripted(respond), Warnings()
     return gathered(read_listing(stripe.client, INVOICES, Window(), notices=notices)), stripe, notices
 
 
@@ -113,7 +113,7 @@ def one(*answers: StripeObject | RunError) -> tuple[StripeObject | None, Scripte
 
     stripe = Scripted(respond)
     charges = Listing(path="/v1/charges", object="charge")
-    return asyncio.run(read_one(stripe.client, charges, "ch_1", notices=Notices())), stripe
+    return asyncio.run(read_one(stripe.client, charges, "ch_1", notices=Warnings())), stripe
 
 
 RIGHT: StripeObject = {"object": "charge", "id": "ch_1", "created": 5}
@@ -152,8 +152,8 @@ def previews(*answers: StripeObject) -> list[StripeObject]:
     source = report("upcoming_invoices").source
     assert isinstance(source, Preview)
     source = replace(source, previewed=source.previewed[:1])
-    earlier = Earlier(report("upcoming_invoices"))
-    return gathered(read_preview(Scripted(respond).client, source, notices=Notices(), earlier=earlier))
+    earlier = ResumeState(report("upcoming_invoices"))
+    return gathered(read_preview(Scripted(respond).client, source, notices=Warnings(), earlier=earlier))
 
 
 def preview(**fields: Any) -> StripeObject:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from counterfoil.extract.event_ids import Named, named_since
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.reports.report import Listing, Report, Union
 from counterfoil.values import StripeObject
@@ -96,7 +96,7 @@ def named(report: Report, *events: dict[str, Any]) -> dict[str, Named]:
     if report.parents is not None:
         created = {"": None}
     stripe = Scripted(lambda _path, params: listed([one for one in events if one["type"] in params["types"]]))
-    found = asyncio.run(named_since(stripe.client, report, created, 1, notices=Notices()))
+    found = asyncio.run(named_since(stripe.client, report, created, 1, notices=Warnings()))
     assert found is not None
     return found
 

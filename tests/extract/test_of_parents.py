@@ -8,7 +8,7 @@ import pytest
 
 from counterfoil.errors import RunError
 from counterfoil.extract.by_parent import rows_of_parents
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.values import StripeObject, Window
 
@@ -30,7 +30,7 @@ def _rows(refusal: RunError) -> list[StripeObject]:
         ["cus_1", "cus_2"],
         Window(),
         again=(),
-        notices=Notices(),
+        notices=Warnings(),
         params={"pending": "false"},
     )
     return gathered(pages)

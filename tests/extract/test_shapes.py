@@ -13,17 +13,17 @@ from counterfoil.errors import PermissionMissing, RunError, StripeUnavailable
 from counterfoil.extract.collected import read_collected
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.preview import read_preview
-from counterfoil.extract.resume import Earlier
+from counterfoil.extract.resume import ResumeState
 from counterfoil.extract.singleton import read_singleton
-from counterfoil.extract.streams import side_by_side
+from counterfoil.extract.streams import merge_streams
 from counterfoil.extract.union import read_union
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.catalogue import report
 from counterfoil.reports.report import (
     Bucket,
     Collected,
     Listing,
-    Place,
+    ObjectPath,
     Preview,
     Previewed,
     Singleton,
@@ -34,7 +34,7 @@ from counterfoil.values import Page, Position, Window
 from .scripted import Respond, Scripted, gathered, listed, page_of
 
 CHARGES = Listing(path="/v1/charges")
-ANEW = Earlier(report("charges"))
+ANEW = ResumeState(report("charges"))
 
 
 def refused(status: int, **told: Any) -> RunError:
@@ -44,7 +44,7 @@ def refused(status: int, **told: Any) -> RunError:
 def test_a_listing_sends_its_window_its_parameters_and_its_expansions() -> None:
     stripe = Scripted(lambda _path, _params: listed([]))
     listing = Listing(path="/v1/plans", params={"active": "true"}, expand=("data.tiers",), api_version="2020-08-27")
-    gathered(read_listing(stripe.client, listing, Window(5, 9), notices=Notices(), params={"product": "prod_1"}))
+    gathered(read_listing(stripe.client, listing, Window(5, 9), notices=Warnings(), params={"product": "prod_1"}))
     assert stripe.asked == [
         (
             "/v1/plans",
@@ -65,7 +65,7 @@ def test_a_listing_without_the_filter_is_one_chain_without_bounds() -> None:
     rows: list[dict[str, Any]] = [{"id": f"acct_{number}"} for number in range(120)]
     stripe = Scripted(lambda _path, params: page_of(rows, params))
     listing = Listing(path="/v1/accounts", created=None)
-    assert gathered(read_listing(stripe.client, listing, Window(), notices=Notices())) == rows
+    assert gathered(read_listing(stripe.client, listing, Window(), notices=Warnings())) == rows
     # The second page begins with the last row of the first.
     assert [params for _, params in stripe.asked] == [{"limit": 100}, {"limit": 100, "starting_after": "acct_98"}]
 
@@ -78,7 +78,7 @@ def test_a_limit_reads_the_newest_so_many_and_asks_for_no_more() -> None:
         return listed(rows[start : start + params["limit"]], has_more=start + params["limit"] < len(rows))
 
     stripe = Scripted(respond)
-    assert gathered(read_listing(stripe.client, CHARGES, Window(), notices=Notices(), limit=130)) == rows[:130]
+    assert gathered(read_listing(stripe.client, CHARGES, Window(), notices=Warnings(), limit=130)) == rows[:130]
     assert [params["limit"] for _, params in stripe.asked] == [100, 31]
 
 
@@ -86,7 +86,7 @@ def test_a_retired_list_is_no_rows_and_a_notice() -> None:
     def respond(_path: str, _params: dict[str, Any]) -> dict[str, Any]:
         raise refused(404)
 
-    notices = Notices()
+    notices = Warnings()
     listing = Listing(path="/v1/recipients", retired=frozenset({404}))
     assert gathered(read_listing(Scripted(respond).client, listing, Window(), notices=notices)) == []
     assert list(notices) == ["retired by Stripe, use connected accounts"]
@@ -98,7 +98,7 @@ def test_an_error_of_a_list_that_is_not_retired_stays_an_error(error: Exception)
         raise error
 
     with pytest.raises(type(error)) as caught:
-        gathered(read_listing(Scripted(respond).client, CHARGES, Window(), notices=Notices()))
+        gathered(read_listing(Scripted(respond).client, CHARGES, Window(), notices=Warnings()))
     assert caught.value is error
 
 
@@ -108,7 +108,7 @@ def test_an_error_of_a_list_that_is_not_retired_stays_an_error(error: Exception)
 )
 def test_an_answer_that_is_no_list_is_an_error(answer: dict[str, Any]) -> None:
     with pytest.raises(StripeUnavailable, match="not a list"):
-        gathered(read_listing(Scripted(lambda *_: answer).client, CHARGES, Window(), notices=Notices()))
+        gathered(read_listing(Scripted(lambda *_: answer).client, CHARGES, Window(), notices=Warnings()))
 
 
 def test_a_deleted_cursor_starts_its_second_again_without_doubling() -> None:
@@ -123,7 +123,7 @@ def test_a_deleted_cursor_starts_its_second_again_without_doubling() -> None:
         left = [row for row in rows if row["created"] < params.get("created[lt]", 10_000)]
         return listed(left[: params["limit"]], has_more=len(left) > params["limit"])
 
-    got = gathered(read_listing(Scripted(respond, in_flight=1).client, CHARGES, Window(), notices=Notices()))
+    got = gathered(read_listing(Scripted(respond, in_flight=1).client, CHARGES, Window(), notices=Warnings()))
     assert [row["id"] for row in got] == [row["id"] for row in rows]
 
 
@@ -132,7 +132,7 @@ def test_another_missing_resource_is_no_lost_cursor() -> None:
         raise refused(404, code="resource_missing", param="customer")
 
     with pytest.raises(RunError, match="refused"):
-        gathered(read_listing(Scripted(respond).client, CHARGES, Window(), notices=Notices()))
+        gathered(read_listing(Scripted(respond).client, CHARGES, Window(), notices=Warnings()))
 
 
 def invoice_answers(path: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def invoice_answers(path: str, params: dict[str, Any]) -> dict[str, Any]:
 def test_an_embedded_list_is_read_to_its_end_by_its_own_url() -> None:
     stripe = Scripted(invoice_answers)
     listing = Listing(path="/v1/invoices", lists=("lines",), expand=("data.discounts", "data.lines.data.discounts"))
-    (invoice,) = gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
+    (invoice,) = gathered(read_listing(stripe.client, listing, Window(), notices=Warnings()))
     assert [line["id"] for line in invoice["lines"]["data"]] == [f"il_{number}" for number in range(1, 151)]
     assert invoice["lines"]["has_more"] is False
     assert [params.get("expand") for _, params in stripe.asked[1:]] == [["data.discounts"]] * 2
@@ -159,14 +159,14 @@ def test_an_embedded_list_that_leads_elsewhere_is_not_followed() -> None:
     stripe = Scripted(lambda path, _: listed([invoice]) if path == "/v1/invoices" else invoice)
     listing = Listing(path="/v1/invoices", lists=("lines",))
     with pytest.raises(StripeUnavailable, match="elsewhere") as caught:
-        gathered(read_listing(stripe.client, listing, Window(), notices=Notices()))
+        gathered(read_listing(stripe.client, listing, Window(), notices=Warnings()))
     assert caught.value.code == "invalid_answer"
     assert {path for path, _ in stripe.asked} == {"/v1/invoices", "/v1/invoices/in_1"}
 
 
 def test_a_singleton_is_one_row() -> None:
     stripe = Scripted(lambda *_: {"id": "acct_1", "object": "account"})
-    rows = gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Notices(), earlier=ANEW))
+    rows = gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Warnings(), earlier=ANEW))
     assert rows == [{"id": "acct_1", "object": "account"}]
 
 
@@ -185,7 +185,7 @@ def test_buckets_become_a_row_per_entry_with_what_stands_beside_them() -> None:
             Bucket(bucket="pending", state="pending", path=("pending",)),
         ),
     )
-    rows = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Notices(), earlier=ANEW))
+    rows = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Warnings(), earlier=ANEW))
     beside = {"object": "balance", "livemode": False, "_state": "available"}
     assert rows == [
         {**beside, "amount": 1, "currency": "usd", "_bucket": "available"},
@@ -204,7 +204,7 @@ UNION = Union(listings={"transfer": Listing(path="/v1/transfers"), "payout": Lis
 
 def test_a_union_holds_the_objects_of_all_its_lists_with_their_kind() -> None:
     rows = gathered(
-        read_union(Scripted(kinds).client, UNION, Window(), notices=Notices(), params=None, limit=None, earlier=ANEW)
+        read_union(Scripted(kinds).client, UNION, Window(), notices=Warnings(), params=None, limit=None, earlier=ANEW)
     )
     assert sorted(row["_kind"] for row in rows) == ["payout"] * 3 + ["transfer"] * 3
     assert all(row["id"].startswith(f"/v1/{row['_kind']}s") for row in rows)
@@ -215,7 +215,7 @@ def test_objects_own_kind_stays_beside_ours() -> None:
         return listed([{"id": f"{path}-1", "created": 5, "kind": "standard"}])
 
     rows = gathered(
-        read_union(Scripted(answers).client, UNION, Window(), notices=Notices(), params=None, limit=None, earlier=ANEW)
+        read_union(Scripted(answers).client, UNION, Window(), notices=Warnings(), params=None, limit=None, earlier=ANEW)
     )
     assert {(row["kind"], row["_kind"]) for row in rows} == {("standard", "transfer"), ("standard", "payout")}
 
@@ -226,7 +226,7 @@ def test_balance_entries_own_bucket_and_state_stay_beside_ours() -> None:
         path="/v1/balance", buckets=(Bucket(bucket="available", state="available", path=("available",)),)
     )
     stripe = Scripted(lambda *_: {"available": [entry]})
-    rows = gathered(read_singleton(stripe.client, source, notices=Notices(), earlier=ANEW))
+    rows = gathered(read_singleton(stripe.client, source, notices=Warnings(), earlier=ANEW))
     assert rows == [{**entry, "_bucket": "available", "_state": "available"}]
 
 
@@ -242,24 +242,24 @@ TWO_INVOICES = listed(
 def test_lines_of_two_invoices_with_one_identifier_are_two_rows() -> None:
     assert isinstance(LINES.source, Collected)
     pages = read_collected(
-        Scripted(lambda *_: TWO_INVOICES).client, LINES.source, notices=Notices(), earlier=Earlier(LINES)
+        Scripted(lambda *_: TWO_INVOICES).client, LINES.source, notices=Warnings(), earlier=ResumeState(LINES)
     )
     assert sorted((row["invoice"], row["id"]) for row in gathered(pages)) == [("in_1", "il_1"), ("in_2", "il_1")]
 
 
 def test_resumed_reading_takes_lines_of_other_invoices_with_a_known_identifier() -> None:
-    earlier = Earlier(LINES)
+    earlier = ResumeState(LINES)
     line = {"id": "il_1", "invoice": "in_2"}
     earlier.add(Page("/v1/invoices", Window(), None, [line], last=False, position=Position("in_2", 5, 5, 1)))
     assert isinstance(LINES.source, Collected)
     answers = Scripted(lambda *_: TWO_INVOICES)
-    pages = read_collected(answers.client, LINES.source, notices=Notices(), earlier=earlier)
+    pages = read_collected(answers.client, LINES.source, notices=Warnings(), earlier=earlier)
     assert [(row["invoice"], row["id"]) for row in gathered(pages)] == [("in_1", "il_1")]
 
 
 def test_a_limited_union_holds_the_newest_of_all_its_lists_together() -> None:
     rows = gathered(
-        read_union(Scripted(kinds).client, UNION, Window(), notices=Notices(), params=None, limit=3, earlier=ANEW)
+        read_union(Scripted(kinds).client, UNION, Window(), notices=Warnings(), params=None, limit=3, earlier=ANEW)
     )
     assert [row["created"] for row in rows] == [11, 10, 9]
 
@@ -273,7 +273,7 @@ def test_an_error_of_one_list_ends_the_union_with_that_error() -> None:
     with pytest.raises(RunError) as caught:
         gathered(
             read_union(
-                Scripted(respond).client, UNION, Window(), notices=Notices(), params=None, limit=None, earlier=ANEW
+                Scripted(respond).client, UNION, Window(), notices=Warnings(), params=None, limit=None, earlier=ANEW
             )
         )
     assert caught.value.code == "odd"
@@ -295,14 +295,14 @@ def test_embedded_objects_are_collected_from_every_place_once() -> None:
     }
     source = Collected(
         places=(
-            Place(listing=Listing(path="/v1/customers"), at=(("discount",),)),
-            Place(
+            ObjectPath(listing=Listing(path="/v1/customers"), at=(("discount",),)),
+            ObjectPath(
                 listing=Listing(path="/v1/subscriptions"),
                 at=(("discounts", "*"), ("items", "data", "*", "discounts", "*")),
             ),
         )
     )
-    notices = Notices()
+    notices = Warnings()
     rows = gathered(
         read_collected(Scripted(lambda path, _: answers[path]).client, source, notices=notices, earlier=ANEW)
     )
@@ -333,7 +333,7 @@ def preview_answers(path: str, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_each_live_object_has_a_preview_and_no_upcoming_invoice_is_no_row() -> None:
-    rows = gathered(read_preview(Scripted(preview_answers).client, PREVIEW, notices=Notices(), earlier=ANEW))
+    rows = gathered(read_preview(Scripted(preview_answers).client, PREVIEW, notices=Warnings(), earlier=ANEW))
     assert [row["preview_of"] for row in rows] == ["sub_1", "sub_4"]
 
 
@@ -349,7 +349,7 @@ def failing(*subscriptions: str) -> Respond:
 
 
 def test_a_preview_that_stripe_refuses_is_told_and_the_others_are_rows() -> None:
-    notices = Notices()
+    notices = Warnings()
     rows = gathered(read_preview(Scripted(failing("sub_4")).client, PREVIEW, notices=notices, earlier=ANEW))
     assert [row["preview_of"] for row in rows] == ["sub_1"]
     assert "sub_4" in "".join(notices)
@@ -358,7 +358,7 @@ def test_a_preview_that_stripe_refuses_is_told_and_the_others_are_rows() -> None
 def test_when_stripe_refuses_every_preview_that_is_an_error() -> None:
     stripe = Scripted(failing("sub_1", "sub_3", "sub_4"))
     with pytest.raises(RunError) as caught:
-        gathered(read_preview(stripe.client, PREVIEW, notices=Notices(), earlier=ANEW))
+        gathered(read_preview(stripe.client, PREVIEW, notices=Warnings(), earlier=ANEW))
     assert caught.value.code == "customer_tax_location_invalid"
 
 
@@ -370,7 +370,7 @@ def test_a_retired_list_that_has_answered_once_is_not_retired() -> None:
 
     listing = Listing(path="/v1/recipients", created=None, retired=frozenset({403}))
     with pytest.raises(RunError):
-        gathered(read_listing(Scripted(respond).client, listing, Window(), notices=Notices()))
+        gathered(read_listing(Scripted(respond).client, listing, Window(), notices=Warnings()))
 
 
 INVOICES = Listing(path="/v1/invoices", lists=("lines",))
@@ -400,7 +400,7 @@ def lines_answers(*refusals: RunError, invoice: list[dict[str, Any] | RunError] 
 @pytest.mark.parametrize("status", [400, 404])
 def test_an_embedded_list_whose_cursor_was_deleted_is_read_anew(status: int) -> None:
     stripe = Scripted(lines_answers(refused(status, code="resource_missing", param="starting_after")))
-    (invoice,) = gathered(read_listing(stripe.client, INVOICES, Window(), notices=Notices()))
+    (invoice,) = gathered(read_listing(stripe.client, INVOICES, Window(), notices=Warnings()))
     assert [line["id"] for line in invoice["lines"]["data"]] == ["il_1", "il_3"]
     assert invoice["lines"]["has_more"] is False
 
@@ -411,12 +411,12 @@ NO_LINES = refused(404, code="resource_missing", param="invoice")
 
 def test_an_object_that_was_deleted_with_its_embedded_list_is_no_row() -> None:
     stripe = Scripted(lines_answers(NO_LINES, invoice=[GONE, GONE]))
-    assert gathered(read_listing(stripe.client, INVOICES, Window(), notices=Notices())) == []
+    assert gathered(read_listing(stripe.client, INVOICES, Window(), notices=Warnings())) == []
 
 
 def test_an_object_whose_embedded_list_is_missing_for_a_moment_is_read_again() -> None:
     stripe = Scripted(lines_answers(NO_LINES))
-    (invoice,) = gathered(read_listing(stripe.client, INVOICES, Window(), notices=Notices()))
+    (invoice,) = gathered(read_listing(stripe.client, INVOICES, Window(), notices=Warnings()))
     assert [line["id"] for line in invoice["lines"]["data"]] == ["il_1", "il_3"]
 
 
@@ -424,7 +424,7 @@ def test_an_object_whose_embedded_list_is_missing_for_a_moment_is_read_again() -
 def test_an_embedded_list_that_stays_missing_is_an_error(error: RunError) -> None:
     stripe = Scripted(lines_answers(*[error] * 5))
     with pytest.raises(StripeUnavailable) as caught:
-        gathered(read_listing(stripe.client, INVOICES, Window(), notices=Notices()))
+        gathered(read_listing(stripe.client, INVOICES, Window(), notices=Warnings()))
     assert (caught.value.code, caught.value.path) == ("invalid_answer", "/v1/invoices/in_1/lines")
 
 
@@ -437,7 +437,7 @@ def test_a_list_that_is_no_bucket_stays_beside_the_rows() -> None:
             Bucket(bucket="issuing", state="available", path=("issuing", "available")),
         ),
     )
-    (row,) = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Notices(), earlier=ANEW))
+    (row,) = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Warnings(), earlier=ANEW))
     assert row["issuing"] == {"pending": [{"amount": 2}]}
 
 
@@ -450,7 +450,7 @@ def test_leaving_streams_that_fail_in_their_clean_up_does_not_hang() -> None:
             raise RuntimeError("late")
 
     async def leave() -> None:
-        async with aclosing(side_by_side([failing_late("a"), failing_late("b")])) as pages:
+        async with aclosing(merge_streams([failing_late("a"), failing_late("b")])) as pages:
             async for _ in pages:
                 break
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from counterfoil.extract.resume import Earlier
+from counterfoil.extract.resume import ResumeState
 from counterfoil.extract.spool_check import contradiction
 from counterfoil.reports.catalogue import report
 from counterfoil.values import Page, Position, StripeObject, Window
@@ -26,7 +26,7 @@ def _spool(stripe: List, kills: list[int], slots: int, chance: random.Random, *,
     """The pages of a reading that was killed after so many answers, each time, and then read to its end or not."""
     spool: list[Page] = []
     for answers in [*kills, *([1_000_000] if whole else [])]:
-        earlier = Earlier(CHARGES)
+        earlier = ResumeState(CHARGES)
         for page in spool:
             earlier.add(page)
         pages, _ = read_until_killed(stripe, earlier, slots, chance, answers)

@@ -10,25 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterfoil.extract.estimates.sampling import Survey
+from counterfoil.extract.estimates.sampling import Sampling
 
 NOW = 1_793_534_400
 YEAR = 31_557_600
 
 
-def surveyed(times: list[int], since: int | None = None) -> Survey:
+def surveyed(times: list[int], since: int | None = None) -> Sampling:
     """The survey of the list once it asks for no more."""
     times = sorted(times)
-    survey = Survey(since)
+    sampling = Sampling(since)
     instants: list[int | None] = [None]
     while instants:
         for until in instants:
             low = 0 if since is None else bisect_left(times, since)
             high = len(times) if until is None else bisect_left(times, until)
             first = max(low, high - 100)
-            survey.add(until, times[first:high][::-1], has_more=first > low)
-        instants = list(survey.next())
-    return survey
+            sampling.add(until, times[first:high][::-1], has_more=first > low)
+        instants = list(sampling.next())
+    return sampling
 
 
 def even(chance: random.Random) -> int:
@@ -50,24 +50,24 @@ def test_a_list_is_judged_right_by_a_few_of_its_pages(
     created: Callable[[random.Random], int], rows: int, most_looks: int
 ) -> None:
     chance = random.Random(4)
-    survey = surveyed([created(chance) for _ in range(rows)])
-    assert survey.count <= most_looks
-    assert survey.rows == pytest.approx(rows, rel=0.35)
-    assert abs(survey.rows - rows) <= survey.doubt + 0.02 * rows
+    sampling = surveyed([created(chance) for _ in range(rows)])
+    assert sampling.count <= most_looks
+    assert sampling.rows == pytest.approx(rows, rel=0.35)
+    assert abs(sampling.rows - rows) <= sampling.doubt + 0.02 * rows
 
 
 def test_a_bound_is_where_the_list_is_cut_and_not_where_it_begins() -> None:
     chance = random.Random(4)
     times = [even(chance) for _ in range(30_000)]
-    survey = surveyed(times, NOW - YEAR)
-    assert survey.rows == pytest.approx(sum(created >= NOW - YEAR for created in times), rel=0.1)
+    sampling = surveyed(times, NOW - YEAR)
+    assert sampling.rows == pytest.approx(sum(created >= NOW - YEAR for created in times), rel=0.1)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 100])
 def test_a_list_of_one_page_is_looked_at_once(rows: int) -> None:
-    survey = surveyed([NOW - number for number in range(rows)])
-    assert (survey.count, survey.rows, survey.doubt) == (1, rows, 0)
-    assert not survey.goes_on
+    sampling = surveyed([NOW - number for number in range(rows)])
+    assert (sampling.count, sampling.rows, sampling.doubt) == (1, rows, 0)
+    assert not sampling.goes_on
 
 
 @settings(max_examples=60, deadline=None)
@@ -76,7 +76,7 @@ def test_a_list_of_one_page_is_looked_at_once(rows: int) -> None:
     st.none() | st.integers(0, 2 * NOW),
 )
 def test_whatever_the_list_the_survey_ends_with_a_number_of_rows(times: list[int], since: int | None) -> None:
-    survey = surveyed(times, since)
-    assert survey.count <= 40
-    assert survey.rows >= 0
-    assert survey.doubt >= 0
+    sampling = surveyed(times, since)
+    assert sampling.count <= 40
+    assert sampling.rows >= 0
+    assert sampling.doubt >= 0

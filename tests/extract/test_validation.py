@@ -10,9 +10,9 @@ import pytest
 
 from counterfoil.errors import StripeUnavailable
 from counterfoil.extract.listing import read_listing
-from counterfoil.extract.resume import Earlier
+from counterfoil.extract.resume import ResumeState
 from counterfoil.extract.validation import Code, Expected, check_object, check_page, filters_of
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.catalogue import REPORTS, report
 from counterfoil.reports.report import Collected, Listing, Preview, Singleton, Union
 from counterfoil.values import Page, StripeObject, Window
@@ -128,7 +128,7 @@ def test_a_single_object_is_the_one_that_was_requested(body: StripeObject, code:
     assert (found.code if found else None) == code
 
 
-def read(lie: Lie, rows: list[Row], window: Window = Window(), **options: Any) -> tuple[list[str], Scripted, Notices]:  # noqa: B008
+def read(lie: Lie, rows: list[Row], window: Window = Window(), **options: Any) -> tuple[list[str], Scripted, Warnings]:  # noqa: B008
     """What is read through a proxy that lies, the requests, and the warnings."""
     answered: dict[str, int] = {}
 
@@ -138,7 +138,7 @@ def read(lie: Lie, rows: list[Row], window: Window = Window(), **options: Any) -
         body = page_of(rows, params)
         return lie({**body, "url": path}, params, answered[key] - 1)
 
-    stripe, notices = Scripted(respond), Notices()
+    stripe, notices = Scripted(respond), Warnings()
     got = gathered(read_listing(stripe.client, CHARGES, window, notices=notices, **options))
     return [one["id"] for one in got], stripe, notices
 
@@ -272,10 +272,10 @@ def test_a_chain_without_windows_resumes_without_doubling() -> None:
         whole = {name: value for name, value in params.items() if not name.startswith("created")}
         return {**page_of(ROWS, whole), "url": PATH}
 
-    async def some(earlier: Earlier, pages: int) -> list[Page]:
+    async def some(earlier: ResumeState, pages: int) -> list[Page]:
         found: list[Page] = []
         reading = read_listing(
-            Scripted(ignoring).client, CHARGES, Window(), notices=Notices(), resumed=earlier.resumed(PATH)
+            Scripted(ignoring).client, CHARGES, Window(), notices=Warnings(), resumed=earlier.resumed(PATH)
         )
         async for one in reading:
             found.append(one)
@@ -286,7 +286,7 @@ def test_a_chain_without_windows_resumes_without_doubling() -> None:
 
     spool: list[Page] = []
     for pages in (3, 4, 1_000, 1_000):
-        earlier = Earlier(report("charges"))
+        earlier = ResumeState(report("charges"))
         for one in spool:
             earlier.add(one)
         more = asyncio.run(some(earlier, pages))

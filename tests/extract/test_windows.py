@@ -124,7 +124,7 @@ TIMES = st.one_of(
     st.builds(lambda count, step: list(range(NOW - count * step, NOW, step)), st.integers(0, 1_200), st.integers(1, 3)),
     st.builds(lambda count, second: [second] * count, st.integers(0, 900), st.integers(0, NOW)),
     st.builds(
-        lambda burst, spread: [NOW - 1_000_000] * burst + spread,
+        lambda burst, histogram: [NOW - 1_000_000] * burst + histogram,
         st.integers(0, 500),
         st.lists(st.integers(NOW - 63_072_000, NOW), max_size=300),
     ),

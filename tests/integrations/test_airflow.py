@@ -29,9 +29,9 @@ from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 from airflow.sdk import BaseHook
 
+from counterfoil.integrations.airflow import CounterfoilRunOperator, RunEnded
 from counterfoil.integrations.airflow.api import begin_or_join, is_over
 from counterfoil.integrations.airflow.pull_operator import CounterfoilPullOperator
-from counterfoil.integrations.airflow import CounterfoilRunOperator, RunEnded
 
 # Of what Airflow builds on.
 pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with")

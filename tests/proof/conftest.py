@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 import pytest
 
 from counterfoil.destinations import open_destination
-from counterfoil.proof.check_selection import Deep, affordable, cheap, referenced, thorough
+from counterfoil.proof.check_selection import ThoroughOptions, affordable, cheap_checks, referenced, thorough_checks
 from counterfoil.proof.recount import Recount
-from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.stripe_requests import StripeRequests
 from counterfoil.proof.subject import Subject
 from counterfoil.runs.checks.proof_context import scratch_of, subject_of
 from counterfoil.state.check import Check
@@ -23,7 +23,7 @@ __all__ = ["ALL", "SCALE", "Center", "center", "checked", "failures", "make_cent
 
 SCALE = 0.05
 Named = dict[tuple[str, str], Check]
-ALL = Deep(recount=Recount(windows=None), payouts=3)
+ALL = ThoroughOptions(recount=Recount(windows=None), payouts=3)
 #: Checks of cheap families that are deep all the same.
 _DEEP = {("coverage", "contents")}
 
@@ -58,19 +58,19 @@ def checked(center: Center, dataset: str) -> Named:
     """The cheap checks, as a run makes them."""
     with subject(center, dataset) as (what, client):
         requests = sum(center.runs.get(what.run).requests.values())
-        return named(cheap(what, Inquiry(client, requests=affordable(requests))))
+        return named(cheap_checks(what, StripeRequests(client, requests=affordable(requests))))
 
 
-def proved(center: Center, dataset: str, deep: Deep = ALL) -> Named:
+def proved(center: Center, dataset: str, deep: ThoroughOptions = ALL) -> Named:
     """Every check."""
     with subject(center, dataset) as (what, client):
-        return named(thorough(what, Inquiry(client), deep))
+        return named(thorough_checks(what, StripeRequests(client), deep))
 
 
 def both(center: Center, dataset: str) -> tuple[Named, Named]:
     """The cheap checks, and every one; what is the same in both is made once."""
     with subject(center, dataset) as (what, client):
-        deep = named(thorough(what, Inquiry(client), ALL))
+        deep = named(thorough_checks(what, StripeRequests(client), ALL))
         light = named(referenced(what, None))
         same = {name: check for name, check in deep.items() if name[0] in ("coverage", "keys", "balance")}
         return {name: check for name, check in (same | light).items() if name not in _DEEP}, deep

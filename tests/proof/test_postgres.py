@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from counterfoil.app.tables import Filter, TableCalls, View
+from counterfoil.app.tables import Filter, TableService, View
 from counterfoil.state.check import Check
 from counterfoil.state.datasets import Merge, Proof, Target
 from tests.postgres import Server
@@ -29,7 +29,7 @@ def test_tables_in_postgres_are_merged_proved_and_gone_back(center: Center, post
         targets = (Target(url=url, table=report),)
         made = center.dataset(report, method="merge", merge=Merge(history=True), targets=targets, proof=Proof())
         first.append(center.run(made))
-    tables = TableCalls(center.records)
+    tables = TableService(center.records)
     before = {report: tables.count(report) for report in _REPORTS}
     center.stripe.control("life", per_day=200)
     center.later(days=1)

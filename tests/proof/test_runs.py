@@ -10,12 +10,12 @@ import pytest
 from counterfoil.destinations.sql.parts_tables import parts_tables
 from counterfoil.proof.check_selection import affordable
 from counterfoil.proof.recount import Copy, Recount, recount
-from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.stripe_requests import StripeRequests
 from counterfoil.proof.subject import Subject
 from counterfoil.runs.checks.proof_context import remove_left
-from counterfoil.runs.loads.rollback import plan_back_to
+from counterfoil.runs.loads.rollback import plan_rollback
 from counterfoil.schedules import parse
-from counterfoil.state.check import Check, KeptCheck, worst
+from counterfoil.state.check import Check, StoredCheck, worst
 from counterfoil.state.datasets import Choice, Merge, Partition, Proof
 from counterfoil.state.run import Run
 
@@ -25,7 +25,7 @@ from .planted import sql
 CHEAP = Proof()
 
 
-def kept(center: Center, run: Run) -> dict[str, KeptCheck]:
+def kept(center: Center, run: Run) -> dict[str, StoredCheck]:
     return {f"{check.family}: {check.name}": check for check in center.checks.of_run(run.id)}
 
 
@@ -196,7 +196,7 @@ def test_a_status_that_changes_when_its_time_comes_is_no_difference(center: Cent
     assert found.figures["changed_since"] > 0
 
 
-def _windows_of(what: Subject, inquiry: Inquiry, seed: int) -> Any:
+def _windows_of(what: Subject, inquiry: StripeRequests, seed: int) -> Any:
     with parts_tables(folders=[what.scratch], spill=what.scratch, megabytes=160) as place:
         copy = Copy(what, place, whole=False)
         return recount(what, inquiry, Recount(windows=1, seed=seed), copy).figures["windows"]
@@ -205,7 +205,7 @@ def _windows_of(what: Subject, inquiry: Inquiry, seed: int) -> Any:
 def test_the_same_seed_reads_the_same_windows_again(center: Center) -> None:
     ran(center, "balance_transactions")
     with subject(center, "balance_transactions") as (what, client):
-        windows = [_windows_of(what, Inquiry(client), seed) for seed in (1, 1, 0)]
+        windows = [_windows_of(what, StripeRequests(client), seed) for seed in (1, 1, 0)]
     assert windows[0] == windows[1]
     assert len({str(window) for window in windows}) > 1
 
@@ -270,7 +270,7 @@ def test_a_run_that_goes_back_is_as_proved_as_the_one_it_goes_back_to(center: Ce
     second = center.run("charges")
     assert len(center.ids("charges")) == second.counts.read == first.counts.read + 1
     back = center.runs.create(first.dataset, "manual")
-    center.runs.update(back.id, plan=plan_back_to(first))
+    center.runs.update(back.id, plan=plan_rollback(first))
     center.attempt(back)
     assert center.runs.get(back.id).status == "succeeded"
     assert kept(center, back) == {}

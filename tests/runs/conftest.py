@@ -17,7 +17,7 @@ import pytest
 
 from counterfoil.engine.steps import ORDER
 from counterfoil.runs.attempt import Attempt
-from counterfoil.runs.run_context import Records, archive_of
+from counterfoil.runs.run_context import RunContext, archive_of
 from counterfoil.settings import Settings
 from counterfoil.state import open_state
 from counterfoil.state.accounts import Account, Accounts
@@ -65,7 +65,7 @@ class Center:
         self.runs = Runs(self.state)
         self.checks = Checks(self.state)
         self.hash_keys = HashKeys(self.state, self.vault)
-        self.records = Records(
+        self.records = RunContext(
             accounts=self.accounts,
             alerts=self.alerts,
             datasets=self.datasets,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from counterfoil.extract import Spread
+from counterfoil.extract import CreatedHistogram
 from counterfoil.reports.catalogue import report
 from counterfoil.runs.plans.change_plan import DAY, plan_changes
-from counterfoil.runs.plans.sync_state import Standing
+from counterfoil.runs.plans.sync_state import SyncState
 from counterfoil.values import Window
 
 NOW = 1_800_000_000
@@ -17,12 +17,12 @@ NOW = 1_800_000_000
 def test_what_is_read_again_bit_by_bit_comes_to_the_oldest_row_however_dense_they_lie(seconds: int) -> None:
     """A million rows that came within so many seconds, a run each minute, everything again within a day."""
     created = [NOW - 10 * DAY - seconds * (1_000 - n) // 1_000 for n in range(1_000)]
-    spread = Spread(1_000_000, Spread.of(created).instants)
-    standing = Standing(whole_at=NOW, whole_requests=20_000, spread=spread)
+    histogram = CreatedHistogram(1_000_000, CreatedHistogram.of(created).instants)
+    sync_state = SyncState(whole_at=NOW, whole_requests=20_000, histogram=histogram)
     before, upto = NOW, None
     for _ in range(1_600):
         found = plan_changes(
-            standing,
+            sync_state,
             report("charges"),
             Window(),
             before=before,
@@ -38,5 +38,5 @@ def test_what_is_read_again_bit_by_bit_comes_to_the_oldest_row_however_dense_the
             return
         assert one in found.changes.again
         before, upto = before + 60, one.since
-        standing = Standing(whole_at=NOW, whole_requests=20_000, spread=spread, swept_to=found.swept_to)
+        sync_state = SyncState(whole_at=NOW, whole_requests=20_000, histogram=histogram, swept_to=found.swept_to)
     raise AssertionError(f"it is still at {upto}, and the oldest is {created[0]}")

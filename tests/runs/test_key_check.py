@@ -113,7 +113,7 @@ def test_run_of_changes_may_bring_an_object_twice(center: Center) -> None:
 
 
 def test_rows_of_an_earlier_run_are_checked_before_a_table_goes_back_to_them(center: Center) -> None:
-    from counterfoil.runs.loads.rollback import plan_back_to
+    from counterfoil.runs.loads.rollback import plan_rollback
 
     center.dataset("refunds")
     first = center.run("refunds")
@@ -122,7 +122,7 @@ def test_rows_of_an_earlier_run_are_checked_before_a_table_goes_back_to_them(cen
     _doubled(center, first)
     center.clock.advance(minutes=1)
     back = center.runs.create(first.dataset, "manual")
-    center.runs.update(back.id, plan=plan_back_to(first))
+    center.runs.update(back.id, plan=plan_rollback(first))
     center.attempt(back)
     failed = center.runs.get(back.id)
     assert failed.error is not None

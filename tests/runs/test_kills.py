@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.app.node import dispatch_of, open_queue
-from counterfoil.runs.loads.rollback import plan_back_to
+from counterfoil.runs.loads.rollback import plan_rollback
 from counterfoil.state.database import utc_now
 from counterfoil.state.run import Run
 
@@ -168,7 +168,7 @@ def test_a_way_back_that_is_killed_in_its_load_ends_well(running: Center, proces
     queue = open_queue(center.state)
     with center.state.begin():
         made = center.runs.create(coupons.id, "manual")
-        center.runs.update(made.id, plan=plan_back_to(first))
+        center.runs.update(made.id, plan=plan_rollback(first))
     dispatch_of(center.state, center.records, queue, center.steps).enqueue(made, coupons)
     queue.close()
     with held(center):

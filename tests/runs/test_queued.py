@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.app.node import open_queue
-from counterfoil.app.runs import RunCalls
+from counterfoil.app.runs import RunService
 from counterfoil.engine.queue import Queue
 from counterfoil.errors import RunError
 from counterfoil.schedules import parse
@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def calls(center: Center) -> RunCalls:
-    return RunCalls(center.state, center.records)
+def calls(center: Center) -> RunService:
+    return RunService(center.state, center.records)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def queue(center: Center) -> Iterator[Queue]:
     opened.close()
 
 
-def test_datasets_follow_one_that_succeeded_unless_they_are_paused(center: Center, calls: RunCalls) -> None:
+def test_datasets_follow_one_that_succeeded_unless_they_are_paused(center: Center, calls: RunService) -> None:
     coupons = center.dataset("coupons")
     center.dataset("plans", after=coupons.id)
     center.dataset("customers", after=coupons.id)
@@ -52,7 +52,7 @@ def test_datasets_follow_one_that_succeeded_unless_they_are_paused(center: Cente
 
 
 def test_a_run_that_waits_for_its_next_attempt_is_canceled_and_leaves_the_queue(
-    center: Center, calls: RunCalls, queue: Queue
+    center: Center, calls: RunService, queue: Queue
 ) -> None:
     center.fault("should_not_retry", "/v1/coupons", count=100)
     center.dataset("coupons", retry=Retry(manual=True))
@@ -65,11 +65,11 @@ def test_a_run_that_waits_for_its_next_attempt_is_canceled_and_leaves_the_queue(
     assert calls.start("coupons").status == "succeeded"
 
 
-def test_a_cancel_from_outside_ends_a_run_that_reads(center: Center, calls: RunCalls) -> None:
+def test_a_cancel_from_outside_ends_a_run_that_reads(center: Center, calls: RunService) -> None:
     center.dataset("charges")
     center.stripe.control("latency", ms=30_000, path="/v1/charges")
     ended: list[str] = []
-    other = RunCalls(center.state, center.records)
+    other = RunService(center.state, center.records)
     with in_background(lambda: ended.append(calls.start("charges").status)):
         wait_until(lambda: center.stripe.ask("requests")["endpoints"].get("GET /v1/account"))
         wait_until(lambda: center.runs.list(status="running"))

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from counterfoil.app.runs import RunCalls
+from counterfoil.app.runs import RunService
 from counterfoil.errors import RunError
 from counterfoil.runs.attempt import Attempt
-from counterfoil.runs.loads.rollback import check_revert, plan_back_to
+from counterfoil.runs.loads.rollback import check_rollback, plan_rollback
 from counterfoil.runs.retention import remove_expired
 from counterfoil.runs.run_context import archive_of
 from counterfoil.state.datasets import Dataset, Partition
@@ -21,10 +21,10 @@ from .conftest import FILE, Center
 
 
 def going_back(center: Center, to: Run) -> Run:
-    check_revert(center.runs, center.settings, to)
+    check_rollback(center.runs, center.settings, to)
     center.clock.advance(minutes=1)
     made = center.runs.create(to.dataset, "manual")
-    return center.runs.update(made.id, plan=plan_back_to(to))
+    return center.runs.update(made.id, plan=plan_rollback(to))
 
 
 def back(center: Center, to: Run) -> Run:
@@ -136,7 +136,7 @@ def test_a_load_that_is_kept_no_longer_is_named_and_the_table_stays(center: Cent
     shutil.rmtree(center.archive(runs[0]))
     for run in runs[:2]:
         with pytest.raises(RunError, match=f"{runs[0].id} read is kept no longer") as refused:
-            check_revert(center.runs, center.settings, run)
+            check_rollback(center.runs, center.settings, run)
         assert refused.value.hint
     assert center.snapshot("refunds") == before
 
@@ -147,7 +147,7 @@ def test_changes_without_the_run_that_they_go_on_from_make_no_table(center: Cent
     with center.state.begin() as connection:
         connection.execute(run_table.delete().where(run_table.c.id == first.id))
     with pytest.raises(RunError, match=f"before the run {second.id} .* not known"):
-        check_revert(center.runs, center.settings, second)
+        check_rollback(center.runs, center.settings, second)
 
 
 def test_an_archive_that_goes_while_a_run_goes_back_fails_it_and_leaves_the_table(center: Center) -> None:
@@ -166,7 +166,7 @@ def test_only_a_run_that_succeeded_can_be_gone_back_to(center: Center) -> None:
     center.fault("should_not_retry", "/v1/charges", count=100)
     failed = center.run(charges)
     with pytest.raises(RunError, match="failed"):
-        check_revert(center.runs, center.settings, failed)
+        check_rollback(center.runs, center.settings, failed)
 
 
 def test_going_back_after_the_file_is_gone_makes_the_table_again(center: Center) -> None:
@@ -223,7 +223,7 @@ def test_archives_are_kept_for_some_days_or_some_runs_whichever_is_more(make_cen
     assert kept(center, runs) == [False, False, True, True]
     assert center.runs.get(runs[0].id).archive_removed_at is not None
     with pytest.raises(RunError, match=r"rows of the run .* kept no longer"):
-        RunCalls(center.state, center.records).rows(runs[0].id)
+        RunService(center.state, center.records).rows(runs[0].id)
 
 
 def test_archives_are_capped_by_a_size_but_for_the_last_of_each_dataset(make_center: Callable[..., Center]) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.errors import RunError
-from counterfoil.runs.loads.backfill import behind, lacking
-from counterfoil.runs.loads.rollback import plan_back_to
+from counterfoil.runs.loads.backfill import backlog_of, behind
+from counterfoil.runs.loads.rollback import plan_rollback
 from counterfoil.state.dataset import Merge, Partition, Retry
 from counterfoil.state.datasets import Dataset, Proof, Target
 from counterfoil.state.run import Run
@@ -80,7 +80,7 @@ def filled(center: Center, dataset: Dataset, url: str) -> Run:
     center.clock.advance(minutes=1)
     made = center.runs.create(dataset.id, "manual")
     into = next(target for target in center.datasets.get(dataset.id).targets if target.url == url)
-    center.runs.update(made.id, plan=plan_back_to(last, into))
+    center.runs.update(made.id, plan=plan_rollback(last, into))
     center.attempt(made)
     return center.runs.get(made.id)
 
@@ -193,7 +193,7 @@ def test_what_is_kept_no_longer_is_read_again(center: Center) -> None:
         missed = center.run(charges)
     shutil.rmtree(center.archive(missed))
     with pytest.raises(RunError, match="kept no longer"):
-        look_at(center, OTHER, lambda place: lacking(center.records, charges, charges.targets[1], place))
+        look_at(center, OTHER, lambda place: backlog_of(center.records, charges, charges.targets[1], place))
     center.create("charge")
     run = center.run(charges)
     assert (run.status, run.plan["whole"], run.warnings) == ("succeeded", True, ())

@@ -133,7 +133,7 @@ def test_none_of_several_tables_is_loaded(shop: Center, scripted: ScriptedStripe
 
 
 def test_going_back_to_a_smaller_version_is_not_checked(shop: Center, scripted: ScriptedStripe) -> None:
-    from counterfoil.runs.loads.rollback import plan_back_to
+    from counterfoil.runs.loads.rollback import plan_rollback
 
     scripted.rows[REFUNDS] = refunds(20)
     dataset = shop.dataset("refunds", method="replace")
@@ -142,7 +142,7 @@ def test_going_back_to_a_smaller_version_is_not_checked(shop: Center, scripted: 
     shop.run(dataset)
     shop.clock.advance(minutes=1)
     back = shop.runs.create(dataset.id, "manual")
-    shop.runs.update(back.id, plan=plan_back_to(first))
+    shop.runs.update(back.id, plan=plan_rollback(first))
     shop.attempt(back)
     assert shop.runs.get(back.id).status == "succeeded"
     assert len(shop.ids("refunds")) == 20

@@ -13,7 +13,7 @@ from counterfoil.errors import RunError, StripeUnavailable
 from counterfoil.runs.attempt import Attempt
 from counterfoil.runs.cancellation import Canceled, ServiceStops
 from counterfoil.state.datasets import Target
-from counterfoil.state.run import Level, Run, TakenOver
+from counterfoil.state.run import Level, LostOwnership, Run
 from counterfoil.state.runs import Runs
 
 from .conftest import FILE, Center, held, in_background, wait_until
@@ -266,7 +266,7 @@ def test_a_zombie_in_load_leaves_the_table(center: Center) -> None:
     def late() -> None:
         try:
             zombie.load(run.id, 1)
-        except TakenOver as error:
+        except LostOwnership as error:
             ended.append(zombie.failed(run.id, 1, error))
 
     work = threading.Thread(target=late, daemon=True)

@@ -9,7 +9,7 @@ import sys
 
 from counterfoil.app.app import App, open_app
 from counterfoil.app.node import dispatch_of, open_queue, serve
-from counterfoil.app.runs import RunCalls
+from counterfoil.app.runs import RunService
 from counterfoil.engine.shutdown import Shutdown
 from counterfoil.runs.attempt import Attempt
 
@@ -32,7 +32,7 @@ def main(what: str, dataset: str | None) -> int:
             assert what == "serve"
             with Shutdown() as shutdown, shutdown.working() as stopping:
                 return 0 if serve(app.state, app.records, stopping=stopping) else 1
-        return 0 if RunCalls(app.state, app.records).start(dataset).status == "succeeded" else 1
+        return 0 if RunService(app.state, app.records).start(dataset).status == "succeeded" else 1
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from counterfoil.state.accounts import Account, Accounts
 from counterfoil.state.datasets import Choice, Dataset, Datasets, Partition, Pause, Retry, Target
 from counterfoil.state.runs import Runs
 from counterfoil.state.tables import datasets as table
-from counterfoil.state.target_key import place
+from counterfoil.state.target_key import target_key
 from tests.state.conftest import KEY, MakeDataset, StandingClock
 
 HOURLY = Every(1, "hours")
@@ -138,26 +138,26 @@ def test_a_table_is_free_again_when_its_owner_is_gone(make_dataset: MakeDataset,
 
 
 def test_the_place_of_a_table_has_no_password_and_one_spelling(settings: Settings) -> None:
-    one = place("postgresql://a:secret@DB.example:5432/x", "T", home=settings.home)
-    assert one == place("postgres://b@db.example/x/", "t", home=settings.home)
+    one = target_key("postgresql://a:secret@DB.example:5432/x", "T", home=settings.home)
+    assert one == target_key("postgres://b@db.example/x/", "t", home=settings.home)
     assert "secret" not in one
-    assert one != place("postgresql://a@db.example/y", "t", home=settings.home)
-    assert one == place("postgresql://db.example/x?sslmode=require&schema=public", "t", home=settings.home)
-    assert one != place("postgresql://db.example/x?schema=other", "t", home=settings.home)
-    domo = place("domo://me@API.domo.com?secret=env:X&prefix=Stripe%20", "T", home=settings.home)
-    assert domo == place("domo://me@api.domo.com?prefix=stripe+", "t", home=settings.home)
-    assert domo == place("domo://me@api.domo.com", "stripe t", home=settings.home)
-    assert domo != place("domo://other@api.domo.com?prefix=stripe+", "t", home=settings.home)
-    warehouse = place("dlt+snowflake://me@acme/books?dataset=stripe&warehouse=w", "T", home=settings.home)
-    assert warehouse == place("dlt+snowflake://you@acme/books", "t", home=settings.home)
-    assert warehouse != place("dlt+snowflake://me@acme/books?dataset=other", "t", home=settings.home)
-    assert place("dlt+duckdb:///x.duckdb", "t", home=settings.home) == place(
+    assert one != target_key("postgresql://a@db.example/y", "t", home=settings.home)
+    assert one == target_key("postgresql://db.example/x?sslmode=require&schema=public", "t", home=settings.home)
+    assert one != target_key("postgresql://db.example/x?schema=other", "t", home=settings.home)
+    domo = target_key("domo://me@API.domo.com?secret=env:X&prefix=Stripe%20", "T", home=settings.home)
+    assert domo == target_key("domo://me@api.domo.com?prefix=stripe+", "t", home=settings.home)
+    assert domo == target_key("domo://me@api.domo.com", "stripe t", home=settings.home)
+    assert domo != target_key("domo://other@api.domo.com?prefix=stripe+", "t", home=settings.home)
+    warehouse = target_key("dlt+snowflake://me@acme/books?dataset=stripe&warehouse=w", "T", home=settings.home)
+    assert warehouse == target_key("dlt+snowflake://you@acme/books", "t", home=settings.home)
+    assert warehouse != target_key("dlt+snowflake://me@acme/books?dataset=other", "t", home=settings.home)
+    assert target_key("dlt+duckdb:///x.duckdb", "t", home=settings.home) == target_key(
         f"dlt+duckdb:///{settings.home}/x.duckdb?dataset=stripe", "t", home=settings.home
     )
     copied, months = "duckdb:///x.duckdb?publish=/y.duckdb", "parquet:///x?partition=month"
-    assert place(copied, "t", home=settings.home) == place("duckdb:///x.duckdb", "t", home=settings.home)
-    assert place(months, "t", home=settings.home) == place("parquet:///x", "t", home=settings.home)
-    sockets = [place(f"postgresql:///x?host=/run/{name}", "t", home=settings.home) for name in ("a", "b")]
+    assert target_key(copied, "t", home=settings.home) == target_key("duckdb:///x.duckdb", "t", home=settings.home)
+    assert target_key(months, "t", home=settings.home) == target_key("parquet:///x", "t", home=settings.home)
+    sockets = [target_key(f"postgresql:///x?host=/run/{name}", "t", home=settings.home) for name in ("a", "b")]
     assert sockets[0] != sockets[1]
 
 

@@ -14,11 +14,11 @@ from fastapi import FastAPI
 
 from counterfoil.app import App, open_app
 from counterfoil.settings import Settings
-from counterfoil.web.access.auth import Door, Password
+from counterfoil.web.access.auth import Auth, Password
 from counterfoil.web.access.hosts import Hosts
 from counterfoil.web.access.sessions import Links
 from counterfoil.web.access.throttle import Throttle
-from counterfoil.web.server import Reach, make_app
+from counterfoil.web.server import PageAddress, make_app
 from stripe_sandbox import Sandbox
 from tests.web.browser import Browser
 
@@ -73,7 +73,7 @@ class Site:
     """A page, and what its service would print."""
 
     page: FastAPI
-    door: Door
+    door: Auth
     printed: list[str]
 
     def browser(self, **given: Any) -> Browser:
@@ -96,9 +96,9 @@ def make_site(app: App, clock: StandingClock) -> MakeSite:
 
     def make(password: str | None = None, host: str = "127.0.0.1", url: str | None = None, **more: Any) -> Site:
         links = Links(clock.seconds)
-        door = Door(Password(password, app.sessions), app.sessions, links, Throttle(clock.seconds))
+        door = Auth(Password(password, app.sessions), app.sessions, links, Throttle(clock.seconds))
         printed: list[str] = []
-        reach = Reach(
+        reach = PageAddress(
             door=door,
             hosts=Hosts(host, url),
             port=8321,

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pytest
 
 from counterfoil.app import App
-from counterfoil.app.datasets.dictionaries import shown_dict
+from counterfoil.app.datasets.dictionaries import summary_dict
 from counterfoil.cli.output.datasets import list_line
 from counterfoil.errors import RunError
 from counterfoil.proof.check import Check, failed, passed
-from counterfoil.runs.loads.rollback import plan_back_to
+from counterfoil.runs.loads.rollback import plan_rollback
 from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Counts, Run
@@ -35,7 +35,7 @@ def _status(app: App, made: Dataset) -> str:
     shown = app.datasets.show(made.id)
     (listed,) = (one for one in app.datasets.list() if one.dataset.id == made.id)
     assert shown.status == listed.status
-    assert shown_dict(shown)["status"] == shown.status.code
+    assert summary_dict(shown)["status"] == shown.status.code
     assert list_line(shown)[-1].startswith(shown.status.label)
     return shown.status.code
 
@@ -58,7 +58,7 @@ def _failed(app: App, made: Dataset, clock: StandingClock, code: str | None = No
 def _rolled_back(app: App, made: Dataset, clock: StandingClock, to: Run) -> Run:
     clock.advance(minutes=5)
     run = app.records.runs.create(made.id, "manual")
-    app.records.runs.update(run.id, plan=plan_back_to(to))
+    app.records.runs.update(run.id, plan=plan_rollback(to))
     owner = app.records.runs.begin_attempt(run.id)
     clock.advance(seconds=2)
     app.records.runs.finish(run.id, "succeeded", owner=owner, bookmark={"run": to.id})
@@ -94,7 +94,7 @@ def test_cause_of_attention_is_decided_by_the_code_of_the_error(
 ) -> None:
     made = dataset(app)
     _failed(app, made, clock, code)
-    told = shown_dict(app.datasets.show(made.id))
+    told = summary_dict(app.datasets.show(made.id))
     assert told["attention"] == {"cause": cause, "message": "It failed", "hint": "Do this."}
 
 
@@ -124,7 +124,7 @@ def test_rolled_back_table_shows_the_version_and_the_next_update(
     assert shown.rollback is not None
     assert (shown.rollback.run, shown.rollback.version_at) == (first.id, first.finished_at)
     assert shown.rollback.at == back.finished_at
-    assert shown_dict(shown)["rollback"]["run"] == first.id
+    assert summary_dict(shown)["rollback"]["run"] == first.id
     text = owner.get(f"/datasets/{made.id}").text
     assert "This table holds the version of" in text
     assert "&lt;time" not in text

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import pytest
 
 from counterfoil.app import App
-from counterfoil.app.datasets.drafts import offers, read_words, words_of
+from counterfoil.app.datasets.drafts import all_report_options, input_of, read_input
 from counterfoil.app.values import Choice, Merge, Retry
 from counterfoil.state.accounts import Account
-from counterfoil.web.forms.dataset import Typed
+from counterfoil.web.forms.dataset import DatasetForm
 from stripe_sandbox import Sandbox
 from tests.web.browser import FOLLOWED, Answer, Browser
 from tests.web.conftest import FULL, RESTRICTED, Site
@@ -77,7 +77,7 @@ def test_a_key_is_tried_at_once_and_saved_and_never_travels_again(owner: Browser
     assert account.name == account.display_name
     assert ">Test<" in answer.text
     assert str(account.stripe_id) in answer.text
-    assert f"May read all {len(offers())} reports" in answer.text
+    assert f"May read all {len(all_report_options())} reports" in answer.text
     assert FULL not in answer.text
     assert app.datasets.list() == ()
 
@@ -107,7 +107,7 @@ def test_all_reports_are_offered_in_order_and_those_that_the_key_may_not_read_ar
     account = app.accounts.add("Narrow", RESTRICTED, api_base=sandbox.url)
     text = owner.get(f"{PLACE}?account={account.id}").text
     values = re.findall(r'name="report" value="(\w+)"', text)
-    assert values == [one.key for one in offers()]
+    assert values == [one.key for one in all_report_options()]
     marked = re.findall(r"needs (rak_\w+)", text)
     assert "rak_event_read" in marked
     assert "rak_charge_read" not in marked
@@ -197,7 +197,7 @@ def test_the_basic_and_the_advanced_schedule_become_what_they_say(
     naming = form(to_scheduling(owner, shop, "coupons").send(owner, go="next", zone="Europe/Berlin", **typed))
     naming.send(owner, go="save")
     (made,) = app.datasets.list()
-    assert words_of(made.dataset.schedule).startswith(words)
+    assert input_of(made.dataset.schedule).startswith(words)
     assert made.dataset.schedule.zone == "Europe/Berlin"
 
 
@@ -374,7 +374,7 @@ def test_a_dataset_that_is_saved_as_it_was_is_what_it_was(owner: Browser, shop: 
         report="invoices",
         choice=choice,
         method="merge",
-        schedule=read_words(words, "Europe/Berlin"),
+        schedule=read_input(words, "Europe/Berlin"),
         retry=Retry(attempts=7, manual=True),
         deadline_minutes=90,
     ).dataset
@@ -389,7 +389,7 @@ def test_a_dataset_is_changed_where_something_else_is_typed(owner: Browser, shop
     form = edit_form(owner, made.id, "scheduling")
     form.send(owner, go="save", when="every", unit="hours", n="4", report="refunds")
     changed = app.datasets.get(made.id)
-    assert (words_of(changed.schedule), changed.report) == ("every 4 hours", "charges")
+    assert (input_of(changed.schedule), changed.report) == ("every 4 hours", "charges")
     refused = edit_form(owner, made.id, "naming").send(owner, go="save", name="")
     assert "can't be the name of a dataset" in errors(refused)
     assert form_of(refused.text, f"/datasets/{made.id}/edit")["name"] == ""
@@ -401,16 +401,16 @@ def test_a_dataset_with_a_schedule_that_also_follows_another_keeps_both(
     owner: Browser, shop: Account, app: App
 ) -> None:
     first = app.datasets.create("Charges", account="Shop", report="charges").dataset
-    daily = read_words("daily at 06:00", "UTC")
+    daily = read_input("daily at 06:00", "UTC")
     both = app.datasets.create("Refunds", account="Shop", report="refunds", after=first.id, schedule=daily).dataset
     edit_form(owner, both.id, "scheduling").send(owner, go="save", times="07:00")
     changed = app.datasets.get(both.id)
-    assert (changed.after, words_of(changed.schedule)) == (first.id, "daily at 07:00")
+    assert (changed.after, input_of(changed.schedule)) == (first.id, "daily at 07:00")
 
 
 @pytest.mark.parametrize("go", ["next", "report", "times", "preview", "check", "naming", "save", "save_run"])
 def test_hostile_words_in_any_field_do_no_harm(owner: Browser, shop: Account, app: App, go: str) -> None:
-    names = [one.name for one in fields(Typed)]
+    names = [one.name for one in fields(DatasetForm)]
     for value in HOSTILE:
         for known in ({}, {"account": shop.id, "report": "charges", "reached": "naming", "pane": "details"}):
             pairs = [(name, value) for name in names if name not in known]

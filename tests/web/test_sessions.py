@@ -8,23 +8,23 @@ import threading
 import pytest
 
 from counterfoil.app import App, open_app
-from counterfoil.app.sessions import SessionCalls
+from counterfoil.app.sessions import SessionService
 from tests.web.conftest import MakeSite, Site, StandingClock
 
 
 @pytest.fixture
-def sessions(app: App) -> SessionCalls:
+def sessions(app: App) -> SessionService:
     return app.sessions
 
 
-def test_a_session_is_found_by_its_token_alone(sessions: SessionCalls) -> None:
+def test_a_session_is_found_by_its_token_alone(sessions: SessionService) -> None:
     token = sessions.begin()
     assert sessions.find(token) is not None
     for other in ("", "x", token[:-1], token + "=", token.upper(), "\udcff"):
         assert sessions.find(other) is None
 
 
-def test_a_session_that_is_used_lasts_for_ninety_days(sessions: SessionCalls, clock: StandingClock) -> None:
+def test_a_session_that_is_used_lasts_for_ninety_days(sessions: SessionService, clock: StandingClock) -> None:
     token = sessions.begin()
     for _ in range(9):
         clock.advance(days=9.9)
@@ -33,7 +33,7 @@ def test_a_session_that_is_used_lasts_for_ninety_days(sessions: SessionCalls, cl
     assert sessions.find(token) is None
 
 
-def test_a_session_that_nobody_uses_lasts_for_fourteen_days(sessions: SessionCalls, clock: StandingClock) -> None:
+def test_a_session_that_nobody_uses_lasts_for_fourteen_days(sessions: SessionService, clock: StandingClock) -> None:
     token = sessions.begin()
     clock.advance(days=13.9)
     assert sessions.find(token) is not None
@@ -44,7 +44,7 @@ def test_a_session_that_nobody_uses_lasts_for_fourteen_days(sessions: SessionCal
     assert sessions.knows(token)
 
 
-def test_a_use_is_noted_once_an_hour(sessions: SessionCalls, app: App, clock: StandingClock) -> None:
+def test_a_use_is_noted_once_an_hour(sessions: SessionService, app: App, clock: StandingClock) -> None:
     token = sessions.begin()
     before = app.state.setting("page_sessions")
     clock.advance(minutes=59)
@@ -55,7 +55,7 @@ def test_a_use_is_noted_once_an_hour(sessions: SessionCalls, app: App, clock: St
     assert app.state.setting("page_sessions") != before
 
 
-def test_what_is_kept_holds_no_token(sessions: SessionCalls, app: App) -> None:
+def test_what_is_kept_holds_no_token(sessions: SessionService, app: App) -> None:
     token = sessions.begin()
     kept = json.dumps(app.state.setting("page_sessions"))
     assert len(kept) > 64
@@ -63,7 +63,7 @@ def test_what_is_kept_holds_no_token(sessions: SessionCalls, app: App) -> None:
 
 
 def test_sessions_that_are_over_are_forgotten_and_the_number_is_bounded(
-    sessions: SessionCalls, app: App, clock: StandingClock
+    sessions: SessionService, app: App, clock: StandingClock
 ) -> None:
     first = sessions.begin()
     for _ in range(100):
@@ -76,7 +76,7 @@ def test_sessions_that_are_over_are_forgotten_and_the_number_is_bounded(
     assert len(app.state.setting("page_sessions")) == 1
 
 
-def test_sessions_that_begin_side_by_side_are_all_kept(sessions: SessionCalls) -> None:
+def test_sessions_that_begin_side_by_side_are_all_kept(sessions: SessionService) -> None:
     begun: list[str] = []
     threads = [threading.Thread(target=lambda: begun.append(sessions.begin())) for _ in range(8)]
     for thread in threads:

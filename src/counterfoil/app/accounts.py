@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from counterfoil.app.datasets.delete_archives import without_archives
+from counterfoil.app.datasets.delete_archives import delete_archives
 from counterfoil.errors import AccountError, KeyRejected, SettingsError, TransientError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import REPORTS
@@ -49,7 +49,7 @@ class KeysRotated:
     alerts_lost: tuple[str, ...] = ()
 
 
-class AccountCalls:
+class AccountService:
     """Add, list, check, rename, replace the key, remove; rotate the vault."""
 
     def __init__(self, state: State, vault: Vault) -> None:
@@ -183,7 +183,7 @@ class AccountCalls:
         """
         account = self._accounts.get(name_or_id).id
         gone = [one.id for one in self._datasets.list() if one.account == account] if with_datasets else []
-        with without_archives(self._state, gone):
+        with delete_archives(self._state, gone):
             return self._accounts.remove(account, with_datasets=with_datasets)
 
     def rotate(self) -> KeysRotated:

@@ -10,10 +10,10 @@ from counterfoil.app.notifier import address, send
 from counterfoil.errors import TransientError
 from counterfoil.state.alerts import KINDS, Alert, Alerts, Kind
 
-__all__ = ["KINDS", "AlertCalls", "alert_dict"]
+__all__ = ["KINDS", "AlertService", "alert_dict"]
 
 
-class AlertCalls:
+class AlertService:
     """Add, list, edit, test, remove. Alerts go by name or id."""
 
     def __init__(self, alerts: Alerts) -> None:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Self
 from counterfoil.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from counterfoil.app.accounts import AccountCalls
-    from counterfoil.app.alerts import AlertCalls
-    from counterfoil.app.config.service import ConfigCalls
-    from counterfoil.app.datasets.service import DatasetCalls
-    from counterfoil.app.metrics import MetricCalls
-    from counterfoil.app.proofs import ProofCalls
-    from counterfoil.app.runs import Look, RunCalls
-    from counterfoil.app.saved_queries import QuestionCalls
-    from counterfoil.app.sessions import SessionCalls
-    from counterfoil.app.tables import TableCalls
-    from counterfoil.app.tokens import TokenCalls
-    from counterfoil.runs.run_context import Records
+    from counterfoil.app.accounts import AccountService
+    from counterfoil.app.alerts import AlertService
+    from counterfoil.app.config.service import ConfigService
+    from counterfoil.app.datasets.service import DatasetService
+    from counterfoil.app.metrics import MetricService
+    from counterfoil.app.proofs import ProofService
+    from counterfoil.app.runs import Look, RunService
+    from counterfoil.app.saved_queries import SavedQueryService
+    from counterfoil.app.sessions import SessionService
+    from counterfoil.app.tables import TableService
+    from counterfoil.app.tokens import TokenService
+    from counterfoil.runs.run_context import RunContext
     from counterfoil.state import State
     from counterfoil.state.database import Clock
     from counterfoil.state.run import Run
@@ -40,9 +40,9 @@ class App:
         return f"App({self.state!r})"
 
     @cached_property
-    def records(self) -> Records:
+    def records(self) -> RunContext:
         """What is remembered, as the steps of runs take it."""
-        from counterfoil.runs.run_context import Records
+        from counterfoil.runs.run_context import RunContext
         from counterfoil.state.accounts import Accounts
         from counterfoil.state.alerts import Alerts
         from counterfoil.state.checks import Checks
@@ -50,7 +50,7 @@ class App:
         from counterfoil.state.hash_keys import HashKeys
         from counterfoil.state.runs import Runs
 
-        return Records(
+        return RunContext(
             accounts=Accounts(self.state, self.vault),
             alerts=Alerts(self.state, self.vault),
             datasets=Datasets(self.state),
@@ -62,81 +62,81 @@ class App:
         )
 
     @cached_property
-    def accounts(self) -> AccountCalls:
+    def accounts(self) -> AccountService:
         """Saved keys of Stripe."""
-        from counterfoil.app.accounts import AccountCalls
+        from counterfoil.app.accounts import AccountService
 
-        return AccountCalls(self.state, self.vault)
+        return AccountService(self.state, self.vault)
 
     @cached_property
-    def datasets(self) -> DatasetCalls:
+    def datasets(self) -> DatasetService:
         """What is read with them, where to and when."""
-        from counterfoil.app.datasets.service import DatasetCalls
+        from counterfoil.app.datasets.service import DatasetService
 
-        return DatasetCalls(self.state, self.vault)
+        return DatasetService(self.state, self.vault)
 
     @cached_property
-    def config(self) -> ConfigCalls:
+    def config(self) -> ConfigService:
         """Both of them as a file."""
-        from counterfoil.app.config.service import ConfigCalls
+        from counterfoil.app.config.service import ConfigService
 
-        return ConfigCalls(self.state, self.accounts, self.datasets)
+        return ConfigService(self.state, self.accounts, self.datasets)
 
     @cached_property
-    def runs(self) -> RunCalls:
+    def runs(self) -> RunService:
         """Datasets run, watched, canceled and gone back to."""
-        from counterfoil.app.runs import RunCalls
+        from counterfoil.app.runs import RunService
 
-        return RunCalls(self.state, self.records)
+        return RunService(self.state, self.records)
 
     @cached_property
-    def proofs(self) -> ProofCalls:
+    def proofs(self) -> ProofService:
         """What is checked of datasets."""
-        from counterfoil.app.proofs import ProofCalls
+        from counterfoil.app.proofs import ProofService
 
-        return ProofCalls(self.records)
+        return ProofService(self.records)
 
     @cached_property
-    def tables(self) -> TableCalls:
+    def tables(self) -> TableService:
         """What is in the tables of datasets."""
-        from counterfoil.app.tables import TableCalls
+        from counterfoil.app.tables import TableService
 
-        return TableCalls(self.records)
+        return TableService(self.records)
 
     @cached_property
-    def alerts(self) -> AlertCalls:
+    def alerts(self) -> AlertService:
         """Who is told of what happens."""
-        from counterfoil.app.alerts import AlertCalls
+        from counterfoil.app.alerts import AlertService
 
-        return AlertCalls(self.records.alerts)
+        return AlertService(self.records.alerts)
 
     @cached_property
-    def metrics(self) -> MetricCalls:
+    def metrics(self) -> MetricService:
         """How all of it fares, for Prometheus."""
-        from counterfoil.app.metrics import MetricCalls
+        from counterfoil.app.metrics import MetricService
 
-        return MetricCalls(self.datasets, self.records)
+        return MetricService(self.datasets, self.records)
 
     @cached_property
-    def questions(self) -> QuestionCalls:
+    def questions(self) -> SavedQueryService:
         """What is asked again and again."""
-        from counterfoil.app.saved_queries import QuestionCalls
+        from counterfoil.app.saved_queries import SavedQueryService
 
-        return QuestionCalls(self.state)
+        return SavedQueryService(self.state)
 
     @cached_property
-    def sessions(self) -> SessionCalls:
+    def sessions(self) -> SessionService:
         """Who is signed in to the page."""
-        from counterfoil.app.sessions import SessionCalls
+        from counterfoil.app.sessions import SessionService
 
-        return SessionCalls(self.state)
+        return SessionService(self.state)
 
     @cached_property
-    def tokens(self) -> TokenCalls:
+    def tokens(self) -> TokenService:
         """With which other programs come in."""
-        from counterfoil.app.tokens import TokenCalls
+        from counterfoil.app.tokens import TokenService
 
-        return TokenCalls(self.state)
+        return TokenService(self.state)
 
     def fill(self, dataset: str, to: str, *, wait: bool = True, look: Look | None = None) -> Run:
         """Makes a dataset's table in a destination anew from what is kept; one that is new becomes the dataset's.

@@ -7,7 +7,7 @@ import secrets
 from counterfoil.engine.nodes import host_of, this_host
 from counterfoil.errors import SettingsError
 from counterfoil.logging import redacted
-from counterfoil.runs.run_context import Records
+from counterfoil.runs.run_context import RunContext
 from counterfoil.state import State
 from counterfoil.state.nodes import Nodes
 
@@ -26,7 +26,7 @@ def check_shared(state: State) -> None:
         )
 
 
-def check_beside_others(state: State, records: Records) -> None:
+def check_beside_others(state: State, records: RunContext) -> None:
     """What a process that is about to work with a shared state needs: the archive and destinations of the others.
 
     SettingsError names what is not shared.
@@ -47,7 +47,7 @@ def check_beside_others(state: State, records: Records) -> None:
                 )
 
 
-def _check_archive(state: State, records: Records) -> None:
+def _check_archive(state: State, records: RunContext) -> None:
     """Whether the archive's folder is the one that the others have: a file in it says so."""
     folder = records.settings.archive
     file = folder / _FILE

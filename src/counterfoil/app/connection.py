@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from counterfoil.destinations import Destination
     from counterfoil.reports.report import Report
     from counterfoil.runs.explain import Explain
-    from counterfoil.runs.plans.overwrite_check import AtStake, Confirm
+    from counterfoil.runs.plans.overwrite_check import Confirm, OverwriteRisk
     from counterfoil.runs.plans.pull_plan import Instant
     from counterfoil.runs.pull import Pulled
     from counterfoil.runs.read import Reader
@@ -219,9 +219,9 @@ class Connection:
         until: Instant | None = None,
         limit: int | None = None,
         options: Mapping[str, str] | None = None,
-    ) -> AtStake | None:
+    ) -> OverwriteRisk | None:
         """The rows that the same pull would ask about before it leaves them out; None when it would not ask."""
-        from counterfoil.runs.plans.overwrite_check import at_stake
+        from counterfoil.runs.plans.overwrite_check import overwrite_risk
         from counterfoil.runs.plans.pull_plan import plan
 
         self._check_open()
@@ -229,7 +229,7 @@ class Connection:
         chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
         name = _table(chosen.report.key, table)
         with self._checked(to, name) as destination:
-            return at_stake(destination, chosen, name, method, identity=self.account())
+            return overwrite_risk(destination, chosen, name, method, identity=self.account())
 
     def check(
         self,

@@ -8,8 +8,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from counterfoil.app.datasets.service import DatasetCalls, Shown
-from counterfoil.runs.run_context import Records
+from counterfoil.app.datasets.service import DatasetService, DatasetSummary
+from counterfoil.runs.run_context import RunContext
 from counterfoil.state.check import worst
 
 #: What Prometheus calls the form.
@@ -17,10 +17,10 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PROOFS = {"PASS": 1.0, "FAIL": 0.0}
 
 
-class MetricCalls:
+class MetricService:
     """The figures."""
 
-    def __init__(self, datasets: DatasetCalls, records: Records) -> None:
+    def __init__(self, datasets: DatasetService, records: RunContext) -> None:
         self._datasets = datasets
         self._records = records
 
@@ -31,7 +31,7 @@ class MetricCalls:
         registry.register(_Look([*self._of_datasets(shown), *self._of_runs(shown), *_of_service(health)]))
         return generate_latest(registry)
 
-    def _of_datasets(self, shown: Sequence[Shown]) -> Iterator[Metric]:
+    def _of_datasets(self, shown: Sequence[DatasetSummary]) -> Iterator[Metric]:
         updated = _gauge("dataset_updated_timestamp_seconds", "When its newest successful run ended, in Unix seconds.")
         due = _gauge("dataset_due_timestamp_seconds", "When it is due next, in Unix seconds.")
         failures = _gauge("dataset_failures", "Runs in a row that failed.")
@@ -50,7 +50,7 @@ class MetricCalls:
                 proved.add_metric(labels, value)
         yield from (updated, due, failures, paused, proved)
 
-    def _of_runs(self, shown: Sequence[Shown]) -> Iterator[Metric]:
+    def _of_runs(self, shown: Sequence[DatasetSummary]) -> Iterator[Metric]:
         ended = CounterMetricFamily("counterfoil_runs", "Runs that ended.", labels=[*_LABELS, "status"])
         active = _gauge("runs_active", "Runs that are not over.", "status")
         known = {one.dataset.id: _labels(one) for one in shown}
@@ -68,7 +68,7 @@ class MetricCalls:
 _LABELS = ("dataset", "account", "report")
 
 
-def _labels(one: Shown) -> list[str]:
+def _labels(one: DatasetSummary) -> list[str]:
     return [one.dataset.name, one.account.name, one.dataset.report]
 
 

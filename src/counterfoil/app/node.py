@@ -20,7 +20,7 @@ from counterfoil.errors import SettingsError
 from counterfoil.runs import notifications
 from counterfoil.runs.attempt import Attempt
 from counterfoil.runs.retention import remove_expired
-from counterfoil.runs.run_context import Records
+from counterfoil.runs.run_context import RunContext
 from counterfoil.state import State
 from counterfoil.state.datasets import Dataset, Datasets
 from counterfoil.state.nodes import BEAT_SECONDS, Nodes
@@ -47,7 +47,7 @@ def open_queue(state: State) -> Queue:
     return Queue(engine_url(state.settings.home, state.settings.secret("state_url")))
 
 
-def dispatch_of(state: State, records: Records, queue: Queue, attempt: Attempt) -> Dispatch:
+def dispatch_of(state: State, records: RunContext, queue: Queue, attempt: Attempt) -> Dispatch:
     """How runs get into the queue."""
     return Dispatch(
         _Running(records.datasets),
@@ -61,7 +61,7 @@ def dispatch_of(state: State, records: Records, queue: Queue, attempt: Attempt) 
 
 def serve(
     state: State,
-    records: Records,
+    records: RunContext,
     *,
     make_front: MakeFront | None = None,
     ready: Callable[[str], None] = lambda _link: None,
@@ -99,7 +99,7 @@ def serve(
 class OneRun:
     """A worker for as long as one run takes, where no service is alive to do the work."""
 
-    def __init__(self, state: State, records: Records, queue: Queue) -> None:
+    def __init__(self, state: State, records: RunContext, queue: Queue) -> None:
         stopping = threading.Event()
         attempt = Attempt(records, stopping=stopping)
         self._queue = queue
@@ -171,7 +171,7 @@ class _Running:
 class _Upkeep:
     """What is done beside the runs: alerts are sent, and what is kept no longer is removed."""
 
-    def __init__(self, state: State, records: Records, queue: Queue, node: Node) -> None:
+    def __init__(self, state: State, records: RunContext, queue: Queue, node: Node) -> None:
         self._state = state
         self._records = records
         self._queue = queue
@@ -209,7 +209,7 @@ class _Upkeep:
             notifications.late(self._records.alerts, dataset, updated_at.get(dataset.id), now)
 
 
-def _partition(records: Records) -> Callable[[str], str]:
+def _partition(records: RunContext) -> Callable[[str], str]:
     def partition(account: str) -> str:
         try:
             return records.accounts.get(account).stripe_id or account

@@ -11,20 +11,20 @@ from typing import Any
 
 from counterfoil.destinations import open_destination
 from counterfoil.errors import RunError, SettingsError
-from counterfoil.proof.check_selection import Deep
+from counterfoil.proof.check_selection import ThoroughOptions
 from counterfoil.proof.payouts import NEWEST
 from counterfoil.proof.recount import WINDOWS, Recount
 from counterfoil.proof.statement import Statement
-from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.stripe_requests import StripeRequests
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.checks.run_checks import Prover
 from counterfoil.runs.clients import client_of
-from counterfoil.runs.loads.rollback import back_to
+from counterfoil.runs.loads.rollback import rollback_target
 from counterfoil.runs.plans.dataset_plan import DatasetPlan, from_json
 from counterfoil.runs.plans.overwrite_check import narrowed_by
 from counterfoil.runs.progress import Observe, Progress, unobserved
-from counterfoil.runs.run_context import Records
-from counterfoil.state.check import KeptCheck
+from counterfoil.runs.run_context import RunContext
+from counterfoil.state.check import StoredCheck
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Run, Status
 from counterfoil.stripe.async_bridge import run as wait_for
@@ -37,10 +37,10 @@ _BUSY_SECONDS = 10.0
 _ACTIVE: tuple[Status, ...] = ("queued", "running", "waiting")
 
 
-class ProofCalls:
+class ProofService:
     """What is proved of datasets, which go by name or id."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: RunContext) -> None:
         self._records = records
 
     def prove(
@@ -62,7 +62,7 @@ class ProofCalls:
         dataset = self._records.datasets.get(name_or_id)
         run = self._proved_run(dataset)
         seed = secrets.randbelow(2**31) if seed is None else seed
-        deep = Deep(recount=Recount(windows=recount, seed=seed), payouts=payouts)
+        deep = ThoroughOptions(recount=Recount(windows=recount, seed=seed), payouts=payouts)
         settings = self._records.settings
         quick = settings.model_copy(update={"busy_seconds": min(settings.busy_seconds, _BUSY_SECONDS)})
         doing = ""
@@ -81,7 +81,7 @@ class ProofCalls:
             prover = Prover(records=self._records, dataset=dataset, run=run, watch=watch)
             for target in dataset.targets:
                 with closing(open_destination(target.url, relative_to=settings.home, settings=quick)) as place:
-                    prover.prove(target, place, Inquiry(client, check=look), deep)
+                    prover.prove(target, place, StripeRequests(client, check=look), deep)
         return self._statement(dataset, run, requests=client.requests.total())
 
     def check_provable(self, name_or_id: str) -> None:
@@ -98,15 +98,15 @@ class ProofCalls:
                 f"The run {found.id} is not one of {dataset.name!r}, but of {other!r}",
                 hint=f"Its own: counterfoil runs list {shlex.quote(dataset.name)}",
             )
-        other_run = back_to(found)
+        other_run = rollback_target(found)
         return self._statement(dataset, self._records.runs.get(other_run) if other_run else found)
 
-    def of_dataset(self, dataset: Dataset) -> tuple[KeptCheck, ...]:
+    def of_dataset(self, dataset: Dataset) -> tuple[StoredCheck, ...]:
         """The latest checks of what is in the dataset's tables."""
         run = (dataset.bookmark or {}).get("run")
         return () if run is None else self._records.checks.of_run(run)
 
-    def of_run(self, run: str) -> tuple[KeptCheck, ...]:
+    def of_run(self, run: str) -> tuple[StoredCheck, ...]:
         """The latest checks of a run."""
         return self._records.checks.of_run(run)
 
@@ -119,7 +119,7 @@ class ProofCalls:
                 hint=f"Wait for it, or: counterfoil runs cancel {active.id}",
             )
         for run in self._records.runs.list(dataset.id, "succeeded", 1):
-            other = back_to(run)
+            other = rollback_target(run)
             return run if other is None else self._records.runs.get(other)
         raise RunError(
             f"There is nothing to prove: no run of {dataset.name!r} has succeeded",
@@ -165,7 +165,7 @@ def _choice(plan: DatasetPlan) -> str:
     return "; ".join(each for each in told if each) or "everything"
 
 
-def _places(records: Records, dataset: Dataset) -> Iterator[str]:
+def _places(records: RunContext, dataset: Dataset) -> Iterator[str]:
     for target in dataset.targets:
         with closing(open_destination(target.url, relative_to=records.settings.home, settings=records.settings)) as one:
             yield f"{target.table} of {one.name}"

@@ -13,7 +13,7 @@ def run_dataset(dataset: str, *, allow_shrink: bool = False) -> dict[str, Any]:
     `allow_shrink` lets it remove more than half of its table.
     """
     from counterfoil.app.app import open_app
-    from counterfoil.app.run_dict import told_dict
+    from counterfoil.app.run_dict import detail_dict
 
     with open_app() as app:
-        return told_dict(app.runs.show(app.runs.start(dataset, wait=True, allow_shrink=allow_shrink).id))
+        return detail_dict(app.runs.show(app.runs.start(dataset, wait=True, allow_shrink=allow_shrink).id))

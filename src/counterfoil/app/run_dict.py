@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from counterfoil.app.runs import Told
+    from counterfoil.app.runs import RunDetail
     from counterfoil.state.run import Line, Run
 
 
@@ -37,7 +37,7 @@ def run_dict(run: Run, dataset: str) -> dict[str, Any]:
     }
 
 
-def told_dict(told: Told) -> dict[str, Any]:
+def detail_dict(told: RunDetail) -> dict[str, Any]:
     """A run with its attempts and loads."""
     return {
         **run_dict(told.run, told.dataset),

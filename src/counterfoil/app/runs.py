@@ -18,14 +18,14 @@ from counterfoil.engine.state_wait import patiently
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.logging import redacted
 from counterfoil.runs.cancellation import Canceled
-from counterfoil.runs.loads.rollback import back_to, check_revert, plan_back_to
+from counterfoil.runs.loads.rollback import check_rollback, plan_rollback, rollback_target
 from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK
 from counterfoil.runs.loads.table_load import schema_of
-from counterfoil.runs.outcome import Endings, told_of
+from counterfoil.runs.outcome import Outcomes, table_name_of
 from counterfoil.runs.plans.dataset_plan import allowing_shrink, from_json
-from counterfoil.runs.run_context import Records, archive_of
+from counterfoil.runs.run_context import RunContext, archive_of
 from counterfoil.state import State
-from counterfoil.state.check import KeptCheck
+from counterfoil.state.check import StoredCheck
 from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import Attempt as Tried
 from counterfoil.state.run import Line, LoadRecord, Run, Status
@@ -43,7 +43,7 @@ Look = Callable[[Run], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class RunDetail:
     """A run with all that is known of it."""
 
     run: Run
@@ -55,13 +55,13 @@ class Told:
     #: When it is tried again, if it waits for that.
     next_attempt_at: datetime | None
     #: The latest of each.
-    checks: tuple[KeptCheck, ...] = ()
+    checks: tuple[StoredCheck, ...] = ()
 
 
-class RunCalls:
+class RunService:
     """What can be done with the runs of datasets. Datasets are given by name or id."""
 
-    def __init__(self, state: State, records: Records) -> None:
+    def __init__(self, state: State, records: RunContext) -> None:
         self._state = state
         self._records = records
         #: False when an attempt of this process did not come to an end: the process is to be left by `os._exit`.
@@ -121,7 +121,7 @@ class RunCalls:
     def revert(self, run: str, *, wait: bool = True, look: Look | None = None) -> Run:
         """Makes the tables of a run's dataset what they were after it, from what is kept; as a run of its own."""
         other = self._records.runs.get(run)
-        check_revert(self._records.runs, self._records.settings, other)
+        check_rollback(self._records.runs, self._records.settings, other)
         return self._back_to(other, f"Goes back to the run {other.id}.", None, wait=wait, look=look)
 
     def fill(self, dataset: str, to: str, *, wait: bool = True, look: Look | None = None) -> Run:
@@ -131,7 +131,7 @@ class RunCalls:
         if into is None:
             known = ", ".join(redacted(one.url) for one in found.targets)
             raise SettingsError(f"{redacted(to)} is no destination of {found.name!r}", hint=f"It has {known}.")
-        return self._back_to(run, f"Fills {told_of(into)} from what is kept.", into, wait=wait, look=look)
+        return self._back_to(run, f"Fills {table_name_of(into)} from what is kept.", into, wait=wait, look=look)
 
     def kept(self, dataset: str) -> Run:
         """The last run of a dataset, what it takes to make its table being kept; else RunError says why it is not."""
@@ -143,7 +143,7 @@ class RunCalls:
                 hint=f"Run it first: counterfoil run {shlex.quote(found.name)}",
             )
         run = self._records.runs.get(last)
-        check_revert(self._records.runs, self._records.settings, run)
+        check_rollback(self._records.runs, self._records.settings, run)
         return run
 
     def _back_to(self, run: Run, why: str, into: Target | None, *, wait: bool, look: Look | None) -> Run:
@@ -152,7 +152,7 @@ class RunCalls:
         def begin(one: OneRun) -> str:
             with self._state.begin():
                 made = self._records.runs.create(dataset.id, "manual", reason=why)
-                self._records.runs.update(made.id, plan=plan_back_to(run, into))
+                self._records.runs.update(made.id, plan=plan_rollback(run, into))
             one.dispatch.enqueue(made, dataset)
             return made.id
 
@@ -169,7 +169,7 @@ class RunCalls:
             one = OneRun(self._state, self._records, queue)
             if not one.dispatch.withdraw(before) and one.alone():
                 # Nobody is there to see the request.
-                endings = Endings(self._records)
+                endings = Outcomes(self._records)
                 endings.failed(run, before.attempt, Canceled(f"The run {run} was canceled"))
         return self._records.runs.get(run)
 
@@ -207,10 +207,10 @@ class RunCalls:
         """The run of an id; SettingsError names the nearest."""
         return self._records.runs.get(run)
 
-    def show(self, run: str) -> Told:
+    def show(self, run: str) -> RunDetail:
         """Everything about a run but its log and its rows."""
         found = self._records.runs.get(run)
-        return Told(
+        return RunDetail(
             run=found,
             dataset=self._records.datasets.get(found.dataset).name,
             attempts=self._records.runs.attempts(run),
@@ -228,7 +228,7 @@ class RunCalls:
     def rows(self, run: str) -> pa.RecordBatchReader:
         """The rows that a run brought, as they were loaded; RunError when they are kept no longer."""
         found = self._records.runs.get(run)
-        other = back_to(found)
+        other = rollback_target(found)
         if other is not None:
             raise RunError(f"The run {run} read nothing: it went back to {other}", hint=f"Ask for the rows of {other}.")
         ledger = read_ledger(archive_of(self._records.settings, run))

@@ -17,7 +17,7 @@ _COLUMNS = "page_columns"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SavedQuery:
     """One SELECT over the tables of a destination (by URL; None for the one that most datasets have)."""
 
     name: str
@@ -25,22 +25,22 @@ class Question:
     place: str | None = None
 
 
-class QuestionCalls:
+class SavedQueryService:
     """Save, list and remove questions; their names differ in more than case."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def list(self) -> tuple[Question, ...]:
+    def list(self) -> tuple[SavedQuery, ...]:
         """All by name."""
         kept: list[dict[str, Any]] = self._state.setting(_KEPT) or []
-        return tuple(sorted((Question(**one) for one in kept), key=lambda one: one.name.casefold()))
+        return tuple(sorted((SavedQuery(**one) for one in kept), key=lambda one: one.name.casefold()))
 
-    def get(self, name: str) -> Question | None:
+    def get(self, name: str) -> SavedQuery | None:
         """The question of a name, if there is one."""
         return next((one for one in self.list() if one.name.casefold() == name.strip().casefold()), None)
 
-    def save(self, name: str, sql: str, place: str | None = None) -> Question:
+    def save(self, name: str, sql: str, place: str | None = None) -> SavedQuery:
         """Keeps it; one of the same name is replaced."""
         name = " ".join(name.split())
         if not name or len(name) > MOST_CHARACTERS or not name.isprintable():
@@ -50,7 +50,7 @@ class QuestionCalls:
                 f"There is nothing to save as {redacted(name)!r}" if not sql.strip() else "The question is too long",
                 hint=f"Write a SELECT of at most {LONGEST_QUESTION:,} characters first.",
             )
-        question = Question(name, sql, place)
+        question = SavedQuery(name, sql, place)
         with self._state.begin():
             others = [one for one in self.list() if one.name.casefold() != name.casefold()]
             if len(others) >= MOST_QUESTIONS:
@@ -74,5 +74,5 @@ class QuestionCalls:
             kept = {key: value for key, value in (self._state.setting(_COLUMNS) or {}).items() if key != dataset}
             self._state.keep_setting(_COLUMNS, kept if names is None else {**kept, dataset: list(names)})
 
-    def _keep(self, questions: Sequence[Question]) -> None:
+    def _keep(self, questions: Sequence[SavedQuery]) -> None:
         self._state.keep_setting(_KEPT, [{"name": one.name, "sql": one.sql, "place": one.place} for one in questions])

@@ -35,7 +35,7 @@ class Session:
     seen_at: datetime
 
 
-class SessionCalls:
+class SessionService:
     """Begin, find and end sessions. A token is told once, by `begin`."""
 
     def __init__(self, state: State) -> None:

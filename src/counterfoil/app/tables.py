@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from counterfoil.destinations import Destination, answers, open_destination
+from counterfoil.destinations import Destination, open_destination, supports_query
 from counterfoil.destinations.latest_view import latest_of
 from counterfoil.destinations.sql.browsing import (
     Filter,
@@ -25,10 +25,10 @@ from counterfoil.destinations.sql.browsing import (
 )
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.reports.catalogue import report as report_of
-from counterfoil.runs.run_context import Records
+from counterfoil.runs.run_context import RunContext
 from counterfoil.state.dataset import Dataset, Target
 
-__all__ = ["Answer", "Column", "Filter", "Page", "Profile", "SnapshotsAdded", "TableCalls", "Test", "View"]
+__all__ = ["Answer", "Column", "Filter", "Page", "Profile", "SnapshotsAdded", "TableService", "Test", "View"]
 
 #: Limits of a question of a person's.
 ASK_SECONDS, ASK_ROWS = 30, 10_000
@@ -106,10 +106,10 @@ class Answer:
     warnings: tuple[SnapshotsAdded, ...] = ()
 
 
-class TableCalls:
+class TableService:
     """Tables of datasets, by the dataset's name or id; of several tables the first that can be asked."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: RunContext) -> None:
         self._records = records
 
     def columns(self, dataset: str) -> tuple[Column, ...]:
@@ -223,7 +223,7 @@ class TableCalls:
         """The destinations of all datasets that can be asked, with the tables that are there, the fullest first."""
         found: dict[str, list[str]] = {}
         for dataset in self._records.datasets.list():
-            for target in filter(lambda one: answers(one.url), dataset.targets):
+            for target in filter(lambda one: supports_query(one.url), dataset.targets):
                 found.setdefault(target.url, []).append(target.table)
         return {url: tuple(sorted(found[url])) for url in sorted(found, key=lambda url: (-len(found[url]), url))}
 
@@ -266,7 +266,7 @@ class TableCalls:
     @contextmanager
     def _opened(self, dataset: str) -> Iterator[tuple[Dataset, Target, Destination]]:
         found = self._records.datasets.get(dataset)
-        target = next((one for one in found.targets if answers(one.url)), found.targets[0])
+        target = next((one for one in found.targets if supports_query(one.url)), found.targets[0])
         place = self._open(target.url)
         try:
             with _kept(place):

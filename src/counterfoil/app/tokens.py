@@ -14,7 +14,7 @@ from counterfoil.logging import redacted
 from counterfoil.state import State
 from counterfoil.state.tokens import Scope, Token, Tokens
 
-__all__ = ["FORM", "Made", "Scope", "Token", "TokenCalls", "token_dict"]
+__all__ = ["FORM", "NewToken", "Scope", "Token", "TokenService", "token_dict"]
 
 #: A prefix by which scanners of leaked secrets know them, and 256 random bits.
 FORM = re.compile(r"cf_[0-9a-f]{64}")
@@ -26,28 +26,28 @@ _NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class NewToken:
     """A new token, and what is known of it from now on."""
 
     token: Token
     secret: str = field(repr=False)
 
 
-class TokenCalls:
+class TokenService:
     """Create, list, find and revoke."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._tokens = Tokens(state)
 
-    def create(self, name: str, *, read_only: bool = False, expires: str | None = None) -> Made:
+    def create(self, name: str, *, read_only: bool = False, expires: str | None = None) -> NewToken:
         """A new token. `expires` is a period such as `90d`, `12h` or `2w`; without it, it lasts until it is revoked.
 
         SettingsError when another one that was not revoked has the name.
         """
         until = None if not (expires or "").strip() else self._state.now() + _period(str(expires))
         secret = f"cf_{secrets.token_hex(32)}"
-        return Made(self._tokens.add(name, _hash(secret), "read" if read_only else "full", until), secret)
+        return NewToken(self._tokens.add(name, _hash(secret), "read" if read_only else "full", until), secret)
 
     def list(self) -> tuple[Token, ...]:
         """All of them, the newest first; those that do not work any more too."""

@@ -1,15 +1,15 @@
 """The values that the calls give back, for whoever names them in annotations."""
 
-from counterfoil.app.datasets.service import Planned, Shown
-from counterfoil.app.datasets.usage_forecast import Outlook
-from counterfoil.app.runs import Told
+from counterfoil.app.datasets.service import DatasetSummary, PlannedDataset
+from counterfoil.app.datasets.usage_forecast import UsageForecast
+from counterfoil.app.runs import RunDetail
 from counterfoil.proof.statement import Statement
 from counterfoil.runs.preview import Preview
 from counterfoil.runs.progress import Progress
 from counterfoil.schedules import Schedule
 from counterfoil.state.accounts import Account
 from counterfoil.state.alert import Alert, Kind
-from counterfoil.state.check import KeptCheck
+from counterfoil.state.check import StoredCheck
 from counterfoil.state.dataset import Choice, Dataset, Merge, Partition, Pause, Retry, Target
 from counterfoil.state.run import Attempt, Counts, Line, LoadRecord, Run, Status
 
@@ -20,23 +20,23 @@ __all__ = [
     "Choice",
     "Counts",
     "Dataset",
-    "KeptCheck",
+    "DatasetSummary",
     "Kind",
     "Line",
     "LoadRecord",
     "Merge",
-    "Outlook",
     "Partition",
     "Pause",
-    "Planned",
+    "PlannedDataset",
     "Preview",
     "Progress",
     "Retry",
     "Run",
+    "RunDetail",
     "Schedule",
-    "Shown",
     "Statement",
     "Status",
+    "StoredCheck",
     "Target",
-    "Told",
+    "UsageForecast",
 ]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_json, print_list, shown_time
 from counterfoil.cli.terminal.screen import ask, can_ask, counted, fail, say, tell
-from counterfoil.cli.terminal.secret_input import given_secret
+from counterfoil.cli.terminal.secret_input import read_secret
 from counterfoil.errors import CounterfoilError, RunError, SettingsError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def add(
     as_json
         The account as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         key = _key(key_env, key_file, reference)
         account = app.accounts.add(name, key, reference=reference, api_base=api_base, stripe_account=stripe_account)
     _print(account, as_json=as_json)
@@ -75,7 +75,7 @@ def list_accounts(*, as_json: Annotated[bool, _JSON] = False) -> None:
     as_json
         One JSON object for each account.
     """
-    with opened() as app:
+    with open_command_app() as app:
         found = app.accounts.list()
     if as_json:
         _print_json(found)
@@ -109,7 +109,7 @@ def check(
     """
     if (name is None) != all_accounts:
         raise SettingsError("Give the name of an account, or --all", hint="counterfoil accounts list")
-    with opened() as app:
+    with open_command_app() as app:
         if name is not None:
             account = app.accounts.check(name)
             _print(account, as_json=as_json)
@@ -131,7 +131,7 @@ def rename(name: str, new_name: str, /, *, as_json: Annotated[bool, _JSON] = Fal
     as_json
         The account as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         before = app.accounts.get(name)
         account = app.accounts.rename(before.id, new_name)
     if as_json:
@@ -167,7 +167,7 @@ def key(
     as_json
         The account as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         account = app.accounts.get(name)
         given = _key(key_env, key_file, reference)
         account = app.accounts.replace_key(account.id, given, reference=reference)
@@ -190,7 +190,7 @@ def remove(name: str, /, *, yes: Annotated[bool, _FLAG] = False, as_json: Annota
     as_json
         One JSON object with the names of what is gone.
     """
-    with opened() as app:
+    with open_command_app() as app:
         account = app.accounts.get(name)
         users = app.accounts.used_by(account.id)
         for dataset in users:
@@ -235,7 +235,7 @@ def _key(key_env: str | None, key_file: Path | None, reference: str | None) -> s
         )
     if reference is not None:
         return None
-    return given_secret("The key, which is not shown: ", "--key", env=key_env, file=key_file)
+    return read_secret("The key, which is not shown: ", "--key", env=key_env, file=key_file)
 
 
 def _print(account: Account, *, as_json: bool) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_json, print_list, shown_time
 from counterfoil.cli.terminal.screen import ask, can_ask, say, tell
-from counterfoil.cli.terminal.secret_input import given_secret
+from counterfoil.cli.terminal.secret_input import read_secret
 from counterfoil.errors import RunError, SettingsError
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def add(
     as_json
         The alert as one JSON object.
     """
-    with opened() as app:
-        url = given_secret("The address, which is not shown: ", "--url", env=url_env, file=url_file)
+    with open_command_app() as app:
+        url = read_secret("The address, which is not shown: ", "--url", env=url_env, file=url_file)
         made = app.alerts.add(name, url, **({} if not on else {"kinds": on}))
         if test:
             made = app.alerts.test(made.id)
@@ -75,7 +75,7 @@ def list_alerts(*, as_json: Annotated[bool, _JSON] = False) -> None:
     as_json
         One JSON object for each alert.
     """
-    with opened() as app:
+    with open_command_app() as app:
         found = app.alerts.list()
     if not found and not as_json:
         tell("Nobody is told of anything yet: counterfoil alerts add NAME")
@@ -113,10 +113,10 @@ def edit(
     """
     if rename is None and not on and url_env is None and url_file is None:
         raise SettingsError("Nothing was given to change", hint="Give --rename, --on, --url-env or --url-file.")
-    with opened() as app:
+    with open_command_app() as app:
         url = None
         if url_env is not None or url_file is not None:
-            url = given_secret("", "--url", env=url_env, file=url_file)
+            url = read_secret("", "--url", env=url_env, file=url_file)
         made = app.alerts.edit(name, name=rename, url=url, kinds=on or None)
     _print([made], as_json=as_json)
 
@@ -130,7 +130,7 @@ def test(name: str, /) -> None:
     name
         The alert's name or id.
     """
-    with opened() as app:
+    with open_command_app() as app:
         found = app.alerts.test(name)
     say(f"{found.name}: arrived at {found.shown}.")
 
@@ -146,7 +146,7 @@ def remove(name: str, /, *, yes: Annotated[bool, _FLAG] = False) -> int:
     yes
         Do it without asking.
     """
-    with opened() as app:
+    with open_command_app() as app:
         found = app.alerts.get(name)
         if not yes and not can_ask():
             raise SettingsError(

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from counterfoil.app import App
 
 
-def opened(*, service: bool = False) -> App:
+def open_command_app(*, service: bool = False) -> App:
     """The data center of the environment's settings; a service logs as they ask for, a command warnings alone."""
     from counterfoil.app import open_app
     from counterfoil.logging import configure, configure_command

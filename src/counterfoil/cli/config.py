@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_json
 from counterfoil.cli.terminal.screen import counted, say, tell
 from counterfoil.errors import SettingsError
@@ -49,7 +49,7 @@ def apply(
         One JSON object with the changes.
     """
     text = _read(file)
-    with opened() as app:
+    with open_command_app() as app:
         applied = app.config.apply(text, dry_run=diff, overwrite=overwrite)
     if as_json:
         print_json(asdict(applied))
@@ -63,7 +63,7 @@ def apply(
 
 def export() -> None:
     """Print all accounts and datasets as the TOML file that apply takes. Keys that are stored are not in it."""
-    with opened() as app:
+    with open_command_app() as app:
         text, stored = app.config.export(), app.config.stored_keys()
     say(text.rstrip("\n"))
     if stored:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.dataset_options import FLAG, JSON, ChoiceFlags, Flags
 from counterfoil.cli.output.lists import print_facts, print_json, print_list, shown_time
 from counterfoil.cli.terminal.screen import ask, can_ask, counted, say, tell
 from counterfoil.errors import RunError, SettingsError
 
 if TYPE_CHECKING:
-    from counterfoil.app.datasets.service import Planned
+    from counterfoil.app.datasets.service import PlannedDataset
     from counterfoil.state.dataset import Dataset
 
 datasets = App(name="datasets", help="What is read of an account, where to and when.")
@@ -48,7 +48,7 @@ def create(
     as_json
         The dataset as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         planned = app.datasets.create(
             name,
             account=account,
@@ -85,7 +85,7 @@ def edit(
     as_json
         The dataset as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         changes = flags.changes(app.datasets.get(name))
         given = {"name": new_name, "account": account}
         changes |= {field: word for field, word in given.items() if word is not None}
@@ -104,13 +104,13 @@ def list_datasets(*, as_json: Annotated[bool, JSON] = False) -> None:
     as_json
         One JSON object for each dataset.
     """
-    with opened() as app:
+    with open_command_app() as app:
         found = app.datasets.list()
     if as_json:
-        from counterfoil.app.datasets.dictionaries import shown_dict
+        from counterfoil.app.datasets.dictionaries import summary_dict
 
         for shown in found:
-            print_json(shown_dict(shown))
+            print_json(summary_dict(shown))
     elif not found:
         tell("There are no datasets yet: counterfoil datasets create NAME --account ACCOUNT --report REPORT")
     else:
@@ -130,17 +130,17 @@ def show(name: str, /, *, as_json: Annotated[bool, JSON] = False) -> None:
     as_json
         One JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         shown, outlook = app.datasets.show(name), app.datasets.outlook(name)
         places = app.datasets.places(shown.dataset)
     if as_json:
-        from counterfoil.app.datasets.dictionaries import shown_dict
+        from counterfoil.app.datasets.dictionaries import summary_dict
 
-        print_json({**shown_dict(shown), "outlook": outlook.as_dict()})
+        print_json({**summary_dict(shown), "outlook": outlook.as_dict()})
         return
-    from counterfoil.cli.output.datasets import outlook_facts, shown_facts
+    from counterfoil.cli.output.datasets import forecast_facts, summary_facts
 
-    print_facts([*shown_facts(shown, places), *outlook_facts(shown.dataset, outlook)])
+    print_facts([*summary_facts(shown, places), *forecast_facts(shown.dataset, outlook)])
     if outlook.warning:
         tell(f"warning: {outlook.warning}")
 
@@ -178,7 +178,7 @@ def preview(
             "A preview is of a dataset, or of a report of an account",
             hint="Give the dataset's name, or both --account and --report.",
         )
-    with opened() as app:
+    with open_command_app() as app:
         if name is not None:
             if flags != ChoiceFlags():
                 raise SettingsError("A dataset brings its own choices", hint="Give --account and --report instead.")
@@ -223,7 +223,7 @@ def export(
         raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 0 or more.")
     file = file.expanduser()
     check_file(file)
-    with opened() as app, app.tables.export(name) as rows:
+    with open_command_app() as app, app.tables.export(name) as rows:
         written = write_file(rows, file, limit=limit, as_is=as_is)
     if as_json:
         print_json({"dataset": name, "file": str(file), "rows": written})
@@ -244,7 +244,7 @@ def pause(name: str, /, *, reason: str = "Paused by hand.", as_json: Annotated[b
     as_json
         The dataset as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         dataset = app.datasets.pause(name, reason)
     if as_json:
         _print_json(dataset)
@@ -263,7 +263,7 @@ def resume(name: str, /, *, as_json: Annotated[bool, JSON] = False) -> None:
     as_json
         The dataset as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         dataset = app.datasets.resume(name)
     if as_json:
         _print_json(dataset)
@@ -289,9 +289,9 @@ def reload(name: str, /, *, to: str | None = None, as_json: Annotated[bool, JSON
         from counterfoil.cli.run import work
 
         url = to
-        with opened() as app:
+        with open_command_app() as app:
             return work(app, app.datasets.get(name).name, lambda look: app.fill(name, url, look=look), as_json=as_json)
-    with opened() as app:
+    with open_command_app() as app:
         dataset = app.datasets.reload(name)
     if as_json:
         _print_json(dataset)
@@ -322,7 +322,7 @@ def remove(
     as_json
         The dataset that is gone as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         dataset = app.datasets.get(name)
         tables = " and ".join(app.datasets.places(dataset))
         goes = f"its runs and its table {tables}" if drop_table else "its runs"
@@ -342,9 +342,9 @@ def remove(
     return 0
 
 
-def _print_planned(planned: Planned, done: str, *, as_json: bool) -> None:
+def _print_planned(planned: PlannedDataset, done: str, *, as_json: bool) -> None:
     from counterfoil.app.datasets.dictionaries import dataset_dict
-    from counterfoil.cli.output.datasets import outlook_facts
+    from counterfoil.cli.output.datasets import forecast_facts
 
     for warning in planned.warnings:
         tell(f"warning: {warning}")
@@ -355,7 +355,7 @@ def _print_planned(planned: Planned, done: str, *, as_json: bool) -> None:
     dataset = planned.dataset
     kept = "Nothing was saved; this would be" if planned.dry_run else f"{done}:"
     say(f"{kept} {dataset.name}, {dataset.report} into {' and '.join(planned.places)} ({dataset.method})")
-    print_facts(outlook_facts(dataset, planned.outlook))
+    print_facts(forecast_facts(dataset, planned.outlook))
 
 
 def _print_json(dataset: Dataset) -> None:

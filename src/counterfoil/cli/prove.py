@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_json
 from counterfoil.cli.terminal.screen import say, tell, watching
 from counterfoil.errors import RunError, SettingsError
@@ -55,7 +55,7 @@ def prove(
     windows = _windows(recount)
     if payouts < 0:
         raise SettingsError(f"--payouts {payouts} is not a number of payouts", hint="Give 0 or more.")
-    with opened() as app:
+    with open_command_app() as app:
         if run is not None:
             statement = app.proofs.kept(dataset, run)
             if not statement.checks:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_json, shown_time
-from counterfoil.cli.terminal.exit import hurry
+from counterfoil.cli.terminal.exit import exit_without_waiting
 from counterfoil.cli.terminal.screen import Screen, counted, fail, say, tell, watching
 from counterfoil.errors import AccountError, CounterfoilError, KeyRejected, PermissionMissing, RunError
 from counterfoil.logging import configure_command
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from counterfoil.app import App
-    from counterfoil.app.runs import Look, RunCalls
+    from counterfoil.app.runs import Look, RunService
     from counterfoil.state.run import Run
 
 _FLAG = Parameter(negative=(), show_default=False)
@@ -55,7 +55,7 @@ def run(
     as_json
         One JSON object for the run, and for each that followed.
     """
-    with opened() as app:
+    with open_command_app() as app:
         name = app.datasets.get(dataset).name
         return work(
             app,
@@ -78,7 +78,7 @@ def work(app: App, dataset: str, start: Callable[[Look], Run], *, as_json: bool)
         raise
     finally:
         if not app.runs.ended:
-            hurry()
+            exit_without_waiting()
     code = _told(app.runs, found, dataset, as_json=as_json)
     for follower in watch.others(found):
         _told(app.runs, follower, app.runs.dataset_names()[follower.dataset], as_json=as_json)
@@ -88,7 +88,7 @@ def work(app: App, dataset: str, start: Callable[[Look], Run], *, as_json: bool)
 class _Watch:
     """Follows a run, and those that follow it, while they are waited for."""
 
-    def __init__(self, runs: RunCalls, dataset: str) -> None:
+    def __init__(self, runs: RunService, dataset: str) -> None:
         self._runs = runs
         self._screen = Screen()
         self._note, self._line = "", 0
@@ -158,12 +158,12 @@ def _how_to_go_on(run: Run, dataset: str, *, served: bool) -> str:
     return f"The run {run.id} goes on where it was with: counterfoil run {shlex.quote(dataset)}, or counterfoil serve"
 
 
-def _told(runs: RunCalls, run: Run, dataset: str, *, as_json: bool) -> int:
+def _told(runs: RunService, run: Run, dataset: str, *, as_json: bool) -> int:
     """Tells how the run ended, or how it stands; the exit code."""
     if as_json:
-        from counterfoil.app.run_dict import told_dict
+        from counterfoil.app.run_dict import detail_dict
 
-        print_json(told_dict(runs.show(run.id)))
+        print_json(detail_dict(runs.show(run.id)))
     for warning in run.warnings:
         tell(f"{dataset}: {warning}")
     match run.status:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_facts, print_json, print_list
 from counterfoil.cli.run import work
 from counterfoil.cli.terminal.screen import counted, say, tell
@@ -54,7 +54,7 @@ def list_runs(
     """
     if limit < 1:
         raise SettingsError(f"--limit {limit} is not a number of runs", hint="Give 1 or more.")
-    with opened() as app:
+    with open_command_app() as app:
         found, names = app.runs.list(dataset, status or None, limit), app.runs.dataset_names()
     if as_json:
         from counterfoil.app.run_dict import run_dict
@@ -80,12 +80,12 @@ def show(run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
     as_json
         One JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         told = app.runs.show(run)
     if as_json:
-        from counterfoil.app.run_dict import told_dict
+        from counterfoil.app.run_dict import detail_dict
 
-        print_json(told_dict(told))
+        print_json(detail_dict(told))
         return
     from counterfoil.cli.output.runs import facts
 
@@ -114,7 +114,7 @@ def logs(
     from counterfoil.app.run_dict import line_dict
     from counterfoil.cli.output.runs import line_of
 
-    with opened() as app:
+    with open_command_app() as app:
         after = 0
         try:
             while True:
@@ -143,16 +143,16 @@ def cancel(run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
     as_json
         The run as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         found = app.runs.cancel(run)
         until = time.monotonic() + _CANCEL_SECONDS
         while found.status not in _OVER and time.monotonic() < until:
             time.sleep(_LOOK_SECONDS)
             found = app.runs.get(run)
         if as_json:
-            from counterfoil.app.run_dict import told_dict
+            from counterfoil.app.run_dict import detail_dict
 
-            print_json(told_dict(app.runs.show(run)))
+            print_json(detail_dict(app.runs.show(run)))
         elif found.status == "canceled":
             say(f"Canceled the run {run}.")
         elif found.status in _OVER:
@@ -196,7 +196,7 @@ def rows(
 
         to = to.expanduser()
         check_file(to)
-    with opened() as app:
+    with open_command_app() as app:
         reader = app.runs.rows(run)
         if to is not None:
             from counterfoil.app.export.files import write_file
@@ -236,7 +236,7 @@ def revert(dataset: str, run: str, /, *, as_json: Annotated[bool, _JSON] = False
     as_json
         The run that did it as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         found = app.datasets.get(dataset)
         other = app.runs.get(run)
         if other.dataset != found.id:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from functools import partial
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.demo.embedded_sandbox import SandboxAtHand
 from counterfoil.cli.sandbox import checked_port
-from counterfoil.cli.terminal.exit import hurry
+from counterfoil.cli.terminal.exit import exit_without_waiting
 from counterfoil.cli.terminal.screen import say
 from counterfoil.engine.shutdown import Shutdown
 from counterfoil.errors import SettingsError
@@ -32,11 +32,11 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
     """
     if port is not None:
         checked_port(port)
-    hurry()
+    exit_without_waiting()
     with (
         Shutdown() as shutdown,
         suppress(KeyboardInterrupt),
-        opened(service=True) as app,
+        open_command_app(service=True) as app,
         closing(SandboxAtHand()) as sandbox,
     ):
         from counterfoil.app.node import serve

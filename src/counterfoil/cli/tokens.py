@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_json, print_list, shown_time
 from counterfoil.cli.terminal.screen import say, tell
 
@@ -42,7 +42,7 @@ def create(
     as_json
         One JSON object; the token is its `token`.
     """
-    with opened() as app:
+    with open_command_app() as app:
         made = app.tokens.create(name, read_only=read_only, expires=expires)
     # Printed as it is: every other way out would take it for a secret that got lost.
     if as_json:
@@ -64,7 +64,7 @@ def list_tokens(*, as_json: Annotated[bool, _JSON] = False) -> None:
     as_json
         One JSON object for each token.
     """
-    with opened() as app:
+    with open_command_app() as app:
         found = app.tokens.list()
         rows = [_cells(token, app.tokens.status(token)) for token in found]
     if as_json:
@@ -89,7 +89,7 @@ def revoke(name: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
     as_json
         The token as one JSON object.
     """
-    with opened() as app:
+    with open_command_app() as app:
         token = app.tokens.revoke(name)
     if as_json:
         from counterfoil.app.tokens import token_dict

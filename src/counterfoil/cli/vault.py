@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from counterfoil.cli.app_context import opened
+from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_json
 from counterfoil.cli.terminal.screen import counted, say, tell
 
@@ -26,7 +26,7 @@ def rotate(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), sho
     as_json
         One JSON object with the number of keys, and the accounts whose keys are lost.
     """
-    with opened() as app:
+    with open_command_app() as app:
         done = app.accounts.rotate()
     for name in done.locked:
         tell(f"The key of {name!r} can't be decrypted; enter it again: counterfoil accounts key {shlex.quote(name)}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from counterfoil.cli.app_context import opened
-from counterfoil.cli.terminal.exit import hurry
+from counterfoil.cli.app_context import open_command_app
+from counterfoil.cli.terminal.exit import exit_without_waiting
 from counterfoil.cli.terminal.screen import say
 from counterfoil.engine.shutdown import Shutdown
 
@@ -18,8 +18,8 @@ def worker() -> None:
 
     Ctrl-C or SIGTERM stop it within seconds: runs that are under way go on with another one, or after the next start.
     """
-    hurry()
-    with Shutdown() as shutdown, suppress(KeyboardInterrupt), opened(service=True) as app:
+    exit_without_waiting()
+    with Shutdown() as shutdown, suppress(KeyboardInterrupt), open_command_app(service=True) as app:
         from counterfoil.app.cluster import check_shared
         from counterfoil.app.node import serve
 

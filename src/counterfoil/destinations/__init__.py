@@ -1,7 +1,7 @@
 """Where data goes: one protocol, one adapter for each kind of destination, chosen by URL."""
 
 from counterfoil.destinations.protocol import LOADS_TABLE, Destination, Guarantee, Guard, Progress, Stop
-from counterfoil.destinations.urls import answers, check_destination, open_destination
+from counterfoil.destinations.urls import check_destination, open_destination, supports_query
 
 __all__ = [
     "LOADS_TABLE",
@@ -10,7 +10,7 @@ __all__ = [
     "Guard",
     "Progress",
     "Stop",
-    "answers",
     "check_destination",
     "open_destination",
+    "supports_query",
 ]

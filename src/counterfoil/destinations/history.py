@@ -30,7 +30,7 @@ def as_of(table: str) -> str:
     return f"{table}__as_of"
 
 
-def taken(name: str, place: str, table: str) -> DestinationRejected:
+def history_name_taken(name: str, place: str, table: str) -> DestinationRejected:
     """The refusal to keep a history where something is that is not ours."""
     return DestinationRejected(
         f"{name} in {place} was not made by Counterfoil, which would keep the history of {table} there",

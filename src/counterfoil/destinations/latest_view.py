@@ -43,7 +43,7 @@ def comment_of(table: str) -> str:
     return f"The rows that the latest run added to {table}."
 
 
-def taken(table: str, place: str) -> DestinationRejected:
+def latest_name_taken(table: str, place: str) -> DestinationRejected:
     """The refusal to put the view where something is that is not ours."""
     return DestinationRejected(
         f"{latest_of(table)} in {place} was not made by Counterfoil, which shows the latest rows of {table} there",

@@ -19,7 +19,7 @@ _log = get_logger(__name__)
 _Taken = TypeVar("_Taken")
 
 
-class Held(Exception):  # noqa: N818 - never leaves this package
+class Locked(Exception):  # noqa: N818 - never leaves this package
     """Raised by an attempt that another process stands in the way of; its text is who."""
 
 
@@ -38,7 +38,7 @@ def wait_for(
         check_stop(stop)
         try:
             return attempt()
-        except Held as held:
+        except Locked as held:
             left = until - time.monotonic()
             if left <= 0:
                 raise DestinationBusy(
@@ -55,7 +55,7 @@ def wait_for(
 
 
 @contextmanager
-def file_held(
+def file_locked(
     path: Path, place: str, busy_seconds: float, progress: Progress | None = None, stop: Stop | None = None
 ) -> Iterator[None]:
     """Holds a file, made when it is missing, against other threads and processes of this machine."""
@@ -70,7 +70,7 @@ def _take(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(handle, 20, 0)
-        raise Held(program_of(int(holder)) if holder.isdigit() else "another process") from error
+        raise Locked(program_of(int(holder)) if holder.isdigit() else "another process") from error
     os.ftruncate(handle, 0)
     # In append mode every write goes to the end, which is the start of the emptied file.
     os.write(handle, str(os.getpid()).encode())

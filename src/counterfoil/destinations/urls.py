@@ -37,7 +37,7 @@ _FIXED = frozenset({"partition"})
 _SILENT = ("domo:", "dlt+")
 
 
-def answers(url: str) -> bool:
+def supports_query(url: str) -> bool:
     """Whether the destination answers questions; those that don't are read where they are."""
     return not url.lower().startswith(_SILENT)
 

@@ -6,17 +6,17 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing
 
 from counterfoil.extract.changes import Changes, read_changes
-from counterfoil.extract.estimates.created_histogram import Spread
-from counterfoil.extract.resume import Earlier
+from counterfoil.extract.estimates.created_histogram import CreatedHistogram
+from counterfoil.extract.resume import ResumeState
 from counterfoil.extract.source import read_source
 from counterfoil.extract.validation import CONTRADICTION
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Report
 from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, Window
 
-__all__ = ["CONTRADICTION", "Changes", "Earlier", "Notices", "Spread", "read"]
+__all__ = ["CONTRADICTION", "Changes", "CreatedHistogram", "ResumeState", "Warnings", "read"]
 
 
 def read(
@@ -24,10 +24,10 @@ def read(
     report: Report,
     window: Window,
     *,
-    notices: Notices,
+    notices: Warnings,
     params: Mapping[str, str] | None = None,
     limit: int | None = None,
-    earlier: Earlier | None = None,
+    earlier: ResumeState | None = None,
     changes: Changes | None = None,
     check: Callable[[], None] | None = None,
     keep: Callable[[Page], Page] | None = None,
@@ -51,7 +51,7 @@ def read(
                 notices=notices,
                 params=params,
                 limit=limit,
-                earlier=earlier or Earlier(report),
+                earlier=earlier or ResumeState(report),
             )
         async with aclosing(arriving):
             async for page in arriving:

@@ -11,9 +11,9 @@ from counterfoil.extract.collected import found_at, read_collected
 from counterfoil.extract.listing import Params, is_hidden, read_listing
 from counterfoil.extract.preview import read_preview
 from counterfoil.extract.refetch import by_id, read_one
-from counterfoil.extract.resume import Earlier
-from counterfoil.extract.streams import all_of, in_turn
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.resume import ResumeState
+from counterfoil.extract.streams import chunked, gather
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Collected, Listing, Parents, Preview, Report, Singleton, Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
@@ -40,7 +40,7 @@ async def rows_of_parents(
     window: Window,
     *,
     again: Sequence[Window],
-    notices: Notices,
+    notices: Warnings,
     params: Params,
 ) -> AsyncGenerator[Page, None]:
     """Pages with all rows of some of the parents each, after those of `again` and those that change without an event.
@@ -59,9 +59,9 @@ async def rows_of_parents(
                 async for page in pages:
                     yield Page(name, Window(), None, page.objects, last=False, date=page.date)
     ids = [id_ for id_ in ids if not _excludes(params, {parents.param: id_})]
-    for some in in_turn(ids, _AT_A_TIME):
+    for some in chunked(ids, _AT_A_TIME):
         asked = [_rows(client, report, {**params, parents.param: id_}, window, notices) for id_ in some]
-        rows = [row for rows in await all_of(asked) for row in rows]
+        rows = [row for rows in await gather(asked) for row in rows]
         yield Page("parents", Window(), None, rows, last=False, date=client.date, parents=some)
 
 
@@ -69,8 +69,10 @@ def _excludes(params: Params, wanted: Params) -> bool:
     return any(params.get(name, value) != value for name, value in wanted.items())
 
 
-async def _rows(client: Client, report: Report, params: Params, window: Window, notices: Notices) -> list[StripeObject]:
-    parents, source, earlier = report.parents, report.source, Earlier(report)
+async def _rows(
+    client: Client, report: Report, params: Params, window: Window, notices: Warnings
+) -> list[StripeObject]:
+    parents, source, earlier = report.parents, report.source, ResumeState(report)
     if parents is None or parents.param is None:
         raise ValueError(f"{report.key} is not read parent by parent")
     id_ = params[parents.param]
@@ -101,7 +103,7 @@ async def _rows(client: Client, report: Report, params: Params, window: Window, 
 
 
 async def _in_parent(
-    client: Client, source: Collected, parents: Parents, id_: str, notices: Notices
+    client: Client, source: Collected, parents: Parents, id_: str, notices: Warnings
 ) -> list[StripeObject]:
     """What hangs in the parent itself."""
     found: list[StripeObject] = []

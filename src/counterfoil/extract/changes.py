@@ -13,14 +13,14 @@ from math import inf
 
 from counterfoil.extract.by_parent import requests_of_parent, rows_of_parents
 from counterfoil.extract.collected import found_at
-from counterfoil.extract.estimates.created_histogram import Spread
+from counterfoil.extract.estimates.created_histogram import CreatedHistogram
 from counterfoil.extract.event_ids import EVENTS_KEPT_SECONDS, Named, named_since
 from counterfoil.extract.listing import Params, read_listing
-from counterfoil.extract.refetch import Again
-from counterfoil.extract.resume import Earlier
+from counterfoil.extract.refetch import Refetch
+from counterfoil.extract.resume import ResumeState
 from counterfoil.extract.source import read_source
-from counterfoil.extract.streams import side_by_side
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.streams import merge_streams
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Collected, Listing, Report, Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
@@ -35,7 +35,7 @@ class Changes:
     #: What was created in these windows is read again, all of it.
     again: tuple[Window, ...] = ()
     #: How the table's rows lie in time, where that is known.
-    spread: Spread | None = None
+    histogram: CreatedHistogram | None = None
     #: Requests that it took to read everything: what would take more is read whole. None when unknown.
     whole_requests: int | None = None
     #: Whether the options let fewer objects through than there are.
@@ -48,7 +48,7 @@ async def read_changes(
     changes: Changes,
     window: Window,
     *,
-    notices: Notices,
+    notices: Warnings,
     params: Mapping[str, str],
 ) -> AsyncGenerator[Page, None]:
     """Rows that are new or may have changed; what Stripe says is gone comes as `{id, deleted: true}`.
@@ -59,13 +59,13 @@ async def read_changes(
     listings = listings_of(report)
     fields = {kind: listing.created for kind, listing in listings.items()}
     named = await named_since(client, report, fields, changes.since, notices=notices) if report.events else {}
-    again = Again(
+    again = Refetch(
         client=client,
         notices=notices,
         params=params,
         narrowed=changes.narrowed,
         window=window,
-        spread=changes.spread,
+        histogram=changes.histogram,
     )
     by_filter = report.parents is not None and report.parents.param is not None
     if named is None:
@@ -96,9 +96,9 @@ async def read_changes(
 
 
 async def _everything(
-    client: Client, report: Report, window: Window, notices: Notices, params: Params
+    client: Client, report: Report, window: Window, notices: Warnings, params: Params
 ) -> AsyncGenerator[Page, None]:
-    pages = read_source(client, report, window, notices=notices, params=params, limit=None, earlier=Earlier(report))
+    pages = read_source(client, report, window, notices=notices, params=params, limit=None, earlier=ResumeState(report))
     async with aclosing(pages):
         async for page in pages:
             yield page
@@ -111,7 +111,7 @@ async def _objects(
     listings: Mapping[str, Listing],
     windows: Sequence[Window],
     named: Mapping[str, Named],
-    again: Again,
+    again: Refetch,
 ) -> AsyncGenerator[Page, None]:
     """The windows of each listing, then what events named and the windows did not bring."""
     left = {kind: dict(wanted) for kind, wanted in named.items()}
@@ -119,7 +119,7 @@ async def _objects(
         streams = [
             read_listing(client, listing, window, notices=again.notices, params=again.params) for window in windows
         ]
-        async with aclosing(side_by_side(streams)) as pages:
+        async with aclosing(merge_streams(streams)) as pages:
             async for page in pages:
                 for one in page.objects:
                     left.get(kind, {}).pop(str(one["id"]), None)

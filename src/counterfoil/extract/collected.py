@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from counterfoil.extract.listing import Params, is_hidden, read_listing
-from counterfoil.extract.resume import Earlier
-from counterfoil.extract.streams import side_by_side
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.resume import ResumeState
+from counterfoil.extract.streams import merge_streams
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Collected
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
 
 async def read_collected(
-    client: Client, source: Collected, *, notices: Notices, earlier: Earlier, params: Params | None = None
+    client: Client, source: Collected, *, notices: Warnings, earlier: ResumeState, params: Params | None = None
 ) -> AsyncGenerator[Page, None]:
     """Each embedded object once, by the report's key; memory grows with their number only by their keys."""
     seen = set(earlier.keys)
@@ -27,7 +27,7 @@ async def read_collected(
         read_listing(client, place.listing, Window(), notices=notices, params=params, resumed=earlier.resumed(path))
         for path, place in places.items()
     ]
-    async with aclosing(side_by_side(streams)) as pages:
+    async with aclosing(merge_streams(streams)) as pages:
         async for page in pages:
             new: list[StripeObject] = []
             place = places[page.source]

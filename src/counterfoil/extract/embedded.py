@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from counterfoil.errors import RunError, StripeUnavailable
-from counterfoil.extract.streams import all_of
+from counterfoil.extract.streams import gather
 from counterfoil.extract.validation import (
     TOLERABLE_CODES,
     TRIES,
@@ -26,7 +26,7 @@ from counterfoil.extract.validation import (
     filters_of,
     request_name,
 )
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Listing
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.responses import Answer
@@ -51,7 +51,7 @@ async def complete(
     lists: Sequence[str],
     *,
     expand: Sequence[str],
-    notices: Notices,
+    notices: Warnings,
     read_again: ReadAgain | None = None,
     optional: bool = False,
 ) -> frozenset[str]:
@@ -61,7 +61,7 @@ async def complete(
     deleted. When it is there and its list is not, that is an error, but of an `optional` list, which stays cut, with a
     notice. StripeUnavailable when a list has entries without identifiers, or not as many as it says.
     """
-    found = await all_of(
+    found = await gather(
         [
             _complete_one(client, one, name, expand, notices, read_again, optional)
             for name in lists
@@ -87,7 +87,7 @@ async def _complete_one(
     one: StripeObject,
     name: str,
     expand: Sequence[str],
-    notices: Notices,
+    notices: Warnings,
     read_again: ReadAgain | None,
     optional: bool,
 ) -> str | None:
@@ -117,7 +117,7 @@ async def _complete_one(
     return None
 
 
-def _report(problem: _CutError, name: str, identifier: str, notices: Notices, optional: bool) -> None:
+def _report(problem: _CutError, name: str, identifier: str, notices: Warnings, optional: bool) -> None:
     """A notice where the object may do without its list; StripeUnavailable otherwise."""
     if problem.absent:
         notices.add(f"Stripe sends no {name} of these", of=identifier)

@@ -8,8 +8,8 @@ from typing import Any
 
 from counterfoil.errors import StripeUnavailable
 from counterfoil.extract.listing import read_listing
-from counterfoil.extract.streams import in_turn
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.streams import chunked
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import EventType, Listing, Report
 from counterfoil.stripe.client import Client
 from counterfoil.values import StripeObject, Window, is_escaped
@@ -25,7 +25,7 @@ Named = dict[str, int | None]
 
 
 async def named_since(
-    client: Client, report: Report, created: Mapping[str, str | None], since: int, *, notices: Notices
+    client: Client, report: Report, created: Mapping[str, str | None], since: int, *, notices: Warnings
 ) -> dict[str, Named] | None:
     """Ids of the objects that events since then name, by listing; `created` has each listing's field of it.
 
@@ -34,7 +34,7 @@ async def named_since(
     """
     known = {event.type: event for event in report.events}
     found: dict[str, Named] = {kind: {} for kind in created}
-    for types in in_turn(known, _MOST_TYPES):
+    for types in chunked(known, _MOST_TYPES):
         pages = read_listing(client, EVENTS, Window(since), notices=notices, params={"types": list(types)})
         async with aclosing(pages):
             async for page in pages:

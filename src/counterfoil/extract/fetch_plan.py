@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, inf
 
-from counterfoil.extract.estimates.created_histogram import Spread
+from counterfoil.extract.estimates.created_histogram import CreatedHistogram
 from counterfoil.extract.windows import PAGE_ROWS
 from counterfoil.values import Window
 
@@ -19,7 +19,7 @@ ROW_COST = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
+class FetchPlan:
     """Windows and ids that together hold all changed objects."""
 
     windows: tuple[Window, ...]
@@ -28,7 +28,9 @@ class Cover:
     cost: float
 
 
-def cover(changed: Mapping[str, int | None], spread: Spread | None, *, singly: bool = True) -> Cover:
+def plan_fetch(
+    changed: Mapping[str, int | None], histogram: CreatedHistogram | None, *, singly: bool = True
+) -> FetchPlan:
     """The cheapest cover of the ids, each with its `created` where that is known.
 
     Without a spread, or without `created`, objects are read singly. `singly=False` is for lists narrowed by options,
@@ -36,16 +38,16 @@ def cover(changed: Mapping[str, int | None], spread: Spread | None, *, singly: b
     """
     known = sorted((created, id_) for id_, created in changed.items() if created is not None)
     unknown = [id_ for id_, created in changed.items() if created is None]
-    if spread is None and singly:
-        return Cover((), tuple(changed), len(changed) * (1 + ROW_COST))
+    if histogram is None and singly:
+        return FetchPlan((), tuple(changed), len(changed) * (1 + ROW_COST))
     single = 1 + ROW_COST if singly else inf
     #: Of the first so many ids: the least cost, and where its last group begins; None for an id read singly.
     best: list[tuple[float, int | None]] = [(0.0, None)]
-    older = [0 if spread is None else spread.before(created) for created, _ in known]
+    older = [0 if histogram is None else histogram.before(created) for created, _ in known]
     for end, (newest, _) in enumerate(known):
         least = best[end][0] + single
         begins: int | None = None
-        upto = 0 if spread is None else spread.before(newest + 1)
+        upto = 0 if histogram is None else histogram.before(newest + 1)
         for start in range(end, -1, -1):
             rows = max(upto - older[start], end - start + 1)
             if rows > PAGE_ROWS and known[start][0] != newest:
@@ -63,7 +65,7 @@ def cover(changed: Mapping[str, int | None], spread: Spread | None, *, singly: b
             windows.append(Window(known[first][0], known[end - 1][0] + 1))
             end = first
     cost = best[-1][0] + len(unknown) * (1 + ROW_COST)
-    return Cover(tuple(windows), (*alone, *unknown), cost)
+    return FetchPlan(tuple(windows), (*alone, *unknown), cost)
 
 
 def window_cost(rows: float) -> float:

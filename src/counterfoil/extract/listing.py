@@ -21,7 +21,7 @@ from counterfoil.extract.validation import (
     invalid,
     request_name,
 )
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.extract.windows import PAGE_ROWS, Reached, Request, Windows
 from counterfoil.reports.report import Listing
 from counterfoil.stripe.client import Client
@@ -68,7 +68,7 @@ async def read_listing(
     listing: Listing,
     window: Window,
     *,
-    notices: Notices,
+    notices: Warnings,
     source: str = "",
     params: Params | None = None,
     limit: int | None = None,
@@ -109,7 +109,7 @@ class _Reading:
     client: Client
     listing: Listing
     window: Window
-    notices: Notices
+    notices: Warnings
     source: str
     params: Params
     resumed: Resumed

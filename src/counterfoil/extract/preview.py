@@ -10,10 +10,10 @@ from typing import Any
 from counterfoil.errors import RunError
 from counterfoil.extract.embedded import complete
 from counterfoil.extract.listing import Params, is_hidden, read_listing
-from counterfoil.extract.resume import Earlier
-from counterfoil.extract.streams import all_of, side_by_side
+from counterfoil.extract.resume import ResumeState
+from counterfoil.extract.streams import gather, merge_streams
 from counterfoil.extract.validation import Deviation, ask, check_object, invalid
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Preview, Previewed
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.responses import Answer
@@ -21,11 +21,11 @@ from counterfoil.values import Page, StripeObject, Window
 
 
 async def read_preview(
-    client: Client, source: Preview, *, notices: Notices, earlier: Earlier, params: Params | None = None
+    client: Client, source: Preview, *, notices: Warnings, earlier: ResumeState, params: Params | None = None
 ) -> AsyncGenerator[Page, None]:
     """A page of previews for each page of the objects that are previewed; `params` narrow these."""
     streams = [_previews(client, source, previewed, notices, earlier, params) for previewed in source.previewed]
-    async with aclosing(side_by_side(streams)) as pages:
+    async with aclosing(merge_streams(streams)) as pages:
         async for page in pages:
             yield page
 
@@ -34,8 +34,8 @@ async def _previews(
     client: Client,
     source: Preview,
     previewed: Previewed,
-    notices: Notices,
-    earlier: Earlier,
+    notices: Warnings,
+    earlier: ResumeState,
     params: Params | None,
 ) -> AsyncGenerator[Page, None]:
     resumed = earlier.resumed(previewed.listing.path)
@@ -51,7 +51,7 @@ async def _previews(
             ]
             # The limiter says how many are in flight; a page of a hundred bounds how many wait.
             asked = [_preview(client, source, previewed.param, one, notices) for one in live]
-            found = await all_of(asked)
+            found = await gather(asked)
             failed = [one for one in found if isinstance(one, RunError)]
             # Of a few it may be their own fault; of all, the account's.
             if failed and len(failed) == len(found) and not params:
@@ -63,7 +63,7 @@ async def _previews(
 
 
 async def _preview(
-    client: Client, source: Preview, param: str, previewed: StripeObject, notices: Notices
+    client: Client, source: Preview, param: str, previewed: StripeObject, notices: Warnings
 ) -> StripeObject | RunError | None:
     """The row; None when there is nothing to come; the error when Stripe refuses this one."""
     identifier = str(previewed["id"])

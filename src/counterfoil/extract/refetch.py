@@ -7,12 +7,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from counterfoil.extract.embedded import complete, read_parent
-from counterfoil.extract.estimates.created_histogram import Spread
+from counterfoil.extract.estimates.created_histogram import CreatedHistogram
 from counterfoil.extract.event_ids import Named
-from counterfoil.extract.fetch_plan import Cover, cover
+from counterfoil.extract.fetch_plan import FetchPlan, plan_fetch
 from counterfoil.extract.listing import Params, is_hidden, read_listing
-from counterfoil.extract.streams import all_of, in_turn, side_by_side
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.streams import chunked, gather, merge_streams
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Listing
 from counterfoil.stripe.client import Client
 from counterfoil.values import StripeObject, Window
@@ -22,7 +22,7 @@ _AT_A_TIME = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Refetched:
     """Some of the objects, and the ids of those that are there no longer."""
 
     objects: Sequence[StripeObject]
@@ -30,47 +30,47 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class Refetch:
     """How objects of one report are read again."""
 
     client: Client
-    notices: Notices
+    notices: Warnings
     #: What the options send.
     params: Params
     #: Whether the list leaves out objects that are there: then it alone says what belongs to the report.
     narrowed: bool
     #: What was created outside of it does not belong to it either.
     window: Window
-    spread: Spread | None
+    histogram: CreatedHistogram | None
 
-    def cover(self, wanted: Named) -> Cover:
+    def cover(self, wanted: Named) -> FetchPlan:
         """How the objects would be read."""
-        return cover(self._within(wanted), self.spread, singly=not self.narrowed)
+        return plan_fetch(self._within(wanted), self.histogram, singly=not self.narrowed)
 
-    async def read(self, listing: Listing, wanted: Named) -> AsyncGenerator[Found, None]:
+    async def read(self, listing: Listing, wanted: Named) -> AsyncGenerator[Refetched, None]:
         """All of them, as they are now. With a window come also others that were created in it."""
         chosen, missing = self.cover(wanted), self._within(wanted)
-        for windows in in_turn(chosen.windows, _AT_A_TIME):
+        for windows in chunked(chosen.windows, _AT_A_TIME):
             streams = [
                 read_listing(self.client, listing, window, notices=self.notices, params=self.params)
                 for window in windows
             ]
-            async with aclosing(side_by_side(streams)) as pages:
+            async with aclosing(merge_streams(streams)) as pages:
                 async for page in pages:
                     for one in page.objects:
                         missing.pop(str(one["id"]), None)
-                    yield Found(page.objects)
+                    yield Refetched(page.objects)
         # Those that a window should have shown, and those that are read singly anyway.
-        for ids in in_turn(missing, _AT_A_TIME):
-            answers = await all_of([self._read_one(listing, id_) for id_ in ids])
+        for ids in chunked(missing, _AT_A_TIME):
+            answers = await gather([self._read_one(listing, id_) for id_ in ids])
             there = [one for one in answers if one is not None]
             gone = [id_ for id_, one in zip(ids, answers, strict=True) if one is None]
             if not self.narrowed:
-                yield Found([one for one in there if self._is_within(listing, one)], gone)
+                yield Refetched([one for one in there if self._is_within(listing, one)], gone)
                 continue
             # One whose second was listed without it has left; of the others the list is asked now.
             left = [str(one["id"]) for one in there if wanted[str(one["id"])] is not None]
-            yield Found((), [*gone, *left])
+            yield Refetched((), [*gone, *left])
             if left:
                 self.notices.tell("These are at Stripe, and no longer among what the options let through", len(left))
             unasked: Named = {str(one["id"]): one[listing.created or ""] for one in there if one["id"] not in left}
@@ -89,7 +89,7 @@ class Again:
         return await read_one(self.client, listing, id_, notices=self.notices)
 
 
-async def read_one(client: Client, listing: Listing, id_: str, *, notices: Notices) -> StripeObject | None:
+async def read_one(client: Client, listing: Listing, id_: str, *, notices: Warnings) -> StripeObject | None:
     """The object as its list would show it; None when it was deleted."""
     one = await read_parent(client, listing, id_)
     if one is None or not listing.lists:

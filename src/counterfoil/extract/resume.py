@@ -11,7 +11,7 @@ from counterfoil.values import Page, StripeObject
 
 
 @dataclass(slots=True)
-class Earlier:
+class ResumeState:
     """Filled by `add`, page by page in the order of their arrival. Empty for a reading that starts anew."""
 
     report: Report

@@ -7,9 +7,9 @@ from typing import Any
 
 from counterfoil.errors import StripeUnavailable
 from counterfoil.extract.embedded import complete
-from counterfoil.extract.resume import Earlier
+from counterfoil.extract.resume import ResumeState
 from counterfoil.extract.validation import Deviation, ask_strictly, check_object
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Bucket, Singleton
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.responses import Answer
@@ -17,7 +17,7 @@ from counterfoil.values import Page, StripeObject, Window
 
 
 async def read_singleton(
-    client: Client, source: Singleton, *, notices: Notices, earlier: Earlier
+    client: Client, source: Singleton, *, notices: Warnings, earlier: ResumeState
 ) -> AsyncGenerator[Page, None]:
     """One page with the rows."""
     if earlier.reached(source.path):

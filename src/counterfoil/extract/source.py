@@ -8,10 +8,10 @@ from contextlib import aclosing
 from counterfoil.extract.collected import read_collected
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.preview import read_preview
-from counterfoil.extract.resume import Earlier
+from counterfoil.extract.resume import ResumeState
 from counterfoil.extract.singleton import read_singleton
 from counterfoil.extract.union import read_union
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, Window
@@ -22,10 +22,10 @@ async def read_source(
     report: Report,
     window: Window,
     *,
-    notices: Notices,
+    notices: Warnings,
     params: Mapping[str, str] | None,
     limit: int | None,
-    earlier: Earlier,
+    earlier: ResumeState,
 ) -> AsyncGenerator[Page, None]:
     """The pages of the report's source."""
     source = report.source

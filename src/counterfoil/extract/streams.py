@@ -14,7 +14,7 @@ T = TypeVar("T")
 Pages = AsyncGenerator[Page, None]
 
 
-async def side_by_side(streams: Sequence[Pages]) -> Pages:
+async def merge_streams(streams: Sequence[Pages]) -> Pages:
     """The pages of all streams, in the order of their arrival; the first error ends all of them."""
     arrived: asyncio.Queue[Page | None] = asyncio.Queue(maxsize=1)
     left = asyncio.Event()
@@ -26,7 +26,7 @@ async def side_by_side(streams: Sequence[Pages]) -> Pages:
 
     async def forward_all() -> None:
         try:
-            await all_of([forward(stream) for stream in streams])
+            await gather([forward(stream) for stream in streams])
         finally:
             if not left.is_set():
                 await arrived.put(None)
@@ -42,7 +42,7 @@ async def side_by_side(streams: Sequence[Pages]) -> Pages:
         await asyncio.gather(forwarding, return_exceptions=True)
 
 
-async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+async def gather(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """The results in their order; the first error cancels the rest and is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -52,7 +52,7 @@ async def all_of(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-def in_turn(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:
+def chunked(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:
     """At most so many at a time."""
     left = iter(items)
     while some := tuple(islice(left, most)):

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from counterfoil.extract.listing import Params, read_listing
-from counterfoil.extract.resume import Earlier
-from counterfoil.extract.streams import side_by_side
-from counterfoil.extract.warnings import Notices
+from counterfoil.extract.resume import ResumeState
+from counterfoil.extract.streams import merge_streams
+from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.report import Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
@@ -19,10 +19,10 @@ async def read_union(
     source: Union,
     window: Window,
     *,
-    notices: Notices,
+    notices: Warnings,
     params: Params | None,
     limit: int | None,
-    earlier: Earlier,
+    earlier: ResumeState,
 ) -> AsyncGenerator[Page, None]:
     """The objects of all listings, each with its `_kind`; with `limit` the newest so many of all of them together."""
     streams = [
@@ -42,7 +42,7 @@ async def read_union(
         for kind, listing in source.listings.items()
     ]
     if limit is None:
-        async with aclosing(side_by_side(streams)) as pages:
+        async with aclosing(merge_streams(streams)) as pages:
             async for page in pages:
                 yield page
         return
@@ -50,7 +50,7 @@ async def read_union(
         return
     newest: list[StripeObject] = []
     date = 0
-    async with aclosing(side_by_side(streams)) as pages:
+    async with aclosing(merge_streams(streams)) as pages:
         async for page in pages:
             date = date or page.date
             newest = sorted([*newest, *page.objects], key=lambda o: (o["created"], o["id"]), reverse=True)[:limit]

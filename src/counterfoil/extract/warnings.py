@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 
-class Notices:
+class Warnings:
     """Collected on the event loop, read when the reading has ended."""
 
     def __init__(self) -> None:

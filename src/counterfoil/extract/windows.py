@@ -43,7 +43,7 @@ class Chain:
 
     since: int | None
     until: int | None
-    giver: Chain | None = None
+    parent: Chain | None = None
     #: The last row listed, and the one before it. A page is requested after `before`, so that it begins with the last
     #: row of the page before: an answer that skips or repeats rows shows.
     cursor: str | None = None
@@ -57,12 +57,12 @@ class Chain:
     oldest: int | None = None
     rows: int = 0
     #: Rows a second that the giver saw: what is known of this chain until a page of its own is there.
-    hearsay: float = 0.0
+    inherited_density: float = 0.0
     done: bool = False
-    #: The last gift was empty: what this chain has left is denser than it looks, so its next page is waited for.
-    resting: bool = False
-    #: Of the time that it has left, the share that it keeps when it is cut. Empty gifts shrink it fast, so that a gap
-    #: of years costs a handful of requests.
+    #: The last child was empty: the rest of this chain is denser than it looks, so its next page is waited for.
+    on_hold: bool = False
+    #: Of the time that it has left, the share that it keeps when it is cut. Empty children shrink it fast, so that
+    #: a gap of years costs a handful of requests.
     keeps: float = HALF
     #: Ids of the rows seen in the second `oldest`: where the chain starts again when its cursor was deleted.
     last_second: set[str] = field(default_factory=set)
@@ -76,7 +76,7 @@ class Chain:
 
     def learn(self, *, empty: bool) -> None:
         """Takes note of the first page of what it gave."""
-        self.resting = self.resting or empty
+        self.on_hold = self.on_hold or empty
         self.keeps = self.keeps**2 if empty else HALF
 
     def top(self) -> int | None:
@@ -91,7 +91,7 @@ class Chain:
     def density(self) -> float:
         """Rows a second."""
         if self.oldest is None or self.newest is None:
-            return self.hearsay
+            return self.inherited_density
         return self.rows / (self.newest - self.oldest + 1)
 
     def pages_left(self) -> float:
@@ -101,7 +101,7 @@ class Chain:
 
     def can_give(self, fewest: float) -> bool:
         """Whether what is left is worth a chain more."""
-        return not self.resting and self.pages_left() >= (fewest if self.seen else FEWEST_PAGES_UNSEEN)
+        return not self.on_hold and self.pages_left() >= (fewest if self.seen else FEWEST_PAGES_UNSEEN)
 
     def position(self) -> Position | None:
         """How far it has come."""
@@ -126,7 +126,7 @@ def chains_left(window: Window, reached: Iterable[Reached]) -> list[Chain]:
     """The chains that read what earlier pages of the window left out, and nothing that they hold.
 
     Earlier windows are told apart by their `until`, which never changes. A window that was cut when its reading was
-    interrupted may have had a gift that brought no page yet: it takes that back.
+    interrupted may have had a child without a page: it takes its range back.
     """
     known = sorted(reached, key=lambda one: inf if one.window.until is None else one.window.until, reverse=True)
     if not known:
@@ -227,13 +227,13 @@ class Windows:
     ) -> list[StripeObject]:
         """The objects of the page that are rows, in Stripe's order. The page is valid: see `validation.py`.
 
-        A chain that was cut while the page was in flight keeps only what is not the gift's. A `full` page that says
+        A chain that was cut while the page was in flight keeps only what is not its child's. A `full` page that says
         that nothing follows is not believed: the next one begins with its last row and shows whether that is so.
         """
         chain = request.chain
         self._in_flight.pop(chain, None)
-        if chain.giver is not None and request.cursor is None:
-            chain.giver.learn(empty=not objects)
+        if chain.parent is not None and request.cursor is None:
+            chain.parent.learn(empty=not objects)
         rows = objects[1:] if request.first is not None else objects
         if not rows:
             chain.done = True
@@ -243,7 +243,7 @@ class Windows:
         if kept:
             chain.restarts = 0
         # Nothing is left to give, if the page tells the truth.
-        chain.resting = full and not has_more
+        chain.on_hold = full and not has_more
         more = has_more or full
         if more and (chain.since is None or chain.oldest is None or chain.oldest >= chain.since):
             self._waiting.append(chain)
@@ -306,16 +306,17 @@ class Windows:
             return False
         fewest = FEWEST_PAGES_TO_CUT if len(self._in_flight) < MANY_IN_FLIGHT else FEWEST_PAGES_OF_MANY
         hears = self._hears and 4 * self._heard < 3 * self._most_in_flight
-        givers = (chain for chain in self._in_flight if (chain.seen or hears) and chain.can_give(fewest))
-        giver = max(givers, key=Chain.pages_left, default=None)
-        if giver is None or (top := giver.top()) is None:
+        parents = (chain for chain in self._in_flight if (chain.seen or hears) and chain.can_give(fewest))
+        parent = max(parents, key=Chain.pages_left, default=None)
+        if parent is None or (top := parent.top()) is None:
             return False
-        middle = top - int((top - giver.floor()) * giver.keeps)
-        if not giver.floor() < middle <= top:
+        middle = top - int((top - parent.floor()) * parent.keeps)
+        if not parent.floor() < middle <= top:
             return False
-        self._heard += not giver.seen
-        # An empty gift shows that the giver's density is not that of what it gives.
-        gift = Chain(giver.since, middle, giver=giver, hearsay=giver.density() if giver.keeps >= HALF else 0.0)
-        giver.since = middle
-        self._waiting.append(gift)
+        self._heard += not parent.seen
+        # An empty child shows that the density of its parent is not its own.
+        density = parent.density() if parent.keeps >= HALF else 0.0
+        child = Chain(parent.since, middle, parent=parent, inherited_density=density)
+        parent.since = middle
+        self._waiting.append(child)
         return True

@@ -14,7 +14,7 @@ from typing import Any
 from counterfoil.columns.column import Column
 from counterfoil.errors import StripeUnavailable
 from counterfoil.proof.check import Check, counted, judged, not_applicable
-from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.stripe_requests import StripeRequests
 from counterfoil.proof.table_queries import Ask, rows
 from counterfoil.reports.report import Listing, Report
 from counterfoil.values import Window
@@ -73,7 +73,7 @@ def lacks(columns: Iterable[Column]) -> list[str]:
     return [name for name in _NEEDED if types.get(name) != wanted.get(name, "string")]
 
 
-def snapshot(inquiry: Inquiry, at: int, params: Mapping[str, str]) -> Snapshot | None:
+def snapshot(inquiry: StripeRequests, at: int, params: Mapping[str, str]) -> Snapshot | None:
     """What Stripe held before the instant, looked at before and after the newest movements are read.
 
     `params` narrow the movements. None when it changed at each look.
@@ -91,7 +91,7 @@ def snapshot(inquiry: Inquiry, at: int, params: Mapping[str, str]) -> Snapshot |
     return None
 
 
-def moved_since(inquiry: Inquiry, at: int, params: Mapping[str, str]) -> Sums:
+def moved_since(inquiry: StripeRequests, at: int, params: Mapping[str, str]) -> Sums:
     """Sums of the movements from the instant on."""
     sums: dict[str, dict[str, int]] = {}
     listed = inquiry.pages(Listing(path="/v1/balance_transactions", object="balance_transaction"), Window(at), params)

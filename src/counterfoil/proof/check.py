@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from counterfoil.errors import AccountError, CounterfoilError, RunError, SettingsError, TransientError
-from counterfoil.state.check import FAMILIES, MOST_DIFFERENCES, Check, Family, KeptCheck, Result, worst
+from counterfoil.state.check import FAMILIES, MOST_DIFFERENCES, Check, Family, Result, StoredCheck, worst
 
 __all__ = [
     "FAMILIES",
     "MOST_DIFFERENCES",
     "Check",
     "Family",
-    "KeptCheck",
     "Result",
+    "StoredCheck",
     "counted",
     "failed",
     "inconclusive",

@@ -14,7 +14,7 @@ from counterfoil.destinations.sql.parts_tables import PartsTables, parts_tables
 from counterfoil.proof import balance, coverage, keys, payouts, references
 from counterfoil.proof.check import Check, inconclusive, not_applicable
 from counterfoil.proof.recount import Copy, Recount, contents, recount
-from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.stripe_requests import StripeRequests
 from counterfoil.proof.subject import LIVE, Subject
 from counterfoil.proof.table_queries import Ask
 from counterfoil.proof.windows import check_windows
@@ -30,7 +30,7 @@ SPOOL = "pages.spool"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deep:
+class ThoroughOptions:
     """What is looked at beyond the cheap checks."""
 
     recount: Recount = field(default_factory=Recount)
@@ -64,13 +64,13 @@ def before_load(subject: Subject) -> list[Check]:
         return [*_read(subject, ledger), _ids(subject, ledger, place.ask), *of_rows]
 
 
-def cheap(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
+def cheap_checks(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
     """What costs no requests, or few: `affordable` of them. Without an inquiry Stripe can't be asked."""
     with _beside(subject) as place:
         return [*_at_hand(subject, place), *_balance(subject, inquiry), *referenced(subject, None)]
 
 
-def unasked(subject: Subject) -> list[Check]:
+def archive_checks(subject: Subject) -> list[Check]:
     """Where the destination answers no questions: what the archive tells, and how many rows the table has."""
 
     def count() -> Check:
@@ -84,7 +84,7 @@ def affordable(requests: int) -> int:
     return BESIDES + int(requests * SHARE)
 
 
-def thorough(subject: Subject, inquiry: Inquiry, asked: Deep) -> list[Check]:
+def thorough_checks(subject: Subject, inquiry: StripeRequests, asked: ThoroughOptions) -> list[Check]:
     """Everything: also the table against the archive, payouts, orphans one by one, and windows read again."""
     with _beside(subject) as place:
         copy = Copy(subject, place, whole=asked.recount.windows is None or subject.method != "merge")
@@ -168,7 +168,7 @@ def _beside(subject: Subject) -> Iterator[PartsTables]:
         yield place
 
 
-def _balance(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
+def _balance(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
     if not balance.is_moved(subject.report):
         return []
     lacking = balance.lacks(subject.report.columns)
@@ -184,7 +184,7 @@ def _balance(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
     return subject.made_together("balance", tuple(balance.PARTS), lambda: _looked_at(subject, inquiry))
 
 
-def _looked_at(subject: Subject, inquiry: Inquiry) -> list[Check]:
+def _looked_at(subject: Subject, inquiry: StripeRequests) -> list[Check]:
     checks = _compared(subject, inquiry)
     if any(check.result == "FAIL" for check in checks) and inquiry.affords(BESIDES):
         # Two movements that cancel each other out, one before and one after the list was read, look like a fault.
@@ -192,7 +192,7 @@ def _looked_at(subject: Subject, inquiry: Inquiry) -> list[Check]:
     return checks
 
 
-def _compared(subject: Subject, inquiry: Inquiry) -> list[Check]:
+def _compared(subject: Subject, inquiry: StripeRequests) -> list[Check]:
     """Each type of balance; the first check keeps the snapshot for those of later runs."""
     now = balance.snapshot(inquiry, subject.as_of, subject.params)
     if now is None:
@@ -217,7 +217,7 @@ def _compared(subject: Subject, inquiry: Inquiry) -> list[Check]:
     return [replace(first, figures={**first.figures, "snapshot": now.as_json()}), *rest]
 
 
-def _payouts(subject: Subject, inquiry: Inquiry, newest: int) -> list[Check]:
+def _payouts(subject: Subject, inquiry: StripeRequests, newest: int) -> list[Check]:
     types = {column.name: column.type for column in subject.report.columns}
     if payouts.has_payouts(subject.report) and payouts.NEEDED.items() <= types.items():
         return [subject.made("payouts", "payouts", lambda: _payouts_of_table(subject, inquiry, newest))]
@@ -228,20 +228,20 @@ def _payouts(subject: Subject, inquiry: Inquiry, newest: int) -> list[Check]:
     return []
 
 
-def _payouts_of_table(subject: Subject, inquiry: Inquiry, newest: int) -> Check:
+def _payouts_of_table(subject: Subject, inquiry: StripeRequests, newest: int) -> Check:
     """The table's payouts against the movements that Stripe lists."""
     found = payouts.in_table(subject.place.query, subject.source, newest)
     return payouts.check_payouts(found, {one.id: payouts.movements(inquiry, one.id) for one in found})
 
 
-def _payouts_by_table(subject: Subject, inquiry: Inquiry, newest: int) -> Check:
+def _payouts_by_table(subject: Subject, inquiry: StripeRequests, newest: int) -> Check:
     """Stripe's payouts against the table's movements."""
     found = payouts.at_stripe(inquiry, newest, until=subject.as_of)
     of = {one.id: payouts.movements(inquiry, one.id) for one in found}
     return payouts.check_payouts(found, of, ask=subject.place.query, source=subject.source, table=subject.table)
 
 
-def referenced(subject: Subject, inquiry: Inquiry | None) -> list[Check]:
+def referenced(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
     """What rows refer to in other tables; with an inquiry Stripe is asked for what is missing."""
     checks = []
     types = {column.name: column.type for column in subject.report.columns}

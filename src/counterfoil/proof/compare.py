@@ -23,7 +23,7 @@ Excuse = Callable[[Mapping[str, Any] | None, Mapping[str, Any] | None, Sequence[
 
 
 @dataclass(slots=True)
-class Compared:
+class Comparison:
     """What came of it."""
 
     held: int = 0
@@ -54,7 +54,7 @@ def compare(
     excuse: Excuse,
     brought: bool = False,
     rewritten: bool = False,
-) -> Compared:
+) -> Comparison:
     """`held` are the table's rows, `listed` those that should be there: what stands between FROM and AS, in `place`.
 
     Both have all of the columns. `brought`: what was listed and is not held is no fault, and of what was listed more
@@ -78,7 +78,7 @@ def compare(
     place.keep("differing", _differing(key))
     counts = ", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in ("held", "listed", "differing"))  # noqa: S608 - ours
     total = one(place.ask, f"SELECT {counts}")
-    found = Compared(held=total["held"], listed=total["listed"])
+    found = Comparison(held=total["held"], listed=total["listed"])
     _doubled(place.ask, key, found)
     if total["differing"]:
         _explain(place.ask, sides, columns, key, excuse, found)
@@ -94,7 +94,7 @@ def _leave_out(place: PartsTables, key: Sequence[str]) -> None:
         place.keep(name, f"SELECT side.* FROM {name} AS side {other} {without}")  # noqa: S608 - quoted
 
 
-def _doubled(ask: Ask, key: Sequence[str], found: Compared) -> None:
+def _doubled(ask: Ask, key: Sequence[str], found: Comparison) -> None:
     keys = ", ".join(map(quoted, key))
     sql = f"SELECT {keys}, count(*) AS n FROM held GROUP BY {keys} HAVING count(*) > 1 ORDER BY {keys}"  # noqa: S608 - quoted
     for row in rows(ask, sql):
@@ -116,7 +116,7 @@ def _explain(
     columns: Sequence[Column],
     key: Sequence[str],
     excuse: Excuse,
-    found: Compared,
+    found: Comparison,
 ) -> None:
     """Looks at each row that differs: what differs, and whether it may."""
     keys = ", ".join(f"every.{quoted(name)}" for name in key)
@@ -145,7 +145,7 @@ def _explain(
 
 
 def _look(
-    row: Mapping[str, Any], columns: Sequence[Column], key: Sequence[str], excuse: Excuse, found: Compared
+    row: Mapping[str, Any], columns: Sequence[Column], key: Sequence[str], excuse: Excuse, found: Comparison
 ) -> None:
     one_key = {name: shortened(row[name]) for name in key}
     held, listed = (

@@ -13,10 +13,10 @@ from itertools import islice
 from typing import Any
 
 from counterfoil.destinations.sql.text import literal
-from counterfoil.extract.streams import in_turn
+from counterfoil.extract.streams import chunked
 from counterfoil.proof.balance import money_of
 from counterfoil.proof.check import Check, counted, judged, not_applicable
-from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.stripe_requests import StripeRequests
 from counterfoil.proof.table_queries import Ask, one, rows
 from counterfoil.reports.report import Listing, Report, Union
 from counterfoil.values import Window
@@ -65,13 +65,13 @@ def in_table(ask: Ask, source: str, newest: int) -> list[Payout]:
     return [Payout(**row) for row in rows(ask, sql)]
 
 
-def at_stripe(inquiry: Inquiry, newest: int, *, until: int) -> list[Payout]:
+def at_stripe(inquiry: StripeRequests, newest: int, *, until: int) -> list[Payout]:
     """The newest automatic payouts that Stripe lists as reconciled, created before the instant."""
     with closing(_reconciled(inquiry, until)) as found:
         return list(islice(found, newest))
 
 
-def _reconciled(inquiry: Inquiry, until: int) -> Generator[Payout, None, None]:
+def _reconciled(inquiry: StripeRequests, until: int) -> Generator[Payout, None, None]:
     # One chain of pages, newest first, which ends with the page that has the last one wanted.
     for page in inquiry.pages(
         Listing(path="/v1/payouts", object="payout", created=None), Window(), {"created[lt]": until}
@@ -82,7 +82,7 @@ def _reconciled(inquiry: Inquiry, until: int) -> Generator[Payout, None, None]:
                 yield Payout(id=str(payout.get("id")), currency=currency, amount=amount)
 
 
-def movements(inquiry: Inquiry, payout: str) -> Movements:
+def movements(inquiry: StripeRequests, payout: str) -> Movements:
     """By Stripe's own list of them. That an earlier payout failed and its money came back is one of them."""
     nets = {
         str(each.get("id")): money_of(each, "net")[1]
@@ -133,7 +133,7 @@ def check_payouts(
 def _in_table(ask: Ask, source: str, ids: Sequence[str]) -> tuple[int, int]:
     """Sum and number of the movements that the table has."""
     total, count = 0, 0
-    for some in in_turn(ids, _IDS_AT_A_TIME):
+    for some in chunked(ids, _IDS_AT_A_TIME):
         listed = ", ".join(literal(each) for each in some)
         sql = f"SELECT coalesce(sum(net), 0) AS net, count(*) AS n FROM {source} AS held WHERE id IN ({listed})"  # noqa: S608 - quoted
         found = one(ask, sql)

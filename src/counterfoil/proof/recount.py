@@ -20,12 +20,12 @@ from counterfoil.columns.system import DELETED, EXTRA, SYSTEM_COLUMNS
 from counterfoil.destinations.sql.parts_tables import PartsTables
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import PermissionMissing, SchemaConflict
-from counterfoil.extract import Notices, read
+from counterfoil.extract import Warnings, read
 from counterfoil.extract.changes import listings_of
 from counterfoil.extract.event_ids import named_since
 from counterfoil.proof.check import Check, counted, failed, inconclusive, not_applicable, passed
-from counterfoil.proof.compare import Compared, Excuse, compare
-from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.compare import Comparison, Excuse, compare
+from counterfoil.proof.stripe_requests import StripeRequests
 from counterfoil.proof.subject import Subject
 from counterfoil.proof.table_queries import one
 from counterfoil.reports.report import Preview, Report, Singleton
@@ -75,7 +75,7 @@ class Copy:
         self.place.put(name, _schema((*self.columns, RUN)), [part.path for part in parts if part.rows])
 
 
-def recount(subject: Subject, inquiry: Inquiry, asked: Recount, copy: Copy) -> Check:
+def recount(subject: Subject, inquiry: StripeRequests, asked: Recount, copy: Copy) -> Check:
     """Reads again and compares, of the rows that were created before the run's instant."""
     figures: dict[str, Any] = {"seed": asked.seed, "before": subject.as_of}
     told = _why_not(subject, asked)
@@ -146,7 +146,7 @@ def contents(subject: Subject, copy: Copy) -> Check:
     return passed("coverage", "contents", f"{what} what the run read, in {counted(found.held, 'row')}.", figures)
 
 
-def figures_of(found: Compared) -> dict[str, Any]:
+def figures_of(found: Comparison) -> dict[str, Any]:
     """A comparison's figures."""
     return {
         "rows_in_the_table": found.held,
@@ -179,7 +179,7 @@ def _is_told(report: Report) -> bool:
     return not silent and report.changes not in ("reread", "immutable")
 
 
-def _judged(subject: Subject, found: Compared, figures: Mapping[str, Any], *, told: bool) -> Check:
+def _judged(subject: Subject, found: Comparison, figures: Mapping[str, Any], *, told: bool) -> Check:
     total = found.faults.total()
     if not total:
         gone = f"; {counted(found.excused, 'row')} that changed after the run left out" if found.excused else ""
@@ -205,7 +205,7 @@ def _schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([pa.field(field.name, field.type) for field in arrow_schema(columns)])
 
 
-def _windows(subject: Subject, inquiry: Inquiry, asked: Recount) -> list[Window]:
+def _windows(subject: Subject, inquiry: StripeRequests, asked: Recount) -> list[Window]:
     """What is listed again, in the dataset's own window and before the run's instant."""
     since, created = subject.window.since, subject.report.created
     if subject.report.changes == "immutable":
@@ -266,7 +266,7 @@ def _within(report: Report, windows: Sequence[Window]) -> str:
 
 
 def _listed(
-    subject: Subject, inquiry: Inquiry, windows: Sequence[Window], columns: Sequence[Column]
+    subject: Subject, inquiry: StripeRequests, windows: Sequence[Window], columns: Sequence[Column]
 ) -> Iterator[pa.RecordBatch]:
     """What Stripe lists now, as the dataset would keep it."""
     flattener = Flattener((*subject.report.columns, DELETED), digits=subject.digits)
@@ -281,12 +281,12 @@ def _listed(
         yield _plain(flattener.flush(), names)
 
 
-def _pages(subject: Subject, inquiry: Inquiry, window: Window) -> Generator[Page, None, None]:
+def _pages(subject: Subject, inquiry: StripeRequests, window: Window) -> Generator[Page, None, None]:
     return read(
         inquiry.client,
         subject.report,
         window,
-        notices=Notices(),
+        notices=Warnings(),
         params=subject.params,
         check=inquiry.check,
     )
@@ -317,7 +317,7 @@ def _plain(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(chosen.columns, names=list(names))
 
 
-def _changed_since(subject: Subject, inquiry: Inquiry) -> frozenset[str] | None:
+def _changed_since(subject: Subject, inquiry: StripeRequests) -> frozenset[str] | None:
     """Ids, of rows or of their parents, that events name since the run; None where nothing tells."""
     report = subject.report
     if not report.events:
@@ -330,7 +330,7 @@ def _changed_since(subject: Subject, inquiry: Inquiry) -> frozenset[str] | None:
     if inquiry.date and inquiry.date - since > _EVENT_SECONDS:
         return None
     try:
-        named = inquiry.wait(lambda: named_since(inquiry.client, report, fields, since, notices=Notices()))
+        named = inquiry.wait(lambda: named_since(inquiry.client, report, fields, since, notices=Warnings()))
     except PermissionMissing:
         return None
     return None if named is None else frozenset(id_ for wanted in named.values() for id_ in wanted)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import RunError
 from counterfoil.proof.check import MOST_DIFFERENCES, Check, counted, failed, inconclusive, passed
-from counterfoil.proof.stripe_requests import Inquiry
+from counterfoil.proof.stripe_requests import StripeRequests
 from counterfoil.proof.table_queries import Ask, one, rows, shortened
 from counterfoil.reports.report import Listing, Reference, Report, Union
 from counterfoil.stripe.client import Client
@@ -30,7 +30,7 @@ _FAULTS: tuple[Cause, ...] = ("lost", "unknown to Stripe")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Other:
+class ReferencedTable:
     """The table of another report in the same destination."""
 
     #: What stands between FROM and AS.
@@ -58,7 +58,13 @@ class _Found:
 
 
 def check_reference(
-    ask: Ask, source: str, reference: Reference, other: Other, *, created: str | None, inquiry: Inquiry | None
+    ask: Ask,
+    source: str,
+    reference: Reference,
+    other: ReferencedTable,
+    *,
+    created: str | None,
+    inquiry: StripeRequests | None,
 ) -> Check:
     """One reference of the rows in `source`, which stands between FROM and AS.
 
@@ -98,7 +104,7 @@ def _judged(
     figures: dict[str, Any],
     differences: Sequence[dict[str, Any]],
     reference: Reference,
-    other: Other,
+    other: ReferencedTable,
     causes: dict[str, Cause],
 ) -> Check:
     ids = found.ids
@@ -124,7 +130,7 @@ def _judged(
     return passed("references", name, f"{told}, but for what cannot be there ({words}).", figures)
 
 
-def _counted(ask: Ask, source: str, reference: Reference, other: Other, created: str | None) -> _Found:
+def _counted(ask: Ask, source: str, reference: Reference, other: ReferencedTable, created: str | None) -> _Found:
     late = f"NOT {_judgeable(other)} AND {_older(other, created)}"
     sql = (
         f"SELECT count({_ref(reference)}) AS referring, "  # noqa: S608 - quoted
@@ -145,7 +151,7 @@ def _ref(reference: Reference) -> str:
     return f"held.{quoted(reference.column)}"
 
 
-def _beside(source: str, reference: Reference, other: Other) -> str:
+def _beside(source: str, reference: Reference, other: ReferencedTable) -> str:
     """Each row with the other table's id, null where that lacks it."""
     ids = f"(SELECT DISTINCT id FROM {other.source} AS every)"  # noqa: S608 - quoted
     return f"{source} AS held LEFT JOIN {ids} AS there ON there.id = {_ref(reference)}"
@@ -155,17 +161,17 @@ def _missing(reference: Reference) -> str:
     return f"({_ref(reference)} IS NOT NULL AND there.id IS NULL)"
 
 
-def _judgeable(other: Other) -> str:
+def _judgeable(other: ReferencedTable) -> str:
     """Whether the other table was read after the row."""
     return f"(held._synced_at <= to_timestamp({other.as_of}))"
 
 
-def _older(other: Other, created: str | None) -> str:
+def _older(other: ReferencedTable, created: str | None) -> str:
     """Whether the row was there, if maybe not as it is, when the other table was read."""
     return "true" if created is None else f"(held.{quoted(created)} < to_timestamp({other.as_of}))"
 
 
-def _pairs(source: str, reference: Reference, other: Other) -> str:
+def _pairs(source: str, reference: Reference, other: ReferencedTable) -> str:
     """Rows with what they refer to whose amounts differ in one currency."""
     amount = f"held.{quoted(reference.amount)} * {reference.sign}"
     return (
@@ -174,7 +180,7 @@ def _pairs(source: str, reference: Reference, other: Other) -> str:
     )
 
 
-def _unequal(ask: Ask, source: str, reference: Reference, other: Other) -> list[dict[str, Any]]:
+def _unequal(ask: Ask, source: str, reference: Reference, other: ReferencedTable) -> list[dict[str, Any]]:
     sql = (
         f"SELECT held.id AS id, {_ref(reference)} AS refers_to, held.{quoted(reference.amount)} AS amount_minor, "  # noqa: S608 - quoted
         f"other.amount AS other_amount_minor, held.currency AS currency FROM {_pairs(source, reference, other)} "
@@ -183,7 +189,9 @@ def _unequal(ask: Ask, source: str, reference: Reference, other: Other) -> list[
     return [{name: shortened(value) for name, value in row.items()} for row in rows(ask, sql)]
 
 
-def _orphans(ask: Ask, source: str, reference: Reference, other: Other, created: str | None, most: int) -> list[str]:
+def _orphans(
+    ask: Ask, source: str, reference: Reference, other: ReferencedTable, created: str | None, most: int
+) -> list[str]:
     """Ids that are not in the other table, each once, at most so many."""
     judged = f"({_judgeable(other)} OR {_older(other, created)})"
     sql = (
@@ -193,7 +201,7 @@ def _orphans(ask: Ask, source: str, reference: Reference, other: Other, created:
     return [str(row["ref"]) for row in rows(ask, sql)]
 
 
-async def _cause(client: Client, id_: str, reference: Reference, other: Other) -> Cause:
+async def _cause(client: Client, id_: str, reference: Reference, other: ReferencedTable) -> Cause:
     """Why the other table lacks it, by what Stripe says of it now."""
     for listing in _listings(other.report):
         try:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from textwrap import wrap
 from typing import Any
 
-from counterfoil.proof.check import KeptCheck, Result, worst
+from counterfoil.proof.check import Result, StoredCheck, worst
 from counterfoil.proof.figures import difference_words, figure_words
 
 _WIDTH = 100
@@ -37,7 +37,7 @@ class Statement:
     as_of: datetime
     api_version: str
     program_version: str
-    checks: tuple[KeptCheck, ...]
+    checks: tuple[StoredCheck, ...]
     #: Requests that the checks took; None for checks that were kept.
     requests: int | None = None
 
@@ -60,11 +60,11 @@ class Statement:
             ("table", "\n".join(self.places)),
             ("account", f"{self.account}, {self.stripe_account}, {'live' if self.livemode else 'test'} mode"),
             ("run", self.run),
-            ("run ended", shown(self.run_ended_at)),
-            ("read as of", f"{shown(self.as_of)}, by Stripe's clock"),
+            ("run ended", statement_of(self.run_ended_at)),
+            ("read as of", f"{statement_of(self.as_of)}, by Stripe's clock"),
             ("Stripe's API", self.api_version),
             ("Counterfoil", self.program_version),
-            ("checked", shown(self.made_at)),
+            ("checked", statement_of(self.made_at)),
             ("requests", "" if self.requests is None else f"{self.requests:,}"),
         ]
         return [(name, text) for name, text in told if text]
@@ -76,7 +76,7 @@ class Statement:
         return ", ".join(f"{results.count(each)} {each}" for each in order if each in results)
 
 
-def shown(at: datetime | None) -> str:
+def statement_of(at: datetime | None) -> str:
     """In UTC, to the second."""
     return "" if at is None else at.astimezone(UTC).isoformat(" ", "seconds").replace("+00:00", "Z")
 
@@ -106,7 +106,7 @@ def as_dict(statement: Statement) -> dict[str, Any]:
     }
 
 
-def check_dict(check: KeptCheck) -> dict[str, Any]:
+def check_dict(check: StoredCheck) -> dict[str, Any]:
     """One check, for JSON."""
     return {
         "family": check.family,
@@ -137,8 +137,8 @@ def as_html(statement: Statement) -> str:
     )
 
 
-def _families(statement: Statement) -> Mapping[str, list[KeptCheck]]:
-    found: dict[str, list[KeptCheck]] = {}
+def _families(statement: Statement) -> Mapping[str, list[StoredCheck]]:
+    found: dict[str, list[StoredCheck]] = {}
     for check in statement.checks:
         found.setdefault(check.family, []).append(check)
     return found
@@ -160,7 +160,7 @@ def _lines(statement: Statement) -> Iterator[str]:
     yield statement.counts()
 
 
-def _check_lines(check: KeptCheck) -> Iterator[str]:
+def _check_lines(check: StoredCheck) -> Iterator[str]:
     indent = " " * (_RESULT_WIDTH + 2)
     first, *rest = wrap(f"{check.name}: {check.reason}", _WIDTH - len(indent))
     yield f"  {check.result:<{_RESULT_WIDTH}}{first}"

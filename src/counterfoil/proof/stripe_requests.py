@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import closing
 from typing import Any, TypeVar
 
-from counterfoil.extract import Notices
+from counterfoil.extract import Warnings
 from counterfoil.extract.listing import read_listing
-from counterfoil.extract.streams import all_of, in_turn
+from counterfoil.extract.streams import chunked, gather
 from counterfoil.reports.report import Listing
 from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import Client
@@ -20,7 +20,7 @@ T = TypeVar("T")
 _SIDE_BY_SIDE = 50
 
 
-class Inquiry:
+class StripeRequests:
     """Asks with one client; what `check` raises, which is called while nothing comes, ends the waiting.
 
     `requests` is how many a cheap check may spend; None for as many as it takes.
@@ -67,8 +67,8 @@ class Inquiry:
         """The same of many, side by side, in their order; what the first of those that fail raises."""
 
         async def asked() -> AsyncIterator[list[T]]:
-            for some in in_turn(asks, _SIDE_BY_SIDE):
-                yield await all_of([ask() for ask in some])
+            for some in chunked(asks, _SIDE_BY_SIDE):
+                yield await gather([ask() for ask in some])
 
         with closing(stream(asked, check=self.check)) as answers:
             return [one for some in answers for one in some]
@@ -80,7 +80,7 @@ class Inquiry:
         params: Mapping[str, Any] | None = None,
     ) -> Iterator[Page]:
         """A list's pages in the order of their arrival."""
-        notices = Notices()
+        notices = Warnings()
 
         def ask() -> AsyncIterator[Page]:
             return read_listing(self.client, listing, window, notices=notices, params=params)

@@ -13,7 +13,7 @@ from counterfoil.destinations import Destination
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.proof.check import Check, Family, made_together
 from counterfoil.proof.coverage import Expectation
-from counterfoil.proof.references import Other
+from counterfoil.proof.references import ReferencedTable
 from counterfoil.proof.windows import Expected
 from counterfoil.reports.report import Report
 from counterfoil.values import Method, Window
@@ -51,7 +51,7 @@ class Subject:
     place: Destination
     table: str
     #: Tables of the same account in the same destination, by report.
-    others: Mapping[str, Other] = field(default_factory=dict)
+    others: Mapping[str, ReferencedTable] = field(default_factory=dict)
     #: Done to what Stripe sends before it is compared; None for nothing.
     redact: Redact | None = None
     digits: Mapping[str, int] = field(default_factory=dict)

@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from counterfoil.reports.report import EventType
 
 
-def told(prefix: str, whats: Iterable[str], *path: str) -> tuple[EventType, ...]:
+def customer_events(prefix: str, whats: Iterable[str], *path: str) -> tuple[EventType, ...]:
     """`prefix.what` for each of them, with the id at the path; the object's own without one."""
     return tuple(EventType(type=f"{prefix}.{what}", path=path or ("id",)) for what in whats)
 
 
-INVOICES_OF_CUSTOMERS = told(
+INVOICES_OF_CUSTOMERS = customer_events(
     "invoice",
     ("created", "updated", "deleted", "finalized", "paid", "voided", "marked_uncollectible"),
     "customer",
 )
-INVOICE_ITEMS_OF_CUSTOMERS = told("invoiceitem", ("created", "deleted"), "customer")
+INVOICE_ITEMS_OF_CUSTOMERS = customer_events("invoiceitem", ("created", "deleted"), "customer")
 #: What can carry a discount, or bring one to an invoice.
 DISCOUNTS_OF_CUSTOMERS = (
-    *told("customer", ("created", "updated", "deleted")),
-    *told("customer.discount", ("created", "updated", "deleted"), "customer"),
-    *told(
+    *customer_events("customer", ("created", "updated", "deleted")),
+    *customer_events("customer.discount", ("created", "updated", "deleted"), "customer"),
+    *customer_events(
         "customer.subscription",
         ("created", "updated", "deleted", "paused", "resumed", "pending_update_applied", "pending_update_expired"),
         "customer",
@@ -33,11 +33,11 @@ DISCOUNTS_OF_CUSTOMERS = (
 #: What has a say in a customer's next invoices.
 NEXT_INVOICES_OF_CUSTOMERS = (
     *DISCOUNTS_OF_CUSTOMERS,
-    *told(
+    *customer_events(
         "subscription_schedule",
         ("created", "updated", "canceled", "released", "completed", "aborted", "expiring"),
         "customer",
     ),
-    *told("customer.tax_id", ("created", "updated", "deleted"), "customer"),
-    *told("billing.credit_grant", ("created", "updated"), "customer"),
+    *customer_events("customer.tax_id", ("created", "updated", "deleted"), "customer"),
+    *customer_events("billing.credit_grant", ("created", "updated"), "customer"),
 )

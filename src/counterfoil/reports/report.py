@@ -70,7 +70,7 @@ class Union:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ObjectPath:
     """Where objects hang in another listing's objects: `("items", "data", "*", "discounts", "*")`."""
 
     listing: Listing
@@ -81,7 +81,7 @@ class Place:
 class Collected:
     """Objects that Stripe embeds in others and lists nowhere; each id once."""
 
-    places: tuple[Place, ...]
+    places: tuple[ObjectPath, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

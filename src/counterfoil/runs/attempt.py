@@ -22,25 +22,25 @@ from counterfoil.columns.redact import Redact, redaction
 from counterfoil.columns.system import DELETED
 from counterfoil.destinations import Destination
 from counterfoil.errors import KeyRejected, PermissionMissing, RunError
-from counterfoil.extract import Notices
+from counterfoil.extract import Warnings
 from counterfoil.reports.catalogue import report as report_of
-from counterfoil.runs.cancellation import Signals
+from counterfoil.runs.cancellation import Cancellation
 from counterfoil.runs.checks.run_checks import PROOF_SECONDS, Prover
 from counterfoil.runs.clients import client_of, confirm_rejected
 from counterfoil.runs.clocks import Clocks
 from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
-from counterfoil.runs.loads.backfill import Lack, lacking, same_state
-from counterfoil.runs.loads.load import Bringing, ledger_of
-from counterfoil.runs.loads.rollback import back_to
+from counterfoil.runs.loads.backfill import Backlog, backlog_of, same_state
+from counterfoil.runs.loads.load import RunLoader, ledger_of
+from counterfoil.runs.loads.rollback import rollback_target
 from counterfoil.runs.loads.table_load import holds, schema_of
-from counterfoil.runs.loads.targets import Places
-from counterfoil.runs.outcome import Endings
+from counterfoil.runs.loads.targets import TargetDestinations
+from counterfoil.runs.outcome import Outcomes
 from counterfoil.runs.plans.dataset_plan import DatasetPlan, Held, as_json, from_json, is_planned, plan_run
-from counterfoil.runs.plans.overwrite_check import at_stake
-from counterfoil.runs.plans.sync_state import Standing, stands_after, stands_whole
-from counterfoil.runs.progress_reporter import Watch, spent
+from counterfoil.runs.plans.overwrite_check import overwrite_risk
+from counterfoil.runs.plans.sync_state import SyncState, state_after_changes, state_after_full_refresh
+from counterfoil.runs.progress_reporter import ProgressReporter, spent
 from counterfoil.runs.resume import drop_contradictory_pages
-from counterfoil.runs.run_context import Records, archive_of
+from counterfoil.runs.run_context import RunContext, archive_of
 from counterfoil.state.datasets import Dataset, Target
 from counterfoil.state.run import Counts, Run
 from counterfoil.stripe.async_bridge import run as wait_for
@@ -54,18 +54,18 @@ T = TypeVar("T")
 class Attempt:
     """The steps of every attempt in this process. Safe to share between threads."""
 
-    def __init__(self, records: Records, *, stopping: threading.Event | None = None) -> None:
+    def __init__(self, records: RunContext, *, stopping: threading.Event | None = None) -> None:
         self._records = records
         self._stopping = stopping or threading.Event()
-        self._endings = Endings(records)
-        self._places = Places(records)
+        self._endings = Outcomes(records)
+        self._places = TargetDestinations(records)
         #: The tokens of steps under way or failed, by run: only whoever holds the run may end it.
         self._owners: dict[str, str] = {}
 
     def plan(self, run: str, attempt: int) -> str:
         """Fixes what is read, the first time; refuses a table that is not ours to write."""
-        signals = self._signals(run)
-        signals.check()
+        cancellation = self._cancellation(run)
+        cancellation.check()
         with self._taken(run, attempt) as (found, owner):
             if is_planned(found.plan):
                 return "planned"
@@ -76,19 +76,21 @@ class Attempt:
             self._check_method(dataset)
             self._places.check(dataset)
             with self._client(dataset.account, found, owner) as client:
-                identity = _waited(client.account, signals)
+                identity = _waited(client.account, cancellation)
                 self._records.accounts.accept(dataset.account)
                 clocks = Clocks(client.date, int(self._records.now().timestamp()))
                 clocks.check_bookmark(dataset.bookmark, dataset.name)
                 plan, why = self._planned(
-                    dataset, identity, client, clocks.earlier, self._held(dataset, run, signals), signals
+                    dataset, identity, client, clocks.earlier, self._held(dataset, run, cancellation), cancellation
                 )
                 plan = replace(plan, warnings=clocks.warnings)
                 self._places.looked(
                     dataset,
                     run,
-                    signals,
-                    lambda target, place: at_stake(place, plan.plan, target.table, plan.method, identity=identity),
+                    cancellation,
+                    lambda target, place: overwrite_risk(
+                        place, plan.plan, target.table, plan.method, identity=identity
+                    ),
                 )
             plan = replace(plan, allow_shrink=bool(found.plan.get("allow_shrink")))
             reason = {} if why is None else {"reason": why}
@@ -106,7 +108,7 @@ class Attempt:
         client: Client,
         date: int,
         held: tuple[Held, ...],
-        signals: Signals,
+        cancellation: Cancellation,
     ) -> tuple[DatasetPlan, str | None]:
         """The run's plan; everything is read where the key may not see what changed."""
         most = self._records.settings.reread_requests
@@ -114,7 +116,7 @@ class Attempt:
         events = report_of(dataset.report).events
         if plan.changes is not None and events:
             try:
-                _waited(partial(client.get, "/v1/events", {"limit": 1, "type": events[0].type}), signals)
+                _waited(partial(client.get, "/v1/events", {"limit": 1, "type": events[0].type}), cancellation)
             except PermissionMissing as missing:
                 permission = missing.permission or "rak_event_read"
                 return plan_run(
@@ -127,9 +129,9 @@ class Attempt:
 
     def extract(self, run: str, attempt: int) -> str:
         """Reads what is not in the archive yet, and cuts it into parts."""
-        self._signals(run).check()
+        self._cancellation(run).check()
         with self._taken(run, attempt) as (found, owner):
-            if back_to(found):
+            if rollback_target(found):
                 return "nothing"
             plan, folder = from_json(found.plan), archive_of(self._records.settings, run)
             if read_ledger(folder) is None:
@@ -146,32 +148,32 @@ class Attempt:
         """Brings the parts into each of the dataset's tables; those that are down are tried again, or left behind."""
         with self._taken(run, attempt) as (found, owner):
             dataset, hold = self._records.datasets.get(found.dataset), self._prover(found).before_load
-            brought = Bringing(
+            brought = RunLoader(
                 records=self._records,
                 places=self._places,
                 dataset=dataset,
                 run=found,
                 owner=owner,
-                signals=self._signals(run),
+                cancellation=self._cancellation(run),
                 check=hold if dataset.proof.hold else None,
             ).all()
             done = brought.done
             counts = replace(found.counts, added=done.added, changed=done.changed, deleted=done.deleted)
             self._records.runs.update(run, owner=owner, counts=counts)
             if brought.failed:
-                self._endings.left_behind(self._records.runs.get(run), attempt, brought.failed, owner=owner)
+                self._endings.report_behind(self._records.runs.get(run), attempt, brought.failed, owner=owner)
         return "loaded"
 
     def prove(self, run: str, attempt: int) -> str:
         """Compares what was loaded with what was read and what Stripe says. What comes of it fails no run."""
         with self._taken(run, attempt) as (found, owner):
             prover = self._prover(found)
-            if back_to(found) or prover.dataset.proof.after == "none":
+            if rollback_target(found) or prover.dataset.proof.after == "none":
                 return "nothing"
             prover.after_load(
                 self._places.each(prover.dataset, busy_seconds=PROOF_SECONDS),
                 lambda: self._client(from_json(found.plan).credential, found, owner, backoff=PROOF),
-                self._signals(run),
+                self._cancellation(run),
             )
         return "proved"
 
@@ -183,7 +185,7 @@ class Attempt:
         found = self._records.runs.get(run)
         if found.status != "succeeded":
             with self._taken(run, attempt) as (found, owner):
-                other = back_to(found)
+                other = rollback_target(found)
                 then = self._records.runs.get(other).bookmark if other else self._bookmark(found)
                 self._endings.succeeded(found, owner, then, goes_on=other is not None or self._goes_on(found))
         return "finished"
@@ -195,10 +197,10 @@ class Attempt:
 
     def _bookmark(self, found: Run) -> Mapping[str, Any]:
         """From where the dataset's next run goes on."""
-        plan, standing = from_json(found.plan), None
+        plan, sync_state = from_json(found.plan), None
         if plan.merge is not None:
-            standing = _standing(plan, found, ledger_of(self._records, found.id))
-        return plan.bookmark(found.id, standing)
+            sync_state = _standing(plan, found, ledger_of(self._records, found.id))
+        return plan.bookmark(found.id, sync_state)
 
     def failed(self, run: str, attempt: int, error: Exception) -> float | None:
         """Ends the attempt, and the run with it unless there is another one; the seconds until that."""
@@ -215,10 +217,10 @@ class Attempt:
         self._owners.pop(run, None)
 
     def _read(self, client: Client, plan: DatasetPlan, found: Run, owner: str, folder: Path) -> None:
-        signals = self._signals(found.id)
+        cancellation = self._cancellation(found.id)
         flattener = Flattener((*plan.chosen.columns, DELETED), digits=self._records.settings.currency_digits)
-        notices = Notices()
-        watch = Watch(self._records, found, owner, client)
+        notices = Warnings()
+        watch = ProgressReporter(self._records, found, owner, client)
         if plan.changes is not None:
             # What an earlier attempt found to be changed may have changed again: it is read anew, all of it.
             shutil.rmtree(folder, ignore_errors=True)
@@ -231,10 +233,10 @@ class Attempt:
                 notices,
                 changes=plan.changes,
                 redact=self._redact(plan),
-                check=signals.check,
+                check=cancellation.check,
             )
             with closing(pages):
-                for batch in batches(watch.counting(pages, signals), flattener, self._stamp(plan, found)):
+                for batch in batches(watch.counting(pages, cancellation), flattener, self._stamp(plan, found)):
                     archive.write(batch)
             for sentence, count in notices.told.items():
                 self._records.runs.log(found.id, "info", f"{sentence}: {count:,}")
@@ -272,7 +274,7 @@ class Attempt:
         try:
             yield client
         except KeyRejected as rejected:
-            confirm_rejected(client, rejected, self._records.settings.key_confirm_seconds, self._signals(found.id))
+            confirm_rejected(client, rejected, self._records.settings.key_confirm_seconds, self._cancellation(found.id))
             raise
         finally:
             wait_for(client.close())
@@ -285,44 +287,44 @@ class Attempt:
                     f"{place.name} cannot {dataset.method}", hint=f"It can {' and '.join(sorted(place.methods))}."
                 )
 
-    def _held(self, dataset: Dataset, run: str, signals: Signals) -> tuple[Held, ...]:
+    def _held(self, dataset: Dataset, run: str, cancellation: Cancellation) -> tuple[Held, ...]:
         """What is in the dataset's tables; of several, those that archives bring up to date need nothing read again."""
         last = (dataset.bookmark or {}).get("run")
         ids = () if last is None else same_state(self._records, dataset, last)
 
-        def look(target: Target, place: Destination) -> tuple[Held, Lack | None]:
-            held, lack = holds(ids, target, place), None
+        def look(target: Target, place: Destination) -> tuple[Held, Backlog | None]:
+            held, backlog = holds(ids, target, place), None
             if ids and len(dataset.targets) > 1:
                 with suppress(RunError):
-                    lack = lacking(self._records, dataset, target, place)
-            return held, lack
+                    backlog = backlog_of(self._records, dataset, target, place)
+            return held, backlog
 
-        looked = self._places.looked(dataset, run, signals, look).values()
-        if all(lack.anew if lack else held != "last" for held, lack in looked):
+        looked = self._places.looked(dataset, run, cancellation, look).values()
+        if all(backlog.anew if backlog else held != "last" for held, backlog in looked):
             return tuple(held for held, _ in looked)
-        return tuple(held for held, lack in looked if lack is None) or ("last",)
+        return tuple(held for held, backlog in looked if backlog is None) or ("last",)
 
-    def _signals(self, run: str) -> Signals:
-        return Signals(self._records.runs, run, stopping=self._stopping, now=self._records.now)
+    def _cancellation(self, run: str) -> Cancellation:
+        return Cancellation(self._records.runs, run, stopping=self._stopping, now=self._records.now)
 
 
-def _waited(ask: Callable[[], Awaitable[T]], signals: Signals) -> T:
+def _waited(ask: Callable[[], Awaitable[T]], cancellation: Cancellation) -> T:
     """Stripe's answer; a signal ends the wait for it."""
 
     async def asked() -> AsyncIterator[T]:
         yield await ask()
 
-    with closing(stream(asked, check=signals.check)) as answers:
+    with closing(stream(asked, check=cancellation.check)) as answers:
         return next(answers)
 
 
-def _standing(plan: DatasetPlan, found: Run, ledger: Ledger) -> Standing:
+def _standing(plan: DatasetPlan, found: Run, ledger: Ledger) -> SyncState:
     """How the table stands after the run, for a next one that reads changes."""
     report = plan.plan.report
-    if plan.standing is None or ledger.whole:
-        return stands_whole(report, ledger.parts, as_of=plan.as_of, requests=sum(found.requests.values()))
-    return stands_after(
-        plan.standing,
+    if plan.sync_state is None or ledger.whole:
+        return state_after_full_refresh(report, ledger.parts, as_of=plan.as_of, requests=sum(found.requests.values()))
+    return state_after_changes(
+        plan.sync_state,
         report,
         ledger.parts,
         as_of=plan.now,

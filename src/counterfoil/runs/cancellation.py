@@ -26,7 +26,7 @@ class ServiceStops(CounterfoilError):  # noqa: N818
     """The service goes down; the run goes on after its next start."""
 
 
-class Signals:
+class Cancellation:
     """Looked at between pages and parts; raises what ends the run."""
 
     def __init__(

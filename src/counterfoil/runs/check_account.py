@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from counterfoil.errors import AccountError, KeyRejected, PermissionMissing, RunError
-from counterfoil.extract.streams import all_of
+from counterfoil.extract.streams import gather
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Source, Union
 from counterfoil.state.accounts import Checked
@@ -71,7 +71,7 @@ async def _checked(client: Client, at: datetime) -> Checked:
 async def _missing(client: Client) -> dict[str, str]:
     wanted = {report.key: tuple(_probes(report.source)) for report in REPORTS}
     probes = list(dict.fromkeys(probe for each in wanted.values() for probe in each))
-    refusals = dict(zip(probes, await all_of([probe.ask(client) for probe in probes]), strict=True))
+    refusals = dict(zip(probes, await gather([probe.ask(client) for probe in probes]), strict=True))
     return dict(_lacking(wanted, refusals))
 
 

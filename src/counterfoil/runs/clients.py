@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 
 from counterfoil.errors import CounterfoilError, KeyRejected, StripeUnavailable
-from counterfoil.runs.cancellation import Signals
-from counterfoil.runs.run_context import Records
+from counterfoil.runs.cancellation import Cancellation
+from counterfoil.runs.run_context import RunContext
 from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import Backoff
 
 
-def client_of(records: Records, credential: str, *, backoff: Backoff | None = None) -> Client:
+def client_of(records: RunContext, credential: str, *, backoff: Backoff | None = None) -> Client:
     """A client with the key of one of our accounts, by its id; whoever gets it closes it."""
     account = records.accounts.get(credential)
     return Client(
@@ -26,7 +26,7 @@ def client_of(records: Records, credential: str, *, backoff: Backoff | None = No
     )
 
 
-def confirm_rejected(client: Client, rejected: KeyRejected, seconds: float, signals: Signals) -> None:
+def confirm_rejected(client: Client, rejected: KeyRejected, seconds: float, cancellation: Cancellation) -> None:
     """Returns if Stripe rejects the key a second time, some seconds later.
 
     Raises StripeUnavailable if Stripe accepts the key by then or can't be reached, and what `signals` raise meanwhile.
@@ -43,7 +43,7 @@ def confirm_rejected(client: Client, rejected: KeyRejected, seconds: float, sign
         else:
             yield False
 
-    with closing(stream(ask, check=signals.check)) as answers:
+    with closing(stream(ask, check=cancellation.check)) as answers:
         confirmed = next(answers)
     if not confirmed:
         raise StripeUnavailable(

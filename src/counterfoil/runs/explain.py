@@ -21,7 +21,7 @@ MONTHLY_READS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
+class RequestCost:
     """What a reading takes, or took."""
 
     windows: int
@@ -33,7 +33,7 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected(Spending):
+class Expected(RequestCost):
     """An estimate; the rows may well be as few or as many."""
 
     rows_from: int
@@ -41,7 +41,7 @@ class Expected(Spending):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
+class Explanation:
     """A pull before it runs, and after."""
 
     report: str
@@ -51,13 +51,13 @@ class Explained:
     looks: int
     estimated: Expected
     #: None before it ran.
-    actual: Spending | None = None
+    actual: RequestCost | None = None
 
 
-Explain = Callable[[Explained], None]
+Explain = Callable[[Explanation], None]
 
 
-class Explaining:
+class Explainer:
     """Tells what a plan will take, beside the pages that are kept already, and keeps count; nothing without `tell`.
 
     Costs one request, or a few for a long list.
@@ -65,22 +65,22 @@ class Explaining:
 
     def __init__(self, client: Client, plan: Plan, settings: Settings, kept: Ledger, tell: Explain | None) -> None:
         self._client = client
-        self._told: Explained | None = None
+        self._told: Explanation | None = None
         if tell is not None:
             asked = estimate(client, plan.report, plan.window, params=plan.params, limit=plan.limit, settings=settings)
             found = wait_for(asked)
             expected = _expected(found, kept)
-            self._told = Explained(report=plan.report.key, how=how(plan), looks=found.looks, estimated=expected)
+            self._told = Explanation(report=plan.report.key, how=how(plan), looks=found.looks, estimated=expected)
             tell(self._told)
         self._before = Counter(client.requests)
         self._started = time.monotonic()
 
-    def ended(self, ledger: Ledger) -> Explained | None:
+    def ended(self, ledger: Ledger) -> Explanation | None:
         """With what it took; None when nothing was told."""
         if self._told is None:
             return None
         spent = self._client.requests - self._before
-        actual = Spending(
+        actual = RequestCost(
             # A limit ends the only one of a list before it is complete.
             windows=sum(max(1, len(coverage.complete)) for coverage in ledger.sources.values()),
             rows=sum(coverage.rows for coverage in ledger.sources.values()),

@@ -16,7 +16,7 @@ from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redacted
 from counterfoil.columns.system import with_system
 from counterfoil.errors import CounterfoilError, RunError, StripeUnavailable
-from counterfoil.extract import CONTRADICTION, Changes, Earlier, Notices, read
+from counterfoil.extract import CONTRADICTION, Changes, ResumeState, Warnings, read
 from counterfoil.reports.report import Listing, Report
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.stripe.client import API_VERSION, Client
@@ -42,14 +42,14 @@ def stamp_of(report: Report, *, run: str, account: str) -> Stamp:
     return Stamp(run, account, version or API_VERSION)
 
 
-def keep_stamp(folder: Path, stamp: Stamp) -> None:
+def store_stamp(folder: Path, stamp: Stamp) -> None:
     """Keeps the stamp with what the run reads, so that a later process can go on as the same run."""
     partial = folder / "run.json.partial"
     partial.write_text(json.dumps(asdict(stamp)))
     partial.replace(folder / "run.json")
 
 
-def kept_stamp(folder: Path) -> Stamp | None:
+def stored_stamp(folder: Path) -> Stamp | None:
     """The stamp of the run that was interrupted here; None when there was none."""
     try:
         return Stamp(**json.loads((folder / "run.json").read_text()))
@@ -61,7 +61,7 @@ def spooled_pages(
     client: Client,
     plan: Plan,
     archive: Archive,
-    notices: Notices,
+    notices: Warnings,
     *,
     changes: Changes | None = None,
     redact: Redact | None = None,
@@ -72,7 +72,7 @@ def spooled_pages(
     With `changes` only those are read.
     `redact` is done to what Stripe sends. What `check` raises, which is called while nothing comes, ends the reading.
     """
-    earlier = Earlier(plan.report)
+    earlier = ResumeState(plan.report)
     for page in read_spool(archive.spool.path):
         earlier.add(page)
         yield page

@@ -12,9 +12,9 @@ from counterfoil.logging import get_logger, redacted
 from counterfoil.runs import notifications
 from counterfoil.runs.cancellation import Canceled
 from counterfoil.runs.loads.rollback import only_into
-from counterfoil.runs.run_context import Records
+from counterfoil.runs.run_context import RunContext
 from counterfoil.state.datasets import Dataset, Target
-from counterfoil.state.run import LoadRecord, Run, TakenOver
+from counterfoil.state.run import LoadRecord, LostOwnership, Run
 from counterfoil.state.tables import ACTIVE
 
 #: Failed runs in a row after which a dataset pauses.
@@ -26,10 +26,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = get_logger("counterfoil.runs")
 
 
-class Endings:
+class Outcomes:
     """Ends runs in the state."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: RunContext) -> None:
         self._accounts = records.accounts
         self._alerts = records.alerts
         self._datasets = records.datasets
@@ -48,7 +48,7 @@ class Endings:
             self._tell_behind(before, run)
         _log.info("run succeeded", run=run.id, dataset=run.dataset, rows=brought)
 
-    def left_behind(
+    def report_behind(
         self, run: Run, attempt: int, failed: Mapping[Target, CounterfoilError], *, owner: str | None = None
     ) -> None:
         """Some of the run's tables were loaded and these were not: the run is tried again, or goes on without them.
@@ -56,13 +56,13 @@ class Endings:
         What they lack is kept, and a later run gives it to them.
         """
         for target, error in failed.items():
-            self._runs.log(run.id, "error", f"{told_of(target)} was not loaded: {error}", hint=error.hint)
+            self._runs.log(run.id, "error", f"{table_name_of(target)} was not loaded: {error}", hint=error.hint)
         dataset = self._datasets.get(run.dataset)
         passing = next((error for error in failed.values() if isinstance(error, TransientError)), None)
         if passing is not None and self._tries_again(dataset, run, attempt, passing):
             raise passing
         warnings = [
-            f"{told_of(target)} is not up to date: {error.sentence} The next run brings it what it lacks."
+            f"{table_name_of(target)} is not up to date: {error.sentence} The next run brings it what it lacks."
             for target, error in failed.items()
         ]
         self._runs.update(run.id, owner=owner, warnings=tuple(dict.fromkeys((*run.warnings, *warnings))))
@@ -73,11 +73,11 @@ class Endings:
         With the token of the attempt: nothing happens once another one has taken over.
         """
         found = self._runs.get(run)
-        if isinstance(error, TakenOver) or found.status not in ACTIVE:
+        if isinstance(error, LostOwnership) or found.status not in ACTIVE:
             return None
         try:
             return self._end(found, attempt, error, owner)
-        except TakenOver:
+        except LostOwnership:
             return None
 
     def _end(self, found: Run, attempt: int, error: Exception, owner: str | None) -> float | None:
@@ -113,7 +113,7 @@ class Endings:
         before = next((one for one in self._runs.list(dataset.id, "succeeded", 2) if one.id != run.id), None)
         lacked = () if before is None else self._lack(dataset, before)
         lacks = [target for target in self._lack(dataset, run) if target not in lacked]
-        notifications.behind(self._alerts, dataset, run, [told_of(target) for target in lacks])
+        notifications.behind(self._alerts, dataset, run, [table_name_of(target) for target in lacks])
 
     def _lack(self, dataset: Dataset, run: Run) -> tuple[Target, ...]:
         loaded = {(load.url, load.table) for load in self._runs.loads(run.id)}
@@ -121,7 +121,7 @@ class Endings:
 
     def _left(self, run: str) -> str:
         """What a run that did not come to its end left behind."""
-        loaded = [told_of(load) for load in self._runs.loads(run)]
+        loaded = [table_name_of(load) for load in self._runs.loads(run)]
         return f"{' and '.join(loaded)} had been loaded." if loaded else "the table is as it was before."
 
     def _tries_again(self, dataset: Dataset, run: Run, attempt: int, error: CounterfoilError) -> bool:
@@ -144,7 +144,7 @@ class Endings:
             self._datasets.pause(dataset.id, reason, f"counterfoil datasets resume {dataset.name}", code="failures")
 
 
-def told_of(target: Target | LoadRecord) -> str:
+def table_name_of(target: Target | LoadRecord) -> str:
     """A table and where it is; never a password."""
     return f"{target.table} of {redacted(target.url)}"
 

@@ -14,7 +14,7 @@ from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redacted
 from counterfoil.columns.schema import is_json, sql_type
 from counterfoil.columns.system import DELETED
-from counterfoil.extract import Notices, read
+from counterfoil.extract import Warnings, read
 from counterfoil.reports.report import Listing, Report, Singleton, Union
 from counterfoil.runs.extract import warnings_of
 from counterfoil.runs.plans.pull_plan import Plan
@@ -46,7 +46,7 @@ def preview(
     `redact` is done to what Stripe sends, as in a run.
     """
     flattener = Flattener((*plan.report.columns, DELETED), digits=digits)
-    notices, before = Notices(), sum(client.requests.values())
+    notices, before = Warnings(), sum(client.requests.values())
     pages = read(
         client,
         _without_rest(plan.report),

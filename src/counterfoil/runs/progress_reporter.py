@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
-from counterfoil.runs.cancellation import Signals
-from counterfoil.runs.run_context import Records
+from counterfoil.runs.cancellation import Cancellation
+from counterfoil.runs.run_context import RunContext
 from counterfoil.state.run import Counts, Run
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page
@@ -16,10 +16,10 @@ from counterfoil.values import Page
 _TOLD_EVERY = timedelta(seconds=1)
 
 
-class Watch:
+class ProgressReporter:
     """Counts what an attempt reads, and tells the run, not too often."""
 
-    def __init__(self, records: Records, run: Run, owner: str, client: Client) -> None:
+    def __init__(self, records: RunContext, run: Run, owner: str, client: Client) -> None:
         self._records = records
         self._run = run
         self._owner = owner
@@ -27,10 +27,10 @@ class Watch:
         self._told_at = records.now()
         self.rows = 0
 
-    def counting(self, pages: Iterable[Page], signals: Signals) -> Iterator[Page]:
+    def counting(self, pages: Iterable[Page], cancellation: Cancellation) -> Iterator[Page]:
         """Passes the pages on until a signal ends that."""
         for page in pages:
-            signals.check()
+            cancellation.check()
             self.rows += len(page.objects)
             if self._records.now() - self._told_at >= _TOLD_EVERY:
                 self._tell()

@@ -18,15 +18,15 @@ from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
 from counterfoil.errors import CounterfoilError, RunError
-from counterfoil.extract import Notices
-from counterfoil.runs.explain import Explain, Explained, Explaining
+from counterfoil.extract import Warnings
+from counterfoil.runs.explain import Explain, Explainer, Explanation
 from counterfoil.runs.extract import (
     batches,
     check_archive,
-    keep_stamp,
-    kept_stamp,
     spooled_pages,
     stamp_of,
+    store_stamp,
+    stored_stamp,
     warnings_of,
 )
 from counterfoil.runs.loads.size_check import check_size
@@ -59,7 +59,7 @@ class Pulled:
     error: str | None = None
     hint: str | None = None
     #: Where it was asked for.
-    explained: Explained | None = None
+    explained: Explanation | None = None
 
     @classmethod
     def failed(cls, error: CounterfoilError, **told: Any) -> Pulled:
@@ -91,23 +91,23 @@ def pull(
     Until the load's transaction ends, the table stays as it was, whatever happens. What was read when a pull failed or
     was killed is kept; with `resume` the next pull of the same goes on behind it.
     """
-    watch = Watch(client, plan.report.key, observe)
+    watch = PullProgress(client, plan.report.key, observe)
     watch.tell("connecting")
     identity = wait_for(client.account())
     overwrite = overwrite and method == "replace"
     check_table(destination, plan, table, method, identity=identity, overwrite=overwrite, confirm=confirm)
     flattener = Flattener((*plan.report.columns, DELETED), digits=settings.currency_digits)
     schema = arrow_schema((*plan.report.columns, *SYSTEM_COLUMNS))
-    notices = Notices()
+    notices = Warnings()
     sweep(settings.archive, now=time.time())
     with claim(settings.archive, _archive_name(client, destination, plan, table), keep=resume) as folder:
         aged = drop_contradictory_pages(folder, plan)
         aged += drop_old_pages(folder, now=client.date or int(time.time()))
-        stamp = kept_stamp(folder) or stamp_of(plan.report, run=new_run_id(), account=identity.id)
-        keep_stamp(folder, stamp)
-        with Archive(folder, schema) as archive, telling_what_is_kept(archive):
+        stamp = stored_stamp(folder) or stamp_of(plan.report, run=new_run_id(), account=identity.id)
+        store_stamp(folder, stamp)
+        with Archive(folder, schema) as archive, resume_hint(archive):
             aged += age_of_pages(archive)
-            explaining = Explaining(client, plan, settings, archive.ledger, explain)
+            explaining = Explainer(client, plan, settings, archive.ledger, explain)
             pages = spooled_pages(client, plan, archive, notices)
             with closing(pages):
                 for batch in batches(watch.counting(pages), flattener, stamp):
@@ -167,7 +167,7 @@ def _load(plan: Plan, scope: Mapping[str, Any], run: str, table: str, method: Me
 
 
 @contextmanager
-def telling_what_is_kept(archive: Archive) -> Iterator[None]:
+def resume_hint(archive: Archive) -> Iterator[None]:
     """Adds to the hint of an error, or to the notes of an interrupt, that reading need not start again."""
     try:
         yield
@@ -181,7 +181,7 @@ def telling_what_is_kept(archive: Archive) -> Iterator[None]:
         raise
 
 
-class Watch:
+class PullProgress:
     """Counts what a run spends, and tells whoever watches, not too often."""
 
     def __init__(self, client: Client, report: str, observe: Observe) -> None:

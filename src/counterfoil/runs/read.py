@@ -15,7 +15,7 @@ from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.errors import RunError
-from counterfoil.extract import Notices
+from counterfoil.extract import Warnings
 from counterfoil.extract import read as read_pages
 from counterfoil.logging import get_logger
 from counterfoil.runs.extract import batches, stamp_of, warnings_of
@@ -145,7 +145,7 @@ def _batches(
     identity = wait_for(client.account())
     stamp = stamp_of(plan.report, run=new_run_id(), account=identity.id)
     flattener = Flattener((*plan.report.columns, DELETED), digits=settings.currency_digits)
-    notices = Notices()
+    notices = Warnings()
     pages = read_pages(client, plan.report, plan.window, notices=notices, params=plan.params, limit=plan.limit)
     with closing(pages):
         checked = checked_keys(batches(pages, flattener, stamp), plan.report.primary_key, report=plan.report.title)

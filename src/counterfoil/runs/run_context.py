@@ -16,7 +16,7 @@ from counterfoil.state.runs import Runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
+class RunContext:
     """What the steps read and write of the state."""
 
     accounts: Accounts

@@ -35,7 +35,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptCheck(Check):
+class StoredCheck(Check):
     """A check of a run's rows in a table, as it was made."""
 
     run: str

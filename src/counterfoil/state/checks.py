@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from counterfoil.state.check import FAMILIES, MOST_DIFFERENCES, Check, Family, KeptCheck
+from counterfoil.state.check import FAMILIES, MOST_DIFFERENCES, Check, Family, StoredCheck
 from counterfoil.state.database import State
 from counterfoil.state.run import without_secrets
 from counterfoil.state.tables import checks, runs
@@ -31,13 +31,13 @@ class Checks:
                 connection.execute(checks.insert(), rows)
         return now
 
-    def of_run(self, run: str) -> tuple[KeptCheck, ...]:
+    def of_run(self, run: str) -> tuple[StoredCheck, ...]:
         """The latest of each of the run's checks, by table and family."""
         chosen = sa.select(checks).where(checks.c.run == run)
         with self._state.read() as connection:
             return _latest({**row} for row in connection.execute(chosen.order_by(checks.c.number)).mappings())
 
-    def earlier(self, dataset: str, family: Family, name: str, *, limit: int = 1000) -> tuple[KeptCheck, ...]:
+    def earlier(self, dataset: str, family: Family, name: str, *, limit: int = 1000) -> tuple[StoredCheck, ...]:
         """A dataset's checks of one name, over all of its runs, the latest first."""
         chosen = (
             sa.select(checks)
@@ -75,14 +75,16 @@ def _stored(check: Check) -> dict[str, Any]:
     }
 
 
-def _kept(row: Mapping[str, Any]) -> KeptCheck:
+def _kept(row: Mapping[str, Any]) -> StoredCheck:
     same = ("family", "name", "result", "reason", "figures", "run", "url", "table", "made_at")
     found = row["differences"]
-    return KeptCheck(**{name: row[name] for name in same}, differences=tuple(found["shown"]), different=found["count"])
+    return StoredCheck(
+        **{name: row[name] for name in same}, differences=tuple(found["shown"]), different=found["count"]
+    )
 
 
-def _latest(rows: Iterable[Mapping[str, Any]]) -> tuple[KeptCheck, ...]:
-    found: dict[tuple[str, str, str, str], KeptCheck] = {}
+def _latest(rows: Iterable[Mapping[str, Any]]) -> tuple[StoredCheck, ...]:
+    found: dict[tuple[str, str, str, str], StoredCheck] = {}
     for check in map(_kept, rows):
         place = (check.url, check.table, check.family, check.name)
         found.pop(place, None)

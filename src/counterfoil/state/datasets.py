@@ -30,7 +30,7 @@ from counterfoil.state.dataset import (
 )
 from counterfoil.state.dataset_rules import check_dataset
 from counterfoil.state.tables import ACTIVE, accounts, datasets, runs, targets
-from counterfoil.state.target_key import place
+from counterfoil.state.target_key import target_key
 from counterfoil.values import Method
 
 __all__ = ["Choice", "Dataset", "Datasets", "Merge", "Partition", "Pause", "Proof", "Retry", "Target"]
@@ -300,7 +300,7 @@ class Datasets:
             )
 
     def _place(self, target: Target) -> str:
-        return place(target.url, target.table, home=self._state.settings.home)
+        return target_key(target.url, target.table, home=self._state.settings.home)
 
     def _pause(self, connection: sa.Connection, dataset: str, reason: str, action: str, code: PauseCode) -> None:
         pause = Pause(reason=redacted(reason), action=action, at=self._state.now(), code=code)

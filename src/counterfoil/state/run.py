@@ -18,7 +18,7 @@ Ending = Literal["succeeded", "failed", "canceled"]
 Level = Literal["debug", "info", "warning", "error"]
 
 
-class TakenOver(RunError):  # noqa: N818 - the names say what happened
+class LostOwnership(RunError):  # noqa: N818 - the names say what happened
     """Another attempt may write now, or the run is over: what this one still does must not count."""
 
 

@@ -21,9 +21,9 @@ from counterfoil.state.run import (
     Level,
     Line,
     LoadRecord,
+    LostOwnership,
     Run,
     Status,
-    TakenOver,
     Trigger,
     described,
     without_secrets,
@@ -347,7 +347,7 @@ class Runs:
     @staticmethod
     def _check_owner(run: Run, owner: str | None) -> None:
         if owner is not None and (run.owner != owner or run.status != "running"):
-            raise TakenOver(
+            raise LostOwnership(
                 f"Another attempt of the run {run.id} has taken over, or it is over: {run.status}",
                 hint="Nothing was written by this one. Look at the run.",
             )

@@ -12,7 +12,7 @@ _FILES = frozenset({"duckdb", "parquet", "delta"})
 _STORES = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
 
 
-def place(url: str, table: str, *, home: Path) -> str:
+def target_key(url: str, table: str, *, home: Path) -> str:
     """The same for every spelling of the same table. Never holds a password.
 
     Names of tables are compared without case, as DuckDB does; a user or a password makes no other place, another schema

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from counterfoil.app.export.formulas import harmless
+from counterfoil.app.export.formulas import escape_formula
 from counterfoil.app.tables import Answer
 from counterfoil.errors import CounterfoilError
 from counterfoil.web import charts, formatting
@@ -35,7 +35,7 @@ _OTHER = "DuckDB could not answer"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ErrorPosition:
     """Where a question went wrong: its line and its column, both from 1, and the words around it."""
 
     line: int
@@ -104,7 +104,7 @@ def csv_of(found: Answer) -> Generator[bytes]:
     """As CSV: instants in ISO 8601, decimals exact, null empty, text harmless to spreadsheets."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow([harmless(column.name) for column in found.columns])
+    writer.writerow([escape_formula(column.name) for column in found.columns])
     for row in found.rows:
         writer.writerow([_plain(value) for value in row])
         if buffer.tell() > 64_000:
@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, str):
-        return harmless(value)
+        return escape_formula(value)
     return str(value) if isinstance(value, Decimal) else value
 
 
@@ -141,7 +141,7 @@ def problem_of(error: CounterfoilError, sql: str) -> dict[str, Any]:
     return {"title": title or text, "text": said if title else "", "hint": hint, "place": place}
 
 
-def _place(line: int, told: str, caret: int, sql: str) -> Place:
+def _place(line: int, told: str, caret: int, sql: str) -> ErrorPosition:
     """DuckDB shows a part of a long line, with dots where it is cut."""
     indent = caret - len(f"LINE {line}: ")
     cut = told.startswith("...")
@@ -149,10 +149,10 @@ def _place(line: int, told: str, caret: int, sql: str) -> Place:
     lines = sql.splitlines()
     start = lines[line - 1].find(part) if line <= len(lines) else -1
     column = max(start, 0) + indent - (3 if cut else 0)
-    return Place(line=line, column=max(1, column + 1), text=told, indent=" " * max(0, indent))
+    return ErrorPosition(line=line, column=max(1, column + 1), text=told, indent=" " * max(0, indent))
 
 
-def _named(text: str, sql: str) -> Place | None:
+def _named(text: str, sql: str) -> ErrorPosition | None:
     """Where the name stands that an error names without saying where."""
     found = _NAME.search(text)
     name = found and (found[1] or found[2])
@@ -161,4 +161,4 @@ def _named(text: str, sql: str) -> Place | None:
         return None
     before, line = sql[: where.start()], sql[: where.start()].count("\n") + 1
     column = len(before) - (before.rfind("\n") + 1)
-    return Place(line=line, column=column + 1, text=sql.splitlines()[line - 1], indent=" " * column)
+    return ErrorPosition(line=line, column=column + 1, text=sql.splitlines()[line - 1], indent=" " * column)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterfoil.app.datasets.drafts import Offer
+from counterfoil.app.datasets.drafts import ReportOptions
 from counterfoil.app.values import Preview
 from counterfoil.web.cells import Cell, Money, cells_of
 
@@ -12,7 +12,7 @@ _NUMBERS = ("BIGINT", "DOUBLE", "DECIMAL")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class PreviewRows:
     """What the page shows of a preview."""
 
     #: Name, type, and whether it is a number.
@@ -24,13 +24,13 @@ class Shown:
     warnings: tuple[str, ...]
 
 
-def shown(preview: Preview, offer: Offer) -> Shown:
+def preview_rows(preview: Preview, offer: ReportOptions) -> PreviewRows:
     """Columns without a value in any row are only counted; amounts have their currency."""
     full = [(name, kind) for name, kind in preview.columns if any(row[name] is not None for row in preview.rows)]
     names = [name for name, _ in full]
     money = {one.name: Money(currency=one.currency, major=one.major) for one in offer.columns if one.currency}
     rows = ([row[name] for name in names] for row in preview.rows)
-    return Shown(
+    return PreviewRows(
         columns=tuple((name, _short(kind), kind.startswith(_NUMBERS)) for name, kind in full),
         rows=cells_of(names, rows, json_columns={name for name, kind in full if kind == "JSON"}, money=money),
         empty=len(preview.columns) - len(full),

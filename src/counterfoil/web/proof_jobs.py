@@ -36,7 +36,7 @@ class Proving:
         return int(time.monotonic() - self.began)
 
 
-class ProofsInHand:
+class ProofJobs:
     """What of an app's datasets is being proved."""
 
     def __init__(self, app: App) -> None:

@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from counterfoil.app import App
 from counterfoil.errors import SettingsError
-from counterfoil.web.access.auth import Door, Password
+from counterfoil.web.access.auth import Auth, Password
 from counterfoil.web.access.guard import Guard
 from counterfoil.web.access.hosts import Hosts, is_loopback
 from counterfoil.web.access.login import Login
@@ -27,7 +27,7 @@ from counterfoil.web.api.routes import RESOURCES, api
 from counterfoil.web.listener import Listener
 from counterfoil.web.pages import PAGES
 from counterfoil.web.problems import handle_problems
-from counterfoil.web.proof_jobs import ProofsInHand
+from counterfoil.web.proof_jobs import ProofJobs
 from counterfoil.web.rendering import STATIC
 
 #: How the service fares; `ok` decides between 200 and 503.
@@ -37,10 +37,10 @@ SandboxAtHand = Callable[[], tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class PageAddress:
     """Where the page is reached, and who may come in."""
 
-    door: Door
+    door: Auth
     hosts: Hosts
     port: int
     #: Tells a new link to whoever sees the service's terminal.
@@ -51,7 +51,7 @@ class Reach:
 
 def make_app(
     app: App,
-    reach: Reach,
+    reach: PageAddress,
     *,
     health: Callable[[], Health] = lambda: {"ok": True},
     pages: Pages = PAGES,
@@ -72,7 +72,7 @@ def make_app(
     page.state.sandbox = sandbox
     page.state.health = health
     page.state.closing = threading.Event()
-    page.state.proofs = ProofsInHand(app)
+    page.state.proofs = ProofJobs(app)
     bearer = Bearer(app.tokens, reach.throttle)
     page.add_middleware(Guard, hosts=reach.hosts, cookie=cookie, sessions=reach.door.sessions, bearer=bearer)
     handle_problems(page)
@@ -106,9 +106,9 @@ class PageServer:
         self._public = settings.url
         password = settings.secret("password")
         _check_reach(self._host, self._public, password)
-        self._door = Door(Password(password, app.sessions), app.sessions, Links(), Throttle())
+        self._door = Auth(Password(password, app.sessions), app.sessions, Links(), Throttle())
         self._listener = Listener(self._host, settings.port if port is None else port)
-        reach = Reach(
+        reach = PageAddress(
             door=self._door,
             hosts=Hosts(self._host, self._public),
             port=self._listener.port,
@@ -145,7 +145,7 @@ def _check_reach(host: str, public: str | None, password: str | None) -> None:
     )
 
 
-def _health_route(health: Callable[[], Health], cookie: Cookie, door: Door) -> APIRouter:
+def _health_route(health: Callable[[], Health], cookie: Cookie, door: Auth) -> APIRouter:
     router = APIRouter()
 
     @router.get("/health")

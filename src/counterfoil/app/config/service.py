@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from counterfoil.app.accounts import AccountCalls
+from counterfoil.app.accounts import AccountService
 from counterfoil.app.config.file import (
     AccountEntry,
     Config,
@@ -17,7 +17,7 @@ from counterfoil.app.config.file import (
     read_config,
     write_config,
 )
-from counterfoil.app.datasets.service import DatasetCalls
+from counterfoil.app.datasets.service import DatasetService
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.logging import redacted
 from counterfoil.state import State
@@ -52,10 +52,10 @@ class Applied:
     dry_run: bool
 
 
-class ConfigCalls:
+class ConfigService:
     """Apply and export."""
 
-    def __init__(self, state: State, accounts: AccountCalls, datasets: DatasetCalls) -> None:
+    def __init__(self, state: State, accounts: AccountService, datasets: DatasetService) -> None:
         self._state = state
         self._accounts = accounts
         self._datasets = datasets

@@ -11,7 +11,7 @@ from counterfoil.state.runs import Runs
 
 
 @contextmanager
-def without_archives(state: State, datasets: Iterable[str]) -> Iterator[None]:
+def delete_archives(state: State, datasets: Iterable[str]) -> Iterator[None]:
     """Once the block has forgotten the datasets (by id), removes what their runs read."""
     from counterfoil.runs.run_context import archive_of
 

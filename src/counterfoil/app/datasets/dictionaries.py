@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from counterfoil.app.accounts import mode
-from counterfoil.app.datasets.service import Shown
+from counterfoil.app.datasets.service import DatasetSummary
 from counterfoil.app.run_dict import run_dict
 from counterfoil.logging import redacted
 from counterfoil.runs.preview import Preview
@@ -51,7 +51,7 @@ def dataset_dict(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def shown_dict(shown: Shown) -> dict[str, Any]:
+def summary_dict(shown: DatasetSummary) -> dict[str, Any]:
     """A dataset with its account, the name of the one before it, and its newest run."""
     account, run = shown.account, shown.last_run
     return {

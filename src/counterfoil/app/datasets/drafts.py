@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 
 from counterfoil.app.app import App
-from counterfoil.app.datasets.usage_forecast import Outlook, foreseen
+from counterfoil.app.datasets.usage_forecast import UsageForecast, schedule_forecast
 from counterfoil.columns.chosen import choose
 from counterfoil.columns.promoted import METADATA
 from counterfoil.columns.schema import SQL_TYPES
@@ -37,7 +37,7 @@ _BACKOFF = replace(INTERACTIVE, tries=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
+class ColumnOption:
     """A column of a report, and whether it can be left out or hashed by itself."""
 
     name: str
@@ -51,7 +51,7 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class ReportOptions:
     """What can be chosen of a report."""
 
     key: str
@@ -59,7 +59,7 @@ class Offer:
     description: str
     notes: tuple[str, ...]
     options: tuple[Option, ...]
-    columns: tuple[Offered, ...]
+    columns: tuple[ColumnOption, ...]
     #: Names of those by which rows are told apart, dated or ordered.
     needed: tuple[str, ...]
     methods: tuple[Method, ...]
@@ -71,10 +71,10 @@ class Offer:
 
 
 @cache
-def offer(key: str) -> Offer:
+def report_options(key: str) -> ReportOptions:
     """Of a report's key; SettingsError names the nearest."""
     report = report_of(key)
-    return Offer(
+    return ReportOptions(
         key=report.key,
         title=report.title,
         description=report.description,
@@ -91,9 +91,9 @@ def offer(key: str) -> Offer:
     )
 
 
-def offers() -> tuple[Offer, ...]:
+def all_report_options() -> tuple[ReportOptions, ...]:
     """All reports in the menu's order."""
-    return tuple(offer(report.key) for report in REPORTS)
+    return tuple(report_options(report.key) for report in REPORTS)
 
 
 @cache
@@ -108,13 +108,13 @@ def zones() -> tuple[str, ...]:
     return tuple(sorted(zoneinfo.available_timezones()))
 
 
-def read_words(words: str, zone: str) -> Schedule:
+def read_input(words: str, zone: str) -> Schedule:
     """The schedule that the words mean; five fields by themselves are a cron expression, and nothing is by hand."""
     words = words.strip()
     return parse(f"cron {words}" if _CRON.fullmatch(words) else words or "manual", zone.strip() or "UTC")
 
 
-def words_of(schedule: Schedule) -> str:
+def input_of(schedule: Schedule) -> str:
     """The schedule in words, without its zone."""
     return describe(schedule).removesuffix(f" in {schedule.zone}")
 
@@ -181,10 +181,12 @@ class Drafts:
         """Where the datasets go that there are, the one that most go to first."""
         return tuple(self._app.tables.places())
 
-    def outlook(self, schedule: Schedule, *, after: str | None = None, reads_each: int | None = None) -> Outlook:
+    def outlook(self, schedule: Schedule, *, after: str | None = None, reads_each: int | None = None) -> UsageForecast:
         """When it would run, and the reads that this takes."""
         others = {one.id: one for one in self._app.records.datasets.list()}
-        return foreseen(schedule, others.get(after or ""), others=others, reads_each=reads_each, now=self._now())
+        return schedule_forecast(
+            schedule, others.get(after or ""), others=others, reads_each=reads_each, now=self._now()
+        )
 
     def reads(self, account: str, report: str, choice: Choice) -> int | None:
         """About how many reads a full run takes; None where Stripe does not tell. Takes a few requests."""
@@ -229,11 +231,11 @@ def _needed(report: Report) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.removeprefix("-") for word in words))
 
 
-def _offered(report: Report) -> Iterator[Offered]:
+def _offered(report: Report) -> Iterator[ColumnOption]:
     needed = _needed(report)
     for column in report.columns:
         free = column.name not in needed and column.type != "major"
-        yield Offered(
+        yield ColumnOption(
             name=column.name,
             type=SQL_TYPES[column.type],
             description=column.description,

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from counterfoil.app.datasets.delete_archives import without_archives
+from counterfoil.app.datasets.delete_archives import delete_archives
 from counterfoil.app.datasets.status import DatasetStatus, Rollback, rollback_of, status_of
-from counterfoil.app.datasets.usage_forecast import Outlook, Together, outlook, together
+from counterfoil.app.datasets.usage_forecast import AccountForecast, UsageForecast, account_forecast, usage_forecast
 from counterfoil.columns.chosen import choose
 from counterfoil.columns.redact import redaction
 from counterfoil.destinations import Destination, check_destination, open_destination
@@ -20,12 +20,12 @@ from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.report import Report
 from counterfoil.runs.loads.backfill import behind
 from counterfoil.runs.plans.dataset_plan import plan_run
-from counterfoil.runs.plans.overwrite_check import at_stake
+from counterfoil.runs.plans.overwrite_check import overwrite_risk
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.runs.preview import PAGE_ROWS, Preview, preview
 from counterfoil.state import State
 from counterfoil.state.accounts import Account, Accounts
-from counterfoil.state.check import KeptCheck
+from counterfoil.state.check import StoredCheck
 from counterfoil.state.checks import Checks
 from counterfoil.state.dataset import Choice, Dataset, Target
 from counterfoil.state.dataset_rules import check_choice
@@ -52,7 +52,7 @@ _READ_ANEW = frozenset({"account", "method", "partition"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class DatasetSummary:
     """A dataset with the names of what it refers to, and its newest run."""
 
     dataset: Dataset
@@ -61,7 +61,7 @@ class Shown:
     after: str | None
     last_run: Run | None
     #: The latest checks of what is in its tables.
-    checks: tuple[KeptCheck, ...] = ()
+    checks: tuple[StoredCheck, ...] = ()
     #: Tables that lack the last run, since their destinations could not be loaded.
     behind: tuple[Target, ...] = ()
     #: The one status that the page, the command line and the API show.
@@ -71,11 +71,11 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class PlannedDataset:
     """A dataset as it is, or would be, with what is to be known before it runs."""
 
     dataset: Dataset
-    outlook: Outlook
+    outlook: UsageForecast
     warnings: tuple[str, ...]
     #: Where its tables are, in full, without anything secret.
     places: tuple[str, ...]
@@ -88,7 +88,7 @@ class Planned:
         return next((warning for warning in self.warnings if warning.endswith(_REPLACES)), None)
 
 
-class DatasetCalls:
+class DatasetService:
     """Create, list, show, edit, preview, pause, resume, reload, remove. Datasets and accounts go by name or id."""
 
     def __init__(self, state: State, vault: Vault) -> None:
@@ -112,7 +112,7 @@ class DatasetCalls:
         overwrite: bool = False,
         dry_run: bool = False,
         **fields: Any,
-    ) -> Planned:
+    ) -> PlannedDataset:
         """Saves a dataset; `fields` are those of `state.datasets.Datasets.add`.
 
         A destination is below the home unless it begins at the root; a table has the report's key unless it is named,
@@ -152,7 +152,7 @@ class DatasetCalls:
         overwrite: bool = False,
         dry_run: bool = False,
         **changes: Any,
-    ) -> Planned:
+    ) -> PlannedDataset:
         """Changes some fields, all or none; another table, account or method is read whole by the next run.
 
         A destination that comes beside one that stays gets what is kept; only where that is not enough all is read.
@@ -177,7 +177,7 @@ class DatasetCalls:
         warnings = self._check(tried, overwrite=overwrite, before=before) if touched else ()
         return self._planned(tried if dry_run else edit(), warnings, dry_run=dry_run)
 
-    def list(self) -> tuple[Shown, ...]:
+    def list(self) -> tuple[DatasetSummary, ...]:
         """All datasets by name."""
         found = self._datasets.list()
         accounts = {account.id: account for account in self._accounts.list()}
@@ -188,24 +188,24 @@ class DatasetCalls:
         """The dataset of a name or an id."""
         return self._datasets.get(name_or_id)
 
-    def show(self, name_or_id: str) -> Shown:
+    def show(self, name_or_id: str) -> DatasetSummary:
         """One dataset."""
         dataset = self._datasets.get(name_or_id)
         names = {} if dataset.after is None else {dataset.after: self._datasets.get(dataset.after).name}
         return self._shown(dataset, self._accounts.get(dataset.account), names)
 
-    def outlook(self, name_or_id: str) -> Outlook:
+    def outlook(self, name_or_id: str) -> UsageForecast:
         """When it runs next, and how many requests that makes a month."""
         return self._outlook(self._datasets.get(name_or_id))
 
-    def outlooks(self, account: str) -> dict[str, Outlook]:
+    def outlooks(self, account: str) -> dict[str, UsageForecast]:
         """The same of every dataset of an account (by id), by the dataset's id."""
         every = {one.id: one for one in self._datasets.list()}
         return {one.id: self._outlook(one, every) for one in every.values() if one.account == account}
 
-    def together(self, account: str, *, instead: Mapping[str, Outlook] | None = None) -> Together:
+    def together(self, account: str, *, instead: Mapping[str, UsageForecast] | None = None) -> AccountForecast:
         """What all datasets of an account (by id) take; with other outlooks for some, or for one that is not saved."""
-        return together({**self.outlooks(account), **(instead or {})}.values())
+        return account_forecast({**self.outlooks(account), **(instead or {})}.values())
 
     def preview(self, name_or_id: str, *, rows: int = PAGE_ROWS) -> Preview:
         """The first rows that Stripe has for it now, as its next run would bring them. Nothing is stored."""
@@ -257,7 +257,7 @@ class DatasetCalls:
             for target in dataset.targets:
                 with self._opened(target) as destination:
                     destination.drop(target.table)
-        with without_archives(self._state, [dataset.id]):
+        with delete_archives(self._state, [dataset.id]):
             self._datasets.remove(dataset.id)
         return dataset
 
@@ -321,7 +321,7 @@ class DatasetCalls:
     def _held(self, destination: Destination, dataset: Dataset, account: Account, target: Target) -> str | None:
         identity = AccountIdentity(account.stripe_id or f"key_{account.fingerprint}", bool(account.livemode))
         plan, _ = plan_run(dataset, identity, date=int(self._state.now().timestamp()))
-        held = at_stake(destination, plan.plan, target.table, dataset.method, identity=identity)
+        held = overwrite_risk(destination, plan.plan, target.table, dataset.method, identity=identity)
         return None if held is None else held.told
 
     @contextmanager
@@ -334,20 +334,22 @@ class DatasetCalls:
         finally:
             destination.close()
 
-    def _planned(self, dataset: Dataset, warnings: tuple[str, ...], *, dry_run: bool) -> Planned:
+    def _planned(self, dataset: Dataset, warnings: tuple[str, ...], *, dry_run: bool) -> PlannedDataset:
         found = self._outlook(dataset)
         shared = self.together(dataset.account, instead={dataset.id: found})
         warning = found.warning or (shared.warning if found.runs else None)
         told = warnings if warning is None else (*warnings, warning)
-        return Planned(dataset=dataset, outlook=found, warnings=told, places=self.places(dataset), dry_run=dry_run)
+        return PlannedDataset(
+            dataset=dataset, outlook=found, warnings=told, places=self.places(dataset), dry_run=dry_run
+        )
 
-    def _outlook(self, dataset: Dataset, others: Mapping[str, Dataset] | None = None) -> Outlook:
+    def _outlook(self, dataset: Dataset, others: Mapping[str, Dataset] | None = None) -> UsageForecast:
         ended = self._runs.list(dataset.id, "succeeded", limit=_LOOKED_AT)
         if others is None:
             others = {} if dataset.after is None else {one.id: one for one in self._datasets.list()}
-        return outlook(dataset, others=others, ended=ended, now=self._state.now())
+        return usage_forecast(dataset, others=others, ended=ended, now=self._state.now())
 
-    def _shown(self, dataset: Dataset, account: Account, names: Mapping[str, str]) -> Shown:
+    def _shown(self, dataset: Dataset, account: Account, names: Mapping[str, str]) -> DatasetSummary:
         newest = self._runs.list(dataset.id, limit=1)
         after = None if dataset.after is None else names[dataset.after]
         run = (dataset.bookmark or {}).get("run")
@@ -355,7 +357,7 @@ class DatasetCalls:
         checks = () if run is None else self._checks.of_run(run)
         lacking, rollback = behind(self._runs, dataset), rollback_of(self._runs, dataset, last_run)
         status = status_of(dataset, account, last_run, checks, lacking, rollback, now=self._state.now())
-        return Shown(
+        return DatasetSummary(
             dataset=dataset,
             account=account,
             after=after,

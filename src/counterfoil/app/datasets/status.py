@@ -14,7 +14,7 @@ from counterfoil.state.check import worst
 
 if TYPE_CHECKING:
     from counterfoil.state.accounts import Account
-    from counterfoil.state.check import KeptCheck
+    from counterfoil.state.check import StoredCheck
     from counterfoil.state.dataset import Dataset, Target
     from counterfoil.state.run import Run
     from counterfoil.state.runs import Runs
@@ -74,7 +74,7 @@ def status_of(
     dataset: Dataset,
     account: Account,
     run: Run | None,
-    checks: Sequence[KeptCheck],
+    checks: Sequence[StoredCheck],
     behind: Sequence[Target],
     rollback: Rollback | None,
     *,
@@ -100,7 +100,7 @@ def status_of(
 
 
 def _attention(
-    dataset: Dataset, account: Account, run: Run | None, checks: Sequence[KeptCheck], behind: Sequence[Target]
+    dataset: Dataset, account: Account, run: Run | None, checks: Sequence[StoredCheck], behind: Sequence[Target]
 ) -> DatasetStatus | None:
     if account.status != "ok":
         problem = account.problem or "The key of its account can't be read."

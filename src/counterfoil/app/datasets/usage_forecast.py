@@ -21,7 +21,7 @@ _DAYS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class UsageForecast:
     """Of the thirty days to come."""
 
     #: The next five times of its schedule; none while it is paused, or has no schedule.
@@ -70,7 +70,7 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Together:
+class AccountForecast:
     """Of the thirty days to come, for all datasets of an account."""
 
     #: Datasets that will run.
@@ -90,10 +90,10 @@ class Together:
         return _warning(f"The {self.datasets} datasets of the account take", self.reads)
 
 
-def together(outlooks: Iterable[Outlook]) -> Together:
+def account_forecast(outlooks: Iterable[UsageForecast]) -> AccountForecast:
     """What datasets take that share an account."""
     running = [one for one in outlooks if one.runs]
-    return Together(
+    return AccountForecast(
         datasets=len(running),
         unknown=sum(one.reads is None for one in running),
         reads=sum(one.runs if one.reads is None else one.reads for one in running),
@@ -109,23 +109,25 @@ def _warning(said: str, reads: int) -> str | None:
     )
 
 
-def outlook(dataset: Dataset, *, others: Mapping[str, Dataset], ended: Iterable[Run], now: datetime) -> Outlook:
+def usage_forecast(
+    dataset: Dataset, *, others: Mapping[str, Dataset], ended: Iterable[Run], now: datetime
+) -> UsageForecast:
     """`others` are all datasets by id, `ended` the dataset's runs that succeeded, the newest first."""
     full, changes = _reads(dataset, ended)
     if dataset.pause is not None:
-        return Outlook(next_times=(), runs=0, reads_each=full)
+        return UsageForecast(next_times=(), runs=0, reads_each=full)
     before = others.get(dataset.after) if dataset.after is not None else None
-    found = foreseen(dataset.schedule, before, others=others, reads_each=full, now=now)
+    found = schedule_forecast(dataset.schedule, before, others=others, reads_each=full, now=now)
     if changes is None or dataset.merge is None:
         return found
     return replace(found, changes_each=changes, full_runs=ceil(_DAYS / dataset.merge.reread_days))
 
 
-def foreseen(
+def schedule_forecast(
     schedule: Schedule, before: Dataset | None, *, others: Mapping[str, Dataset], reads_each: int | None, now: datetime
-) -> Outlook:
+) -> UsageForecast:
     """Of a schedule, whether or not there is a dataset with it, that also runs after `before`."""
-    return Outlook(
+    return UsageForecast(
         next_times=upcoming(schedule, now),
         runs=_fires(schedule, _hour(now)) + (0 if before is None else _runs(before, others, now)),
         reads_each=reads_each,

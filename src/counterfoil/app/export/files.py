@@ -20,7 +20,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from counterfoil.app.export.excel import ExcelWriter
-from counterfoil.app.export.formulas import harmless_rows
+from counterfoil.app.export.formulas import escape_formulas
 from counterfoil.errors import RunError, SettingsError
 
 
@@ -166,7 +166,7 @@ def json_value(value: Any) -> Any:
 
 
 def _fit(batch: pa.RecordBatch, suffix: str, *, as_is: bool = False) -> pa.RecordBatch:
-    return harmless_rows(batch) if suffix == ".csv" and not as_is else batch
+    return escape_formulas(batch) if suffix == ".csv" and not as_is else batch
 
 
 class _Piece(io.RawIOBase):

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 _BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """The text, with an apostrophe where it would be a formula."""
     return f"'{text}" if text.startswith(_BEGINNINGS) else text
 
 
-def harmless_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+def escape_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The same of every column of text; numbers, instants and the rest are as they were."""
     columns = [_harmless(column) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

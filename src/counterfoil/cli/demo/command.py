@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from counterfoil.cli.sandbox import checked_port
-from counterfoil.cli.terminal.exit import hurry
+from counterfoil.cli.terminal.exit import exit_without_waiting
 from counterfoil.cli.terminal.screen import say, tell
 from counterfoil.engine.shutdown import Shutdown
 from counterfoil.errors import SettingsError
@@ -63,7 +63,7 @@ def demo(
 
         read_everything(port or 0)
         return
-    hurry()
+    exit_without_waiting()
     with Shutdown() as shutdown, _folder(home, keep=keep) as folder:
         _serve(folder, port, shutdown, show=webbrowser.open if in_browser else None)
 

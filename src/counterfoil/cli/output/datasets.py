@@ -15,8 +15,8 @@ from counterfoil.cli.terminal.screen import counted, tell
 from counterfoil.logging import redacted
 
 if TYPE_CHECKING:
-    from counterfoil.app.datasets.service import Shown
-    from counterfoil.app.datasets.usage_forecast import Outlook
+    from counterfoil.app.datasets.service import DatasetSummary
+    from counterfoil.app.datasets.usage_forecast import UsageForecast
     from counterfoil.runs.preview import Preview
     from counterfoil.state.dataset import Choice, Dataset, Merge, Proof, Retry
     from counterfoil.state.run import Run
@@ -30,7 +30,7 @@ _CELL = 24
 _WIDTH = 120
 
 
-def list_line(shown: Shown) -> tuple[str, ...]:
+def list_line(shown: DatasetSummary) -> tuple[str, ...]:
     """The cells of a dataset in the list."""
     dataset = shown.dataset
     return (
@@ -45,7 +45,7 @@ def list_line(shown: Shown) -> tuple[str, ...]:
     )
 
 
-def shown_facts(shown: Shown, places: Sequence[str]) -> Facts:
+def summary_facts(shown: DatasetSummary, places: Sequence[str]) -> Facts:
     """Everything but the outlook."""
     dataset = shown.dataset
     zone = dataset.schedule.zone
@@ -73,7 +73,7 @@ def shown_facts(shown: Shown, places: Sequence[str]) -> Facts:
     ]
 
 
-def outlook_facts(dataset: Dataset, outlook: Outlook) -> Facts:
+def forecast_facts(dataset: Dataset, outlook: UsageForecast) -> Facts:
     """The next five times, and what a month takes."""
     times = [shown_time(at, dataset.schedule.zone) for at in outlook.next_times]
     return [("next times", "\n".join(times) or _silent(dataset)), ("requests", _requests(outlook))]
@@ -102,13 +102,13 @@ def print_preview(preview: Preview, *, as_json: bool) -> None:
     )
 
 
-def _account(shown: Shown) -> str:
+def _account(shown: DatasetSummary) -> str:
     from counterfoil.app.accounts import mode
 
     return f"{shown.account.name} ({mode(shown.account) or 'not tried'})"
 
 
-def _schedule(shown: Shown) -> str:
+def _schedule(shown: DatasetSummary) -> str:
     from counterfoil.schedules import Manual, describe
 
     own = describe(shown.dataset.schedule)
@@ -124,7 +124,7 @@ def _run(run: Run | None, zone: str) -> str:
     return f"{shown_time(run.finished_at or run.started_at or run.created_at, zone)} {run.status}"
 
 
-def _status(shown: Shown) -> str:
+def _status(shown: DatasetSummary) -> str:
     """The status, why it is so, and the version of a table that was rolled back."""
     status, rollback, zone = shown.status, shown.rollback, shown.dataset.schedule.zone
     told = [status.message] if status.message else []
@@ -183,7 +183,7 @@ def _silent(dataset: Dataset) -> str:
     return "none of its own" if dataset.after else "none: it runs when you say so"
 
 
-def _requests(outlook: Outlook) -> str | None:
+def _requests(outlook: UsageForecast) -> str | None:
     if not outlook.runs:
         return None
     runs = f"{counted(outlook.runs, 'run')} in 30 days"

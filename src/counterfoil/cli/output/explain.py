@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from counterfoil.cli.terminal.screen import counted
 
 if TYPE_CHECKING:
-    from counterfoil.runs.explain import Explained, Spending
+    from counterfoil.runs.explain import Explanation, RequestCost
 
 #: Of the rows; an estimate that may be off by more is told as a range.
 _WIDE = 0.1
 _NAMES = ("windows", "rows", "requests", "seconds", "of a month's reads")
 
 
-def plan_lines(told: Explained) -> Iterator[str]:
+def plan_lines(told: Explanation) -> Iterator[str]:
     """How it is read, and what that will probably take."""
     expected = told.estimated
     wide = expected.rows_to - expected.rows > _WIDE * expected.rows
@@ -30,7 +30,7 @@ def plan_lines(told: Explained) -> Iterator[str]:
         yield f"  judged from {counted(told.looks, 'page')}, looked at beside these requests"
 
 
-def outcome_lines(told: Explained) -> Iterator[str]:
+def outcome_lines(told: Explanation) -> Iterator[str]:
     """Estimated and actual, side by side."""
     if told.actual is None:
         return
@@ -39,6 +39,6 @@ def outcome_lines(told: Explained) -> Iterator[str]:
         yield "  {:<22}{:>14}{:>14}".format(*line)
 
 
-def _cells(spending: Spending) -> tuple[str, ...]:
+def _cells(spending: RequestCost) -> tuple[str, ...]:
     counts = (f"{count:,}" for count in (spending.windows, spending.rows, spending.requests))
     return (*counts, f"{spending.seconds:.1f}", f"{spending.share_of_month:.2%}")

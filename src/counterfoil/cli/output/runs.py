@@ -11,8 +11,8 @@ from counterfoil.cli.terminal.screen import counted
 from counterfoil.state.check import worst
 
 if TYPE_CHECKING:
-    from counterfoil.app.runs import Told
-    from counterfoil.state.check import KeptCheck
+    from counterfoil.app.runs import RunDetail
+    from counterfoil.state.check import StoredCheck
     from counterfoil.state.run import Attempt, Counts, Line, Run
 
 HEAD = ("run", "dataset", "trigger", "started", "took", "rows", "requests", "status")
@@ -33,7 +33,7 @@ def cells(run: Run, dataset: str) -> tuple[str, ...]:
     )
 
 
-def facts(told: Told) -> Iterator[tuple[str, str | None]]:
+def facts(told: RunDetail) -> Iterator[tuple[str, str | None]]:
     """Everything that is known of a run, by name."""
     run, counts = told.run, told.run.counts
     yield "run", run.id
@@ -65,7 +65,7 @@ def facts(told: Told) -> Iterator[tuple[str, str | None]]:
     yield from _error(run.error)
 
 
-def check_words(checks: Sequence[KeptCheck]) -> Iterator[str]:
+def check_words(checks: Sequence[StoredCheck]) -> Iterator[str]:
     """What the checks came to: in one word, and what did not pass."""
     if checks:
         yield f"{worst(checks)}: counterfoil prove DATASET --run {checks[0].run} tells all of it"

@@ -9,7 +9,7 @@ from typing import NoReturn
 _hurries = False
 
 
-def hurry() -> None:
+def exit_without_waiting() -> None:
     """From here on the end does not wait for threads: what they do is gone on with elsewhere, and nothing is lost.
 
     Nor for the interpreter to take itself apart, which takes a large process seconds that no deadline ends.
@@ -18,7 +18,7 @@ def hurry() -> None:
     _hurries = True
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """Ends the process."""
     sys.stdout.flush()
     sys.stderr.flush()

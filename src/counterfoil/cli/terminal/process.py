@@ -8,15 +8,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from counterfoil.cli.terminal.exit import leave
+from counterfoil.cli.terminal.exit import exit_process
 from counterfoil.cli.terminal.interrupts import end_at_once, interrupt_the_command
-from counterfoil.cli.terminal.streams import lasting, open_standard_streams, output_error
+from counterfoil.cli.terminal.streams import ignore_broken_pipe, open_standard_streams, output_error
 
 
 def start(words: Sequence[str] | None) -> NoReturn:
     """Runs the command and ends the process with its exit code."""
     open_standard_streams()
-    sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
+    sys.stdout, sys.stderr = ignore_broken_pipe(sys.stdout), ignore_broken_pipe(sys.stderr)
     tune()
     from counterfoil.cli.commands import run
 
@@ -31,7 +31,7 @@ def start(words: Sequence[str] | None) -> NoReturn:
     if error is not None:
         print(f"error: the output could not be written: {error.strerror}", file=sys.stderr)
         code = code or 1
-    leave(code)
+    exit_process(code)
 
 
 def tune() -> None:

@@ -11,7 +11,7 @@ from counterfoil.errors import SettingsError
 _LONGEST = 10_000
 
 
-def given_secret(prompt: str, flag: str, *, env: str | None, file: Path | None) -> str:
+def read_secret(prompt: str, flag: str, *, env: str | None, file: Path | None) -> str:
     """The secret; `flag` is what the flags begin with. From a prompt that is left, nothing."""
     if env is not None and file is not None:
         raise SettingsError("It is in more than one place", hint=f"Give one of {flag}-env and {flag}-file.")

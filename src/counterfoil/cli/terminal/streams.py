@@ -57,7 +57,7 @@ def output_error(stream: TextIO) -> OSError | None:
     return stream.error if isinstance(stream, _Lasting) else None
 
 
-def lasting(stream: TextIO) -> TextIO:
+def ignore_broken_pipe(stream: TextIO) -> TextIO:
     """The same stream; it swallows what its reader no longer takes, and escapes what its encoding can't say."""
     if not isinstance(stream, io.TextIOWrapper):
         return stream

@@ -16,12 +16,12 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from counterfoil.destinations.cancellation import check_stop
-from counterfoil.destinations.delta.errors import conflicting, meaning
+from counterfoil.destinations.delta.errors import conflicting, error_of
 from counterfoil.destinations.delta.files import Change, DataFile
 from counterfoil.destinations.delta.storage import RECORDS, Storage
 from counterfoil.destinations.delta.tables import APPLICATION, TableAt, delta_schema
 from counterfoil.destinations.files.table_record import entry_of
-from counterfoil.destinations.lock_wait import Held
+from counterfoil.destinations.lock_wait import Locked
 from counterfoil.destinations.protocol import Guard, Stop, same_name
 from counterfoil.errors import TransientError
 from counterfoil.logging import get_logger
@@ -166,8 +166,8 @@ def _judge(storage: Storage, table: TableAt, error: Exception, number: int, brou
     _take_back(storage, table, brought)
     moved = table.delta is None or (now.delta is not None and now.delta.version() != table.delta.version())
     if conflicting(error) and moved:
-        raise Held("another program that writes to the table") from error
-    raise meaning(error, storage.place) from error
+        raise Locked("another program that writes to the table") from error
+    raise error_of(error, storage.place) from error
 
 
 def _take_back(storage: Storage, table: TableAt, brought: Sequence[str]) -> None:
@@ -186,7 +186,7 @@ def _settle(storage: Storage, name: str) -> None:
         if table.delta.version() % _INTERVAL == 0:
             _tidy(storage, table, table.delta)
     except (DeltaError, OSError) as error:
-        _log.info("the table could not be tidied", table=name, error=f"{meaning(error, storage.place)}")
+        _log.info("the table could not be tidied", table=name, error=f"{error_of(error, storage.place)}")
 
 
 def _tidy(storage: Storage, table: TableAt, delta: DeltaTable) -> None:

@@ -38,7 +38,7 @@ from counterfoil.destinations.protocol import (
 )
 from counterfoil.destinations.query_check import adds_up
 from counterfoil.destinations.sql.database import in_memory
-from counterfoil.destinations.sql.query import asking, batches_of, schema_of, select
+from counterfoil.destinations.sql.query import batches_of, querying, schema_of, select
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Method, Part
@@ -150,7 +150,7 @@ class DeltaDestination:
                 tables = threads.map(lambda name: TableAt(self._storage, name), self._storage.tables())
                 for table in tables:
                     table.show(cursor)
-            stack.enter_context(asking(cursor, seconds))
+            stack.enter_context(querying(cursor, seconds))
             reader = select(cursor, sql)
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))
 

@@ -46,7 +46,7 @@ def conflicting(error: BaseException) -> bool:
     return isinstance(error, CommitFailedError) or bool(re.search(_CONFLICTING, str(error), re.IGNORECASE))
 
 
-def meaning(error: BaseException, place: str) -> CounterfoilError:
+def error_of(error: BaseException, place: str) -> CounterfoilError:
     """Our error for the library's; the answer of an object store never gets into it."""
     text = str(error).replace(place, "")
     for pattern, words, hint in _REJECTED:
@@ -70,9 +70,9 @@ def mapped(place: str) -> Iterator[None]:
         try:
             yield
         except DeltaError as error:
-            raise meaning(error, place) from error
+            raise error_of(error, place) from error
         except OSError as error:
             # What an object store answers comes through Arrow's file system as an error of the system without a number.
             if error.errno is None:
-                raise meaning(error, place) from error
+                raise error_of(error, place) from error
             raise

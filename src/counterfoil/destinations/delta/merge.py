@@ -13,7 +13,7 @@ from counterfoil.destinations.delta.files import DataFile, RowFiles, Version, in
 from counterfoil.destinations.files.columns import Columns, union_source, values_in, values_of
 from counterfoil.destinations.keys import is_notice
 from counterfoil.destinations.protocol import Stop, check_rows, same_name
-from counterfoil.destinations.sql.merge import brought, compare, forget, is_unique, read_at
+from counterfoil.destinations.sql.merge import compare, forget, is_unique, read_at, result_counts
 from counterfoil.destinations.sql.text import parts_source, quoted
 from counterfoil.values import Load, Loaded, Part
 
@@ -52,7 +52,7 @@ def merge(
         view.over([number])
         out.add(cursor, f"SELECT {values} FROM {view.name} WHERE {stays}")  # noqa: S608 - quoted
     values = values_of(columns, {same_name(name) for name in schema.names})
-    for source in brought(files):
+    for source in result_counts(files):
         out.add(cursor, f"SELECT {values} FROM {source}")  # noqa: S608 - quoted
     forget(cursor)
     return tuple(file for n, file in enumerate(version.files) if n not in touched), done

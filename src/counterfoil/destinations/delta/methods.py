@@ -39,12 +39,12 @@ def apply(
         if load.method == "merge":
             kept, done = merge(cursor, load, schema, parts, files, present, columns, out, stop)
             return Change(columns, kept, out.files(), done)
-        kept, taken_out = (), present.rows if present else 0
+        kept, deleted_count = (), present.rows if present else 0
         if present is not None and not exchanged:
-            kept, taken_out = _carried(cursor, load, present, columns, out)
+            kept, deleted_count = _carried(cursor, load, present, columns, out)
         rows = insert(cursor, load, schema, files, columns, out, stop)
         check_rows(load, parts, rows)
-        return Change(columns, kept, out.files(), Loaded(rows=rows, added=rows, deleted=taken_out))
+        return Change(columns, kept, out.files(), Loaded(rows=rows, added=rows, deleted=deleted_count))
 
 
 def _carried(
@@ -60,17 +60,17 @@ def _carried(
     created = next((name for name, _ in present.columns if same_name(name) == same_name(load.created or "")), None)
     if created is None:
         raise no_created(load)
-    kept, taken_out = [], 0
+    kept, deleted_count = [], 0
     for file in present.files:
         path = present.fetch(file.name, [created])
         ((going,),) = cursor.execute(
             f"SELECT count(*) FROM {parts_source([path])} WHERE {within(load)}"  # noqa: S608 - quoted
         ).fetchall()
-        taken_out += going
+        deleted_count += going
         if not going and not wider:
             kept.append(file)
         elif going < file.rows:
             path = present.fetch(file.name, None)
             values = values_in(cursor, [path], columns)
             out.add(cursor, f"SELECT {values} FROM {parts_source([path])} WHERE NOT {within(load)}")  # noqa: S608
-    return tuple(kept), taken_out
+    return tuple(kept), deleted_count

@@ -22,8 +22,8 @@ from counterfoil.destinations.domo.csv import PART_BYTES, batches_of, widened
 from counterfoil.destinations.domo.http import WAIT_SECONDS, DomoClient, DomoTokens
 from counterfoil.destinations.domo.tables import Record, record_in
 from counterfoil.destinations.domo.upload import Upload, ended_well, giving_up
-from counterfoil.destinations.domo.url import domo_place
-from counterfoil.destinations.lock_wait import file_held
+from counterfoil.destinations.domo.url import domo_address
+from counterfoil.destinations.lock_wait import file_locked
 from counterfoil.destinations.protocol import (
     REPLAY,
     Dialect,
@@ -78,7 +78,7 @@ class DomoDestination:
     def __init__(
         self, url: str, settings: Settings, *, part_bytes: int = PART_BYTES, wait_seconds: float = WAIT_SECONDS
     ) -> None:
-        self._place = domo_place(url)
+        self._place = domo_address(url)
         self._tokens = DomoTokens()
         self._settings = settings
         self._part_bytes = part_bytes
@@ -214,8 +214,8 @@ class DomoDestination:
                     rows = change.send(columns, batches, spool, self._part_bytes, progress=progress)
                 if parts is not None:
                     check_rows(load, parts, rows)
-                taken_out = found.dataset.rows if found and update == "REPLACE" else 0
-                done = Loaded(rows=rows, added=rows, deleted=taken_out)
+                deleted_count = found.dataset.rows if found and update == "REPLACE" else 0
+                done = Loaded(rows=rows, added=rows, deleted=deleted_count)
                 change.note(done, method, guard)
                 undo.pop_all()
             change.commit()
@@ -285,7 +285,7 @@ class DomoDestination:
         place = f"{self.name} {self._place.prefix}{table}"
         folder = self._settings.home.resolve() / "domo" / hashlib.sha256(place.encode()).hexdigest()[:20]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with file_held(folder / "lock", place, self._settings.busy_seconds, progress, stop):
+        with file_locked(folder / "lock", place, self._settings.busy_seconds, progress, stop):
             for left in folder.iterdir():
                 if left.is_dir():
                     shutil.rmtree(left, ignore_errors=True)

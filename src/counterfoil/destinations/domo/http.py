@@ -23,7 +23,7 @@ from urllib.request import getproxies, proxy_bypass
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from counterfoil.destinations.domo.url import DomoPlace
+from counterfoil.destinations.domo.url import DomoAddress
 from counterfoil.errors import CounterfoilError, DestinationRejected, RunError, TransientError
 from counterfoil.logging import redacted
 from counterfoil.version import __version__
@@ -72,7 +72,7 @@ class DomoTokens:
 class DomoClient:
     """What one load, or one look, asks of Domo; safe to share between its threads."""
 
-    def __init__(self, place: DomoPlace, tokens: DomoTokens, *, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(self, place: DomoAddress, tokens: DomoTokens, *, wait_seconds: float = WAIT_SECONDS) -> None:
         #: How often one request is tried.
         self.tries = _TRIES
         self._wait = wait_random_exponential(multiplier=wait_seconds, max=_MOST_SECONDS)

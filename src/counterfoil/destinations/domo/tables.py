@@ -21,7 +21,7 @@ _KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class LoadNote:
     """One load, and the execution that it is in until that is known to have ended well."""
 
     run: str
@@ -35,7 +35,7 @@ class Note:
 class Record:
     """Loads, the oldest first; what is left of older ones are the scopes of those whose rows are in the table."""
 
-    notes: tuple[Note, ...] = ()
+    notes: tuple[LoadNote, ...] = ()
     older: tuple[Mapping[str, Any], ...] = ()
     report: str = ""
     account: str = ""
@@ -47,7 +47,7 @@ class Record:
         """What the run did to the table."""
         return next((note.done for note in reversed(self.notes) if note.run == run), None)
 
-    def unsettled(self) -> Note | None:
+    def unsettled(self) -> LoadNote | None:
         """The last load, when nobody saw how it ended."""
         return self.notes[-1] if self.notes and self.notes[-1].execution is not None else None
 
@@ -59,7 +59,7 @@ class Record:
         return replace(self, notes=(*before, replace(last, execution=None)), columns=())
 
     def with_load(self, load: Load, done: Loaded, method: str, execution: int | None) -> Record:
-        note = Note(load.run, method, dict(load.scope), done, execution)
+        note = LoadNote(load.run, method, dict(load.scope), done, execution)
         notes = (*(each for each in self.notes if each.run != load.run), note)
         gone, kept = notes[:-_KEPT], notes[-_KEPT:]
         loads = [*reversed([(each.method, each.scope) for each in gone]), *(("append", scope) for scope in self.older)]
@@ -103,7 +103,7 @@ def record_in(description: str, name: str) -> Record | None:
         scopes = told["scopes"]
         counts = ("rows", "added", "changed", "deleted")
         notes = tuple(
-            Note(
+            LoadNote(
                 each["run"],
                 each["method"],
                 scopes[each["scope"]],

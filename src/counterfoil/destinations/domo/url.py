@@ -15,7 +15,7 @@ _CLIENT, _SECRET = "DOMO_CLIENT_ID", "DOMO_CLIENT_SECRET"
 
 
 @dataclass(frozen=True, slots=True)
-class DomoPlace:
+class DomoAddress:
     """One client of Domo's API."""
 
     #: The URL, in one spelling.
@@ -43,7 +43,7 @@ class DomoPlace:
         return client, secret
 
 
-def domo_place(url: str) -> DomoPlace:
+def domo_address(url: str) -> DomoAddress:
     """SettingsError when the URL names no host, or holds a secret, which it never repeats."""
     try:
         parts = urlsplit(url)
@@ -73,7 +73,7 @@ def domo_place(url: str) -> DomoPlace:
     query = "&".join(f"{name}={quote(value, safe='/:')}" for name, value in told.items())
     shown = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     name = f"domo://{quote(client, safe='') + '@' if client else ''}{shown}{'?' if query else ''}{query}"
-    return DomoPlace(name, host, port, prefix, _loopback(host), client, secret)
+    return DomoAddress(name, host, port, prefix, _loopback(host), client, secret)
 
 
 def _loopback(host: str) -> bool:

@@ -33,7 +33,7 @@ from counterfoil.destinations.query_check import adds_up
 from counterfoil.destinations.sql.database import database_file, transaction
 from counterfoil.destinations.sql.errors import mapped
 from counterfoil.destinations.sql.merge import read_at
-from counterfoil.destinations.sql.query import asking, batches_of, schema_of, select
+from counterfoil.destinations.sql.query import batches_of, querying, schema_of, select
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Method, Part
@@ -97,7 +97,7 @@ class DuckDBDestination:
             before = tables.loaded(cursor, whole)
             if before is not None:
                 return before
-            taken_out = tables.count(cursor, whole.table) if self._check_ours(cursor, whole) else 0
+            deleted_count = tables.count(cursor, whole.table) if self._check_ours(cursor, whole) else 0
             check_latest(cursor, loads[-1][0], schema.names, self._place)
             for number, (load, parts) in enumerate(loads):
                 files = files_of(parts, self._archive)
@@ -112,7 +112,7 @@ class DuckDBDestination:
                 # Going back is a change of now, whenever the rows were read.
                 keep_history(cursor, whole, schema, "now()", touched=False, when_read=False)
             rows = tables.count(cursor, whole.table)
-            done = Loaded(rows=rows, added=rows, deleted=taken_out)
+            done = Loaded(rows=rows, added=rows, deleted=deleted_count)
             keep_latest(cursor, loads[-1][0], schema.names, done)
             tables.record(cursor, whole, done, method=REPLAY)
             return done
@@ -163,7 +163,7 @@ class DuckDBDestination:
             raise DestinationRejected(f"there is no file {self._place} yet", hint="Load a report into it first.")
         with ExitStack() as stack:
             cursor = stack.enter_context(self._file.held([self._archive], self._busy_seconds))
-            stack.enter_context(asking(cursor, seconds))
+            stack.enter_context(querying(cursor, seconds))
             reader = select(cursor, sql)
             # From here on the file is held by the reader's batches.
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))

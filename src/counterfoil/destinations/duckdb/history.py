@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from counterfoil.destinations.duckdb import tables
 from counterfoil.destinations.duckdb.as_of import drop_macro, macros, make_macro
-from counterfoil.destinations.history import COMMENTS, FIELDS, NOT_A_VALUE, as_of, history_of, taken
+from counterfoil.destinations.history import COMMENTS, FIELDS, NOT_A_VALUE, as_of, history_name_taken, history_of
 from counterfoil.destinations.keys import fingerprint, is_key, keep_first, own_keys, same_key
 from counterfoil.destinations.protocol import HISTORY, same_name
 from counterfoil.destinations.sql.text import quoted
@@ -34,7 +34,7 @@ def check_history(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> 
         found = macro
     else:
         return
-    raise taken(found, place, load.table)
+    raise history_name_taken(found, place, load.table)
 
 
 def drop_history(cursor: duckdb.DuckDBPyConnection, table: str, place: str) -> None:

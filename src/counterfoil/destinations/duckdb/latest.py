@@ -8,7 +8,15 @@ from dataclasses import replace
 import duckdb
 
 from counterfoil.destinations.duckdb import tables
-from counterfoil.destinations.latest_view import LATEST, comment_of, has_snapshots, is_ours, latest_of, selected, taken
+from counterfoil.destinations.latest_view import (
+    LATEST,
+    comment_of,
+    has_snapshots,
+    is_ours,
+    latest_name_taken,
+    latest_of,
+    selected,
+)
 from counterfoil.destinations.protocol import LOADS_TABLE, same_name
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.values import Load, Loaded
@@ -21,7 +29,7 @@ def check_latest(cursor: duckdb.DuckDBPyConnection, load: Load, columns: Iterabl
     """Refuses a snapshot whose view would take the place of something that is not ours."""
     name = latest_of(load.table)
     if has_snapshots(load, columns) and tables.kind_of(cursor, name) and not _is_there(cursor, name):
-        raise taken(load.table, place)
+        raise latest_name_taken(load.table, place)
 
 
 def keep_latest(cursor: duckdb.DuckDBPyConnection, load: Load, columns: Iterable[str], done: Loaded) -> None:

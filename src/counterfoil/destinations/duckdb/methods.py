@@ -41,13 +41,13 @@ def apply(
     tables.comment(cursor, load, schema)
     if load.method == "merge":
         return _merge(cursor, load, schema, parts, files, there=there, stop=stop)
-    taken_out = before
+    deleted_count = before
     if load.method == "partition":
         sql = f"DELETE FROM main.{quoted(load.table)} WHERE {within(load)}"  # noqa: S608 - quoted
-        ((taken_out,),) = cursor.execute(sql).fetchall()
+        ((deleted_count,),) = cursor.execute(sql).fetchall()
     rows = tables.insert(cursor, load, schema, files, stop)
     check_rows(load, parts, rows)
-    return Loaded(rows=rows, added=rows, deleted=taken_out)
+    return Loaded(rows=rows, added=rows, deleted=deleted_count)
 
 
 def _merge(

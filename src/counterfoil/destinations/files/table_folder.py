@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from counterfoil.destinations.files.table_record import Record
-from counterfoil.destinations.lock_wait import file_held
+from counterfoil.destinations.lock_wait import file_locked
 from counterfoil.destinations.parquet.reused_files import files_below
 from counterfoil.destinations.protocol import LOADS_TABLE, Guard, Progress, Stop
 from counterfoil.errors import FOLDER_MISSING, DestinationRejected
@@ -163,5 +163,5 @@ def locked(folder: Path, busy_seconds: float, progress: Progress | None, stop: S
     """Makes the folder when its parent is there, and holds it against other loads."""
     check_folder(folder)
     (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
-    with file_held(folder / HIDDEN / "lock", str(folder), busy_seconds, progress, stop):
+    with file_locked(folder / HIDDEN / "lock", str(folder), busy_seconds, progress, stop):
         yield

@@ -18,15 +18,15 @@ import pyarrow as pa
 from counterfoil.destinations.cancellation import stoppable
 from counterfoil.destinations.files.columns import Columns
 from counterfoil.destinations.files.table_record import Record, loaded, next_record
-from counterfoil.destinations.lock_wait import Held, wait_for
+from counterfoil.destinations.lock_wait import Locked, wait_for
 from counterfoil.destinations.object_store.manifest import Entry, Manifest
 from counterfoil.destinations.object_store.store import Store
 from counterfoil.destinations.object_store.tables import ObjectTable
 from counterfoil.destinations.object_store.temporary_folders import SharedScratch, scratch
-from counterfoil.destinations.object_store.url import object_place
+from counterfoil.destinations.object_store.url import store_address
 from counterfoil.destinations.parquet.methods import apply
 from counterfoil.destinations.parquet.rebuild import rebuild
-from counterfoil.destinations.parquet.reused_files import Kept, rows_of
+from counterfoil.destinations.parquet.reused_files import ReusedFile, rows_of
 from counterfoil.destinations.protocol import (
     REPLAY,
     Dialect,
@@ -42,7 +42,7 @@ from counterfoil.destinations.protocol import (
 from counterfoil.destinations.query_check import adds_up
 from counterfoil.destinations.sql.database import in_memory
 from counterfoil.destinations.sql.errors import mapped
-from counterfoil.destinations.sql.query import asking, batches_of, described, select
+from counterfoil.destinations.sql.query import batches_of, described, querying, select
 from counterfoil.destinations.sql.text import parts_source, quoted
 from counterfoil.errors import DestinationRejected, RunError
 from counterfoil.settings import Settings
@@ -60,7 +60,7 @@ class ObjectParquetDestination:
     guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "query"})
 
     def __init__(self, url: str, settings: Settings) -> None:
-        place = object_place(url)
+        place = store_address(url)
         self.name = place.name
         self._monthly = place.monthly
         self._store = Store(place)
@@ -82,7 +82,7 @@ class ObjectParquetDestination:
     ) -> Loaded:
         check_load(load, schema, self.methods)
 
-        def make(cursor: duckdb.DuckDBPyConnection, kept: list[Kept], present: Columns, folder: Path) -> _Made:
+        def make(cursor: duckdb.DuckDBPyConnection, kept: list[ReusedFile], present: Columns, folder: Path) -> _Made:
             into = _made(folder / "next")
             applied = apply(
                 cursor, load, schema, parts, self._archive, kept, present, into, monthly=self._monthly, stop=stop
@@ -103,7 +103,7 @@ class ObjectParquetDestination:
     ) -> Loaded:
         whole = rebuilt(loads, run)
 
-        def make(cursor: duckdb.DuckDBPyConnection, kept: list[Kept], _: Columns, folder: Path) -> _Made:
+        def make(cursor: duckdb.DuckDBPyConnection, kept: list[ReusedFile], _: Columns, folder: Path) -> _Made:
             into, steps = _made(folder / "next"), _made(folder / "steps")
             columns = rebuild(
                 cursor,
@@ -166,7 +166,7 @@ class ObjectParquetDestination:
             folder = stack.enter_context(self._fetched_files.held())
             spill = folder / f"spill-{uuid.uuid4().hex}"
             cursor = stack.enter_context(in_memory([folder], spill, self._megabytes))
-            stack.enter_context(asking(cursor, seconds))
+            stack.enter_context(querying(cursor, seconds))
             for name in self._asked(cursor, sql):
                 table = ObjectTable(self._store, name)
                 files = self._copies(table, folder, lambda: late is not None and time.monotonic() > late)
@@ -190,7 +190,7 @@ class ObjectParquetDestination:
         self,
         load: Load,
         method: str,
-        make: Callable[[duckdb.DuckDBPyConnection, list[Kept], Columns, Path], _Made],
+        make: Callable[[duckdb.DuckDBPyConnection, list[ReusedFile], Columns, Path], _Made],
         progress: Progress | None,
         guard: Guard | None,
         stop: Stop | None,
@@ -247,14 +247,14 @@ class ObjectParquetDestination:
 
     def _kept(
         self, table: ObjectTable, current: Manifest | None, theirs: list[str], folder: Path, stop: Stop | None
-    ) -> list[Kept]:
+    ) -> list[ReusedFile]:
         def fetch(path: str) -> Path:
             to = folder / "kept" / path
             return to if to.exists() else table.fetch(path, to, stop)
 
         if current is None:
-            return [Kept(path, rows_of([fetch(path)]), partial(fetch, path)) for path in theirs]
-        return [Kept(entry.path, entry.rows, partial(fetch, entry.path), entry.span) for entry in current.files]
+            return [ReusedFile(path, rows_of([fetch(path)]), partial(fetch, path)) for path in theirs]
+        return [ReusedFile(entry.path, entry.rows, partial(fetch, entry.path), entry.span) for entry in current.files]
 
     def _asked(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
         """The tables in the place that a question names."""
@@ -300,7 +300,7 @@ class ObjectParquetDestination:
 
         def take() -> None:
             if not lock.acquire(blocking=False):
-                raise Held("another load of this process")
+                raise Locked("another load of this process")
 
         wait_for(take, table.place, self._busy_seconds, progress, stop)
         try:
@@ -313,7 +313,7 @@ class ObjectParquetDestination:
         return current.record if current else None
 
 
-def _entry(file: Kept) -> Entry:
+def _entry(file: ReusedFile) -> Entry:
     return Entry(file.name, file.rows, file.fetch().stat().st_size, file.span)
 
 

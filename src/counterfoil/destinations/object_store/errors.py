@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from counterfoil.destinations.object_store.url import ObjectPlace
+from counterfoil.destinations.object_store.url import StoreAddress
 from counterfoil.errors import CounterfoilError, DestinationRejected, TransientError
 
 _AS_IT_WAS = "The table is as it was."
@@ -23,7 +23,7 @@ class NoFolder(Exception):  # noqa: N818 - never leaves this package
     """There is nothing by this name, in a bucket that is there."""
 
 
-def foreign(place: ObjectPlace) -> tuple[type[Exception], ...]:
+def foreign(place: StoreAddress) -> tuple[type[Exception], ...]:
     """What the store's library raises, beside the system's errors."""
     if place.kind.scheme == "s3":
         from botocore.exceptions import BotoCoreError, ClientError
@@ -41,15 +41,15 @@ def foreign(place: ObjectPlace) -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def mapped(place: ObjectPlace, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+def mapped(place: StoreAddress, errors: tuple[type[Exception], ...]) -> Iterator[None]:
     """Lets our errors, and those of local files, pass and turns the store's into ours."""
     try:
         yield
     except errors as error:
-        raise meaning(error, place) from error
+        raise error_of(error, place) from error
 
 
-def meaning(error: Exception, place: ObjectPlace) -> CounterfoilError | NoFolder:
+def error_of(error: Exception, place: StoreAddress) -> CounterfoilError | NoFolder:
     """Our error for the store's."""
     name, bucket = place.name, f"{place.kind.scheme}://{place.bucket}"
     told, code = _told(error)

@@ -11,7 +11,7 @@ from typing import Any
 
 from counterfoil.destinations.cancellation import check_stop
 from counterfoil.destinations.object_store.errors import NoFolder, foreign, mapped
-from counterfoil.destinations.object_store.url import ObjectPlace
+from counterfoil.destinations.object_store.url import StoreAddress
 from counterfoil.destinations.protocol import Stop
 from counterfoil.errors import DestinationRejected, SettingsError
 
@@ -28,7 +28,7 @@ _PIECES: dict[str, dict[str, int]] = {
 class Store:
     """Paths are below the place, with `/` between their parts; the library is loaded when it is first asked."""
 
-    def __init__(self, place: ObjectPlace) -> None:
+    def __init__(self, place: StoreAddress) -> None:
         self.place = place
         if find_spec(_LIBRARIES[place.kind.scheme]) is None:
             raise _missing(place)
@@ -147,7 +147,7 @@ class Store:
         return name.strip("/").removeprefix(f"{self.place.root}/")
 
 
-def _missing(place: ObjectPlace) -> SettingsError:
+def _missing(place: StoreAddress) -> SettingsError:
     return SettingsError(
         f"{place.kind.scheme}:// needs the package {_LIBRARIES[place.kind.scheme]}",
         hint=f"pip install 'counterfoil[{place.kind.extra}]'",

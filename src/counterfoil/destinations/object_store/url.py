@@ -54,7 +54,7 @@ _HIDDEN = "Credentials never stand in the URL. They are found in {}."
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectPlace:
+class StoreAddress:
     """A folder of an object store, and how to get there."""
 
     kind: Kind
@@ -78,7 +78,7 @@ class ObjectPlace:
         return f"{self.kind.scheme}://{self.root}{'?' if query else ''}{query}"
 
 
-def object_place(url: str) -> ObjectPlace:
+def store_address(url: str) -> StoreAddress:
     """SettingsError when the URL names no place in a store; it never repeats what may be a secret."""
     scheme, _, rest = url.partition("://")
     kind = KINDS[scheme.lower()]
@@ -97,7 +97,7 @@ def object_place(url: str) -> ObjectPlace:
     monthly = parameters.pop("partition", None)
     if monthly not in (None, "month"):
         raise SettingsError("files can lie in a folder for each month and in no others", hint="?partition=month")
-    return ObjectPlace(kind, bucket, prefix, MappingProxyType(parameters), monthly is not None)
+    return StoreAddress(kind, bucket, prefix, MappingProxyType(parameters), monthly is not None)
 
 
 def _parameters(kind: Kind, query: str) -> Mapping[str, str]:

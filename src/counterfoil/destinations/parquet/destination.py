@@ -26,7 +26,7 @@ from counterfoil.destinations.files.table_folder import (
 from counterfoil.destinations.files.table_record import Record, loaded, next_record
 from counterfoil.destinations.parquet.methods import apply
 from counterfoil.destinations.parquet.rebuild import rebuild
-from counterfoil.destinations.parquet.reused_files import files_below, kept_in, link, rows_of
+from counterfoil.destinations.parquet.reused_files import files_below, link, reused_in, rows_of
 from counterfoil.destinations.protocol import (
     REPLAY,
     Dialect,
@@ -41,7 +41,7 @@ from counterfoil.destinations.protocol import (
 from counterfoil.destinations.query_check import adds_up
 from counterfoil.destinations.sql.database import in_memory
 from counterfoil.destinations.sql.errors import mapped
-from counterfoil.destinations.sql.query import asking, batches_of, described, select
+from counterfoil.destinations.sql.query import batches_of, described, querying, select
 from counterfoil.destinations.sql.text import parts_source, quoted
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
@@ -84,7 +84,7 @@ class ParquetDestination:
             self._check_ours(table, record, load)
             with self._next_version(table, guard, stop) as (version, cursor):
                 present = described(cursor, files) if (files := table.files()) else ()
-                kept = kept_in(table.version, load.created)
+                kept = reused_in(table.version, load.created)
                 applied = apply(
                     cursor, load, schema, parts, self._archive, kept, present, version, monthly=self._monthly, stop=stop
                 )
@@ -178,7 +178,7 @@ class ParquetDestination:
             with mapped(self._place):
                 for name, files in tables_below(self._folder).items():
                     cursor.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM {parts_source(files)}")  # noqa: S608
-            stack.enter_context(asking(cursor, seconds))
+            stack.enter_context(querying(cursor, seconds))
             reader = select(cursor, sql)
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))
 

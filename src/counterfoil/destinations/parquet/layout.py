@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from counterfoil.destinations.parquet.reused_files import Kept
+from counterfoil.destinations.parquet.reused_files import ReusedFile
 from counterfoil.destinations.protocol import same_name
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.values import Load
@@ -36,7 +36,7 @@ class Layout:
         """The folder of what has no month."""
         return "" if self.column is None else f"{MONTH}={_NULL}"
 
-    def fits(self, file: Kept) -> bool:
+    def fits(self, file: ReusedFile) -> bool:
         """Whether the file lies where this layout has it; by months, files without rows lie nowhere."""
         return file.name.startswith(f"{MONTH}=") and file.rows > 0 if self.column else "/" not in file.name
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from counterfoil.destinations.files.columns import Columns, values_of, widened
 from counterfoil.destinations.files.table_folder import file_name
 from counterfoil.destinations.parquet.layout import Layout
-from counterfoil.destinations.parquet.reused_files import Kept, free
+from counterfoil.destinations.parquet.reused_files import ReusedFile, free
 from counterfoil.destinations.protocol import Stop, check_rows, files_of, same_name
 from counterfoil.destinations.sql.ordering import ordered_slices
 from counterfoil.destinations.sql.query import check_types, described
@@ -32,7 +32,7 @@ class Applied:
     columns: list[tuple[str, str]]
     loaded: Loaded
     #: The files that stay as they are.
-    carried: list[Kept]
+    carried: list[ReusedFile]
 
 
 def apply(
@@ -41,7 +41,7 @@ def apply(
     schema: pa.Schema,
     parts: Sequence[Part],
     archive: Path,
-    kept: Sequence[Kept],
+    kept: Sequence[ReusedFile],
     present: Columns,
     into: Path,
     *,
@@ -53,12 +53,12 @@ def apply(
     `present` are the columns of those; all files of a version have the same columns.
     """
     files = files_of(parts, archive)
-    carried: list[Kept] = []
+    carried: list[ReusedFile] = []
     if load.method == "replace":
-        columns, taken_out = widened((), load, schema), sum(file.rows for file in kept)
+        columns, deleted_count = widened((), load, schema), sum(file.rows for file in kept)
         layout = Layout.of(load, columns, monthly=monthly)
     else:
-        columns, taken_out = widened(present, load, schema), 0
+        columns, deleted_count = widened(present, load, schema), 0
         layout = Layout.of(load, columns, monthly=monthly)
         if load.method == "partition":
             check_within(cursor, load, files)
@@ -66,8 +66,8 @@ def apply(
                 raise no_created(load)
         wider = columns if len(columns) > len(present) else None
         for file in kept:
-            gone = _taken_out(cursor, file, load) if load.method == "partition" else 0
-            taken_out += gone
+            gone = _deleted_count(cursor, file, load) if load.method == "partition" else 0
+            deleted_count += gone
             if file.rows and gone == file.rows:
                 continue
             if gone or wider or not layout.fits(file):
@@ -81,22 +81,22 @@ def apply(
         empty = into / layout.nowhere / f"{file_name(load.run)}.parquet"
         _copy(cursor, values_of(columns, set()), "WHERE false", empty)
     check_rows(load, parts, rows)
-    return Applied(columns, Loaded(rows=rows, added=rows, deleted=taken_out), carried)
+    return Applied(columns, Loaded(rows=rows, added=rows, deleted=deleted_count), carried)
 
 
-def _taken_out(cursor: duckdb.DuckDBPyConnection, file: Kept, load: Load) -> int:
+def _deleted_count(cursor: duckdb.DuckDBPyConnection, file: ReusedFile, load: Load) -> int:
     """How many rows of the file a partition takes out."""
     if file.span is not None and file.span.column == load.created:
         told = file.span.within(load.covers)
         if told is not None:
             return file.rows if told else 0
     sql = f"SELECT count(*) FROM {parts_source([file.fetch()])} WHERE {within(load)}"  # noqa: S608 - quoted
-    ((taken_out,),) = cursor.execute(sql).fetchall()
-    return int(taken_out)
+    ((deleted_count,),) = cursor.execute(sql).fetchall()
+    return int(deleted_count)
 
 
 def _rewrite(
-    cursor: duckdb.DuckDBPyConnection, file: Kept, columns: Columns | None, stays: str, layout: Layout, into: Path
+    cursor: duckdb.DuckDBPyConnection, file: ReusedFile, columns: Columns | None, stays: str, layout: Layout, into: Path
 ) -> None:
     """Writes the file anew, with `columns` where there are others now and with the rows that stay."""
     path = file.fetch()

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from counterfoil.destinations.parquet.methods import apply
-from counterfoil.destinations.parquet.reused_files import files_below, kept_in, link
+from counterfoil.destinations.parquet.reused_files import files_below, link, reused_in
 from counterfoil.destinations.protocol import Stop, check_load, files_of
 from counterfoil.destinations.sql.query import described, schema_of
 from counterfoil.values import Load, Method, Part
@@ -42,7 +42,7 @@ def rebuild(
         own = schema_of(files[0]) if files and not last else schema
         if not last:
             check_load(load, own, methods)
-        before, here = kept_in(step, load.created), into if last else steps / str(number)
+        before, here = reused_in(step, load.created), into if last else steps / str(number)
         here.mkdir(exist_ok=True)
         present = described(cursor, files_below(step)) if before else ()
         applied = apply(cursor, load, own, parts, archive, before, present, here, monthly=monthly, stop=stop)

@@ -15,7 +15,7 @@ from counterfoil.destinations.parquet.time_ranges import Span, span_of
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ReusedFile:
     """A file of a version. Where its rows have to be read, they are on this machine after `fetch`."""
 
     #: The path below the table's folder.
@@ -30,10 +30,10 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.parquet"))
 
 
-def kept_in(folder: Path, created: str | None = None) -> list[Kept]:
+def reused_in(folder: Path, created: str | None = None) -> list[ReusedFile]:
     """The same as what may be kept, with the spans of the column."""
     return [
-        Kept(path.relative_to(folder).as_posix(), rows_of([path]), partial(Path, path), span_of(path, created))
+        ReusedFile(path.relative_to(folder).as_posix(), rows_of([path]), partial(Path, path), span_of(path, created))
         for path in files_below(folder)
     ]
 
@@ -43,7 +43,7 @@ def rows_of(files: Iterable[Path]) -> int:
     return sum(pq.read_metadata(file).num_rows for file in files)
 
 
-def link(kept: Iterable[Kept], into: Path) -> None:
+def link(kept: Iterable[ReusedFile], into: Path) -> None:
     """Brings the files into a version on the same file system."""
     for file in kept:
         path, to = file.fetch(), free(into / file.name)

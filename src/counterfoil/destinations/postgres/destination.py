@@ -17,7 +17,7 @@ from counterfoil.destinations.postgres.merge import now, read_at
 from counterfoil.destinations.postgres.query import added_up, ask
 from counterfoil.destinations.postgres.server import Server, Session
 from counterfoil.destinations.postgres.types import check_columns, check_table
-from counterfoil.destinations.postgres.url import place_of
+from counterfoil.destinations.postgres.url import postgres_address
 from counterfoil.destinations.protocol import (
     REPLAY,
     Dialect,
@@ -42,7 +42,7 @@ class PostgresDestination:
     guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "latest", "query"})
 
     def __init__(self, url: str, settings: Settings) -> None:
-        place = place_of(url)
+        place = postgres_address(url)
         self.name = place.name
         self._server = Server(place, settings.busy_seconds)
         self._archive = settings.archive.resolve()
@@ -106,12 +106,12 @@ class PostgresDestination:
                     ) as source:
                         methods.apply(session, source, parts, there=number > 0)
                 tables.widen(session, scratch, schema)
-            rows, taken_out = methods.exchange(session, whole.table, scratch, there=there)
+            rows, deleted_count = methods.exchange(session, whole.table, scratch, there=there)
             tables.comment(session, whole, schema.names)
             if whole.history:
                 # Going back is a change of now, whenever the rows were read.
                 keep_history(session, whole, schema, now(session), touched=False, when_read=False)
-            done = Loaded(rows=rows, added=rows, deleted=taken_out)
+            done = Loaded(rows=rows, added=rows, deleted=deleted_count)
             keep_latest(session, loads[-1][0], schema.names, done)
             tables.record(session, whole, done, method=REPLAY)
             return done

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import pyarrow as pa
 
-from counterfoil.destinations.sql.errors import meaning as duckdb_meaning
+from counterfoil.destinations.sql.errors import error_of as duckdb_meaning
 from counterfoil.errors import (
     QUERY_FAILED,
     CounterfoilError,
@@ -68,7 +68,7 @@ _WORDS: tuple[tuple[str, type[CounterfoilError], str, str], ...] = (
 )  # fmt: skip
 
 
-def meaning(error: BaseException, name: str) -> CounterfoilError:
+def error_of(error: BaseException, name: str) -> CounterfoilError:
     """Our error for psycopg's."""
     if not isinstance(error, psycopg.Error):
         return duckdb_meaning(error, "the archive")
@@ -110,7 +110,7 @@ def mapped(name: str) -> Iterator[None]:
     try:
         yield
     except (psycopg.Error, duckdb.Error, pa.ArrowException, OSError) as error:
-        raise meaning(error, name) from error
+        raise error_of(error, name) from error
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def mapped_query(name: str, seconds: float | None = None) -> Iterator[None]:
                 f"The question took longer than {seconds:g} seconds", hint="Ask for less, or narrow it by a date."
             ) from error
         if state is None or state.startswith(("08", "28", "40", "53", "55", "57", "58", "3D")):
-            raise meaning(error, name) from error
+            raise error_of(error, name) from error
         told = [error.diag.message_primary, error.diag.message_hint]
         raise RunError(
             f"the query failed: {'. '.join(each for each in told if each)}",

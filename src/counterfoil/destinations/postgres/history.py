@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from counterfoil.destinations.history import COMMENTS, FIELDS, NOT_A_VALUE, as_of, history_of, taken
+from counterfoil.destinations.history import COMMENTS, FIELDS, NOT_A_VALUE, as_of, history_name_taken, history_of
 from counterfoil.destinations.keys import key_names, own_keys
 from counterfoil.destinations.postgres import tables
 from counterfoil.destinations.postgres.merge import (
@@ -43,9 +43,9 @@ def check_history(session: Session, load: Load, place: str) -> None:
     name, function = history_of(load.table), as_of(load.table)
     there = tables.kind_of(session, name) is not None
     if there and not _is_ours(session, name):
-        raise taken(name, place, load.table)
+        raise history_name_taken(name, place, load.table)
     if not there and any(_OURS not in text for text, _ in _functions(session, function)):
-        raise taken(function, place, load.table)
+        raise history_name_taken(function, place, load.table)
 
 
 def drop_history(session: Session, table: str, place: str) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from counterfoil.destinations.latest_view import LATEST, comment_of, has_snapshots, is_ours, latest_of, selected, taken
+from counterfoil.destinations.latest_view import (
+    LATEST,
+    comment_of,
+    has_snapshots,
+    is_ours,
+    latest_name_taken,
+    latest_of,
+    selected,
+)
 from counterfoil.destinations.postgres import tables
 from counterfoil.destinations.postgres.server import Session
 from counterfoil.destinations.protocol import LOADS_TABLE
@@ -17,7 +25,7 @@ def check_latest(session: Session, load: Load, columns: Iterable[str], place: st
     """Refuses a snapshot whose view would take the place of something that is not ours."""
     name = latest_of(load.table)
     if has_snapshots(load, columns) and tables.kind_of(session, name) and not _is_there(session, name):
-        raise taken(load.table, place)
+        raise latest_name_taken(load.table, place)
 
 
 def keep_latest(session: Session, load: Load, columns: Iterable[str], done: Loaded) -> None:

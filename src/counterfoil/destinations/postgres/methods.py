@@ -47,12 +47,12 @@ def apply(session: Session, source: Source, parts: Sequence[Part], *, there: boo
     tables.comment(session, load, schema.names)
     if load.method == "merge":
         return _merge(session, source, parts, there=there)
-    taken_out = 0
+    deleted_count = 0
     if load.method == "partition":
-        taken_out = session.run(f"DELETE FROM {session.named(load.table)} WHERE {within(load)}")  # noqa: S608 - quoted
+        deleted_count = session.run(f"DELETE FROM {session.named(load.table)} WHERE {within(load)}")  # noqa: S608 - quoted
     rows = source.put(session, load.table)
     check_rows(load, parts, rows)
-    return Loaded(rows=rows, added=rows, deleted=taken_out)
+    return Loaded(rows=rows, added=rows, deleted=deleted_count)
 
 
 def scratch_of(table: str) -> str:
@@ -90,15 +90,15 @@ def exchange(session: Session, table: str, scratch: str, *, there: bool) -> tupl
     rows = tables.count(session, scratch)
     columns = tables.columns_of(session, scratch)
     if not there or not same_columns(session, table, columns):
-        taken_out = tables.count(session, table) if there else 0
+        deleted_count = tables.count(session, table) if there else 0
         put_in_place(session, table, scratch)
-        return rows, taken_out
-    taken_out = empty(session, table)
+        return rows, deleted_count
+    deleted_count = empty(session, table)
     names = ", ".join(quoted(name) for name, _ in columns)
     into, from_ = session.named(table), session.named(scratch)
     session.run(f"INSERT INTO {into} ({names}) SELECT {names} FROM {from_}")  # noqa: S608 - quoted
     session.run(f"DROP TABLE {from_}")
-    return rows, taken_out
+    return rows, deleted_count
 
 
 def same_columns(session: Session, table: str, columns: Sequence[tuple[str, str]]) -> bool:
@@ -115,11 +115,11 @@ def _replace(session: Session, source: Source, parts: Sequence[Part], *, there: 
     load, columns = source.load, typed(source.schema)
     in_place = there and same_columns(session, load.table, columns)
     into = load.table if in_place else scratch_of(load.table)
-    taken_out = 0
+    deleted_count = 0
     if in_place:
-        taken_out = empty(session, load.table)
+        deleted_count = empty(session, load.table)
     else:
-        taken_out = tables.count(session, load.table) if there else 0
+        deleted_count = tables.count(session, load.table) if there else 0
         tables.create(session, into, columns)
     rows = source.put(session, into)
     check_rows(load, parts, rows)
@@ -127,7 +127,7 @@ def _replace(session: Session, source: Source, parts: Sequence[Part], *, there: 
     if not in_place:
         # Last, since from here on readers wait until the transaction ends.
         put_in_place(session, load.table, into)
-    return Loaded(rows=rows, added=rows, deleted=taken_out)
+    return Loaded(rows=rows, added=rows, deleted=deleted_count)
 
 
 def _merge(session: Session, source: Source, parts: Sequence[Part], *, there: bool) -> Loaded:

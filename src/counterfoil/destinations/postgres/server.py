@@ -16,9 +16,9 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from counterfoil.destinations.cancellation import check_stop, stoppable
-from counterfoil.destinations.lock_wait import Held, wait_for
+from counterfoil.destinations.lock_wait import Locked, wait_for
 from counterfoil.destinations.postgres.errors import mapped
-from counterfoil.destinations.postgres.url import Place
+from counterfoil.destinations.postgres.url import PostgresAddress
 from counterfoil.destinations.protocol import Guard, Progress, Stop
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import RunError, SettingsError, TransientError
@@ -106,7 +106,7 @@ class Session:
 class Server:
     """Opens connections when they are needed; between two calls none is open unless the place is held."""
 
-    def __init__(self, place: Place, busy_seconds: float) -> None:
+    def __init__(self, place: PostgresAddress, busy_seconds: float) -> None:
         self._place = place
         self._busy_seconds = busy_seconds
         self._guard = threading.Lock()
@@ -205,7 +205,7 @@ class Server:
         found = session.all(_HOLDER, [key[0], key[1] & 0xFFFF_FFFF])
         session.run("ROLLBACK")
         name, pid, address = found[0] if found else ("another program", None, None)
-        raise Held(f"{name}{f' at {address}' if address else ''}{f' (server process {pid})' if pid else ''}")
+        raise Locked(f"{name}{f' at {address}' if address else ''}{f' (server process {pid})' if pid else ''}")
 
     def _session(self, connection: psycopg.Connection[Any]) -> Session:
         settings = {**_SETTINGS, "lock_timeout": f"{int(max(1, self._busy_seconds) * 1000)}"}

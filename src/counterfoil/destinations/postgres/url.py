@@ -19,7 +19,7 @@ _SECRETS = frozenset({"password", "sslpassword"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PostgresAddress:
     """A schema of a database, and how to get there."""
 
     #: The URL without anything secret, which opens the same place where the password is found elsewhere.
@@ -36,7 +36,7 @@ class Place:
         return found
 
 
-def place_of(url: str) -> Place:
+def postgres_address(url: str) -> PostgresAddress:
     """SettingsError when the URL names no database; it never repeats a password."""
     front, _, query = url.partition("?")
     pairs = [pair for pair in query.split("&") if pair]
@@ -59,7 +59,7 @@ def place_of(url: str) -> Place:
     schema = schemas[-1] if schemas else SCHEMA
     if not schema or len(schema.encode()) > 63 or schema.startswith("pg_") or schema == "information_schema":
         raise SettingsError(f"{schema!r} can't be the schema of tables", hint="Give 1 to 63 bytes, not pg_….")
-    return Place(_name(parameters, schema), schema, parameters)
+    return PostgresAddress(_name(parameters, schema), schema, parameters)
 
 
 def _name(parameters: Mapping[str, str], schema: str) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 
 from counterfoil.destinations.cancellation import stoppable, taken
-from counterfoil.destinations.lock_wait import Held, wait_for
+from counterfoil.destinations.lock_wait import Locked, wait_for
 from counterfoil.destinations.protocol import Guard, Progress, Stop
-from counterfoil.destinations.sql.errors import holder_of, mapped, meaning
+from counterfoil.destinations.sql.errors import error_of, holder_of, mapped
 from counterfoil.destinations.sql.text import literal
 from counterfoil.errors import FOLDER_MISSING, DestinationBusy, DestinationRejected
 from counterfoil.logging import get_logger
@@ -105,8 +105,8 @@ class DatabaseFile:
             return _connect(str(self.path), readable, self._megabytes)
         except (duckdb.Error, OSError) as error:
             if (holder := holder_of(error)) is not None:
-                raise Held(holder) from error
-            raise meaning(error, str(self.path)) from error
+                raise Locked(holder) from error
+            raise error_of(error, str(self.path)) from error
 
     def _inspect(self) -> None:
         """Refuses what DuckDB would take for something else, or refuse in words that do not help."""

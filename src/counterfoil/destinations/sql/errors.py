@@ -60,7 +60,7 @@ def holder_of(error: BaseException) -> str | None:
     return program_of(int(found["pid"]), Path(found["program"] or "another process").name)
 
 
-def meaning(error: BaseException, name: str) -> CounterfoilError:
+def error_of(error: BaseException, name: str) -> CounterfoilError:
     """Our error for DuckDB's; values of rows never get into it."""
     text = str(error)
     if (holder := holder_of(error)) is not None:
@@ -83,7 +83,7 @@ def mapped(name: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as error:
-        raise meaning(error, name) from error
+        raise error_of(error, name) from error
     except RuntimeError as error:
         # What a signal's handler raises while a statement runs, DuckDB replaces by this (observed, 2.0.0).
         if str(error) == "Query interrupted":

@@ -229,11 +229,11 @@ def _replace(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, f
         DELETE FROM {table} WHERE rowid IN (SELECT place FROM temp._counterfoil_matched WHERE NOT same AND NOT gone)
     """)  # noqa: S608 - quoted
     names = ", ".join(quoted(name) for name in schema.names)
-    for source in brought(files):
+    for source in result_counts(files):
         cursor.execute(f"INSERT INTO {table} BY NAME SELECT {names} FROM {source}")  # noqa: S608 - quoted
 
 
-def brought(files: Sequence[Path]) -> Iterator[str]:
+def result_counts(files: Sequence[Path]) -> Iterator[str]:
     """What stands behind FROM to get the rows of the parts that are new or differ.
 
     Part by part: a join and wide rows of all of them would share the memory.

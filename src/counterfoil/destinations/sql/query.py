@@ -20,7 +20,7 @@ _BATCH_ROWS = 10_000
 
 
 @contextmanager
-def asking(cursor: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
+def querying(cursor: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
     """Interrupts what the cursor does after so many seconds."""
     if seconds is None:
         yield

@@ -35,7 +35,7 @@ from counterfoil.destinations.warehouse.errors import mapped
 from counterfoil.destinations.warehouse.load import put
 from counterfoil.destinations.warehouse.parts import batches_of, drained, one_of_each_key, rows_of
 from counterfoil.destinations.warehouse.tables import Session
-from counterfoil.destinations.warehouse.url import Place, place_of
+from counterfoil.destinations.warehouse.url import WarehouseAddress, warehouse_address
 from counterfoil.errors import FOLDER_MISSING, DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Method, Part
@@ -49,7 +49,7 @@ class WarehouseDestination:
     """Tables in one dataset of a warehouse, which is a schema in most."""
 
     def __init__(self, url: str, relative_to: Path, settings: Settings) -> None:
-        self._place: Place = place_of(url, relative_to)
+        self._place: WarehouseAddress = warehouse_address(url, relative_to)
         self.name = self._place.name
         self._settings = settings
         self._archive = settings.archive.resolve()

@@ -24,9 +24,9 @@ from dlt.common.runtime.collector_base import Collector
 from dlt.common.runtime.run_context import RunContext, global_dir
 from dlt.common.schema import Schema
 
-from counterfoil.destinations.lock_wait import Held
+from counterfoil.destinations.lock_wait import Locked
 from counterfoil.destinations.sql.errors import holder_of
-from counterfoil.destinations.warehouse.url import Place, is_secret
+from counterfoil.destinations.warehouse.url import WarehouseAddress, is_secret
 from counterfoil.errors import RunError, SettingsError
 
 #: Columns and rows of each table, by its name.
@@ -124,7 +124,7 @@ class Halt(Collector):
 class Connection:
     """dlt's client of one dataset, while it is connected."""
 
-    def __init__(self, place: Place, pipeline: Any, client: Any) -> None:
+    def __init__(self, place: WarehouseAddress, pipeline: Any, client: Any) -> None:
         self.place = place
         self.client = client
         self.sql = client.sql_client
@@ -161,7 +161,7 @@ class Connection:
 
 
 @contextmanager
-def connected(place: Place, settings: Mapping[str, Any], beside: Path | None) -> Iterator[Connection]:
+def connected(place: WarehouseAddress, settings: Mapping[str, Any], beside: Path | None) -> Iterator[Connection]:
     """A connection; raises what dlt and the driver raise, and Held while another process has a DuckDB file.
 
     What is on its way lies in a folder in `beside`, or where the system says, and is removed in the end.
@@ -182,7 +182,7 @@ def connected(place: Place, settings: Mapping[str, Any], beside: Path | None) ->
             stack.enter_context(cast("AbstractContextManager[Any]", client))
         except Exception as error:
             if (holder := holder_of(error)) is not None:
-                raise Held(holder) from error
+                raise Locked(holder) from error
             raise
         yield Connection(place, pipeline, client)
 
@@ -224,7 +224,7 @@ def _batches(schema: pa.Schema, batches: Iterable[pa.RecordBatch], halt: Halt) -
         yield pa.RecordBatch.from_pylist([], schema=schema.remove_metadata())
 
 
-def _destination(place: Place, settings: Mapping[str, Any]) -> Any:
+def _destination(place: WarehouseAddress, settings: Mapping[str, Any]) -> Any:
     factory = getattr(import_module("dlt.destinations"), place.warehouse)
     own = factory.spec.get_resolvable_fields()
     fields = _credential_fields(own["credentials"])

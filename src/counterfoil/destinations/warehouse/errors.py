@@ -49,10 +49,10 @@ def mapped(place: str, warehouse: str, secrets: Iterable[str] = ()) -> Iterator[
     except CounterfoilError:
         raise
     except Exception as error:  # noqa: BLE001 - each driver has errors of its own, which share no class
-        raise meaning(error, place, warehouse, secrets) from None
+        raise error_of(error, place, warehouse, secrets) from None
 
 
-def meaning(error: BaseException, place: str, warehouse: str, secrets: Iterable[str] = ()) -> CounterfoilError:
+def error_of(error: BaseException, place: str, warehouse: str, secrets: Iterable[str] = ()) -> CounterfoilError:
     """Our error for theirs."""
     causes = list(_chain(error))
     for cause in causes:

@@ -22,28 +22,28 @@ Condition = tuple[str, list[Any]]
 def put(session: Session, load: Load, schema: pa.Schema, staged: str) -> Loaded:
     """Replaces all, or the ranges of a partition, or nothing, by the staged rows."""
     table, rows = session.named(load.table), session.named(staged)
-    taken_out = 0
+    deleted_count = 0
     if load.method == "partition":
         where, values = _within(session, load, load.table)
         check_within(session, load, staged)
-        taken_out = session.count(f"{table} WHERE {where}", *values)
+        deleted_count = session.count(f"{table} WHERE {where}", *values)
         session.ask(f"DELETE FROM {table} WHERE {where}", *values)  # noqa: S608 - quoted
     elif load.method == "replace":
-        taken_out = session.count(table)
+        deleted_count = session.count(table)
         session.ask(f"DELETE FROM {table} WHERE 1 = 1")  # noqa: S608 - quoted
     _insert(session, schema, table, rows)
     added = session.count(rows)
-    return Loaded(rows=added, added=added, deleted=taken_out)
+    return Loaded(rows=added, added=added, deleted=deleted_count)
 
 
 def exchange(session: Session, load: Load, schema: pa.Schema, staged: str) -> Loaded:
     """Replaces all in one statement, where several can't count together."""
-    taken_out = session.count(session.named(load.table)) if session.columns(load.table)[0] else 0
+    deleted_count = session.count(session.named(load.table)) if session.columns(load.table)[0] else 0
     engine = " ENGINE = MergeTree ORDER BY tuple()" if session.place.warehouse == "clickhouse" else ""
     source = f"SELECT {session.listed(schema.names)} FROM {session.named(staged)}"  # noqa: S608 - quoted
     session.ask(f"CREATE OR REPLACE TABLE {session.named(load.table)}{engine} AS {source}")
     added = session.count(session.named(staged))
-    return Loaded(rows=added, added=added, deleted=taken_out)
+    return Loaded(rows=added, added=added, deleted=deleted_count)
 
 
 def check_partition(session: Session, load: Load) -> None:

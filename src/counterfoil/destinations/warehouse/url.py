@@ -52,7 +52,7 @@ KINDS: dict[str, Kind] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WarehouseAddress:
     """One dataset of a warehouse, and how to get there."""
 
     kind: Kind
@@ -76,7 +76,7 @@ def is_secret(name: str) -> bool:
     return _SECRET.search(name) is not None
 
 
-def place_of(url: str, relative_to: Path) -> Place:
+def warehouse_address(url: str, relative_to: Path) -> WarehouseAddress:
     """SettingsError when the URL names no dataset of a warehouse; it never repeats a secret."""
     scheme, _, behind = url.partition(":")
     warehouse = _known(scheme.lower().removeprefix(PREFIX))
@@ -117,7 +117,7 @@ def place_of(url: str, relative_to: Path) -> Place:
     below = quote(path if path.startswith("/") and kind.path != "database" else f"/{path}" if path else "", safe="/:")
     behind = "&".join(f"{name}={quote(value, safe='/:,')}" for name, value in sorted(shown.items()))
     name = f"{PREFIX}{warehouse}://{at}{host}{f':{port}' if port else ''}{below}?{behind}"
-    return Place(kind, name, warehouse, dataset, staging, address, given)
+    return WarehouseAddress(kind, name, warehouse, dataset, staging, address, given)
 
 
 def _check_dataset(dataset: str) -> None:

@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from counterfoil.extract.estimates.estimate import Looker
-from counterfoil.extract.streams import all_of
+from counterfoil.extract.estimates.estimate import Sampler
+from counterfoil.extract.streams import gather
 from counterfoil.extract.windows import PAGE_ROWS
 from counterfoil.reports.report import Listing, Report, Union
 from counterfoil.settings import Settings
@@ -35,9 +35,9 @@ async def even_windows(
             return (window,)
     if count == 1:
         return (window,)
-    look = Looker(client, window, None, settings, more=_MORE_LOOKS)
-    listed = await all_of([look.at(one, params) for one in listings])
-    return cut(window, [piece for one in listed if one.survey is not None for piece in one.survey.pieces()], count)
+    look = Sampler(client, window, None, settings, more=_MORE_LOOKS)
+    listed = await gather([look.at(one, params) for one in listings])
+    return cut(window, [piece for one in listed if one.sampling is not None for piece in one.sampling.pieces()], count)
 
 
 def cut(window: Window, pieces: Sequence[Piece], count: int) -> tuple[Window, ...]:

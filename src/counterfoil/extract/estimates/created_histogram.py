@@ -11,14 +11,14 @@ _STEPS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class CreatedHistogram:
     """Rows, and the instants (Unix seconds, ascending) that cut them into parts with equally many each."""
 
     rows: int
     instants: tuple[int, ...]
 
     @classmethod
-    def of(cls, created: Sequence[int]) -> Spread:
+    def of(cls, created: Sequence[int]) -> CreatedHistogram:
         """The spread of these instants, which are in ascending order."""
         if not created:
             return cls(0, ())
@@ -45,10 +45,10 @@ class Spread:
         since, until = self.instants[at], self.instants[at + 1]
         return round(since + (until - since) * min(rows / part - at, 1))
 
-    def grown(self, rows: int, until: int) -> Spread:
+    def grown(self, rows: int, until: int) -> CreatedHistogram:
         """With as many rows more, which came evenly since the newest."""
         if not self.rows:
-            return Spread(rows, (until,) * (_STEPS + 1)) if rows else self
+            return CreatedHistogram(rows, (until,) * (_STEPS + 1)) if rows else self
         until = max(until, self.instants[-1])
         total = self.rows + max(rows, 0)
 
@@ -57,7 +57,7 @@ class Spread:
                 return self.instant(before)
             return round(self.instants[-1] + (until - self.instants[-1]) * (before - self.rows) / rows)
 
-        return Spread(total, tuple(when(total * step / _STEPS) for step in range(_STEPS + 1)))
+        return CreatedHistogram(total, tuple(when(total * step / _STEPS) for step in range(_STEPS + 1)))
 
     def _pace(self) -> float:
         """Rows a second in the newest sixteenth."""

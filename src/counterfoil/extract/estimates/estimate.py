@@ -13,10 +13,10 @@ from typing import Any
 
 from counterfoil.errors import AccountError, RunError
 from counterfoil.extract.collected import found_at
-from counterfoil.extract.estimates.sampling import Survey
+from counterfoil.extract.estimates.sampling import Sampling
 from counterfoil.extract.listing import list_page
 from counterfoil.extract.singleton import read_object, rows_of
-from counterfoil.extract.streams import all_of
+from counterfoil.extract.streams import gather
 from counterfoil.extract.windows import PAGE_ROWS
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
 from counterfoil.settings import Settings
@@ -65,7 +65,7 @@ class Listed:
     #: Of the looks.
     sample: list[StripeObject] = field(default_factory=list)
     #: None where the list could not be looked at.
-    survey: Survey | None = None
+    sampling: Sampling | None = None
 
     def share(self, count: int) -> float:
         """Of all rows, what `count` is of the sample."""
@@ -81,7 +81,7 @@ async def estimate(
 ) -> Estimate:
     """What Stripe refuses is estimated as nothing: it is an error only of the reading itself."""
     source = report.source
-    look = Looker(client, window, limit, settings)
+    look = Sampler(client, window, limit, settings)
     posts = 0.0
     match source:
         case Singleton():
@@ -89,15 +89,15 @@ async def estimate(
         case Listing():
             listed = [await look.at(source, params)]
         case Union():
-            listed = await all_of([look.at(one, params) for one in source.listings.values()])
+            listed = await gather([look.at(one, params) for one in source.listings.values()])
         case Collected():
-            look = Looker(client, Window(), None, settings)
-            listed = await all_of([look.at(place.listing, {}) for place in source.places])
+            look = Sampler(client, Window(), None, settings)
+            listed = await gather([look.at(place.listing, {}) for place in source.places])
             for one, place in zip(listed, source.places, strict=True):
                 one.become(_embedded(one, place.at))
         case Preview():
-            look = Looker(client, Window(), None, settings)
-            listed = await all_of([look.at(one.listing, {}) for one in source.previewed])
+            look = Sampler(client, Window(), None, settings)
+            listed = await gather([look.at(one.listing, {}) for one in source.previewed])
             for one, previewed in zip(listed, source.previewed, strict=True):
                 one.become(sum(row.get("status") in previewed.statuses for row in one.sample))
             posts = sum(one.rows for one in listed)
@@ -150,7 +150,7 @@ def _embedded(listed: Listed, paths: Sequence[Sequence[str]]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Looker:
+class Sampler:
     """Looks at lists in one window."""
 
     client: Client
@@ -162,37 +162,37 @@ class Looker:
 
     async def at(self, listing: Listing, params: Mapping[str, str]) -> Listed:
         """The list, judged by its newest page and, where that does not say it, by pages further back."""
-        survey, listed = Survey(self.window.since, more=self.more), Listed()
+        sampling, listed = Sampling(self.window.since, more=self.more), Listed()
         seconds = 0.0
         instants: Sequence[int | None] = [self.window.until]
         while instants:
             started = time.monotonic()
-            pages = await all_of([self._look(listing, params, until) for until in instants])
+            pages = await gather([self._look(listing, params, until) for until in instants])
             seconds += time.monotonic() - started
             for until, page in zip(instants, pages, strict=True):
                 listed.looks += 1
                 if page is None:
                     return Listed(looks=listed.looks)
                 listed.sample += page[0]
-                survey.add(until, [_created(listing, row) for row in page[0]], has_more=page[1])
+                sampling.add(until, [_created(listing, row) for row in page[0]], has_more=page[1])
             one_chain = self.limit is not None or listing.created is None
             listed.page_seconds = min(seconds, time.monotonic() - started)
-            instants = [] if one_chain else survey.next()
-        listed.survey = survey
-        self._judge(listed, survey, listing)
+            instants = [] if one_chain else sampling.next()
+        listed.sampling = sampling
+        self._judge(listed, sampling, listing)
         return listed
 
-    def _judge(self, listed: Listed, survey: Survey, listing: Listing) -> None:
+    def _judge(self, listed: Listed, sampling: Sampling, listing: Listing) -> None:
         """Rows, windows and requests."""
         listed.least = len({row.get("id") for row in listed.sample})
-        exact = survey.count == 1 and not survey.goes_on
-        listed.rows = len(listed.sample) if exact else survey.rows
+        exact = sampling.count == 1 and not sampling.goes_on
+        listed.rows = len(listed.sample) if exact else sampling.rows
         if self.limit is not None:
             # How much there is beyond the newest page shows only when it is read.
             listed.rows = min(self.limit, listed.rows) if exact else self.limit
             listed.least = min(self.limit, listed.least)
         elif not exact:
-            listed.doubt = survey.doubt
+            listed.doubt = sampling.doubt
         pages = max(1.0, listed.rows / PAGE_ROWS)
         if pages > 1 and self.limit is None:
             slots = min(self.settings.in_flight, max(FIRST_SLOTS, self._rate * listed.page_seconds))

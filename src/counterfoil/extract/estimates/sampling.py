@@ -30,7 +30,7 @@ _GOLDEN = 0.6180339887
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Sample:
     """A page that has rows: the newest of the list below `until`."""
 
     until: int
@@ -87,14 +87,14 @@ class _Gap:
         return self.since + int(self.seconds * share)
 
 
-class Survey:
+class Sampling:
     """The looks at one list, newest first, and what follows from them.
 
     `more` looks may be taken than its rows are worth.
     """
 
     def __init__(self, since: int | None, *, more: int = 0) -> None:
-        self.looks: list[Look] = []
+        self.looks: list[Sample] = []
         self.count = 0
         self._more = more
         self._since = since
@@ -108,7 +108,7 @@ class Survey:
         self.count += 1
         if created:
             newest, oldest = created[0], created[-1]
-            self.looks.append(Look(newest + 1 if until is None else until, newest, oldest, len(created)))
+            self.looks.append(Sample(newest + 1 if until is None else until, newest, oldest, len(created)))
             self.looks.sort(key=lambda look: look.until, reverse=True)
         if not has_more:
             # Nothing is older than this page.

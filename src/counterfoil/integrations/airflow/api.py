@@ -15,7 +15,7 @@ _PASSING = frozenset({429, 500, 502, 503, 504})
 _NOT_OVER = "status=queued&status=running&status=waiting"
 
 
-class RunGoesOn(AirflowException):
+class RunContinues(AirflowException):
     """The dataset has a run that is not over."""
 
 
@@ -35,7 +35,7 @@ def ask(connection: Connection, method: str, path: str) -> Any:
     told = " ".join(problem.get(name) or "" for name in ("detail", "hint")).strip() or answer.reason_phrase
     message = f"Counterfoil answers {answer.status_code} to {method} {path}: {told}"
     if problem.get("code") == "run_error" and path.endswith("/runs"):
-        raise RunGoesOn(message)
+        raise RunContinues(message)
     raise AirflowException(message) if answer.status_code in _PASSING else AirflowFailException(message)
 
 
@@ -44,7 +44,7 @@ def begin_or_join(connection: Connection, dataset: str) -> str:
     place = quote(dataset, safe="")
     try:
         begun: str = ask(connection, "POST", f"/datasets/{place}/runs")["id"]
-    except RunGoesOn:
+    except RunContinues:
         found = ask(connection, "GET", f"/runs?dataset={place}&limit=1&{_NOT_OVER}")["items"]
         if not found:
             raise  # it ended in this moment: the next try begins one

@@ -10,7 +10,7 @@ from counterfoil.reports.event_types import (
     INVOICE_ITEMS_OF_CUSTOMERS,
     INVOICES_OF_CUSTOMERS,
     NEXT_INVOICES_OF_CUSTOMERS,
-    told,
+    customer_events,
 )
 from counterfoil.reports.report import EventType, Listing, Option, Parents, Preview, Previewed, Reference, Report
 
@@ -105,7 +105,7 @@ INVOICE_ITEMS = Report(
     order=("-date", "-id"),
     not_money=frozenset({"quantity"}),
     # That an item joins an invoice is told by the invoice's event; that a pending one changes by none.
-    events=(*told("customer", ("deleted",)), *INVOICE_ITEMS_OF_CUSTOMERS, *INVOICES_OF_CUSTOMERS),
+    events=(*customer_events("customer", ("deleted",)), *INVOICE_ITEMS_OF_CUSTOMERS, *INVOICES_OF_CUSTOMERS),
     changes="parents",
     parents=Parents(column="customer", param="customer", silent={"pending": "true"}),
     references=(

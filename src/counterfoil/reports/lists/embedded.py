@@ -7,7 +7,7 @@ from dataclasses import replace
 from counterfoil.columns.declared import declared
 from counterfoil.reports.lists.billing import INVOICES, SUBSCRIPTIONS
 from counterfoil.reports.lists.connect import APPLICATION_FEES, TRANSFERS
-from counterfoil.reports.report import Collected, Listing, Parents, Place, Reference, Report
+from counterfoil.reports.report import Collected, Listing, ObjectPath, Parents, Reference, Report
 
 INVOICE_LINE_ITEMS = Report(
     key="invoice_line_items",
@@ -15,7 +15,7 @@ INVOICE_LINE_ITEMS = Report(
     description="Each line of each invoice, one row per line.",
     source=Collected(
         places=(
-            Place(
+            ObjectPath(
                 listing=Listing(path="/v1/invoices", object="invoice", lists=("lines",)), at=(("lines", "data", "*"),)
             ),
         )
@@ -42,7 +42,7 @@ SUBSCRIPTION_ITEMS = Report(
     description="What each subscription is for: a row per price, with its quantity and current period.",
     source=Collected(
         places=(
-            Place(
+            ObjectPath(
                 listing=Listing(
                     path="/v1/subscriptions",
                     object="subscription",
@@ -74,7 +74,7 @@ APPLICATION_FEE_REFUNDS = Report(
     description="What your platform gave back of its fees.",
     source=Collected(
         places=(
-            Place(
+            ObjectPath(
                 listing=Listing(path="/v1/application_fees", object="application_fee", lists=("refunds",)),
                 at=(("refunds", "data", "*"),),
             ),
@@ -98,7 +98,7 @@ TRANSFER_REVERSALS = Report(
     description="Money that came back from connected accounts.",
     source=Collected(
         places=(
-            Place(
+            ObjectPath(
                 listing=Listing(path="/v1/transfers", object="transfer", lists=("reversals",)),
                 at=(("reversals", "data", "*"),),
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from counterfoil.columns.declared import declared
 from counterfoil.reports.event_types import DISCOUNTS_OF_CUSTOMERS
-from counterfoil.reports.report import Collected, EventType, Listing, Option, Parents, Place, Reference, Report
+from counterfoil.reports.report import Collected, EventType, Listing, ObjectPath, Option, Parents, Reference, Report
 
 COUPONS = Report(
     key="coupons",
@@ -26,8 +26,10 @@ DISCOUNTS = Report(
     description="Coupons as they were applied to customers, subscriptions, invoices and their items.",
     source=Collected(
         places=(
-            Place(listing=Listing(path="/v1/customers", object="customer", hides="test_clock"), at=(("discount",),)),
-            Place(
+            ObjectPath(
+                listing=Listing(path="/v1/customers", object="customer", hides="test_clock"), at=(("discount",),)
+            ),
+            ObjectPath(
                 listing=Listing(
                     path="/v1/subscriptions",
                     object="subscription",
@@ -38,7 +40,7 @@ DISCOUNTS = Report(
                 ),
                 at=(("discounts", "*"), ("items", "data", "*", "discounts", "*")),
             ),
-            Place(
+            ObjectPath(
                 listing=Listing(
                     path="/v1/invoices",
                     object="invoice",
@@ -51,7 +53,7 @@ DISCOUNTS = Report(
                     ("total_discount_amounts", "*", "discount"),
                 ),
             ),
-            Place(
+            ObjectPath(
                 listing=Listing(
                     path="/v1/invoiceitems", object="invoiceitem", created="date", expand=("data.discounts",)
                 ),

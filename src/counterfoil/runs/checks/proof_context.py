@@ -18,17 +18,17 @@ from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.extract.changes import listings_of, source_of, windows_of
 from counterfoil.proof.check_selection import sources_of
 from counterfoil.proof.coverage import Expectation, expected_of
-from counterfoil.proof.references import Other
+from counterfoil.proof.references import ReferencedTable
 from counterfoil.proof.subject import LIVE, Subject
 from counterfoil.proof.windows import Expected
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.plans.dataset_plan import DatasetPlan, choice_of, from_json, window_of
 from counterfoil.runs.plans.pull_plan import Plan
-from counterfoil.runs.run_context import Records, archive_of
+from counterfoil.runs.run_context import RunContext, archive_of
 from counterfoil.settings import Settings
 from counterfoil.state.dataset import Dataset, Merge, Target
 from counterfoil.state.run import Run
-from counterfoil.state.target_key import place as spelled
+from counterfoil.state.target_key import target_key as spelled
 from counterfoil.values import Loaded, Window
 
 #: After which what a killed proof left is removed.
@@ -57,7 +57,7 @@ def remove_left(settings: Settings, *, now: float | None = None) -> None:
 
 
 def subject_of(
-    records: Records,
+    records: RunContext,
     dataset: Dataset,
     run: Run,
     target: Target,
@@ -113,7 +113,7 @@ def expected_windows(plan: DatasetPlan, ledger: Ledger) -> Expected:
     return {source_of(kind): windows for kind in listings_of(report)}
 
 
-def _loaded(records: Records, run: Run, target: Target) -> Loaded | None:
+def _loaded(records: RunContext, run: Run, target: Target) -> Loaded | None:
     """What the run did to the table; None before it was loaded."""
     for load in records.runs.loads(run.id):
         if (load.url, load.table) == (target.url, target.table):
@@ -123,7 +123,7 @@ def _loaded(records: Records, run: Run, target: Target) -> Loaded | None:
 
 
 def _expectation(
-    records: Records, plan: DatasetPlan, run: Run, target: Target, ledger: Ledger | None, done: Loaded
+    records: RunContext, plan: DatasetPlan, run: Run, target: Target, ledger: Ledger | None, done: Loaded
 ) -> Expectation | None:
     covers = plan.covers if plan.whole or plan.method == "partition" else ()
     if ledger is not None and ledger.whole:
@@ -140,7 +140,7 @@ def _expectation(
     )
 
 
-def _rows_before(records: Records, run: Run, target: Target) -> int | None:
+def _rows_before(records: RunContext, run: Run, target: Target) -> int | None:
     """Rows of the table after the run before, as they were counted then."""
     earlier = records.runs.list(run.dataset, "succeeded", _MOST_RUNS)
     before = next((one for one in earlier if (one.created_at, one.id) < (run.created_at, run.id)), None)
@@ -153,11 +153,11 @@ def _rows_before(records: Records, run: Run, target: Target) -> int | None:
     return None
 
 
-def _others(records: Records, dataset: Dataset, target: Target) -> Mapping[str, Other]:
+def _others(records: RunContext, dataset: Dataset, target: Target) -> Mapping[str, ReferencedTable]:
     """Tables of the same account in the same destination, one of each report: a full one, read last."""
     home = records.settings.home
     mine = spelled(target.url, "", home=home)
-    found: dict[str, Other] = {}
+    found: dict[str, ReferencedTable] = {}
     for one in records.datasets.list():
         if one.id == dataset.id or one.account != dataset.account or one.bookmark is None:
             continue
@@ -170,11 +170,11 @@ def _others(records: Records, dataset: Dataset, target: Target) -> Mapping[str, 
     return found
 
 
-def _is_full(other: Other) -> bool:
+def _is_full(other: ReferencedTable) -> bool:
     return not other.narrowed and other.window == Window()
 
 
-def _other(table: str, dataset: Dataset, bookmark: Mapping[str, Any]) -> Other:
+def _other(table: str, dataset: Dataset, bookmark: Mapping[str, Any]) -> ReferencedTable:
     choice, as_of = choice_of(bookmark["choice"]), int(bookmark["as_of"])
     known = report_of(dataset.report)
     chosen = choose(known, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
@@ -182,7 +182,7 @@ def _other(table: str, dataset: Dataset, bookmark: Mapping[str, Any]) -> Other:
     source = quoted(table)
     if bookmark.get("method") == "append":
         source = f"(SELECT * FROM {source} WHERE _run = {literal(str(bookmark['run']))})"  # noqa: S608 - quoted
-    return Other(
+    return ReferencedTable(
         source=source,
         table=table,
         report=report,

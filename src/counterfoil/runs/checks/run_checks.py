@@ -10,17 +10,24 @@ from dataclasses import dataclass
 from counterfoil.destinations import Destination
 from counterfoil.errors import AccountError, RunError, SettingsError, TransientError
 from counterfoil.proof.check import Check, counted, inconclusive, worst
-from counterfoil.proof.check_selection import Deep, affordable, before_load, cheap, thorough, unasked
+from counterfoil.proof.check_selection import (
+    ThoroughOptions,
+    affordable,
+    archive_checks,
+    before_load,
+    cheap_checks,
+    thorough_checks,
+)
 from counterfoil.proof.recount import Recount
-from counterfoil.proof.stripe_requests import Inquiry
-from counterfoil.runs.cancellation import Canceled, DeadlinePassed, Signals
+from counterfoil.proof.stripe_requests import StripeRequests
+from counterfoil.runs.cancellation import Canceled, Cancellation, DeadlinePassed
 from counterfoil.runs.checks.proof_context import scratch_of, subject_of
 from counterfoil.runs.notifications import check_failed
-from counterfoil.runs.run_context import Records
+from counterfoil.runs.run_context import RunContext
 from counterfoil.schedules import next_after
-from counterfoil.state.check import KeptCheck
+from counterfoil.state.check import StoredCheck
 from counterfoil.state.dataset import Dataset, Target
-from counterfoil.state.run import Run, TakenOver
+from counterfoil.state.run import LostOwnership, Run
 from counterfoil.stripe.client import Client
 
 #: How long checks that follow a run wait for a table that another process holds; what they can't see, they say so.
@@ -31,7 +38,7 @@ PROOF_SECONDS = 5.0
 class Prover:
     """Makes checks of one run's rows, in one table after the other."""
 
-    records: Records
+    records: RunContext
     dataset: Dataset
     run: Run
     #: Called with the name of each check before it is made.
@@ -53,22 +60,22 @@ class Prover:
         self,
         places: Iterable[tuple[Target, Destination]],
         connected: Callable[[], AbstractContextManager[Client]],
-        signals: Signals,
+        cancellation: Cancellation,
     ) -> None:
         """Makes the checks of a run that has just loaded its rows, the deeper ones when they are due.
 
         `connected` gives a client; what it spends is the run's. A run that is to end is not proved.
         """
-        deep = Deep(recount=Recount(seed=secrets.randbelow(2**31))) if self.is_deep_due() else None
+        deep = ThoroughOptions(recount=Recount(seed=secrets.randbelow(2**31))) if self.is_deep_due() else None
         with ExitStack() as stack:
             inquiry = None
             with suppress(SettingsError):  # the key is not at hand
                 most = None if deep is not None else affordable(sum(self.run.requests.values()))
-                inquiry = Inquiry(stack.enter_context(connected()), check=signals.check, requests=most)
+                inquiry = StripeRequests(stack.enter_context(connected()), check=cancellation.check, requests=most)
             try:
                 made: list[Check] = []
                 for target, place in places:
-                    signals.check()
+                    cancellation.check()
                     made += self.prove(target, place, inquiry, deep)
             except (Canceled, DeadlinePassed):
                 self.records.runs.log(self.run.id, "info", "Not proved: the run was to end.")
@@ -76,7 +83,7 @@ class Prover:
                 check_failed(self.records.alerts, self.dataset, self.run, made, self._earlier())
 
     def prove(
-        self, target: Target, place: Destination, inquiry: Inquiry | None, deep: Deep | None = None
+        self, target: Target, place: Destination, inquiry: StripeRequests | None, deep: ThoroughOptions | None = None
     ) -> list[Check]:
         """Makes and keeps the cheap checks of one table, or with `deep` all of them."""
 
@@ -90,10 +97,10 @@ class Prover:
                     self.records, self.dataset, self.run, target, place, scratch=scratch, watch=self.watch
                 )
                 if "query" not in place.guarantees:
-                    return unasked(subject)
+                    return archive_checks(subject)
                 if deep is not None and inquiry is not None:
-                    return thorough(subject, inquiry, deep)
-                return cheap(subject, inquiry)
+                    return thorough_checks(subject, inquiry, deep)
+                return cheap_checks(subject, inquiry)
 
         before = 0 if inquiry is None else inquiry.spent
         checks = _told(make)
@@ -101,7 +108,7 @@ class Prover:
         self._log(checks, requests=0 if inquiry is None else inquiry.spent - before)
         return checks
 
-    def _earlier(self) -> tuple[KeptCheck, ...]:
+    def _earlier(self) -> tuple[StoredCheck, ...]:
         """The checks of the run before."""
         before = next(
             (one for one in self.records.runs.list(self.dataset.id, "succeeded", 2) if one.id != self.run.id), None
@@ -132,7 +139,7 @@ def _told(make: Callable[[], list[Check]]) -> list[Check]:
     """The checks, or the one that says why there are none."""
     try:
         return make()
-    except (Canceled, DeadlinePassed, TakenOver):
+    except (Canceled, DeadlinePassed, LostOwnership):
         raise
     except (AccountError, TransientError, RunError, SettingsError) as error:
         return [inconclusive("coverage", "table", f"Nothing could be compared: {str(error).rstrip('.')}.")]

@@ -9,10 +9,10 @@ from itertools import takewhile
 from counterfoil.archive import read_ledger
 from counterfoil.destinations import Destination
 from counterfoil.errors import RunError
-from counterfoil.runs.loads.rollback import back_to, only_into, replayed, starts_anew
+from counterfoil.runs.loads.rollback import only_into, replayed, rollback_target, starts_anew
 from counterfoil.runs.loads.table_load import holds
 from counterfoil.runs.plans.dataset_plan import DatasetPlan, from_json
-from counterfoil.runs.run_context import Records, archive_of
+from counterfoil.runs.run_context import RunContext, archive_of
 from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import Run
 from counterfoil.state.runs import Runs
@@ -22,7 +22,7 @@ _PAGE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lack:
+class Backlog:
     """Runs that give a table what it lacks, the oldest first."""
 
     runs: tuple[tuple[Run, DatasetPlan], ...]
@@ -32,7 +32,7 @@ class Lack:
     last: str
 
 
-def lacking(records: Records, dataset: Dataset, target: Target, place: Destination) -> Lack | None:
+def backlog_of(records: RunContext, dataset: Dataset, target: Target, place: Destination) -> Backlog | None:
     """None when the last run that succeeded is in the table; RunError when what it lacks is kept no longer."""
     chain: list[tuple[Run, DatasetPlan]] = []
     last = ""
@@ -42,20 +42,20 @@ def lacking(records: Records, dataset: Dataset, target: Target, place: Destinati
         if only_into(run) is not None:
             continue  # it was for another table
         last = last or run.id
-        if back_to(run) is not None:
+        if rollback_target(run) is not None:
             before = replayed(records.runs, records.settings, run)
-            return Lack(runs=(*before, *reversed(chain)), anew=True, last=last)
+            return Backlog(runs=(*before, *reversed(chain)), anew=True, last=last)
         plan = from_json(run.plan)
         if read_ledger(archive_of(records.settings, run.id)) is None:
             raise RunError(f"What the run {run.id} read is kept no longer", hint="Let everything be read again.")
         chain.append((run, plan))
         if starts_anew(plan):
-            return Lack(runs=tuple(reversed(chain)), anew=True, last=last)
+            return Backlog(runs=tuple(reversed(chain)), anew=True, last=last)
     else:
         if chain and not chain[-1][1].whole:
             raise RunError(f"What was before the run {chain[-1][0].id} is not known any more")
-        return Lack(runs=tuple(reversed(chain)), anew=True, last=last) if chain else None
-    return Lack(runs=tuple(reversed(chain)), anew=False, last=last) if chain else None
+        return Backlog(runs=tuple(reversed(chain)), anew=True, last=last) if chain else None
+    return Backlog(runs=tuple(reversed(chain)), anew=False, last=last) if chain else None
 
 
 def behind(runs: Runs, dataset: Dataset) -> tuple[Target, ...]:
@@ -74,27 +74,27 @@ def newest_read(runs: Runs, dataset: str) -> tuple[tuple[Run, Run] | None, Run |
         if only_into(run) is not None:
             continue
         version = run
-        while (other := back_to(version)) is not None:
+        while (other := rollback_target(version)) is not None:
             version = runs.get(other)
         held = held or (run, version)
-        if back_to(run) is None:
+        if rollback_target(run) is None:
             return held, run
     return held, None
 
 
-def same_state(records: Records, dataset: Dataset, run: str) -> tuple[str, ...]:
+def same_state(records: RunContext, dataset: Dataset, run: str) -> tuple[str, ...]:
     """The ids of all runs that left what a run did: its own, and those that went back to it."""
     ids = [run]
     later = tuple(takewhile(lambda one: one.id != run, _succeeded(records.runs, dataset.id)))
     for one in reversed(later):
-        if back_to(one) in ids:
+        if rollback_target(one) in ids:
             ids.append(one.id)
     return tuple(ids)
 
 
-def _is_there(records: Records, dataset: Dataset, run: Run, target: Target, place: Destination) -> bool:
+def _is_there(records: RunContext, dataset: Dataset, run: Run, target: Target, place: Destination) -> bool:
     """Whether the place says so too: somebody may have dropped the table, or a disk lost it."""
-    ids = same_state(records, dataset, back_to(run) or run.id)
+    ids = same_state(records, dataset, rollback_target(run) or run.id)
     return holds(ids, target, place) == "last"
 
 

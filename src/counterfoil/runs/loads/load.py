@@ -13,29 +13,29 @@ from counterfoil.archive import Ledger, check_part_keys, read_ledger, verify
 from counterfoil.destinations import Destination
 from counterfoil.destinations.protocol import Stop
 from counterfoil.errors import CounterfoilError, DestinationBusy, RunError, TransientError
-from counterfoil.runs.cancellation import Canceled, DeadlinePassed, ServiceStops, Signals
-from counterfoil.runs.loads.backfill import Lack, lacking, same_state
-from counterfoil.runs.loads.rollback import back_to, only_into, replayed, starts_anew
+from counterfoil.runs.cancellation import Canceled, Cancellation, DeadlinePassed, ServiceStops
+from counterfoil.runs.loads.backfill import Backlog, backlog_of, same_state
+from counterfoil.runs.loads.rollback import only_into, replayed, rollback_target, starts_anew
 from counterfoil.runs.loads.size_check import check_size, is_checked
 from counterfoil.runs.loads.table_load import check_goes_on, load_of, schema_of
-from counterfoil.runs.loads.targets import Places
+from counterfoil.runs.loads.targets import TargetDestinations
 from counterfoil.runs.plans.dataset_plan import DatasetPlan, from_json
-from counterfoil.runs.plans.overwrite_check import at_stake
-from counterfoil.runs.run_context import Records, archive_of
+from counterfoil.runs.plans.overwrite_check import overwrite_risk
+from counterfoil.runs.run_context import RunContext, archive_of
 from counterfoil.state.dataset import Dataset, Target
-from counterfoil.state.run import LOAD_STEP, Run, TakenOver
+from counterfoil.state.run import LOAD_STEP, LostOwnership, Run
 from counterfoil.values import Load, Loaded
 
 #: How long a table of several is waited for that another process holds; the run is tried again.
 _BUSY_SECONDS = 10.0
 #: What ends the run, whichever table it was about.
-_ENDS = (Canceled, DeadlinePassed, ServiceStops, TakenOver)
+_ENDS = (Canceled, DeadlinePassed, ServiceStops, LostOwnership)
 
 _Bring = Callable[..., Loaded]
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class LoadOutcome:
     """What one run did to the tables of its dataset."""
 
     #: What the first that was loaded says; all of them get the same rows.
@@ -45,19 +45,19 @@ class Brought:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bringing:
+class RunLoader:
     """Loads one run into one table after the other."""
 
-    records: Records
-    places: Places
+    records: RunContext
+    places: TargetDestinations
     dataset: Dataset
     run: Run
     owner: str
-    signals: Signals
+    cancellation: Cancellation
     #: Asked before what this run read is loaded; its RunError keeps that out of the table.
     check: Callable[[Target, Destination], None] | None = None
 
-    def all(self) -> Brought:
+    def all(self) -> LoadOutcome:
         """The first error is raised when there is no table that could be loaded."""
         into = only_into(self.run)
         targets = self.dataset.targets if into is None else (into,)
@@ -76,12 +76,12 @@ class Bringing:
                 done = done or loaded
         if done is None:
             raise next(iter(failed.values()))
-        return Brought(done, failed)
+        return LoadOutcome(done, failed)
 
     def _one(self, target: Target, bring: _Bring, *, alone: bool) -> Loaded:
         runs, run = self.records.runs, self.run
         with closing(self.places.open(target, busy_seconds=None if alone else _BUSY_SECONDS)) as place:
-            if self.check is not None and back_to(run) is None:
+            if self.check is not None and rollback_target(run) is None:
                 self.check(target, place)
             stop = self._stop(target)
             runs.log(run.id, "info", f"Loading into {target.table} of {place.name}.", step=LOAD_STEP)
@@ -107,7 +107,7 @@ class Bringing:
 
     def _check_size(self, target: Target, place: Destination) -> None:
         """Stops a full refresh that would remove more than half of the table, unless that is accepted."""
-        if back_to(self.run) is not None:
+        if rollback_target(self.run) is not None:
             return
         plan, ledger = from_json(self.run.plan), read_ledger(archive_of(self.records.settings, self.run.id))
         if ledger is None or plan.allow_shrink or not is_checked(plan, whole=plan.whole or ledger.whole):
@@ -127,7 +127,7 @@ class Bringing:
     def _record(self, run: Run, target: Target, rows: int) -> None:
         runs, method = self.records.runs, str(self.run.plan.get("method", "replace"))
         runs.record_load(run.id, target.url, target.table, method, rows)
-        other = back_to(run)
+        other = rollback_target(run)
         if only_into(run) is not None and other is not None:
             for one in same_state(self.records, self.dataset, other):
                 # What that run brought into the other tables is in this one now, too.
@@ -136,15 +136,15 @@ class Bringing:
 
     def _catch_up(self, target: Target, place: Destination, how: Mapping[str, Any]) -> None:
         """Loads what the table lacks of earlier runs, unless this one makes it anew."""
-        if back_to(self.run) is not None:
+        if rollback_target(self.run) is not None:
             return
         plan = from_json(self.run.plan)
         # It may have been down when the run was planned.
-        at_stake(place, plan.plan, target.table, plan.method, identity=plan.identity)
+        overwrite_risk(place, plan.plan, target.table, plan.method, identity=plan.identity)
         if plan.after is None or plan.method == "replace" or place.has_load(_named(self.run.id, target)):
             return
         try:
-            lack = lacking(self.records, self.dataset, target, place)
+            backlog = backlog_of(self.records, self.dataset, target, place)
         except RunError as error:
             if plan.method != "append" and not starts_anew(plan):
                 raise
@@ -152,27 +152,29 @@ class Bringing:
                 told = f"{target.table} of {place.name} lacks rows of earlier runs: {error.message}"
                 self.records.runs.log(self.run.id, "warning", told)
             return
-        if lack is not None:
-            self._give(lack, target, place, how)
+        if backlog is not None:
+            self._give(backlog, target, place, how)
 
-    def _give(self, lack: Lack, target: Target, place: Destination, how: Mapping[str, Any]) -> None:
-        ids = ", ".join(run.id for run, _ in lack.runs)
+    def _give(self, backlog: Backlog, target: Target, place: Destination, how: Mapping[str, Any]) -> None:
+        ids = ", ".join(run.id for run, _ in backlog.runs)
         self.records.runs.log(self.run.id, "info", f"{target.table} of {place.name} gets what it lacks: {ids}.")
-        kept = [(run, plan, checked_ledger(self.records, run.id, plan)) for run, plan in lack.runs]
-        if lack.anew and place.columns(target.table) is not None:
-            _replay(kept, lack.last)(place, target.table, **how)
+        kept = [(run, plan, checked_ledger(self.records, run.id, plan)) for run, plan in backlog.runs]
+        if backlog.anew and place.columns(target.table) is not None:
+            _replay(kept, backlog.last)(place, target.table, **how)
         else:
             for run, plan, ledger in kept:
                 place.load(load_of(plan, run.id, target.table, ledger), schema_of(plan), ledger.parts, **how)
         for run, plan, ledger in kept:
             rows = sum(part.rows for part in ledger.parts)
             self.records.runs.record_load(run.id, target.url, target.table, plan.method, rows)
-        if lack.last not in {run.id for run, _ in lack.runs}:
-            self.records.runs.record_load(lack.last, target.url, target.table, "replace", place.rows(target.table) or 0)
+        if backlog.last not in {run.id for run, _ in backlog.runs}:
+            self.records.runs.record_load(
+                backlog.last, target.url, target.table, "replace", place.rows(target.table) or 0
+            )
 
     def _bring(self) -> _Bring:
         """What brings the run's rows, or those of the run that it goes back to, into a table of a destination."""
-        run, other = self.run, back_to(self.run)
+        run, other = self.run, rollback_target(self.run)
         if other is None:
             plan = from_json(run.plan)
             ledger = checked_ledger(self.records, run.id, plan)
@@ -194,12 +196,12 @@ class Bringing:
     def _stop(self, target: Target) -> Stop | None:
         """What ends the load early; None for one that was done before its process was killed: nothing undoes it."""
         try:
-            self.signals.check()
+            self.cancellation.check()
         except (Canceled, DeadlinePassed):
             if not self._has_load(target):
                 raise
             return None
-        return self.signals.stop
+        return self.cancellation.stop
 
     def _has_load(self, target: Target) -> bool:
         with closing(self.places.open(target, busy_seconds=0)) as place:
@@ -211,9 +213,9 @@ class Bringing:
     def _guard(self, *, signaled: bool) -> None:
         """The last look before a load counts."""
         if signaled:
-            self.signals.check(at_once=True)
+            self.cancellation.check(at_once=True)
         if not self.records.runs.owns(self.run.id, self.owner):
-            raise TakenOver(
+            raise LostOwnership(
                 f"Another attempt of the run {self.run.id} has taken over", hint="Nothing was written by this one."
             )
 
@@ -231,7 +233,7 @@ def _named(run: str, target: Target) -> Load:
     return Load(run=run, table=target.table, method="replace")
 
 
-def ledger_of(records: Records, run: str) -> Ledger:
+def ledger_of(records: RunContext, run: str) -> Ledger:
     """What a run read, once its parts have been looked over."""
     ledger = read_ledger(archive_of(records.settings, run))
     if ledger is None:
@@ -241,7 +243,7 @@ def ledger_of(records: Records, run: str) -> Ledger:
     return ledger
 
 
-def checked_ledger(records: Records, run: str, plan: DatasetPlan) -> Ledger:
+def checked_ledger(records: RunContext, run: str, plan: DatasetPlan) -> Ledger:
     """The same, once the keys of its rows have been checked too; RunError names a key that is missing or doubled."""
     ledger = ledger_of(records, run)
     report = plan.plan.report

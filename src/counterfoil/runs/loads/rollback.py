@@ -18,7 +18,7 @@ _INTO = "into"
 _MOST_RUNS = 10_000
 
 
-def plan_back_to(run: Run, into: Target | None = None) -> dict[str, Any]:
+def plan_rollback(run: Run, into: Target | None = None) -> dict[str, Any]:
     """The plan of a run that goes back to this one, with all of the dataset's tables or one of them."""
     return {_BACK_TO: run.id} | ({} if into is None else {_INTO: {"url": into.url, "table": into.table}})
 
@@ -29,13 +29,13 @@ def only_into(run: Run) -> Target | None:
     return None if into is None else Target(**into)
 
 
-def back_to(run: Run) -> str | None:
+def rollback_target(run: Run) -> str | None:
     """The run that this one goes back to; None when it reads Stripe."""
     found: str | None = run.plan.get(_BACK_TO)
     return found
 
 
-def check_revert(runs: Runs, settings: Settings, run: Run) -> None:
+def check_rollback(runs: Runs, settings: Settings, run: Run) -> None:
     """Refuses to go back to a run that brought nothing, or of whose rows some are kept no longer."""
     if run.status != "succeeded":
         raise RunError(f"The run {run.id} {run.status}: it left no table to go back to", hint=_list(run))
@@ -51,7 +51,7 @@ def replayed(runs: Runs, settings: Settings, run: Run) -> tuple[tuple[Run, Datas
     chain: list[tuple[Run, DatasetPlan]] = []
     at: Run | None = run
     while at is not None:
-        other = back_to(at)
+        other = rollback_target(at)
         if other is not None:
             at = runs.get(other)
             continue

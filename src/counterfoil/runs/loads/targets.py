@@ -10,8 +10,8 @@ from typing import TypeVar
 from counterfoil.archive import check_place
 from counterfoil.destinations import Destination, check_destination, open_destination
 from counterfoil.errors import CounterfoilError, DestinationBusy, TransientError
-from counterfoil.runs.cancellation import Signals
-from counterfoil.runs.run_context import Records
+from counterfoil.runs.cancellation import Cancellation
+from counterfoil.runs.run_context import RunContext
 from counterfoil.state.dataset import Dataset, Target
 
 #: How long a look at a table waits for a file that is held, before it is asked again whether to go on.
@@ -20,10 +20,10 @@ _LOOK_SECONDS = 1.0
 _Seen = TypeVar("_Seen")
 
 
-class Places:
+class TargetDestinations:
     """Opens destinations as the settings say."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: RunContext) -> None:
         self._records = records
 
     def open(self, target: Target, *, busy_seconds: float | None = None) -> Destination:
@@ -56,7 +56,7 @@ class Places:
             raise failed[0]
 
     def looked(
-        self, dataset: Dataset, run: str, signals: Signals, look: Callable[[Target, Destination], _Seen]
+        self, dataset: Dataset, run: str, cancellation: Cancellation, look: Callable[[Target, Destination], _Seen]
     ) -> Mapping[Target, _Seen]:
         """What is seen in each of the dataset's tables; of several, those that can be reached.
 
@@ -67,7 +67,7 @@ class Places:
         alone = len(dataset.targets) == 1
         for target, place in self.each(dataset, busy_seconds=_LOOK_SECONDS):
             try:
-                seen[target] = self._patiently(target, place, run, signals, look, waits=alone)
+                seen[target] = self._patiently(target, place, run, cancellation, look, waits=alone)
             except TransientError as error:
                 down.append(error)
                 if not alone:
@@ -81,7 +81,7 @@ class Places:
         target: Target,
         place: Destination,
         run: str,
-        signals: Signals,
+        cancellation: Cancellation,
         look: Callable[[Target, Destination], _Seen],
         *,
         waits: bool,
@@ -89,7 +89,7 @@ class Places:
         patience = self._records.settings.busy_seconds
         until, told = time.monotonic() + patience, False
         while True:
-            signals.check()
+            cancellation.check()
             try:
                 with place.holding():
                     return look(target, place)

@@ -10,7 +10,7 @@ from typing import Any
 from counterfoil.extract import Changes
 from counterfoil.extract.windows import PAGE_ROWS
 from counterfoil.reports.report import Report
-from counterfoil.runs.plans.sync_state import Standing
+from counterfoil.runs.plans.sync_state import SyncState
 from counterfoil.values import Window
 
 #: Before the last run's instant: what Stripe listed late, and events that came late.
@@ -34,8 +34,8 @@ class ChangePlan:
     swept_to: int | None
 
 
-def is_due_whole(
-    standing: Standing, as_of: int, *, dataset: str, report: Report, days: int, most_requests: int
+def needs_full_refresh(
+    sync_state: SyncState, as_of: int, *, dataset: str, report: Report, days: int, most_requests: int
 ) -> bool:
     """Whether everything is to be read again, for what no event tells.
 
@@ -43,14 +43,14 @@ def is_due_whole(
     """
     if report.changes == "immutable":
         return False
-    if standing.whole_requests > most_requests and standing.spread is not None and standing.spread.rows:
+    if sync_state.whole_requests > most_requests and sync_state.histogram is not None and sync_state.histogram.rows:
         return False  # bit by bit
     share = int.from_bytes(hashlib.sha256(dataset.encode()).digest()[:4]) / 2**32
-    return as_of - standing.whole_at >= days * DAY * (0.8 + 0.2 * share)
+    return as_of - sync_state.whole_at >= days * DAY * (0.8 + 0.2 * share)
 
 
 def plan_changes(
-    standing: Standing,
+    sync_state: SyncState,
     report: Report,
     window: Window,
     *,
@@ -62,37 +62,37 @@ def plan_changes(
     most_requests: int,
 ) -> ChangePlan:
     """What is read after a run at `before`, all in Stripe's time: changes until `now`, and a bit of what was."""
-    due = [Window(group.oldest, group.newest + 1) for group in standing.pending if group.due <= now]
+    due = [Window(group.oldest, group.newest + 1) for group in sync_state.pending if group.due <= now]
     swept: tuple[Window, ...] = ()
-    swept_to = standing.swept_to
-    if report.changes != "immutable" and standing.whole_requests > most_requests and standing.spread is not None:
-        slice_, swept_to = _sweep(standing, before=before, as_of=as_of, days=days, most_requests=most_requests)
+    swept_to = sync_state.swept_to
+    if report.changes != "immutable" and sync_state.whole_requests > most_requests and sync_state.histogram is not None:
+        slice_, swept_to = _sweep(sync_state, before=before, as_of=as_of, days=days, most_requests=most_requests)
         swept = () if slice_ is None else (slice_,)
     covers = tuple(_within(one, window) for one in swept)
     changes = Changes(
         since=before - OVERLAP_SECONDS,
         again=(*due, *swept),
-        spread=standing.spread,
-        whole_requests=standing.whole_requests,
+        histogram=sync_state.histogram,
+        whole_requests=sync_state.whole_requests,
         narrowed=narrowed,
     )
     return ChangePlan(changes=changes, covers=tuple(one for one in covers if one is not None), swept_to=swept_to)
 
 
 def _sweep(
-    standing: Standing, *, before: int, as_of: int, days: int, most_requests: int
+    sync_state: SyncState, *, before: int, as_of: int, days: int, most_requests: int
 ) -> tuple[Window | None, int | None]:
     """The next older rows, as many as are due since the last run, and how far it has come with them."""
-    spread = standing.spread
-    if spread is None or not spread.rows:
-        return None, standing.swept_to
-    upto = before if standing.swept_to is None else standing.swept_to
-    rows = min(spread.rows * (as_of - before) / (days * DAY), most_requests * PAGE_ROWS)
-    left = spread.before(upto) - rows
+    histogram = sync_state.histogram
+    if histogram is None or not histogram.rows:
+        return None, sync_state.swept_to
+    upto = before if sync_state.swept_to is None else sync_state.swept_to
+    rows = min(histogram.rows * (as_of - before) / (days * DAY), most_requests * PAGE_ROWS)
+    left = histogram.before(upto) - rows
     if left <= 0:
         return Window(None, upto), None
     # A second at least, however many rows it has: else it would never come past it.
-    since = min(spread.instant(left), upto - 1)
+    since = min(histogram.instant(left), upto - 1)
     return Window(since, upto), since
 
 
@@ -115,9 +115,9 @@ def changes_json(changes: Changes | None) -> dict[str, Any] | None:
     }
 
 
-def changes_of(kept: Mapping[str, Any] | None, standing: Standing | None) -> Changes | None:
+def changes_of(kept: Mapping[str, Any] | None, sync_state: SyncState | None) -> Changes | None:
     """From the run's plan."""
     if kept is None:
         return None
     again = tuple(Window(*bounds) for bounds in kept["again"])
-    return Changes(**{**kept, "again": again}, spread=standing.spread if standing else None)
+    return Changes(**{**kept, "again": again}, histogram=sync_state.histogram if sync_state else None)

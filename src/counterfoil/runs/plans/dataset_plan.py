@@ -22,11 +22,11 @@ from counterfoil.runs.plans.change_plan import (
     ChangePlan,
     changes_json,
     changes_of,
-    is_due_whole,
+    needs_full_refresh,
     plan_changes,
 )
 from counterfoil.runs.plans.pull_plan import Plan
-from counterfoil.runs.plans.sync_state import Standing, standing_of
+from counterfoil.runs.plans.sync_state import SyncState, sync_state_of
 from counterfoil.state.dataset import Merge
 from counterfoil.state.datasets import Choice, Dataset, Partition
 from counterfoil.stripe.client import API_VERSION, AccountIdentity
@@ -61,7 +61,7 @@ class DatasetPlan:
     #: What a run reads that need not read everything.
     changes: Changes | None = None
     #: Of the table before such a run, and how far back the reread comes with it.
-    standing: Standing | None = None
+    sync_state: SyncState | None = None
     swept_to: int | None = None
     #: Of the table's columns and key when this was planned; empty for a plan of an earlier version.
     layout: str = ""
@@ -91,7 +91,7 @@ class DatasetPlan:
         """The earlier of Stripe's clock and ours when it was made."""
         return self.as_of + MARGIN_SECONDS
 
-    def bookmark(self, run: str, standing: Standing | None = None) -> dict[str, Any]:
+    def bookmark(self, run: str, sync_state: SyncState | None = None) -> dict[str, Any]:
         """How far the dataset is when this is loaded as the run, and what for."""
         return {
             "run": run,
@@ -101,7 +101,7 @@ class DatasetPlan:
             "api_version": self.api_version,
             "columns": self.layout,
             **({} if self.merge is None else {"deleted": self.merge.deleted}),
-            **({} if standing is None else {"standing": standing.as_json()}),
+            **({} if sync_state is None else {"standing": sync_state.as_json()}),
         }
 
 
@@ -155,9 +155,9 @@ def plan_run(
             why or _why_whole(dataset, tables, ("merge",)) or _why_reread(dataset, report, merge, as_of, most_requests)
         )
         if why is None:
-            standing = standing_of(before["standing"])
+            sync_state = sync_state_of(before["standing"])
             found = plan_changes(
-                standing,
+                sync_state,
                 report,
                 window,
                 before=before["as_of"],
@@ -167,17 +167,17 @@ def plan_run(
                 days=merge.reread_days,
                 most_requests=most_requests,
             )
-            return _of_changes(made, standing, found), None
+            return _of_changes(made, sync_state, found), None
     return made, why
 
 
-def _of_changes(made: DatasetPlan, standing: Standing, found: ChangePlan) -> DatasetPlan:
+def _of_changes(made: DatasetPlan, sync_state: SyncState, found: ChangePlan) -> DatasetPlan:
     return replace(
         made,
         covers=found.covers,
         whole=False,
         changes=found.changes,
-        standing=standing,
+        sync_state=sync_state,
         swept_to=found.swept_to,
     )
 
@@ -224,8 +224,8 @@ def _why_reread(dataset: Dataset, report: Report, merge: Merge, as_of: int, most
         return f"Everything is read: without {rule.column} and {rule.due} nothing tells which rows will change."
     if report.parents is not None and report.parents.column not in readable:
         return f"Everything is read: without {report.parents.column} nothing tells which rows belong together."
-    if is_due_whole(
-        standing_of(before["standing"]),
+    if needs_full_refresh(
+        sync_state_of(before["standing"]),
         as_of,
         dataset=dataset.id,
         report=report,
@@ -314,7 +314,7 @@ def as_json(plan: DatasetPlan) -> dict[str, Any]:
         "after": plan.after,
         "merge": plan.merge and asdict(plan.merge),
         "changes": changes_json(plan.changes),
-        "standing": plan.standing and plan.standing.as_json(),
+        "standing": plan.sync_state and plan.sync_state.as_json(),
         "swept_to": plan.swept_to,
         "layout": plan.layout,
         "warnings": list(plan.warnings),
@@ -334,15 +334,16 @@ def is_planned(kept: Mapping[str, Any]) -> bool:
 
 def from_json(kept: Mapping[str, Any]) -> DatasetPlan:
     """The plan of a run."""
-    standing = standing_of(kept["standing"]) if kept.get("standing") else None
+    sync_state = sync_state_of(kept["standing"]) if kept.get("standing") else None
     merge = kept.get("merge")
     made = {
         "merge": merge and Merge(**merge),
-        "changes": changes_of(kept.get("changes"), standing),
-        "standing": standing,
+        "changes": changes_of(kept.get("changes"), sync_state),
+        "sync_state": sync_state,
         "choice": choice_of(kept["choice"]),
         "window": Window(*kept["window"]),
         "covers": tuple(Window(*bounds) for bounds in kept["covers"]),
         "warnings": tuple(kept.get("warnings", ())),
     }
-    return DatasetPlan(**{**kept, **made})
+    same = {name: value for name, value in kept.items() if name != "standing"}
+    return DatasetPlan(**{**same, **made})

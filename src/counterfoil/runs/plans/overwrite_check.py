@@ -20,7 +20,7 @@ Confirm = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class AtStake:
+class OverwriteRisk:
     """Rows that a replace would leave out, and a merge take for deleted: a person is asked before that."""
 
     table: str
@@ -50,7 +50,7 @@ def check_table(
     """
     if overwrite and method == "replace":
         return
-    held = at_stake(destination, plan, table, method, identity=identity)
+    held = overwrite_risk(destination, plan, table, method, identity=identity)
     if held is None:
         return
     if confirm is None:
@@ -62,9 +62,9 @@ def check_table(
         raise DestinationRejected(f"Table {table} was left as it was")
 
 
-def at_stake(
+def overwrite_risk(
     destination: Destination, plan: Plan, table: str, method: Method, *, identity: AccountIdentity
-) -> AtStake | None:
+) -> OverwriteRisk | None:
     """What the load would leave out of the table, None for nothing; raises for a table that it may not touch."""
     if destination.columns(table) is None:
         return None
@@ -78,7 +78,7 @@ def at_stake(
     rows = destination.rows(table)
     wider = any(narrower(plan, before) for before in scopes)
     if rows and ((method == "replace" and len(scopes) > 1) or (method in ("replace", "merge") and wider)):
-        return AtStake(table, rows, len(scopes) if method == "replace" else 1)
+        return OverwriteRisk(table, rows, len(scopes) if method == "replace" else 1)
     return None
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from counterfoil.extract import Spread
+from counterfoil.extract import CreatedHistogram
 from counterfoil.reports.report import Report
 from counterfoil.values import Part
 
@@ -28,14 +28,14 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class SyncState:
     """Of a table that a merge keeps."""
 
     #: When everything was read last, by Stripe's clock, in Unix seconds, and the requests that it took.
     whole_at: int
     whole_requests: int
     #: None where the table does not tell when its rows were created.
-    spread: Spread | None = None
+    histogram: CreatedHistogram | None = None
     pending: tuple[Group, ...] = ()
     #: Rows created from here on have been read again since `whole_at`; None while none have.
     swept_to: int | None = None
@@ -45,43 +45,43 @@ class Standing:
         return {
             "whole_at": self.whole_at,
             "whole_requests": self.whole_requests,
-            "spread": self.spread and [self.spread.rows, *self.spread.instants],
+            "spread": self.histogram and [self.histogram.rows, *self.histogram.instants],
             "pending": [[group.due, group.oldest, group.newest] for group in self.pending],
             "swept_to": self.swept_to,
         }
 
 
-def standing_of(kept: Mapping[str, Any]) -> Standing:
+def sync_state_of(kept: Mapping[str, Any]) -> SyncState:
     """From the bookmark's JSON."""
-    spread = kept["spread"]
-    return Standing(
+    histogram = kept["spread"]
+    return SyncState(
         whole_at=kept["whole_at"],
         whole_requests=kept["whole_requests"],
-        spread=spread and Spread(spread[0], tuple(spread[1:])),
+        histogram=histogram and CreatedHistogram(histogram[0], tuple(histogram[1:])),
         pending=tuple(Group(*bounds) for bounds in kept["pending"]),
         swept_to=kept["swept_to"],
     )
 
 
-def stands_whole(report: Report, parts: Sequence[Part], *, as_of: int, requests: int) -> Standing:
+def state_after_full_refresh(report: Report, parts: Sequence[Part], *, as_of: int, requests: int) -> SyncState:
     """After everything was read."""
     created = None if report.created is None else _instants(parts, report.created)
-    return Standing(
+    return SyncState(
         whole_at=as_of,
         whole_requests=requests,
-        spread=None if created is None else Spread.of(created),
+        histogram=None if created is None else CreatedHistogram.of(created),
         pending=_pending(report, parts),
     )
 
 
-def stands_after(
-    before: Standing, report: Report, parts: Sequence[Part], *, as_of: int, added: int, swept_to: int | None
-) -> Standing:
+def state_after_changes(
+    before: SyncState, report: Report, parts: Sequence[Part], *, as_of: int, added: int, swept_to: int | None
+) -> SyncState:
     """After changes were read, with what was due by `as_of`."""
     left = tuple(group for group in before.pending if group.due > as_of)
     return replace(
         before,
-        spread=before.spread and before.spread.grown(added, as_of),
+        histogram=before.histogram and before.histogram.grown(added, as_of),
         pending=_joined((*left, *_pending(report, parts))),
         swept_to=swept_to,
     )

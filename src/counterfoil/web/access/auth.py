@@ -10,7 +10,7 @@ from math import ceil
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from counterfoil.app.sessions import SessionCalls
+from counterfoil.app.sessions import SessionService
 from counterfoil.errors import SettingsError
 from counterfoil.web.access.sessions import Links
 from counterfoil.web.access.throttle import Throttle
@@ -22,7 +22,7 @@ _MOST_CHARACTERS = 1000
 class Password:
     """The owner's password, of which the hash alone is kept, in memory and in the state."""
 
-    def __init__(self, text: str | None, sessions: SessionCalls) -> None:
+    def __init__(self, text: str | None, sessions: SessionService) -> None:
         """Sessions that began with another password, or without one, are ended."""
         # The OWASP's smallest: its larger ones take 64 MB a try, which strangers may cause.
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -56,17 +56,17 @@ class Password:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class LoginAttempt:
     """What came of a password."""
 
     fits: bool
     wait_seconds: int = 0
 
 
-class Door:
+class Auth:
     """Who may come in."""
 
-    def __init__(self, password: Password, sessions: SessionCalls, links: Links, throttle: Throttle) -> None:
+    def __init__(self, password: Password, sessions: SessionService, links: Links, throttle: Throttle) -> None:
         self.password = password
         self.sessions = sessions
         self.links = links
@@ -74,7 +74,7 @@ class Door:
         # One at a time: each takes time and memory, and tries side by side would all pass before the first has failed.
         self._one = threading.Lock()
 
-    def knock(self, password: str, address: str, token: str | None) -> Tried:
+    def attempt(self, password: str, address: str, token: str | None) -> LoginAttempt:
         """Tries the password, or tells how long to wait.
 
         A browser that was signed in before is counted for itself, so that nobody can keep the owner out by guessing.
@@ -84,12 +84,12 @@ class Door:
         with self._one:
             wait = self._throttle.wait_seconds(key, alone=known)
             if wait > 0:
-                return Tried(fits=False, wait_seconds=ceil(wait))
+                return LoginAttempt(fits=False, wait_seconds=ceil(wait))
             if not self.password.fits(password):
                 self._throttle.failed(key)
-                return Tried(fits=False)
+                return LoginAttempt(fits=False)
             self._throttle.succeeded(key)
-            return Tried(fits=True)
+            return LoginAttempt(fits=True)
 
 
 def _spelled(text: str) -> str:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from counterfoil.app.sessions import SessionCalls
+from counterfoil.app.sessions import SessionService
 from counterfoil.errors import CounterfoilError
 from counterfoil.logging import get_logger
 from counterfoil.web.access.hosts import Hosts
@@ -52,7 +52,7 @@ _log = get_logger("web")
 class Guard:
     """The middleware. It is the outermost, so that refusals and errors have the same headers as pages."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Hosts, cookie: Cookie, sessions: SessionCalls, bearer: Bearer) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Hosts, cookie: Cookie, sessions: SessionService, bearer: Bearer) -> None:
         self._app = app
         self._hosts = hosts
         self._cookie = cookie

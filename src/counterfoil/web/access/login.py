@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from counterfoil.logging import get_logger
-from counterfoil.web.access.auth import Door
+from counterfoil.web.access.auth import Auth
 from counterfoil.web.access.sessions import Cookie, current
 from counterfoil.web.rendering import render
 
@@ -21,13 +21,13 @@ _log = get_logger("web")
 class Login:
     """The routes of `/login`, `/login/link` and `/logout`. `announce` prints a new link where the service runs."""
 
-    def __init__(self, door: Door, cookie: Cookie, announce: Callable[[], None]) -> None:
+    def __init__(self, door: Auth, cookie: Cookie, announce: Callable[[], None]) -> None:
         self._door = door
         self._cookie = cookie
         self._announce = announce
         self.router = APIRouter()
         self.router.add_api_route("/login", self.show, methods=["GET"])
-        self.router.add_api_route("/login", self.knock, methods=["POST"])
+        self.router.add_api_route("/login", self.attempt, methods=["POST"])
         self.router.add_api_route("/login/link", self.print_link, methods=["POST"])
         self.router.add_api_route("/logout", self.leave, methods=["POST"])
 
@@ -42,7 +42,7 @@ class Login:
             return self._asked(request, place, 403, problem="This link was used, or it is older than ten minutes.")
         return self._asked(request, place)
 
-    def knock(
+    def attempt(
         self,
         request: Request,
         password: Annotated[str, Form()] = "",
@@ -50,7 +50,7 @@ class Login:
     ) -> Response:
         place = within(next)
         address = request.client.host if request.client else ""
-        tried = self._door.knock(password, address, self._cookie.read(request))
+        tried = self._door.attempt(password, address, self._cookie.read(request))
         if tried.fits:
             return self._let_in(request, place)
         if not tried.wait_seconds:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from starlette.requests import Request
 from starlette.responses import Response
 
-from counterfoil.app.sessions import LONGEST, SessionCalls
+from counterfoil.app.sessions import LONGEST, SessionService
 from counterfoil.web.access.hosts import Hosts
 
 #: How long a link works.
@@ -85,7 +85,7 @@ class Links:
             return until is not None and until > self._clock()
 
 
-def current(request: Request, cookie: Cookie, sessions: SessionCalls) -> bool:
+def current(request: Request, cookie: Cookie, sessions: SessionService) -> bool:
     """Whether the request comes from a session."""
     token = cookie.read(request)
     return token is not None and sessions.find(token) is not None

@@ -12,7 +12,7 @@ from counterfoil.app import App
 from counterfoil.app.accounts import account_dict
 from counterfoil.app.values import Account
 from counterfoil.web.api import answers, bodies
-from counterfoil.web.api.json_response import V1, told
+from counterfoil.web.api.json_response import V1, json_response
 from counterfoil.web.api.problems import Refused, looked_up
 
 _Word = Annotated[str, Path(alias="account", description="The account's name or id.")]
@@ -32,7 +32,7 @@ def _saved(app: App, router: APIRouter) -> None:
     @router.get("/accounts", response_model=answers.Accounts)
     def list_accounts() -> Response:
         """All accounts by name."""
-        return told({"items": [account_dict(one) for one in app.accounts.list()]})
+        return json_response({"items": [account_dict(one) for one in app.accounts.list()]})
 
     @router.post("/accounts", status_code=201, response_model=answers.Account, responses=_KNOWN)
     def create_account(body: bodies.AccountBody) -> Response:
@@ -47,30 +47,30 @@ def _saved(app: App, router: APIRouter) -> None:
         else:
             account = app.accounts.add(body.name, key, api_base=api_base, stripe_account=body.stripe_account)
             status = 201
-        return told(account_dict(account), status, location=f"/accounts/{account.id}")
+        return json_response(account_dict(account), status, location=f"/accounts/{account.id}")
 
 
 def _one(app: App, router: APIRouter) -> None:
     @router.get("/accounts/{account}", response_model=answers.Account)
     def get_account(account: _Word) -> Response:
         """One account."""
-        return told(account_dict(_account(app, account)))
+        return json_response(account_dict(_account(app, account)))
 
     @router.patch("/accounts/{account}", response_model=answers.Account)
     def rename_account(account: _Word, body: bodies.AccountChanges) -> Response:
         """Gives another name."""
-        return told(account_dict(app.accounts.rename(_account(app, account).id, body.name)))
+        return json_response(account_dict(app.accounts.rename(_account(app, account).id, body.name)))
 
     @router.post("/accounts/{account}/check", response_model=answers.Account)
     def check_account(account: _Word) -> Response:
         """Tries the key again, and what it may read."""
-        return told(account_dict(app.accounts.check(_account(app, account).id)))
+        return json_response(account_dict(app.accounts.check(_account(app, account).id)))
 
     @router.put("/accounts/{account}/key", response_model=answers.Account)
     def replace_key(account: _Word, body: bodies.KeyBody) -> Response:
         """Another key of the same Stripe account and mode, after Stripe has taken it."""
         found = _account(app, account)
-        return told(account_dict(app.accounts.replace_key(found.id, body.key.get_secret_value())))
+        return json_response(account_dict(app.accounts.replace_key(found.id, body.key.get_secret_value())))
 
     @router.delete("/accounts/{account}", response_model=answers.AccountGone)
     def delete_account(
@@ -85,7 +85,7 @@ def _one(app: App, router: APIRouter) -> None:
                 "in_use", f"The account {found.name!r} is read by {', '.join(users)}", "Say with_datasets=true."
             )
         gone = app.accounts.remove(found.id, with_datasets=with_datasets)
-        return told({"removed": found.name, "datasets": list(gone)})
+        return json_response({"removed": found.name, "datasets": list(gone)})
 
 
 def _account(app: App, word: str) -> Account:

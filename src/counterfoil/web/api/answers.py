@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 CURSOR = "What to give for the next page; null when there is none."
 
 
-class Told(BaseModel):
+class ApiModel(BaseModel):
     """Says all that there is."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Problem(Told):
+class Problem(ApiModel):
     """What went wrong (RFC 9457)."""
 
     title: str
@@ -26,7 +26,7 @@ class Problem(Told):
     code: str = Field(description="What happened, for programs: it stays the same.")
 
 
-class Readable(Told):
+class Readable(ApiModel):
     """Whether the key may read a report."""
 
     report: str
@@ -35,7 +35,7 @@ class Readable(Told):
     permission: str | None = Field(description="What the key lacks, `rak_…`.")
 
 
-class Account(Told):
+class Account(ApiModel):
     """A saved key of Stripe, which is not told."""
 
     id: str
@@ -54,27 +54,27 @@ class Account(Told):
     reports: list[Readable]
 
 
-class AccountGone(Told):
+class AccountGone(ApiModel):
     """What was removed, by name."""
 
     removed: str
     datasets: list[str]
 
 
-class ReportColumn(Told):
+class ReportColumn(ApiModel):
     name: str
     type: str
     description: str
 
 
-class ReportOption(Told):
+class ReportOption(ApiModel):
     name: str
     choices: list[str]
     default: str | None
     description: str
 
 
-class Report(Told):
+class Report(ApiModel):
     """What can be read."""
 
     key: str
@@ -91,7 +91,7 @@ class Report(Told):
     columns: list[ReportColumn]
 
 
-class Destination(Told):
+class Destination(ApiModel):
     """Where datasets go, and what can be asked there."""
 
     id: str
@@ -99,12 +99,12 @@ class Destination(Told):
     tables: list[str]
 
 
-class AnswerColumn(Told):
+class AnswerColumn(ApiModel):
     name: str
     type: str
 
 
-class AskedWarning(Told):
+class AskedWarning(ApiModel):
     """What is odd about an answer. `snapshots_added`: it adds up the rows of several runs of an append table."""
 
     code: Literal["snapshots_added"]
@@ -115,7 +115,7 @@ class AskedWarning(Told):
     hint: str
 
 
-class Asked(Told):
+class Asked(ApiModel):
     """What a question gave: at most 10,000 rows, each a list in the order of the columns."""
 
     columns: list[AnswerColumn]
@@ -124,13 +124,13 @@ class Asked(Told):
     warnings: list[AskedWarning]
 
 
-class Question(Told):
+class Question(ApiModel):
     name: str
     sql: str
     destination: str | None
 
 
-class Change(Told):
+class Change(ApiModel):
     kind: Literal["account", "dataset"]
     name: str
     action: Literal["create", "change", "none"]
@@ -139,7 +139,7 @@ class Change(Told):
     warnings: list[str]
 
 
-class Applied(Told):
+class Applied(ApiModel):
     """What a configuration changes, or would."""
 
     changes: list[Change]
@@ -147,7 +147,7 @@ class Applied(Told):
     dry_run: bool
 
 
-class Alert(Told):
+class Alert(ApiModel):
     """A place that is told; of its address what is no secret."""
 
     id: str
@@ -159,21 +159,21 @@ class Alert(Told):
     created_at: datetime
 
 
-class Alerts(Told):
+class Alerts(ApiModel):
     items: list[Alert]
 
 
-class Accounts(Told):
+class Accounts(ApiModel):
     items: list[Account]
 
 
-class Reports(Told):
+class Reports(ApiModel):
     items: list[Report]
 
 
-class Destinations(Told):
+class Destinations(ApiModel):
     items: list[Destination]
 
 
-class Questions(Told):
+class Questions(ApiModel):
     items: list[Question]

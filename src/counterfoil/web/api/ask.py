@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from counterfoil.app import App
 from counterfoil.app.export.files import json_value
-from counterfoil.app.saved_queries import Question
+from counterfoil.app.saved_queries import SavedQuery
 from counterfoil.errors import RunError
 from counterfoil.web.answers import csv_of
 from counterfoil.web.api import answers, bodies
-from counterfoil.web.api.json_response import V1, told
+from counterfoil.web.api.json_response import V1, json_response
 from counterfoil.web.api.problems import Refused
 from counterfoil.web.downloads import Download
 
@@ -38,7 +38,7 @@ def _asking(app: App, router: APIRouter) -> None:
         """Where datasets go, the one that most go to first."""
         found = app.tables.places().items()
         items = [{"id": _key(url), "name": app.tables.place_name(url), "tables": list(names)} for url, names in found]
-        return told({"items": items})
+        return json_response({"items": items})
 
     @router.get("/ask", response_model=answers.Asked, responses=_ASKED)
     def ask_again(
@@ -65,24 +65,24 @@ def _keeping(app: App, router: APIRouter) -> None:
     @router.get("/questions", response_model=answers.Questions)
     def list_questions() -> Response:
         """Those that are kept, by name."""
-        return told({"items": [_question(one) for one in app.questions.list()]})
+        return json_response({"items": [_question(one) for one in app.questions.list()]})
 
     @router.get("/questions/{name:path}", response_model=answers.Question)
     def get_question(name: _Name) -> Response:
         """One of them."""
-        return told(_question(_kept(app, name)))
+        return json_response(_question(_kept(app, name)))
 
     @router.put("/questions/{name:path}", response_model=answers.Question)
     def save_question(name: _Name, body: bodies.QuestionBody) -> Response:
         """Keeps it; one of the same name is replaced."""
-        return told(_question(app.questions.save(name, body.sql, _place(app, body.destination))))
+        return json_response(_question(app.questions.save(name, body.sql, _place(app, body.destination))))
 
     @router.delete("/questions/{name:path}", response_model=answers.Question)
     def delete_question(name: _Name) -> Response:
         """Forgets it."""
         found = _kept(app, name)
         app.questions.remove(found.name)
-        return told(_question(found))
+        return json_response(_question(found))
 
 
 def _answered(app: App, sql: str, place: str | None, form: str) -> Response:
@@ -97,17 +97,17 @@ def _answered(app: App, sql: str, place: str | None, form: str) -> Response:
     columns = [{"name": column.name, "type": column.type} for column in found.columns]
     warnings = [{**asdict(one), "message": one.message, "hint": one.hint} for one in found.warnings]
     rows = [[json_value(each) for each in row] for row in found.rows]
-    return told({"columns": columns, "rows": rows, "cut": found.cut, "warnings": warnings})
+    return json_response({"columns": columns, "rows": rows, "cut": found.cut, "warnings": warnings})
 
 
-def _kept(app: App, name: str) -> Question:
+def _kept(app: App, name: str) -> SavedQuery:
     found = app.questions.get(name)
     if found is None:
         raise Refused("not_found", f"There is no question {name!r}", "/api/v1/questions lists them.")
     return found
 
 
-def _question(question: Question) -> dict[str, Any]:
+def _question(question: SavedQuery) -> dict[str, Any]:
     return {
         "name": question.name,
         "sql": question.sql,

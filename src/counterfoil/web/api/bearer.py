@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from counterfoil.app.tokens import TokenCalls
+from counterfoil.app.tokens import TokenService
 from counterfoil.errors import CounterfoilError
 from counterfoil.logging import get_logger, redacted
 from counterfoil.web.access.throttle import Throttle
@@ -30,7 +30,7 @@ class Bearer:
     256 random bits are not guessed.
     """
 
-    def __init__(self, tokens: TokenCalls, throttle: Throttle) -> None:
+    def __init__(self, tokens: TokenService, throttle: Throttle) -> None:
         self._tokens = tokens
         self._throttle = throttle
 

@@ -10,15 +10,15 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.proof.statement import as_dict
 from counterfoil.web.api import bodies, run_answers
-from counterfoil.web.api.json_response import V1, DatasetWord, dataset_of, told
-from counterfoil.web.proof_jobs import ProofsInHand
+from counterfoil.web.api.json_response import V1, DatasetWord, dataset_of, json_response
+from counterfoil.web.proof_jobs import ProofJobs
 
 
 def routes(app: App) -> APIRouter:
     """The statement, and a new proof."""
     router = APIRouter(prefix=V1, tags=["checks"])
 
-    @router.get("/datasets/{dataset}/checks", response_model=run_answers.StatementTold)
+    @router.get("/datasets/{dataset}/checks", response_model=run_answers.StatementDetail)
     def get_checks(
         request: Request,
         dataset: DatasetWord,
@@ -27,7 +27,7 @@ def routes(app: App) -> APIRouter:
         """The latest checks of what is in its tables, with their figures; and the proof that goes on."""
         found = dataset_of(app, dataset).id
         statement = as_dict(app.proofs.kept(found, run))
-        return told({**statement, "proving": _proving(_hand(request), found)})
+        return json_response({**statement, "proving": _proving(_hand(request), found)})
 
     @router.post("/datasets/{dataset}/checks", status_code=202, response_model=run_answers.Proving)
     def prove(request: Request, dataset: DatasetWord, body: bodies.ProveBody | None = None) -> Response:
@@ -38,17 +38,17 @@ def routes(app: App) -> APIRouter:
         found, words, hand = dataset_of(app, dataset), body or bodies.ProveBody(), _hand(request)
         recount = None if words.recount == "all" else words.recount
         hand.begin(found.id, request.app.state.closing, recount=recount, seed=words.seed, payouts=words.payouts)
-        return told(_proving(hand, found.id), 202, location=f"/datasets/{found.id}/checks")
+        return json_response(_proving(hand, found.id), 202, location=f"/datasets/{found.id}/checks")
 
     return router
 
 
-def _hand(request: Request) -> ProofsInHand:
-    found: ProofsInHand = request.app.state.proofs
+def _hand(request: Request) -> ProofJobs:
+    found: ProofJobs = request.app.state.proofs
     return found
 
 
-def _proving(hand: ProofsInHand, dataset: str) -> dict[str, Any]:
+def _proving(hand: ProofJobs, dataset: str) -> dict[str, Any]:
     proving, problem = hand.of(dataset), hand.last_problem(dataset)
     progress = None if proving is None else proving.progress
     return {

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.logging import redacted
 from counterfoil.web.api import answers
-from counterfoil.web.api.json_response import V1, Overwrite, told
+from counterfoil.web.api.json_response import V1, Overwrite, json_response
 from counterfoil.web.api.problems import Refused
 
 _TOML = "application/toml"
@@ -40,6 +40,6 @@ def routes(app: App) -> APIRouter:
             text = (await request.body()).decode()
         except UnicodeDecodeError:
             raise Refused("malformed", "The file is not UTF-8", "Send the TOML as it is.") from None
-        return told(asdict(await run_in_threadpool(app.config.apply, text, dry_run=diff, overwrite=overwrite)))
+        return json_response(asdict(await run_in_threadpool(app.config.apply, text, dry_run=diff, overwrite=overwrite)))
 
     return router

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from counterfoil.web.api.answers import ReportColumn, Told
+from counterfoil.web.api.answers import ApiModel, ReportColumn
 from counterfoil.web.api.run_answers import Result, Run
 
 
-class Choice(Told):
+class Choice(ApiModel):
     """What of the report."""
 
     since: datetime | None
@@ -23,36 +23,36 @@ class Choice(Told):
     hashed: list[str]
 
 
-class Partition(Told):
+class Partition(ApiModel):
     unit: str
     last: int
 
 
-class Merge(Told):
+class Merge(ApiModel):
     deleted: Literal["keep", "drop"]
     history: bool
     reread_days: int
 
 
-class Target(Told):
+class Target(ApiModel):
     url: str
     table: str
 
 
-class Retry(Told):
+class Retry(ApiModel):
     on: bool
     attempts: int
     every_minutes: int
     manual: bool
 
 
-class Proof(Told):
+class Proof(ApiModel):
     after: Literal["cheap", "none"]
     deep: str | None
     hold: bool
 
 
-class Pause(Told):
+class Pause(ApiModel):
     reason: str
     action: str | None
     at: datetime
@@ -61,7 +61,7 @@ class Pause(Told):
     )
 
 
-class Outlook(Told):
+class Outlook(ApiModel):
     """The thirty days to come."""
 
     next_times: list[datetime]
@@ -73,7 +73,7 @@ class Outlook(Told):
     warning: str | None
 
 
-class _DatasetFacts(Told):
+class _DatasetFacts(ApiModel):
     id: str
     name: str
     description: str
@@ -110,25 +110,25 @@ class DatasetPlanned(Dataset):
     dry_run: bool
 
 
-class DatasetAccount(Told):
+class DatasetAccount(ApiModel):
     id: str
     name: str
     mode: Literal["live", "test"] | None
     status: str
 
 
-class DatasetBefore(Told):
+class DatasetBefore(ApiModel):
     id: str
     name: str
 
 
-class ChecksShort(Told):
+class ChecksShort(ApiModel):
     result: Result | None
     failed: list[str]
     run: str | None
 
 
-class Attention(Told):
+class Attention(ApiModel):
     """Why a dataset needs attention."""
 
     cause: Literal["account", "paused", "table_would_shrink", "run_failed", "check_failed", "behind"]
@@ -136,7 +136,7 @@ class Attention(Told):
     hint: str | None
 
 
-class Rollback(Told):
+class Rollback(ApiModel):
     """An earlier version in the tables."""
 
     run: str = Field(description="The run whose version it is.")
@@ -144,7 +144,7 @@ class Rollback(Told):
     at: datetime = Field(description="When the tables were returned to it.")
 
 
-class DatasetShown(_DatasetFacts):
+class DatasetSummary(_DatasetFacts):
     """A dataset with the names of what it refers to."""
 
     account: DatasetAccount
@@ -159,13 +159,13 @@ class DatasetShown(_DatasetFacts):
     checks: ChecksShort
 
 
-class DatasetTold(DatasetShown):
+class DatasetDetail(DatasetSummary):
     """A dataset, and what it takes."""
 
     outlook: Outlook
 
 
-class DatasetColumn(Told):
+class DatasetColumn(ApiModel):
     """A column that the next run fills."""
 
     name: str
@@ -179,12 +179,12 @@ class DatasetColumn(Told):
     description: str
 
 
-class NamedColumn(Told):
+class NamedColumn(ApiModel):
     name: str
     type: str
 
 
-class Preview(Told):
+class Preview(ApiModel):
     """The first rows that Stripe has. Instants and decimals are text, so that no digit is lost."""
 
     report: str
@@ -194,7 +194,7 @@ class Preview(Told):
     warnings: list[str]
 
 
-class Rows(Told):
+class Rows(ApiModel):
     """A page of a table. Instants and decimals are text, so that no digit is lost."""
 
     columns: list[ReportColumn]
@@ -204,12 +204,12 @@ class Rows(Told):
     next: int | None = Field(description="The offset of the next page; null when there is none.")
 
 
-class TopValue(Told):
+class TopValue(ApiModel):
     value: str | None
     rows: int
 
 
-class Profile(Told):
+class Profile(ApiModel):
     """What is in a column."""
 
     column: ReportColumn
@@ -221,9 +221,9 @@ class Profile(Told):
     top: list[TopValue]
 
 
-class Datasets(Told):
-    items: list[DatasetShown]
+class Datasets(ApiModel):
+    items: list[DatasetSummary]
 
 
-class DatasetColumns(Told):
+class DatasetColumns(ApiModel):
     items: list[DatasetColumn]

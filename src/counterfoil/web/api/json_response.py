@@ -37,7 +37,7 @@ FILES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def told(value: object, status: int = 200, *, location: str | None = None) -> Response:
+def json_response(value: object, status: int = 200, *, location: str | None = None) -> Response:
     """The value as JSON; `location` is the address of what was made, below `/api/v1`."""
     headers = {} if location is None else {"Location": V1 + quote(location)}
     text = redacted(json.dumps(value, ensure_ascii=False, allow_nan=False))

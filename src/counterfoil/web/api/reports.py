@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from counterfoil.app import App, describe_reports
 from counterfoil.web.api import answers
-from counterfoil.web.api.json_response import V1, told
+from counterfoil.web.api.json_response import V1, json_response
 from counterfoil.web.api.problems import Refused
 
 
@@ -20,7 +20,7 @@ def routes(_app: App) -> APIRouter:
     @router.get("/reports", response_model=answers.Reports)
     def list_reports() -> Response:
         """All reports in the menu's order, with columns, options and permissions."""
-        return told({"items": describe_reports()})
+        return json_response({"items": describe_reports()})
 
     @router.get("/reports/{report}", response_model=answers.Report)
     def get_report(report: Annotated[str, Path(description="The report's key.")]) -> Response:
@@ -28,6 +28,6 @@ def routes(_app: App) -> APIRouter:
         found = next((one for one in describe_reports() if one["key"] == report), None)
         if found is None:
             raise Refused("not_found", f"There is no report {report!r}", "/api/v1/reports lists them.")
-        return told(found)
+        return json_response(found)
 
     return router

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.web.api import accounts, alerts, ask, checks, config, datasets, metrics, reports, rows, runs
 from counterfoil.web.api.document import document
-from counterfoil.web.api.json_response import V1, told
+from counterfoil.web.api.json_response import V1, json_response
 
 RESOURCES: tuple[Callable[[App], APIRouter], ...] = (
     accounts.routes,
@@ -40,6 +40,6 @@ def api(app: App, resources: Sequence[Callable[[App], APIRouter]] = RESOURCES) -
         """This document."""
         if not made:  # it takes longer than all the rest
             made.append(document(router.routes))
-        return told(made[0])
+        return json_response(made[0])
 
     return router

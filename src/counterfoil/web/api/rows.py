@@ -15,7 +15,7 @@ from counterfoil.app.tables import Column, Filter, Test, View
 from counterfoil.errors import QUERY_FAILED, RunError
 from counterfoil.logging import redacted
 from counterfoil.web.api import dataset_answers
-from counterfoil.web.api.json_response import FILES, V1, AsIs, DatasetWord, Form, dataset_of, told
+from counterfoil.web.api.json_response import FILES, V1, AsIs, DatasetWord, Form, dataset_of, json_response
 from counterfoil.web.api.problems import Refused
 from counterfoil.web.downloads import Download
 
@@ -56,7 +56,9 @@ def routes(app: App) -> APIRouter:
         end = offset + len(rows)
         more = end if rows and end < page.total else None
         told_columns = [_column(one) for one in page.columns]
-        return told({"columns": told_columns, "rows": rows, "total": page.total, "offset": offset, "next": more})
+        return json_response(
+            {"columns": told_columns, "rows": rows, "total": page.total, "offset": offset, "next": more}
+        )
 
     @router.get("/datasets/{dataset}/rows.{form}", response_class=Response, responses=FILES)
     def export_rows(
@@ -78,7 +80,7 @@ def routes(app: App) -> APIRouter:
         known = dataset_of(app, dataset).id
         with _asked():
             found = app.tables.profile(known, column, _view(filters, None))
-        return told(
+        return json_response(
             {
                 "column": _column(found.column),
                 **{name: getattr(found, name) for name in ("rows", "nulls", "distinct", "least", "greatest")},

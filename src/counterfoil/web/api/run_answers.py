@@ -7,25 +7,25 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from counterfoil.web.api.answers import CURSOR, Told
+from counterfoil.web.api.answers import CURSOR, ApiModel
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "canceled", "skipped"]
 Result = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT APPLICABLE"]
 
 
-class Window(Told):
+class Window(ApiModel):
     since: datetime | None
     until: datetime | None
 
 
-class RowCounts(Told):
+class RowCounts(ApiModel):
     read: int
     added: int
     changed: int
     deleted: int
 
 
-class RunFailure(Told):
+class RunFailure(ApiModel):
     kind: str
     message: str
     hint: str | None
@@ -34,7 +34,7 @@ class RunFailure(Told):
     code: str | None
 
 
-class Run(Told):
+class Run(ApiModel):
     """One execution of a dataset."""
 
     id: str
@@ -61,7 +61,7 @@ class Run(Told):
     error: RunFailure | None
 
 
-class Attempt(Told):
+class Attempt(ApiModel):
     number: int
     status: str
     started_at: datetime
@@ -69,14 +69,14 @@ class Attempt(Told):
     error: RunFailure | None
 
 
-class CheckResult(Told):
+class CheckResult(ApiModel):
     family: str
     name: str
     result: Result
     reason: str
 
 
-class Load(Told):
+class Load(ApiModel):
     url: str
     table: str
     method: str
@@ -84,7 +84,7 @@ class Load(Told):
     at: datetime
 
 
-class RunTold(Run):
+class RunDetail(Run):
     """A run with its attempts, checks and loads."""
 
     next_attempt_at: datetime | None
@@ -94,14 +94,14 @@ class RunTold(Run):
     loads: list[Load]
 
 
-class Runs(Told):
+class Runs(ApiModel):
     """The newest first."""
 
     items: list[Run]
     next: str | None = Field(description=CURSOR)
 
 
-class Line(Told):
+class Line(ApiModel):
     number: int
     at: datetime
     level: str
@@ -109,14 +109,14 @@ class Line(Told):
     fields: dict[str, Any]
 
 
-class Lines(Told):
+class Lines(ApiModel):
     """What a run said."""
 
     items: list[Line]
     next: int = Field(description="What to give as `after` for the lines that are still to come.")
 
 
-class Check(Told):
+class Check(ApiModel):
     family: str
     name: str
     result: Result
@@ -128,13 +128,13 @@ class Check(Told):
     made_at: datetime
 
 
-class StatementAccount(Told):
+class StatementAccount(ApiModel):
     name: str
     stripe_id: str
     livemode: bool
 
 
-class Statement(Told):
+class Statement(ApiModel):
     """What was checked of a run's rows."""
 
     result: Result | None
@@ -154,7 +154,7 @@ class Statement(Told):
     checks: list[Check]
 
 
-class Proving(Told):
+class Proving(ApiModel):
     """A proof that goes on, or how the last one ended."""
 
     going_on: bool
@@ -164,5 +164,5 @@ class Proving(Told):
     problem: str | None = Field(description="Why the last one came to nothing.")
 
 
-class StatementTold(Statement):
+class StatementDetail(Statement):
     proving: Proving

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from counterfoil.app import App
 from counterfoil.app.export.files import file_chunks
-from counterfoil.app.run_dict import line_dict, run_dict, told_dict
+from counterfoil.app.run_dict import detail_dict, line_dict, run_dict
 from counterfoil.web.api import run_answers
-from counterfoil.web.api.json_response import FILES, V1, AsIs, Form, RunWord, dataset_of, run_of, told
+from counterfoil.web.api.json_response import FILES, V1, AsIs, Form, RunWord, dataset_of, json_response, run_of
 from counterfoil.web.downloads import Download
 
 _MOST = 500
@@ -38,12 +38,12 @@ def _seen(app: App, router: APIRouter) -> None:
         found = app.runs.list(known, status or None, limit + 1, before=cursor)
         names = app.runs.dataset_names()
         items = [run_dict(run, names.get(run.dataset, run.dataset)) for run in found[:limit]]
-        return told({"items": items, "next": found[limit - 1].id if len(found) > limit else None})
+        return json_response({"items": items, "next": found[limit - 1].id if len(found) > limit else None})
 
-    @router.get("/runs/{run}", response_model=run_answers.RunTold)
+    @router.get("/runs/{run}", response_model=run_answers.RunDetail)
     def get_run(run: RunWord) -> Response:
         """How it went: times, attempts, rows, requests, warnings, error, checks and tables."""
-        return told(told_dict(app.runs.show(run_of(app, run).id)))
+        return json_response(detail_dict(app.runs.show(run_of(app, run).id)))
 
     @router.get("/runs/{run}/lines", response_model=run_answers.Lines)
     def list_lines(
@@ -52,7 +52,7 @@ def _seen(app: App, router: APIRouter) -> None:
     ) -> Response:
         """What it said. While it goes on, asking again with `after` brings the new lines; at most 10,000 at once."""
         found = app.runs.lines(run_of(app, run).id, after=after)
-        return told({"items": [line_dict(one) for one in found], "next": found[-1].number if found else after})
+        return json_response({"items": [line_dict(one) for one in found], "next": found[-1].number if found else after})
 
     @router.get("/runs/{run}/rows.{form}", response_class=Response, responses=FILES)
     def export_run(run: RunWord, form: Form, as_is: AsIs = False) -> Response:
@@ -63,14 +63,14 @@ def _seen(app: App, router: APIRouter) -> None:
 
 
 def _doing(app: App, router: APIRouter) -> None:
-    @router.post("/runs/{run}/cancel", status_code=202, response_model=run_answers.RunTold)
+    @router.post("/runs/{run}/cancel", status_code=202, response_model=run_answers.RunDetail)
     def cancel_run(run: RunWord) -> Response:
         """Ends it; one that runs does so within about two seconds, and its tables stay as they were."""
         found = app.runs.cancel(run_of(app, run).id)
-        return told(told_dict(app.runs.show(found.id)), 202, location=f"/runs/{found.id}")
+        return json_response(detail_dict(app.runs.show(found.id)), 202, location=f"/runs/{found.id}")
 
     @router.post("/runs/{run}/revert", status_code=202, response_model=run_answers.Run)
     def revert_run(run: RunWord) -> Response:
         """Makes its dataset's tables what they were after it, from what is kept; as a run of its own."""
         made = app.runs.revert(run_of(app, run).id, wait=False)
-        return told(run_dict(made, app.runs.show(made.id).dataset), 202, location=f"/runs/{made.id}")
+        return json_response(run_dict(made, app.runs.show(made.id).dataset), 202, location=f"/runs/{made.id}")

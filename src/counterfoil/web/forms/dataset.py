@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from starlette.datastructures import FormData, QueryParams
 
-from counterfoil.app.datasets.drafts import read_words, words_of
+from counterfoil.app.datasets.drafts import input_of, read_input
 from counterfoil.app.datasets.input import read_choice, read_merge, read_partition, read_retry
 from counterfoil.app.values import Choice, Dataset, Merge, Partition, Retry, Schedule
 from counterfoil.errors import CounterfoilError, SettingsError
@@ -24,7 +24,7 @@ _SWITCHES = frozenset({"retry", "retry_manual", "overwrite", "drop_deleted", "hi
 
 
 @dataclass(slots=True, kw_only=True)
-class Typed:
+class DatasetForm:
     """Every field of the form as text, whatever was typed; the defaults are those of a form that nobody touched."""
 
     account: str = ""
@@ -84,7 +84,7 @@ class Typed:
     proposed_table: str = ""
 
     @classmethod
-    def read(cls, form: FormData | QueryParams) -> Typed:
+    def read(cls, form: FormData | QueryParams) -> DatasetForm:
         """Of what was sent; what was not sent keeps its default, but switches are off."""
         sent = {name: str(form[name]) for name in _TEXTS if name in form}
         if "retry_minutes" in form:
@@ -130,7 +130,7 @@ class Typed:
 
     def schedule(self) -> Schedule:
         """When it runs."""
-        return read_words(self.words if self.way == "advanced" else self.basic_words(), self.zone)
+        return read_input(self.words if self.way == "advanced" else self.basic_words(), self.zone)
 
     def basic_words(self) -> str:
         """The basic schedule in the words that say the same."""
@@ -185,12 +185,12 @@ class Typed:
         return whole("The number of minutes", self.deadline) if self.deadline.strip() else None
 
 
-def typed_of(dataset: Dataset) -> Typed:
+def typed_of(dataset: Dataset) -> DatasetForm:
     """What would have been typed for a dataset as it is."""
     choice, retry = dataset.choice, dataset.retry
     target, *others = dataset.targets
     bounded = choice.since is not None or choice.until is not None
-    made = Typed(
+    made = DatasetForm(
         account=dataset.account,
         report=dataset.report,
         rows="days" if choice.last_days is not None else "between" if bounded else "all",
@@ -223,11 +223,11 @@ def typed_of(dataset: Dataset) -> Typed:
     return made
 
 
-def _schedule_typed(made: Typed, dataset: Dataset) -> None:
+def _schedule_typed(made: DatasetForm, dataset: Dataset) -> None:
     """The basic fields where they say the same; else the words."""
     schedule = dataset.schedule
     made.zone = schedule.zone
-    words = words_of(schedule)
+    words = input_of(schedule)
     if words == "manual":
         made.when, made.after = ("manual", "") if dataset.after is None else ("after", dataset.after)
         return
@@ -260,7 +260,7 @@ def _day(seconds: int | None) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("T00:00:00+00:00")
 
 
-_TEXTS = frozenset(one.name for one in fields(Typed) if isinstance(one.default, str))
+_TEXTS = frozenset(one.name for one in fields(DatasetForm) if isinstance(one.default, str))
 
 
 def whole(what: str, text: str) -> int:
@@ -279,7 +279,7 @@ Field = str
 Problems = dict[Field, CounterfoilError]
 
 
-def told(problems: Mapping[Field, CounterfoilError]) -> dict[Field, str]:
+def field_messages(problems: Mapping[Field, CounterfoilError]) -> dict[Field, str]:
     """Each problem as the line below its field: what is wrong, and what to do."""
     return {name: _line(error) for name, error in problems.items()}
 
@@ -297,7 +297,7 @@ def as_method(text: str) -> Method:
     return cast("Method", text)
 
 
-def saved(typed: Typed) -> dict[str, Any]:
+def saved(typed: DatasetForm) -> dict[str, Any]:
     """The fields as `App.datasets.create` takes them, but for its name, account and report."""
     after = typed.after if typed.way == "basic" and typed.when == "after" else ""
     return {

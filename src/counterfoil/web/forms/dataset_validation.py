@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import partial
 
 from counterfoil.app import App
-from counterfoil.app.datasets.drafts import Drafts, read_words
+from counterfoil.app.datasets.drafts import Drafts, read_input
 from counterfoil.app.values import Choice, Dataset, Retry
 from counterfoil.errors import CounterfoilError, SettingsError
-from counterfoil.web.forms.dataset import Problems, Typed, as_method, listed
+from counterfoil.web.forms.dataset import DatasetForm, Problems, as_method, listed
 
 
 class Checks:
@@ -21,7 +21,7 @@ class Checks:
         self._drafts = Drafts(app)
         self._dataset = dataset
 
-    def problems(self, pane: str, typed: Typed) -> Problems:
+    def problems(self, pane: str, typed: DatasetForm) -> Problems:
         """Of one of the panes; none when it is as it should be."""
         found: Problems = {}
         {
@@ -32,10 +32,10 @@ class Checks:
         }[pane](found, typed)
         return found
 
-    def _of_credentials(self, found: Problems, typed: Typed) -> None:
+    def _of_credentials(self, found: Problems, typed: DatasetForm) -> None:
         tried(found, "account", lambda: self._app.accounts.get(typed.account))
 
-    def _of_details(self, found: Problems, typed: Typed) -> None:
+    def _of_details(self, found: Problems, typed: DatasetForm) -> None:
         if not typed.report:
             found["report"] = SettingsError("No report is chosen", hint="Choose what to read of the account.")
             return
@@ -54,15 +54,15 @@ class Checks:
         field = "promoted" if columns.promoted and not (typed.left_out or typed.hashed) else "columns"
         tried(found, field, lambda: self._drafts.columns(typed.report, columns))
 
-    def _check_range(self, typed: Typed) -> None:
+    def _check_range(self, typed: DatasetForm) -> None:
         self._drafts.choice(typed.report, _range_only(typed))
 
-    def _of_scheduling(self, found: Problems, typed: Typed) -> None:
+    def _of_scheduling(self, found: Problems, typed: DatasetForm) -> None:
         after = typed.way == "basic" and typed.when == "after"
         if after:
             tried(found, "after", lambda: self._app.datasets.get(typed.after))
         else:
-            tried(found, "zone", lambda: read_words("daily at 06:00", typed.zone))
+            tried(found, "zone", lambda: read_input("daily at 06:00", typed.zone))
             if "zone" not in found:
                 field = "words" if typed.way == "advanced" else "schedule"
                 tried(found, field, lambda: self._drafts.schedule(typed.schedule()))
@@ -79,7 +79,7 @@ class Checks:
             tried(found, "attempts", lambda: self._drafts.retry(_retries_with(typed, retry_minutes="1")))
         tried(found, "deadline", typed.deadline_minutes)
 
-    def _of_naming(self, found: Problems, typed: Typed) -> None:
+    def _of_naming(self, found: Problems, typed: DatasetForm) -> None:
         if self._dataset is None or typed.name.strip() != self._dataset.name:
             tried(found, "name", lambda: self._drafts.name(typed.name))
         tried(found, "to", lambda: self._drafts.target(typed.to.strip(), "table"))
@@ -96,10 +96,10 @@ def tried(found: Problems, field: str, call: Callable[[], object]) -> None:
         found.setdefault(field, error)
 
 
-def _range_only(typed: Typed) -> Choice:
-    return Typed(rows=typed.rows, since=typed.since, until=typed.until, days=typed.days).choice()
+def _range_only(typed: DatasetForm) -> Choice:
+    return DatasetForm(rows=typed.rows, since=typed.since, until=typed.until, days=typed.days).choice()
 
 
-def _retries_with(typed: Typed, **changed: str) -> Retry:
+def _retries_with(typed: DatasetForm, **changed: str) -> Retry:
     """The retries with one of the two numbers made harmless, so that each is told of by itself."""
     return replace(typed, **changed).retries()  # type: ignore[arg-type]

@@ -9,12 +9,12 @@ from starlette.responses import RedirectResponse, Response
 from counterfoil.web.problems import is_htmx
 
 
-async def sent(request: Request) -> FormData:
+async def form_data(request: Request) -> FormData:
     """All fields of the form, for handlers that run in threads."""
     return await request.form()
 
 
-def move(request: Request, place: str) -> Response:
+def redirect(request: Request, place: str) -> Response:
     """Goes to another page of ours, whether a page asked or a part of one."""
     if is_htmx(request):
         return Response(status_code=204, headers={"HX-Redirect": place})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from counterfoil.app.datasets.drafts import Offer
+from counterfoil.app.datasets.drafts import ReportOptions
 
 TITLES = {"replace": "Replace", "append": "Append", "merge": "Merge", "partition": "Partition"}
 _DOES = {
@@ -27,7 +27,7 @@ _MEANS_THERE = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class MethodHelp:
     """An update method as the form offers it."""
 
     value: str
@@ -37,10 +37,10 @@ class Way:
     is_default: bool
 
 
-def ways(offer: Offer) -> Iterator[Way]:
+def method_help(offer: ReportOptions) -> Iterator[MethodHelp]:
     """The methods that the report permits."""
     for method in offer.methods:
-        yield Way(
+        yield MethodHelp(
             value=method,
             title=TITLES[method],
             does=_DOES[method],
@@ -58,7 +58,7 @@ _READS = {
 }
 
 
-def _means(method: str, offer: Offer) -> str:
+def _means(method: str, offer: ReportOptions) -> str:
     title = offer.title
     if method == "replace":
         return f"For {title}: what the table says is what Stripe said at the last run; each run reads all of it."

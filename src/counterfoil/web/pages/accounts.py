@@ -10,13 +10,13 @@ from starlette.responses import RedirectResponse, Response
 
 from counterfoil.app import App
 from counterfoil.app.accounts import mode, readable
-from counterfoil.app.datasets.usage_forecast import together
-from counterfoil.app.values import Account, Shown
+from counterfoil.app.datasets.usage_forecast import account_forecast
+from counterfoil.app.values import Account, DatasetSummary
 from counterfoil.errors import AccountError, CounterfoilError, SettingsError
 from counterfoil.web.access.login import within
 from counterfoil.web.formatting import counted
-from counterfoil.web.forms.dataset import Problems, told
-from counterfoil.web.forms.form_data import move
+from counterfoil.web.forms.dataset import Problems, field_messages
+from counterfoil.web.forms.form_data import redirect
 from counterfoil.web.pages.actions import each, failures_page
 from counterfoil.web.pages.connect import KEY_PAGES, check_given, say_key_problem
 from counterfoil.web.rendering import render
@@ -59,7 +59,7 @@ class _Pages:
             self._app.accounts.replace_key(found.id, key)
         except CounterfoilError as error:
             return say_key_problem(request, error) or self._page(request, found, problems={"key": error})
-        return move(request, f"/accounts/{found.id}")
+        return redirect(request, f"/accounts/{found.id}")
 
     def check(self, account: str, next: Annotated[str, Form()] = "") -> Response:  # noqa: A002 - in forms
         found = self._app.accounts.get(account)
@@ -123,11 +123,11 @@ class _Pages:
             mode=mode(found),
             new=new,
             typed=found.name if typed is None else typed,
-            errors=told(problems or {}),
+            errors=field_messages(problems or {}),
             reports=readable(found),
             users=users,
             outlooks=outlooks,
-            together=together(outlooks.values()),
+            together=account_forecast(outlooks.values()),
             paused=[one for one in users if one.dataset.pause is not None],
             others=[one for one in self._app.accounts.list() if one.id != found.id],
             mode_of=mode,
@@ -140,7 +140,7 @@ class _Pages:
         users = self._users(found)
         return render(request, "remove_account.html", status_code=status, problem=problem, account=found, users=users)
 
-    def _users(self, account: Account) -> list[Shown]:
+    def _users(self, account: Account) -> list[DatasetSummary]:
         return [one for one in self._app.datasets.list() if one.account.id == account.id]
 
 

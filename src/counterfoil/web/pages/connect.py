@@ -11,11 +11,11 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from counterfoil.app import App
-from counterfoil.app.datasets.drafts import offers, permissions
+from counterfoil.app.datasets.drafts import all_report_options, permissions
 from counterfoil.app.values import Account
 from counterfoil.errors import CounterfoilError, SettingsError
-from counterfoil.web.forms.dataset import told
-from counterfoil.web.forms.form_data import move
+from counterfoil.web.forms.dataset import field_messages
+from counterfoil.web.forms.form_data import redirect
 from counterfoil.web.problems import is_htmx, problem
 from counterfoil.web.rendering import render
 
@@ -52,7 +52,7 @@ class Where(Protocol):
 
 
 @dataclass(slots=True)
-class Typed:
+class ConnectForm:
     """What was typed beside the key, which is never sent back."""
 
     stripe_account: str = ""
@@ -63,8 +63,8 @@ def routes(app: App) -> APIRouter:
     """`/accounts/new` and `/accounts/sandbox`."""
     router = APIRouter()
 
-    def show(request: Request, typed: Typed, problem: CounterfoilError | None = None) -> Response:
-        errors = {} if problem is None else told({"key": problem})
+    def show(request: Request, typed: ConnectForm, problem: CounterfoilError | None = None) -> Response:
+        errors = {} if problem is None else field_messages({"key": problem})
         return render(
             request,
             "connect.html",
@@ -73,12 +73,12 @@ def routes(app: App) -> APIRouter:
             focus=_focus,
             key_pages=KEY_PAGES,
             permissions=permissions(),
-            offers=offers(),
+            offers=all_report_options(),
         )
 
     @router.get("/accounts/new")
     def begin(request: Request) -> Response:
-        return show(request, Typed())
+        return show(request, ConnectForm())
 
     @router.post("/accounts/new")
     def add(
@@ -87,12 +87,12 @@ def routes(app: App) -> APIRouter:
         stripe_account: Annotated[str, Form()] = "",
         api_base: Annotated[str, Form()] = "",
     ) -> Response:
-        typed = Typed(stripe_account, api_base)
+        typed = ConnectForm(stripe_account, api_base)
         try:
             account = connect(app, key, typed)
         except CounterfoilError as error:
             return say_key_problem(request, error) or show(request, typed, error)
-        return move(request, f"/accounts/{account.id}?new=1")
+        return redirect(request, f"/accounts/{account.id}?new=1")
 
     @router.post("/accounts/sandbox")
     def try_sandbox(request: Request) -> Response:
@@ -102,7 +102,7 @@ def routes(app: App) -> APIRouter:
         address, key = request.app.state.sandbox()
         known = next((one for one in app.accounts.list() if one.api_base == address), None)
         account = known or app.accounts.add(_free_name(app), key, api_base=address)
-        return move(request, f"/datasets/new?account={account.id}")
+        return redirect(request, f"/datasets/new?account={account.id}")
 
     return router
 
@@ -131,7 +131,7 @@ def say_key_problem(request: Request, error: CounterfoilError) -> Response | Non
     """For htmx only the line below the field: what was typed stays in the browser, and a key never travels back."""
     if not is_htmx(request):
         return None
-    answer = render(request, "parts/key_problem.html", error=told({"key": error})["key"])
+    answer = render(request, "parts/key_problem.html", error=field_messages({"key": error})["key"])
     answer.headers["HX-Retarget"] = "#key-told"
     answer.headers["HX-Reswap"] = "innerHTML"
     answer.headers["HX-Reselect"] = "#key-problem"

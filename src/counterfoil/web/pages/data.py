@@ -41,7 +41,7 @@ Conditions = Annotated[list[str], Query()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class DataQuery:
     """What of a table an address asks for."""
 
     filters: tuple[Filter, ...]
@@ -63,7 +63,7 @@ class Asked:
         return urlencode(pairs)
 
 
-def asked(conditions: Sequence[str], sort: str) -> Asked:
+def data_query(conditions: Sequence[str], sort: str) -> DataQuery:
     """Of conditions as `column~test~value`; those that are none are left out."""
     filters = []
     for condition in conditions[:_MOST_FILTERS]:
@@ -71,7 +71,7 @@ def asked(conditions: Sequence[str], sort: str) -> Asked:
         test, _, value = rest.partition("~")
         if column and test in get_args(Test):
             filters.append(Filter(column=column, test=cast("Test", test), value=value))
-    return Asked(filters=tuple(filters), sort=sort)
+    return DataQuery(filters=tuple(filters), sort=sort)
 
 
 def routes(app: App) -> APIRouter:
@@ -90,9 +90,9 @@ def routes(app: App) -> APIRouter:
         test: str = "is",
         value: str = "",
     ) -> Response:
-        wanted = asked(f, sort)
+        wanted = data_query(f, sort)
         if column:
-            added = asked([f"{column}~{test}~{'' if test in _ALONE else value}"], "").filters
+            added = data_query([f"{column}~{test}~{'' if test in _ALONE else value}"], "").filters
             query = wanted.query(added=added[0] if added else None, size=size if size != SIZES[0] else None)
             return RedirectResponse(f"{request.url.path}?{query}", status_code=303)
         values = frame(app, dataset, "Data")
@@ -122,7 +122,7 @@ def routes(app: App) -> APIRouter:
         f: Conditions = [],  # noqa: B006
         sort: str = "",
     ) -> HTMLResponse:
-        found, wanted = app.datasets.get(dataset), asked(f, sort)
+        found, wanted = app.datasets.get(dataset), data_query(f, sort)
         told = app.tables.profile(dataset, column, wanted.view)
         name = told.column.name
         return render(
@@ -143,7 +143,7 @@ def routes(app: App) -> APIRouter:
     @router.get("/datasets/{dataset}/data/row")
     def row(request: Request, dataset: str, f: Conditions = [], column: str = "") -> HTMLResponse:  # noqa: B006
         found = app.datasets.get(dataset)
-        page = app.tables.page(dataset, asked(f, "").view, limit=1)
+        page = app.tables.page(dataset, data_query(f, "").view, limit=1)
         if not page.rows:
             raise SettingsError("This row is not in the table any more", hint="A newer run has taken its place.")
         declared = _declared(found)
@@ -159,7 +159,7 @@ def routes(app: App) -> APIRouter:
                 if column in ("", known.name)
             ],
             column=column,
-            every=f"/datasets/{found.id}/data/row?{asked(f, '').query()}",
+            every=f"/datasets/{found.id}/data/row?{data_query(f, '').query()}",
         )
 
     @router.post("/datasets/{dataset}/data/columns")
@@ -177,25 +177,25 @@ def routes(app: App) -> APIRouter:
 
     @router.get("/datasets/{dataset}/data.csv")
     def csv(dataset: str, f: Conditions = [], sort: str = "") -> Response:  # noqa: B006
-        return _file(app, dataset, asked(f, sort), ".csv")
+        return _file(app, dataset, data_query(f, sort), ".csv")
 
     @router.get("/datasets/{dataset}/data.xlsx")
     def xlsx(dataset: str, f: Conditions = [], sort: str = "") -> Response:  # noqa: B006
-        return _file(app, dataset, asked(f, sort), ".xlsx")
+        return _file(app, dataset, data_query(f, sort), ".xlsx")
 
     @router.get("/datasets/{dataset}/data.parquet")
     def parquet(dataset: str, f: Conditions = [], sort: str = "") -> Response:  # noqa: B006
-        return _file(app, dataset, asked(f, sort), ".parquet")
+        return _file(app, dataset, data_query(f, sort), ".parquet")
 
     return router
 
 
-def _file(app: App, dataset: str, wanted: Asked, suffix: str) -> Download:
+def _file(app: App, dataset: str, wanted: DataQuery, suffix: str) -> Download:
     found = app.datasets.get(dataset)
     return Download(file_chunks(app.tables.export(found.id, wanted.view), suffix), found.name, suffix)
 
 
-def _shown(app: App, dataset: Dataset, wanted: Asked, number: int, size: int) -> dict[str, Any]:
+def _shown(app: App, dataset: Dataset, wanted: DataQuery, number: int, size: int) -> dict[str, Any]:
     """The page that is asked for, or the last one; with what is wrong instead, if anything is."""
     none: dict[str, Any] = {"page": None, "number": 1, "rows": [], "columns": (), "visible": (), "has_table": True}
     try:
@@ -259,7 +259,7 @@ def _row_query(columns: Sequence[Column], keys: Sequence[int], values: Sequence[
         Filter(column=columns[index].name, test="empty" if values[index] is None else "is", value=_text(values[index]))
         for index in keys
     )
-    return Asked(filters=filters, sort="").query()
+    return DataQuery(filters=filters, sort="").query()
 
 
 def _text(value: Any) -> str:

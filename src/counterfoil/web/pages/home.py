@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse
 from counterfoil.app import App, catalogue, describe_reports
 from counterfoil.app.accounts import mode
 from counterfoil.app.datasets.status import LABELS, Cause, Rollback, StatusCode
-from counterfoil.app.values import Account, Run, Shown
+from counterfoil.app.values import Account, DatasetSummary, Run
 from counterfoil.web.rendering import address, render
 
 PAGE_SIZE = 50
@@ -145,7 +145,7 @@ _ORDERS: Mapping[str, Callable[[Row], Any]] = {
 }
 
 
-def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str]) -> Row:
+def _row(shown: DatasetSummary, succeeded: Sequence[Run], titles: Mapping[str, str]) -> Row:
     dataset, run, status = shown.dataset, shown.last_run, shown.status
     newest = succeeded[0] if succeeded else None
     counted = _counted(shown)
@@ -175,7 +175,7 @@ def _row(shown: Shown, succeeded: Sequence[Run], titles: Mapping[str, str]) -> R
     )
 
 
-def _counted(shown: Shown) -> int | None:
+def _counted(shown: DatasetSummary) -> int | None:
     """The rows of the table after the run that left it as it is; None when they were not counted."""
     found = [check for check in shown.checks if (check.family, check.name) == ("coverage", "table")]
     rows = {check.figures.get("rows") for check in found}

@@ -13,16 +13,25 @@ from starlette.responses import Response
 
 from counterfoil.app import App
 from counterfoil.app.accounts import mode
-from counterfoil.app.datasets.drafts import Drafts, Offer, offer, offers, permissions, read_words, words_of, zones
-from counterfoil.app.values import Account, Dataset, Planned
+from counterfoil.app.datasets.drafts import (
+    Drafts,
+    ReportOptions,
+    all_report_options,
+    input_of,
+    permissions,
+    read_input,
+    report_options,
+    zones,
+)
+from counterfoil.app.values import Account, Dataset, PlannedDataset
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.web.formatting import counted
-from counterfoil.web.forms.dataset import Problems, Typed, listed, saved, told, typed_of
+from counterfoil.web.forms.dataset import DatasetForm, Problems, field_messages, listed, saved, typed_of
 from counterfoil.web.forms.dataset_validation import Checks, tried
-from counterfoil.web.forms.form_data import move, sent
-from counterfoil.web.forms.method_help import TITLES, ways
+from counterfoil.web.forms.form_data import form_data, redirect
+from counterfoil.web.forms.method_help import TITLES, method_help
 from counterfoil.web.pages.connect import KEY_PAGES, NEW, connect, say_key_problem
-from counterfoil.web.preview_rows import shown
+from counterfoil.web.preview_rows import preview_rows
 from counterfoil.web.rendering import render
 
 PANES = ("credentials", "details", "scheduling", "naming")
@@ -39,7 +48,7 @@ def routes(app: App) -> APIRouter:
         return _Form(app).begin(request, account, report, saved)
 
     @router.post("/datasets/new")
-    def step(request: Request, data: Annotated[FormData, Depends(sent)]) -> Response:
+    def step(request: Request, data: Annotated[FormData, Depends(form_data)]) -> Response:
         return _Form(app).step(request, data)
 
     @router.get("/datasets/{dataset}/edit")
@@ -47,7 +56,7 @@ def routes(app: App) -> APIRouter:
         return _Form(app, app.datasets.get(dataset)).change(request, pane)
 
     @router.post("/datasets/{dataset}/edit")
-    def step_of_change(request: Request, dataset: str, data: Annotated[FormData, Depends(sent)]) -> Response:
+    def step_of_change(request: Request, dataset: str, data: Annotated[FormData, Depends(form_data)]) -> Response:
         return _Form(app, app.datasets.get(dataset)).step(request, data)
 
     return router
@@ -65,11 +74,11 @@ class _Form:
 
     def begin(self, request: Request, account: str, report: str, saved_id: str) -> Response:
         accounts = {one.id: one for one in self._app.accounts.list()}
-        typed = Typed(account=account if account in accounts else next(iter(accounts), NEW))
+        typed = DatasetForm(account=account if account in accounts else next(iter(accounts), NEW))
         before = next((one for one in self._app.datasets.list() if one.dataset.id == saved_id), None)
-        if report in {one.key for one in offers()}:
+        if report in {one.key for one in all_report_options()}:
             typed.report = report
-            _fit(typed, offer(report))
+            _fit(typed, report_options(report))
         pane = "details" if account in accounts else "credentials"
         return self._render(request, typed, pane, PANES.index(pane), moved=True, saved=before)
 
@@ -81,7 +90,7 @@ class _Form:
 
     def step(self, request: Request, data: FormData) -> Response:
         """What a button of the form, or a change of a field, asks for."""
-        typed = Typed.read(data)
+        typed = DatasetForm.read(data)
         if self._dataset is not None:
             typed.report = self._dataset.report
         pane = _one_of(PANES, str(data.get("pane", "")))
@@ -101,13 +110,13 @@ class _Form:
         if go == "preview":
             return self._preview(request, typed, reached)
         if go == "report" and typed.report:
-            typed.method = offer(typed.report).default_method
+            typed.method = report_options(typed.report).default_method
         target = PANES[min(PANES.index(pane) + 1, len(PANES) - 1)] if go == "next" else go
         if target not in PANES:
             return self._render(request, typed, pane, reached)
         return self._open(request, typed, pane, target, reached)
 
-    def _open(self, request: Request, typed: Typed, pane: str, target: str, reached: int) -> Response:
+    def _open(self, request: Request, typed: DatasetForm, pane: str, target: str, reached: int) -> Response:
         """The target, or the first pane before it that something is wrong in; going back asks nothing."""
         if PANES.index(target) > PANES.index(pane):
             for one in PANES[: PANES.index(target)]:
@@ -120,7 +129,7 @@ class _Form:
             self._propose(typed)
         return self._render(request, typed, target, max(reached, PANES.index(target)), moved=True)
 
-    def _save(self, request: Request, typed: Typed, reached: int, go: str) -> Response:
+    def _save(self, request: Request, typed: DatasetForm, reached: int, go: str) -> Response:
         for pane in PANES:
             problems = self._checks.problems(pane, typed)
             if problems:
@@ -130,21 +139,21 @@ class _Form:
         except CounterfoilError as error:
             return self._render(request, typed, "naming", reached, problems={_place_of(error): error}, moved=True)
         if go == "save_new":
-            return move(request, f"/datasets/new?account={typed.account}&saved={made.dataset.id}")
+            return redirect(request, f"/datasets/new?account={typed.account}&saved={made.dataset.id}")
         if go == "save_run":
-            return move(request, f"/runs/{self._app.runs.start(made.dataset.id, wait=False).id}")
-        return move(request, f"/datasets/{made.dataset.id}{'/settings' if self._dataset else ''}")
+            return redirect(request, f"/runs/{self._app.runs.start(made.dataset.id, wait=False).id}")
+        return redirect(request, f"/datasets/{made.dataset.id}{'/settings' if self._dataset else ''}")
 
-    def _create(self, typed: Typed) -> Planned:
+    def _create(self, typed: DatasetForm) -> PlannedDataset:
         return self._app.datasets.create(typed.name, account=typed.account, report=typed.report, **saved(typed))
 
-    def _edit(self, dataset: Dataset, typed: Typed) -> Planned:
+    def _edit(self, dataset: Dataset, typed: DatasetForm) -> PlannedDataset:
         """Only what is another thing than before: the same schedule would count anew."""
         given = {"name": typed.name.strip(), "account": typed.account, **saved(typed)}
         where = {"to": given.pop("to"), "table": given.pop("table")}
         overwrite = given.pop("overwrite")
         changes = {name: value for name, value in given.items() if value != getattr(dataset, name)}
-        if dataset.after is not None and words_of(dataset.schedule) != "manual" and given["after"] is None:
+        if dataset.after is not None and input_of(dataset.schedule) != "manual" and given["after"] is None:
             changes.pop("after", None)  # it has a schedule besides, and the form has room for one of the two
         before = dataset.targets
         if where != {"to": [one.url for one in before], "table": before[0].table}:
@@ -154,21 +163,21 @@ class _Form:
             raise SettingsError(tried.replaces, hint="Choose another table, or let the next run replace them.")
         return self._app.datasets.edit(dataset.id, overwrite=overwrite, **changes)
 
-    def _check_again(self, request: Request, typed: Typed, pane: str, reached: int) -> Response:
+    def _check_again(self, request: Request, typed: DatasetForm, pane: str, reached: int) -> Response:
         problems: Problems = {}
         tried(problems, "report", lambda: self._app.accounts.check(typed.account))
         return self._render(request, typed, pane, reached, problems=problems)
 
-    def _preview(self, request: Request, typed: Typed, reached: int) -> Response:
+    def _preview(self, request: Request, typed: DatasetForm, reached: int) -> Response:
         problems = self._checks.problems("details", typed)
         preview, failed = None, next(iter(problems.values()), None)
         if failed is None:
             try:
-                preview = shown(
+                preview = preview_rows(
                     self._app.datasets.preview_report(
                         typed.account, typed.report, choice=typed.choice(), rows=PREVIEW_ROWS
                     ),
-                    offer(typed.report),
+                    report_options(typed.report),
                 )
             except CounterfoilError as error:
                 failed = error
@@ -176,15 +185,15 @@ class _Form:
             request, typed, "details", reached, problems=problems, preview=preview, preview_error=failed
         )
 
-    def _estimate(self, typed: Typed) -> None:
+    def _estimate(self, typed: DatasetForm) -> None:
         """Asks Stripe once for each choice; what can't be estimated stays open."""
         if typed.reads_of != (asked := _asked(typed)):
             reads = self._drafts.reads(typed.account, typed.report, typed.choice())
             typed.reads, typed.reads_of = "" if reads is None else str(reads), asked
 
-    def _propose(self, typed: Typed) -> None:
+    def _propose(self, typed: DatasetForm) -> None:
         """Proposals follow what is chosen until somebody writes something else."""
-        found, account = offer(typed.report), self._app.accounts.get(typed.account)
+        found, account = report_options(typed.report), self._app.accounts.get(typed.account)
         typed.to = typed.to or next(iter(self._drafts.destinations()), DESTINATION)
         proposed = {
             "name": self._drafts.free_name(found.title, f"{found.title} of {account.name}"),
@@ -199,7 +208,7 @@ class _Form:
     def _render(
         self,
         request: Request,
-        typed: Typed,
+        typed: DatasetForm,
         pane: str,
         reached: int,
         *,
@@ -207,7 +216,7 @@ class _Form:
         moved: bool = False,
         **more: Any,
     ) -> Response:
-        errors = told(problems or {})
+        errors = field_messages(problems or {})
         accounts = self._app.accounts.list()
         account = next((one for one in accounts if one.id == typed.account), None)
         values: dict[str, Any] = {
@@ -225,9 +234,9 @@ class _Form:
             "accounts": accounts,
             "account": account,
             "mode_of": mode,
-            "offers": offers(),
-            "offer": offer(typed.report) if typed.report else None,
-            "methods": list(ways(offer(typed.report))) if typed.report else [],
+            "offers": all_report_options(),
+            "offer": report_options(typed.report) if typed.report else None,
+            "methods": list(method_help(report_options(typed.report))) if typed.report else [],
             "method_title": TITLES.get(typed.method, ""),
             "key_pages": KEY_PAGES,
             "permissions": permissions(),
@@ -249,7 +258,7 @@ class _Form:
             answer.headers["HX-Reswap"] = f"outerHTML show:#step-{PANES.index(pane) + 1}:top"
         return answer
 
-    def _schedule(self, typed: Typed, account: Account | None) -> dict[str, Any]:
+    def _schedule(self, typed: DatasetForm, account: Account | None) -> dict[str, Any]:
         """When it would run and what that takes, or why that can't be told."""
         nothing: dict[str, Any] = dict.fromkeys(("outlook", "together", "schedule", "schedule_error"))
         nothing |= {"schedule_words": "", "next_times": []}
@@ -258,11 +267,11 @@ class _Form:
         reads = int(typed.reads) if typed.reads.isdecimal() else None
         try:
             after = self._app.datasets.get(typed.after) if typed.way == "basic" and typed.when == "after" else None
-            schedule = read_words("manual", typed.zone) if after else typed.schedule()
+            schedule = read_input("manual", typed.zone) if after else typed.schedule()
             self._drafts.schedule(schedule)
         except CounterfoilError as error:
-            return nothing | {"schedule_error": told({"": error})[""]}
-        words = f"after {after.name}" if after else words_of(schedule)
+            return nothing | {"schedule_error": field_messages({"": error})[""]}
+        words = f"after {after.name}" if after else input_of(schedule)
         outlook = self._drafts.outlook(schedule, after=after.id if after else None, reads_each=reads)
         together = self._app.datasets.together(
             account.id, instead={self._dataset.id if self._dataset else NEW: outlook}
@@ -293,14 +302,14 @@ def _one_of(panes: Sequence[str], word: str) -> str:
     return word if word in panes else panes[0]
 
 
-def _fit_all(typed: Typed) -> None:
-    if typed.report not in {one.key for one in offers()}:
+def _fit_all(typed: DatasetForm) -> None:
+    if typed.report not in {one.key for one in all_report_options()}:
         typed.report = ""
     else:
-        _fit(typed, offer(typed.report))
+        _fit(typed, report_options(typed.report))
 
 
-def _fit(typed: Typed, found: Offer) -> None:
+def _fit(typed: DatasetForm, found: ReportOptions) -> None:
     """Leaves out what was chosen of another report."""
     columns = {column.name for column in found.columns}
     options = {option.name for option in found.options}
@@ -316,14 +325,14 @@ def _fit(typed: Typed, found: Offer) -> None:
         typed.method = found.default_method
 
 
-def _asked(typed: Typed) -> str:
+def _asked(typed: DatasetForm) -> str:
     """What an estimate is of."""
     told = (typed.account, typed.report, typed.rows, typed.since, typed.until, typed.days)
     options = (f"{name}={value}" for name, value in sorted(typed.options.items()))
     return " ".join((*told, *options))
 
 
-def _choice_words(typed: Typed) -> str:
+def _choice_words(typed: DatasetForm) -> str:
     """What of the report, in a line."""
     said = {
         "between": " ".join(

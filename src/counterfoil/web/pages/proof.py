@@ -11,7 +11,7 @@ from markupsafe import Markup
 from starlette.responses import StreamingResponse
 
 from counterfoil.app import App
-from counterfoil.app.values import KeptCheck, Statement
+from counterfoil.app.values import Statement, StoredCheck
 from counterfoil.errors import CounterfoilError
 from counterfoil.proof.figures import difference_words, figure_words, major, units
 from counterfoil.proof.statement import as_dict, as_html, as_text
@@ -20,7 +20,7 @@ from counterfoil.web import charts
 from counterfoil.web.downloads import file_name
 from counterfoil.web.events import Seen, stream
 from counterfoil.web.pages.dataset import frame
-from counterfoil.web.proof_jobs import ProofsInHand
+from counterfoil.web.proof_jobs import ProofJobs
 from counterfoil.web.rendering import fragment, render
 
 _FORMS = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8", "json": "application/json"}
@@ -71,8 +71,8 @@ def _written(statement: Statement, form: str) -> bytes | str:
     return as_html(statement) if form == "html" else as_text(statement)
 
 
-def _hand(request: Request) -> ProofsInHand:
-    found: ProofsInHand = request.app.state.proofs
+def _hand(request: Request) -> ProofJobs:
+    found: ProofJobs = request.app.state.proofs
     return found
 
 
@@ -80,8 +80,8 @@ def _page(app: App, request: Request, dataset: str, refused: CounterfoilError | 
     values, hand = frame(app, dataset, "Proof"), _hand(request)
     found = values["dataset"].id
     proving = hand.of(found)
-    checks: Sequence[KeptCheck] = values["shown"].checks
-    families: dict[str, list[KeptCheck]] = {}
+    checks: Sequence[StoredCheck] = values["shown"].checks
+    families: dict[str, list[StoredCheck]] = {}
     for check in checks:
         families.setdefault(check.family, []).append(check)
     return render(
@@ -101,7 +101,7 @@ def _page(app: App, request: Request, dataset: str, refused: CounterfoilError | 
     )
 
 
-def _balances(check: KeptCheck) -> Iterator[dict[str, Any]]:
+def _balances(check: StoredCheck) -> Iterator[dict[str, Any]]:
     """A chart for each currency of a type of balance: what the table's movements come to, and what Stripe says."""
     if check.family != "balance":
         return

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from counterfoil.app import App
-from counterfoil.app.tokens import Made
+from counterfoil.app.tokens import NewToken
 from counterfoil.errors import SettingsError
-from counterfoil.web.forms.dataset import told
+from counterfoil.web.forms.dataset import field_messages
 from counterfoil.web.rendering import render
 
 #: How long a token may last, and how that is called.
@@ -41,9 +41,9 @@ def routes(app: App) -> APIRouter:
     ) -> Response:
         """The one answer that holds the token: it is never kept, not by the browser either."""
         try:
-            made: Made = app.tokens.create(name, read_only=scope != "full", expires=expires)
+            made: NewToken = app.tokens.create(name, read_only=scope != "full", expires=expires)
         except SettingsError as error:
-            return page(request, 422, errors=told({"name": error}), typed=name, scope=scope, expires=expires)
+            return page(request, 422, errors=field_messages({"name": error}), typed=name, scope=scope, expires=expires)
         return page(request, made=made)
 
     @router.post("/tokens/{token}/revoke")
