@@ -5,7 +5,7 @@ from __future__ import annotations
 from stripe_sandbox import billing
 from stripe_sandbox.company.money import CURRENCIES
 from stripe_sandbox.company.people import PLACES
-from stripe_sandbox.life import schedules, standing, subscriptions
+from stripe_sandbox.life import schedules, subscription_status, subscriptions
 from stripe_sandbox.life.scene import Scene, currency_of, metadata
 from stripe_sandbox.objects.customers import identity, remembered
 from stripe_sandbox.objects.json import Json
@@ -75,7 +75,7 @@ def deleted(scene: Scene) -> bool:
     if one is None:
         return False
     for sub in subscriptions.of_customer(scene, one["id"]):
-        standing.end(scene, sub)
+        subscription_status.end(scene, sub)
     for schedule in schedules.of_customer(scene, one["id"]):
         schedules.cancel(scene, schedule)
     for item in billing.waiting(scene.store, one["id"]):

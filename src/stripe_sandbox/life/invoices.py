@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from stripe_sandbox import billing
 from stripe_sandbox.company import tables as t
 from stripe_sandbox.kinds import BY_NAME
-from stripe_sandbox.life import charges, discounts, invoice_items, standing
+from stripe_sandbox.life import charges, discounts, invoice_items, subscription_status
 from stripe_sandbox.life.scene import Scene, currency_of
 from stripe_sandbox.objects.invoices import subscription_of
 from stripe_sandbox.objects.json import Json
@@ -261,7 +261,7 @@ def give_up(scene: Scene, id_: str) -> None:
         tell="invoice.marked_uncollectible",
     )
     scene.open_invoices.append(id_)
-    standing.given_up(scene, one)
+    subscription_status.given_up(scene, one)
 
 
 def void(scene: Scene, id_: str) -> None:
@@ -286,7 +286,7 @@ def attempt(scene: Scene, one: Json) -> Json:
     count = one["attempt_count"] + 1
     fields = {"attempt_count": count, "attempted": True, "next_payment_attempt": scene.at + 3 * _DAY}
     after = scene.change(one, fields, tell="invoice.payment_failed")
-    standing.failed(scene, after)
+    subscription_status.failed(scene, after)
     return after
 
 
@@ -318,7 +318,7 @@ def _settled(scene: Scene, one: Json, *, before: Json | None = None) -> Json:
     after = scene.become(before or one, after, tell="invoice.updated")
     scene.tell("invoice.paid", after)
     scene.tell("invoice.payment_succeeded", after)
-    standing.paid(scene, after)
+    subscription_status.paid(scene, after)
     return after
 
 

@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 
 from stripe_sandbox import billing
 from stripe_sandbox.company.calendar import months_later
-from stripe_sandbox.life import invoices, standing
+from stripe_sandbox.life import invoices, subscription_status
 from stripe_sandbox.life.scene import Scene
 from stripe_sandbox.life.subscriptions import UPDATED, moved
 from stripe_sandbox.objects.json import Json
@@ -35,7 +35,7 @@ def period_ends(scene: Scene) -> bool:
 def _end(scene: Scene, sub: Json, end: int) -> None:
     customer = scene.get("customer", sub["customer"])
     if customer is None or sub["cancel_at_period_end"]:
-        standing.end(scene, sub)
+        subscription_status.end(scene, sub)
     elif sub["status"] == "trialing" and scene.dice.chance(0.08):
         # No payment method at the end of a trial (docs: trial_settings).
         scene.change(sub, {"status": "paused"}, tell="customer.subscription.paused")

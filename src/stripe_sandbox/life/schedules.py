@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stripe_sandbox.company import tables as t
 from stripe_sandbox.company.calendar import DAY, months_later
-from stripe_sandbox.life import standing, subscriptions
+from stripe_sandbox.life import subscription_status, subscriptions
 from stripe_sandbox.life.scene import Scene, metadata
 from stripe_sandbox.objects.json import Json
 
@@ -103,7 +103,7 @@ def cancel(scene: Scene, one: Json) -> None:
     scene.change(one, fields, tell="subscription_schedule.canceled")
     sub = scene.get("subscription", one["subscription"]) if one["subscription"] else None
     if sub is not None and sub["status"] not in ("canceled", "incomplete_expired"):
-        standing.end(scene, sub)
+        subscription_status.end(scene, sub)
 
 
 def of_customer(scene: Scene, customer: str) -> list[Json]:

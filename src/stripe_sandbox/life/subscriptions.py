@@ -11,7 +11,7 @@ from stripe_sandbox.company.calendar import DAY, months_later
 from stripe_sandbox.company.money import rounded
 from stripe_sandbox.company.subscriptions import TRIAL_DAYS
 from stripe_sandbox.kinds import BY_NAME
-from stripe_sandbox.life import invoice_items, invoices, standing
+from stripe_sandbox.life import invoice_items, invoices, subscription_status
 from stripe_sandbox.life.discounts import is_live
 from stripe_sandbox.life.scene import Scene, currency_of, metadata
 from stripe_sandbox.objects.json import Json
@@ -264,7 +264,7 @@ def canceled(scene: Scene) -> bool:
         details = sub["cancellation_details"] | {"reason": None}
         scene.change(sub, fields | {"cancellation_details": details}, tell=UPDATED)
     elif scene.dice.chance(0.5):
-        standing.end(scene, sub)
+        subscription_status.end(scene, sub)
     else:
         details = sub["cancellation_details"] | {"reason": "cancellation_requested"}
         fields = {"cancel_at_period_end": True, "canceled_at": scene.at, "cancellation_details": details}

@@ -1,4 +1,4 @@
-"""How a subscription stands after what became of its invoice (docs: how subscriptions work)."""
+"""The status of a subscription after its invoice was paid, failed or was given up (docs: how subscriptions work)."""
 
 from __future__ import annotations
 
