@@ -954,6 +954,20 @@ FAULTS = (
         test="tests/columns/test_known_drift.py::test_field_without_a_column_has_none",
     ),
     Fault(
+        name="preview of the same customer's schedule",
+        file="extract/preview.py",
+        right="    if named != sent:\n        detail",
+        wrong="    if named and sent and named != sent:\n        detail",
+        test="tests/extract/test_embedded.py::test_a_preview_of_another_invoice_is_requested_again",
+    ),
+    Fault(
+        name="lines of another preview",
+        file="extract/preview.py",
+        right="        invoice.clear()\n        invoice.update(again)\n",
+        wrong="",
+        test="tests/extract/test_embedded.py::test_lines_of_a_preview_that_is_requested_again_come_with_its_amounts",
+    ),
+    Fault(
         name="limit of any type",
         file="arguments.py",
         right="else index(given)",

@@ -13,6 +13,7 @@ CounterfoilError
 │  └─ DestinationBusy
 └─ RunError             this run cannot succeed as defined
    ├─ ClockError        the operator sets a clock right, or has everything read again
+   ├─ QueryFailed       the user corrects the query
    ├─ SchemaConflict
    └─ DestinationRejected
 
@@ -20,7 +21,7 @@ Messages say what happened, with names and values; `hint` says what to do. Neith
 """
 
 #: Codes of errors after which the program acts in another way.
-FOLDER_MISSING, QUERY_FAILED = "folder_missing", "query_failed"
+FOLDER_MISSING, QUERY_FAILED, INVALID_TABLE = "folder_missing", "query_failed", "invalid_table"
 
 
 class CounterfoilError(Exception):
@@ -118,7 +119,20 @@ class StateUnavailable(TransientError):  # noqa: N818
 
 
 class DestinationBusy(TransientError):  # noqa: N818
-    """Another process holds the destination."""
+    """Another process holds the destination; `reason` is the message without how long was waited."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        waited_seconds: float | None = None,
+        hint: str | None = None,
+        path: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        waited = "" if waited_seconds is None else f", after waiting {waited_seconds:g} seconds"
+        super().__init__(message + waited, hint=hint, path=path, code=code)
+        self.reason = message
 
 
 class RunError(CounterfoilError):
@@ -127,6 +141,14 @@ class RunError(CounterfoilError):
 
 class ClockError(RunError):
     """The run would begin before the dataset's last one: a clock, here or at Stripe, is or was wrong."""
+
+
+class QueryFailed(RunError):  # noqa: N818
+    """A database rejects a query; `reason` is what it says."""
+
+    def __init__(self, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"the query failed: {reason}", hint=hint, code=QUERY_FAILED)
+        self.reason = reason
 
 
 class SchemaConflict(RunError):  # noqa: N818

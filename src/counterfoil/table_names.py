@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from counterfoil.errors import SettingsError
+from counterfoil.errors import INVALID_TABLE, SettingsError
 
 #: Postgres cuts longer names, and a dataset's table has one name in all of its destinations.
 MOST_BYTES = 63
@@ -51,7 +51,9 @@ def check_table_name(name: str, url: str) -> None:
     rules, kind = rules_of(url), url.partition(":")[0].lower()
     for broken, rule in _broken(name, rules):
         if broken:
-            raise SettingsError(f"Invalid table name for {kind}: {name!r} {rule}", hint=_hint(rules))
+            raise SettingsError(
+                f"Invalid table name for {kind}: {name!r} {rule}", hint=_hint(rules), code=INVALID_TABLE
+            )
 
 
 def _broken(name: str, rules: NameRules) -> list[tuple[bool, str]]:

@@ -168,6 +168,7 @@ def preview(**fields: Any) -> StripeObject:
     [
         {"customer": "cus_2"},
         {"parent": {"subscription_details": {"subscription": "sub_2"}}},
+        {"parent": None, "amount_due": 7},
         {"object": "refund"},
         {"id": 7},
         {"id": None},
@@ -178,6 +179,20 @@ def preview(**fields: Any) -> StripeObject:
 def test_a_preview_of_another_invoice_is_requested_again(wrong: dict[str, Any]) -> None:
     (found,) = previews(preview(**wrong), preview())
     assert found == {**preview(), "preview_of": "sub_1"}
+
+
+def test_lines_of_a_preview_that_is_requested_again_come_with_its_amounts() -> None:
+    cut = {"object": "list", "data": [{"id": "il_1"}], "has_more": None, "url": URL}
+    again = preview(
+        id="upcoming_in_2", amount_due=7, lines={"object": "list", "data": [], "has_more": False, "url": URL}
+    )
+    (found,) = previews(preview(lines=cut), again)
+    assert found == {**again, "preview_of": "sub_1"}
+
+
+def test_a_preview_that_names_no_subscription_is_a_row_when_every_answer_is_like_that() -> None:
+    (found,) = previews(preview(parent=None))
+    assert found["parent"] is None
 
 
 def test_a_preview_without_an_identifier_is_a_row_when_every_answer_is_like_that() -> None:

@@ -42,7 +42,8 @@ def wait_for(
             left = until - time.monotonic()
             if left <= 0:
                 raise DestinationBusy(
-                    f"{place} is held by {held}, after waiting {busy_seconds:g} seconds",
+                    f"{place} is held by {held}",
+                    waited_seconds=busy_seconds,
                     hint="Close that program, or run this again when it is done.",
                 ) from held
             if not told:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from counterfoil.errors import DestinationRejected, RunError, SchemaConflict
+from counterfoil.errors import INVALID_TABLE, DestinationRejected, RunError, SchemaConflict
 from counterfoil.values import Load, Loaded, Method, Part, Window
 
 if TYPE_CHECKING:
@@ -159,11 +159,12 @@ def check_load(
             f"the destination cannot {load.method}", hint=f"It can {' and '.join(sorted(methods))}."
         )
     if not load.table or "\0" in load.table:
-        raise DestinationRejected(f"{load.table!r} cannot be the name of a table")
+        raise DestinationRejected(f"{load.table!r} cannot be the name of a table", code=INVALID_TABLE)
     if same_name(load.table).startswith(RESERVED):
         raise DestinationRejected(
             f"{load.table} cannot be the name of a table: Counterfoil keeps its own under {RESERVED}…",
             hint="Choose another one.",
+            code=INVALID_TABLE,
         )
     _check_names(schema)
     missing = [name for name in load.order if name.removeprefix("-") not in schema.names]
@@ -271,6 +272,7 @@ def not_ours(table: str, place: str) -> DestinationRejected:
     return DestinationRejected(
         f"{table} in {place} was not made by Counterfoil",
         hint="Choose another table, or say that it may be overwritten (--overwrite).",
+        code=INVALID_TABLE,
     )
 
 

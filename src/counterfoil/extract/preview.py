@@ -80,13 +80,16 @@ async def _preview(
     async def previewed_invoice() -> StripeObject:
         request = f"{source.path}?{param}={identifier}"
         answer, deviation = await ask(post, check, request=request)
-        # The preview of an invoice that does not exist need not have an identifier.
-        if deviation is not None and (deviation.code != "no_identifier" or answer.body.get("id") is not None):
+        if deviation is not None and not _may_be_true(deviation, answer.body):
             raise invalid(request, deviation, request_id=answer.request_id)
         return answer.body
 
     async def read_again(_: str) -> StripeObject:
-        return await previewed_invoice()
+        again = await previewed_invoice()
+        # A row is one answer: its lines belong to its amounts.
+        invoice.clear()
+        invoice.update(again)
+        return again
 
     try:
         invoice = await previewed_invoice()
@@ -98,18 +101,30 @@ async def _preview(
     return {**invoice, source.key: identifier}
 
 
-def _foreign(body: Mapping[str, Any], previewed: StripeObject, param: str) -> Deviation | None:
-    """Whether the preview names another customer or subscription than the object that was sent."""
+def _may_be_true(deviation: Deviation, body: Mapping[str, Any]) -> bool:
+    """Whether Stripe may answer like that each time: an invoice that does not exist need not have an identifier."""
+    return deviation.code == "unconfirmed_subscription" or (
+        deviation.code == "no_identifier" and body.get("id") is None
+    )
+
+
+def _subscription_of(body: Mapping[str, Any]) -> str | None:
     parent = body.get("parent")
     details = parent.get("subscription_details") if isinstance(parent, dict) else None
-    named = {
-        "customer": (body.get("customer"), previewed.get("customer")),
-        "subscription": (
-            details.get("subscription") if isinstance(details, dict) else None,
-            previewed["id"] if param == "subscription" else None,
-        ),
-    }
-    for name, (found, wanted) in named.items():
-        if isinstance(found, str) and isinstance(wanted, str) and found != wanted:
-            return Deviation("outside_filter", f"it is of the {name} {found}, not of {wanted}", frozenset({found}))
+    found = details.get("subscription") if isinstance(details, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _foreign(body: Mapping[str, Any], previewed: StripeObject, param: str) -> Deviation | None:
+    """Whether the preview is of another customer or subscription than the object that was sent."""
+    found, wanted = body.get("customer"), previewed.get("customer")
+    if isinstance(found, str) and isinstance(wanted, str) and found != wanted:
+        return Deviation("outside_filter", f"it is of the customer {found}, not of {wanted}", frozenset({found}))
+    named = _subscription_of(body)
+    sent = previewed["id"] if param == "subscription" else previewed.get("subscription")
+    if isinstance(named, str) and isinstance(sent, str) and named != sent:
+        return Deviation("outside_filter", f"it is of the subscription {named}, not of {sent}", frozenset({named}))
+    if named != sent:
+        detail = f"it is of the subscription {named}, and {sent} was sent" if named else "it names no subscription"
+        return Deviation("unconfirmed_subscription", detail, frozenset({str(named)}))
     return None

@@ -23,6 +23,7 @@ Code = Literal[
     "not_a_list",
     "wrong_url",
     "no_identifier",
+    "unconfirmed_subscription",
     "wrong_object",
     "too_many_rows",
     "empty_page",

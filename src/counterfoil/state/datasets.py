@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from counterfoil.errors import RunError, SettingsError
+from counterfoil.errors import INVALID_TABLE, RunError, SettingsError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.schedules import Manual, Schedule, next_after
@@ -292,6 +292,7 @@ class Datasets:
                 raise SettingsError(
                     f"The table {target.table} of {redacted(target.url)} {said}",
                     hint="Choose another table; two datasets in one would overwrite each other.",
+                    code=INVALID_TABLE,
                 )
             connection.execute(
                 targets.insert().values(

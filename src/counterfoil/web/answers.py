@@ -13,7 +13,7 @@ from typing import Any
 
 from counterfoil.app.export.formulas import escape_formula
 from counterfoil.app.tables import Answer
-from counterfoil.errors import CounterfoilError
+from counterfoil.errors import CounterfoilError, QueryFailed
 from counterfoil.web import charts, formatting
 from counterfoil.web.cells import cells_of, is_number
 
@@ -124,7 +124,7 @@ def _plain(value: Any) -> Any:
 
 def problem_of(error: CounterfoilError, sql: str) -> dict[str, Any]:
     """What went wrong, in a sentence, and where, when DuckDB says so."""
-    text = error.message.removeprefix("the query failed: ")
+    text = error.reason if isinstance(error, QueryFailed) else error.message
     found = _PLACE.search(text)
     place = None
     if found is not None:

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from counterfoil.destinations.sql.errors import error_of as duckdb_meaning
 from counterfoil.errors import (
-    QUERY_FAILED,
     CounterfoilError,
     DestinationBusy,
     DestinationRejected,
+    QueryFailed,
     RunError,
     SchemaConflict,
     SettingsError,
@@ -127,10 +127,6 @@ def mapped_query(name: str, seconds: float | None = None) -> Iterator[None]:
         if state is None or state.startswith(("08", "28", "40", "53", "55", "57", "58", "3D")):
             raise error_of(error, name) from error
         told = [error.diag.message_primary, error.diag.message_hint]
-        raise RunError(
-            f"the query failed: {'. '.join(each for each in told if each)}",
-            hint="Check the query.",
-            code=QUERY_FAILED,
-        ) from error
+        raise QueryFailed(". ".join(each for each in told if each), hint="Check the query.") from error
     except pa.ArrowException as error:
-        raise RunError(f"the query failed: {error}", hint="Cast the column to text.", code=QUERY_FAILED) from error
+        raise QueryFailed(str(error), hint="Cast the column to text.") from error

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from counterfoil.destinations.sql.text import duckdb_type
-from counterfoil.errors import DestinationRejected, SchemaConflict
+from counterfoil.errors import INVALID_TABLE, DestinationRejected, SchemaConflict
 
 #: Postgres cuts longer names without a word, so that two of them could become one.
 NAME_BYTES = 63
@@ -47,6 +47,7 @@ def check_table(table: str, *, beside: str = "") -> None:
         raise DestinationRejected(
             f"{table} is too long for the name of a table{kept}: Postgres takes {most} bytes",
             hint="Choose another one.",
+            code=INVALID_TABLE,
         )
 
 

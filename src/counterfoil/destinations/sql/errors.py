@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from counterfoil.destinations.lock_wait import program_of
-from counterfoil.errors import QUERY_FAILED, CounterfoilError, DestinationBusy, DestinationRejected, RunError
+from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected, QueryFailed
 
 _LOCKED = re.compile(r"Conflicting lock is held(?: in (?P<program>.*?))? \(PID (?P<pid>\d+)\)")
 #: What an error says, what that means, and what to do. The first that fits counts.
@@ -97,4 +97,4 @@ def mapped_query() -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, OSError) as error:
-        raise RunError(f"the query failed: {error}".rstrip(), hint="Check the query.", code=QUERY_FAILED) from error
+        raise QueryFailed(str(error).rstrip(), hint="Check the query.") from error

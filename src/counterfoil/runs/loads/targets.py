@@ -96,9 +96,9 @@ class TargetDestinations:
             except DestinationBusy as busy:
                 if not waits:
                     raise
-                held = busy.message.partition(", after waiting")[0]
+                held = busy.reason
                 if time.monotonic() >= until:
-                    raise DestinationBusy(f"{held}, after waiting {patience:g} seconds", hint=busy.hint) from busy
+                    raise DestinationBusy(held, waited_seconds=patience, hint=busy.hint) from busy
                 if not told:
                     self._records.runs.log(run, "info", f"{held}; waiting for it.")
                     told = True

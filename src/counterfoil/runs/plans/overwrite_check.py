@@ -10,7 +10,7 @@ from typing import Any
 
 from counterfoil.destinations import Destination
 from counterfoil.destinations.protocol import not_ours
-from counterfoil.errors import DestinationRejected, SchemaConflict
+from counterfoil.errors import INVALID_TABLE, DestinationRejected, SchemaConflict
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.stripe.client import AccountIdentity
 from counterfoil.values import Method
@@ -57,6 +57,7 @@ def check_table(
         raise DestinationRejected(
             f"Table {table} holds {held.told}" + ("" if held.loads > 1 else " than this one"),
             hint="Add --overwrite to replace them, --method append to keep them, or choose another --table.",
+            code=INVALID_TABLE,
         )
     if not confirm(f"Table {table} holds {held.told}. Replace them by this one{narrowed_by(plan)}?"):
         raise DestinationRejected(f"Table {table} was left as it was")
@@ -112,18 +113,21 @@ def _check_same(table: str, before: Mapping[str, Any], now: Mapping[str, Any], m
         raise SchemaConflict(
             f"Table {table} holds the report {before['report']}, not {now['report']}",
             hint=_hint("Choose another --table", method),
+            code=INVALID_TABLE,
         )
     if before.get("livemode", now["livemode"]) != now["livemode"]:
         modes = {True: "live", False: "test"}
         raise DestinationRejected(
             f"Table {table} holds {modes[before['livemode']]} data; the key is a {modes[now['livemode']]} key",
             hint=_hint("Choose another --table or file", method),
+            code=INVALID_TABLE,
         )
     # Rows of another account would go with a replace, and be taken for deleted ones by a merge or a partition.
     if method != "append" and _another(before.get("account"), now["account"]):
         raise DestinationRejected(
             f"Table {table} holds rows of the account {before['account']}; the key is of {now['account']}",
             hint="Choose another --table, --method append to keep both, or --overwrite to replace them.",
+            code=INVALID_TABLE,
         )
 
 

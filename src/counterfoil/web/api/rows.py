@@ -12,7 +12,7 @@ from starlette.responses import Response
 from counterfoil.app import App
 from counterfoil.app.export.files import file_chunks, json_value
 from counterfoil.app.tables import Column, Filter, Test, View
-from counterfoil.errors import QUERY_FAILED, RunError
+from counterfoil.errors import QueryFailed
 from counterfoil.logging import redacted
 from counterfoil.web.api import dataset_answers
 from counterfoil.web.api.json_response import FILES, V1, AsIs, DatasetWord, Form, dataset_of, json_response
@@ -96,10 +96,8 @@ def _asked() -> Iterator[None]:
     """A value that can't be compared with a column is wrong in the request, not at the destination."""
     try:
         yield
-    except RunError as error:
-        if error.code == QUERY_FAILED:
-            raise Refused("invalid", error.message.partition("\n")[0], "Compare with a value of its type.") from error
-        raise
+    except QueryFailed as error:
+        raise Refused("invalid", error.message.partition("\n")[0], "Compare with a value of its type.") from error
 
 
 def _view(filters: Sequence[str] | None, sort: str | None) -> View:

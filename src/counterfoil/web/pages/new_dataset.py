@@ -24,7 +24,7 @@ from counterfoil.app.datasets.drafts import (
     zones,
 )
 from counterfoil.app.values import Account, Dataset, PlannedDataset
-from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.errors import INVALID_TABLE, CounterfoilError, SettingsError
 from counterfoil.web.formatting import counted
 from counterfoil.web.forms.dataset import DatasetForm, Problems, field_messages, listed, saved, typed_of
 from counterfoil.web.forms.dataset_validation import Checks, tried
@@ -137,7 +137,7 @@ class _Form:
         try:
             made = self._create(typed) if self._dataset is None else self._edit(self._dataset, typed)
         except CounterfoilError as error:
-            return self._render(request, typed, "naming", reached, problems={_place_of(error): error}, moved=True)
+            return self._render(request, typed, "naming", reached, problems={_field_of(error): error}, moved=True)
         if go == "save_new":
             return redirect(request, f"/datasets/new?account={typed.account}&saved={made.dataset.id}")
         if go == "save_run":
@@ -352,6 +352,6 @@ def _choice_words(typed: DatasetForm) -> str:
     return ", ".join(parts)
 
 
-def _place_of(error: CounterfoilError) -> str:
-    """All else was checked before: what is left is about the table, or about where it is."""
-    return "table" if "able " in error.message else "to"
+def _field_of(error: CounterfoilError) -> str:
+    """The field that the error is about: all others were checked before."""
+    return "table" if error.code == INVALID_TABLE else "to"
