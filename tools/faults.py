@@ -827,7 +827,7 @@ FAULTS = (
     ),
     Fault(
         name="an ignored SIGINT obeyed",
-        file="cli/run.py",
+        file="cli/run_command.py",
         right="if earlier is not signal.SIG_IGN and not",
         wrong="if not",
         test="tests/cli/test_run_command.py::test_a_run_that_was_started_with_sigint_ignored_ignores_it",
@@ -998,10 +998,10 @@ FAULTS = (
     ),
     Fault(
         name="failed query without its code",
-        file="destinations/sql/errors.py",
+        file="errors.py",
         right=", code=QUERY_FAILED",
         wrong="",
-        test="tests/api/test_rows.py::test_what_the_table_can_not_be_asked_is_refused",
+        test="tests/destinations/test_conformance.py::test_a_query_that_cannot_be_answered_is_an_error_of_ours",
     ),
     Fault(
         name="missing folder without its hint",

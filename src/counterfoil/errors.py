@@ -21,7 +21,8 @@ Messages say what happened, with names and values; `hint` says what to do. Neith
 """
 
 #: Codes of errors after which the program acts in another way.
-FOLDER_MISSING, QUERY_FAILED, INVALID_TABLE = "folder_missing", "query_failed", "invalid_table"
+FOLDER_MISSING, QUERY_FAILED = "folder_missing", "query_failed"
+INVALID_TABLE, REPLACES_ROWS = "invalid_table", "replaces_rows"
 
 
 class CounterfoilError(Exception):

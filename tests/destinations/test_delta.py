@@ -294,7 +294,7 @@ def test_what_a_store_says_is_told_in_words_of_ours(said: str, kind: type[Except
 def test_without_the_package_it_says_what_to_install(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("counterfoil.destinations.delta.destination")]:
+    for name in [name for name in sys.modules if name.startswith("counterfoil.destinations.delta.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "deltalake", None)
     with pytest.raises(SettingsError, match="need the package deltalake") as refused:

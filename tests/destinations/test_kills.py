@@ -45,9 +45,14 @@ _LOADER = """
 import os, signal, sys
 from pathlib import Path
 import pyarrow as pa, orjson, duckdb
-from counterfoil.destinations import (
-    open_destination, delta, domo, object_parquet, parquet, postgres, warehouse, duckdb as adapter
-)
+from counterfoil.destinations import open_destination
+from counterfoil.destinations.delta import destination
+from counterfoil.destinations.domo import destination
+from counterfoil.destinations.duckdb import destination
+from counterfoil.destinations.object_store import destination
+from counterfoil.destinations.parquet import destination
+from counterfoil.destinations.postgres import destination
+from counterfoil.destinations.warehouse import destination
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Part, Window
 

@@ -10,8 +10,8 @@ from counterfoil.app.connection import (
     has_created,
     working_folder,
 )
+from counterfoil.app.dataset_runner import run_dataset
 from counterfoil.app.description import Description, describe
-from counterfoil.app.run_dataset import run_dataset
 
 __all__ = [
     "App",

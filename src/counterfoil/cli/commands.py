@@ -33,7 +33,7 @@ app.command("counterfoil.cli.config:export", help="Print accounts and datasets a
 app.command("counterfoil.cli.prove:prove", help="Check that a dataset is complete, and print a statement.")
 app.command("counterfoil.cli.pull:pull", help="Read a report, or all of them, into a table.")
 app.command("counterfoil.cli.reports:reports", help="List what can be read: titles, columns and types.")
-app.command("counterfoil.cli.run:run", help="Run a dataset now.")
+app.command("counterfoil.cli.run_command:run", help="Run a dataset now.")
 app.command("counterfoil.cli.runs:runs", name="runs", help="What came of datasets: how each run went, and its rows.")
 app.command("counterfoil.cli.sandbox:sandbox", help="Serve a simulated Stripe with two years of an invented company.")
 app.command("counterfoil.cli.serve:serve", help="Run datasets when they are due, until stopped.")

@@ -286,7 +286,7 @@ def reload(name: str, /, *, to: str | None = None, as_json: Annotated[bool, JSON
         The dataset as one JSON object; with --to, the run.
     """
     if to is not None:
-        from counterfoil.cli.run import work
+        from counterfoil.cli.run_command import work
 
         url = to
         with open_command_app() as app:

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 
 from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_facts, print_json, print_list
-from counterfoil.cli.run import work
+from counterfoil.cli.run_command import work
 from counterfoil.cli.terminal.screen import counted, say, tell
 from counterfoil.errors import SettingsError
 

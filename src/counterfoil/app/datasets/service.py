@@ -14,7 +14,7 @@ from counterfoil.app.datasets.usage_forecast import AccountForecast, UsageForeca
 from counterfoil.columns.chosen import choose
 from counterfoil.columns.redact import redaction
 from counterfoil.destinations import Destination, check_destination, open_destination
-from counterfoil.errors import FOLDER_MISSING, INVALID_TABLE, DestinationRejected, SchemaConflict, SettingsError
+from counterfoil.errors import FOLDER_MISSING, REPLACES_ROWS, DestinationRejected, SchemaConflict, SettingsError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.report import Report
@@ -314,7 +314,7 @@ class DatasetService:
                 raise SettingsError(
                     f"Table {target.table} holds {held}, more than this dataset would",
                     hint="Choose another table, or say --overwrite to replace them with the first run.",
-                    code=INVALID_TABLE,
+                    code=REPLACES_ROWS,
                 )
             warnings.append(f"Table {target.table} holds {held}{_REPLACES}")
         return tuple(warnings)

@@ -24,7 +24,7 @@ from counterfoil.app.datasets.drafts import (
     zones,
 )
 from counterfoil.app.values import Account, Dataset, PlannedDataset
-from counterfoil.errors import INVALID_TABLE, CounterfoilError, SettingsError
+from counterfoil.errors import INVALID_TABLE, REPLACES_ROWS, CounterfoilError, SettingsError
 from counterfoil.web.formatting import counted
 from counterfoil.web.forms.dataset import DatasetForm, Problems, field_messages, listed, saved, typed_of
 from counterfoil.web.forms.dataset_validation import Checks, tried
@@ -137,7 +137,10 @@ class _Form:
         try:
             made = self._create(typed) if self._dataset is None else self._edit(self._dataset, typed)
         except CounterfoilError as error:
-            return self._render(request, typed, "naming", reached, problems={_field_of(error): error}, moved=True)
+            replaces = error.code == REPLACES_ROWS
+            return self._render(
+                request, typed, "naming", reached, problems={_field_of(error): error}, moved=True, replaces=replaces
+            )
         if go == "save_new":
             return redirect(request, f"/datasets/new?account={typed.account}&saved={made.dataset.id}")
         if go == "save_run":
@@ -160,7 +163,11 @@ class _Form:
             changes |= where
         tried = self._app.datasets.edit(dataset.id, overwrite=overwrite, dry_run=True, **changes)
         if tried.replaces is not None and not overwrite:
-            raise SettingsError(tried.replaces, hint="Choose another table, or let the next run replace them.")
+            raise SettingsError(
+                tried.replaces,
+                hint="Choose another table, or let the next run replace them.",
+                code=REPLACES_ROWS,
+            )
         return self._app.datasets.edit(dataset.id, overwrite=overwrite, **changes)
 
     def _check_again(self, request: Request, typed: DatasetForm, pane: str, reached: int) -> Response:
@@ -225,6 +232,7 @@ class _Form:
             "dataset": self._dataset,
             "preview": None,
             "preview_error": None,
+            "replaces": False,
             "pane": pane,
             "reached": reached,
             "panes": PANES,
@@ -354,4 +362,4 @@ def _choice_words(typed: DatasetForm) -> str:
 
 def _field_of(error: CounterfoilError) -> str:
     """The field that the error is about: all others were checked before."""
-    return "table" if error.code == INVALID_TABLE else "to"
+    return "table" if error.code in (INVALID_TABLE, REPLACES_ROWS) else "to"
