@@ -1,7 +1,7 @@
 """Plants faults, one at a time, in a copy of the program, and runs the test that is named for each: it must turn red.
 
 A fault is a piece of text in one file and what stands there instead; when the text is not there exactly once, the fault
-does not apply, and that is an error too.
+does not apply, and that is an error too. `python tools/faults.py NAME…` plants those alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -1036,27 +1037,28 @@ def planted(fault: Fault | None, tests: list[str]) -> subprocess.CompletedProces
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def main() -> int:
-    """0 when every fault was noticed by its test, and no test is red without one."""
-    tests = sorted({fault.test for fault in FAULTS})
-    sound = planted(None, tests)
+def main(names: Sequence[str]) -> int:
+    """0 when every fault was noticed by its test, and no test is red without one; of the named faults, or of all."""
+    faults = [fault for fault in FAULTS if not names or fault.name in names]
+    if unknown := set(names) - {fault.name for fault in faults}:
+        raise SystemExit(f"There is no fault {unknown.pop()!r}")
+    sound = planted(None, sorted({fault.test for fault in faults}))
     if sound.returncode:
         print(sound.stdout[-3000:])
         print("The tests are red without any fault.")
         return 1
-    with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda fault: planted(fault, [fault.test]), FAULTS))
     missed = 0
-    for fault, result in zip(FAULTS, results, strict=True):
-        # 1 is a red test; anything else means that the test was not found or could not run.
-        noticed = result.returncode == 1 and "FAILED " in result.stdout
-        missed += not noticed
-        print(f"{'noticed' if noticed else 'MISSED '}  {fault.name:<24}{fault.test}")
-        if not noticed:
-            print(result.stdout[-2000:])
-    print(f"{len(FAULTS) - missed} of {len(FAULTS)} planted faults were noticed.")
+    with ThreadPoolExecutor(2) as pool:
+        for fault, result in zip(faults, pool.map(lambda fault: planted(fault, [fault.test]), faults), strict=True):
+            # 1 is a red test; anything else means that the test was not found or could not run.
+            noticed = result.returncode == 1 and "FAILED " in result.stdout
+            missed += not noticed
+            print(f"{'noticed' if noticed else 'MISSED '}  {fault.name:<24}{fault.test}", flush=True)
+            if not noticed:
+                print(result.stdout[-2000:])
+    print(f"{len(faults) - missed} of {len(faults)} planted faults were noticed.")
     return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

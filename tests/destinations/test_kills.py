@@ -154,7 +154,7 @@ def _kill_and_look(
     longest: float = 0.2,
 ) -> None:
     chance = random.Random()
-    most = 10 * longest
+    most = 30 * longest
     now, changes = 0, 0
     assert loader.stdin
     assert loader.stdout
