@@ -15,10 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import counterfoil
 from counterfoil.cli import main
 
 PHASES = ("extract", "load", "finish")
-_OURS = f"{os.sep}counterfoil{os.sep}"
+_OURS = f"{Path(counterfoil.__file__).parent}{os.sep}"
 _HERE = os.getpid()
 
 
@@ -42,10 +43,10 @@ class Moments:
 
     def see(self, frame: FrameType, event: str, _argument: Any) -> None:
         file = frame.f_code.co_filename
-        if _OURS not in file or f"{_OURS}sandbox{os.sep}" in file:
+        if not file.startswith(_OURS):
             return
         if event in ("call", "return"):
-            self._turn(Path(file).as_posix().rpartition("/counterfoil/")[2], frame.f_code.co_name, event)
+            self._turn(Path(file.removeprefix(_OURS)).as_posix(), frame.f_code.co_name, event)
         self._count += 1
         if self._phase is not None and self._count == self._kill:
             os.kill(_HERE, signal.SIGKILL)
