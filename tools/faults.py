@@ -969,6 +969,13 @@ FAULTS = (
         test="tests/extract/test_embedded.py::test_lines_of_a_preview_that_is_requested_again_come_with_its_amounts",
     ),
     Fault(
+        name="short pages that omit different rows",
+        file="extract/validation.py",
+        right="and self.identifiers == other.identifiers",
+        wrong="",
+        test="tests/extract/test_validation.py::test_short_pages_that_omit_different_rows_fail_the_run",
+    ),
+    Fault(
         name="limit of any type",
         file="arguments.py",
         right="else index(given)",

@@ -267,6 +267,20 @@ def test_a_list_with_short_pages_is_read_with_a_warning() -> None:
     assert len(stripe.asked) < 40, "only the first short page is requested three times"
 
 
+def test_short_pages_that_omit_different_rows_fail_the_run() -> None:
+    omitted = iter(range(1_000))
+
+    def lie(_body: Answer, params: dict[str, Any], _before: int) -> Answer:
+        body = page_of(ROWS, params)
+        if body["has_more"]:
+            del body["data"][next(omitted) % 40 + 1]
+        return {**body, "url": PATH}
+
+    with pytest.raises(StripeUnavailable) as caught:
+        read(lie, ROWS)
+    assert caught.value.code == "invalid_answer"
+
+
 def test_a_chain_without_windows_resumes_without_doubling() -> None:
     def ignoring(_path: str, params: dict[str, Any]) -> Answer:
         whole = {name: value for name, value in params.items() if not name.startswith("created")}
