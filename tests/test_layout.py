@@ -16,7 +16,7 @@ PACKAGES = ("counterfoil", "stripe_sandbox")
 MODULES = sorted(path for package in PACKAGES for path in (SRC / package).rglob("*.py"))
 MOST_MODULES = 20
 MOST_LINES = 400
-#: So many modules of a folder with the same prefix are a package.
+#: Modules of a folder with the same prefix. More become a package.
 MOST_SIBLINGS = 2
 #: Names that say nothing, and verbs that hide what a module holds.
 BANNED = {

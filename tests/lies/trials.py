@@ -115,7 +115,7 @@ class Trials:
 
     def _liar(self, trial: int, report: str) -> Liar:
         rate, stubborn = self.chance.choice(RATES), self.chance.random() < 0.3
-        # What an event says is followed by merges. In the report of events it is a value like others.
+        # Merges act on the type and data of an event. In the report of events they are values like others.
         without = frozenset({"odd event"} if report == "events" else ())
         return Liar(self.seed * 1_000_003 + trial, rate, stubborn=stubborn, without=without)
 

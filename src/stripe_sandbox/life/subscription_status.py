@@ -1,4 +1,4 @@
-"""The status of a subscription after its invoice was paid, failed or was given up (docs: how subscriptions work)."""
+"""The status of a subscription after its invoice was paid, failed or became uncollectible."""
 
 from __future__ import annotations
 
