@@ -151,6 +151,11 @@ class QueryFailed(RunError):  # noqa: N818
         super().__init__(f"the query failed: {reason}", hint=hint, code=QUERY_FAILED)
         self.reason = reason
 
+    @property
+    def first_line(self) -> str:
+        """The message without the excerpt of the query that some databases add."""
+        return self.message.splitlines()[0]
+
 
 class SchemaConflict(RunError):  # noqa: N818
     """The table has another shape than the data."""

@@ -34,7 +34,7 @@ from counterfoil.values import Page, Position, Window
 from .scripted import Respond, Scripted, gathered, listed, page_of
 
 CHARGES = Listing(path="/v1/charges")
-ANEW = ResumeState(report("charges"))
+NONE = ResumeState(report("charges"))
 
 
 def refused(status: int, **told: Any) -> RunError:
@@ -166,7 +166,7 @@ def test_an_embedded_list_that_leads_elsewhere_is_not_followed() -> None:
 
 def test_a_singleton_is_one_row() -> None:
     stripe = Scripted(lambda *_: {"id": "acct_1", "object": "account"})
-    rows = gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Warnings(), earlier=ANEW))
+    rows = gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Warnings(), earlier=NONE))
     assert rows == [{"id": "acct_1", "object": "account"}]
 
 
@@ -185,7 +185,7 @@ def test_buckets_become_a_row_per_entry_with_what_stands_beside_them() -> None:
             Bucket(bucket="pending", state="pending", path=("pending",)),
         ),
     )
-    rows = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Warnings(), earlier=ANEW))
+    rows = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Warnings(), earlier=NONE))
     beside = {"object": "balance", "livemode": False, "_state": "available"}
     assert rows == [
         {**beside, "amount": 1, "currency": "usd", "_bucket": "available"},
@@ -204,7 +204,7 @@ UNION = Union(listings={"transfer": Listing(path="/v1/transfers"), "payout": Lis
 
 def test_a_union_holds_the_objects_of_all_its_lists_with_their_kind() -> None:
     rows = gathered(
-        read_union(Scripted(kinds).client, UNION, Window(), notices=Warnings(), params=None, limit=None, earlier=ANEW)
+        read_union(Scripted(kinds).client, UNION, Window(), notices=Warnings(), params=None, limit=None, earlier=NONE)
     )
     assert sorted(row["_kind"] for row in rows) == ["payout"] * 3 + ["transfer"] * 3
     assert all(row["id"].startswith(f"/v1/{row['_kind']}s") for row in rows)
@@ -215,7 +215,7 @@ def test_objects_own_kind_stays_beside_ours() -> None:
         return listed([{"id": f"{path}-1", "created": 5, "kind": "standard"}])
 
     rows = gathered(
-        read_union(Scripted(answers).client, UNION, Window(), notices=Warnings(), params=None, limit=None, earlier=ANEW)
+        read_union(Scripted(answers).client, UNION, Window(), notices=Warnings(), params=None, limit=None, earlier=NONE)
     )
     assert {(row["kind"], row["_kind"]) for row in rows} == {("standard", "transfer"), ("standard", "payout")}
 
@@ -226,7 +226,7 @@ def test_balance_entries_own_bucket_and_state_stay_beside_ours() -> None:
         path="/v1/balance", buckets=(Bucket(bucket="available", state="available", path=("available",)),)
     )
     stripe = Scripted(lambda *_: {"available": [entry]})
-    rows = gathered(read_singleton(stripe.client, source, notices=Warnings(), earlier=ANEW))
+    rows = gathered(read_singleton(stripe.client, source, notices=Warnings(), earlier=NONE))
     assert rows == [{**entry, "_bucket": "available", "_state": "available"}]
 
 
@@ -259,7 +259,7 @@ def test_resumed_reading_takes_lines_of_other_invoices_with_a_known_identifier()
 
 def test_a_limited_union_holds_the_newest_of_all_its_lists_together() -> None:
     rows = gathered(
-        read_union(Scripted(kinds).client, UNION, Window(), notices=Warnings(), params=None, limit=3, earlier=ANEW)
+        read_union(Scripted(kinds).client, UNION, Window(), notices=Warnings(), params=None, limit=3, earlier=NONE)
     )
     assert [row["created"] for row in rows] == [11, 10, 9]
 
@@ -273,7 +273,7 @@ def test_an_error_of_one_list_ends_the_union_with_that_error() -> None:
     with pytest.raises(RunError) as caught:
         gathered(
             read_union(
-                Scripted(respond).client, UNION, Window(), notices=Warnings(), params=None, limit=None, earlier=ANEW
+                Scripted(respond).client, UNION, Window(), notices=Warnings(), params=None, limit=None, earlier=NONE
             )
         )
     assert caught.value.code == "odd"
@@ -304,7 +304,7 @@ def test_embedded_objects_are_collected_from_every_place_once() -> None:
     )
     notices = Warnings()
     rows = gathered(
-        read_collected(Scripted(lambda path, _: answers[path]).client, source, notices=notices, earlier=ANEW)
+        read_collected(Scripted(lambda path, _: answers[path]).client, source, notices=notices, earlier=NONE)
     )
     assert sorted(row["id"] for row in rows) == ["di_1", "di_2", "di_3"]
     assert "di_9" in "".join(notices)
@@ -333,7 +333,7 @@ def preview_answers(path: str, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_each_live_object_has_a_preview_and_no_upcoming_invoice_is_no_row() -> None:
-    rows = gathered(read_preview(Scripted(preview_answers).client, PREVIEW, notices=Warnings(), earlier=ANEW))
+    rows = gathered(read_preview(Scripted(preview_answers).client, PREVIEW, notices=Warnings(), earlier=NONE))
     assert [row["preview_of"] for row in rows] == ["sub_1", "sub_4"]
 
 
@@ -350,7 +350,7 @@ def failing(*subscriptions: str) -> Respond:
 
 def test_a_preview_that_stripe_refuses_is_told_and_the_others_are_rows() -> None:
     notices = Warnings()
-    rows = gathered(read_preview(Scripted(failing("sub_4")).client, PREVIEW, notices=notices, earlier=ANEW))
+    rows = gathered(read_preview(Scripted(failing("sub_4")).client, PREVIEW, notices=notices, earlier=NONE))
     assert [row["preview_of"] for row in rows] == ["sub_1"]
     assert "sub_4" in "".join(notices)
 
@@ -358,7 +358,7 @@ def test_a_preview_that_stripe_refuses_is_told_and_the_others_are_rows() -> None
 def test_when_stripe_refuses_every_preview_that_is_an_error() -> None:
     stripe = Scripted(failing("sub_1", "sub_3", "sub_4"))
     with pytest.raises(RunError) as caught:
-        gathered(read_preview(stripe.client, PREVIEW, notices=Warnings(), earlier=ANEW))
+        gathered(read_preview(stripe.client, PREVIEW, notices=Warnings(), earlier=NONE))
     assert caught.value.code == "customer_tax_location_invalid"
 
 
@@ -437,7 +437,7 @@ def test_a_list_that_is_no_bucket_stays_beside_the_rows() -> None:
             Bucket(bucket="issuing", state="available", path=("issuing", "available")),
         ),
     )
-    (row,) = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Warnings(), earlier=ANEW))
+    (row,) = gathered(read_singleton(Scripted(lambda *_: body).client, source, notices=Warnings(), earlier=NONE))
     assert row["issuing"] == {"pending": [{"amount": 2}]}
 
 

@@ -1,4 +1,4 @@
-"""A spread tells about how many rows were created before an instant."""
+"""The histogram estimates how many rows were created before an instant."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _CREATED = st.lists(st.integers(0, 10_000), min_size=1, max_size=600).map(sorted
 @given(created=_CREATED, instant=st.integers(-5, 10_005))
 def test_it_is_off_by_two_parts_at_most(created: list[int], instant: int) -> None:
     instant = min(instant, created[-1])
-    told = CreatedHistogram.of(created).before(instant)
+    before = CreatedHistogram.of(created).before(instant)
     there = sum(one < instant for one in created)
     upto = sum(one <= instant for one in created)
     part = len(created) / 256 + 1
-    assert there - 2 * part <= told <= upto + 2 * part
+    assert there - 2 * part <= before <= upto + 2 * part
 
 
 @given(created=_CREATED)
 def test_it_never_falls(created: list[int]) -> None:
     histogram = CreatedHistogram.of(created)
-    told = [histogram.before(instant) for instant in range(-10, 11_000, 97)]
-    assert told == sorted(told)
+    before = [histogram.before(instant) for instant in range(-10, 11_000, 97)]
+    assert before == sorted(before)
 
 
 @given(created=_CREATED, share=st.floats(0, 1))

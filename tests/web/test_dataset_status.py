@@ -94,8 +94,8 @@ def test_cause_of_attention_is_decided_by_the_code_of_the_error(
 ) -> None:
     made = dataset(app)
     _failed(app, made, clock, code)
-    told = summary_dict(app.datasets.show(made.id))
-    assert told["attention"] == {"cause": cause, "message": "It failed", "hint": "Do this."}
+    summary = summary_dict(app.datasets.show(made.id))
+    assert summary["attention"] == {"cause": cause, "message": "It failed", "hint": "Do this."}
 
 
 def test_paused_dataset_is_shown_as_neither_verified_nor_in_need_of_attention(

@@ -33,7 +33,7 @@ def test_a_session_that_is_used_lasts_for_ninety_days(sessions: SessionService, 
     assert sessions.find(token) is None
 
 
-def test_a_session_that_nobody_uses_lasts_for_fourteen_days(sessions: SessionService, clock: StandingClock) -> None:
+def test_unused_session_lasts_fourteen_days(sessions: SessionService, clock: StandingClock) -> None:
     token = sessions.begin()
     clock.advance(days=13.9)
     assert sessions.find(token) is not None

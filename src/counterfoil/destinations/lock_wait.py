@@ -30,7 +30,7 @@ def wait_for(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> _Taken:
-    """What `attempt` returns once it no longer raises Held; DestinationBusy with the holder when it takes too long."""
+    """The result of `attempt` once it raises no more Locked; DestinationBusy names the holder when the time is up."""
     until = time.monotonic() + busy_seconds
     pause = 0.05
     told = False

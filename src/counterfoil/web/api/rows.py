@@ -97,7 +97,7 @@ def _asked() -> Iterator[None]:
     try:
         yield
     except QueryFailed as error:
-        raise Refused("invalid", error.message.partition("\n")[0], "Compare with a value of its type.") from error
+        raise Refused("invalid", error.first_line, "Compare with a value of its type.") from error
 
 
 def _view(filters: Sequence[str] | None, sort: str | None) -> View:
