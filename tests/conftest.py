@@ -26,7 +26,19 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "first"))
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_variable_left_behind() -> Iterator[None]:
+    """A variable that a test leaves set would be another test's setting."""
+    before = _variables()
+    yield
+    assert _variables() == before
+
+
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(_no_variable_left_behind: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("STRIPE_API_KEY", "STRIPE_API_BASE", "STRIPE_ACCOUNT", "COUNTERFOIL_LOG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COUNTERFOIL_HOME", str(tmp_path / "home"))

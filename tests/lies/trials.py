@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import duckdb
+import pytest
 
 import counterfoil
 from counterfoil.errors import CounterfoilError
@@ -81,10 +81,6 @@ class Trials:
         self.result = Result()
         self.sandbox = Sandbox(scale=scale, seed=seed)
         self.truth: dict[str, tuple[object, ...] | None] = {}
-        os.environ["COUNTERFOIL_HOME"] = str(folder / "home")
-        os.environ["COUNTERFOIL_RETRY_SECONDS"] = str(retry_seconds)
-        # The simulated Stripe answers as fast as it can be asked.
-        os.environ["COUNTERFOIL_RATE_GLOBAL"] = os.environ["COUNTERFOIL_RATE_ENDPOINT"] = "2000"
 
     def run(self, trials: int) -> Result:
         kinds: list[Callable[[int], None]] = [self.pull, self.pull, self.pull, self.resume, self.merge]
@@ -220,7 +216,12 @@ class Trials:
 
 def trials(seed: int, count: int, scale: float, retry_seconds: float) -> Result:
     """Some trials in this process."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("COUNTERFOIL_HOME", str(Path(folder) / "home"))
+        environment.setenv("COUNTERFOIL_RETRY_SECONDS", str(retry_seconds))
+        # The simulated Stripe answers as fast as it can be asked.
+        environment.setenv("COUNTERFOIL_RATE_GLOBAL", "2000")
+        environment.setenv("COUNTERFOIL_RATE_ENDPOINT", "2000")
         return Trials(seed, scale, Path(folder), retry_seconds).run(count)
 
 
