@@ -1,8 +1,7 @@
-"""The rules for table names, per kind of destination. Pure; every table that a user names is checked here."""
+"""The rules for table names, per kind of destination. Pure; `destinations/kinds.py` knows whose rules hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from counterfoil.errors import INVALID_TABLE, SettingsError
@@ -27,32 +26,16 @@ class NameRules:
     most_bytes: int = MOST_BYTES
 
 
-_SQL = NameRules()
-_FILES = NameRules(also="-")
-
-#: By the scheme of a destination's URL, in lower case.
-RULES: Mapping[str, NameRules] = {
-    "duckdb": _SQL,
-    "postgresql": _SQL,
-    "postgres": _SQL,
-    "domo": NameRules(also=" -.&"),
-}
-_WAREHOUSES = NameRules(lower_ascii=True, reserved=(RESERVED, "_dlt"))
+#: Of tables that are folders of files, where no others are needed.
+FILE_NAMES = NameRules(also="-")
 
 
-def rules_of(url: str) -> NameRules:
-    """The rules of a destination's URL; those of files and objects where none differ."""
-    scheme = url.partition(":")[0].lower()
-    return _WAREHOUSES if scheme.startswith("dlt+") else RULES.get(scheme, _FILES)
-
-
-def check_table_name(name: str, url: str) -> None:
-    """SettingsError names the value and the rule that it breaks, as the destination of the URL has them."""
-    rules, kind = rules_of(url), url.partition(":")[0].lower()
+def check_name(name: str, rules: NameRules, scheme: str) -> None:
+    """SettingsError names the value and the rule that it breaks."""
     for broken, rule in _broken(name, rules):
         if broken:
             raise SettingsError(
-                f"Invalid table name for {kind}: {name!r} {rule}", hint=_hint(rules), code=INVALID_TABLE
+                f"Invalid table name for {scheme}: {name!r} {rule}", hint=_hint(rules), code=INVALID_TABLE
             )
 
 

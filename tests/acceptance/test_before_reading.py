@@ -9,7 +9,7 @@ import pytest
 
 import counterfoil
 from counterfoil.cli import run
-from counterfoil.table_names import check_table_name
+from counterfoil.destinations.kinds import check_table_name
 from stripe_sandbox import Sandbox
 
 KEY = "sk_test_demo"

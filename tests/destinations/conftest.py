@@ -108,7 +108,7 @@ def spelled(destination: Destination, kind: str) -> str:
     """A type of DuckDB's as the destination spells it."""
     if destination.name.startswith("domo:"):
         return _DOMO.get(kind, "STRING")
-    return kind if destination.dialect == "duckdb" else _POSTGRES.get(kind, kind.lower())
+    return kind if destination.kind.dialect == "duckdb" else _POSTGRES.get(kind, kind.lower())
 
 
 def typed(destination: Destination, **columns: str) -> tuple[tuple[str, str], ...]:
@@ -119,7 +119,7 @@ def typed(destination: Destination, **columns: str) -> tuple[tuple[str, str], ..
 def by_hand(destination: Destination, *statements: str) -> list[tuple[Any, ...]]:
     """What somebody else does in the place, with a program that knows nothing of us; the rows of the last statement."""
     if isinstance(destination, ReadBack):
-        if destination.dialect == "postgresql":
+        if destination.kind.dialect == "postgresql":
             return by_hand(destination.schema(), *statements)
         with destination.opened() as connection:
             return [connection.execute(statement).fetchall() for statement in statements][-1]
@@ -291,8 +291,8 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) ->
 def merging(request: pytest.FixtureRequest) -> Destination:
     """Each destination that can merge."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
-    assert {"merge", "atomic", "idempotent"} <= found.guarantees
-    assert "merge" in found.methods
+    assert {"merge", "atomic", "idempotent"} <= found.kind.guarantees
+    assert "merge" in found.kind.methods
     return found
 
 
@@ -300,7 +300,7 @@ def merging(request: pytest.FixtureRequest) -> Destination:
 def keeping(request: pytest.FixtureRequest) -> Destination:
     """Each destination that keeps histories."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
-    assert {"merge", "history", "atomic", "idempotent"} <= found.guarantees
+    assert {"merge", "history", "atomic", "idempotent"} <= found.kind.guarantees
     return found
 
 
@@ -308,7 +308,7 @@ def keeping(request: pytest.FixtureRequest) -> Destination:
 def showing(request: pytest.FixtureRequest) -> Destination:
     """Each destination that shows the latest snapshot of an append table in a view."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
-    assert "latest" in found.guarantees
+    assert "latest" in found.kind.guarantees
     return found
 
 
@@ -326,5 +326,5 @@ def destination(request: pytest.FixtureRequest) -> Destination:
 def answering(request: pytest.FixtureRequest) -> Destination:
     """Each destination that answers questions."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
-    assert "query" in found.guarantees
+    assert "query" in found.kind.guarantees
     return found

@@ -211,7 +211,7 @@ def test_values_of_every_type_come_back_exactly(destination: Destination, archiv
     assert types[:7] == [spelled(destination, kind) for kind in (
         "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "TIMESTAMP WITH TIME ZONE", "DECIMAL(22,3)", "DECIMAL(38,12)",
     )]  # fmt: skip
-    path = {"duckdb": "json ->> '$.a[1].b'", "postgresql": "json #>> '{a,1,b}'"}[destination.dialect]
+    path = {"duckdb": "json ->> '$.a[1].b'", "postgresql": "json #>> '{a,1,b}'"}[destination.kind.dialect]
     inside = destination.query(f"SELECT {path} AS b FROM charges WHERE text LIKE 'na%'").read_all()
     assert inside.to_pylist() == [{"b": "é'\""}]
 
@@ -224,7 +224,7 @@ def _kept(destination: Destination, row: dict[str, Any]) -> dict[str, Any]:
     """The row as it comes back: JSON says the same in another writing, some take no NUL in a text, Domo has no yes."""
     text, yes = row["text"], row["yes"]
     in_domo = destination.name.startswith("domo:")
-    if text is not None and (in_domo or destination.dialect == "postgresql"):
+    if text is not None and (in_domo or destination.kind.dialect == "postgresql"):
         text = text.replace("\0", "\ufffd")
     if yes is not None and in_domo:
         yes = str(yes).lower()
@@ -242,9 +242,9 @@ _LONGEST = {"duckdb": 120, "postgresql": 63}
      "sqlite_master", "; DROP TABLE x; --", "$1", "x" * 120],
 )  # fmt: skip
 def test_a_name_is_only_a_name(destination: Destination, archived: Archived, tmp_path: Path, name: str) -> None:
-    column = name[: _LONGEST[destination.dialect]]
+    column = name[: _LONGEST[destination.kind.dialect]]
     # Room for the view beside an append table.
-    name = column[: _LONGEST[destination.dialect] - len("__latest")]
+    name = column[: _LONGEST[destination.kind.dialect] - len("__latest")]
     schema = pa.schema([pa.field(column, pa.string()), pa.field("plain", pa.int64())])
     rows = [{column: "a", "plain": 1}, {column: None, "plain": 2}]
     parts = archived(schema, rows)
@@ -284,9 +284,9 @@ def test_columns_that_cannot_be_are_refused(destination: Destination, names: tup
 
 
 def test_a_method_that_is_not_declared_is_refused(destination: Destination) -> None:
-    assert {"replace", "append"} <= destination.methods
-    assert ("merge" in destination.methods) == ("merge" in destination.guarantees)
-    for method in {"merge", "partition"} - destination.methods:
+    assert {"replace", "append"} <= destination.kind.methods
+    assert ("merge" in destination.kind.methods) == ("merge" in destination.kind.guarantees)
+    for method in {"merge", "partition"} - destination.kind.methods:
         with pytest.raises(DestinationRejected, match=f"cannot {method}"):
             destination.load(_load(method=method), _SCHEMA, ())
     assert destination.columns("charges") is None

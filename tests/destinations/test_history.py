@@ -252,7 +252,7 @@ def test_a_column_of_another_type_than_the_historys_changes_nothing(
 def test_a_column_that_would_be_taken_for_one_of_the_historys_is_refused(
     destination: Destination, archived: Archived, name: str
 ) -> None:
-    name = "_valid_to" if name == "rowid" and destination.dialect != "duckdb" else name
+    name = "_valid_to" if name == "rowid" and destination.kind.dialect != "duckdb" else name
     schema = _SCHEMA.append(pa.field(name, pa.int64()))
     with pytest.raises(SchemaConflict, match="has no history"):
         destination.load(_load(1, method="replace"), schema, archived(schema, [_row("a") | {name: 1}]))
@@ -335,7 +335,7 @@ def test_what_stands_where_a_history_would_is_left_alone(
         made = {
             "duckdb": f"MACRO {made}(x) AS TABLE SELECT x AS mine",
             "postgresql": f"FUNCTION {made}(x int) RETURNS TABLE (mine int) LANGUAGE sql STABLE AS 'SELECT x'",
-        }[destination.dialect]
+        }[destination.kind.dialect]
     by_hand(destination, f"CREATE {made}")
     with pytest.raises(DestinationRejected, match=f"{taken} in .* was not made by Counterfoil"):
         destination.load(_load(2, overwrite=True), _SCHEMA, archived(_SCHEMA, [_row("b")]))
@@ -359,7 +359,7 @@ def test_a_history_goes_with_its_table(destination: Destination, archived: Archi
         "duckdb": "SELECT function_name FROM duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal",
         "postgresql": "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace",
     }
-    assert by_hand(destination, functions[destination.dialect]) == [("refunds__as_of",)]
+    assert by_hand(destination, functions[destination.kind.dialect]) == [("refunds__as_of",)]
     recorded = by_hand(destination, "SELECT DISTINCT table_name FROM _counterfoil_loads ORDER BY 1")
     assert recorded == [("refunds",), ("refunds__history",)]
     destination.load(_load(1), _SCHEMA, archived(_SCHEMA, [_row("b", 1, 1)]))
@@ -370,7 +370,7 @@ def test_a_history_is_not_the_table_of_another_load(destination: Destination, ar
     parts = archived(_SCHEMA, [_row("a")])
     destination.load(_load(1), _SCHEMA, parts)
     # Upper and lower case are the same in DuckDB.
-    table = "Charges__History" if destination.dialect == "duckdb" else "charges__history"
+    table = "Charges__History" if destination.kind.dialect == "duckdb" else "charges__history"
     for overwrite in (False, True):
         load = _load(2, table=table, method="replace", history=False, overwrite=overwrite)
         with pytest.raises(DestinationRejected, match="is the history of another table"):
@@ -381,10 +381,10 @@ def test_a_history_is_not_the_table_of_another_load(destination: Destination, ar
 def test_a_destination_that_keeps_no_history_says_so(
     parquet_destination: Destination, destination: Destination, archived: Archived
 ) -> None:
-    assert "history" not in parquet_destination.guarantees
+    assert "history" not in parquet_destination.kind.guarantees
     with pytest.raises(DestinationRejected, match="keeps no history of charges"):
         parquet_destination.load(_load(1, method="replace"), _SCHEMA, archived(_SCHEMA, [_row("a")]))
-    for method in sorted(destination.methods - {"merge", "replace"}):
+    for method in sorted(destination.kind.methods - {"merge", "replace"}):
         with pytest.raises(RunError, match=f"{method} has no history"):
             destination.load(_load(1, method=method), _SCHEMA, archived(_SCHEMA, [_row("a")]))
     with pytest.raises(RunError, match="no columns to merge by"):

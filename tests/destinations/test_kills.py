@@ -95,7 +95,7 @@ def _loading(
         (part,) = archived(_SCHEMA, [{"state": state, "text": text, "created": _CREATED} for text in texts])
         arguments += [str(part.path), str(rows)]
         if state == 0:
-            history = method == "merge" and "history" in destination.guarantees
+            history = method == "merge" and "history" in destination.kind.guarantees
             keys = {"primary_key": ("text",), "history": history}
             destination.load(Load(run="first", table="charges", method="replace", **keys), _SCHEMA, (part,))
     process = subprocess.Popen(
@@ -107,7 +107,7 @@ def _loading(
 
 
 def test_each_method_that_a_destination_has_is_killed_here(request: pytest.FixtureRequest, settings: Settings) -> None:
-    has = {(kind, method) for kind in _ROUNDS for method in request.getfixturevalue(f"{kind}_destination").methods}
+    has = {(kind, method) for kind in _ROUNDS for method in request.getfixturevalue(f"{kind}_destination").kind.methods}
     # An append is the same transaction as a replace, and its rows cannot be told from those of a load done twice.
     # Whatever the method, a warehouse is loaded in one transaction.
     same = {("dlt", "merge"), ("dlt", "partition")}
@@ -128,7 +128,7 @@ def test_a_load_that_is_killed_leaves_the_table_whole(
 ) -> None:
     destination: Destination = request.getfixturevalue(f"{kind}_destination")
     with _loading(destination, settings, archived, method) as loader:
-        kept = method == "merge" and "history" in destination.guarantees
+        kept = method == "merge" and "history" in destination.kind.guarantees
         _kill_and_look(destination, loader, tmp_path, rounds=_rounds(kind), kept=kept, longest=_LONGEST.get(kind, 0.2))
     load = Load(run="last", table="charges", method="replace")
     patient = settings.model_copy(update={"busy_seconds": 30})
@@ -197,7 +197,7 @@ def test_a_server_that_is_killed_has_the_old_table_or_the_new_one(
     careful: Server, settings: Settings, archived: Archived, tmp_path: Path
 ) -> None:
     destination = open_destination(careful.url(), relative_to=tmp_path, settings=settings)
-    assert destination.methods == set(_METHODS)
+    assert destination.kind.methods == set(_METHODS)
     (short,), (many,) = (
         archived(_SCHEMA, [{"state": n, "text": f"{n:0500}", "created": _CREATED} for n in range(rows)])
         for rows in (10, 4_000)

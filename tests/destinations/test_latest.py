@@ -44,7 +44,7 @@ def snapshots(showing: Destination, archived: Archived) -> Destination:
 
 def test_only_a_destination_that_declares_it_has_the_view(destination: Destination, archived: Archived) -> None:
     snapshot(destination, archived, "run-1", 1)
-    assert (destination.columns(VIEW) is not None) == ("latest" in destination.guarantees)
+    assert (destination.columns(VIEW) is not None) == ("latest" in destination.kind.guarantees)
 
 
 def test_the_view_has_the_rows_of_the_latest_run_and_every_column(snapshots: Destination) -> None:

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations.kinds import target_key
 from counterfoil.errors import SettingsError
 from counterfoil.settings import Settings
-from counterfoil.state.target_key import target_key
 from counterfoil.values import Load, Window
 from tests.destinations.conftest import Archived, files_of, root_of
 

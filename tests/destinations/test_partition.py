@@ -39,7 +39,7 @@ def _load(run: str, *covers: Window, **changes: Any) -> Load:
 def destination(request: pytest.FixtureRequest) -> Destination:
     """Each destination that can partition."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
-    assert "partition" in found.methods
+    assert "partition" in found.kind.methods
     return found
 
 

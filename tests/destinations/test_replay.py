@@ -57,11 +57,11 @@ def _loads(destination: Destination, archived: Archived) -> Loads:
         (_load("run-1", "replace", scope={"since": 7}), parts),
         (_load("run-2", "append"), archived(_SCHEMA, [_row("d", 3)])),
     ]
-    if "partition" in destination.methods:
+    if "partition" in destination.kind.methods:
         again = archived(_SCHEMA, [_row("c", 2, '{"x": 1}')])
         loads.append((_load("run-3", "partition", covers=(_days(1, 3),)), again))
     loads.append((_load("run-4", "append"), ()))
-    if "merge" in destination.methods:
+    if "merge" in destination.kind.methods:
         later = archived(_SCHEMA, [_row("a", 0, None), _row("e", 4)])
         loads += [
             (_load("run-5", "merge", covers=(Window(),)), later),
@@ -125,7 +125,7 @@ def test_a_replay_that_fails_on_its_way_leaves_the_table_as_it_was(
     loads = _loads(destination, archived)
     destination.load(_load("run-0", "replace"), _SCHEMA, archived(_SCHEMA, [_row("y", 0)]))
     (part,) = archived(_SCHEMA, [_row("x", 5)])
-    if "partition" in destination.methods:
+    if "partition" in destination.kind.methods:
         stray, told = (_load("run-x", "partition", covers=(_days(0, 1),)), (part,)), "not in the ranges"
     else:
         stray = (_load("run-x", "append"), (Part(part.path, 2, part.bytes, part.checksum),))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations.kinds import KINDS
 from counterfoil.errors import SettingsError
 from counterfoil.settings import Settings
 
@@ -35,11 +36,7 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, name: str, tmp_p
     assert list(folder.iterdir()) == []
 
 
-_KNOWN = (
-    "Give a URL such as duckdb:///stripe.duckdb, parquet:///stripe, s3://bucket/stripe, gs://bucket/stripe, "
-    "az://container/stripe?account=NAME, delta:///stripe, delta+s3://bucket/prefix, "
-    "postgresql://user@host/database, dlt+snowflake://user@account/database or domo://CLIENT_ID@api.domo.com."
-)
+_KNOWN = f"A URL begins with one of: {', '.join(scheme for kind in KINDS for scheme in kind.schemes)}."
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from counterfoil.destinations import Destination
 from counterfoil.destinations.warehouse.dlt_connection import Halt
 from counterfoil.destinations.warehouse.tables import take_turn
-from counterfoil.destinations.warehouse.url import KINDS
+from counterfoil.destinations.warehouse.url import WAREHOUSES
 from counterfoil.errors import DestinationRejected, RunError, SchemaConflict, SettingsError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Parents
@@ -48,8 +48,8 @@ def warehouse(request: pytest.FixtureRequest) -> ReadBack:
 
 @pytest.fixture
 def postgres_warehouse(dlt_postgres_destination: ReadBack) -> ReadBack:
-    assert dlt_postgres_destination.guarantees == {"atomic", "idempotent", "merge"}
-    assert dlt_postgres_destination.methods == {"replace", "append", "merge", "partition"}
+    assert dlt_postgres_destination.kind.guarantees == {"atomic", "idempotent", "merge"}
+    assert dlt_postgres_destination.kind.methods == {"replace", "append", "merge", "partition"}
     return dlt_postgres_destination
 
 
@@ -255,7 +255,7 @@ def test_where_tables_are_no_part_of_a_transaction_they_are_made_before_it(
     dlt_destination: ReadBack, archived: Archived, method: str
 ) -> None:
     place = dlt_destination._place
-    dlt_destination._place = replace(place, kind=KINDS["snowflake"])
+    dlt_destination._place = replace(place, kind=WAREHOUSES["snowflake"])
     wide = _SCHEMA.append(pa.field("new", pa.string()))
     dlt_destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     with pytest.raises(RunError, match="not now"):
@@ -274,8 +274,8 @@ def test_where_tables_are_no_part_of_a_transaction_they_are_made_before_it(
 def test_where_there_are_no_transactions_a_replace_is_one_statement(
     dlt_destination: ReadBack, archived: Archived
 ) -> None:
-    dlt_destination._place = replace(dlt_destination._place, kind=KINDS["databricks"])
-    assert dlt_destination.methods == {"replace"}
+    dlt_destination._place = replace(dlt_destination._place, kind=WAREHOUSES["databricks"])
+    assert dlt_destination.kind.methods == {"replace"}
     load = _load()
     parts = archived(_SCHEMA, _ROWS)
     assert [dlt_destination.load(load, _SCHEMA, parts) for _ in range(2)] == [Loaded(rows=2, added=2)] * 2

@@ -14,7 +14,7 @@ import pytest
 from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.warehouse.destination import WarehouseDestination
 from counterfoil.destinations.warehouse.errors import error_of
-from counterfoil.destinations.warehouse.url import KINDS
+from counterfoil.destinations.warehouse.url import WAREHOUSES
 from counterfoil.errors import DestinationRejected, SettingsError, TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load
@@ -29,15 +29,15 @@ def _load(run: str = "run-1", **changes: Any) -> Load:
 
 
 def test_only_what_was_tried_is_guaranteed(tmp_path: Path, settings: Settings) -> None:
-    for warehouse, kind in KINDS.items():
+    for warehouse, kind in WAREHOUSES.items():
         destination = open_destination(kind.example, relative_to=tmp_path, settings=settings)
-        assert bool(destination.guarantees) == (warehouse in ("duckdb", "postgres"))
-        assert ("merge" in destination.methods) == (warehouse not in ("databricks", "clickhouse"))
+        assert bool(destination.kind.guarantees) == (warehouse in ("duckdb", "postgres"))
+        assert ("merge" in destination.kind.methods) == (warehouse not in ("databricks", "clickhouse"))
         assert open_destination(destination.name, relative_to=Path("/x"), settings=settings).name == destination.name
 
 
 def test_a_warehouse_answers_no_questions(dlt_destination: Destination) -> None:
-    assert "query" not in dlt_destination.guarantees
+    assert "query" not in dlt_destination.kind.guarantees
     with pytest.raises(DestinationRejected, match="answers no questions"):
         WarehouseDestination.query(dlt_destination, "SELECT 1")  # type: ignore[arg-type]
 
@@ -74,8 +74,12 @@ def test_a_url_names_one_dataset(url: str, name: str, tmp_path: Path, settings: 
 @pytest.mark.parametrize(
     ("url", "words", "hint"),
     [
-        ("dlt+snowflak://me@h/d", "does not load snowflak", "dlt+snowflake://user@account/database?warehouse=name"),
-        ("dlt+filesystem:///x", "does not load filesystem", "It loads duckdb, postgres"),
+        (
+            "dlt+snowflak://me@h/d",
+            "no destination called dlt.snowflak",
+            "dlt+snowflake://user@account/database?warehouse=name",
+        ),
+        ("dlt+filesystem:///x", "no destination called dlt.filesystem", "A URL begins with one of: duckdb"),
         ("dlt+postgres://me@h", "no database of postgres", "dlt+postgres://user@host/database"),
         ("dlt+postgres:me@h/d", "no place of postgres", "dlt+postgres://user@host/database"),
         ("dlt+duckdb://host/x.duckdb", "no place of duckdb", "dlt+duckdb:///books.duckdb"),
@@ -103,7 +107,7 @@ def test_without_dlt_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "dlt", None)
     with pytest.raises(SettingsError, match="not installed") as caught:
         open_destination("dlt+duckdb:///x.duckdb", relative_to=tmp_path, settings=settings)
-    assert caught.value.hint == "pip install 'counterfoil[dlt]'"
+    assert caught.value.hint == "pip install 'counterfoil[dlt]', and start this again."
 
 
 def test_without_a_driver_it_says_what_to_install(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from counterfoil.destinations.kinds import target_key
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.schedules import Every, Manual, next_after, parse
 from counterfoil.settings import Settings
@@ -12,7 +13,6 @@ from counterfoil.state.accounts import Account, Accounts
 from counterfoil.state.datasets import Choice, Dataset, Datasets, Partition, Pause, Retry, Target
 from counterfoil.state.runs import Runs
 from counterfoil.state.tables import datasets as table
-from counterfoil.state.target_key import target_key
 from tests.state.conftest import KEY, MakeDataset, StandingClock
 
 HOURLY = Every(1, "hours")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from counterfoil.destinations.kinds import kind_of
 from counterfoil.engine.nodes import host_of, this_host
 from counterfoil.errors import SettingsError
 from counterfoil.logging import redacted
@@ -11,8 +12,6 @@ from counterfoil.runs.run_context import RunContext
 from counterfoil.state import State
 from counterfoil.state.nodes import Nodes
 
-#: Destinations that are files.
-_ON_ONE_MACHINE = ("duckdb:", "parquet:", "delta:", "dlt+duckdb:")
 _MARK = "archive"
 _FILE = "counterfoil-archive"
 
@@ -39,7 +38,7 @@ def check_beside_others(state: State, records: RunContext) -> None:
         return
     for dataset in records.datasets.list():
         for target in dataset.targets:
-            if target.url.startswith(_ON_ONE_MACHINE):
+            if kind_of(target.url).local:
                 raise SettingsError(
                     f"The dataset {dataset.name!r} has its table in {redacted(target.url)}, which one machine has, "
                     f"and others work on this state: {', '.join(sorted(elsewhere))}",

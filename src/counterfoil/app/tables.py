@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from counterfoil.destinations import Destination, open_destination, supports_query
+from counterfoil.destinations import Destination, open_destination
+from counterfoil.destinations.kinds import kind_of
 from counterfoil.destinations.latest_view import latest_of
 from counterfoil.destinations.sql.browsing import (
     Filter,
@@ -34,8 +35,6 @@ __all__ = ["Answer", "Column", "Filter", "Page", "Profile", "SnapshotsAdded", "T
 ASK_SECONDS, ASK_ROWS = 30, 10_000
 #: How many rows of an export are sorted.
 SORTED_ROWS = 50_000
-#: Destinations whose tables DuckDB sees as views, which have no rowid.
-_OF_FILES = ("parquet:", "s3:", "gs:", "az:")
 #: How long a person waits for a destination that another process holds.
 _BUSY_SECONDS = 3.0
 
@@ -135,8 +134,8 @@ class TableService:
             shown = tuple(column for column in columns if only is None or column.name in only)
             read = [column.name for column in shown]
             ordered = _in_order(view, found, columns)
-            stored = place.name.startswith("duckdb:")
-            if stored or place.dialect == "postgresql":
+            stored = place.kind.ordered
+            if stored or place.kind.dialect == "postgresql":
                 # A table of DuckDB's is stored in the report's order; Postgres' are in none.
                 ordered = view if view.sort and stored else ordered
                 sql = page_sql(
@@ -147,7 +146,7 @@ class TableService:
                     offset=offset,
                     total=total,
                     only=read,
-                    dialect=place.dialect,
+                    dialect=place.kind.dialect,
                 )
             else:
                 sql = rows_sql(target.table, names, ordered, limit=limit, offset=offset, only=read)
@@ -159,7 +158,7 @@ class TableService:
         view = view or View()
         with self._opened(dataset) as (found, target, place):
             columns = self._columns(found, target, place)
-            told = self._one(place, profile_sql(target.table, _typed(columns), column, view, place.dialect))
+            told = self._one(place, profile_sql(target.table, _typed(columns), column, view, place.kind.dialect))
             top = place.query(top_sql(target.table, _typed(columns), column, view), seconds=ASK_SECONDS).read_all()
             return Profile(
                 column=next(one for one in columns if one.name.lower() == column.lower()),
@@ -223,7 +222,7 @@ class TableService:
         """The destinations of all datasets that can be asked, with the tables that are there, the fullest first."""
         found: dict[str, list[str]] = {}
         for dataset in self._records.datasets.list():
-            for target in filter(lambda one: supports_query(one.url), dataset.targets):
+            for target in filter(lambda one: "query" in kind_of(one.url).guarantees, dataset.targets):
                 found.setdefault(target.url, []).append(target.table)
         return {url: tuple(sorted(found[url])) for url in sorted(found, key=lambda url: (-len(found[url]), url))}
 
@@ -244,7 +243,7 @@ class TableService:
         try:
             known: list[str] = []
             for table in self.places().get(place, ()):
-                known += [table, latest_of(table)] if "latest" in destination.guarantees else [table]
+                known += [table, latest_of(table)] if "latest" in destination.kind.guarantees else [table]
             tables = {table: destination.columns(table) for table in known}
         finally:
             destination.close()
@@ -259,14 +258,14 @@ class TableService:
             return target.table
         place = self._open(target.url)
         try:
-            return latest_of(target.table) if "latest" in place.guarantees else None
+            return latest_of(target.table) if "latest" in place.kind.guarantees else None
         finally:
             place.close()
 
     @contextmanager
     def _opened(self, dataset: str) -> Iterator[tuple[Dataset, Target, Destination]]:
         found = self._records.datasets.get(dataset)
-        target = next((one for one in found.targets if supports_query(one.url)), found.targets[0])
+        target = next((one for one in found.targets if "query" in kind_of(one.url).guarantees), found.targets[0])
         place = self._open(target.url)
         try:
             with _kept(place):
@@ -295,7 +294,7 @@ class TableService:
 
 def _kept(place: Destination) -> AbstractContextManager[object]:
     """What one question fetches from a store is there for the next."""
-    return place.holding() if place.name.startswith(_OF_FILES) else nullcontext()
+    return place.holding() if place.kind.caches else nullcontext()
 
 
 def _typed(columns: Sequence[Column]) -> list[tuple[str, str]]:

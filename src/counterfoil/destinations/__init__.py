@@ -1,7 +1,7 @@
 """Where data goes: one protocol, one adapter for each kind of destination, chosen by URL."""
 
-from counterfoil.destinations.protocol import LOADS_TABLE, Destination, Guarantee, Guard, Progress, Stop
-from counterfoil.destinations.urls import check_destination, open_destination, supports_query
+from counterfoil.destinations.protocol import LOADS_TABLE, Destination, Guard, Progress, Stop
+from counterfoil.destinations.urls import check_destination, open_destination
 
 __all__ = [
     "LOADS_TABLE",
@@ -12,5 +12,4 @@ __all__ = [
     "Stop",
     "check_destination",
     "open_destination",
-    "supports_query",
 ]

@@ -6,21 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from counterfoil.destinations.kind import DestinationKind
 from counterfoil.errors import INVALID_TABLE, DestinationRejected, RunError, SchemaConflict
-from counterfoil.values import Load, Loaded, Method, Part, Window
+from counterfoil.values import Load, Loaded, Part, Window
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-#: `atomic`: readers see the table before or after a load, whatever kills it. `idempotent`: a run loaded twice counts
-#: once. `merge`: by primary key. `history`: every version of every row, beside the table. `latest`: a view of the
-#: latest snapshot beside each append table. `query`: answers SQL.
-Guarantee = Literal["atomic", "idempotent", "merge", "history", "latest", "query"]
-
-#: Whose SQL a destination speaks, in questions and in the types of its columns.
-Dialect = Literal["duckdb", "postgresql"]
 
 #: Takes one sentence for the person who waits.
 Progress = Callable[[str], None]
@@ -53,13 +46,7 @@ class Destination(Protocol):
         ...
 
     @property
-    def dialect(self) -> Dialect: ...
-
-    @property
-    def methods(self) -> frozenset[Method]: ...
-
-    @property
-    def guarantees(self) -> frozenset[Guarantee]: ...
+    def kind(self) -> DestinationKind: ...
 
     def load(
         self,
@@ -150,13 +137,11 @@ def since_replace(loads: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Mappi
     return tuple(scopes)
 
 
-def check_load(
-    load: Load, schema: pa.Schema, methods: frozenset[Method], guarantees: frozenset[Guarantee] = frozenset()
-) -> None:
+def check_load(load: Load, schema: pa.Schema, kind: DestinationKind) -> None:
     """Refuses what the destination can't do: the method, a history, names that can't be, columns that are not there."""
-    if load.method not in methods:
+    if load.method not in kind.methods:
         raise DestinationRejected(
-            f"the destination cannot {load.method}", hint=f"It can {' and '.join(sorted(methods))}."
+            f"the destination cannot {load.method}", hint=f"It can {' and '.join(sorted(kind.methods))}."
         )
     if not load.table or "\0" in load.table:
         raise DestinationRejected(f"{load.table!r} cannot be the name of a table", code=INVALID_TABLE)
@@ -171,7 +156,7 @@ def check_load(
     if missing or not schema.names:
         raise RunError(f"there is no column {missing[0].removeprefix('-')} to order by" if missing else "no columns")
     if load.history:
-        _check_history(load, guarantees)
+        _check_history(load, kind)
     if load.method == "merge" or load.history:
         _check_keys(load, schema)
     if load.method == "merge":
@@ -194,8 +179,8 @@ def _check_names(schema: pa.Schema) -> None:
         seen.add(same_name(name))
 
 
-def _check_history(load: Load, guarantees: frozenset[Guarantee]) -> None:
-    if "history" not in guarantees:
+def _check_history(load: Load, kind: DestinationKind) -> None:
+    if "history" not in kind.guarantees:
         raise DestinationRejected(
             f"the destination keeps no history of {load.table}",
             hint="Switch it off, or choose a DuckDB file or Postgres.",

@@ -170,7 +170,7 @@ def written(batches: Iterable[pa.RecordBatch], columns: Sequence[Column], folder
 
 def _rewrites(subject: Subject) -> bool:
     """Whether the destination keeps what JSON says and not how it was written, as Postgres' jsonb does."""
-    return subject.place.dialect == "postgresql"
+    return subject.place.kind.dialect == "postgresql"
 
 
 def _is_told(report: Report) -> bool:

@@ -282,9 +282,9 @@ class Attempt:
 
     def _check_method(self, dataset: Dataset) -> None:
         for _, place in self._places.each(dataset):
-            if dataset.method not in place.methods:
+            if dataset.method not in place.kind.methods:
                 raise RunError(
-                    f"{place.name} cannot {dataset.method}", hint=f"It can {' and '.join(sorted(place.methods))}."
+                    f"{place.name} cannot {dataset.method}", hint=f"It can {' and '.join(sorted(place.kind.methods))}."
                 )
 
     def _held(self, dataset: Dataset, run: str, cancellation: Cancellation) -> tuple[Held, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from counterfoil.columns.chosen import choose
+from counterfoil.destinations.kinds import check_table_name
 from counterfoil.errors import SettingsError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
@@ -14,7 +15,6 @@ from counterfoil.reports.options import checked_option
 from counterfoil.reports.report import Report
 from counterfoil.schedules import Schedule, check
 from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Retry, Target
-from counterfoil.table_names import check_table_name
 from counterfoil.values import Method
 
 _MOST = {"day": 366, "week": 104, "month": 36}

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from counterfoil.destinations.kinds import target_key
 from counterfoil.errors import INVALID_TABLE, RunError, SettingsError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
@@ -30,7 +31,6 @@ from counterfoil.state.dataset import (
 )
 from counterfoil.state.dataset_rules import check_dataset
 from counterfoil.state.tables import ACTIVE, accounts, datasets, runs, targets
-from counterfoil.state.target_key import target_key
 from counterfoil.values import Method
 
 __all__ = ["Choice", "Dataset", "Datasets", "Merge", "Partition", "Pause", "Proof", "Retry", "Target"]

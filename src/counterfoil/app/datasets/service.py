@@ -139,7 +139,7 @@ class DatasetService:
         usual = report_of(report).default_method
         for url in to:
             with self._opened(Target(url=url, table=report)) as destination:
-                if usual not in destination.methods:
+                if usual not in destination.kind.methods:
                     return "replace"
         return usual
 
@@ -299,10 +299,10 @@ class DatasetService:
         warnings = list(_of_account(account, dataset))
         for target in dataset.targets:
             with self._opened(target) as destination, _as_settings():
-                if dataset.method not in destination.methods:
+                if dataset.method not in destination.kind.methods:
                     raise SettingsError(
                         f"{redacted(destination.name)} can't {dataset.method}",
-                        hint=f"It can {', '.join(sorted(destination.methods))}.",
+                        hint=f"It can {', '.join(sorted(destination.kind.methods))}.",
                     )
                 check_destination(
                     destination, target.url, target.table, relative_to=self._settings.home, settings=self._settings

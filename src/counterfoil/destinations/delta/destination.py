@@ -20,14 +20,14 @@ from counterfoil.destinations.cancellation import stoppable
 from counterfoil.destinations.delta.commit import commit
 from counterfoil.destinations.delta.errors import mapped
 from counterfoil.destinations.delta.files import Change, Version
+from counterfoil.destinations.delta.kind import DELTA, URL
 from counterfoil.destinations.delta.methods import apply
 from counterfoil.destinations.delta.storage import BucketStorage, FolderStorage, Storage
 from counterfoil.destinations.delta.tables import TableAt
+from counterfoil.destinations.delta.url import bucket_of
 from counterfoil.destinations.lock_wait import wait_for
 from counterfoil.destinations.protocol import (
     REPLAY,
-    Dialect,
-    Guarantee,
     Guard,
     Progress,
     Stop,
@@ -41,7 +41,7 @@ from counterfoil.destinations.sql.database import in_memory
 from counterfoil.destinations.sql.query import batches_of, querying, schema_of, select
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Loaded, Method, Part
+from counterfoil.values import Load, Loaded, Part
 
 #: What a load writes, from the table's current version, into a folder.
 _Build = Callable[[duckdb.DuckDBPyConnection, Version | None, Path], Change]
@@ -50,9 +50,7 @@ _Build = Callable[[duckdb.DuckDBPyConnection, Version | None, Path], Change]
 class DeltaDestination:
     """Tables in a folder of this machine, or in a bucket (`s3://…`) with options of its object store."""
 
-    dialect: Dialect = "duckdb"
-    methods: frozenset[Method] = frozenset({"replace", "append", "merge", "partition"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "query"})
+    kind = DELTA
 
     def __init__(self, storage: Storage, name: str, settings: Settings) -> None:
         self._storage = storage
@@ -81,7 +79,7 @@ class DeltaDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        check_load(load, schema, self.methods, self.guarantees)
+        check_load(load, schema, self.kind)
         files = files_of(parts, self._archive)
 
         def build(cursor: duckdb.DuckDBPyConnection, present: Version | None, into: Path) -> Change:
@@ -106,7 +104,7 @@ class DeltaDestination:
             for load, parts in loads:
                 files = files_of(parts, self._archive)
                 own = schema_of(files[0]) if files else schema
-                check_load(load, own, self.methods, self.guarantees)
+                check_load(load, own, self.kind)
                 made = apply(cursor, load, own, parts, files, made, into, stop).made()
             # Nothing appended under the schema adds the columns that only it has.
             change = apply(cursor, replace(whole, method="append"), schema, (), (), made, into, stop).made()
@@ -204,3 +202,14 @@ class DeltaDestination:
         readable = [self._archive, *self._storage.readable, *folders]
         with in_memory(readable, spill, self._megabytes) as connection:
             yield connection
+
+
+def open_url(url: str, relative_to: Path, settings: Settings) -> DeltaDestination:
+    """The destination of a URL `delta:///…` or `delta+s3://…`."""
+    scheme, _, rest = url.partition(":")
+    if scheme.lower() in DELTA.schemes:
+        folder, _ = URL.parsed(url, relative_to)
+        return DeltaDestination.in_folder(folder, settings)
+    base, options = bucket_of(rest)
+    query = f"?endpoint={options['AWS_ENDPOINT_URL']}" if options else ""
+    return DeltaDestination.in_bucket(f"s3:{base}", options, f"delta+s3:{base}{query}", settings)

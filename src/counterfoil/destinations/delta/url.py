@@ -1,33 +1,13 @@
-"""What the URL of a Delta destination says; the library for Delta tables is imported when one is chosen."""
+"""What the URL of a Delta destination in a bucket says."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from counterfoil.destinations.protocol import Destination
 from counterfoil.errors import SettingsError
-from counterfoil.settings import Settings
 
 _EXAMPLE = "Such as delta+s3://bucket/prefix, or delta+s3://bucket/prefix?endpoint=https://minio.example.com."
 _SECRETS = "Keep credentials where AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say."
-
-
-def delta_destination(scheme: str, path: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of what stands behind the scheme; SettingsError when it is no place, or the extra is missing."""
-    try:
-        from counterfoil.destinations.delta.destination import DeltaDestination
-    except ModuleNotFoundError as error:
-        if error.name != "deltalake":
-            raise
-        raise SettingsError(
-            "Delta tables need the package deltalake", hint="pip install 'counterfoil[delta]', and start this again."
-        ) from error
-    if scheme == "delta":
-        return DeltaDestination.in_folder(Path(relative_to, Path(path).expanduser()), settings)
-    base, options = bucket_of(path)
-    query = f"?endpoint={options['AWS_ENDPOINT_URL']}" if options else ""
-    return DeltaDestination.in_bucket(f"s3:{base}", options, f"delta+s3:{base}{query}", settings)
 
 
 def bucket_of(rest: str) -> tuple[str, dict[str, str]]:

@@ -20,14 +20,13 @@ from counterfoil.destinations.cancellation import check_stop
 from counterfoil.destinations.domo.api import SUCCESS, DataSet, DomoApi, Stream, UpdateMethod
 from counterfoil.destinations.domo.csv import PART_BYTES, batches_of, widened
 from counterfoil.destinations.domo.http import WAIT_SECONDS, DomoClient, DomoTokens
+from counterfoil.destinations.domo.kind import DOMO
 from counterfoil.destinations.domo.tables import Record, record_in
 from counterfoil.destinations.domo.upload import Upload, ended_well, giving_up
 from counterfoil.destinations.domo.url import domo_address
 from counterfoil.destinations.lock_wait import file_locked
 from counterfoil.destinations.protocol import (
     REPLAY,
-    Dialect,
-    Guarantee,
     Guard,
     Progress,
     Stop,
@@ -43,7 +42,7 @@ from counterfoil.destinations.sql.query import schema_of
 from counterfoil.destinations.sql.text import quoted
 from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Loaded, Method, Part
+from counterfoil.values import Load, Loaded, Part
 
 #: How long a load waits for the execution that a killed one may have committed, before it aborts it.
 _LEFT_OVER_SECONDS = 60.0
@@ -71,9 +70,7 @@ class _Table:
 class DomoDestination:
     """DataSets of one Domo instance, which others read there."""
 
-    dialect: Dialect = "duckdb"
-    methods: frozenset[Method] = frozenset({"replace", "append"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent"})
+    kind = DOMO
 
     def __init__(
         self, url: str, settings: Settings, *, part_bytes: int = PART_BYTES, wait_seconds: float = WAIT_SECONDS
@@ -96,7 +93,7 @@ class DomoDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        check_load(load, schema, self.methods)
+        check_load(load, schema, self.kind)
         files = files_of(parts, self._archive)
 
         @contextmanager
@@ -126,7 +123,7 @@ class DomoDestination:
             for load, parts in loads:
                 files = files_of(parts, self._archive)
                 own = schema_of(files[0]) if files else schema
-                check_load(load, own, self.methods)
+                check_load(load, own, self.kind)
                 columns = widened([] if load.method == "replace" else columns, load.table, own)
             columns = widened(columns, whole.table, schema)
             with TemporaryDirectory(dir=spool) as folder:
@@ -368,3 +365,8 @@ class _Change:
                 return
             if self._changed:
                 self._api.reshape(self._dataset, self._dataset.columns, self._dataset.description)
+
+
+def open_url(url: str, _relative_to: Path, settings: Settings) -> DomoDestination:
+    """The destination of a URL `domo://…`."""
+    return DomoDestination(url, settings)

@@ -15,13 +15,12 @@ import pyarrow as pa
 from counterfoil.destinations.cancellation import taken
 from counterfoil.destinations.duckdb import tables
 from counterfoil.destinations.duckdb.history import check_history, drop_history, keep_history
+from counterfoil.destinations.duckdb.kind import DUCKDB, URL
 from counterfoil.destinations.duckdb.latest import check_latest, drop_latest, keep_latest
 from counterfoil.destinations.duckdb.methods import apply
 from counterfoil.destinations.duckdb.publish import check_publish, publish
 from counterfoil.destinations.protocol import (
     REPLAY,
-    Dialect,
-    Guarantee,
     Guard,
     Progress,
     Stop,
@@ -36,15 +35,13 @@ from counterfoil.destinations.sql.merge import read_at
 from counterfoil.destinations.sql.query import batches_of, querying, schema_of, select
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Loaded, Method, Part
+from counterfoil.values import Load, Loaded, Part
 
 
 class DuckDBDestination:
     """Tables in the schema `main` of one file."""
 
-    dialect: Dialect = "duckdb"
-    methods: frozenset[Method] = frozenset({"replace", "append", "merge", "partition"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "latest", "query"})
+    kind = DUCKDB
 
     def __init__(self, path: Path, settings: Settings, *, publish: Path | None = None) -> None:
         self._file = database_file(path, settings.duckdb_megabytes)
@@ -64,7 +61,7 @@ class DuckDBDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        check_load(load, schema, self.methods, self.guarantees)
+        check_load(load, schema, self.kind)
         files = files_of(parts, self._archive)
         with self._writing(progress, guard, stop) as cursor:
             tables.make_loads(cursor)
@@ -102,7 +99,7 @@ class DuckDBDestination:
             for number, (load, parts) in enumerate(loads):
                 files = files_of(parts, self._archive)
                 own = schema_of(files[0]) if files else schema
-                check_load(load, own, self.methods, self.guarantees)
+                check_load(load, own, self.kind)
                 # Nobody sees the table before the transaction ends, so that it is its own staging table, and what it
                 # is meanwhile is no part of its history.
                 apply(cursor, replace(load, history=False), own, parts, files, there=number > 0, stop=stop)
@@ -202,3 +199,11 @@ class DuckDBDestination:
             return
         with self._file.held([self._archive], self._busy_seconds) as cursor, mapped(self._place):
             yield cursor
+
+
+def open_url(url: str, relative_to: Path, settings: Settings) -> DuckDBDestination:
+    """The destination of a URL `duckdb:///…`."""
+    file, parameters = URL.parsed(url, relative_to)
+    copy = parameters.get("publish")
+    publish = None if copy is None else Path(relative_to, Path(copy).expanduser())
+    return DuckDBDestination(file, settings, publish=publish)

@@ -19,6 +19,7 @@ from counterfoil.destinations.cancellation import stoppable
 from counterfoil.destinations.files.columns import Columns
 from counterfoil.destinations.files.table_record import Record, loaded, next_record
 from counterfoil.destinations.lock_wait import Locked, wait_for
+from counterfoil.destinations.object_store.kind import OBJECT_STORE
 from counterfoil.destinations.object_store.manifest import Entry, Manifest
 from counterfoil.destinations.object_store.store import Store
 from counterfoil.destinations.object_store.tables import ObjectTable
@@ -29,8 +30,6 @@ from counterfoil.destinations.parquet.rebuild import rebuild
 from counterfoil.destinations.parquet.reused_files import ReusedFile, rows_of
 from counterfoil.destinations.protocol import (
     REPLAY,
-    Dialect,
-    Guarantee,
     Guard,
     Progress,
     Stop,
@@ -46,7 +45,7 @@ from counterfoil.destinations.sql.query import batches_of, described, querying, 
 from counterfoil.destinations.sql.text import parts_source, quoted
 from counterfoil.errors import DestinationRejected, RunError
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Loaded, Method, Part
+from counterfoil.values import Load, Loaded, Part
 
 #: Makes the files of a version in a folder: its columns, what was done, the paths of files that stay.
 _Made = tuple[list[tuple[str, str]], Loaded, set[str]]
@@ -55,9 +54,7 @@ _Made = tuple[list[tuple[str, str]], Loaded, set[str]]
 class ObjectParquetDestination:
     """Tables as Parquet files in S3, Google Cloud Storage or Azure. Versions are built in a folder of this machine."""
 
-    dialect: Dialect = "duckdb"
-    methods: frozenset[Method] = frozenset({"replace", "append", "partition"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "query"})
+    kind = OBJECT_STORE
 
     def __init__(self, url: str, settings: Settings) -> None:
         place = store_address(url)
@@ -80,7 +77,7 @@ class ObjectParquetDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        check_load(load, schema, self.methods)
+        check_load(load, schema, self.kind)
 
         def make(cursor: duckdb.DuckDBPyConnection, kept: list[ReusedFile], present: Columns, folder: Path) -> _Made:
             into = _made(folder / "next")
@@ -111,7 +108,7 @@ class ObjectParquetDestination:
                 whole,
                 schema,
                 self._archive,
-                self.methods,
+                self.kind,
                 steps,
                 into,
                 monthly=self._monthly,
@@ -324,3 +321,8 @@ def _made(folder: Path) -> Path:
 
 _locks: dict[str, threading.Lock] = {}
 _locks_guard = threading.Lock()
+
+
+def open_url(url: str, _relative_to: Path, settings: Settings) -> ObjectParquetDestination:
+    """The destination of a URL `s3://…`, `gs://…`, `az://…`, or of another scheme of these stores."""
+    return ObjectParquetDestination(url, settings)

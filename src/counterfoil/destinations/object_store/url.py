@@ -12,7 +12,7 @@ from counterfoil.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class StoreKind:
     """One kind of store: what fsspec calls it, and which parameters of a URL its library takes by which names."""
 
     scheme: str
@@ -24,21 +24,21 @@ class Kind:
     credentials: str
 
 
-_S3 = Kind(
+_S3 = StoreKind(
     "s3",
     "s3",
     "s3://bucket/stripe",
     MappingProxyType({"endpoint": "endpoint_url", "region": "region_name", "profile": "profile"}),
     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws (?profile=…), or the role of the machine",
 )
-_GCS = Kind(
+_GCS = StoreKind(
     "gs",
     "gcs",
     "gs://bucket/stripe",
     MappingProxyType({"endpoint": "endpoint_url", "project": "project"}),
     "GOOGLE_APPLICATION_CREDENTIALS, `gcloud auth application-default login`, or the account of the machine",
 )
-_AZURE = Kind(
+_AZURE = StoreKind(
     "az",
     "azure",
     "az://container/stripe?account=NAME",
@@ -46,7 +46,7 @@ _AZURE = Kind(
     "AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_CLIENT_ID and its like, or the identity of the machine",
 )
 #: By scheme; several may mean the same.
-KINDS: Mapping[str, Kind] = MappingProxyType(
+STORES: Mapping[str, StoreKind] = MappingProxyType(
     {"s3": _S3, "gs": _GCS, "gcs": _GCS, "az": _AZURE, "abfs": _AZURE, "abfss": _AZURE}
 )
 _SECRET = re.compile(r"key|secret|token|pass|sas|cred|sig|conn", re.IGNORECASE)
@@ -57,7 +57,7 @@ _HIDDEN = "Credentials never stand in the URL. They are found in {}."
 class StoreAddress:
     """A folder of an object store, and how to get there."""
 
-    kind: Kind
+    kind: StoreKind
     bucket: str
     #: Without slashes at its ends; may be empty.
     prefix: str
@@ -81,7 +81,7 @@ class StoreAddress:
 def store_address(url: str) -> StoreAddress:
     """SettingsError when the URL names no place in a store; it never repeats what may be a secret."""
     scheme, _, rest = url.partition("://")
-    kind = KINDS[scheme.lower()]
+    kind = STORES[scheme.lower()]
     path, _, query = rest.partition("?")
     bucket, _, prefix = path.partition("/")
     parameters = dict(_parameters(kind, query))
@@ -100,7 +100,7 @@ def store_address(url: str) -> StoreAddress:
     return StoreAddress(kind, bucket, prefix, MappingProxyType(parameters), monthly is not None)
 
 
-def _parameters(kind: Kind, query: str) -> Mapping[str, str]:
+def _parameters(kind: StoreKind, query: str) -> Mapping[str, str]:
     found = {}
     for pair in filter(None, query.split("&")):
         name, _, value = pair.partition("=")

@@ -24,13 +24,12 @@ from counterfoil.destinations.files.table_folder import (
     write_record,
 )
 from counterfoil.destinations.files.table_record import Record, loaded, next_record
+from counterfoil.destinations.parquet.kind import PARQUET, URL
 from counterfoil.destinations.parquet.methods import apply
 from counterfoil.destinations.parquet.rebuild import rebuild
 from counterfoil.destinations.parquet.reused_files import files_below, link, reused_in, rows_of
 from counterfoil.destinations.protocol import (
     REPLAY,
-    Dialect,
-    Guarantee,
     Guard,
     Progress,
     Stop,
@@ -45,15 +44,13 @@ from counterfoil.destinations.sql.query import batches_of, described, querying, 
 from counterfoil.destinations.sql.text import parts_source, quoted
 from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Loaded, Method, Part
+from counterfoil.values import Load, Loaded, Part
 
 
 class ParquetDestination:
     """Tables as folders of Parquet files, on a file system that has links."""
 
-    dialect: Dialect = "duckdb"
-    methods: frozenset[Method] = frozenset({"replace", "append", "partition"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "query"})
+    kind = PARQUET
 
     def __init__(self, folder: Path, settings: Settings, *, monthly: bool = False) -> None:
         self._folder = folder.resolve()
@@ -74,7 +71,7 @@ class ParquetDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        check_load(load, schema, self.methods)
+        check_load(load, schema, self.kind)
         table = TableFolder(self._folder, load.table)
         with mapped(self._place), locked(self._folder, self._busy_seconds, progress, stop):
             record = table.record()
@@ -119,7 +116,7 @@ class ParquetDestination:
                     whole,
                     schema,
                     self._archive,
-                    self.methods,
+                    self.kind,
                     steps,
                     version,
                     monthly=self._monthly,
@@ -217,3 +214,9 @@ class ParquetDestination:
     def _duckdb(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with in_memory([self._archive, self._folder], self._folder / HIDDEN / "spill", self._megabytes) as connection:
             yield connection
+
+
+def open_url(url: str, relative_to: Path, settings: Settings) -> ParquetDestination:
+    """The destination of a URL `parquet:///…`."""
+    folder, parameters = URL.parsed(url, relative_to)
+    return ParquetDestination(folder, settings, monthly="partition" in parameters)

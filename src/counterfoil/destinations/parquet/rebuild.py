@@ -9,11 +9,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from counterfoil.destinations.kind import DestinationKind
 from counterfoil.destinations.parquet.methods import apply
 from counterfoil.destinations.parquet.reused_files import files_below, link, reused_in
 from counterfoil.destinations.protocol import Stop, check_load, files_of
 from counterfoil.destinations.sql.query import described, schema_of
-from counterfoil.values import Load, Method, Part
+from counterfoil.values import Load, Part
 
 
 def rebuild(
@@ -22,7 +23,7 @@ def rebuild(
     whole: Load,
     schema: pa.Schema,
     archive: Path,
-    methods: frozenset[Method],
+    kind: DestinationKind,
     steps: Path,
     into: Path,
     *,
@@ -41,7 +42,7 @@ def rebuild(
         files = files_of(parts, archive)
         own = schema_of(files[0]) if files and not last else schema
         if not last:
-            check_load(load, own, methods)
+            check_load(load, own, kind)
         before, here = reused_in(step, load.created), into if last else steps / str(number)
         here.mkdir(exist_ok=True)
         present = described(cursor, files_below(step)) if before else ()

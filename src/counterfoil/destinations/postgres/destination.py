@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow as pa
 from counterfoil.destinations.postgres import methods, tables
 from counterfoil.destinations.postgres.copy import source_of
 from counterfoil.destinations.postgres.history import check_history, drop_history, keep_history
+from counterfoil.destinations.postgres.kind import POSTGRES
 from counterfoil.destinations.postgres.latest import check_latest, drop_latest, keep_latest
 from counterfoil.destinations.postgres.merge import now, read_at
 from counterfoil.destinations.postgres.query import added_up, ask
@@ -20,8 +22,6 @@ from counterfoil.destinations.postgres.types import check_columns, check_table
 from counterfoil.destinations.postgres.url import postgres_address
 from counterfoil.destinations.protocol import (
     REPLAY,
-    Dialect,
-    Guarantee,
     Guard,
     Progress,
     Stop,
@@ -31,15 +31,13 @@ from counterfoil.destinations.protocol import (
 )
 from counterfoil.destinations.sql.query import schema_of
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Loaded, Method, Part
+from counterfoil.values import Load, Loaded, Part
 
 
 class PostgresDestination:
     """Tables in one schema of one database."""
 
-    dialect: Dialect = "postgresql"
-    methods: frozenset[Method] = frozenset({"replace", "append", "merge", "partition"})
-    guarantees: frozenset[Guarantee] = frozenset({"atomic", "idempotent", "merge", "history", "latest", "query"})
+    kind = POSTGRES
 
     def __init__(self, url: str, settings: Settings) -> None:
         place = postgres_address(url)
@@ -161,7 +159,7 @@ class PostgresDestination:
         """Nothing is held between calls."""
 
     def _check(self, load: Load, schema: pa.Schema) -> None:
-        check_load(load, schema, self.methods, self.guarantees)
+        check_load(load, schema, self.kind)
         check_table(load.table, beside="__history" if load.history else "__latest" if load.method == "append" else "")
         check_columns(schema.names)
 
@@ -181,3 +179,8 @@ class PostgresDestination:
                 tables.make_loads(session)
             with self._server.writing(table, progress, guard, stop) as session:
                 yield session
+
+
+def open_url(url: str, _relative_to: Path, settings: Settings) -> PostgresDestination:
+    """The destination of a URL `postgresql://…`."""
+    return PostgresDestination(url, settings)

@@ -9,12 +9,10 @@ from urllib.parse import quote, unquote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from counterfoil.destinations.postgres.kind import EXAMPLE, SCHEMA
 from counterfoil.destinations.secret_references import is_reference, referred
 from counterfoil.errors import SettingsError
 
-EXAMPLE = "postgresql://user@host/database"
-#: Where tables go unless the URL says so.
-SCHEMA = "public"
 _SECRETS = frozenset({"password", "sslpassword"})
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from counterfoil.destinations.protocol import Dialect, same_name
+from counterfoil.destinations.kind import Dialect
+from counterfoil.destinations.protocol import same_name
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import SettingsError
 

@@ -16,8 +16,6 @@ from counterfoil.destinations.duckdb.destination import DuckDBDestination
 from counterfoil.destinations.lock_wait import wait_for
 from counterfoil.destinations.protocol import (
     REPLAY,
-    Dialect,
-    Guarantee,
     Guard,
     Progress,
     Stop,
@@ -32,16 +30,16 @@ from counterfoil.destinations.sql.text import quoted
 from counterfoil.destinations.warehouse import tables
 from counterfoil.destinations.warehouse.dlt_connection import Connection, connected
 from counterfoil.destinations.warehouse.errors import mapped
+from counterfoil.destinations.warehouse.kind import KINDS
 from counterfoil.destinations.warehouse.load import put
 from counterfoil.destinations.warehouse.parts import batches_of, drained, one_of_each_key, rows_of
 from counterfoil.destinations.warehouse.tables import Session
 from counterfoil.destinations.warehouse.url import WarehouseAddress, warehouse_address
 from counterfoil.errors import FOLDER_MISSING, DestinationRejected
 from counterfoil.settings import Settings
-from counterfoil.values import Load, Loaded, Method, Part
+from counterfoil.values import Load, Loaded, Part
 
 #: Where our tests have tried what is guaranteed.
-_PROVED = frozenset({"duckdb", "postgres"})
 _loading: dict[tuple[str, str], threading.Lock] = {}
 
 
@@ -51,21 +49,9 @@ class WarehouseDestination:
     def __init__(self, url: str, relative_to: Path, settings: Settings) -> None:
         self._place: WarehouseAddress = warehouse_address(url, relative_to)
         self.name = self._place.name
+        self.kind = KINDS[self._place.warehouse]
         self._settings = settings
         self._archive = settings.archive.resolve()
-
-    @property
-    def dialect(self) -> Dialect:
-        return "duckdb" if self._place.warehouse in ("duckdb", "motherduck") else "postgresql"
-
-    @property
-    def methods(self) -> frozenset[Method]:
-        several: tuple[Method, ...] = ("append", "merge", "partition")
-        return frozenset({"replace", *(several if self._place.kind.transactions else ())})
-
-    @property
-    def guarantees(self) -> frozenset[Guarantee]:
-        return frozenset({"atomic", "idempotent", "merge"} if self._place.warehouse in _PROVED else ())
 
     def load(
         self,
@@ -77,7 +63,7 @@ class WarehouseDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        check_load(load, schema, self.methods, self.guarantees)
+        check_load(load, schema, self.kind)
         tables.check_names(self.name, load.table, schema)
         files = files_of(parts, self._archive)
         with self._writing(load, schema, _beside(files), progress, stop) as session:
@@ -108,7 +94,7 @@ class WarehouseDestination:
     ) -> Loaded:
         whole = rebuilt(loads, run)
         for load, _ in loads:
-            check_load(load, schema, self.methods, self.guarantees)
+            check_load(load, schema, self.kind)
         tables.check_names(self.name, whole.table, schema)
         beside = _beside([part.path for _, parts in loads for part in parts])
         with self._writing(whole, schema, beside, progress, stop) as session:
@@ -209,7 +195,7 @@ class WarehouseDestination:
 
             with mapped(self.name, self._place.warehouse, self._place.secrets().values()):
                 connection = wait_for(attempt, self.name, self._settings.busy_seconds, progress, stop)
-            yield Session(connection, self.dialect)
+            yield Session(connection, self.kind.dialect)
 
     def _own_settings(self) -> dict[str, Any]:
         """What a DuckDB file is opened with."""
@@ -225,3 +211,8 @@ class WarehouseDestination:
 def _beside(files: Sequence[Path]) -> Path | None:
     """Where files may lie for a while: beside the parts, whose folder is swept, or where the system says."""
     return files[0].parent if files else None
+
+
+def open_url(url: str, relative_to: Path, settings: Settings) -> WarehouseDestination:
+    """The destination of a URL `dlt+…://…`."""
+    return WarehouseDestination(url, relative_to, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ _SECRET = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Warehouse:
     """What dlt calls the parts of the address, and what the warehouse does at once."""
 
     example: str
@@ -34,28 +33,31 @@ class Kind:
     tables_too: bool = True
     #: Whether JSON gets the warehouse's type for it: what dlt makes of it in files differs among the others.
     json: bool = False
+    #: Other names that a URL may give it.
+    aliases: tuple[str, ...] = ()
 
 
 #: By the vendors' documentation; DuckDB and Postgres by our tests.
-KINDS: dict[str, Kind] = {
-    "duckdb": Kind("dlt+duckdb:///books.duckdb", json=True),
-    "postgres": Kind("dlt+postgres://user@host/database", "host", json=True),
-    "motherduck": Kind("dlt+motherduck:///database", json=True),
-    "redshift": Kind("dlt+redshift://user@host/database", "host"),
-    "mssql": Kind("dlt+mssql://user@host/database", "host"),
-    "snowflake": Kind("dlt+snowflake://user@account/database?warehouse=name", "host", tables_too=False),
-    "bigquery": Kind("dlt+bigquery://project?location=EU", "project_id", tables_too=False),
-    "databricks": Kind("dlt+databricks://host/sql/1.0/warehouses/id?catalog=name", "server_hostname", "http_path",
+WAREHOUSES: Mapping[str, Warehouse] = {
+    "duckdb": Warehouse("dlt+duckdb:///books.duckdb", json=True),
+    "postgres": Warehouse("dlt+postgres://user@host/database", "host", json=True, aliases=("postgresql",)),
+    "motherduck": Warehouse("dlt+motherduck:///database", json=True, aliases=("md",)),
+    "redshift": Warehouse("dlt+redshift://user@host/database", "host"),
+    "mssql": Warehouse("dlt+mssql://user@host/database", "host", aliases=("sqlserver",)),
+    "snowflake": Warehouse("dlt+snowflake://user@account/database?warehouse=name", "host", tables_too=False),
+    "bigquery": Warehouse("dlt+bigquery://project?location=EU", "project_id", tables_too=False),
+    "databricks": Warehouse("dlt+databricks://host/sql/1.0/warehouses/id?catalog=name", "server_hostname", "http_path",
                        transactions=False, tables_too=False),
-    "clickhouse": Kind("dlt+clickhouse://user@host/database", "host", transactions=False, tables_too=False),
+    "clickhouse": Warehouse("dlt+clickhouse://user@host/database", "host", transactions=False, tables_too=False),
 }  # fmt: skip
+_NAMES = {name: each for each, warehouse in WAREHOUSES.items() for name in (each, *warehouse.aliases)}
 
 
 @dataclass(frozen=True, slots=True)
 class WarehouseAddress:
     """One dataset of a warehouse, and how to get there."""
 
-    kind: Kind
+    kind: Warehouse
     #: The URL without anything secret, which opens the same place where the secrets are found elsewhere.
     name: str
     warehouse: str
@@ -79,8 +81,8 @@ def is_secret(name: str) -> bool:
 def warehouse_address(url: str, relative_to: Path) -> WarehouseAddress:
     """SettingsError when the URL names no dataset of a warehouse; it never repeats a secret."""
     scheme, _, behind = url.partition(":")
-    warehouse = _known(scheme.lower().removeprefix(PREFIX))
-    kind = KINDS[warehouse]
+    warehouse = _NAMES[scheme.lower().removeprefix(PREFIX)]
+    kind = WAREHOUSES[warehouse]
     try:
         parts = urlsplit(f"{warehouse}:{behind}")
         port = parts.port
@@ -127,17 +129,6 @@ def _check_dataset(dataset: str) -> None:
             f"{dataset!r} can't be a dataset",
             hint=f"Its name has small letters, digits and single underscores: {plain or DATASET}.",
         )
-
-
-def _known(warehouse: str) -> str:
-    warehouse = {"postgresql": "postgres", "md": "motherduck", "sqlserver": "mssql"}.get(warehouse, warehouse)
-    if warehouse in KINDS:
-        return warehouse
-    near = difflib.get_close_matches(warehouse, KINDS, n=1)
-    raise SettingsError(
-        f"Counterfoil does not load {warehouse or 'nothing'} through dlt",
-        hint=f"Did you mean {KINDS[near[0]].example}?" if near else f"It loads {', '.join(KINDS)}.",
-    )
 
 
 def _check_secrets(given: Mapping[str, str], warehouse: str) -> None:

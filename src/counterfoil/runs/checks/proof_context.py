@@ -14,6 +14,7 @@ from counterfoil.archive import Ledger, read_ledger
 from counterfoil.columns.chosen import choose
 from counterfoil.columns.redact import redaction
 from counterfoil.destinations import Destination
+from counterfoil.destinations.kinds import target_key
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.extract.changes import listings_of, source_of, windows_of
 from counterfoil.proof.check_selection import sources_of
@@ -28,7 +29,6 @@ from counterfoil.runs.run_context import RunContext, archive_of
 from counterfoil.settings import Settings
 from counterfoil.state.dataset import Dataset, Merge, Target
 from counterfoil.state.run import Run
-from counterfoil.state.target_key import target_key as spelled
 from counterfoil.values import Loaded, Window
 
 #: After which what a killed proof left is removed.
@@ -156,13 +156,13 @@ def _rows_before(records: RunContext, run: Run, target: Target) -> int | None:
 def _others(records: RunContext, dataset: Dataset, target: Target) -> Mapping[str, ReferencedTable]:
     """Tables of the same account in the same destination, one of each report: a full one, read last."""
     home = records.settings.home
-    mine = spelled(target.url, "", home=home)
+    mine = target_key(target.url, "", home=home)
     found: dict[str, ReferencedTable] = {}
     for one in records.datasets.list():
         if one.id == dataset.id or one.account != dataset.account or one.bookmark is None:
             continue
         for theirs in one.targets:
-            if spelled(theirs.url, "", home=home) == mine:
+            if target_key(theirs.url, "", home=home) == mine:
                 other = _other(theirs.table, one, one.bookmark)
                 known = found.get(other.report.key)
                 if known is None or (_is_full(other), other.as_of) > (_is_full(known), known.as_of):

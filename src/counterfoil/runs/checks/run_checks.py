@@ -96,7 +96,7 @@ class Prover:
                 subject = subject_of(
                     self.records, self.dataset, self.run, target, place, scratch=scratch, watch=self.watch
                 )
-                if "query" not in place.guarantees:
+                if "query" not in place.kind.guarantees:
                     return archive_checks(subject)
                 if deep is not None and inquiry is not None:
                     return thorough_checks(subject, inquiry, deep)

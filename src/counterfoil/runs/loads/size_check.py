@@ -31,7 +31,7 @@ def check_size(place: Destination, table: str, plan: Plan, method: Method, *, ro
     """
     if not _is_comparable(plan, method) or not _has_same_options(place, table, plan, method):
         return None
-    if "query" not in place.guarantees and method == "merge":
+    if "query" not in place.kind.guarantees and method == "merge":
         return (
             f"The number of rows of {table} was not compared: {place.name} does not tell how many of them are deleted"
         )
@@ -63,7 +63,7 @@ def _has_same_options(place: Destination, table: str, plan: Plan, method: Method
 
 def _live_rows(place: Destination, table: str) -> int:
     """Rows that are not marked as deleted."""
-    if "merge" not in place.methods or "query" not in place.guarantees:
+    if "merge" not in place.kind.methods or "query" not in place.kind.guarantees:
         return place.rows(table) or 0
     with place.query(f'SELECT count(*) AS rows FROM {quoted(table)} WHERE "_deleted" IS NOT TRUE') as reader:  # noqa: S608 - quoted
         found: int = reader.read_all()["rows"][0].as_py()
