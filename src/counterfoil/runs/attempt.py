@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -17,9 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from counterfoil.archive import Archive, Ledger, read_ledger
-from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redaction
-from counterfoil.columns.system import DELETED
 from counterfoil.destinations import Destination
 from counterfoil.errors import KeyRejected, PermissionMissing, RunError
 from counterfoil.extract import Warnings
@@ -28,17 +27,17 @@ from counterfoil.runs.cancellation import Cancellation
 from counterfoil.runs.checks.run_checks import PROOF_SECONDS, Prover
 from counterfoil.runs.clients import client_of, confirm_rejected
 from counterfoil.runs.clocks import Clocks
-from counterfoil.runs.extract import Stamp, batches, check_archive, spooled_pages, stamp_of, warnings_of
 from counterfoil.runs.loads.backfill import Backlog, backlog_of, same_state
 from counterfoil.runs.loads.load import RunLoader, ledger_of
 from counterfoil.runs.loads.rollback import rollback_target
 from counterfoil.runs.loads.table_load import holds, schema_of
 from counterfoil.runs.loads.targets import TargetDestinations
 from counterfoil.runs.outcome import Outcomes
+from counterfoil.runs.pipeline import extract, stamp_of
 from counterfoil.runs.plans.dataset_plan import DatasetPlan, Held, as_json, from_json, is_planned, plan_run
 from counterfoil.runs.plans.overwrite_check import overwrite_risk
 from counterfoil.runs.plans.sync_state import SyncState, state_after_changes, state_after_full_refresh
-from counterfoil.runs.progress_reporter import ProgressReporter, spent
+from counterfoil.runs.progress import Progress, ProgressReporter
 from counterfoil.runs.resume import drop_contradictory_pages
 from counterfoil.runs.run_context import RunContext, archive_of
 from counterfoil.state.datasets import Dataset, Target
@@ -49,6 +48,9 @@ from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.retries import PROOF, Backoff
 
 T = TypeVar("T")
+
+#: How often the record of a run is updated while it reads.
+_REPORT_SECONDS = 1.0
 
 
 class Attempt:
@@ -217,34 +219,34 @@ class Attempt:
         self._owners.pop(run, None)
 
     def _read(self, client: Client, plan: DatasetPlan, found: Run, owner: str, folder: Path) -> None:
-        cancellation = self._cancellation(found.id)
-        flattener = Flattener((*plan.chosen.columns, DELETED), digits=self._records.settings.currency_digits)
-        notices = Warnings()
-        watch = ProgressReporter(self._records, found, owner, client)
+        runs = self._records.runs
+
+        def report(progress: Progress) -> None:
+            runs.update(found.id, owner=owner, counts=Counts(read=progress.rows), requests=_spent(found, client))
+
+        def warn(notices: Warnings, sentences: tuple[str, ...]) -> None:
+            for sentence, count in notices.told.items():
+                runs.log(found.id, "info", f"{sentence}: {count:,}")
+            self._warn(found, owner, plan, sentences)
+
         if plan.changes is not None:
             # What an earlier attempt found to be changed may have changed again: it is read anew, all of it.
             shutil.rmtree(folder, ignore_errors=True)
         self._warn(found, owner, plan, tuple(drop_contradictory_pages(folder, plan.plan)))
+        key, check = plan.plan.report.key, self._cancellation(found.id).check
         with Archive(folder, schema_of(plan)) as archive:
-            pages = spooled_pages(
+            extract(
                 client,
                 plan.plan,
                 archive,
-                notices,
+                stamp_of(plan.plan.report, run=found.id, account=plan.account),
+                columns=plan.chosen.columns,
+                digits=self._records.settings.currency_digits,
+                progress=ProgressReporter(client, key, report, every_seconds=_REPORT_SECONDS, check=check),
+                warn=warn,
                 changes=plan.changes,
                 redact=self._redact(plan),
-                check=cancellation.check,
             )
-            with closing(pages):
-                for batch in batches(watch.counting(pages, cancellation), flattener, self._stamp(plan, found)):
-                    archive.write(batch)
-            for sentence, count in notices.told.items():
-                self._records.runs.log(found.id, "info", f"{sentence}: {count:,}")
-            archive.skipped = tuple(notices)
-            # Before the archive is closed, for then nothing is read again.
-            self._warn(found, owner, plan, warnings_of(notices, flattener))
-            archive.close()
-        check_archive(archive, watch.rows)
 
     def _warn(self, found: Run, owner: str, plan: DatasetPlan, warnings: tuple[str, ...]) -> None:
         """Adds warnings to those of the plan and of earlier attempts."""
@@ -253,10 +255,6 @@ class Attempt:
         known = self._records.runs.get(found.id).warnings
         told = tuple(dict.fromkeys((*plan.warnings, *known, *warnings)))
         self._records.runs.update(found.id, owner=owner, warnings=told)
-
-    @staticmethod
-    def _stamp(plan: DatasetPlan, found: Run) -> Stamp:
-        return stamp_of(plan.plan.report, run=found.id, account=plan.account)
 
     def _redact(self, plan: DatasetPlan) -> Redact | None:
         chosen = plan.chosen
@@ -278,7 +276,7 @@ class Attempt:
             raise
         finally:
             wait_for(client.close())
-            self._records.runs.update(found.id, owner=owner, requests=spent(found, client))
+            self._records.runs.update(found.id, owner=owner, requests=_spent(found, client))
 
     def _check_method(self, dataset: Dataset) -> None:
         for _, place in self._places.each(dataset):
@@ -306,6 +304,11 @@ class Attempt:
 
     def _cancellation(self, run: str) -> Cancellation:
         return Cancellation(self._records.runs, run, stopping=self._stopping, now=self._records.now)
+
+
+def _spent(found: Run, client: Client) -> Mapping[str, int]:
+    """Requests of all attempts, by endpoint."""
+    return dict(Counter(found.requests) + client.requests)
 
 
 def _waited(ask: Callable[[], Awaitable[T]], cancellation: Cancellation) -> T:

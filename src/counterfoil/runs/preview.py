@@ -16,7 +16,7 @@ from counterfoil.columns.schema import is_json, sql_type
 from counterfoil.columns.system import DELETED
 from counterfoil.extract import Warnings, read
 from counterfoil.reports.report import Listing, Report, Singleton, Union
-from counterfoil.runs.extract import warnings_of
+from counterfoil.runs.pipeline import warnings_of
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page

@@ -4,43 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from counterfoil.archive import Archive, check_part_keys, claim, sweep
-from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.schema import arrow_schema
-from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
+from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
 from counterfoil.errors import CounterfoilError, RunError
-from counterfoil.extract import Warnings
 from counterfoil.runs.explain import Explain, Explainer, Explanation
-from counterfoil.runs.extract import (
-    batches,
-    check_archive,
-    spooled_pages,
-    stamp_of,
-    store_stamp,
-    stored_stamp,
-    warnings_of,
-)
 from counterfoil.runs.loads.size_check import check_size
-from counterfoil.runs.plans.overwrite_check import Confirm, check_table, scope_of
+from counterfoil.runs.pipeline import build_load, extract, new_run_id, stamp_of, store_stamp, stored_stamp
+from counterfoil.runs.plans.overwrite_check import Confirm, check_table
 from counterfoil.runs.plans.pull_plan import Plan
-from counterfoil.runs.progress import Observe, Progress, Stage
+from counterfoil.runs.progress import Observe, ProgressReporter
 from counterfoil.runs.resume import age_of_pages, drop_contradictory_pages, drop_old_pages
 from counterfoil.settings import Settings
 from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import API_VERSION, Client
-from counterfoil.values import Load, Method, Page
+from counterfoil.values import Method
 
-#: Progress is told at most this often, but for the first and the last of a stage.
-_TOLD_SECONDS = 0.1
 _ALLOW_SHRINK = "If these rows are deleted at Stripe, repeat the same pull with --resume --allow-shrink."
 
 
@@ -91,14 +77,13 @@ def pull(
     Until the load's transaction ends, the table stays as it was, whatever happens. What was read when a pull failed or
     was killed is kept; with `resume` the next pull of the same goes on behind it.
     """
-    watch = PullProgress(client, plan.report.key, observe)
-    watch.tell("connecting")
+    progress = ProgressReporter(client, plan.report.key, observe)
+    progress.tell("connecting")
     identity = wait_for(client.account())
     overwrite = overwrite and method == "replace"
     check_table(destination, plan, table, method, identity=identity, overwrite=overwrite, confirm=confirm)
-    flattener = Flattener((*plan.report.columns, DELETED), digits=settings.currency_digits)
     schema = arrow_schema((*plan.report.columns, *SYSTEM_COLUMNS))
-    notices = Warnings()
+    warnings: list[str] = []
     sweep(settings.archive, now=time.time())
     with claim(settings.archive, _archive_name(client, destination, plan, table), keep=resume) as folder:
         aged = drop_contradictory_pages(folder, plan)
@@ -108,33 +93,37 @@ def pull(
         with Archive(folder, schema) as archive, resume_hint(archive):
             aged += age_of_pages(archive)
             explaining = Explainer(client, plan, settings, archive.ledger, explain)
-            pages = spooled_pages(client, plan, archive, notices)
-            with closing(pages):
-                for batch in batches(watch.counting(pages), flattener, stamp):
-                    archive.write(batch)
-            archive.close()
-            check_archive(archive, watch.rows)
+            extract(
+                client,
+                plan,
+                archive,
+                stamp,
+                columns=plan.report.columns,
+                digits=settings.currency_digits,
+                progress=progress,
+                warn=lambda _, sentences: warnings.extend(sentences),
+            )
             _check_rows(archive, plan)
             if not allow_shrink:
-                note = check_size(destination, table, plan, method, rows=watch.rows, hint=_ALLOW_SHRINK)
+                note = check_size(destination, table, plan, method, rows=progress.rows, hint=_ALLOW_SHRINK)
                 aged += [note] if note else []
-            watch.tell("loading")
+            progress.tell("loading")
             loaded = destination.load(
-                _load(plan, scope_of(plan, identity), stamp.run, table, method, overwrite=overwrite),
+                replace(build_load(plan, identity, run=stamp.run, table=table, method=method), overwrite=overwrite),
                 schema,
                 archive.parts(),
-                progress=lambda note: watch.tell("waiting", note=note),
+                progress=lambda note: progress.tell("waiting", note=note),
             )
-    watch.tell("done")
+    progress.tell("done")
     return Pulled(
         report=plan.report.key,
         table=table,
         destination=destination.name,
         rows=loaded.rows,
         columns=len(schema),
-        requests=watch.requests,
-        seconds=round(watch.seconds, 3),
-        warnings=(*aged, *warnings_of(notices, flattener)),
+        requests=progress.requests,
+        seconds=round(progress.seconds, 3),
+        warnings=(*aged, *warnings),
         explained=explaining.ended(archive.ledger),
     )
 
@@ -146,24 +135,6 @@ def _check_rows(archive: Archive, plan: Plan) -> None:
     except RunError:
         archive.remove()
         raise
-
-
-def _load(plan: Plan, scope: Mapping[str, Any], run: str, table: str, method: Method, *, overwrite: bool) -> Load:
-    columns = (*plan.report.columns, *SYSTEM_COLUMNS)
-    return Load(
-        run=run,
-        table=table,
-        method=method,
-        scope=scope,
-        report=plan.report.key,
-        account=scope["account"],
-        primary_key=plan.report.primary_key,
-        created=plan.report.created,
-        order=plan.report.order,
-        comments={column.name: column.description for column in columns},
-        comment=f"{plan.report.title}: {plan.report.description}",
-        overwrite=overwrite,
-    )
 
 
 @contextmanager
@@ -179,53 +150,6 @@ def resume_hint(archive: Archive) -> Iterator[None]:
             else:
                 error.add_note(kept)
         raise
-
-
-class PullProgress:
-    """Counts what a run spends, and tells whoever watches, not too often."""
-
-    def __init__(self, client: Client, report: str, observe: Observe) -> None:
-        self._client = client
-        self._report = report
-        self._observe = observe
-        self._started = time.monotonic()
-        self._before = sum(client.requests.values())
-        self._retries_before = client.retries
-        self._told_at = 0.0
-        self._stage: Stage | None = None
-        #: Read so far.
-        self.rows = 0
-
-    def counting(self, pages: Iterable[Page]) -> Iterator[Page]:
-        """Passes the pages on, and tells how many rows they are."""
-        for page in pages:
-            self.rows += len(page.objects)
-            self.tell("reading")
-            yield page
-
-    @property
-    def requests(self) -> int:
-        """Requests since the watch began."""
-        return sum(self._client.requests.values()) - self._before
-
-    @property
-    def seconds(self) -> float:
-        """Since the watch began."""
-        return time.monotonic() - self._started
-
-    def tell(self, stage: Stage, *, note: str = "") -> None:
-        """Passes a moment on."""
-        now = time.monotonic()
-        if stage == self._stage and now - self._told_at < _TOLD_SECONDS:
-            return
-        self._stage, self._told_at = stage, now
-        retries = self._client.retries - self._retries_before
-        self._observe(Progress(self._report, stage, self.rows, self.requests, retries, note))
-
-
-def new_run_id() -> str:
-    """Sorts by time, and differs between runs that start in the same second."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def _archive_name(client: Client, destination: Destination, plan: Plan, table: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -11,8 +12,8 @@ from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
 from counterfoil.errors import RunError
+from counterfoil.runs.pipeline import build_load
 from counterfoil.runs.plans.dataset_plan import DatasetPlan, Held
-from counterfoil.runs.plans.overwrite_check import scope_of
 from counterfoil.state.dataset import Merge
 from counterfoil.state.datasets import Target
 from counterfoil.values import Load, Parents
@@ -52,24 +53,12 @@ def schema_of(plan: DatasetPlan) -> pa.Schema:
 
 def load_of(plan: DatasetPlan, run: str, table: str, ledger: Ledger) -> Load:
     """How a run's parts come into the table."""
-    report, merge = plan.plan.report, plan.merge or Merge()
-    parents = report.parents
-    columns = (*report.columns, *SYSTEM_COLUMNS)
-    return Load(
-        run=run,
-        table=table,
-        method=plan.method,
-        scope=scope_of(plan.plan, plan.identity),
-        report=report.key,
-        account=plan.account,
-        primary_key=report.primary_key,
-        created=report.created,
+    parents, merge = plan.plan.report.parents, plan.merge or Merge()
+    return replace(
+        build_load(plan.plan, plan.identity, run=run, table=table, method=plan.method),
         covers=(plan.window,) if ledger.whole else plan.covers,
         parents=Parents(parents.column, tuple(ledger.parents)) if parents and ledger.parents else None,
         deleted=merge.deleted,
         history=merge.history,
         as_of=plan.as_of,
-        order=report.order,
-        comments={column.name: column.description for column in columns},
-        comment=f"{report.title}: {report.description}",
     )

@@ -1,9 +1,10 @@
-"""Reads a plan: pages of Stripe's objects become batches with the report's declared and system columns."""
+"""What every run does between Stripe and a table: pages are archived, become batches of rows, and then one load."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator
+import secrets
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,15 +13,18 @@ from pathlib import Path
 import pyarrow as pa
 
 from counterfoil.archive import Archive, read_spool
+from counterfoil.columns.column import Column
 from counterfoil.columns.flatten import Flattener
 from counterfoil.columns.redact import Redact, redacted
-from counterfoil.columns.system import with_system
+from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS, with_system
 from counterfoil.errors import CounterfoilError, RunError, StripeUnavailable
 from counterfoil.extract import CONTRADICTION, Changes, ResumeState, Warnings, read
 from counterfoil.reports.report import Listing, Report
+from counterfoil.runs.plans.overwrite_check import scope_of
 from counterfoil.runs.plans.pull_plan import Plan
-from counterfoil.stripe.client import API_VERSION, Client
-from counterfoil.values import Page
+from counterfoil.runs.progress import ProgressReporter
+from counterfoil.stripe.client import API_VERSION, AccountIdentity, Client
+from counterfoil.values import Load, Method, Page
 
 #: Rows of a batch: enough that the cost of a column is shared, few enough that some tens of megabytes hold them.
 BATCH_ROWS = 2_000
@@ -55,6 +59,58 @@ def stored_stamp(folder: Path) -> Stamp | None:
         return Stamp(**json.loads((folder / "run.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+
+
+def new_run_id() -> str:
+    """Sorts by time, and differs between runs that start in the same second."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def extract(
+    client: Client,
+    plan: Plan,
+    archive: Archive,
+    stamp: Stamp,
+    *,
+    columns: Iterable[Column],
+    digits: Mapping[str, int],
+    progress: ProgressReporter,
+    warn: Callable[[Warnings, tuple[str, ...]], None],
+    changes: Changes | None = None,
+    redact: Redact | None = None,
+) -> None:
+    """Reads what the archive lacks of the plan, and closes it.
+
+    `columns` are the report's that are stored. `warn` gets what there is to say of the rows, as it was noticed and as
+    sentences, before the archive is closed: nothing is read again after that. See `spooled_pages` for the rest.
+    """
+    flattener, notices = Flattener((*columns, DELETED), digits=digits), Warnings()
+    pages = spooled_pages(client, plan, archive, notices, changes=changes, redact=redact, check=progress.check)
+    with closing(pages):
+        for batch in batches(progress.counting(pages), flattener, stamp):
+            archive.write(batch)
+    archive.skipped = tuple(notices)
+    warn(notices, warnings_of(notices, flattener))
+    archive.close()
+    check_archive(archive, progress.rows)
+
+
+def build_load(plan: Plan, identity: AccountIdentity, *, run: str, table: str, method: Method) -> Load:
+    """How the rows of a plan come into a table; callers add what only their kind of run has."""
+    report, scope = plan.report, scope_of(plan, identity)
+    return Load(
+        run=run,
+        table=table,
+        method=method,
+        scope=scope,
+        report=report.key,
+        account=identity.id,
+        primary_key=report.primary_key,
+        created=report.created,
+        order=report.order,
+        comments={column.name: column.description for column in (*report.columns, *SYSTEM_COLUMNS)},
+        comment=f"{report.title}: {report.description}",
+    )
 
 
 def spooled_pages(
