@@ -10,7 +10,7 @@ help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 # What the program needs, and beside it what its makers do.
-$(VENV)/runs: EXTRA :=
+$(VENV)/runs: EXTRA := [serve]
 $(VENV)/ready: EXTRA := [dev]
 $(VENV)/runs $(VENV)/ready: pyproject.toml constraints.txt
 	@if command -v uv >/dev/null 2>&1; then \

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import COUNTERFOIL, KEY, UNLIMITED
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.schedules import parse
 from counterfoil.settings import Settings
 from stripe_sandbox import Sandbox

@@ -19,7 +19,7 @@ from typing import Any, cast
 import duckdb
 
 from bench.processes import KEY
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.extract.estimates.created_histogram import CreatedHistogram
 from counterfoil.extract.fetch_plan import plan_fetch
 from counterfoil.extract.windows import PAGE_ROWS

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import COUNTERFOIL, KEY, UNLIMITED, Spent, run, stripe
-from counterfoil.app import open_app
+from counterfoil.app.app import open_app
 from counterfoil.proof.check_selection import BESIDES, SHARE
 from counterfoil.settings import Settings
 

@@ -53,7 +53,7 @@ REFUSED = {
 }
 #: Third parties that no public type leads to: checking them takes most of the time.
 _UNREAD = (
-    "aiohttp,alembic,cryptography,cyclopts,dbos,duckdb,fastapi,jinja2,psycopg,pydantic,pydantic_settings,rich,"
+    "aiohttp,alembic,cryptography,cyclopts,dbos,duckdb,fastapi,jinja2,psycopg,pydantic,rich,"
     "sqlalchemy,starlette,structlog,tenacity,uvicorn"
 )
 

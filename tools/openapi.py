@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from counterfoil.app import open_app
+from counterfoil.app.app import open_app
 from counterfoil.settings import Settings
 from counterfoil.web.api.document import document
 from counterfoil.web.api.routes import api

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from counterfoil.app import describe_reports
+from counterfoil.app.connection import describe_reports
 from counterfoil.cli import app, run
 from counterfoil.errors import CounterfoilError
 from counterfoil.settings import Settings

@@ -29,7 +29,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from counterfoil.app import Connection, Description, connect, describe, run_dataset
+    from counterfoil.app.connection import Connection, connect
+    from counterfoil.app.dataset_runner import run_dataset
+    from counterfoil.app.description import Description, describe
     from counterfoil.runs.pull import Pulled
     from counterfoil.runs.read import Reader
     from counterfoil.values import Window
@@ -61,26 +63,24 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # for type checkers a wrong name is an error
+    #: Modules of the names that import pyarrow or pydantic. They wait for their first use: commands start quickly.
+    _MODULES = {
+        "Connection": "app.connection",
+        "Description": "app.description",
+        "Pulled": "runs.pull",
+        "Reader": "runs.read",
+        "Window": "values",
+        "connect": "app.connection",
+        "describe": "app.description",
+        "run_dataset": "app.dataset_runner",
+    }
 
     def __getattr__(name: str) -> Any:
-        # What imports pyarrow and pydantic waits for its first use, so that the command line starts quickly.
-        if name not in __all__:
+        if name not in _MODULES:
             raise AttributeError(f"module 'counterfoil' has no attribute {name!r}")
-        if name == "Pulled":
-            from counterfoil.runs.pull import Pulled
+        from importlib import import_module
 
-            return Pulled
-        if name == "Reader":
-            from counterfoil.runs.read import Reader
-
-            return Reader
-        if name == "Window":
-            from counterfoil.values import Window
-
-            return Window
-        from counterfoil import app
-
-        return getattr(app, name)
+        return getattr(import_module(f"counterfoil.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

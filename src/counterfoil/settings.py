@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from counterfoil.errors import SettingsError
+
+#: Of the variables of all settings.
+PREFIX = "COUNTERFOIL_"
 
 
 def parse_digits(text: str | Mapping[str, int]) -> dict[str, int]:
@@ -51,10 +63,17 @@ def _origin(text: str) -> str:
 Folder = Annotated[Path, AfterValidator(_expanded)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What the operator chose; every field is a variable of the environment with the prefix `COUNTERFOIL_`."""
 
-    model_config = SettingsConfigDict(env_prefix="COUNTERFOIL_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_environment(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A field that is not given is what its variable says; an empty variable says nothing."""
+        variables = {name: os.environ.get(f"{PREFIX}{name.upper()}") for name in cls.model_fields}
+        return {name: text for name, text in variables.items() if text} | dict(given)
 
     home: Folder = Field(
         default_factory=lambda: user_data_path("counterfoil"), description="Folder of archives, state and datasets."
@@ -87,7 +106,7 @@ class Settings(BaseSettings):
         le=1024,
         description="Largest response accepted from Stripe, compressed or decompressed; a larger one fails the run.",
     )
-    currency_digits: Annotated[dict[str, int], NoDecode, BeforeValidator(parse_digits)] = Field(
+    currency_digits: Annotated[dict[str, int], BeforeValidator(parse_digits)] = Field(
         default_factory=dict, description="Digits of currencies, 0 to 3, over Stripe's lists: `isk=0,usdc=2`."
     )
     busy_seconds: float = Field(
@@ -172,6 +191,6 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "COUNTERFOIL_" + "_".join(str(part) for part in first["loc"]).upper()
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         told = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{name} is not valid: {told}", hint="See docs/settings.md.") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.web.api.routes import RESOURCES
 from counterfoil.web.pages import tokens
 from tests.api.program import Document, Program

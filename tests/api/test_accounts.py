@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from stripe_sandbox import Sandbox
 from tests.api.program import Program
 from tests.web.conftest import FULL, LIVE, RESTRICTED

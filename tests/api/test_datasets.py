@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.config.file import _DATASET as WORDS
 from counterfoil.web.api.bodies import DatasetBody, DatasetChanges
 from stripe_sandbox import Sandbox

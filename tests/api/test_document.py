@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.web.api.document import document as made_of
 from counterfoil.web.api.routes import api
 from tests.api.program import Document, Program

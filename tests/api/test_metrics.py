@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.proof.check import failed, passed
 from counterfoil.schedules import parse
 from counterfoil.state.run import Counts

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from tests.api.conftest import MakeProgram
 from tests.api.program import Program
 from tests.web.tabled import dataset, fill

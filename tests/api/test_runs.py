@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.errors import DestinationRejected
 from counterfoil.state.run import Counts
 from tests.api.program import Program

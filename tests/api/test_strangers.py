@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.responses import PlainTextResponse, Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.web.api.json_response import V1
 from counterfoil.web.api.routes import RESOURCES
 from counterfoil.web.pages import tokens

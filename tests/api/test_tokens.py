@@ -10,7 +10,7 @@ from hashlib import sha256
 import pytest
 
 from counterfoil import logging
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.tokens import FORM
 from counterfoil.cli import run
 from counterfoil.errors import NameTaken, SettingsError

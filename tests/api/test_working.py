@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.settings import Settings
 from counterfoil.web.access.auth import Auth, Password
 from counterfoil.web.access.hosts import Hosts

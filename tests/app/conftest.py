@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.settings import Settings, load_settings
 from counterfoil.state import open_state
 from counterfoil.state.accounts import Account

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.app import App
 from counterfoil.app.accounts import account_dict, mode, readable
+from counterfoil.app.app import App
 from counterfoil.errors import AccountError, KeyRejected, SettingsError, StripeUnavailable
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.state.accounts import Account, Checked

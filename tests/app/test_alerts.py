@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from counterfoil.app import App
 from counterfoil.app.alerts import KINDS, alert_dict
+from counterfoil.app.app import App
 from counterfoil.app.notifier import Sender
 from counterfoil.errors import SettingsError, TransientError
 from tests.app.hook import Hook, hook

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.config.service import Applied
 from counterfoil.errors import CounterfoilError, KeyRejected, SettingsError
 from counterfoil.state.dataset import Merge, Partition, Retry

@@ -10,7 +10,7 @@ import pytest
 
 import counterfoil
 from counterfoil import cli
-from counterfoil.app import catalogue
+from counterfoil.app.connection import catalogue
 from counterfoil.settings import load_settings
 from stripe_sandbox import Sandbox
 from tests.app.conftest import FULL

@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from counterfoil.app import App, connect
+from counterfoil.app.app import App
+from counterfoil.app.connection import connect
 from counterfoil.app.datasets.dictionaries import row_dicts, summary_dict
 from counterfoil.errors import PermissionMissing, RunError, SettingsError
 from counterfoil.schedules import parse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.cluster import check_beside_others, check_shared
 from counterfoil.app.node import node_of
 from counterfoil.engine.nodes import SharedNode, host_of, this_host

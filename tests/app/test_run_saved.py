@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import counterfoil
-from counterfoil.app import open_app
+from counterfoil.app.app import open_app
 from stripe_sandbox import Sandbox
 from tests.app.conftest import FULL
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.tables import ASK_ROWS, Filter, View
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.state.accounts import Account

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.cli import run
 from counterfoil.settings import Settings
 from counterfoil.state.datasets import Dataset, Retry, Target

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from counterfoil.app import open_app
+from counterfoil.app.app import open_app
 from counterfoil.cli import run
 from counterfoil.settings import Settings
 from stripe_sandbox import Sandbox

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.app import open_app
+from counterfoil.app.app import open_app
 from counterfoil.cli import run
 from counterfoil.cli.demo.command import BANNER
 from counterfoil.settings import Settings

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from counterfoil.app import catalogue
+from counterfoil.app.connection import catalogue
 from counterfoil.cli import run
 from counterfoil.cli.terminal.screen import printable
 from stripe_sandbox import Sandbox

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.app import open_app
+from counterfoil.app.app import open_app
 from counterfoil.cli.demo.embedded_sandbox import SandboxAtHand
 from counterfoil.errors import SettingsError
 from counterfoil.settings import Settings

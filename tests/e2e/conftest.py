@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.cli.demo.embedded_sandbox import KEY
 from counterfoil.settings import Settings
 from counterfoil.web.server import PageServer

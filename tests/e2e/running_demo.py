@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.settings import Settings
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))

@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 from playwright.sync_api import Browser
 
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.settings import Settings
 from counterfoil.web.pages import PAGES
 from tests.e2e.chromium import watched

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 import counterfoil
-from counterfoil.app import open_app
+from counterfoil.app.app import open_app
 from stripe_sandbox import Sandbox
 
 from .conftest import KEY

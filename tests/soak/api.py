@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from counterfoil.app import open_app
+from counterfoil.app.app import open_app
 from counterfoil.settings import Settings
 from counterfoil.web.server import PageServer
 from stripe_sandbox import Sandbox

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import duckdb
 
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.schedules import parse
 from counterfoil.settings import Settings
 from stripe_sandbox import Sandbox

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected
 from counterfoil.schedules import parse
 from counterfoil.settings import Settings
@@ -37,7 +37,7 @@ class Samples:
 
     def account(self, name: str, *, live: bool = False, missing: Sequence[str] = ()) -> Account:
         """A saved account that may read all reports but those missing."""
-        from counterfoil.app import catalogue
+        from counterfoil.app.connection import catalogue
 
         word = "live" if live else "test"
         checked = Checked(

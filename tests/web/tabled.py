@@ -9,7 +9,8 @@ from typing import Any
 
 import duckdb
 
-from counterfoil.app import App, catalogue
+from counterfoil.app.app import App
+from counterfoil.app.connection import catalogue
 from counterfoil.errors import CounterfoilError
 from counterfoil.runs.plans.dataset_plan import as_json, plan_run
 from counterfoil.schedules import parse

@@ -6,7 +6,8 @@ from html import unescape
 
 import pytest
 
-from counterfoil.app import App, catalogue
+from counterfoil.app.app import App
+from counterfoil.app.connection import catalogue
 from counterfoil.state.accounts import Account
 from counterfoil.web.pages.connect import KEY_PAGES
 from stripe_sandbox import Sandbox

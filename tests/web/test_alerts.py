@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from tests.app.hook import Hook, hook
 from tests.web.browser import FOLLOWED, Browser
 from tests.web.conftest import Site

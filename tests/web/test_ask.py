@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from tests.web.browser import Browser
 from tests.web.conftest import Site
 from tests.web.tabled import dataset, fill

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.state.dataset import Dataset
 from tests.web.browser import Browser
 from tests.web.conftest import Site

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.errors import DestinationRejected, StripeUnavailable
 from counterfoil.state.dataset import Choice, Target
 from counterfoil.state.run import Counts

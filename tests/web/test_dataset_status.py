@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.datasets.dictionaries import summary_dict
 from counterfoil.cli.output.datasets import list_line
 from counterfoil.errors import RunError

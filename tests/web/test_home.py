@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.app import App, catalogue
+from counterfoil.app.app import App
+from counterfoil.app.connection import catalogue
 from counterfoil.errors import StripeUnavailable
 from counterfoil.settings import Settings
 from counterfoil.web.pages.home import STATUSES, home_rows

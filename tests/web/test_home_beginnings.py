@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.errors import SettingsError
 from stripe_sandbox import Sandbox
 from tests.web.browser import Browser

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.errors import SettingsError
 from counterfoil.web.access.login import within
 from counterfoil.web.access.throttle import Throttle

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.datasets.drafts import all_report_options, input_of, read_input
 from counterfoil.app.values import Choice, Merge, Retry
 from counterfoil.state.accounts import Account

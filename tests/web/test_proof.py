@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.values import Progress
 from counterfoil.errors import CounterfoilError, TransientError
 from counterfoil.proof.check import Check, failed, inconclusive, not_applicable, passed

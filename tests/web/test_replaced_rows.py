@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import unescape
 
 from counterfoil import connect
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.values import Choice
 from stripe_sandbox import Sandbox
 from tests.web.conftest import FULL, Site

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.schedules import parse
 from counterfoil.state.accounts import Account
 from stripe_sandbox import Sandbox

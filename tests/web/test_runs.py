@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.errors import DestinationBusy, StripeUnavailable
 from counterfoil.state.run import LOAD_STEP, Counts
 from counterfoil.web.pages.runs import Pace

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from counterfoil import logging
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.errors import AccountError, RunError, SettingsError, TransientError
 from counterfoil.settings import Settings, load_settings
 from counterfoil.web import events

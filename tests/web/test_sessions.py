@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from counterfoil.app import App, open_app
+from counterfoil.app.app import App, open_app
 from counterfoil.app.sessions import SessionService
 from tests.web.conftest import MakeSite, Site, StandingClock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.state.dataset import Target
 from counterfoil.state.run import Counts
 from tests import domo

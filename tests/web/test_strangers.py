@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.web.pages import PAGES
 from tests.web.browser import FOLLOWED, TYPED, Browser
 from tests.web.conftest import MakeSite, Site, StandingClock

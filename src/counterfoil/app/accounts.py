@@ -12,8 +12,9 @@ from counterfoil.app.datasets.delete_archives import delete_archives
 from counterfoil.errors import AccountError, KeyRejected, SettingsError, TransientError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import REPORTS
+from counterfoil.secret_references import checked_reference, resolve
 from counterfoil.state import State, names
-from counterfoil.state.accounts import STRIPE, Account, Accounts, Checked, checked_reference, resolve
+from counterfoil.state.accounts import STRIPE, Account, Accounts, Checked
 from counterfoil.state.alerts import Alerts
 from counterfoil.state.datasets import Datasets
 from counterfoil.state.hash_keys import HashKeys

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, get_args
 from counterfoil.arguments import whole_number
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.runs.progress import Observe, unobserved
+from counterfoil.secret_references import checked_reference, is_reference, resolve
 from counterfoil.settings import Settings, load_settings
 from counterfoil.values import PullMethod
 
@@ -276,11 +277,7 @@ def _found(key: str) -> Report:
 def _key(given: str) -> str:
     if not isinstance(given, str):
         raise SettingsError(f"Invalid API key: it is of type {type(given).__name__}", hint="Give it as a string.")
-    if not given.startswith(("env:", "file:")):
-        return given
-    from counterfoil.state.accounts import checked_reference, resolve
-
-    return resolve(checked_reference(given))
+    return resolve(checked_reference(given)) if is_reference(given) else given
 
 
 def _shared(settings: Settings, processes: int) -> Settings:

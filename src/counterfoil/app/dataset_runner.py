@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from counterfoil.extras import missing_extra
+
 
 def run_dataset(dataset: str, *, allow_shrink: bool = False) -> dict[str, Any]:
     """Runs a dataset, by name or id, waits until the run is over, and tells it as `GET /api/v1/runs/{run}` does.
@@ -15,5 +17,12 @@ def run_dataset(dataset: str, *, allow_shrink: bool = False) -> dict[str, Any]:
     from counterfoil.app.app import open_app
     from counterfoil.app.run_dict import detail_dict
 
-    with open_app() as app:
+    try:
+        opened = open_app()
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, "a saved dataset")
+        if missing is None:
+            raise
+        raise missing from error
+    with opened as app:
         return detail_dict(app.runs.show(app.runs.start(dataset, wait=True, allow_shrink=allow_shrink).id))

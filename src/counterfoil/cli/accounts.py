@@ -16,7 +16,7 @@ from counterfoil.cli.terminal.secret_input import read_secret
 from counterfoil.errors import CounterfoilError, RunError, SettingsError
 
 if TYPE_CHECKING:
-    from counterfoil.app import App as DataCenter
+    from counterfoil.app.app import App as DataCenter
     from counterfoil.state.accounts import Account
 
 accounts = App(name="accounts", help="Keys of Stripe that are saved under a name, encrypted.")

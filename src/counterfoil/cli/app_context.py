@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from counterfoil.app import App
+    from counterfoil.app.app import App
 
 
 def open_command_app(*, service: bool = False) -> App:
     """The data center of the environment's settings; a service logs as they ask for, a command warnings alone."""
-    from counterfoil.app import open_app
+    from counterfoil.app.app import open_app
     from counterfoil.logging import configure, configure_command
     from counterfoil.settings import load_settings
 

@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from counterfoil.cli.terminal.interrupts import Terminated
 from counterfoil.cli.terminal.screen import fail, plain_error, tell
 from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.extras import missing_extra
 from counterfoil.version import __version__
 
 app = App(
@@ -53,6 +54,12 @@ def run(words: Sequence[str] | None = None) -> int:
     except CounterfoilError as error:
         fail(error)
         return error.exit_code
+    except ModuleNotFoundError as missing:
+        needed = missing_extra(missing, "this command")
+        if needed is None:
+            raise
+        fail(needed)
+        return needed.exit_code
     except KeyboardInterrupt as stop:
         tell("Stopped; a table that was not finished is as it was before.")
         for note in getattr(stop, "__notes__", ()):

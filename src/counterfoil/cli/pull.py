@@ -16,7 +16,7 @@ from counterfoil.cli.terminal.screen import Screen, ask, can_ask, counted, fail,
 from counterfoil.errors import CounterfoilError, KeyRejected, SettingsError
 
 if TYPE_CHECKING:
-    from counterfoil.app import Connection
+    from counterfoil.app.connection import Connection
     from counterfoil.runs.explain import Explain
     from counterfoil.runs.plans.overwrite_check import Confirm
     from counterfoil.runs.pull import Pulled
@@ -120,7 +120,7 @@ class _Asked:
         """The reports that are asked for."""
         if not self.all:
             return [self.report]
-        from counterfoil.app import catalogue
+        from counterfoil.app.connection import catalogue
 
         if self.table is not None or self.option:
             raise SettingsError("`pull all` takes no --table and no --option", hint="Pull one report at a time.")
@@ -128,7 +128,7 @@ class _Asked:
 
     def read_whole(self, key: str) -> bool:
         """Of all reports, those without a time of creation can't be narrowed by it, and have no newest rows."""
-        from counterfoil.app import has_created
+        from counterfoil.app.connection import has_created
 
         return self.all and any(self.bounds.values()) and not has_created(key)
 
@@ -220,7 +220,7 @@ def _agreed(connection: Connection, asked: _Asked, keys: Sequence[str]) -> bool 
 
 def connect_from_environment() -> Connection:
     """A connection with the key of STRIPE_API_KEY; SettingsError when there is none."""
-    from counterfoil.app import connect
+    from counterfoil.app.connection import connect
     from counterfoil.logging import configure_command
     from counterfoil.settings import load_settings
 
@@ -269,7 +269,7 @@ def _say_pulled(asked: _Asked, pulled: Pulled) -> None:
 
 def _say_failure(asked: _Asked, key: str, error: CounterfoilError, **spent: Any) -> None:
     """The JSON object of a report that failed."""
-    from counterfoil.app import destination_name
+    from counterfoil.app.connection import destination_name
     from counterfoil.runs.pull import Pulled
 
     try:

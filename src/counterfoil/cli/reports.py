@@ -20,7 +20,7 @@ def reports(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), sh
     as_json
         One JSON array with keys, titles, columns, types, options and permissions.
     """
-    from counterfoil.app import describe_reports
+    from counterfoil.app.connection import describe_reports
 
     described = describe_reports()
     if as_json:

@@ -20,7 +20,7 @@ from counterfoil.logging import configure_command
 if TYPE_CHECKING:
     from types import FrameType
 
-    from counterfoil.app import App
+    from counterfoil.app.app import App
     from counterfoil.app.runs import Look, RunService
     from counterfoil.state.run import Run
 

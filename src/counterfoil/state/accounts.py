@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from counterfoil.errors import AccountError, SettingsError
 from counterfoil.logging import get_logger, redacted
+from counterfoil.secret_references import checked_reference, resolve
 from counterfoil.state import names
 from counterfoil.state.database import State
 from counterfoil.state.tables import accounts, datasets
@@ -276,38 +275,6 @@ class Accounts:
         rows = connection.execute(select).mappings().all()
         locked = self._vault.locked({row["key_version"] for row in rows if row["key_version"]})
         return tuple(_account(row, locked.get(row["key_version"])) for row in rows)
-
-
-def resolve(reference: str) -> str:
-    """The key that a reference leads to; SettingsError when there is none."""
-    kind, _, place = reference.partition(":")
-    if kind == "env":
-        key = os.environ.get(place, "").strip()
-        if not key:
-            raise SettingsError(f"{place} is not set, and the account's key is kept there", hint=f"Set {place}.")
-        return key
-    try:
-        key = Path(place).expanduser().read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SettingsError(
-            f"{place} can't be read, and the account's key is kept there: {reason}", hint="Give this user the right to."
-        ) from error
-    if not key:
-        raise SettingsError(f"{place} is empty, and the account's key is kept there", hint="Write the key into it.")
-    return key
-
-
-def checked_reference(reference: str) -> str:
-    """`env:NAME` or `file:/path`; SettingsError for anything else."""
-    kind, _, place = reference.partition(":")
-    if kind == "env" and place.isidentifier():
-        return reference
-    if kind == "file" and Path(place).expanduser().is_absolute():
-        return reference
-    raise SettingsError(
-        f"{redacted(reference)!r} does not say where a key is kept", hint="Give env:NAME, or file:/path from the root."
-    )
 
 
 def _said(checked: Checked | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.values import Progress
 from counterfoil.errors import CounterfoilError
 from counterfoil.logging import get_logger

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.errors import SettingsError
 from counterfoil.web.access.auth import Auth, Password
 from counterfoil.web.access.guard import Guard

@@ -20,7 +20,8 @@ from counterfoil.errors import SettingsError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.schedules import Manual, describe
-from counterfoil.state.accounts import STRIPE, Account, checked_reference
+from counterfoil.secret_references import checked_reference
+from counterfoil.state.accounts import STRIPE, Account
 from counterfoil.state.dataset import Dataset, Merge, Proof, Retry
 
 #: What may be said of an account and of a dataset, each with the types of its value.

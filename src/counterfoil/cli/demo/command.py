@@ -69,7 +69,7 @@ def demo(
 
 
 def _serve(folder: Path, port: int | None, shutdown: Shutdown, *, show: Callable[[str], object] | None) -> None:
-    from counterfoil.app import open_app
+    from counterfoil.app.app import open_app
     from counterfoil.app.node import serve
     from counterfoil.cli.demo.history import KEY, WoundClock, live_through
     from counterfoil.logging import configure

@@ -15,7 +15,7 @@ from counterfoil.schedules import parse
 from counterfoil.state.dataset import Choice
 
 if TYPE_CHECKING:
-    from counterfoil.app import App
+    from counterfoil.app.app import App
     from counterfoil.state.run import Run
     from stripe_sandbox import Sandbox
 

@@ -57,7 +57,7 @@ def read_everything(port: int) -> None:
     """Reads every report of a simulated Stripe, which listens on the port, into demo.duckdb, and asks it questions."""
     from rich.console import Console
 
-    from counterfoil.app import catalogue, connect, working_folder
+    from counterfoil.app.connection import catalogue, connect, working_folder
     from counterfoil.settings import load_settings
     from stripe_sandbox import Sandbox
 

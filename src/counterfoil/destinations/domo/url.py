@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from counterfoil.destinations.secret_references import is_reference, referred
 from counterfoil.errors import SettingsError
+from counterfoil.secret_references import is_reference, resolve
 
 EXAMPLE = "domo://CLIENT_ID@api.domo.com?secret=env:DOMO_CLIENT_SECRET"
 _CLIENT, _SECRET = "DOMO_CLIENT_ID", "DOMO_CLIENT_SECRET"
@@ -37,10 +37,7 @@ class DomoAddress:
             raise SettingsError(
                 f"{self.name} names no client of Domo's", hint=f"Write it as {EXAMPLE}, or set {_CLIENT}."
             )
-        secret = referred("secret", self._secret)
-        if not secret:
-            raise SettingsError(f"the secret of {self.name} is empty", hint=f"Put it where {self._secret} says.")
-        return client, secret
+        return client, resolve(self._secret, f"the secret of {self.name}")
 
 
 def domo_address(url: str) -> DomoAddress:

@@ -10,8 +10,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from counterfoil.destinations.postgres.kind import EXAMPLE, SCHEMA
-from counterfoil.destinations.secret_references import is_reference, referred
 from counterfoil.errors import SettingsError
+from counterfoil.secret_references import is_reference, resolve
 
 _SECRETS = frozenset({"password", "sslpassword"})
 
@@ -30,7 +30,7 @@ class PostgresAddress:
         """The parameters, with the password that `password=env:NAME` or `password=file:/path` points to."""
         found = dict(self.parameters)
         for name in _SECRETS & found.keys():
-            found[name] = referred(name, found[name])
+            found[name] = resolve(found[name], f"the {name}") if is_reference(found[name]) else found[name]
         return found
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from counterfoil.destinations.secret_references import is_reference, referred
 from counterfoil.errors import SettingsError
+from counterfoil.secret_references import is_reference, resolve
 
 PREFIX = "dlt+"
 #: Where tables go unless the URL says so: dlt's dataset, which is a schema in most databases.
@@ -70,7 +70,7 @@ class WarehouseAddress:
 
     def secrets(self) -> dict[str, str]:
         """The values that `?password=env:NAME` and the like point to."""
-        return {name: referred(name, value) for name, value in self.parameters.items() if is_secret(name)}
+        return {name: resolve(value, f"the {name}") for name, value in self.parameters.items() if is_secret(name)}
 
 
 def is_secret(name: str) -> bool:

@@ -16,7 +16,7 @@ from counterfoil.errors import CounterfoilError, DestinationBusy, RunError, Tran
 from counterfoil.runs.cancellation import Canceled, Cancellation, DeadlinePassed, ServiceStops
 from counterfoil.runs.loads.backfill import Backlog, backlog_of, same_state
 from counterfoil.runs.loads.rollback import only_into, replayed, rollback_target, starts_anew
-from counterfoil.runs.loads.size_check import check_size, is_checked
+from counterfoil.runs.loads.size_check import check_size, is_comparable
 from counterfoil.runs.loads.table_load import check_goes_on, load_of, schema_of
 from counterfoil.runs.loads.targets import TargetDestinations
 from counterfoil.runs.plans.dataset_plan import DatasetPlan, from_json
@@ -110,7 +110,7 @@ class RunLoader:
         if rollback_target(self.run) is not None:
             return
         plan, ledger = from_json(self.run.plan), read_ledger(archive_of(self.records.settings, self.run.id))
-        if ledger is None or plan.allow_shrink or not is_checked(plan, whole=plan.whole or ledger.whole):
+        if ledger is None or plan.allow_shrink or not _is_full_refresh(plan, whole=plan.whole or ledger.whole):
             return
         accept = f"counterfoil run {shlex.quote(self.dataset.name)} --allow-shrink"
         note = check_size(
@@ -227,6 +227,12 @@ def _replay(kept: Sequence[tuple[Run, DatasetPlan, Ledger]], run: str) -> _Bring
         run=run,
         **how,
     )
+
+
+def _is_full_refresh(plan: DatasetPlan, *, whole: bool) -> bool:
+    """Whether the run is a full refresh whose number of rows can be compared with the table's."""
+    merges_nothing = plan.method == "merge" and not plan.covers
+    return whole and plan.choice.last_days is None and not merges_nothing and is_comparable(plan.plan, plan.method)
 
 
 def _named(run: str, target: Target) -> Load:

@@ -6,7 +6,6 @@ from counterfoil.destinations import Destination
 from counterfoil.destinations.sql.text import quoted
 from counterfoil.errors import RunError
 from counterfoil.reports.report import Preview, Singleton
-from counterfoil.runs.plans.dataset_plan import DatasetPlan
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.values import Method
 
@@ -18,18 +17,12 @@ MIN_ROWS = 100
 _OPTIONS = ("since", "until", "limit", "options")
 
 
-def is_checked(plan: DatasetPlan, *, whole: bool) -> bool:
-    """Whether a dataset's run is a full refresh whose number of rows can be compared with the table's."""
-    merges_nothing = plan.method == "merge" and not plan.covers
-    return whole and plan.choice.last_days is None and not merges_nothing and _is_comparable(plan.plan, plan.method)
-
-
 def check_size(place: Destination, table: str, plan: Plan, method: Method, *, rows: int, hint: str) -> str | None:
     """Raises RunError when the load would remove more than half of the table; a note where that can't be known.
 
     `rows` is the number of rows that the table would have.
     """
-    if not _is_comparable(plan, method) or not _has_same_options(place, table, plan, method):
+    if not is_comparable(plan, method) or not _has_same_options(place, table, plan, method):
         return None
     if "query" not in place.kind.guarantees and method == "merge":
         return (
@@ -45,7 +38,7 @@ def check_size(place: Destination, table: str, plan: Plan, method: Method, *, ro
     return None
 
 
-def _is_comparable(plan: Plan, method: Method) -> bool:
+def is_comparable(plan: Plan, method: Method) -> bool:
     """Not reports of a state, and not those that a filter narrows: their rows leave by themselves."""
     return (
         method in ("replace", "merge") and not isinstance(plan.report.source, Singleton | Preview) and not plan.narrowed

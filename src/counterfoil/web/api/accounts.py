@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from counterfoil.app import App
 from counterfoil.app.accounts import account_dict
+from counterfoil.app.app import App
 from counterfoil.app.values import Account
 from counterfoil.web.api import answers, bodies
 from counterfoil.web.api.json_response import V1, json_response

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from counterfoil.app import App
 from counterfoil.app.alerts import KINDS, alert_dict
+from counterfoil.app.app import App
 from counterfoil.app.values import Alert
 from counterfoil.web.api import answers, bodies
 from counterfoil.web.api.json_response import V1, json_response

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.export.files import json_value
 from counterfoil.app.saved_queries import SavedQuery
 from counterfoil.errors import RunError

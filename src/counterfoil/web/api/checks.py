@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.proof.statement import as_dict
 from counterfoil.web.api import bodies, run_answers
 from counterfoil.web.api.json_response import V1, DatasetWord, dataset_of, json_response

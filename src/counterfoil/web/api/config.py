@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.logging import redacted
 from counterfoil.web.api import answers
 from counterfoil.web.api.json_response import V1, Overwrite, json_response

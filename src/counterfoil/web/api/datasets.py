@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import dataset_columns
 from counterfoil.app.datasets.dictionaries import dataset_dict, row_dicts, summary_dict
 from counterfoil.app.datasets.input import read_changes

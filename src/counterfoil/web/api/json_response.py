@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import Path, Query
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.values import Dataset, Run
 from counterfoil.logging import redacted
 from counterfoil.web.api.problems import looked_up

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.web.api.json_response import V1
 
 

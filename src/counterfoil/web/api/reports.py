@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from counterfoil.app import App, describe_reports
+from counterfoil.app.app import App
+from counterfoil.app.connection import describe_reports
 from counterfoil.web.api import answers
 from counterfoil.web.api.json_response import V1, json_response
 from counterfoil.web.api.problems import Refused

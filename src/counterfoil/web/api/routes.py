@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.web.api import accounts, alerts, ask, checks, config, datasets, metrics, reports, rows, runs
 from counterfoil.web.api.document import document
 from counterfoil.web.api.json_response import V1, json_response

@@ -9,7 +9,7 @@ from typing import Annotated, cast, get_args
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.export.files import file_chunks, json_value
 from counterfoil.app.tables import Column, Filter, Test, View
 from counterfoil.errors import QueryFailed

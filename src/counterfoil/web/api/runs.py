@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.export.files import file_chunks
 from counterfoil.app.run_dict import detail_dict, line_dict, run_dict
 from counterfoil.web.api import run_answers

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.datasets.drafts import Drafts, read_input
 from counterfoil.app.values import Choice, Dataset, Retry
 from counterfoil.errors import CounterfoilError, SettingsError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.web.pages import (
     accounts,
     actions,

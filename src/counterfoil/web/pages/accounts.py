@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from counterfoil.app import App
 from counterfoil.app.accounts import mode, readable
+from counterfoil.app.app import App
 from counterfoil.app.datasets.usage_forecast import account_forecast
 from counterfoil.app.values import Account, DatasetSummary
 from counterfoil.errors import AccountError, CounterfoilError, SettingsError

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.web.access.login import within
 from counterfoil.web.problems import problem

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.values import Alert, Kind
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.web.rendering import render

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.tables import ASK_ROWS
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.web.answers import SHOWN_ROWS, csv_of, problem_of, shown_of

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.datasets.drafts import all_report_options, permissions
 from counterfoil.app.values import Account
 from counterfoil.errors import CounterfoilError, SettingsError

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import DatasetColumn, dataset_columns
 from counterfoil.app.export.files import file_chunks
 from counterfoil.app.tables import SORTED_ROWS, Column, Filter, Page, Test, View

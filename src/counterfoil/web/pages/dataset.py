@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from starlette.responses import StreamingResponse
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import dataset_columns
 from counterfoil.app.datasets.dictionaries import dataset_dict
 from counterfoil.app.datasets.usage_forecast import READS_A_MONTH

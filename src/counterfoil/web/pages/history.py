@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.values import Run
 from counterfoil.errors import CounterfoilError
 from counterfoil.web.pages.dataset import frame

@@ -11,8 +11,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from counterfoil.app import App, catalogue, describe_reports
 from counterfoil.app.accounts import mode
+from counterfoil.app.app import App
+from counterfoil.app.connection import catalogue, describe_reports
 from counterfoil.app.datasets.status import LABELS, Cause, Rollback, StatusCode
 from counterfoil.app.values import Account, DatasetSummary, Run
 from counterfoil.web.rendering import address, render

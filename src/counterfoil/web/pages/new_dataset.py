@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from counterfoil.app import App
 from counterfoil.app.accounts import mode
+from counterfoil.app.app import App
 from counterfoil.app.datasets.drafts import (
     Drafts,
     ReportOptions,

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from markupsafe import Markup
 from starlette.responses import StreamingResponse
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.values import Statement, StoredCheck
 from counterfoil.errors import CounterfoilError
 from counterfoil.proof.figures import difference_words, figure_words, major, units

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.responses import StreamingResponse
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import dataset_columns
 from counterfoil.app.export.files import file_chunks, first
 from counterfoil.app.run_dict import run_dict

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from counterfoil.app import App
+from counterfoil.app.app import App
 from counterfoil.app.tokens import NewToken
 from counterfoil.errors import SettingsError
 from counterfoil.web.forms.dataset import field_messages
