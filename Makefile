@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := README.md docs/api.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test test-integrations lint bench soak soak-life soak-lies soak-api faults destinations docs picture pictures walk styles clean
+.PHONY: help demo test conformance coverage test-integrations lint bench soak soak-life soak-lies soak-api faults destinations docs picture pictures walk styles clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,7 +36,13 @@ TESTING := hypothesis pytest pytest-randomly pytest-timeout
 demo: $(VENV)/runs ## the page on a simulated Stripe, until Ctrl-C; ONCE=1: every report into demo.duckdb instead
 	@$(BIN)/counterfoil demo $(if $(ONCE),--once)
 
-test: $(VENV)/ready ## the test suite, with coverage
+test: $(VENV)/ready ## the test suite, in at most ten minutes on two cores
+	$(BIN)/python -m pytest -n 3 --dist loadscope --durations=20 --durations-min=1
+
+conformance: $(VENV)/ready ## the same with the tests that it samples: every report, every destination
+	TESTS=all $(BIN)/python -m pytest -n 3 --dist loadscope --durations=20 --durations-min=1
+
+coverage: $(VENV)/ready ## the test suite, and which lines it does not run; half as long again
 	$(BIN)/python -m pytest -n 3 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-integrations: .venv-integrations/ready .venv-airflow/ready ## Spark (needs Java 17), dlt, Dagster and Airflow read a simulated Stripe; three minutes

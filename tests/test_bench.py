@@ -23,7 +23,11 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("measures", [["rate", "cpu", "merge"], ["side_by_side", "start"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "measures",
+    [["rate", "merge"], pytest.param(["cpu", "side_by_side", "start"], marks=pytest.mark.thorough)],
+    ids=" ".join,
+)
 def test_measures_run_and_are_kept(measures: Sequence[str], tmp_path: Path) -> None:
     done = bench(*measures, "--docs", str(tmp_path))
     assert done.returncode == 0, done.stderr

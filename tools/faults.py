@@ -1039,8 +1039,8 @@ def planted(fault: Fault | None, tests: list[str]) -> subprocess.CompletedProces
             if text.count(fault.right) != 1:
                 raise SystemExit(f"{fault.name}: its text stands {text.count(fault.right)} times in {fault.file}")
             file.write_text(text.replace(fault.right, fault.wrong))
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "--no-cov", *tests]
-        environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", *tests]
+        environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1", "TESTS": "all"}
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 

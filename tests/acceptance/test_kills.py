@@ -15,6 +15,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.gate import everything
+
 from .conftest import KEY, Stripe
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
@@ -60,7 +62,7 @@ def test_a_kill_at_any_moment_leaves_the_old_table_and_the_next_pull_sweeps_up(s
     seconds = time.monotonic() - started
     chance = random.Random(7)
     killed = 0
-    for _ in range(8):
+    for _ in range(8 if everything() else 3):
         process = _pull(tmp_path, stripe.url)
         try:
             process.wait(chance.uniform(0.1, seconds))

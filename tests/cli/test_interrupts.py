@@ -71,7 +71,16 @@ def test_the_module_is_the_command() -> None:
     assert told[0] == told[1] != ""
 
 
-@pytest.mark.parametrize("words", ["--help", "reports --json", "datasets list --json", "pull nonsense", "demo --help"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help",
+        "datasets list --json",
+        pytest.param("reports --json", marks=pytest.mark.thorough),
+        pytest.param("pull nonsense", marks=pytest.mark.thorough),
+        pytest.param("demo --help", marks=pytest.mark.thorough),
+    ],
+)
 @pytest.mark.parametrize(
     ("redirection", "code"), [(">/dev/full", 1), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0), ("2>/dev/full", 0)]
 )

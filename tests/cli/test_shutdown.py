@@ -17,9 +17,13 @@ DEAF = """
 import os, sys
 from counterfoil.engine.shutdown import Shutdown
 with Shutdown(seconds=0.5):
-    print("ready", flush=True)
+    ready = ""
     while True:
         try:
+            # Here, where the interrupt that follows is caught.
+            if not ready:
+                ready = "ready"
+                print(ready, flush=True)
             if not sys.stdin.read(1):
                 break
         except KeyboardInterrupt:

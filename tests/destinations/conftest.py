@@ -25,8 +25,9 @@ from counterfoil.destinations.warehouse.destination import WarehouseDestination
 from counterfoil.settings import Settings
 from counterfoil.values import Part
 from tests import domo
-from tests.destinations.tiers import everything, left_out
+from tests.destinations.tiers import left_out
 from tests.domo_api import SECRET, DomoServer
+from tests.gate import everything
 from tests.objects import Objects
 from tests.postgres import Server
 

@@ -78,8 +78,8 @@ class Outcomes:
 def main() -> int:
     """Runs the tests, and prints the table; what fails is told before it."""
     outcomes = Outcomes()
-    os.environ["DESTINATIONS"] = "all"
-    arguments = [str(Path(__file__).parent), "-p", "no:xdist", "--no-cov", "-q", "--no-header", "-rN"]
+    os.environ["TESTS"] = "all"
+    arguments = [str(Path(__file__).parent), "-p", "no:xdist", "-q", "--no-header", "-rN"]
     code = pytest.main(arguments, plugins=[outcomes])
     print(f"\n| property | {' | '.join(DESTINATIONS)} |\n|---|{'---|' * len(DESTINATIONS)}")
     for name in PROPERTIES:

@@ -1,11 +1,10 @@
-"""Which of these tests the gate makes. `make destinations` makes all of them.
+"""Which of these tests the gate makes: of destinations whose tests take long, it proves each property once.
 
-Of destinations whose tests take long, the gate proves each property once; what is marked `thorough` it leaves.
+`make destinations` makes all of them.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,11 +32,6 @@ _SHARED = frozenset(
 )
 
 
-def everything() -> bool:
-    """Whether all tests are wanted."""
-    return os.environ.get("DESTINATIONS") == "all"
-
-
 def left_out(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """Those that the gate does not make; the same in every process, whatever the order."""
     proved: set[tuple[str, str]] = set()
@@ -46,9 +40,7 @@ def left_out(items: Iterable[pytest.Item]) -> list[pytest.Item]:
         if item.path.parent != Path(__file__).parent:
             continue
         kind = next((name for name in SLOW if re.search(rf"[\[-]{name}\b", item.name)), None)
-        if item.get_closest_marker("thorough"):
-            found.append(item)
-        elif kind is not None and item.path.name in _SHARED:
+        if kind is not None and item.path.name in _SHARED:
             new = {(kind, name) for name, pattern in PROPERTIES.items() if re.search(pattern, told_of(item.nodeid))}
             if new <= proved:
                 found.append(item)
