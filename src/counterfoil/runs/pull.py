@@ -19,6 +19,7 @@ from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
 from counterfoil.errors import CounterfoilError, RunError
 from counterfoil.extract import Warnings
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.runs.explain import Explain, Explainer, Explanation
 from counterfoil.runs.extract import (
     batches,
@@ -35,7 +36,6 @@ from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.runs.progress import Observe, Progress, Stage
 from counterfoil.runs.resume import age_of_pages, drop_contradictory_pages, drop_old_pages
 from counterfoil.settings import Settings
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import API_VERSION, Client
 from counterfoil.values import Load, Method, Page
 

@@ -17,12 +17,12 @@ from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.errors import RunError
 from counterfoil.extract import Warnings
 from counterfoil.extract import read as read_pages
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.logging import get_logger
 from counterfoil.runs.extract import batches, stamp_of, warnings_of
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.runs.pull import new_run_id
 from counterfoil.settings import Settings
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import Client
 
 _log = get_logger("counterfoil.runs")
