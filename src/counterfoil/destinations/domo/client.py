@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import orjson
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exception, wait_random_exponential
 
 from counterfoil.destinations.domo.url import DomoAddress
 from counterfoil.errors import CounterfoilError, DestinationRejected, RunError, TransientError
@@ -43,7 +43,7 @@ class _Again(Exception):  # noqa: N818 - never leaves this module
     def __init__(self, error: CounterfoilError, *, seconds: float = 0) -> None:
         super().__init__(error.message)
         self.error = error
-        self.seconds = seconds
+        self.seconds = min(seconds, _MOST_SECONDS)
 
 
 class DomoTokens:
@@ -72,7 +72,8 @@ class DomoClient:
     ) -> None:
         #: How often one request is tried.
         self.tries = _TRIES
-        self._wait = wait_random_exponential(multiplier=wait_seconds, max=_MOST_SECONDS)
+        jitter = wait_random_exponential(multiplier=wait_seconds, max=_MOST_SECONDS)
+        self._wait = jitter + wait_exception(lambda error: getattr(error, "seconds", 0.0))
         self._place = place
         self._host = place.address.host
         self._tokens = tokens
@@ -148,15 +149,10 @@ class DomoClient:
         return told
 
     def _again(self, once: Any) -> Any:
-        def wait(state: RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            asked = error.seconds if isinstance(error, _Again) else 0
-            return max(self._wait(state), min(asked, _MOST_SECONDS))
-
         retrying = Retrying(
             retry=retry_if_exception_type(_Again),
             stop=stop_after_attempt(self.tries),
-            wait=wait,
+            wait=self._wait,
             sleep=self.pause,
             reraise=True,
         )
