@@ -335,6 +335,21 @@ FAULTS = (
         test="tests/app/test_reader.py::test_reading_after_the_connection_closed_raises",
     ),
     Fault(
+        name="file lock ignored",
+        file="file_locks.py",
+        right="    except Timeout:\n        return None\n",
+        wrong="    except Timeout:\n        return lock\n",
+        test="tests/test_file_locks.py::test_a_killed_process_is_named_while_it_lives_and_leaves_its_lock_free",
+    ),
+    Fault(
+        name="request to Domo not stopped",
+        file="destinations/domo/client.py",
+        right="run(exchange(data), check=self.check)",
+        wrong="run(exchange(data))",
+        test="tests/destinations/test_domo_failures.py::"
+        "test_a_load_is_stopped_while_domo_says_nothing_and_leaves_nothing",
+    ),
+    Fault(
         name="fork breaks the parent",
         file="http/async_bridge.py",
         right="        inherited.detach()\n",
