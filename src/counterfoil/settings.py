@@ -104,7 +104,7 @@ class Settings(BaseModel):
         default=64,
         ge=1,
         le=1024,
-        description="Largest response accepted from Stripe, compressed or decompressed; a larger one fails the run.",
+        description="Largest response from Stripe or Domo, compressed or decompressed; a larger one fails the run.",
     )
     currency_digits: Annotated[dict[str, int], BeforeValidator(parse_digits)] = Field(
         default_factory=dict, description="Digits of currencies, 0 to 3, over Stripe's lists: `isk=0,usdc=2`."

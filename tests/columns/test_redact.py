@@ -26,10 +26,10 @@ from counterfoil.columns.rebuild import rebuild, without_empties
 from counterfoil.columns.redact import redacted, redaction
 from counterfoil.errors import SettingsError
 from counterfoil.extract import Warnings, read
+from counterfoil.http.async_bridge import run
 from counterfoil.reports.catalogue import REPORTS, report
 from counterfoil.reports.report import Report
 from counterfoil.settings import Settings
-from counterfoil.stripe.async_bridge import run
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, Window
 from stripe_sandbox import Sandbox

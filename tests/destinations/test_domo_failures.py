@@ -266,7 +266,7 @@ _LOADER = """
 import os, sys
 from pathlib import Path
 import pyarrow as pa, duckdb
-from counterfoil.destinations import domo
+from counterfoil.destinations.domo import destination as domo
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Part
 

@@ -8,13 +8,13 @@ from contextlib import closing, contextmanager
 import pytest
 
 from counterfoil.destinations import open_destination
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.proof.check_selection import ThoroughOptions, affordable, cheap_checks, referenced, thorough_checks
 from counterfoil.proof.recount import Recount
 from counterfoil.proof.stripe_requests import StripeRequests
 from counterfoil.proof.subject import Subject
 from counterfoil.runs.checks.proof_context import scratch_of, subject_of
 from counterfoil.state.check import Check
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import Client
 from stripe_sandbox import Sandbox
 from tests.runs.conftest import KEY, Center, center, make_center

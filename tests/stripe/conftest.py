@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import pytest
 from stripe_server import KEY, StripeServer
 
+from counterfoil.http import async_bridge
 from counterfoil.settings import Settings
-from counterfoil.stripe import async_bridge
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import Backoff
 

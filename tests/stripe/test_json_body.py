@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from stripe_server import KEY
 
 from counterfoil.errors import StripeUnavailable
+from counterfoil.http.transport import Failure, Reply
 from counterfoil.stripe.address import STRIPE, address_of
 from counterfoil.stripe.json_body import IllegibleIdentifierError, TooDeepError, parsed
 from counterfoil.stripe.key import Key
 from counterfoil.stripe.responses import Answer, Question, read
-from counterfoil.stripe.transport import Failure, Reply
 from counterfoil.values import escaped
 
 PADDING = b'"pad": "' + b"x" * 20_000 + b'", '

@@ -12,8 +12,8 @@ import pytest
 from stripe_server import Says, StripeServer
 
 from counterfoil.errors import SettingsError, StripeUnavailable
+from counterfoil.http import async_bridge
 from counterfoil.settings import Settings
-from counterfoil.stripe import async_bridge
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import Backoff
 

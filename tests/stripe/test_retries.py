@@ -11,9 +11,9 @@ import pytest
 import tenacity
 
 from counterfoil.errors import StripeUnavailable
+from counterfoil.http.transport import Failure
 from counterfoil.stripe.responses import Answer
 from counterfoil.stripe.retries import FIRST_CONTACT_SECONDS, Backoff, Budget, Outcome, retried
-from counterfoil.stripe.transport import Failure
 
 InVirtualTime = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -21,8 +21,8 @@ FIVE_MINUTES = Backoff(budget_seconds=300)
 ANSWER = Answer({"object": "list"}, 1_700_000_000, "req_1", 2)
 
 
-def failure(*, retry: bool = True, like_stripe: bool = True, retry_after: float = 0.0) -> Failure:
-    return Failure(StripeUnavailable("down"), retry, like_stripe=like_stripe, retry_after=retry_after)
+def failure(*, retry: bool = True, from_api: bool = True, retry_after: float = 0.0) -> Failure:
+    return Failure(StripeUnavailable("down"), retry, from_api=from_api, retry_after=retry_after)
 
 
 @dataclass
@@ -123,10 +123,10 @@ def test_a_retry_after_beyond_the_budget_ends_the_retries_at_once(in_virtual_tim
 
 
 def test_a_host_that_never_answered_like_stripe_is_given_up_soon(in_virtual_time: InVirtualTime) -> None:
-    stranger = Host(fails=failure(like_stripe=False))
+    stranger = Host(fails=failure(from_api=False))
     in_virtual_time(stranger.asked(FIVE_MINUTES, known=False))
     assert FIRST_CONTACT_SECONDS <= stranger.ended_at <= FIRST_CONTACT_SECONDS + 5
-    for host, known in ((Host(fails=failure(like_stripe=False)), True), (Host(), False)):
+    for host, known in ((Host(fails=failure(from_api=False)), True), (Host(), False)):
         in_virtual_time(host.asked(FIVE_MINUTES, known=known))
         assert host.ended_at > 280
 
@@ -135,7 +135,7 @@ def test_a_host_that_never_answered_like_stripe_is_given_up_soon(in_virtual_time
 def test_a_host_that_is_away_for_less_than_half_a_minute_at_first_is_reached(
     in_virtual_time: InVirtualTime, down_seconds: float
 ) -> None:
-    host = Host(down_seconds, fails=failure(like_stripe=False))
+    host = Host(down_seconds, fails=failure(from_api=False))
     assert in_virtual_time(host.asked(FIVE_MINUTES, known=False)) is ANSWER
 
 

@@ -27,14 +27,14 @@ from counterfoil.errors import (
     SettingsError,
     StripeUnavailable,
 )
+from counterfoil.http import async_bridge
+from counterfoil.http.transport import Failure, Reply
 from counterfoil.settings import Settings
-from counterfoil.stripe import async_bridge
 from counterfoil.stripe.address import STRIPE, address_of
 from counterfoil.stripe.client import API_VERSION, AccountIdentity, Client, Params
 from counterfoil.stripe.key import Key
 from counterfoil.stripe.responses import Question, read
 from counterfoil.stripe.retries import Backoff
-from counterfoil.stripe.transport import Failure, Reply
 
 MakeClient = Callable[..., Client]
 
@@ -267,7 +267,7 @@ def test_a_login_page_in_the_place_of_stripe_is_transient() -> None:
     failure = read(Question(address_of(STRIPE), Key(KEY), "/v1/charges"), reply)
     assert isinstance(failure, Failure)
     assert type(failure.error) is StripeUnavailable
-    assert (failure.retry, failure.like_stripe) == (True, False)
+    assert (failure.retry, failure.from_api) == (True, False)
 
 
 def test_an_object_with_a_field_called_error_is_an_answer(server: StripeServer, make_client: MakeClient) -> None:

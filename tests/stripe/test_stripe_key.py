@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from counterfoil.errors import SettingsError
+from counterfoil.http.address import proxy_for
 from counterfoil.settings import Settings
-from counterfoil.stripe.address import address_of, proxy_for
+from counterfoil.stripe.address import address_of
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.endpoints import endpoint
 from counterfoil.stripe.key import Key

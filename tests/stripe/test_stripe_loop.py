@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import pytest
 import structlog
 
-from counterfoil.stripe import async_bridge
+from counterfoil.http import async_bridge
 
 
 async def running_thread() -> threading.Thread:

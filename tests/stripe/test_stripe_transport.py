@@ -16,10 +16,11 @@ from aiohttp.client_reqrep import ConnectionKey
 from stripe_server import KEY, StripeServer
 
 from counterfoil.errors import CounterfoilError, SettingsError, StripeUnavailable
-from counterfoil.stripe import async_bridge
-from counterfoil.stripe.address import Proxy, address_of
+from counterfoil.http import async_bridge
+from counterfoil.http.address import Proxy
+from counterfoil.http.transport import unreachable
+from counterfoil.stripe.address import address_of
 from counterfoil.stripe.client import Client
-from counterfoil.stripe.transport import unreachable
 
 MakeClient = Callable[..., Client]
 
@@ -45,7 +46,7 @@ REFUSED = ConnectionRefusedError(111, "Connection refused")
     ],
 )
 def test_each_failure_names_the_host_and_what_to_do(error: Exception, words: str, retry: bool, sent: bool) -> None:
-    failure = unreachable(error, STRIPE, PROXY, "/v1/charges")
+    failure = unreachable(error, STRIPE, PROXY, "/v1/charges", StripeUnavailable)
     assert type(failure.error) is StripeUnavailable
     assert words in failure.error.message
     assert (failure.retry, failure.sent) == (retry, sent)

@@ -199,8 +199,8 @@ class AccountService:
 
     def _ask(self, secret: str, api_base: str, stripe_account: str | None) -> Checked:
         # Only what asks Stripe pays for the import of what does.
+        from counterfoil.http.async_bridge import run as wait_for
         from counterfoil.runs.check_account import check_account
-        from counterfoil.stripe.async_bridge import run as wait_for
         from counterfoil.stripe.client import Client
         from counterfoil.stripe.retries import INTERACTIVE
 

@@ -79,7 +79,7 @@ class Connection:
 
     def close(self) -> None:
         """Ends the connections to Stripe. In a forked child it leaves them to the parent."""
-        from counterfoil.stripe.async_bridge import run
+        from counterfoil.http.async_bridge import run
 
         self._closed = True
         if self._process == os.getpid():
@@ -101,7 +101,7 @@ class Connection:
 
     def account(self) -> AccountIdentity:
         """Whose key it is, asked once; raises what Stripe says to the key, or that it can't be reached."""
-        from counterfoil.stripe.async_bridge import run
+        from counterfoil.http.async_bridge import run
 
         self._check_open()
         return run(self._client.account())
@@ -149,8 +149,8 @@ class Connection:
         is one window.
         """
         from counterfoil.extract.estimates.balanced_windows import even_windows
+        from counterfoil.http.async_bridge import run
         from counterfoil.runs.plans.pull_plan import plan
-        from counterfoil.stripe.async_bridge import run
 
         self._check_open()
         count = whole_number(count, "count")

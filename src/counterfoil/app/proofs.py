@@ -11,6 +11,7 @@ from typing import Any
 
 from counterfoil.destinations import open_destination
 from counterfoil.errors import RunError, SettingsError
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.proof.check_selection import ThoroughOptions
 from counterfoil.proof.payouts import NEWEST
 from counterfoil.proof.recount import WINDOWS, Recount
@@ -27,7 +28,6 @@ from counterfoil.runs.run_context import RunContext
 from counterfoil.state.check import StoredCheck
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Run, Status
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import PROOF
 from counterfoil.version import __version__

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from counterfoil.archive.spool import has_pages
 from counterfoil.errors import SettingsError
+from counterfoil.file_locks import remove_unless_locked, try_lock
 
 #: What a failed pull left is swept up after a week.
 KEPT_SECONDS = 7 * 86_400
@@ -58,7 +59,7 @@ def sweep(root: Path, *, now: float) -> None:
     """Removes the folders of pulls that failed or were killed long ago; those that a process holds stay."""
     for folder in {left.with_suffix("") for left in root.glob("pull-*")}:
         if now - _touched_at(folder) > KEPT_SECONDS:
-            _remove_unless_held(folder)
+            remove_unless_locked(folder)
 
 
 def _touched_at(folder: Path) -> float:
@@ -69,29 +70,15 @@ def _touched_at(folder: Path) -> float:
         return inf  # it went away meanwhile
 
 
-def _remove_unless_held(folder: Path) -> None:
-    lock = FileLock(f"{folder}.lock", blocking=False)
-    try:
-        with lock:
-            shutil.rmtree(folder, ignore_errors=True)
-            Path(lock.lock_file).unlink(missing_ok=True)
-    except (Timeout, OSError):
-        return
-
-
 def _sweep_beside(root: Path, name: str) -> None:
     """Removes what processes left that were killed beside another one: nobody will look for it."""
     for left in root.glob(f"{name}-*.lock"):
-        _remove_unless_held(left.with_suffix(""))
+        remove_unless_locked(left.with_suffix(""))
 
 
 def _lock(root: Path, name: str) -> tuple[FileLock, bool]:
     """The lock of the folder to use, and whether its own name is in use by another process."""
-    lock = FileLock(root / f"{name}.lock", blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        lock = FileLock(root / f"{name}-{secrets.token_hex(4)}.lock", blocking=False)
-        lock.acquire()
-        return lock, True
-    return lock, False
+    shared, path = False, root / f"{name}.lock"
+    while (lock := try_lock(path)) is None:
+        shared, path = True, root / f"{name}-{secrets.token_hex(4)}.lock"
+    return lock, shared

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock
+
 from counterfoil.destinations.cancellation import check_stop
 from counterfoil.destinations.protocol import Progress, Stop
 from counterfoil.errors import DestinationBusy
+from counterfoil.file_locks import try_lock
 from counterfoil.logging import get_logger
 
 _log = get_logger(__name__)
@@ -59,22 +61,23 @@ def wait_for(
 def file_locked(
     path: Path, place: str, busy_seconds: float, progress: Progress | None = None, stop: Stop | None = None
 ) -> Iterator[None]:
-    """Holds a file, made when it is missing, against other threads and processes of this machine."""
-    with path.open("a+") as file:
-        wait_for(lambda: _take(file.fileno()), place, busy_seconds, progress, stop)
-        # The system lets go when the file is closed, however the process ends.
-        yield
+    """Locks a file, created when it is missing, against other threads and processes of this machine.
 
+    The file holds the process id of whoever locked it last, by which messages name the holder.
+    """
 
-def _take(handle: int) -> None:
+    def attempt() -> FileLock:
+        if lock := try_lock(path):
+            return lock
+        holder = path.read_bytes()
+        raise Locked(program_of(int(holder)) if holder.isdigit() else "another process")
+
+    lock = wait_for(attempt, place, busy_seconds, progress, stop)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(handle, 20, 0)
-        raise Locked(program_of(int(holder)) if holder.isdigit() else "another process") from error
-    os.ftruncate(handle, 0)
-    # In append mode every write goes to the end, which is the start of the emptied file.
-    os.write(handle, str(os.getpid()).encode())
+        path.write_bytes(str(os.getpid()).encode())
+        yield
+    finally:
+        lock.release()
 
 
 def program_of(pid: int, otherwise: str = "another process") -> str:

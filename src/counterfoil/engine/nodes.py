@@ -15,9 +15,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from counterfoil.errors import CounterfoilError
+from counterfoil.file_locks import try_lock
 from counterfoil.logging import get_logger
 
 #: A service stays until it is told to stop; what works for one run leaves with it.
@@ -99,12 +100,8 @@ class Node:
         return {path.stem for path in self._folder.glob("*.lock")} - {self.id}
 
     def _take(self, name: str, *, keep: bool = False) -> FileLock | None:
-        lock = FileLock(self._path(name), blocking=False, thread_local=False)
-        try:
-            lock.acquire()
-        except Timeout:
-            return None
-        if not keep:
+        lock = try_lock(self._path(name))
+        if lock is not None and not keep:
             lock.release()
         return lock
 

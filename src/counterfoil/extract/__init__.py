@@ -11,8 +11,8 @@ from counterfoil.extract.resume import ResumeState
 from counterfoil.extract.source import read_source
 from counterfoil.extract.validation import CONTRADICTION
 from counterfoil.extract.warnings import Warnings
+from counterfoil.http.async_bridge import stream
 from counterfoil.reports.report import Report
-from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, Window
 

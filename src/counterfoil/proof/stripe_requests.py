@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from counterfoil.extract import Warnings
 from counterfoil.extract.listing import read_listing
 from counterfoil.extract.streams import chunked, gather
+from counterfoil.http.async_bridge import stream
 from counterfoil.reports.report import Listing
-from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 

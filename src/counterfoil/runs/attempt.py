@@ -22,6 +22,8 @@ from counterfoil.columns.redact import Redact, redaction
 from counterfoil.destinations import Destination
 from counterfoil.errors import KeyRejected, PermissionMissing, RunError
 from counterfoil.extract import Warnings
+from counterfoil.http.async_bridge import run as wait_for
+from counterfoil.http.async_bridge import stream
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.runs.cancellation import Cancellation
 from counterfoil.runs.checks.run_checks import PROOF_SECONDS, Prover
@@ -42,8 +44,6 @@ from counterfoil.runs.resume import drop_contradictory_pages
 from counterfoil.runs.run_context import RunContext, archive_of
 from counterfoil.state.datasets import Dataset, Target
 from counterfoil.state.run import Counts, Run
-from counterfoil.stripe.async_bridge import run as wait_for
-from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.retries import PROOF, Backoff
 

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from counterfoil.errors import AccountError, KeyRejected, PermissionMissing, RunError
 from counterfoil.extract.streams import gather
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Source, Union
 from counterfoil.state.accounts import Checked
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import PREVIEW_PATH, AccountIdentity, Client
 
 #: What stands for a permission where the product is not there for the account: no permission would help.

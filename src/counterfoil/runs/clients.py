@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 
 from counterfoil.errors import CounterfoilError, KeyRejected, StripeUnavailable
+from counterfoil.http.async_bridge import stream
 from counterfoil.runs.cancellation import Cancellation
 from counterfoil.runs.run_context import RunContext
-from counterfoil.stripe.async_bridge import stream
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import Backoff
 

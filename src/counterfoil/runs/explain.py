@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 from counterfoil.archive import Ledger
 from counterfoil.extract.estimates.estimate import Estimate, estimate
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
 from counterfoil.runs.plans.overwrite_check import narrowed_by
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.settings import Settings
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import Client
 
 #: What every account may read in a month, at least. https://docs.stripe.com/rate-limits

@@ -15,6 +15,7 @@ from counterfoil.columns.schema import arrow_schema
 from counterfoil.columns.system import SYSTEM_COLUMNS
 from counterfoil.destinations import Destination
 from counterfoil.errors import CounterfoilError, RunError
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.runs.explain import Explain, Explainer, Explanation
 from counterfoil.runs.loads.size_check import check_size
 from counterfoil.runs.pipeline import build_load, extract, new_run_id, stamp_of, store_stamp, stored_stamp
@@ -23,7 +24,6 @@ from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.runs.progress import Observe, ProgressReporter
 from counterfoil.runs.resume import age_of_pages, drop_contradictory_pages, drop_old_pages
 from counterfoil.settings import Settings
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import API_VERSION, Client
 from counterfoil.values import Method
 

@@ -17,11 +17,11 @@ from counterfoil.columns.system import DELETED, SYSTEM_COLUMNS
 from counterfoil.errors import RunError
 from counterfoil.extract import Warnings
 from counterfoil.extract import read as read_pages
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.logging import get_logger
 from counterfoil.runs.pipeline import batches, new_run_id, stamp_of, warnings_of
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.settings import Settings
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import Client
 
 _log = get_logger("counterfoil.runs")

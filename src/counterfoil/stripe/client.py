@@ -18,7 +18,8 @@ from urllib.parse import parse_qsl
 
 import tenacity
 
-from counterfoil.errors import AccountError, KeyRejected, RunError
+from counterfoil.errors import AccountError, KeyRejected, RunError, StripeUnavailable
+from counterfoil.http.transport import Failure, Pairs, Transport
 from counterfoil.logging import get_logger
 from counterfoil.settings import Settings
 from counterfoil.stripe.address import STRIPE, address_of
@@ -27,7 +28,6 @@ from counterfoil.stripe.key import Key, account_header
 from counterfoil.stripe.limiter import Limiter, limiter_for
 from counterfoil.stripe.responses import Answer, Question, read
 from counterfoil.stripe.retries import Backoff, Budget, Outcome, retried
-from counterfoil.stripe.transport import Failure, Pairs, Transport
 from counterfoil.version import __version__
 
 #: The version that `columns/stripe_columns.json` is generated from; every request is pinned to it.
@@ -104,7 +104,11 @@ class Client:
             **account_header(self._key, stripe_account),
         }
         self._transport = Transport(
-            self._address, headers, connections=settings.in_flight, most_megabytes=settings.response_megabytes
+            self._address,
+            headers,
+            connections=settings.in_flight,
+            most_megabytes=settings.response_megabytes,
+            unavailable=StripeUnavailable,
         )
         #: Requests that Stripe may have seen, by endpoint; tries count, for Stripe meters them.
         self.requests: Counter[str] = Counter()
@@ -224,7 +228,7 @@ class Client:
                     request.method,
                     request.path,
                     query=request.query,
-                    form=request.form,
+                    data=request.form,
                     headers=request.headers,
                     seconds=budget.timeout,
                 )
@@ -239,7 +243,7 @@ class Client:
                 outcome = read(request.question, reply)
             if outcome.date:
                 self._dates.append(outcome.date)
-            self._known = self._known or not isinstance(outcome, Failure) or outcome.like_stripe
+            self._known = self._known or not isinstance(outcome, Failure) or outcome.from_api
             if isinstance(outcome, Failure):
                 limited = outcome.limited
             if not isinstance(outcome, Failure) or outcome.sent:

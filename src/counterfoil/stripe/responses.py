@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,11 +20,12 @@ from counterfoil.errors import (
     SettingsError,
     StripeUnavailable,
 )
+from counterfoil.http.address import Address
+from counterfoil.http.transport import Failure, Reply
 from counterfoil.logging import redacted
-from counterfoil.stripe.address import STRIPE, Address
+from counterfoil.stripe.address import STRIPE
 from counterfoil.stripe.json_body import IllegibleIdentifierError, TooDeepError, parsed
 from counterfoil.stripe.key import Key
-from counterfoil.stripe.transport import Failure, Reply
 
 _EMAIL = re.compile(r"[^\s@'\"<>()]+@[^\s@'\"<>()]+\.[^\W\d_]{2,}")
 _CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?!\w)")
@@ -36,7 +35,6 @@ _PERMISSION = re.compile(r"\brak_[a-z0-9_]+")
 _PASSING = frozenset({408, 409, 424, 429})
 #: Statuses that lead to another address, which is never followed with the key.
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 #: Parts of the sentences with which Stripe says that a product is not there for the account; observed.
 _NOT_FOR_THIS_ACCOUNT = (
     "Your account is not authorized to send Forwarding requests in livemode",
@@ -89,9 +87,9 @@ def read(question: Question, reply: Reply) -> Answer | Failure:
         _error(question, reply, said if isinstance(said, dict) else {}, limited),
         retry=_worth_retrying(reply),
         limited=limited,
-        date=_unix_seconds(reply.headers.get("Date", "")) or 0,
-        retry_after=_retry_after(reply),
-        like_stripe=isinstance(said, dict) or "Request-Id" in reply.headers,
+        date=reply.date or 0,
+        retry_after=reply.retry_after,
+        from_api=isinstance(said, dict) or "Request-Id" in reply.headers,
     )
 
 
@@ -113,7 +111,7 @@ def _answer(question: Question, reply: Reply, body: Any, wrong: str) -> Answer |
     wanted = question.object
     if wanted is not None and not (body.get("object") == wanted and isinstance(body.get("id"), str) and body["id"]):
         return _deviation(question, reply, f"{host} sent an answer that is not the object {wanted!r} with its id.")
-    date = _unix_seconds(reply.headers.get("Date", ""))
+    date = reply.date
     if date is None or date <= 0:
         text = f"{host} sent an answer without a valid Date header, so that its time is unknown."
         hint = "Stripe always sends one: check whether a proxy on the way removes it."
@@ -133,7 +131,7 @@ def _deviation(
     """A success that is no answer. It may pass: an intermediary, or Stripe, is in trouble."""
     address = question.address
     otherwise = "Run it again later."
-    if not address.stripe:
+    if address.base != STRIPE:
         otherwise = f"Run it again later. If it stays, check the API address; Stripe's own is {STRIPE}."
     error = StripeUnavailable(
         text,
@@ -144,8 +142,7 @@ def _deviation(
         code=code,
         param=param,
     )
-    like_stripe = "Request-Id" in reply.headers
-    return Failure(error, retry=True, retry_after=_retry_after(reply), like_stripe=like_stripe)
+    return Failure(error, retry=True, retry_after=reply.retry_after, from_api="Request-Id" in reply.headers)
 
 
 def _json(body: bytes) -> tuple[Any, str]:
@@ -160,14 +157,6 @@ def _json(body: bytes) -> tuple[Any, str]:
         return None, "is not whole JSON"
 
 
-@lru_cache(maxsize=64)
-def _unix_seconds(date: str) -> int | None:
-    try:
-        return int(parsedate_to_datetime(date).timestamp())
-    except (ValueError, OverflowError):
-        return None
-
-
 def _worth_retrying(reply: Reply) -> bool:
     match reply.headers.get("Stripe-Should-Retry", "").lower():
         case "true":
@@ -175,15 +164,6 @@ def _worth_retrying(reply: Reply) -> bool:
         case "false":
             return False
     return reply.status in _PASSING or reply.status >= 500
-
-
-def _retry_after(reply: Reply) -> float:
-    """`Retry-After` in seconds from now; 0 without one. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after"""
-    said = reply.headers.get("Retry-After", "").strip()
-    if _SECONDS.fullmatch(said):
-        return float(said)
-    until, now = _unix_seconds(said), _unix_seconds(reply.headers.get("Date", ""))
-    return 0.0 if until is None or now is None else max(0.0, float(until - now))
 
 
 def _redirect(question: Question, reply: Reply) -> Failure:
@@ -204,7 +184,7 @@ def _not_stripe(question: Question, reply: Reply, text: str | None = None) -> Fa
         "status": reply.status,
     }
     text = text or f"{address.host} does not answer like Stripe ({reply.status}, {_content_type(reply)})."
-    if address.stripe:
+    if address.base == STRIPE:
         hint = "Something on the network answers in Stripe's place: a login page of the network, a proxy, a firewall."
         return Failure(StripeUnavailable(text, hint=hint, **facts), retry=False)
     hint = f"Check the API address; Stripe's own is {STRIPE}."

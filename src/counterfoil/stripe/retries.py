@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import tenacity
 
+from counterfoil.http.transport import TOTAL_SECONDS, Failure
 from counterfoil.stripe.responses import Answer
-from counterfoil.stripe.transport import TOTAL_SECONDS, Failure
 
 #: How long a host that has never answered like Stripe is asked: a wrong address is reported soon.
 FIRST_CONTACT_SECONDS = 30.0
@@ -84,7 +84,7 @@ async def retried(
 
     def left(state: tenacity.RetryCallState) -> float:
         failure = _failure(state)
-        stranger = failure is not None and not failure.like_stripe and not known()
+        stranger = failure is not None and not failure.from_api and not known()
         limit = min(budget.seconds, FIRST_CONTACT_SECONDS) if stranger else budget.seconds
         return limit - budget.spent
 

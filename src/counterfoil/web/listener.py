@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import socket
 import threading
@@ -11,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from counterfoil.errors import SettingsError
+from counterfoil.http.address import address
 
 #: How long answers that are under way have when the service goes down.
 _GRACE_SECONDS = 3
@@ -22,13 +22,13 @@ class Listener:
 
     def __init__(self, host: str, port: int) -> None:
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
+            family, kind, protocol, _, resolved = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
             self._socket = socket.socket(family, kind, protocol)
             try:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                self._socket.bind(address)
+                self._socket.bind(resolved)
                 self._socket.listen(128)
             except OSError:
                 self._socket.close()
@@ -78,11 +78,4 @@ class Listener:
     def url(self) -> str:
         """The address of this machine's own browser."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return f"http://{_bracketed(host)}:{self.port}"
-
-
-def _bracketed(host: str) -> str:
-    try:
-        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
-    except ValueError:
-        return host
+        return address("http", host, self.port).base

@@ -16,9 +16,10 @@ from starlette.types import Scope
 
 from counterfoil.app.app import App
 from counterfoil.errors import SettingsError
+from counterfoil.http.address import is_loopback
 from counterfoil.web.access.auth import Auth, Password
 from counterfoil.web.access.guard import Guard
-from counterfoil.web.access.hosts import Hosts, is_loopback
+from counterfoil.web.access.hosts import Hosts
 from counterfoil.web.access.login import Login
 from counterfoil.web.access.sessions import Cookie, Links, current
 from counterfoil.web.access.throttle import Throttle

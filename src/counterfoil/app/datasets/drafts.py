@@ -16,6 +16,7 @@ from counterfoil.columns.promoted import METADATA
 from counterfoil.columns.schema import SQL_TYPES
 from counterfoil.errors import CounterfoilError
 from counterfoil.extract.estimates.estimate import estimate
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.reports.catalogue import REPORTS
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.options import checked_option
@@ -25,7 +26,6 @@ from counterfoil.schedules import Schedule, check, describe, parse
 from counterfoil.state import names
 from counterfoil.state.dataset import Choice, Merge, Partition, Retry, Target
 from counterfoil.state.dataset_rules import check_choice, check_merge, check_method, check_retry, check_targets
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import INTERACTIVE
 from counterfoil.values import Method, Window

@@ -15,6 +15,7 @@ from counterfoil.columns.chosen import choose
 from counterfoil.columns.redact import redaction
 from counterfoil.destinations import Destination, check_destination, open_destination
 from counterfoil.errors import FOLDER_MISSING, REPLACES_ROWS, DestinationRejected, SchemaConflict, SettingsError
+from counterfoil.http.async_bridge import run as wait_for
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.report import Report
@@ -34,7 +35,6 @@ from counterfoil.state.hash_keys import HashKeys
 from counterfoil.state.run import Run
 from counterfoil.state.runs import Runs
 from counterfoil.state.vault import Vault
-from counterfoil.stripe.async_bridge import run as wait_for
 from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.retries import INTERACTIVE
 from counterfoil.values import Method, Window

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from counterfoil.destinations.domo.http import DomoClient
+from counterfoil.destinations.domo.client import DomoClient
 from counterfoil.errors import DestinationRejected, TransientError
 
 #: The most that one list of DataSets, and of executions, holds.

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from counterfoil.destinations.cancellation import check_stop
 from counterfoil.destinations.domo.api import SUCCESS, DataSet, DomoApi, Stream, UpdateMethod
+from counterfoil.destinations.domo.client import WAIT_SECONDS, DomoClient, DomoTokens
 from counterfoil.destinations.domo.csv import PART_BYTES, batches_of, widened
-from counterfoil.destinations.domo.http import WAIT_SECONDS, DomoClient, DomoTokens
 from counterfoil.destinations.domo.kind import DOMO
 from counterfoil.destinations.domo.tables import Record, record_in
 from counterfoil.destinations.domo.upload import Upload, ended_well, giving_up
@@ -180,7 +180,8 @@ class DomoDestination:
         """Nothing is held between calls."""
 
     def _api(self) -> DomoApi:
-        return DomoApi(DomoClient(self._place, self._tokens, wait_seconds=self._wait_seconds))
+        most = self._settings.response_megabytes
+        return DomoApi(DomoClient(self._place, self._tokens, most_megabytes=most, wait_seconds=self._wait_seconds))
 
     def _apply(
         self,

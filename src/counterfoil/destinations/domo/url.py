@@ -1,13 +1,13 @@
-"""What a URL says of Domo: the host of its API, the client, and how DataSets are named. It never holds the secret."""
+"""The URL of a Domo: the address of its API, the client, and the names of DataSets. It never holds the secret."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from counterfoil.errors import SettingsError
+from counterfoil.http.address import Address, address, is_loopback
 from counterfoil.secret_references import is_reference, resolve
 
 EXAMPLE = "domo://CLIENT_ID@api.domo.com?secret=env:DOMO_CLIENT_SECRET"
@@ -20,13 +20,10 @@ class DomoAddress:
 
     #: The URL, in one spelling.
     name: str
-    host: str
-    #: None is the scheme's own.
-    port: int | None
+    #: Of the API; plain HTTP on this machine only.
+    address: Address
     #: What stands before the name of each table in the name of its DataSet.
     prefix: str
-    #: Plain HTTP, to this machine only.
-    plain: bool
     _client: str | None = field(repr=False)
     _secret: str = field(repr=False)
 
@@ -68,13 +65,6 @@ def domo_address(url: str) -> DomoAddress:
     told = {"prefix": prefix} if prefix else {}
     told |= {"secret": secret} if secret != f"env:{_SECRET}" else {}
     query = "&".join(f"{name}={quote(value, safe='/:')}" for name, value in told.items())
-    shown = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
-    name = f"domo://{quote(client, safe='') + '@' if client else ''}{shown}{'?' if query else ''}{query}"
-    return DomoAddress(name, host, port, prefix, _loopback(host), client, secret)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    there = address("http" if is_loopback(host) else "https", host, port)
+    name = f"domo://{quote(client, safe='') + '@' if client else ''}{there.host}{'?' if query else ''}{query}"
+    return DomoAddress(name, there, prefix, client, secret)

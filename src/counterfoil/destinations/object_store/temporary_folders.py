@@ -1,9 +1,7 @@
-"""Folders for as long as they are used: a later one takes away what a process left that was killed."""
+"""Folders for as long as they are used: a later one removes those of killed processes."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import threading
 import uuid
@@ -11,26 +9,26 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from counterfoil.file_locks import remove_unless_locked, try_lock
+
 
 @contextmanager
 def scratch(below: Path) -> Iterator[Path]:
-    """A new folder, which goes with all that is in it when the block or the process ends."""
+    """A new folder, which is removed with its contents when the block or the process ends."""
     below.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = uuid.uuid4().hex
-    mark, folder = below / f"{name}.lock", below / name
-    with (below / "lock").open("a") as making:
-        # Nobody takes away a folder whose maker has not locked its mark yet.
-        fcntl.flock(making, fcntl.LOCK_EX)
-        _sweep(below)
-        held = os.open(mark, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        folder.mkdir(mode=0o700)
+    for left in below.glob("*.lock"):
+        remove_unless_locked(left.with_suffix(""))
+    # Another process may remove the lock's file before it is locked.
+    while (lock := try_lock(mark := below / f"{uuid.uuid4().hex}.lock")) is None:
+        pass
+    folder = mark.with_suffix("")
+    folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         mark.unlink(missing_ok=True)
-        os.close(held)
+        lock.release()
 
 
 class SharedScratch:
@@ -57,14 +55,3 @@ class SharedScratch:
                 self._users -= 1
                 if not self._users:
                     self._made.close()
-
-
-def _sweep(below: Path) -> None:
-    for mark in below.glob("*.lock"):
-        with mark.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            shutil.rmtree(below / mark.stem, ignore_errors=True)
-            mark.unlink(missing_ok=True)

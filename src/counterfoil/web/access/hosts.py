@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from counterfoil.http.address import is_loopback
+
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::\d{1,5})?", re.IGNORECASE)
 
 
@@ -42,12 +44,6 @@ class Hosts:
     def origin(self, request: Request) -> str:
         """What browsers call the place of this page: scheme, host and port."""
         return f"{'https' if self.is_https(request) else 'http'}://{request.headers.get('host', '').lower()}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:

@@ -1,25 +1,33 @@
-"""One HTTP request and what comes back, whole or as the reason why nothing did. The only module that knows aiohttp."""
+"""One HTTP request and its result: a whole answer, or the reason why none came. The only module that knows aiohttp."""
 
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 
-from counterfoil.errors import CounterfoilError, RunError, SettingsError, StripeUnavailable
-from counterfoil.stripe.address import Address, Proxy, proxy_for
+from counterfoil.errors import CounterfoilError, RunError, SettingsError, TransientError
+from counterfoil.http.address import Address, Proxy, proxy_for
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 100.0
-#: Gzip members of one body; Stripe sends one, and each costs a copy of the rest.
+#: Gzip members of one body; servers send one, and each costs a copy of the rest.
 _MOST_MEMBERS = 100
 
+_SECONDS = re.compile(r"\d{1,9}", re.ASCII)
+
 Pairs = Sequence[tuple[str, str]]
+Query = Pairs | Mapping[str, str]
+Headers = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,28 @@ class Reply:
     #: Of the body as it was sent.
     wire_bytes: int
 
+    @property
+    def date(self) -> int | None:
+        """The server's clock in Unix seconds: the `Date` header; None without a valid one."""
+        return _unix_seconds(self.headers.get("Date", ""))
+
+    @property
+    def retry_after(self) -> float:
+        """`Retry-After` in seconds from now; 0 without one. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after"""
+        said = self.headers.get("Retry-After", "").strip()
+        if _SECONDS.fullmatch(said):
+            return float(said)
+        until, now = _unix_seconds(said), self.date
+        return 0.0 if until is None or now is None else max(0.0, float(until - now))
+
+
+@lru_cache(maxsize=64)
+def _unix_seconds(date: str) -> int | None:
+    try:
+        return int(parsedate_to_datetime(date).timestamp())
+    except (ValueError, OverflowError):
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -39,16 +69,16 @@ class Failure:
 
     error: CounterfoilError
     retry: bool
-    #: Whether Stripe can have seen the request.
+    #: Whether the server can have seen the request.
     sent: bool = True
-    #: `Stripe-Rate-Limited-Reason` of a 429.
+    #: The reason that the server gives for a 429.
     limited: str | None = None
-    #: When Stripe refused, by its clock, in Unix seconds; 0 when it did not say.
+    #: When the server refused, by its clock, in Unix seconds; 0 when it did not say.
     date: int = 0
     #: Seconds to wait at least before the next try: `Retry-After`.
     retry_after: float = 0.0
-    #: Whether the answer has the form of Stripe's, an error included; False when none came.
-    like_stripe: bool = False
+    #: Whether the answer has the form of the API's, an error included; False when none came.
+    from_api: bool = False
 
 
 class _TooLarge(Exception):  # noqa: N818 - never leaves this module
@@ -58,22 +88,37 @@ class _TooLarge(Exception):  # noqa: N818 - never leaves this module
 class Transport:
     """Connections to one address, kept open and used again."""
 
-    def __init__(self, address: Address, headers: Mapping[str, str], *, connections: int, most_megabytes: int) -> None:
+    def __init__(
+        self,
+        address: Address,
+        headers: Headers,
+        *,
+        connections: int = 1,
+        most_megabytes: int,
+        unavailable: type[TransientError] = TransientError,
+        certificates: ssl.SSLContext | bool | None = None,
+    ) -> None:
+        """`unavailable` is the error of requests without a whole answer; `certificates` are loaded if not given."""
         self._address = address
         self._headers = {"Accept-Encoding": "gzip", "Accept": "application/json", **headers}
         self._connections = connections
         self._most_megabytes = most_megabytes
+        self._unavailable = unavailable
+        self._certificates = certificates
         self._proxy = proxy_for(address)
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._closed:
-            raise RunError("The connection to Stripe is closed", hint="Read within the `with`, or connect again.")
+            text = f"The connection to {self._address.host} is closed"
+            raise RunError(text, hint="Read within the `with`, or connect again.")
         if self._session is None:
+            if self._certificates is None:
+                self._certificates = certificates(self._address)
             self._session = aiohttp.ClientSession(
                 # No headers here: aiohttp would put a session's Authorization into the CONNECT, for the proxy to read.
-                connector=aiohttp.TCPConnector(limit=self._connections, ssl=_certificates(self._address)),
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._certificates),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,  # one call for the whole body costs less than one for each chunk
                 # Not `trust_env`: it reads ~/.netrc in a thread for every request, and sends what stands there.
@@ -94,12 +139,12 @@ class Transport:
         method: str,
         path: str,
         *,
-        query: Pairs = (),
-        form: Pairs | None = None,
-        headers: Mapping[str, str],
+        query: Query = (),
+        data: Pairs | bytes | IO[bytes] | None = None,
+        headers: Headers,
         seconds: float = TOTAL_SECONDS,
     ) -> Reply | Failure:
-        """One try of at most so many seconds. Redirects are not followed.
+        """One try of at most so many seconds. `data` is a form, or a body. Redirects are not followed.
 
         Failures are values, since aiohttp's errors hold the request with its key.
         """
@@ -109,7 +154,7 @@ class Transport:
                 method,
                 self._address.base + path,
                 params=query or None,
-                data=form,
+                data=data,
                 headers={**self._headers, **headers},
                 allow_redirects=False,
                 proxy_headers=self._proxy.headers if self._proxy else None,
@@ -124,7 +169,7 @@ class Transport:
             hint = "If the answer is genuine, raise COUNTERFOIL_RESPONSE_MEGABYTES."
             return Failure(SettingsError(text, hint=hint, path=path), retry=False)
         except (aiohttp.ClientError, TimeoutError, OSError, zlib.error) as error:
-            return unreachable(error, self._address, self._proxy, path, seconds=seconds)
+            return unreachable(error, self._address, self._proxy, path, self._unavailable, seconds=seconds)
 
 
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
@@ -158,7 +203,13 @@ def _decompressed(raw: bytes, most: int) -> bytes:
 
 
 def unreachable(
-    error: Exception, address: Address, proxy: Proxy | None, path: str, *, seconds: float = TOTAL_SECONDS
+    error: Exception,
+    address: Address,
+    proxy: Proxy | None,
+    path: str,
+    unavailable: type[TransientError],
+    *,
+    seconds: float = TOTAL_SECONDS,
 ) -> Failure:
     """No whole answer came. The message names the host, never the URL of the proxy: it may hold a password."""
     host, by = address.host, proxy.host if proxy else ""
@@ -186,7 +237,7 @@ def unreachable(
         case _:
             text, sent = f"The answer of {host} broke off ({type(error).__name__}).", True
             hint = "Run it again later."
-    return Failure(StripeUnavailable(text, hint=hint, path=path), retry=retry, sent=sent)
+    return Failure(unavailable(text, hint=hint, path=path), retry=retry, sent=sent)
 
 
 def _reason(error: Exception) -> str:
@@ -199,7 +250,7 @@ def _reason(error: Exception) -> str:
     return getattr(cause, "strerror", None) or type(cause).__name__
 
 
-def _certificates(address: Address) -> ssl.SSLContext | bool:
+def certificates(address: Address) -> ssl.SSLContext | bool:
     """The system's, or those of SSL_CERT_FILE and SSL_CERT_DIR, which OpenSSL reads; and of REQUESTS_CA_BUNDLE."""
     if not address.base.startswith("https:"):
         return True

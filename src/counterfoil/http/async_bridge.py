@@ -146,8 +146,8 @@ class _Task(Generic[T]):
             pass
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The coroutine's result. An interrupt of the waiting thread cancels it."""
+def run(coroutine: Coroutine[Any, Any, T], *, check: Callable[[], None] | None = None) -> T:
+    """The coroutine's result. An interrupt of the waiting thread cancels it, and so does a `check` that raises."""
     try:
         task: _Task[T] = _Task(lambda _: coroutine)
     except RuntimeError:
@@ -155,7 +155,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
     try:
         task.start()
-        task.inbox.get()
+        _received(task.inbox, check)
     except BaseException:
         task.cancel()
         raise

@@ -1,0 +1,32 @@
+"""Locks of files between processes. The system releases a lock when its process ends, however it ends."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+def try_lock(path: Path) -> FileLock | None:
+    """The lock, held until it is released; None while another process or thread holds it. Creates the file."""
+    # Without the fallback to marker files of file systems that have no locks: a marker outlives its process.
+    lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return lock
+
+
+def remove_unless_locked(folder: Path) -> None:
+    """Removes a folder and its lock `<folder>.lock`, unless a process holds that lock."""
+    path = Path(f"{folder}.lock")
+    with suppress(OSError):
+        if lock := try_lock(path):
+            try:
+                shutil.rmtree(folder, ignore_errors=True)
+                path.unlink(missing_ok=True)
+            finally:
+                lock.release()

@@ -1,0 +1,1 @@
+"""Requests over HTTP from synchronous code: one event loop, timeouts, proxies, certificates, limits of size."""
