@@ -84,7 +84,7 @@ def test_client_and_secret_are_found_where_the_url_says(
     monkeypatch.setenv("DOMO_CLIENT_ID", CLIENT)
     DomoDestination(without, settings).check()
     monkeypatch.delenv("DOMO_CLIENT_SECRET")
-    with pytest.raises(SettingsError, match="there is no variable DOMO_CLIENT_SECRET"):
+    with pytest.raises(SettingsError, match="DOMO_CLIENT_SECRET is not set"):
         DomoDestination(domo_server.url(), settings).check()
     monkeypatch.setenv("DOMO_CLIENT_SECRET", "")
     with pytest.raises(SettingsError, match="is empty"):

@@ -64,7 +64,7 @@ class PathUrl:
 class DestinationKind:
     """One kind of destination: what its URL says, and what its tables can do."""
 
-    #: What stands before the colon of a URL, in lower case, with an example of such a URL.
+    #: The schemes of its URLs, in lower case, with an example of such a URL.
     schemes: Mapping[str, str]
     methods: frozenset[Method]
     guarantees: frozenset[Guarantee]
@@ -74,7 +74,7 @@ class DestinationKind:
     #: The library that it needs besides those of the core, and the extra that installs it.
     library: str = ""
     extra: str = ""
-    #: The place that a URL names, in one spelling, and what stands before the table's name there. Without passwords.
+    #: The place that a URL names, in one spelling and without passwords, and the prefix of table names there.
     identity: Callable[[str, Path], tuple[str, str]]
     names: NameRules = FILE_NAMES
     #: How a URL with a path is read; None for all others.

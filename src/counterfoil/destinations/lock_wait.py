@@ -63,7 +63,7 @@ def file_locked(
 ) -> Iterator[None]:
     """Locks a file, created when it is missing, against other threads and processes of this machine.
 
-    The file holds the process id of whoever locked it last, by which messages name the holder.
+    The file holds the id of the process that locked it last, for messages that name the holder.
     """
 
     def attempt() -> FileLock:

@@ -144,7 +144,7 @@ class Transport:
         headers: Headers,
         seconds: float = TOTAL_SECONDS,
     ) -> Reply | Failure:
-        """One try of at most so many seconds. `data` is a form, or a body. Redirects are not followed.
+        """One try, limited to `seconds`. `data` is a form, or a body. Redirects are not followed.
 
         Failures are values, since aiohttp's errors hold the request with its key.
         """

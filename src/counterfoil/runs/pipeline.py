@@ -1,4 +1,4 @@
-"""What every run does between Stripe and a table: pages are archived, become batches of rows, and then one load."""
+"""The steps between Stripe and a table that all runs share: archive pages, make batches of rows, build the load."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def extract(
     changes: Changes | None = None,
     redact: Redact | None = None,
 ) -> None:
-    """Reads what the archive lacks of the plan, and closes it.
+    """Reads the pages of the plan that are not in the archive yet, and closes the archive.
 
     `columns` are the report's that are stored. `warn` gets what there is to say of the rows, as it was noticed and as
     sentences, before the archive is closed: nothing is read again after that. See `spooled_pages` for the rest.

@@ -1,4 +1,4 @@
-"""How far a run is: counted page by page, and reported to whoever watches."""
+"""The progress of a run: rows and requests, counted page by page and reported to an observer."""
 
 from __future__ import annotations
 

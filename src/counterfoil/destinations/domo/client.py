@@ -143,10 +143,10 @@ class DomoClient:
                 hint="Check both, and that the client has the scope data: Admin, API Clients.",
                 status=reply.status,
             )
-        told = self._judged(reply, "/oauth/token", quiet=True)
-        if not isinstance(told, dict) or "access_token" not in told:
+        body = self._judged(reply, "/oauth/token", quiet=True)
+        if not isinstance(body, dict) or "access_token" not in body:
             raise TransientError(f"{self._host} answered without a token")
-        return told
+        return body
 
     def _again(self, once: Any) -> Any:
         retrying = Retrying(
@@ -198,14 +198,14 @@ class DomoClient:
     def _judged(self, reply: Reply, path: str, *, quiet: bool) -> Any:
         """`quiet` leaves out Domo's words, which may repeat values of rows."""
         try:
-            told = orjson.loads(reply.body) if reply.body else None
+            body = orjson.loads(reply.body) if reply.body else None
         except ValueError:
-            told = None
+            body = None
             if reply.status < 300:
                 raise TransientError(f"{self._host} answered something else than JSON", path=path) from None
         if 200 <= reply.status < 300:
-            return told
-        said = told if isinstance(told, dict) else {}
+            return body
+        said = body if isinstance(body, dict) else {}
         reason = str(said.get("statusReason") or "") if quiet else str(said.get("message") or "")
         text = f": {redacted(reason)[:_MESSAGE_LETTERS]}" if reason else ""
         hint = None
