@@ -348,14 +348,13 @@ def remove(
 
 
 def _print_planned(planned: PlannedDataset, done: str, *, as_json: bool) -> None:
-    from counterfoil.app.datasets.dictionaries import dataset_dict
+    from counterfoil.app.datasets.dictionaries import planned_dict
     from counterfoil.cli.output.datasets import forecast_facts
 
     for warning in planned.warnings:
         tell(f"warning: {warning}")
     if as_json:
-        told = {"outlook": planned.outlook.as_dict(), "warnings": list(planned.warnings), "dry_run": planned.dry_run}
-        print_json({**dataset_dict(planned.dataset), **told})
+        print_json(planned_dict(planned))
         return
     dataset = planned.dataset
     kept = "Nothing was saved; this would be" if planned.dry_run else f"{done}:"

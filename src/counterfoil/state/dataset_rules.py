@@ -14,8 +14,8 @@ from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.options import checked_option
 from counterfoil.reports.report import Report
-from counterfoil.schedules import Schedule, check
-from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Retry, Target
+from counterfoil.schedules import check
+from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Target
 from counterfoil.table_names import check_table_name
 from counterfoil.values import Method
 
@@ -29,8 +29,8 @@ def check_dataset(values: Mapping[str, Any], *, least_minutes: int) -> None:
     check_merge(values["method"], values["merge"])
     check_choice(report, values["choice"], values["method"])
     check_targets(values["targets"])
-    check_schedule(values["schedule"], least_minutes=least_minutes)
-    check_retry(values["retry"])
+    check(values["schedule"], least_minutes=least_minutes)
+    _check_limits("retry", asdict(values["retry"]))
     check_proof(values["proof"], least_minutes=least_minutes)
     _check_limits("", values)
     if len(values["description"]) > 2_000:
@@ -118,16 +118,6 @@ def check_targets(targets: tuple[Target, ...]) -> None:
                 "for Domo say ?secret=env:NAME.",
             )
         check_table_name(target.table, target.url)
-
-
-def check_schedule(schedule: Schedule, *, least_minutes: int) -> None:
-    """Whether it ever fires, and not too often."""
-    check(schedule, least_minutes=least_minutes)
-
-
-def check_retry(retry: Retry) -> None:
-    """Whether its numbers make sense."""
-    _check_limits("retry", asdict(retry))
 
 
 def check_proof(proof: Proof, *, least_minutes: int) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, make_dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from starlette.datastructures import FormData, QueryParams
 
@@ -15,6 +15,7 @@ from counterfoil.app.datasets.input import default_of, options_of, read_changes,
 from counterfoil.app.values import Choice, Dataset, Partition, Schedule
 from counterfoil.dataset_options import OPTIONS, Option
 from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.values import Method
 from counterfoil.web.hints import on_page
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -292,9 +293,6 @@ def field_messages(problems: Mapping[Field, CounterfoilError]) -> dict[Field, st
 def _line(error: CounterfoilError) -> str:
     text = f"{on_page(error.message).rstrip('.')}. {on_page(error.hint)}".rstrip()
     return text[:1].upper() + text[1:]
-
-
-Method = Literal["replace", "append", "merge", "partition"]
 
 
 def as_method(text: str) -> Method:
