@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from counterfoil.app.datasets.input import read_choice, read_partition, read_retry, read_schedule
+from counterfoil.app.datasets.input import read_group, read_partition, read_schedule
 from counterfoil.errors import SettingsError
 from counterfoil.schedules import Manual, next_after, parse
 from counterfoil.state.dataset import Choice, Partition, Retry
 
 JANUARY = 1_767_225_600
 BEFORE = Choice(since=JANUARY, options={"status": "all"}, hashed=("customer",))
+
+
+def read_choice(before: Choice, **given: Any) -> Any:
+    return read_group("choice", given, before)
+
+
+def read_retry(before: Retry, **given: Any) -> Any:
+    return read_group("retry", given, before)
 
 
 def test_nothing_said_is_nothing_changed() -> None:
@@ -22,7 +31,7 @@ def test_nothing_said_is_nothing_changed() -> None:
 
 
 def test_what_is_said_stands_beside_what_was() -> None:
-    made = read_choice(BEFORE, until="2026-02-01", left_out=["email"])
+    made = read_choice(BEFORE, until="2026-02-01", leave_out=["email"])
     assert made == Choice(
         since=JANUARY,
         until=int(datetime(2026, 2, 1, tzinfo=UTC).timestamp()),
@@ -33,7 +42,7 @@ def test_what_is_said_stands_beside_what_was() -> None:
 
 
 def test_an_empty_word_takes_back() -> None:
-    assert read_choice(BEFORE, since="", options=[""], hashed=[""]) == Choice()
+    assert read_choice(BEFORE, since="", options=[""], hash=[""]) == Choice()
     assert read_choice(Choice(last_days=3), last_days=0) == Choice()
     assert read_schedule(parse("every hour", "Europe/Berlin"), "", None) == Manual(zone="Europe/Berlin")
     assert read_partition(" ") is None
@@ -78,9 +87,11 @@ def test_another_zone_moves_the_clock_times() -> None:
 
 
 def test_numbers_of_attempts_turn_retries_on() -> None:
-    off = read_retry(Retry(), on=False)
+    off = read_retry(Retry(), retry=False)
     assert off == Retry(on=False)
-    assert read_retry(off, attempts=5) == Retry(attempts=5)
-    assert read_retry(off, manual=True) == Retry(on=False, manual=True)
+    assert read_retry(off, retry=5) == Retry(attempts=5)
+    assert read_retry(off, retry=True) == Retry()
+    assert read_retry(off, retry_minutes=5) == Retry(every_minutes=5)
+    assert read_retry(off, retry_manual=True) == Retry(on=False, manual=True)
     with pytest.raises(SettingsError, match="--no-retry does not go with"):
-        read_retry(Retry(), on=False, attempts=5)
+        read_retry(Retry(), retry=False, retry_minutes=5)

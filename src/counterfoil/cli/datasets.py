@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from counterfoil.cli.app_context import open_command_app
-from counterfoil.cli.dataset_options import FLAG, JSON, ChoiceFlags, Flags
+from counterfoil.cli.dataset_flags import FLAG, JSON, ChoiceFlags, Flags
 from counterfoil.cli.output.lists import print_facts, print_json, print_list, shown_time
 from counterfoil.cli.terminal.screen import ask, can_ask, counted, say, tell
 from counterfoil.errors import RunError, SettingsError
@@ -48,6 +48,8 @@ def create(
     as_json
         The dataset as one JSON object.
     """
+    from counterfoil.app.datasets.input import read_changes
+
     with open_command_app() as app:
         planned = app.datasets.create(
             name,
@@ -55,7 +57,7 @@ def create(
             report=report,
             overwrite=flags.overwrite,
             dry_run=flags.dry_run,
-            **flags.changes(None),
+            **read_changes(flags.given()),
         )
     _print_planned(planned, "Created", as_json=as_json)
 
@@ -85,11 +87,13 @@ def edit(
     as_json
         The dataset as one JSON object.
     """
+    from counterfoil.app.datasets.input import read_changes
+
     with open_command_app() as app:
-        changes = flags.changes(app.datasets.get(name))
-        given = {"name": new_name, "account": account}
-        changes |= {field: word for field, word in given.items() if word is not None}
-        if not changes:
+        names = {"name": new_name, "account": account}
+        names = {field: word for field, word in names.items() if word is not None}
+        changes = read_changes(flags.given(), app.datasets.get(name)) | names
+        if not (flags.given() or names):
             raise SettingsError("There is nothing to change", hint="`counterfoil datasets edit --help` lists what can.")
         planned = app.datasets.edit(name, overwrite=flags.overwrite, dry_run=flags.dry_run, **changes)
     _print_planned(planned, "Changed", as_json=as_json)
@@ -184,9 +188,10 @@ def preview(
                 raise SettingsError("A dataset brings its own choices", hint="Give --account and --report instead.")
             found = app.datasets.preview(name, rows=rows)
         else:
-            from counterfoil.state.dataset import Choice
+            from counterfoil.app.datasets.input import read_changes
 
-            found = app.datasets.preview_report(str(account), str(report), choice=flags.read(Choice()), rows=rows)
+            choice = read_changes(flags.given())["choice"]
+            found = app.datasets.preview_report(str(account), str(report), choice=choice, rows=rows)
     from counterfoil.cli.output.datasets import print_preview
 
     print_preview(found, as_json=as_json)
@@ -343,14 +348,13 @@ def remove(
 
 
 def _print_planned(planned: PlannedDataset, done: str, *, as_json: bool) -> None:
-    from counterfoil.app.datasets.dictionaries import dataset_dict
+    from counterfoil.app.datasets.dictionaries import planned_dict
     from counterfoil.cli.output.datasets import forecast_facts
 
     for warning in planned.warnings:
         tell(f"warning: {warning}")
     if as_json:
-        told = {"outlook": planned.outlook.as_dict(), "warnings": list(planned.warnings), "dry_run": planned.dry_run}
-        print_json({**dataset_dict(planned.dataset), **told})
+        print_json(planned_dict(planned))
         return
     dataset = planned.dataset
     kept = "Nothing was saved; this would be" if planned.dry_run else f"{done}:"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from counterfoil.schedules import Schedule, as_json, from_json
+from counterfoil.schedules import Manual, Schedule, as_json, from_json
 from counterfoil.values import Method
 
 
@@ -99,27 +99,27 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """An account, a report, what of it, where to, when."""
+    """An account, a report, what of it, where to, when. Fields with a default are options."""
 
     id: str
     name: str
-    description: str
+    description: str = ""
     #: The id of the account.
     account: str
     #: The key of the report.
     report: str
-    choice: Choice
+    choice: Choice = field(default=Choice())
     method: Method
-    partition: Partition | None
+    partition: Partition | None = None
     #: None for every other method than merge.
-    merge: Merge | None
+    merge: Merge | None = None
     targets: tuple[Target, ...]
-    schedule: Schedule
+    schedule: Schedule = field(default=Manual())
     #: The id of the dataset after whose success this one runs.
-    after: str | None
-    retry: Retry
-    proof: Proof
-    deadline_minutes: int | None
+    after: str | None = None
+    retry: Retry = field(default=Retry())
+    proof: Proof = field(default=Proof())
+    deadline_minutes: int | None = None
     pause: Pause | None
     #: How far the changes are known; None before the first run, or when everything is to be read again.
     bookmark: Mapping[str, Any] | None
@@ -129,6 +129,11 @@ class Dataset:
     failures: int
     created_at: datetime
     updated_at: datetime
+
+
+#: The options of a dataset that sets none; `OPTION_GROUPS` has the defaults of those that are stored together.
+DEFAULTS: Mapping[str, Any] = {one.name: one.default for one in fields(Dataset) if one.default is not MISSING}
+OPTION_GROUPS: Mapping[str, Any] = {"choice": Choice(), "merge": Merge(), "retry": Retry(), "proof": Proof()}
 
 
 def stored(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, get_args
 
 from counterfoil.columns.chosen import choose
+from counterfoil.dataset_options import OPTIONS, Limits
 from counterfoil.destinations.kinds import check_table_name
 from counterfoil.errors import SettingsError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.options import checked_option
 from counterfoil.reports.report import Report
-from counterfoil.schedules import Schedule, check
-from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Retry, Target
+from counterfoil.schedules import check
+from counterfoil.state.dataset import After, Choice, Merge, Partition, Proof, Target
 from counterfoil.values import Method
 
 _MOST = {"day": 366, "week": 104, "month": 36}
-_MONTH_MINUTES = 31 * 24 * 60
 
 
 def check_dataset(values: Mapping[str, Any], *, least_minutes: int) -> None:
@@ -28,11 +29,10 @@ def check_dataset(values: Mapping[str, Any], *, least_minutes: int) -> None:
     check_merge(values["method"], values["merge"])
     check_choice(report, values["choice"], values["method"])
     check_targets(values["targets"])
-    check_schedule(values["schedule"], least_minutes=least_minutes)
-    check_retry(values["retry"])
+    check(values["schedule"], least_minutes=least_minutes)
+    _check_limits("retry", asdict(values["retry"]))
     check_proof(values["proof"], least_minutes=least_minutes)
-    if values["deadline_minutes"] is not None:
-        _check_number("The deadline", values["deadline_minutes"], 1, _MONTH_MINUTES, "minutes")
+    _check_limits("", values)
     if len(values["description"]) > 2_000:
         raise SettingsError("The description is too long", hint="Give at most 2,000 characters.")
     for name in ("name", "description"):
@@ -52,7 +52,8 @@ def check_method(report: Report, method: Method, partition: Partition | None) ->
     if partition is not None:
         if partition.unit not in _MOST:
             raise SettingsError(f"{partition.unit!r} is no period", hint=f"Choose one of: {', '.join(_MOST)}.")
-        _check_number("The period", partition.last, 1, _MOST[partition.unit], f"{partition.unit}s")
+        most, unit = _MOST[partition.unit], f"{partition.unit}s"
+        Limits(subject="The period", least=1, most=most, unit=unit).check(partition.last)
 
 
 def check_merge(method: Method, merge: Merge | None) -> None:
@@ -66,7 +67,7 @@ def check_merge(method: Method, merge: Merge | None) -> None:
         )
     if merge.deleted not in ("keep", "drop"):
         raise SettingsError(f"Deleted rows can't be {merge.deleted!r}", hint="Choose keep or drop.")
-    _check_number("The time between two full readings", merge.reread_days, 1, _MOST["day"], "days")
+    _check_limits("merge", asdict(merge))
 
 
 def check_choice(report: Report, choice: Choice, method: Method) -> None:
@@ -93,7 +94,7 @@ def check_choice(report: Report, choice: Choice, method: Method) -> None:
             raise SettingsError(
                 f"The last {choice.last_days} days do not go with since or until", hint="Choose one of the two."
             )
-        _check_number("The last days", choice.last_days, 1, 36_500, "days")
+        _check_limits("choice", asdict(choice))
     if choice.since is not None and choice.until is not None and choice.until <= choice.since:
         raise SettingsError(
             f"until {choice.until} is not after since {choice.since}",
@@ -119,17 +120,6 @@ def check_targets(targets: tuple[Target, ...]) -> None:
         check_table_name(target.table, target.url)
 
 
-def check_schedule(schedule: Schedule, *, least_minutes: int) -> None:
-    """Whether it ever fires, and not too often."""
-    check(schedule, least_minutes=least_minutes)
-
-
-def check_retry(retry: Retry) -> None:
-    """Whether its numbers make sense."""
-    _check_number("The time between attempts", retry.every_minutes, 1, 24 * 60, "minutes")
-    _check_number("The number of attempts", retry.attempts, 1, 100, "attempts")
-
-
 def check_proof(proof: Proof, *, least_minutes: int) -> None:
     """Whether the checks that it asks for are there, and when the deeper ones are due makes sense."""
     if proof.after not in get_args(After):
@@ -140,6 +130,8 @@ def check_proof(proof: Proof, *, least_minutes: int) -> None:
         raise SettingsError("Without checks nothing is held back, nor due", hint="Choose cheap checks, or neither.")
 
 
-def _check_number(what: str, value: int, low: int, high: int, unit: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise SettingsError(f"{what} can't be {value} {unit}", hint=f"Give {low} to {high:,}.")
+def _check_limits(group: str, values: Mapping[str, Any]) -> None:
+    """The numbers of a group of options."""
+    for option in OPTIONS:
+        if option.limits is not None and option.group == group and values[option.attribute] is not None:
+            option.limits.check(values[option.attribute])

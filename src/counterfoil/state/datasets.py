@@ -13,10 +13,11 @@ from counterfoil.destinations.kinds import target_key
 from counterfoil.errors import INVALID_TABLE, RunError, SettingsError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
-from counterfoil.schedules import Manual, Schedule, next_after
+from counterfoil.schedules import next_after
 from counterfoil.state import names
 from counterfoil.state.database import State
 from counterfoil.state.dataset import (
+    DEFAULTS,
     Choice,
     Dataset,
     Merge,
@@ -36,23 +37,7 @@ from counterfoil.values import Method
 __all__ = ["Choice", "Dataset", "Datasets", "Merge", "Partition", "Pause", "Proof", "Retry", "Target"]
 
 #: What `edit` changes. Another report is another dataset: its table has other columns.
-_EDITABLE = frozenset(
-    {
-        "name",
-        "description",
-        "account",
-        "choice",
-        "method",
-        "partition",
-        "merge",
-        "targets",
-        "schedule",
-        "after",
-        "retry",
-        "proof",
-        "deadline_minutes",
-    }
-)
+_EDITABLE = frozenset({"name", "account", "method", "targets", *DEFAULTS})
 
 
 class Datasets:
@@ -69,34 +54,27 @@ class Datasets:
         report: str,
         targets: Sequence[Target],
         method: Method | None = None,
-        description: str = "",
-        choice: Choice | None = None,
-        partition: Partition | None = None,
-        merge: Merge | None = None,
-        schedule: Schedule | None = None,
-        after: str | None = None,
-        retry: Retry | None = None,
-        proof: Proof | None = None,
-        deadline_minutes: int | None = None,
+        **options: Any,
     ) -> Dataset:
-        """Saves a dataset. `account` and `after` are names or ids; without a method the report's default is taken."""
+        """Saves a dataset. `account` and `after` are names or ids; without a method the report's default is taken.
+
+        `options` are the fields of `Dataset` that have a default.
+        """
+        if unknown := options.keys() - DEFAULTS.keys():
+            raise TypeError(f"A dataset has no field {min(unknown)!r}")
         known = report_of(report)
         values: dict[str, Any] = {
+            **DEFAULTS,
+            **{field: value for field, value in options.items() if value is not None},
             "name": names.checked_name("dataset", name),
-            "description": description.strip(),
             "account": account,
             "report": known.key,
-            "choice": choice or Choice(),
-            "method": (method := method or known.default_method),
-            "partition": partition,
-            "merge": merge or (Merge() if method == "merge" else None),
+            "method": method or known.default_method,
             "targets": tuple(targets),
-            "schedule": schedule or Manual(),
-            "after": after,
-            "retry": retry or Retry(),
-            "proof": proof or Proof(),
-            "deadline_minutes": deadline_minutes,
         }
+        values["description"] = values["description"].strip()
+        if values["method"] == "merge":
+            values["merge"] = values["merge"] or Merge()
         self._check(values)
         dataset, now = names.new_id("dataset"), self._state.now()
         with self._state.begin() as connection:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from counterfoil.dataset_options import OPTIONS
+
 #: What the newest migration is called. Names are numbers, so that older and newer can be told without Alembic.
-SCHEMA = "0006"
+SCHEMA = max(one.name[:4] for one in Path(__file__).parent.glob("migrations/versions/[0-9]*.py"))
 #: Not Alembic's default: a Postgres database may hold another program's beside ours.
 SCHEMA_TABLE = "counterfoil_schema"
 
@@ -45,6 +48,10 @@ metadata = sa.MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+
+#: Columns of options that no other column holds.
+_OPTION_TYPES: dict[str, type[sa.types.TypeEngine[Any]]] = {"number": sa.Integer, "switch": sa.Boolean}
 
 
 def _json(name: str, *, nullable: bool = False) -> sa.Column[Any]:
@@ -92,13 +99,17 @@ datasets = sa.Table(
     sa.Column("after", sa.ForeignKey("datasets.id"), index=True),
     _json("retry"),
     _json("proof", nullable=True),
-    sa.Column("deadline_minutes", sa.Integer),
     _json("pause", nullable=True),
     _json("bookmark", nullable=True),
     sa.Column("next_due_at", Instant, index=True),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("updated_at", Instant, nullable=False),
+    *(
+        sa.Column(option.field, _OPTION_TYPES[option.kind])
+        for option in OPTIONS
+        if not option.group and option.kind in _OPTION_TYPES
+    ),
 )
 
 targets = sa.Table(

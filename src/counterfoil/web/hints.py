@@ -21,7 +21,7 @@ _SAID = tuple(
         (r"That is a dataset; its runs: counterfoil runs list .*", "That is a dataset; its History has its runs."),
         (r", or: counterfoil runs cancel \S+", ", or cancel it under Runs."),
         (r"counterfoil datasets resume .*", "Resume it, and it runs again from its next time on."),
-        (r": counterfoil datasets edit --deadline-minutes", ", in its Settings."),
+        (r": counterfoil datasets edit --[a-z-]+", ", in its Settings."),
         (r"Enter the key again: counterfoil accounts key .*", "Replace the key on the account’s page."),
         (r" Then: counterfoil accounts key .*", " Then replace it on the account’s page."),
         (r"takes: counterfoil accounts key .*", "takes, on the account’s page."),

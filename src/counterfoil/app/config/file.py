@@ -10,58 +10,37 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from counterfoil.app.datasets.input import read_changes
+from counterfoil.app.datasets.input import options_of, read_changes
 from counterfoil.app.datasets.service import DEFAULT_DESTINATION, urls_of
+from counterfoil.dataset_options import OPTIONS, Kind
 from counterfoil.errors import SettingsError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import report as report_of
-from counterfoil.schedules import Manual, describe
 from counterfoil.secret_references import checked_reference
 from counterfoil.state.accounts import STRIPE, Account
-from counterfoil.state.dataset import Dataset, Merge, Proof, Retry
+from counterfoil.state.dataset import DEFAULTS, Dataset, Target
 
 #: What may be said of an account and of a dataset, each with the types of its value.
 _ACCOUNT: Mapping[str, tuple[type, ...]] = {"key": (str,), "stripe_account": (str,), "api_base": (str,)}
+#: Other kinds are text.
+_TYPES: Mapping[Kind, tuple[type, ...]] = {
+    "number": (int,),
+    "switch": (bool,),
+    "names": (list,),
+    "pairs": (dict,),
+    "attempts": (int, bool),
+    "destinations": (str, list),
+}
 _DATASET: Mapping[str, tuple[type, ...]] = {
     "account": (str,),
     "report": (str,),
-    "description": (str,),
-    "options": (dict,),
-    "since": (str,),
-    "until": (str,),
-    "last_days": (int,),
-    "promote": (list,),
-    "leave_out": (list,),
-    "hash": (list,),
-    "method": (str,),
-    "partition": (str,),
-    "deleted": (str,),
-    "history": (bool,),
-    "reread_days": (int,),
-    "to": (str, list),
-    "table": (str,),
-    "schedule": (str,),
-    "zone": (str,),
-    "after": (str,),
-    "retry": (int, bool),
-    "retry_minutes": (int,),
-    "retry_manual": (bool,),
-    "deadline_minutes": (int,),
-    "checks": (str,),
-    "deep_checks": (str,),
-    "hold": (bool,),
+    **{option.name: _TYPES.get(option.kind, (str,)) for option in OPTIONS},
 }
 _EXAMPLE = "See docs/configuration.md for an example."
 _NAMED = {str: "text", int: "a number", bool: "true or false", list: "a list of texts", dict: "a table of texts"}
-_CHOICES = {
-    "method": ("replace", "append", "merge", "partition"),
-    "deleted": ("keep", "drop"),
-    "checks": ("cheap", "none"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,41 +106,12 @@ def account_table(account: Account) -> dict[str, Any]:
 
 
 def dataset_table(dataset: Dataset, *, account: str, after: str | None) -> dict[str, Any]:
-    """A dataset as its table, with the names of its account and of the dataset before it; nothing that is usual."""
-    choice, retry, proof, merge = dataset.choice, dataset.retry, dataset.proof, dataset.merge or Merge()
-    (target, *_) = dataset.targets
-    to = [redacted(one.url) for one in dataset.targets]
-    zone = dataset.schedule.zone
-    said: dict[str, tuple[Any, Any]] = {
-        "account": (account, None),
-        "report": (dataset.report, None),
-        "description": (dataset.description, ""),
-        "options": (dict(choice.options), {}),
-        "since": (_instant(choice.since), None),
-        "until": (_instant(choice.until), None),
-        "last_days": (choice.last_days, None),
-        "promote": (list(choice.promoted), []),
-        "leave_out": (list(choice.left_out), []),
-        "hash": (list(choice.hashed), []),
-        "method": (dataset.method, None),
-        "partition": (dataset.partition and f"{dataset.partition.last} {dataset.partition.unit}s", None),
-        "deleted": (merge.deleted, Merge().deleted),
-        "history": (merge.history, Merge().history),
-        "reread_days": (merge.reread_days, Merge().reread_days),
-        "to": (to if len(to) > 1 else to[0], DEFAULT_DESTINATION),
-        "table": (target.table, dataset.report),
-        "schedule": (describe(dataset.schedule).removesuffix(f" in {zone}"), describe(Manual())),
-        "zone": (zone, Manual().zone),
-        "after": (after, None),
-        "retry": (retry.attempts if retry.on else False, Retry().attempts),
-        "retry_minutes": (retry.every_minutes, Retry().every_minutes),
-        "retry_manual": (retry.manual, Retry().manual),
-        "deadline_minutes": (dataset.deadline_minutes, None),
-        "checks": (proof.after, Proof().after),
-        "deep_checks": (proof.deep and describe(proof.deep), None),
-        "hold": (proof.hold, Proof().hold),
-    }
-    return {name: value for name, (value, usual) in said.items() if value != usual or type(value) is not type(usual)}
+    """A dataset as its table, with the names of its account and of the dataset before it. Omits defaults."""
+    target = Target(url=DEFAULT_DESTINATION, table=dataset.report)
+    usual = options_of(replace(dataset, targets=(target,), **DEFAULTS)) | {"method": None}
+    options = options_of(dataset) | {"after": after}
+    differing = {name: value for name, value in options.items() if value != usual[name]}
+    return {"account": account, "report": dataset.report, **differing}
 
 
 def write_config(accounts: Mapping[str, Mapping[str, Any]], datasets: Mapping[str, Mapping[str, Any]]) -> str:
@@ -197,11 +147,12 @@ def _dataset(name: str, table: Mapping[str, Any]) -> DatasetEntry:
     for needed in ("account", "report"):
         if needed not in table:
             raise SettingsError(f"[{where}] names no {needed}", hint=f'Add {needed} = "…" below it.')
-    for word, allowed in _CHOICES.items():
-        if table.get(word, allowed[0]) not in allowed:
+    for option in OPTIONS:
+        if option.choices and table.get(option.name, option.choices[0]) not in option.choices:
             raise SettingsError(
-                f"[{where}]: {word} = {redacted(table[word])!r} is not one of {', '.join(allowed)}",
-                hint=f"Give {word} = {allowed[0]!r}, or leave it out.",
+                f"[{where}]: {option.name} = {redacted(table[option.name])!r} is not one of "
+                f"{', '.join(option.choices)}",
+                hint=f"Give {option.name} = {option.choices[0]!r}, or leave it out.",
             )
     try:
         known = report_of(table["report"])
@@ -244,9 +195,3 @@ def _known(where: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"It may have {', '.join(known)}."
             raise SettingsError(f"{where} has an unknown word {redacted(name)!r}", hint=hint)
-
-
-def _instant(unix: int | None) -> str | None:
-    if unix is None:
-        return None
-    return datetime.fromtimestamp(unix, UTC).isoformat().replace("+00:00", "Z").removesuffix("T00:00:00Z")

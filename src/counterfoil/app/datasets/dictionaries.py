@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 from counterfoil.app.accounts import mode
-from counterfoil.app.datasets.service import DatasetSummary
+from counterfoil.app.datasets.service import DatasetSummary, PlannedDataset
 from counterfoil.app.run_dict import run_dict
 from counterfoil.logging import redacted
 from counterfoil.runs.preview import Preview
-from counterfoil.schedules import describe
+from counterfoil.schedules import Schedule, describe
 from counterfoil.state.check import worst
-from counterfoil.state.dataset import Choice, Dataset
+from counterfoil.state.dataset import Dataset, Target
 
 
 def dataset_dict(dataset: Dataset) -> dict[str, Any]:
     """A dataset by itself: others go by their ids."""
-    pause = dataset.pause
+    choice = dataset.choice
     return {
-        "id": dataset.id,
-        "name": dataset.name,
-        "description": dataset.description,
-        "account": dataset.account,
-        "report": dataset.report,
-        "choice": _choice(dataset.choice),
-        "method": dataset.method,
-        "partition": dataset.partition and asdict(dataset.partition),
-        "merge": dataset.merge and asdict(dataset.merge),
-        "targets": [{"url": redacted(target.url), "table": target.table} for target in dataset.targets],
-        "schedule": describe(dataset.schedule),
+        **{one.name: _plain(getattr(dataset, one.name)) for one in fields(dataset) if one.name != "bookmark"},
+        "choice": {**_plain(choice), "since": _second(choice.since), "until": _second(choice.until)},
+        "targets": _targets(dataset.targets),
         "zone": dataset.schedule.zone,
-        "after": dataset.after,
-        "retry": asdict(dataset.retry),
-        "proof": {
-            "after": dataset.proof.after,
-            "deep": dataset.proof.deep and describe(dataset.proof.deep),
-            "hold": dataset.proof.hold,
-        },
-        "deadline_minutes": dataset.deadline_minutes,
-        "pause": pause
-        and {"reason": pause.reason, "action": pause.action, "at": _instant(pause.at), "code": pause.code},
-        "failures": dataset.failures,
-        "next_due_at": _instant(dataset.next_due_at),
-        "created_at": _instant(dataset.created_at),
-        "updated_at": _instant(dataset.updated_at),
     }
 
 
@@ -68,7 +46,7 @@ def summary_dict(shown: DatasetSummary) -> dict[str, Any]:
             "at": _instant(shown.rollback.at),
         },
         "last_run": run and run_dict(run, shown.dataset.name),
-        "behind": [{"url": redacted(target.url), "table": target.table} for target in shown.behind],
+        "behind": _targets(shown.behind),
         "checks": {
             "result": worst(shown.checks),
             "failed": [f"{check.family}: {check.name}" for check in shown.checks if check.result == "FAIL"],
@@ -77,24 +55,36 @@ def summary_dict(shown: DatasetSummary) -> dict[str, Any]:
     }
 
 
+def planned_dict(planned: PlannedDataset) -> dict[str, Any]:
+    """A dataset as it is, or would be, with its forecast and its warnings."""
+    more = {"outlook": planned.outlook.as_dict(), "warnings": list(planned.warnings), "dry_run": planned.dry_run}
+    return {**dataset_dict(planned.dataset), **more}
+
+
 def row_dicts(preview: Preview) -> Iterator[dict[str, Any]]:
     """The rows for JSON: instants and decimals as text, so that no digit is lost."""
     for row in preview.rows:
-        yield {name: _plain(value) for name, value in row.items()}
+        yield {name: _cell(value) for name, value in row.items()}
 
 
-def _choice(choice: Choice) -> dict[str, Any]:
-    lists: Mapping[str, tuple[str, ...]] = {name: getattr(choice, name) for name in ("promoted", "left_out", "hashed")}
-    return {
-        "since": _second(choice.since),
-        "until": _second(choice.until),
-        "last_days": choice.last_days,
-        "options": dict(choice.options),
-        **{name: list(words) for name, words in lists.items()},
-    }
+def _targets(targets: Iterable[Target]) -> list[dict[str, str]]:
+    return [{"url": redacted(target.url), "table": target.table} for target in targets]
 
 
 def _plain(value: Any) -> Any:
+    """A field of a dataset: schedules in words, instants as text."""
+    if isinstance(value, Schedule):
+        return describe(value)
+    if isinstance(value, datetime):
+        return _instant(value)
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _cell(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return str(value) if isinstance(value, Decimal) else value

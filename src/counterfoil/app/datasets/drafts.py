@@ -24,8 +24,8 @@ from counterfoil.reports.report import Option, Report
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.schedules import Schedule, check, describe, parse
 from counterfoil.state import names
-from counterfoil.state.dataset import Choice, Merge, Partition, Retry, Target
-from counterfoil.state.dataset_rules import check_choice, check_merge, check_method, check_retry, check_targets
+from counterfoil.state.dataset import Choice, Partition, Target
+from counterfoil.state.dataset_rules import check_choice, check_method, check_targets
 from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import INTERACTIVE
 from counterfoil.values import Method, Window
@@ -142,17 +142,9 @@ class Drafts:
         """Whether the report permits it."""
         check_method(report_of(report), method, partition)
 
-    def merge(self, method: Method, merge: Merge | None) -> None:
-        """Whether what was chosen of merging goes with the method."""
-        check_merge(method, merge)
-
     def schedule(self, schedule: Schedule) -> None:
         """Whether it fires, and not too often."""
         check(schedule, least_minutes=self._app.settings.least_minutes)
-
-    def retry(self, retry: Retry) -> None:
-        """Whether its numbers make sense."""
-        check_retry(retry)
 
     def name(self, name: str) -> None:
         """Whether a dataset may have it, and none does."""

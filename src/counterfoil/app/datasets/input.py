@@ -1,130 +1,137 @@
-"""What a person writes of a dataset, on the command line or in a form, as the values that are stored.
+"""Options of a dataset: as people give them, read into what is stored, and written back.
 
-Everywhere None leaves what was before, and an empty word takes it back.
+Names and types are those of a configuration file (`docs/configuration.md`); the command line, the form and the API use
+the same. None or an empty value restores the default; an option that is not given stays unchanged.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
+from counterfoil.dataset_options import OPTIONS, Option
 from counterfoil.errors import SettingsError
 from counterfoil.logging import redacted
 from counterfoil.runs.plans.pull_plan import parse_instant
-from counterfoil.schedules import Manual, Schedule, parse
-from counterfoil.state.dataset import After, Choice, Dataset, Merge, Partition, Proof, Retry
+from counterfoil.schedules import Manual, Schedule, describe, parse
+from counterfoil.state.dataset import DEFAULTS, OPTION_GROUPS, Dataset, Partition
 
-#: What takes a word of a configuration back; a word that is not here is taken back by an empty text.
-_EMPTY: dict[str, Any] = {"options": {}, "promote": [], "leave_out": [], "hash": [], "last_days": 0}
+#: Options with a value of their own in a dataset; the others are its tables and its schedule.
+_OWN = tuple(option for option in OPTIONS if option.field.split(".")[0] not in ("targets", "schedule"))
 _PERIOD = re.compile(r"(?:last\s+)?(\d{1,6})\s*(day|week|month)s?")
 
 
-def read_changes(words: Mapping[str, Any], before: Dataset | None = None) -> dict[str, Any]:
-    """What the words of a configuration (`docs/configuration.md`) make of a dataset, as the calls on datasets take it.
+def read_changes(given: Mapping[str, Any], before: Dataset | None = None) -> dict[str, Any]:
+    """The options as fields of a dataset, for `DatasetService.create` and `edit`; other names are left out.
 
-    Only what they change; without a dataset before, everything but what names it and where it goes to. A word that is
-    None is as if it had never been said. The words have the types that the configuration asks for.
+    Only the fields that differ from `before`; without it every field that has a default. `to` and `table` are passed on
+    where they are given.
     """
-    said = {name: _EMPTY.get(name, "") if value is None else value for name, value in words.items()}
-    usual = {name: getattr(before, name, value) for name, value in _USUAL.items()}
-    options = said.get("options")
-    retry = said.get("retry")
-    retry = Retry().attempts if retry == "" else retry
-    made: dict[str, Any] = {
-        "description": said.get("description", usual["description"]).strip(),
-        "choice": read_choice(
-            usual["choice"],
-            since=said.get("since"),
-            until=said.get("until"),
-            last_days=said.get("last_days"),
-            options=None if options is None else [f"{name}={value}" for name, value in options.items()],
-            promoted=said.get("promote"),
-            left_out=said.get("leave_out"),
-            hashed=said.get("hash"),
-        ),
-        "schedule": read_schedule(usual["schedule"], said.get("schedule"), said.get("zone")),
-        "retry": read_retry(
-            usual["retry"],
-            on=None if retry is None else bool(retry),
-            attempts=retry if retry and retry is not True else None,
-            every_minutes=_said(said, "retry_minutes", Retry().every_minutes),
-            manual=_said(said, "retry_manual", Retry().manual),
-        ),
-        "proof": read_proof(
-            usual["proof"],
-            after=_said(said, "checks", Proof().after),
-            deep=said.get("deep_checks"),
-            hold=_said(said, "hold", Proof().hold),
-        ),
-        "partition": read_partition(said["partition"]) if "partition" in said else usual["partition"],
-        "merge": read_merge(
-            usual["merge"],
-            deleted=_said(said, "deleted", Merge().deleted),
-            history=_said(said, "history", Merge().history),
-            reread_days=_said(said, "reread_days", Merge().reread_days),
-        ),
-        "deadline_minutes": said.get("deadline_minutes", usual["deadline_minutes"]) or None,
-    }
-    if said.get("method"):
-        made["method"] = said["method"]
-    return made if before is None else {name: value for name, value in made.items() if value != getattr(before, name)}
+    given = {name: "" if value is None else value for name, value in given.items()}
+    made = {name: getattr(before, name, default) for name, default in DEFAULTS.items()}
+    made |= {group: read_group(group, given, made[group]) for group in OPTION_GROUPS}
+    for option in _OWN:
+        if not option.group and option.name in given:
+            made[option.field] = _read(option, given[option.name])
+    made["schedule"] = read_schedule(made["schedule"], given.get("schedule"), given.get("zone"))
+    if made.get("method") is None:
+        made.pop("method", None)
+    if before is not None:
+        made = {name: value for name, value in made.items() if value != getattr(before, name)}
+    return made | {name: given[name] for name in ("to", "table") if given.get(name, "") != ""}
 
 
-def _said(words: Mapping[str, Any], name: str, usual: Any) -> Any:
-    """The word; what is usual where it is taken back, None where nothing was said."""
-    value = words.get(name)
-    return usual if value == "" and isinstance(value, str) else value
-
-
-def read_choice(
-    before: Choice,
-    *,
-    since: str | None = None,
-    until: str | None = None,
-    last_days: int | None = None,
-    options: Sequence[str] | None = None,
-    promoted: Sequence[str] | None = None,
-    left_out: Sequence[str] | None = None,
-    hashed: Sequence[str] | None = None,
-) -> Choice:
-    """Dates as `2026-01-31` (UTC midnight) or RFC 3339, options as `NAME=VALUE`; no last days are 0."""
-    changes: dict[str, Any] = {}
-    if since is not None:
-        changes["since"] = parse_instant(since, "--since") if since.strip() else None
-    if until is not None:
-        changes["until"] = parse_instant(until, "--until") if until.strip() else None
-    if last_days is not None:
-        changes["last_days"] = last_days or None
-    if options is not None:
-        changes["options"] = dict(map(_option, _words(options)))
-    lists = {"promoted": promoted, "left_out": left_out, "hashed": hashed}
-    changes |= {name: tuple(_words(words)) for name, words in lists.items() if words is not None}
-    made = replace(before, **changes)
-    if made.since is not None and made.until is not None and made.until <= made.since:
+def read_group(group: str, given: Mapping[str, Any], before: Any) -> Any:
+    """The options that are stored together as `Choice`, `Merge`, `Retry` or `Proof`."""
+    options = [option for option in _OWN if option.group == group and option.name in given]
+    if not options:
+        return before
+    changes = {option.attribute: _read(option, given[option.name]) for option in options}
+    made = replace(before or OPTION_GROUPS[group], **(_retries(changes) if group == "retry" else changes))
+    if group == "choice" and made.since is not None and made.until is not None and made.until <= made.since:
         raise SettingsError(
-            f"--until {until or _day(made.until)} is not after --since {since or _day(made.since)}",
+            f"--until {given.get('until') or _day(made.until)} is not after "
+            f"--since {given.get('since') or _day(made.since)}",
             hint="The range is [since, until): until is left out.",
         )
     return made
 
 
-#: Of a dataset of which nothing was said.
-_USUAL: dict[str, Any] = {
-    "description": "",
-    "choice": Choice(),
-    "schedule": Manual(),
-    "retry": Retry(),
-    "proof": Proof(),
-    "partition": None,
-    "merge": None,
-    "deadline_minutes": None,
-}
+def options_of(dataset: Dataset) -> dict[str, Any]:
+    """Every option of a dataset as it would be given; another dataset goes by its id."""
+    zone = dataset.schedule.zone
+    to = [redacted(target.url) for target in dataset.targets]
+    made = {option.name: _written(option, _stored(dataset, option)) for option in _OWN} | {
+        "retry": dataset.retry.attempts if dataset.retry.on else False,
+        "to": to if len(to) > 1 else to[0],
+        "table": dataset.targets[0].table,
+        "schedule": describe(dataset.schedule).removesuffix(f" in {zone}"),
+        "zone": zone,
+    }
+    return {option.name: made[option.name] for option in OPTIONS}
+
+
+def labeled_options(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    """The options that are shown in a line of their own: label and value, which is empty where there is none."""
+    for option in _OWN:
+        if option.label:
+            value = _written(option, _stored(dataset, option))
+            counted = option.limits.counted if option.limits else str
+            yield option.label, "" if value is None else counted(value)
+
+
+def default_of(option: Option) -> Any:
+    """The stored value of an option that is not given; None for the tables and the schedule."""
+    if option.group in OPTION_GROUPS:
+        return getattr(OPTION_GROUPS[option.group], option.attribute)
+    return DEFAULTS.get(option.field)
+
+
+def _stored(dataset: Dataset, option: Option) -> Any:
+    if not option.group:
+        return getattr(dataset, option.field)
+    return getattr(getattr(dataset, option.group) or OPTION_GROUPS[option.group], option.attribute)
+
+
+def _read(option: Option, given: Any) -> Any:
+    default = default_of(option)
+    if isinstance(given, str):
+        given = given.strip()
+        if not given:
+            return default
+    if option.kind == "number":
+        return given if given or default is not None else None
+    if option.kind == "names":
+        return tuple(word for word in given if word.strip())
+    if option.kind == "pairs":
+        words = [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else given
+        return dict(_pair(word) for word in words if word.strip())
+    if option.kind == "instant":
+        return parse_instant(given, f"--{option.name}")
+    if option.kind == "period":
+        return read_partition(given)
+    return parse(given) if option.kind == "schedule" else given
+
+
+def _written(option: Option, value: Any) -> Any:
+    if value is None:
+        return None
+    if option.kind == "names":
+        return list(value)
+    if option.kind == "pairs":
+        return dict(value)
+    if option.kind == "instant":
+        return _day(value).replace("+00:00", "Z")
+    if option.kind == "period":
+        return f"{value.last} {value.unit}s"
+    return describe(value) if option.kind == "schedule" else value
 
 
 def _day(seconds: int) -> str:
+    """`2026-01-31`, or with the time of day where it is not midnight in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("T00:00:00+00:00")
 
 
@@ -140,71 +147,36 @@ def read_partition(words: str) -> Partition | None:
     return Partition(unit=cast("Literal['day', 'week', 'month']", found[2]), last=int(found[1]))
 
 
-def read_merge(
-    before: Merge | None,
-    *,
-    deleted: Literal["keep", "drop"] | None = None,
-    history: bool | None = None,
-    reread_days: int | None = None,
-) -> Merge | None:
-    """How a merge keeps its table; None where nothing was said."""
-    given: dict[str, Any] = {"deleted": deleted, "history": history, "reread_days": reread_days}
-    changes = {name: value for name, value in given.items() if value is not None}
-    return replace(before or Merge(), **changes) if changes else before
-
-
-def read_proof(
-    before: Proof, *, after: After | None = None, deep: str | None = None, hold: bool | None = None
-) -> Proof:
-    """Which checks runs make; empty words take the deeper ones back."""
-    given: dict[str, Any] = {"after": after, "hold": hold}
-    changes = {name: value for name, value in given.items() if value is not None}
-    if deep is not None:
-        changes["deep"] = parse(deep) if deep.strip() else None
-    return replace(before, **changes)
-
-
 def read_schedule(before: Schedule, words: str | None, zone: str | None) -> Schedule:
     """Words as in `docs/schedules.md`; a zone that is written in them goes first."""
     zone = zone.strip() if zone else None
     if words is None:
-        return before if zone is None else _moved(before, zone)
+        # Said again in the other zone, since what it counts from is local there.
+        return before if zone is None else parse(describe(before).removesuffix(f" in {before.zone}"), zone)
     if not words.strip():
         return Manual(zone=zone or before.zone)
     return parse(words, zone or before.zone)
 
 
-def _moved(schedule: Schedule, zone: str) -> Schedule:
-    from counterfoil.schedules import describe
-
-    # Said again in the other zone, since what it counts from is local there.
-    words = describe(schedule).removesuffix(f" in {schedule.zone}")
-    return parse(words, zone)
-
-
-def read_retry(
-    before: Retry,
-    *,
-    on: bool | None = None,
-    attempts: int | None = None,
-    every_minutes: int | None = None,
-    manual: bool | None = None,
-) -> Retry:
-    """A number of attempts or minutes turns retries on."""
-    if on is False and (attempts is not None or every_minutes is not None):
-        raise SettingsError("--no-retry does not go with --retry or --retry-minutes", hint="Choose one of the two.")
-    if on is None and (attempts is not None or every_minutes is not None):
-        on = True
-    given: dict[str, Any] = {"on": on, "attempts": attempts, "every_minutes": every_minutes, "manual": manual}
-    return replace(before, **{name: value for name, value in given.items() if value is not None})
+def _retries(changes: dict[str, Any]) -> dict[str, Any]:
+    """A number of attempts or minutes turns retries on, false turns them off."""
+    attempts = changes.pop("attempts", None)
+    if attempts is not None and not attempts:
+        if "every_minutes" in changes:
+            raise retry_conflict()
+        return changes | {"on": False}
+    if attempts is None and "every_minutes" not in changes:
+        return changes
+    return changes | {"on": True} | ({} if attempts is None or attempts is True else {"attempts": attempts})
 
 
-def _option(word: str) -> tuple[str, str]:
+def retry_conflict() -> SettingsError:
+    """A single attempt was asked for, and several."""
+    return SettingsError("--no-retry does not go with --retry or --retry-minutes", hint="Choose one of the two.")
+
+
+def _pair(word: str) -> tuple[str, str]:
     name, equals, value = word.partition("=")
     if not equals or not name or not value:
         raise SettingsError(f"--option {redacted(word)!r} is not NAME=VALUE", hint="For example: --option status=all")
     return name, value
-
-
-def _words(words: Iterable[str]) -> list[str]:
-    return [word for word in words if word.strip()]

@@ -47,6 +47,8 @@ def list_line(shown: DatasetSummary) -> tuple[str, ...]:
 
 def summary_facts(shown: DatasetSummary, places: Sequence[str]) -> Facts:
     """Everything but the outlook."""
+    from counterfoil.app.datasets.input import labeled_options
+
     dataset = shown.dataset
     zone = dataset.schedule.zone
     pause = dataset.pause
@@ -64,7 +66,7 @@ def summary_facts(shown: DatasetSummary, places: Sequence[str]) -> Facts:
         ("behind", "\n".join(f"{one.table} of {redacted(one.url)}" for one in shown.behind)),
         ("schedule", _schedule(shown)),
         ("retry", _retry(dataset.retry)),
-        ("deadline", dataset.deadline_minutes and counted(dataset.deadline_minutes, "minute")),
+        *labeled_options(dataset),
         ("last run", _run(shown.last_run, zone)),
         ("checks", "\n".join(check_words(shown.checks)) or "none yet"),
         ("proof", _proof(dataset.proof)),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 CURSOR = "What to give for the next page; null when there is none."
 
@@ -14,6 +13,10 @@ class ApiModel(BaseModel):
     """Says all that there is."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+#: An instant as `app` writes it, in RFC 3339.
+Instant = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class Problem(ApiModel):
@@ -48,8 +51,8 @@ class Account(ApiModel):
     stripe_account: str | None
     status: str
     problem: str | None
-    checked_at: datetime | None
-    created_at: datetime
+    checked_at: Instant | None
+    created_at: Instant
     mode: Literal["live", "test"] | None
     reports: list[Readable]
 
@@ -155,8 +158,8 @@ class Alert(ApiModel):
     shown: str
     kinds: list[str]
     problem: str | None = Field(description="Why the newest notice did not arrive.")
-    sent_at: datetime | None
-    created_at: datetime
+    sent_at: Instant | None
+    created_at: Instant
 
 
 class Alerts(ApiModel):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
+
+from counterfoil.dataset_options import CHOICE, OPTIONS, Kind, Option
 
 _Number = Annotated[int, Field(ge=0, le=1_000_000)]
 #: Postgres, where the state may be, has no text with a zero in it.
@@ -47,53 +50,32 @@ class KeyBody(Body):
     key: SecretStr
 
 
-class ChoiceWords(Body):
+#: Other kinds are text.
+_TYPES: dict[Kind, Any] = {
+    "number": _Number,
+    "attempts": _Number | bool,
+    "switch": bool,
+    "names": _Words,
+    "pairs": dict[_Word, _Word],
+    "destinations": _Word | list[_Word],
+}
+
+
+def _body(options: Iterable[Option]) -> Any:
+    """A body with a field for each option."""
+    fields: dict[str, Any] = {}
+    for option in options:
+        kind: Any = Literal.__getitem__(option.choices) if option.choices else _TYPES.get(option.kind, _Word)
+        fields[option.name] = (kind | None, Field(default=None, description=option.api_help or option.help))
+    return create_model("Options", __base__=Body, **fields)
+
+
+class ChoiceWords(_body(CHOICE), Body):  # type: ignore[misc] # its fields are those of the table
     """What of the report."""
 
-    options: dict[_Word, _Word] | None = Field(
-        default=None, description="The report's options, as `/reports` lists them."
-    )
-    since: _Word | None = Field(default=None, description="`2026-01-31` (UTC midnight) or `2026-01-31T09:30:00Z`.")
-    until: _Word | None = Field(default=None, description="Only what was created before.")
-    last_days: _Number | None = Field(
-        default=None, description="Only what was created in so many days before each run."
-    )
-    promote: _Words | None = Field(default=None, description="Keys of metadata that become columns.")
-    leave_out: _Words | None = Field(default=None, description="Columns that are never kept.")
-    hash: _Words | None = Field(default=None, description="Columns of which only a keyed hash is kept.")
 
-
-class DatasetWords(ChoiceWords):
+class DatasetWords(_body(OPTIONS), Body):  # type: ignore[misc]
     """What, where to, when. Null, or what is left out of a new dataset, is as it usually is."""
-
-    description: _Word | None = None
-    method: Literal["replace", "append", "merge", "partition"] | None = Field(
-        default=None, description="How the table is updated; the report's own way unless given."
-    )
-    partition: _Word | None = Field(
-        default=None, description="With `partition`: the period that runs replace, `3 months`."
-    )
-    deleted: Literal["keep", "drop"] | None = Field(default=None, description="With `merge`: rows that Stripe deleted.")
-    history: bool | None = Field(default=None, description="With `merge`: every version is kept, in `TABLE__history`.")
-    reread_days: _Number | None = Field(default=None, description="With `merge`: days within which all is read again.")
-    to: _Word | list[_Word] | None = Field(
-        default=None, description="Where to, such as `duckdb:///file.duckdb` below the home; or several of them."
-    )
-    table: _Word | None = Field(default=None, description="The report's key unless given.")
-    schedule: _Word | None = Field(
-        default=None, description="`every 2 hours`, `daily at 06:00`, `cron 0 6 * * *`, `manual`."
-    )
-    zone: _Word | None = Field(default=None, description="The schedule's time zone; UTC unless given.")
-    after: _Word | None = Field(
-        default=None, description="A dataset, by name or id, after whose success this one runs."
-    )
-    retry: _Number | bool | None = Field(default=None, description="How many attempts a run has; false for one.")
-    retry_minutes: _Number | None = Field(default=None, description="Minutes between two attempts.")
-    retry_manual: bool | None = Field(default=None, description="Whether runs started by hand are tried again too.")
-    deadline_minutes: _Number | None = Field(default=None, description="Minutes after which a run is given up.")
-    checks: Literal["cheap", "none"] | None = Field(default=None, description="Checks that follow each run.")
-    deep_checks: _Word | None = Field(default=None, description="When the deeper checks are due.")
-    hold: bool | None = Field(default=None, description="Whether nothing is loaded when a check fails before the load.")
 
 
 class DatasetBody(DatasetWords):

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
-from counterfoil.web.api.answers import ApiModel, ReportColumn
+from counterfoil.app.datasets.input import default_of
+from counterfoil.dataset_options import OPTIONS, Kind
+from counterfoil.web.api.answers import ApiModel, Instant, ReportColumn
 from counterfoil.web.api.run_answers import Result, Run
 
+#: Other kinds are text.
+_TYPES: dict[Kind, Any] = {
+    "number": int,
+    "attempts": int,
+    "switch": bool,
+    "names": list[str],
+    "pairs": dict[str, str],
+    "instant": Instant,
+}
 
-class Choice(ApiModel):
+
+def _options(group: str = "") -> Any:
+    """An answer with a field for each option that is stored in a group, or by itself."""
+    fields: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.group == group:
+            kind: Any = Literal.__getitem__(option.choices) if option.choices else _TYPES.get(option.kind, str)
+            fields[option.attribute] = (kind | None if default_of(option) is None else kind, ...)
+    return create_model("Options", __base__=ApiModel, **fields)
+
+
+class Choice(_options("choice"), ApiModel):  # type: ignore[misc] # its fields are those of the table
     """What of the report."""
 
-    since: datetime | None
-    until: datetime | None
-    last_days: int | None
-    options: dict[str, str]
-    promoted: list[str]
-    left_out: list[str]
-    hashed: list[str]
+
+class Merge(_options("merge"), ApiModel):  # type: ignore[misc]
+    pass
+
+
+class Retry(_options("retry"), ApiModel):  # type: ignore[misc]
+    on: bool
+
+
+class Proof(_options("proof"), ApiModel):  # type: ignore[misc]
+    pass
 
 
 class Partition(ApiModel):
@@ -28,34 +53,15 @@ class Partition(ApiModel):
     last: int
 
 
-class Merge(ApiModel):
-    deleted: Literal["keep", "drop"]
-    history: bool
-    reread_days: int
-
-
 class Target(ApiModel):
     url: str
     table: str
 
 
-class Retry(ApiModel):
-    on: bool
-    attempts: int
-    every_minutes: int
-    manual: bool
-
-
-class Proof(ApiModel):
-    after: Literal["cheap", "none"]
-    deep: str | None
-    hold: bool
-
-
 class Pause(ApiModel):
     reason: str
     action: str | None
-    at: datetime
+    at: Instant
     code: Literal["manual", "key_rejected", "permission_missing", "failures", "schedule"] | None = Field(
         description="`key_rejected` ends by itself once Stripe accepts the key; null in a pause of an older version."
     )
@@ -64,7 +70,7 @@ class Pause(ApiModel):
 class Outlook(ApiModel):
     """The thirty days to come."""
 
-    next_times: list[datetime]
+    next_times: list[Instant]
     runs_a_month: int
     reads_of_the_last_full_run: int | None
     reads_of_the_last_run_of_changes: int | None
@@ -73,33 +79,29 @@ class Outlook(ApiModel):
     warning: str | None
 
 
-class _DatasetFacts(ApiModel):
+class _DatasetFacts(_options(), ApiModel):  # type: ignore[misc]
     id: str
     name: str
-    description: str
     report: str
     choice: Choice
     method: str
     partition: Partition | None
     merge: Merge | None
     targets: list[Target]
-    schedule: str
     zone: str
     retry: Retry
     proof: Proof
-    deadline_minutes: int | None
     pause: Pause | None
     failures: int = Field(description="Failed runs in a row.")
-    next_due_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
+    next_due_at: Instant | None
+    created_at: Instant
+    updated_at: Instant
 
 
 class Dataset(_DatasetFacts):
     """A dataset by itself: what it refers to goes by ids."""
 
     account: str
-    after: str | None
 
 
 class DatasetPlanned(Dataset):
@@ -140,8 +142,8 @@ class Rollback(ApiModel):
     """An earlier version in the tables."""
 
     run: str = Field(description="The run whose version it is.")
-    version_at: datetime = Field(description="When that run ended.")
-    at: datetime = Field(description="When the tables were returned to it.")
+    version_at: Instant = Field(description="When that run ended.")
+    at: Instant = Field(description="When the tables were returned to it.")
 
 
 class DatasetSummary(_DatasetFacts):

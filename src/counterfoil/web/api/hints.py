@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 _DATASET = "/api/v1/datasets/{dataset}"
+
+
+def _change(found: re.Match[str]) -> str:
+    return f"PATCH {_DATASET} with {found[1].replace('-', '_')}"
+
+
 #: What is said, and what is said here instead; one after the other.
-_SAID = tuple(
+_SAID: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern), said)
     for pattern, said in (
         (r"`counterfoil (account|alert|dataset|run)s list` shows", r"GET /api/v1/\1s shows"),
@@ -15,7 +22,7 @@ _SAID = tuple(
         (r"counterfoil runs cancel (\S+)", r"POST /api/v1/runs/\1/cancel"),
         (r"counterfoil run .*", f"POST {_DATASET}/runs"),
         (r"counterfoil datasets (pause|resume|reload) .*", rf"POST {_DATASET}/\1"),
-        (r"counterfoil datasets edit --deadline-minutes.*", f"PATCH {_DATASET} with deadline_minutes"),
+        (r"counterfoil datasets edit --([a-z-]+).*", _change),
         (r"counterfoil accounts check .*", "POST /api/v1/accounts/{account}/check"),
         (r"counterfoil accounts key .*", "PUT /api/v1/accounts/{account}/key"),
         (r"counterfoil accounts add", "POST /api/v1/accounts"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import Path, Query
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from counterfoil.app.app import App
 from counterfoil.app.values import Dataset, Run
@@ -37,11 +37,22 @@ FILES: dict[int | str, dict[str, Any]] = {
 }
 
 
+class RedactedJson(JSONResponse):
+    """JSON without what looks like a key of Stripe's or a token."""
+
+    def render(self, content: object) -> bytes:
+        return redacted(json.dumps(content, ensure_ascii=False, allow_nan=False)).encode(errors="replace")
+
+
+def address_of(place: str) -> str:
+    """The value of `Location` for what is below `/api/v1`."""
+    return V1 + quote(place)
+
+
 def json_response(value: object, status: int = 200, *, location: str | None = None) -> Response:
     """The value as JSON; `location` is the address of what was made, below `/api/v1`."""
-    headers = {} if location is None else {"Location": V1 + quote(location)}
-    text = redacted(json.dumps(value, ensure_ascii=False, allow_nan=False))
-    return Response(text.encode(errors="replace"), status_code=status, headers=headers, media_type="application/json")
+    headers = {} if location is None else {"Location": address_of(location)}
+    return RedactedJson(value, status, headers)
 
 
 def dataset_of(app: App, word: str) -> Dataset:

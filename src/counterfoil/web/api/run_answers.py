@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
-from counterfoil.web.api.answers import CURSOR, ApiModel
+from counterfoil.web.api.answers import CURSOR, ApiModel, Instant
 
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "canceled", "skipped"]
 Result = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT APPLICABLE"]
 
 
 class Window(ApiModel):
-    since: datetime | None
-    until: datetime | None
+    since: Instant | None
+    until: Instant | None
 
 
 class RowCounts(ApiModel):
@@ -43,11 +42,11 @@ class Run(ApiModel):
     status: Status
     trigger: str
     reason: str | None
-    due_at: datetime | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    deadline_at: datetime | None
+    due_at: Instant | None
+    created_at: Instant
+    started_at: Instant | None
+    finished_at: Instant | None
+    deadline_at: Instant | None
     attempt: int
     report: str | None
     method: str | None
@@ -64,8 +63,8 @@ class Run(ApiModel):
 class Attempt(ApiModel):
     number: int
     status: str
-    started_at: datetime
-    finished_at: datetime | None
+    started_at: Instant
+    finished_at: Instant | None
     error: RunFailure | None
 
 
@@ -81,13 +80,13 @@ class Load(ApiModel):
     table: str
     method: str
     rows: int
-    at: datetime
+    at: Instant
 
 
 class RunDetail(Run):
     """A run with its attempts, checks and loads."""
 
-    next_attempt_at: datetime | None
+    next_attempt_at: Instant | None
     rows_kept: bool = Field(description="Whether `/runs/{run}/rows` still has what it brought.")
     attempts: list[Attempt]
     checks: list[CheckResult]
@@ -103,7 +102,7 @@ class Runs(ApiModel):
 
 class Line(ApiModel):
     number: int
-    at: datetime
+    at: Instant
     level: str
     message: str
     fields: dict[str, Any]
@@ -125,7 +124,7 @@ class Check(ApiModel):
     figures: dict[str, Any]
     differences: list[dict[str, Any]]
     different: int
-    made_at: datetime
+    made_at: Instant
 
 
 class StatementAccount(ApiModel):
@@ -145,11 +144,11 @@ class Statement(ApiModel):
     tables: list[str]
     account: StatementAccount
     run: str
-    run_ended_at: datetime | None
-    as_of: datetime
+    run_ended_at: Instant | None
+    as_of: Instant
     api_version: str
     program_version: str
-    made_at: datetime | None
+    made_at: Instant | None
     requests: int | None
     checks: list[Check]
 

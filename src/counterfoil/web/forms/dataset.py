@@ -5,26 +5,54 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from typing import Any, cast
 
 from starlette.datastructures import FormData, QueryParams
 
 from counterfoil.app.datasets.drafts import input_of, read_input
-from counterfoil.app.datasets.input import read_choice, read_merge, read_partition, read_retry
-from counterfoil.app.values import Choice, Dataset, Merge, Partition, Retry, Schedule
+from counterfoil.app.datasets.input import default_of, options_of, read_changes, read_group, read_partition
+from counterfoil.app.values import Choice, Dataset, Partition, Schedule
+from counterfoil.dataset_options import OPTIONS, Option
 from counterfoil.errors import CounterfoilError, SettingsError
+from counterfoil.values import Method
 from counterfoil.web.hints import on_page
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 UNITS = ("minutes", "hours", "days", "weeks", "months")
+#: The options that a field of the form holds by itself.
+FIELDS = tuple(option for option in OPTIONS if option.form)
 #: Fields that are switches: when their pane is open and they are not sent, they are off.
-_SWITCHES = frozenset({"retry", "retry_manual", "overwrite", "drop_deleted", "history"})
+_SWITCHES = {"retry", "overwrite", "drop_deleted", *(option.form for option in FIELDS if option.kind == "switch")}
+#: The other fields of each pane.
+_PANES: Mapping[str, tuple[str, ...]] = {
+    "credentials": ("account", "stripe_account", "api_base"),
+    "details": ("report", "rows", "since", "until", "days", "options", "left_out", "hashed"),
+    "scheduling": (
+        "way", "when", "n", "unit", "times", "weekdays", "month_days", "opens", "closes", "after", "words", "zone",
+        "last", "period", "drop_deleted", "retry",
+    ),
+    "naming": ("name", "to", "more", "overwrite"),
+}  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    """An option as a field of the form shows it."""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return ", ".join(value) if isinstance(value, list | tuple) else "" if value is None else str(value)
+
+
+_Fields: Any = make_dataclass(
+    "_Fields",
+    [(option.form, str, field(default=_text(default_of(option)))) for option in FIELDS],
+    slots=True,
+    kw_only=True,
+)
 
 
 @dataclass(slots=True, kw_only=True)
-class DatasetForm:
+class DatasetForm(_Fields):  # type: ignore[misc] # fields of the table too
     """Every field of the form as text, whatever was typed; the defaults are those of a form that nobody touched."""
 
     account: str = ""
@@ -38,7 +66,6 @@ class DatasetForm:
     until: str = ""
     days: str = "30"
     options: dict[str, str] = field(default_factory=dict)
-    promoted: str = ""
     left_out: list[str] = field(default_factory=list)
     hashed: list[str] = field(default_factory=list)
 
@@ -56,27 +83,18 @@ class DatasetForm:
     after: str = ""
     words: str = ""
     zone: str = ""
-    method: str = ""
     last: str = "3"
     period: str = "month"
     drop_deleted: str = ""
-    history: str = ""
-    reread_days: str = "7"
     retry: str = "yes"
-    retry_minutes: str = "15"
-    attempts: str = "3"
-    retry_manual: str = ""
-    deadline: str = ""
     #: Reads of a full run as they were estimated, and what for.
     reads: str = ""
     reads_of: str = ""
 
     name: str = ""
-    description: str = ""
     to: str = ""
     #: Other destinations, one a line.
     more: str = ""
-    table: str = ""
     overwrite: str = ""
     #: What was proposed for them, to tell what was typed since.
     proposed_name: str = ""
@@ -114,19 +132,53 @@ class DatasetForm:
             else:
                 yield name, value
 
+    def given(self) -> dict[str, Any]:
+        """The options as a configuration file has them, but for the schedule."""
+        found: dict[str, Any] = self._choice() | {
+            "partition": self._period(),
+            "to": [url.strip() for url in (self.to, *self.more.splitlines()) if url.strip()],
+            "after": self.after if self.way == "basic" and self.when == "after" else "",
+        }
+        if self.method == "merge":
+            found["deleted"] = "drop" if self.drop_deleted else "keep"
+        if not self.retry:
+            found["retry"] = False
+        return found | {option.name: self.value(option) for option in FIELDS if self.uses(option)}
+
+    def uses(self, option: Option) -> bool:
+        """Whether the option counts beside what else is chosen."""
+        return option.method in (None, self.method) and (option.group != "retry" or bool(self.retry))
+
+    def value(self, option: Option) -> Any:
+        """The option that a field holds; SettingsError for no number."""
+        text: str = getattr(self, option.form)
+        if option.limits and (text.strip() or default_of(option) is not None):
+            return whole(f"The number of {option.limits.unit}", text)
+        return bool(text) if option.kind == "switch" else listed(text) if option.kind == "names" else text.strip()
+
     def choice(self) -> Choice:
         """What of the report."""
+        made: Choice = read_group("choice", self._choice(), Choice())
+        return made
+
+    def _choice(self) -> dict[str, Any]:
         between, last = self.rows == "between", self.rows == "days"
-        return read_choice(
-            Choice(),
-            since=self.since if between else None,
-            until=self.until if between else None,
-            last_days=whole("The number of days", self.days) if last else None,
-            options=[f"{name}={value}" for name, value in self.options.items() if value],
-            promoted=listed(self.promoted),
-            left_out=self.left_out,
-            hashed=self.hashed,
-        )
+        return {
+            "options": {name: value for name, value in self.options.items() if value},
+            "since": self.since if between else "",
+            "until": self.until if between else "",
+            "last_days": whole("The number of days", self.days) if last else "",
+            "promote": listed(self.promoted),
+            "leave_out": self.left_out,
+            "hash": self.hashed,
+        }
+
+    def partition(self) -> Partition | None:
+        """The period of the method `partition`."""
+        return read_partition(self._period())
+
+    def _period(self) -> str:
+        return f"{self.last} {self.period}s" if self.method == "partition" else ""
 
     def schedule(self) -> Schedule:
         """When it runs."""
@@ -149,76 +201,37 @@ class DatasetForm:
             return f"every {n} weeks on {','.join(self.weekdays or WEEKDAYS[:1])}{at}"
         return f"every {n} months on {self.month_days.strip() or '1'}{at}"
 
-    def partition(self) -> Partition | None:
-        """The period of the method `partition`."""
-        return read_partition(f"{self.last} {self.period}s") if self.method == "partition" else None
 
-    def merge(self) -> Merge | None:
-        """How the method `merge` keeps the table."""
-        if self.method != "merge":
-            return None
-        return read_merge(
-            None,
-            deleted="drop" if self.drop_deleted else "keep",
-            history=bool(self.history),
-            reread_days=whole("The number of days", self.reread_days),
-        )
-
-    def retries(self) -> Retry:
-        """Whether and how often it is tried again."""
-        if not self.retry:
-            return read_retry(Retry(), on=False)
-        return read_retry(
-            Retry(),
-            on=True,
-            attempts=whole("The number of attempts", self.attempts),
-            every_minutes=whole("The number of minutes", self.retry_minutes),
-            manual=bool(self.retry_manual),
-        )
-
-    def destinations(self) -> list[str]:
-        """Where to, the first first."""
-        return [url.strip() for url in (self.to, *self.more.splitlines()) if url.strip()]
-
-    def deadline_minutes(self) -> int | None:
-        """None for no deadline."""
-        return whole("The number of minutes", self.deadline) if self.deadline.strip() else None
+def pane_fields(pane: str) -> tuple[str, ...]:
+    """The fields of a pane, for the hidden inputs of one that is closed."""
+    return (*_PANES[pane], *(option.form for option in FIELDS if option.pane == pane))
 
 
 def typed_of(dataset: Dataset) -> DatasetForm:
     """What would have been typed for a dataset as it is."""
-    choice, retry = dataset.choice, dataset.retry
+    given = options_of(dataset) | {"retry": dataset.retry.attempts}
+    own: dict[str, Any] = {option.form: _text(given[option.name]) for option in FIELDS}
     target, *others = dataset.targets
-    bounded = choice.since is not None or choice.until is not None
+    bounded = given["since"] or given["until"]
     made = DatasetForm(
         account=dataset.account,
         report=dataset.report,
-        rows="days" if choice.last_days is not None else "between" if bounded else "all",
-        since=_day(choice.since),
-        until=_day(choice.until),
-        days=str(choice.last_days or 30),
-        options=dict(choice.options),
-        promoted=", ".join(choice.promoted),
-        left_out=list(choice.left_out),
-        hashed=list(choice.hashed),
-        method=dataset.method,
-        retry="yes" if retry.on else "",
-        retry_minutes=str(retry.every_minutes),
-        attempts=str(retry.attempts),
-        retry_manual="yes" if retry.manual else "",
-        deadline=str(dataset.deadline_minutes or ""),
+        rows="days" if given["last_days"] is not None else "between" if bounded else "all",
+        since=_text(given["since"]),
+        until=_text(given["until"]),
+        days=str(given["last_days"] or 30),
+        options=given["options"],
+        left_out=given["leave_out"],
+        hashed=given["hash"],
+        drop_deleted=_text(given["deleted"] == "drop"),
+        retry=_text(dataset.retry.on),
         name=dataset.name,
-        description=dataset.description,
         to=target.url,
         more="\n".join(one.url for one in others),
-        table=target.table,
+        **own,
     )
     if dataset.partition is not None:
         made.last, made.period = str(dataset.partition.last), dataset.partition.unit
-    if dataset.merge is not None:
-        made.drop_deleted = "yes" if dataset.merge.deleted == "drop" else ""
-        made.history = "yes" if dataset.merge.history else ""
-        made.reread_days = str(dataset.merge.reread_days)
     _schedule_typed(made, dataset)
     return made
 
@@ -253,13 +266,6 @@ def _readings(words: str) -> Iterator[dict[str, Any]]:
         yield {"n": "1", "unit": "days", "times": found[2].replace(" and ", ", "), "weekdays": weekdays}
 
 
-def _day(seconds: int | None) -> str:
-    """`2026-01-31`, or with the time of day where it is not midnight in UTC."""
-    if seconds is None:
-        return ""
-    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("T00:00:00+00:00")
-
-
 _TEXTS = frozenset(one.name for one in fields(DatasetForm) if isinstance(one.default, str))
 
 
@@ -289,28 +295,13 @@ def _line(error: CounterfoilError) -> str:
     return text[:1].upper() + text[1:]
 
 
-Method = Literal["replace", "append", "merge", "partition"]
-
-
 def as_method(text: str) -> Method:
     """As the calls take it; they refuse what is none."""
     return cast("Method", text)
 
 
-def saved(typed: DatasetForm) -> dict[str, Any]:
-    """The fields as `App.datasets.create` takes them, but for its name, account and report."""
-    after = typed.after if typed.way == "basic" and typed.when == "after" else ""
-    return {
-        "choice": typed.choice(),
-        "schedule": typed.schedule(),
-        "after": after or None,
-        "method": as_method(typed.method),
-        "partition": typed.partition(),
-        "merge": typed.merge(),
-        "retry": typed.retries(),
-        "deadline_minutes": typed.deadline_minutes(),
-        "description": typed.description.strip(),
-        "to": typed.destinations(),
-        "table": typed.table.strip(),
-        "overwrite": bool(typed.overwrite),
-    }
+def changes_of(typed: DatasetForm, before: Dataset | None = None) -> dict[str, Any]:
+    """The fields as `DatasetService.create` takes them, or those that differ from a dataset, as `edit` takes them."""
+    changes = read_changes(typed.given(), before)
+    schedule = typed.schedule()
+    return changes if before is not None and schedule == before.schedule else changes | {"schedule": schedule}

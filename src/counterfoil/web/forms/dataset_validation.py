@@ -8,9 +8,10 @@ from functools import partial
 
 from counterfoil.app.app import App
 from counterfoil.app.datasets.drafts import Drafts, read_input
-from counterfoil.app.values import Choice, Dataset, Retry
+from counterfoil.app.values import Choice, Dataset
+from counterfoil.dataset_options import Limits, Option
 from counterfoil.errors import CounterfoilError, SettingsError
-from counterfoil.web.forms.dataset import DatasetForm, Problems, as_method, listed
+from counterfoil.web.forms.dataset import FIELDS, DatasetForm, Problems, as_method, listed
 
 
 class Checks:
@@ -71,20 +72,18 @@ class Checks:
             "last",
             lambda: self._drafts.method(typed.report, as_method(typed.method), typed.partition()),
         )
-        tried(found, "reread_days", lambda: self._drafts.merge(as_method(typed.method), typed.merge()))
         if "last" not in found:
             tried(found, "method", lambda: self._drafts.choice(typed.report, typed.choice(), as_method(typed.method)))
-        if typed.retry:
-            tried(found, "retry_minutes", lambda: self._drafts.retry(_retries_with(typed, attempts="1")))
-            tried(found, "attempts", lambda: self._drafts.retry(_retries_with(typed, retry_minutes="1")))
-        tried(found, "deadline", typed.deadline_minutes)
+        for option in FIELDS:
+            if option.limits is not None and typed.uses(option):
+                tried(found, option.form, partial(_check_number, option.limits, typed, option))
 
     def _of_naming(self, found: Problems, typed: DatasetForm) -> None:
         if self._dataset is None or typed.name.strip() != self._dataset.name:
             tried(found, "name", lambda: self._drafts.name(typed.name))
         tried(found, "to", lambda: self._drafts.target(typed.to.strip(), "table"))
-        for url in typed.destinations()[1:]:
-            tried(found, "more", partial(self._drafts.target, url, "table"))
+        for url in filter(str.strip, typed.more.splitlines()):
+            tried(found, "more", partial(self._drafts.target, url.strip(), "table"))
         tried(found, "table", lambda: self._drafts.target("duckdb:///x", typed.table.strip()))
 
 
@@ -100,6 +99,7 @@ def _range_only(typed: DatasetForm) -> Choice:
     return DatasetForm(rows=typed.rows, since=typed.since, until=typed.until, days=typed.days).choice()
 
 
-def _retries_with(typed: DatasetForm, **changed: str) -> Retry:
-    """The retries with one of the two numbers made harmless, so that each is told of by itself."""
-    return replace(typed, **changed).retries()  # type: ignore[arg-type]
+def _check_number(limits: Limits, typed: DatasetForm, option: Option) -> None:
+    number = typed.value(option)
+    if number != "":
+        limits.check(number)

@@ -13,6 +13,7 @@ from starlette.responses import StreamingResponse
 from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import dataset_columns
 from counterfoil.app.datasets.dictionaries import dataset_dict
+from counterfoil.app.datasets.input import labeled_options
 from counterfoil.app.datasets.usage_forecast import READS_A_MONTH
 from counterfoil.app.values import Dataset, Run, Status
 from counterfoil.errors import CounterfoilError
@@ -127,6 +128,7 @@ def routes(app: App) -> APIRouter:
             "settings.html",
             **values,
             told=dataset_dict(found),
+            labeled=[(label.capitalize(), value or "none") for label, value in labeled_options(found)],
             facts=_facts(app, found),
             method=_METHODS[found.method],
             outlook=app.datasets.outlook(found.id),

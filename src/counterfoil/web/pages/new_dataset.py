@@ -26,7 +26,15 @@ from counterfoil.app.datasets.drafts import (
 from counterfoil.app.values import Account, Dataset, PlannedDataset
 from counterfoil.errors import INVALID_TABLE, REPLACES_ROWS, CounterfoilError, SettingsError
 from counterfoil.web.formatting import counted
-from counterfoil.web.forms.dataset import DatasetForm, Problems, field_messages, listed, saved, typed_of
+from counterfoil.web.forms.dataset import (
+    DatasetForm,
+    Problems,
+    changes_of,
+    field_messages,
+    listed,
+    pane_fields,
+    typed_of,
+)
 from counterfoil.web.forms.dataset_validation import Checks, tried
 from counterfoil.web.forms.form_data import form_data, redirect
 from counterfoil.web.forms.method_help import TITLES, method_help
@@ -148,19 +156,20 @@ class _Form:
         return redirect(request, f"/datasets/{made.dataset.id}{'/settings' if self._dataset else ''}")
 
     def _create(self, typed: DatasetForm) -> PlannedDataset:
-        return self._app.datasets.create(typed.name, account=typed.account, report=typed.report, **saved(typed))
+        return self._app.datasets.create(
+            typed.name, account=typed.account, report=typed.report, overwrite=bool(typed.overwrite), **changes_of(typed)
+        )
 
     def _edit(self, dataset: Dataset, typed: DatasetForm) -> PlannedDataset:
         """Only what is another thing than before: the same schedule would count anew."""
-        given = {"name": typed.name.strip(), "account": typed.account, **saved(typed)}
-        where = {"to": given.pop("to"), "table": given.pop("table")}
-        overwrite = given.pop("overwrite")
-        changes = {name: value for name, value in given.items() if value != getattr(dataset, name)}
-        if dataset.after is not None and input_of(dataset.schedule) != "manual" and given["after"] is None:
-            changes.pop("after", None)  # it has a schedule besides, and the form has room for one of the two
-        before = dataset.targets
-        if where != {"to": [one.url for one in before], "table": before[0].table}:
-            changes |= where
+        overwrite = bool(typed.overwrite)
+        changes = changes_of(typed, dataset)
+        names = {"name": typed.name.strip(), "account": typed.account}
+        changes |= {name: value for name, value in names.items() if value != getattr(dataset, name)}
+        if input_of(dataset.schedule) != "manual" and changes.get("after", "") is None:
+            del changes["after"]  # it has a schedule besides, and the form has room for one of the two
+        if (changes["to"], changes["table"]) == ([one.url for one in dataset.targets], dataset.targets[0].table):
+            del changes["to"], changes["table"]
         tried = self._app.datasets.edit(dataset.id, overwrite=overwrite, dry_run=True, **changes)
         if tried.replaces is not None and not overwrite:
             raise SettingsError(
@@ -236,6 +245,7 @@ class _Form:
             "pane": pane,
             "reached": reached,
             "panes": PANES,
+            "pane_fields": pane_fields,
             "form": typed,
             "errors": errors,
             "focus": _focus(next(iter(errors), _first(pane, accounts) if moved else None)),
