@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 
 from counterfoil.destinations.kind import DestinationKind
 from counterfoil.errors import INVALID_TABLE, DestinationRejected, RunError, SchemaConflict
@@ -37,6 +37,14 @@ LOADS_TABLE = "_counterfoil_loads"
 RESERVED = "_counterfoil_"
 
 
+class LoadHooks(TypedDict, total=False):
+    """What a load calls while it works; each may be missing or None."""
+
+    progress: Progress | None
+    guard: Guard | None
+    stop: Stop | None
+
+
 class Destination(Protocol):
     """One place that holds tables. Safe to share between threads; between two calls only `holding` holds it."""
 
@@ -48,16 +56,7 @@ class Destination(Protocol):
     @property
     def kind(self) -> DestinationKind: ...
 
-    def load(
-        self,
-        load: Load,
-        schema: pa.Schema,
-        parts: Sequence[Part],
-        *,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
-    ) -> Loaded:
+    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], **hooks: Unpack[LoadHooks]) -> Loaded:
         """The rows of this load, all in the table when it returns and none when it raises.
 
         A run that was loaded into this table before changes nothing, and what it did then is told. No parts make the
@@ -66,14 +65,7 @@ class Destination(Protocol):
         ...
 
     def replay(
-        self,
-        loads: Sequence[tuple[Load, Sequence[Part]]],
-        schema: pa.Schema,
-        *,
-        run: str,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
+        self, loads: Sequence[tuple[Load, Sequence[Part]]], schema: pa.Schema, *, run: str, **hooks: Unpack[LoadHooks]
     ) -> Loaded:
         """Makes the table what these loads, one after the other into no table, make it; recorded as the load `run`.
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import duckdb
 import pyarrow as pa
@@ -29,6 +29,7 @@ from counterfoil.destinations.lock_wait import wait_for
 from counterfoil.destinations.protocol import (
     REPLAY,
     Guard,
+    LoadHooks,
     Progress,
     Stop,
     check_load,
@@ -69,33 +70,17 @@ class DeltaDestination:
         """Tables below `s3://bucket/prefix`; what the options leave open is in the variables `AWS_…`."""
         return cls(BucketStorage(base, options, settings.home.resolve() / "delta"), name, settings)
 
-    def load(
-        self,
-        load: Load,
-        schema: pa.Schema,
-        parts: Sequence[Part],
-        *,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
-    ) -> Loaded:
+    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], **hooks: Unpack[LoadHooks]) -> Loaded:
         check_load(load, schema, self.kind)
         files = files_of(parts, self._archive)
 
         def build(cursor: duckdb.DuckDBPyConnection, present: Version | None, into: Path) -> Change:
-            return apply(cursor, load, schema, parts, files, present, into, stop)
+            return apply(cursor, load, schema, parts, files, present, into, hooks.get("stop"))
 
-        return self._loaded(load, load.method, build, progress, guard, stop)
+        return self._loaded(load, load.method, build, **hooks)
 
     def replay(
-        self,
-        loads: Sequence[tuple[Load, Sequence[Part]]],
-        schema: pa.Schema,
-        *,
-        run: str,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
+        self, loads: Sequence[tuple[Load, Sequence[Part]]], schema: pa.Schema, *, run: str, **hooks: Unpack[LoadHooks]
     ) -> Loaded:
         whole = rebuilt(loads, run)
 
@@ -105,13 +90,15 @@ class DeltaDestination:
                 files = files_of(parts, self._archive)
                 own = schema_of(files[0]) if files else schema
                 check_load(load, own, self.kind)
-                made = apply(cursor, load, own, parts, files, made, into, stop).made()
+                made = apply(cursor, load, own, parts, files, made, into, hooks.get("stop")).made()
             # Nothing appended under the schema adds the columns that only it has.
-            change = apply(cursor, replace(whole, method="append"), schema, (), (), made, into, stop).made()
+            change = apply(
+                cursor, replace(whole, method="append"), schema, (), (), made, into, hooks.get("stop")
+            ).made()
             done = Loaded(rows=change.rows, added=change.rows, deleted=present.rows if present else 0)
             return Change(change.columns, (), change.files, done)
 
-        return self._loaded(whole, REPLAY, build, progress, guard, stop)
+        return self._loaded(whole, REPLAY, build, **hooks)
 
     def check(self) -> None:
         with mapped(self._storage.place):
@@ -166,7 +153,13 @@ class DeltaDestination:
             return TableAt(self._storage, name)
 
     def _loaded(
-        self, load: Load, method: str, build: _Build, progress: Progress | None, guard: Guard | None, stop: Stop | None
+        self,
+        load: Load,
+        method: str,
+        build: _Build,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
     ) -> Loaded:
         """Loads, and begins anew with the newer version when another program made one meanwhile."""
 

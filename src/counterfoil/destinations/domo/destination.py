@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
@@ -28,6 +28,7 @@ from counterfoil.destinations.lock_wait import file_locked
 from counterfoil.destinations.protocol import (
     REPLAY,
     Guard,
+    LoadHooks,
     Progress,
     Stop,
     check_load,
@@ -83,16 +84,7 @@ class DomoDestination:
         self._archive = settings.archive.resolve()
         self.name = self._place.name
 
-    def load(
-        self,
-        load: Load,
-        schema: pa.Schema,
-        parts: Sequence[Part],
-        *,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
-    ) -> Loaded:
+    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], **hooks: Unpack[LoadHooks]) -> Loaded:
         check_load(load, schema, self.kind)
         files = files_of(parts, self._archive)
 
@@ -101,17 +93,10 @@ class DomoDestination:
             columns = widened([] if load.method == "replace" else present, load.table, schema)
             yield columns, batches_of(files, schema) if files else None
 
-        return self._apply(load, load.method, content, parts, progress, guard, stop)
+        return self._apply(load, load.method, content, parts, **hooks)
 
     def replay(
-        self,
-        loads: Sequence[tuple[Load, Sequence[Part]]],
-        schema: pa.Schema,
-        *,
-        run: str,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
+        self, loads: Sequence[tuple[Load, Sequence[Part]]], schema: pa.Schema, *, run: str, **hooks: Unpack[LoadHooks]
     ) -> Loaded:
         from counterfoil.destinations.duckdb.destination import DuckDBDestination
 
@@ -128,12 +113,12 @@ class DomoDestination:
             columns = widened(columns, whole.table, schema)
             with TemporaryDirectory(dir=spool) as folder:
                 scratch = DuckDBDestination(Path(folder, "scratch.duckdb"), self._settings)
-                rows = scratch.replay(loads, schema, run=run, stop=stop).rows
+                rows = scratch.replay(loads, schema, run=run, stop=hooks.get("stop")).rows
                 with scratch.holding():
                     table = f"SELECT * FROM {quoted(whole.table)}"  # noqa: S608 - quoted
                     yield columns, scratch.query(table) if rows else None
 
-        return self._apply(whole, REPLAY, content, None, progress, guard, stop)
+        return self._apply(whole, REPLAY, content, None, **hooks)
 
     def check(self) -> None:
         self._api().check()
@@ -189,9 +174,9 @@ class DomoDestination:
         method: str,
         content: Content,
         parts: Sequence[Part] | None,
-        progress: Progress | None,
-        guard: Guard | None,
-        stop: Stop | None,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
     ) -> Loaded:
         """One execution: `method` is what the record calls the load, `parts` say how many rows it must have."""
         check_stop(stop)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import duckdb
 import pyarrow as pa
@@ -22,6 +22,7 @@ from counterfoil.destinations.duckdb.publish import check_publish, publish
 from counterfoil.destinations.protocol import (
     REPLAY,
     Guard,
+    LoadHooks,
     Progress,
     Stop,
     check_load,
@@ -51,26 +52,17 @@ class DuckDBDestination:
         self._copy = publish and Path(os.path.abspath(publish))  # noqa: PTH100 - a link to the copy is replaced itself
         self.name = f"duckdb:///{self._place}"
 
-    def load(
-        self,
-        load: Load,
-        schema: pa.Schema,
-        parts: Sequence[Part],
-        *,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
-    ) -> Loaded:
+    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], **hooks: Unpack[LoadHooks]) -> Loaded:
         check_load(load, schema, self.kind)
         files = files_of(parts, self._archive)
-        with self._writing(progress, guard, stop) as cursor:
+        with self._writing(**hooks) as cursor:
             tables.make_loads(cursor)
             before = tables.loaded(cursor, load)
             if before is not None:
                 return before
             there = self._check_ours(cursor, load)
             check_latest(cursor, load, schema.names, self._place)
-            done = apply(cursor, load, schema, parts, files, there=there, stop=stop)
+            done = apply(cursor, load, schema, parts, files, there=there, stop=hooks.get("stop"))
             if load.history:
                 touched = there and load.method == "merge"
                 keep_history(cursor, load, schema, read_at(load, schema, files), touched=touched)
@@ -79,17 +71,10 @@ class DuckDBDestination:
             return done
 
     def replay(
-        self,
-        loads: Sequence[tuple[Load, Sequence[Part]]],
-        schema: pa.Schema,
-        *,
-        run: str,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
+        self, loads: Sequence[tuple[Load, Sequence[Part]]], schema: pa.Schema, *, run: str, **hooks: Unpack[LoadHooks]
     ) -> Loaded:
         whole = rebuilt(loads, run)
-        with self._writing(progress, guard, stop) as cursor:
+        with self._writing(**hooks) as cursor:
             tables.make_loads(cursor)
             before = tables.loaded(cursor, whole)
             if before is not None:
@@ -102,7 +87,7 @@ class DuckDBDestination:
                 check_load(load, own, self.kind)
                 # Nobody sees the table before the transaction ends, so that it is its own staging table, and what it
                 # is meanwhile is no part of its history.
-                apply(cursor, replace(load, history=False), own, parts, files, there=number > 0, stop=stop)
+                apply(cursor, replace(load, history=False), own, parts, files, there=number > 0, stop=hooks.get("stop"))
             tables.widen(cursor, whole.table, schema)
             tables.comment(cursor, whole, schema)
             if whole.history:
@@ -177,7 +162,7 @@ class DuckDBDestination:
 
     @contextmanager
     def _writing(
-        self, progress: Progress | None, guard: Guard | None, stop: Stop | None
+        self, progress: Progress | None = None, guard: Guard | None = None, stop: Stop | None = None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor in a transaction, while nobody else loads into the file; then the copy follows, if there is one."""
         with (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import unquote
 
 import duckdb
@@ -31,6 +31,7 @@ from counterfoil.destinations.parquet.reused_files import ReusedFile, rows_of
 from counterfoil.destinations.protocol import (
     REPLAY,
     Guard,
+    LoadHooks,
     Progress,
     Stop,
     check_load,
@@ -67,36 +68,29 @@ class ObjectParquetDestination:
         self._megabytes = settings.duckdb_megabytes
         self._fetched_files = SharedScratch(self._scratch)
 
-    def load(
-        self,
-        load: Load,
-        schema: pa.Schema,
-        parts: Sequence[Part],
-        *,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
-    ) -> Loaded:
+    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], **hooks: Unpack[LoadHooks]) -> Loaded:
         check_load(load, schema, self.kind)
 
         def make(cursor: duckdb.DuckDBPyConnection, kept: list[ReusedFile], present: Columns, folder: Path) -> _Made:
             into = _made(folder / "next")
             applied = apply(
-                cursor, load, schema, parts, self._archive, kept, present, into, monthly=self._monthly, stop=stop
+                cursor,
+                load,
+                schema,
+                parts,
+                self._archive,
+                kept,
+                present,
+                into,
+                monthly=self._monthly,
+                stop=hooks.get("stop"),
             )
             return applied.columns, applied.loaded, {file.name for file in applied.carried}
 
-        return self._next_version(load, load.method, make, progress, guard, stop)
+        return self._next_version(load, load.method, make, **hooks)
 
     def replay(
-        self,
-        loads: Sequence[tuple[Load, Sequence[Part]]],
-        schema: pa.Schema,
-        *,
-        run: str,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
+        self, loads: Sequence[tuple[Load, Sequence[Part]]], schema: pa.Schema, *, run: str, **hooks: Unpack[LoadHooks]
     ) -> Loaded:
         whole = rebuilt(loads, run)
 
@@ -112,12 +106,12 @@ class ObjectParquetDestination:
                 steps,
                 into,
                 monthly=self._monthly,
-                stop=stop,
+                stop=hooks.get("stop"),
             )
             rows = rows_of(into.rglob("*.parquet"))
             return columns, Loaded(rows=rows, added=rows, deleted=sum(file.rows for file in kept)), set()
 
-        return self._next_version(whole, REPLAY, make, progress, guard, stop)
+        return self._next_version(whole, REPLAY, make, **hooks)
 
     def check(self) -> None:
         self._store.folders()
@@ -188,9 +182,9 @@ class ObjectParquetDestination:
         load: Load,
         method: str,
         make: Callable[[duckdb.DuckDBPyConnection, list[ReusedFile], Columns, Path], _Made],
-        progress: Progress | None,
-        guard: Guard | None,
-        stop: Stop | None,
+        progress: Progress | None = None,
+        guard: Guard | None = None,
+        stop: Stop | None = None,
     ) -> Loaded:
         """Makes the files on this machine, writes them, and then the manifest that makes them the table."""
         table = ObjectTable(self._store, load.table)

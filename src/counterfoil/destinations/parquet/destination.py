@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import duckdb
 import pyarrow as pa
@@ -31,7 +31,7 @@ from counterfoil.destinations.parquet.reused_files import files_below, link, reu
 from counterfoil.destinations.protocol import (
     REPLAY,
     Guard,
-    Progress,
+    LoadHooks,
     Stop,
     check_load,
     not_ours,
@@ -61,29 +61,29 @@ class ParquetDestination:
         self._place = str(self._folder)
         self.name = f"parquet:///{self._place}{'?partition=month' if monthly else ''}"
 
-    def load(
-        self,
-        load: Load,
-        schema: pa.Schema,
-        parts: Sequence[Part],
-        *,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
-    ) -> Loaded:
+    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], **hooks: Unpack[LoadHooks]) -> Loaded:
         check_load(load, schema, self.kind)
         table = TableFolder(self._folder, load.table)
-        with mapped(self._place), locked(self._folder, self._busy_seconds, progress, stop):
+        with mapped(self._place), locked(self._folder, self._busy_seconds, hooks.get("progress"), hooks.get("stop")):
             record = table.record()
             before = loaded(record, load.run)
             if before is not None:
                 return before
             self._check_ours(table, record, load)
-            with self._next_version(table, guard, stop) as (version, cursor):
+            with self._next_version(table, guard=hooks.get("guard"), stop=hooks.get("stop")) as (version, cursor):
                 present = described(cursor, files) if (files := table.files()) else ()
                 kept = reused_in(table.version, load.created)
                 applied = apply(
-                    cursor, load, schema, parts, self._archive, kept, present, version, monthly=self._monthly, stop=stop
+                    cursor,
+                    load,
+                    schema,
+                    parts,
+                    self._archive,
+                    kept,
+                    present,
+                    version,
+                    monthly=self._monthly,
+                    stop=hooks.get("stop"),
                 )
                 link(applied.carried, version)
                 done = applied.loaded
@@ -92,24 +92,20 @@ class ParquetDestination:
             return done
 
     def replay(
-        self,
-        loads: Sequence[tuple[Load, Sequence[Part]]],
-        schema: pa.Schema,
-        *,
-        run: str,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
+        self, loads: Sequence[tuple[Load, Sequence[Part]]], schema: pa.Schema, *, run: str, **hooks: Unpack[LoadHooks]
     ) -> Loaded:
         whole = rebuilt(loads, run)
         table = TableFolder(self._folder, whole.table)
-        with mapped(self._place), locked(self._folder, self._busy_seconds, progress, stop):
+        with mapped(self._place), locked(self._folder, self._busy_seconds, hooks.get("progress"), hooks.get("stop")):
             record = table.record()
             before = loaded(record, run)
             if before is not None:
                 return before
             self._check_ours(table, record, whole)
-            with self._next_version(table, guard, stop) as (version, cursor), table.scratch() as steps:
+            with (
+                self._next_version(table, guard=hooks.get("guard"), stop=hooks.get("stop")) as (version, cursor),
+                table.scratch() as steps,
+            ):
                 columns = rebuild(
                     cursor,
                     loads,
@@ -120,7 +116,7 @@ class ParquetDestination:
                     steps,
                     version,
                     monthly=self._monthly,
-                    stop=stop,
+                    stop=hooks.get("stop"),
                 )
                 rows = rows_of(files_below(version))
                 done = Loaded(rows=rows, added=rows, deleted=rows_of(table.files()))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
@@ -23,6 +23,7 @@ from counterfoil.destinations.postgres.url import postgres_address
 from counterfoil.destinations.protocol import (
     REPLAY,
     Guard,
+    LoadHooks,
     Progress,
     Stop,
     check_load,
@@ -46,19 +47,10 @@ class PostgresDestination:
         self._archive = settings.archive.resolve()
         self._megabytes = settings.duckdb_megabytes
 
-    def load(
-        self,
-        load: Load,
-        schema: pa.Schema,
-        parts: Sequence[Part],
-        *,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
-    ) -> Loaded:
+    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], **hooks: Unpack[LoadHooks]) -> Loaded:
         self._check(load, schema)
         files = files_of(parts, self._archive)
-        with self._writing(load.table, progress, guard, stop) as session:
+        with self._writing(load.table, **hooks) as session:
             before = tables.loaded(session, load)
             if before is not None:
                 return before
@@ -74,18 +66,11 @@ class PostgresDestination:
             return done
 
     def replay(
-        self,
-        loads: Sequence[tuple[Load, Sequence[Part]]],
-        schema: pa.Schema,
-        *,
-        run: str,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
+        self, loads: Sequence[tuple[Load, Sequence[Part]]], schema: pa.Schema, *, run: str, **hooks: Unpack[LoadHooks]
     ) -> Loaded:
         whole = rebuilt(loads, run)
         check_columns(schema.names)
-        with self._writing(whole.table, progress, guard, stop) as session:
+        with self._writing(whole.table, **hooks) as session:
             before = tables.loaded(session, whole)
             if before is not None:
                 return before
@@ -172,7 +157,7 @@ class PostgresDestination:
 
     @contextmanager
     def _writing(
-        self, table: str, progress: Progress | None, guard: Guard | None, stop: Stop | None
+        self, table: str, progress: Progress | None = None, guard: Guard | None = None, stop: Stop | None = None
     ) -> Iterator[Session]:
         with self._server.held():
             with self._server.committed() as session:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
@@ -16,7 +16,7 @@ from counterfoil.destinations.duckdb.destination import DuckDBDestination
 from counterfoil.destinations.lock_wait import wait_for
 from counterfoil.destinations.protocol import (
     REPLAY,
-    Guard,
+    LoadHooks,
     Progress,
     Stop,
     check_load,
@@ -53,20 +53,11 @@ class WarehouseDestination:
         self._settings = settings
         self._archive = settings.archive.resolve()
 
-    def load(
-        self,
-        load: Load,
-        schema: pa.Schema,
-        parts: Sequence[Part],
-        *,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
-    ) -> Loaded:
+    def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], **hooks: Unpack[LoadHooks]) -> Loaded:
         check_load(load, schema, self.kind)
         tables.check_names(self.name, load.table, schema)
         files = files_of(parts, self._archive)
-        with self._writing(load, schema, _beside(files), progress, stop) as session:
+        with self._writing(load, schema, _beside(files), hooks.get("progress"), hooks.get("stop")) as session:
             before = tables.loaded(session, load)
             if before is not None:
                 return before
@@ -74,30 +65,23 @@ class WarehouseDestination:
             with mapped_files(self.name), TemporaryDirectory(prefix="loading-", dir=_beside(files)) as folder:
                 check_rows(load, parts, rows_of(schema, files))
                 if load.method == "merge":
-                    files = list(one_of_each_key(
-                        load, schema, files, Path(folder), megabytes=self._settings.duckdb_megabytes, stop=stop
-                    ))  # fmt: skip
+                    megabytes, stop = self._settings.duckdb_megabytes, hooks.get("stop")
+                    found = one_of_each_key(load, schema, files, Path(folder), megabytes=megabytes, stop=stop)
+                    files = list(found)
                 rows = batches_of(schema, files, nul=session.keeps_nul)
-                if progress:
+                if progress := hooks.get("progress"):
                     progress(f"sending {sum(part.rows for part in parts):,} rows to {self._place.warehouse}")
-                return put(session, load, schema, rows, guard=guard, stop=stop)
+                return put(session, load, schema, rows, guard=hooks.get("guard"), stop=hooks.get("stop"))
 
     def replay(
-        self,
-        loads: Sequence[tuple[Load, Sequence[Part]]],
-        schema: pa.Schema,
-        *,
-        run: str,
-        progress: Progress | None = None,
-        guard: Guard | None = None,
-        stop: Stop | None = None,
+        self, loads: Sequence[tuple[Load, Sequence[Part]]], schema: pa.Schema, *, run: str, **hooks: Unpack[LoadHooks]
     ) -> Loaded:
         whole = rebuilt(loads, run)
         for load, _ in loads:
             check_load(load, schema, self.kind)
         tables.check_names(self.name, whole.table, schema)
         beside = _beside([part.path for _, parts in loads for part in parts])
-        with self._writing(whole, schema, beside, progress, stop) as session:
+        with self._writing(whole, schema, beside, hooks.get("progress"), hooks.get("stop")) as session:
             before = tables.loaded(session, whole)
             if before is not None:
                 return before
@@ -105,7 +89,7 @@ class WarehouseDestination:
             with TemporaryDirectory(prefix="loading-", dir=beside) as folder:
                 # The table as the loads make it is made in a file here.
                 scratch = DuckDBDestination(Path(folder, "scratch.duckdb"), self._settings)
-                scratch.replay(loads, schema, run=run, progress=progress, stop=stop)
+                scratch.replay(loads, schema, run=run, progress=hooks.get("progress"), stop=hooks.get("stop"))
                 json = {name for name, kind in scratch.columns(whole.table) or () if kind == "JSON"}
                 reader = scratch.query(f"SELECT * FROM {quoted(whole.table)}")  # noqa: S608 - quoted
                 made = pa.schema(
@@ -113,7 +97,7 @@ class WarehouseDestination:
                     for field in reader.schema
                 )
                 rows = drained(made, reader, nul=session.keeps_nul)
-                return put(session, whole, made, rows, guard=guard, stop=stop, method=REPLAY)
+                return put(session, whole, made, rows, guard=hooks.get("guard"), stop=hooks.get("stop"), method=REPLAY)
 
     def check(self) -> None:
         if self._is_missing():
