@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypedDict, Unpack, get_args
 
 from counterfoil.arguments import whole_number
 from counterfoil.errors import RunError, SettingsError
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from counterfoil.reports.report import Report
     from counterfoil.runs.explain import Explain
     from counterfoil.runs.plans.overwrite_check import Confirm, OverwriteRisk
-    from counterfoil.runs.plans.pull_plan import Instant
+    from counterfoil.runs.plans.pull_plan import Instant, Plan
     from counterfoil.runs.pull import Pulled
     from counterfoil.runs.read import Reader
     from counterfoil.stripe.client import AccountIdentity
@@ -30,6 +29,18 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "catalogue", "connect", "describe_reports", "destination_name", "has_created"]
 
 DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
+
+
+class PullArguments(TypedDict, total=False):
+    """The arguments of a pull that decide what it reads and where to; see `Connection.pull`."""
+
+    to: str
+    table: str | None
+    method: PullMethod
+    since: Instant | None
+    until: Instant | None
+    limit: int | None
+    options: Mapping[str, str] | None
 
 
 class Connection:
@@ -67,9 +78,7 @@ class Connection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce__(self) -> NoReturn:
@@ -209,49 +218,35 @@ class Connection:
                 explain=explain,
             )
 
-    def at_stake(
-        self,
-        report: str,
-        *,
-        to: str = DEFAULT_DESTINATION,
-        table: str | None = None,
-        method: PullMethod = "replace",
-        since: Instant | None = None,
-        until: Instant | None = None,
-        limit: int | None = None,
-        options: Mapping[str, str] | None = None,
-    ) -> OverwriteRisk | None:
+    def at_stake(self, report: str, **pull: Unpack[PullArguments]) -> OverwriteRisk | None:
         """The rows that the same pull would ask about before it leaves them out; None when it would not ask."""
         from counterfoil.runs.plans.overwrite_check import overwrite_risk
-        from counterfoil.runs.plans.pull_plan import plan
 
-        self._check_open()
-        _check_method(method)
-        chosen = plan(_found(report), since=since, until=until, limit=limit, options=options)
-        name = _table(chosen.report.key, table)
-        with self._checked(to, name) as destination:
+        chosen, name = self._planned(report, pull)
+        with self._checked(pull.get("to", DEFAULT_DESTINATION), name) as destination:
+            method = pull.get("method", "replace")
             return overwrite_risk(destination, chosen, name, method, identity=self.account())
 
-    def check(
-        self,
-        report: str,
-        *,
-        to: str = DEFAULT_DESTINATION,
-        table: str | None = None,
-        method: PullMethod = "replace",
-        since: Instant | None = None,
-        until: Instant | None = None,
-        limit: int | None = None,
-        options: Mapping[str, str] | None = None,
-    ) -> None:
+    def check(self, report: str, **pull: Unpack[PullArguments]) -> None:
         """Raises what the same pull would raise before its first request: `pull` calls it by itself."""
+        _, name = self._planned(report, pull)
+        with self._checked(pull.get("to", DEFAULT_DESTINATION), name):
+            pass
+
+    def _planned(self, report: str, pull: PullArguments) -> tuple[Plan, str]:
+        """What a pull reads, and its table; SettingsError for arguments that can't be."""
         from counterfoil.runs.plans.pull_plan import plan
 
         self._check_open()
-        _check_method(method)
-        plan(_found(report), since=since, until=until, limit=limit, options=options)
-        with self._checked(to, _table(report, table)):
-            pass
+        _check_method(pull.get("method", "replace"))
+        chosen = plan(
+            _found(report),
+            since=pull.get("since"),
+            until=pull.get("until"),
+            limit=pull.get("limit"),
+            options=pull.get("options"),
+        )
+        return chosen, _table(chosen.report.key, pull.get("table"))
 
     @contextmanager
     def _checked(self, to: str, table: str) -> Iterator[Destination]:

@@ -253,6 +253,27 @@ def not_ours(table: str, place: str) -> DestinationRejected:
     )
 
 
+def check_owned(load: Load, kind: str | None, methods: Sequence[str], place: str) -> bool:
+    """Whether the table is there; refuses one that is not ours, unless it may be overwritten.
+
+    `kind` is what has its name in the destination, None for nothing; `methods` are those of its recorded loads.
+    """
+    if kind is None:
+        return False
+    if kind != "table":
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise DestinationRejected(
+            f"{load.table} in {place} is {article} {kind}", hint=f"Choose another table, or drop the {kind} first."
+        )
+    if not load.overwrite and not methods:
+        raise not_ours(load.table, place)
+    if HISTORY in methods:
+        raise DestinationRejected(
+            f"{load.table} in {place} is the history of another table", hint="Choose another one."
+        )
+    return True
+
+
 def no_query(place: str) -> DestinationRejected:
     """The refusal of a destination that declares no `query`."""
     return DestinationRejected(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from counterfoil.errors import AccountError, CounterfoilError, RunError, SettingsError, TransientError
@@ -34,7 +35,8 @@ def passed(family: Family, name: str, reason: str, figures: Figures | None = Non
     return Check(family=family, name=name, result="PASS", reason=reason, figures=figures or {})
 
 
-def failed(
+def _differing(
+    result: Result,
     family: Family,
     name: str,
     reason: str,
@@ -43,21 +45,23 @@ def failed(
     *,
     different: int | None = None,
 ) -> Check:
-    """Something is not as it should be; `different` counts what is too much to be shown."""
-    return _differing("FAIL", family, name, reason, figures, differences, different)
+    """A check with some of its differences; `different` counts them when there are too many to be shown."""
+    shown = tuple(differences)
+    return Check(
+        family=family,
+        name=name,
+        result=result,
+        reason=reason,
+        figures=figures or {},
+        differences=shown[:MOST_DIFFERENCES],
+        different=len(shown) if different is None else different,
+    )
 
 
-def inconclusive(
-    family: Family,
-    name: str,
-    reason: str,
-    figures: Figures | None = None,
-    differences: Differences = (),
-    *,
-    different: int | None = None,
-) -> Check:
-    """It could not be told."""
-    return _differing("INCONCLUSIVE", family, name, reason, figures, differences, different)
+#: Something is not as it should be.
+failed = partial(_differing, "FAIL")
+#: It could not be told.
+inconclusive = partial(_differing, "INCONCLUSIVE")
 
 
 def not_applicable(family: Family, name: str, reason: str, figures: Figures | None = None) -> Check:
@@ -98,24 +102,3 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def _told(error: CounterfoilError) -> str:
     text = str(error).rstrip(".")
     return f"{text}."
-
-
-def _differing(
-    result: Result,
-    family: Family,
-    name: str,
-    reason: str,
-    figures: Figures | None,
-    differences: Differences,
-    different: int | None,
-) -> Check:
-    shown = tuple(differences)
-    return Check(
-        family=family,
-        name=name,
-        result=result,
-        reason=reason,
-        figures=figures or {},
-        differences=shown[:MOST_DIFFERENCES],
-        different=len(shown) if different is None else different,
-    )

@@ -11,7 +11,15 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from counterfoil.destinations.protocol import HISTORY, LOADS_TABLE, Stop, conflict, not_ours, same_name, since_replace
+from counterfoil.destinations.protocol import (
+    LOADS_TABLE,
+    Stop,
+    check_owned,
+    conflict,
+    not_ours,
+    same_name,
+    since_replace,
+)
 from counterfoil.destinations.sql.ordering import sorted_slices
 from counterfoil.destinations.sql.query import check_types
 from counterfoil.destinations.sql.text import definitions, duckdb_type, literal, quoted
@@ -133,18 +141,7 @@ def forget(cursor: duckdb.DuckDBPyConnection, table: str, method: str) -> None:
 def check_ours(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> bool:
     """Whether the table is there; refuses one that is not ours, unless it may be overwritten."""
     kind = kind_of(cursor, load.table)
-    if kind == "view":
-        raise DestinationRejected(
-            f"{load.table} in {place} is a view", hint="Choose another table, or drop the view first."
-        )
-    loads = loads_of(cursor, load.table)
-    if kind == "table" and not load.overwrite and not loads:
-        raise not_ours(load.table, place)
-    if kind == "table" and any(method == HISTORY for _, method, _ in loads):
-        raise DestinationRejected(
-            f"{load.table} in {place} is the history of another table", hint="Choose another one."
-        )
-    return kind == "table"
+    return check_owned(load, kind, [method for _, method, _ in loads_of(cursor, load.table)], place)
 
 
 def create(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from counterfoil.destinations.postgres.server import Session
 from counterfoil.destinations.postgres.types import typed
-from counterfoil.destinations.protocol import HISTORY, LOADS_TABLE, conflict, not_ours, since_replace
+from counterfoil.destinations.protocol import LOADS_TABLE, check_owned, conflict, not_ours, since_replace
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import DestinationRejected, SettingsError
 from counterfoil.values import Load, Loaded
@@ -166,19 +166,7 @@ def forget(session: Session, table: str, method: str) -> None:
 def check_ours(session: Session, load: Load, place: str) -> bool:
     """Whether the table is there; refuses one that is not ours, unless it may be overwritten."""
     kind = kind_of(session, load.table)
-    if kind not in (None, "table"):
-        article = "an" if kind[0] in "aeiou" else "a"
-        raise DestinationRejected(
-            f"{load.table} in {place} is {article} {kind}", hint=f"Choose another table, or drop the {kind} first."
-        )
-    loads = loads_of(session, load.table)
-    if kind == "table" and not load.overwrite and not loads:
-        raise not_ours(load.table, place)
-    if kind == "table" and any(method == HISTORY for _, method, _ in loads):
-        raise DestinationRejected(
-            f"{load.table} in {place} is the history of another table", hint="Choose another one."
-        )
-    return kind == "table"
+    return check_owned(load, kind, [method for _, method, _ in loads_of(session, load.table)], place)
 
 
 def create(session: Session, table: str, columns: Iterable[tuple[str, str]]) -> None:
