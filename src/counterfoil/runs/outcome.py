@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from counterfoil.errors import CounterfoilError, KeyRejected, PermissionMissing, RunError, TransientError
@@ -12,6 +11,7 @@ from counterfoil.logging import get_logger, redacted
 from counterfoil.runs import notifications
 from counterfoil.runs.cancellation import Canceled
 from counterfoil.runs.loads.rollback import only_into
+from counterfoil.runs.retry import is_retried
 from counterfoil.runs.run_context import RunContext
 from counterfoil.state.datasets import Dataset, Target
 from counterfoil.state.run import LoadRecord, LostOwnership, Run
@@ -59,7 +59,7 @@ class Outcomes:
             self._runs.log(run.id, "error", f"{table_name_of(target)} was not loaded: {error}", hint=error.hint)
         dataset = self._datasets.get(run.dataset)
         passing = next((error for error in failed.values() if isinstance(error, TransientError)), None)
-        if passing is not None and self._tries_again(dataset, run, attempt, passing):
+        if passing is not None and is_retried(dataset, run, attempt, passing, now=self._now()):
             raise passing
         warnings = [
             f"{table_name_of(target)} is not up to date: {error.sentence} The next run brings it what it lacks."
@@ -92,7 +92,7 @@ class Outcomes:
         if isinstance(told, KeyRejected):
             told.hint = f"Give the account a key that Stripe takes: {_key_command(dataset)}"
         told_of = {"run": run, "dataset": dataset.id, "attempt": attempt, "error": str(told)}
-        if self._tries_again(dataset, found, attempt, told):
+        if is_retried(dataset, found, attempt, told, now=self._now()):
             self._runs.wait(run, told, owner=owner)
             self._runs.log(run, "error", str(told), hint=told.hint, attempt=attempt)
             self._runs.log(run, "info", f"Tried again in {dataset.retry.every_minutes} minutes.")
@@ -123,13 +123,6 @@ class Outcomes:
         """What a run that did not come to its end left behind."""
         loaded = [table_name_of(load) for load in self._runs.loads(run)]
         return f"{' and '.join(loaded)} had been loaded." if loaded else "the table is as it was before."
-
-    def _tries_again(self, dataset: Dataset, run: Run, attempt: int, error: CounterfoilError) -> bool:
-        retry, wait = dataset.retry, timedelta(minutes=dataset.retry.every_minutes)
-        if not isinstance(error, TransientError) or not retry.on or (run.trigger == "manual" and not retry.manual):
-            return False
-        in_time = run.deadline_at is None or self._now() + wait < run.deadline_at
-        return attempt < retry.attempts and in_time and not run.cancel_requested
 
     def _pause(self, dataset: Dataset, error: CounterfoilError) -> None:
         """What will not work by itself is not tried again and again."""
