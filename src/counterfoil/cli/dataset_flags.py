@@ -37,14 +37,12 @@ def _flags(options: Iterable[Option]) -> Any:
         kind: Any = Literal.__getitem__(option.choices) if option.choices else _TYPES.get(option.kind, str)
         name = option.flag or f"--{option.name.replace('_', '-')}"
         negative = f"--no-{name[2:]}" if option.kind == "switch" else ()
-        found.append(
-            (option.name, Annotated[kind | None, Parameter(name=name, help=option.help, negative=negative)], None)
-        )
+        flag = Parameter(name=name, help=option.help, negative=negative)
+        found.append((option.name, Annotated[kind | None, flag], field(default=None)))
         if option.off_help:
             off = Parameter(negative=(), show_default=False, help=option.off_help)
-            found.append((f"no_{option.name}", Annotated[bool, off], False))
-    fields = [(name, kind, field(default=default)) for name, kind, default in found]
-    return make_dataclass("Flags", fields, bases=(_Given,), frozen=True, kw_only=True)
+            found.append((f"no_{option.name}", Annotated[bool, off], field(default=False)))
+    return make_dataclass("Flags", found, bases=(_Given,), frozen=True, kw_only=True)
 
 
 @Parameter(name="*")

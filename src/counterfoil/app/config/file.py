@@ -82,9 +82,7 @@ def read_config(text: str) -> Config:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # Its message names the place; it may quote a character, and no more.
-        raise SettingsError(
-            f"The file is not TOML: {error}", hint="See docs/configuration.md for an example."
-        ) from None
+        raise SettingsError(f"The file is not TOML: {error}", hint=_EXAMPLE) from None
     _known("The file", found, ("accounts", "datasets"))
     for name in ("accounts", "datasets"):
         if not isinstance(found.get(name, {}), dict):

@@ -15,7 +15,8 @@ from counterfoil.app.tables import Column, Filter, Test, View
 from counterfoil.errors import QueryFailed
 from counterfoil.logging import redacted
 from counterfoil.web.api import dataset_answers
-from counterfoil.web.api.json_response import FILES, V1, AsIs, DatasetWord, Form, dataset_of, json_response
+from counterfoil.web.api.answers import ReportColumn
+from counterfoil.web.api.json_response import FILES, V1, AsIs, DatasetWord, Form, RedactedJson, dataset_of
 from counterfoil.web.api.problems import Refused
 from counterfoil.web.downloads import Download
 
@@ -35,9 +36,9 @@ _Sort = Annotated[str | None, Query(description="A column; `-` before it for the
 
 def routes(app: App) -> APIRouter:
     """Rows, files and profiles of a dataset's table."""
-    router = APIRouter(prefix=V1, tags=["rows"])
+    router = APIRouter(prefix=V1, tags=["rows"], default_response_class=RedactedJson)
 
-    @router.get("/datasets/{dataset}/rows", response_model=dataset_answers.Rows)
+    @router.get("/datasets/{dataset}/rows")
     def list_rows(
         dataset: DatasetWord,
         filters: _Filters = None,
@@ -45,7 +46,7 @@ def routes(app: App) -> APIRouter:
         columns: Annotated[list[str] | None, Query(alias="column", description="Only these columns.")] = None,
         limit: Annotated[int, Query(ge=1, le=_MOST_ROWS)] = 50,
         offset: Annotated[int, Query(ge=0, le=_FARTHEST)] = 0,
-    ) -> Response:
+    ) -> dataset_answers.Rows:
         """A page of the table, in the report's own order unless it is sorted."""
         found = dataset_of(app, dataset)
         only = None if columns is None else _known(app, found.id, columns)
@@ -54,10 +55,12 @@ def routes(app: App) -> APIRouter:
         names = [column.name for column in page.columns]
         rows = [dict(zip(names, map(json_value, row), strict=True)) for row in page.rows]
         end = offset + len(rows)
-        more = end if rows and end < page.total else None
-        told_columns = [_column(one) for one in page.columns]
-        return json_response(
-            {"columns": told_columns, "rows": rows, "total": page.total, "offset": offset, "next": more}
+        return dataset_answers.Rows(
+            columns=[_column(one) for one in page.columns],
+            rows=rows,
+            total=page.total,
+            offset=offset,
+            next=end if rows and end < page.total else None,
         )
 
     @router.get("/datasets/{dataset}/rows.{form}", response_class=Response, responses=FILES)
@@ -70,22 +73,24 @@ def routes(app: App) -> APIRouter:
             rows = app.tables.export(found.id, _view(filters, sort))
         return Download(file_chunks(rows, f".{form}", as_is=as_is), found.name, f".{form}")
 
-    @router.get("/datasets/{dataset}/columns/{column}/profile", response_model=dataset_answers.Profile)
+    @router.get("/datasets/{dataset}/columns/{column}/profile")
     def profile_column(
         dataset: DatasetWord,
         column: Annotated[str, Path(description="A column of the table.")],
         filters: _Filters = None,
-    ) -> Response:
+    ) -> dataset_answers.Profile:
         """What is in a column: nulls, distinct values, the least, the greatest, the most frequent."""
         known = dataset_of(app, dataset).id
         with _asked():
             found = app.tables.profile(known, column, _view(filters, None))
-        return json_response(
-            {
-                "column": _column(found.column),
-                **{name: getattr(found, name) for name in ("rows", "nulls", "distinct", "least", "greatest")},
-                "top": [{"value": value, "rows": rows} for value, rows in found.top],
-            }
+        return dataset_answers.Profile(
+            column=_column(found.column),
+            rows=found.rows,
+            nulls=found.nulls,
+            distinct=found.distinct,
+            least=found.least,
+            greatest=found.greatest,
+            top=[dataset_answers.TopValue(value=value, rows=rows) for value, rows in found.top],
         )
 
     return router
@@ -126,5 +131,5 @@ def _known(app: App, dataset: str, wanted: Sequence[str]) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def _column(column: Column) -> dict[str, str]:
-    return {"name": column.name, "type": column.type, "description": column.description}
+def _column(column: Column) -> ReportColumn:
+    return ReportColumn(name=column.name, type=column.type, description=column.description)
