@@ -43,7 +43,9 @@ def _variables() -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _own_environment(_no_variable_left_behind: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("STRIPE_API_KEY", "STRIPE_API_BASE", "STRIPE_ACCOUNT", "COUNTERFOIL_LOG"):
-        monkeypatch.delenv(name, raising=False)
+        # Set first, so that what a command sets is taken back.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     monkeypatch.setenv("COUNTERFOIL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COUNTERFOIL_RATE_GLOBAL", "100000")
     monkeypatch.setenv("COUNTERFOIL_RATE_ENDPOINT", "100000")
