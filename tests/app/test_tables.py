@@ -193,4 +193,4 @@ def test_a_table_in_an_object_store_is_looked_at_and_asked(app: App, shop: Accou
         pq.write_table(memory.sql("FROM charges").to_arrow_table(), file)
     page = app.tables.page("Charges", View(sort=("-amount",)), limit=2, offset=2)
     assert ([row[1] for row in page.rows], page.total) == ([997, 996], 1000)
-    assert app.tables.ask("SELECT max(amount) AS most FROM charges", place=url).rows == ((999,),)
+    assert app.tables.ask("SELECT max(amount) AS most FROM charges", url=url).rows == ((999,),)

@@ -80,8 +80,8 @@ class ProofService:
 
             prover = Prover(records=self._records, dataset=dataset, run=run, watch=watch)
             for target in dataset.targets:
-                with closing(open_destination(target.url, relative_to=settings.home, settings=quick)) as place:
-                    prover.prove(target, place, StripeRequests(client, check=look), deep)
+                with closing(open_destination(target.url, relative_to=settings.home, settings=quick)) as destination:
+                    prover.prove(target, destination, StripeRequests(client, check=look), deep)
         return self._statement(dataset, run, requests=client.requests.total())
 
     def check_provable(self, name_or_id: str) -> None:

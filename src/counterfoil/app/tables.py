@@ -113,29 +113,29 @@ class TableService:
 
     def columns(self, dataset: str) -> tuple[Column, ...]:
         """The columns of the table; RunError while there is none."""
-        with self._opened(dataset) as (found, target, place):
-            return self._columns(found, target, place)
+        with self._opened(dataset) as (found, target, destination):
+            return self._columns(found, target, destination)
 
     def count(self, dataset: str, view: View | None = None) -> int:
         """How many rows the view has."""
-        with self._opened(dataset) as (found, target, place):
-            names = _typed(self._columns(found, target, place))
-            rows: int = self._one(place, count_sql(target.table, names, view or View()))["rows"]
+        with self._opened(dataset) as (found, target, destination):
+            names = _typed(self._columns(found, target, destination))
+            rows: int = self._one(destination, count_sql(target.table, names, view or View()))["rows"]
             return rows
 
     def page(
         self, dataset: str, view: View, *, limit: int = 50, offset: int = 0, only: Collection[str] | None = None
     ) -> Page:
         """A page of the view, in the report's own order unless it is sorted; of all columns or `only` of some."""
-        with self._opened(dataset) as (found, target, place):
-            columns = self._columns(found, target, place)
+        with self._opened(dataset) as (found, target, destination):
+            columns = self._columns(found, target, destination)
             names = _typed(columns)
-            total = self._one(place, count_sql(target.table, names, view))["rows"]
+            total = self._one(destination, count_sql(target.table, names, view))["rows"]
             shown = tuple(column for column in columns if only is None or column.name in only)
             read = [column.name for column in shown]
             ordered = _in_order(view, found, columns)
-            stored = place.kind.ordered
-            if stored or place.kind.dialect == "postgresql":
+            stored = destination.kind.ordered
+            if stored or destination.kind.dialect == "postgresql":
                 # A table of DuckDB's is stored in the report's order; Postgres' are in none.
                 ordered = view if view.sort and stored else ordered
                 sql = page_sql(
@@ -146,20 +146,24 @@ class TableService:
                     offset=offset,
                     total=total,
                     only=read,
-                    dialect=place.kind.dialect,
+                    dialect=destination.kind.dialect,
                 )
             else:
                 sql = rows_sql(target.table, names, ordered, limit=limit, offset=offset, only=read)
-            table = place.query(sql, seconds=ASK_SECONDS).read_all()
+            table = destination.query(sql, seconds=ASK_SECONDS).read_all()
             return Page(columns=shown, rows=_rows(table), total=total, offset=offset)
 
     def profile(self, dataset: str, column: str, view: View | None = None) -> Profile:
         """What is in a column of the view."""
         view = view or View()
-        with self._opened(dataset) as (found, target, place):
-            columns = self._columns(found, target, place)
-            told = self._one(place, profile_sql(target.table, _typed(columns), column, view, place.kind.dialect))
-            top = place.query(top_sql(target.table, _typed(columns), column, view), seconds=ASK_SECONDS).read_all()
+        with self._opened(dataset) as (found, target, destination):
+            columns = self._columns(found, target, destination)
+            told = self._one(
+                destination, profile_sql(target.table, _typed(columns), column, view, destination.kind.dialect)
+            )
+            top = destination.query(
+                top_sql(target.table, _typed(columns), column, view), seconds=ASK_SECONDS
+            ).read_all()
             return Profile(
                 column=next(one for one in columns if one.name.lower() == column.lower()),
                 rows=told["rows"],
@@ -177,19 +181,19 @@ class TableService:
         memory the more there are.
         """
         view = view or View()
-        with self._opened(dataset) as (found, target, place):
-            columns = self._columns(found, target, place)
+        with self._opened(dataset) as (found, target, destination):
+            columns = self._columns(found, target, destination)
             names = _typed(columns)
-            few = self._one(place, count_sql(target.table, names, view))["rows"] <= SORTED_ROWS
+            few = self._one(destination, count_sql(target.table, names, view))["rows"] <= SORTED_ROWS
             ordered = _in_order(view, found, columns) if few else View(filters=view.filters)
-            return place.query(rows_sql(target.table, names, ordered))
+            return destination.query(rows_sql(target.table, names, ordered))
 
-    def ask(self, question: str, *, place: str | None = None) -> Answer:
+    def ask(self, question: str, *, url: str | None = None) -> Answer:
         """The answer to one SELECT over the tables of a destination; RunError says why there is none.
 
         The destination is that of the URL, or the one that most datasets have.
         """
-        url = place or next(iter(self.places()), None)
+        url = url or next(iter(self.places()), None)
         if url is None:
             raise SettingsError("There is no table to ask yet", hint="Create a dataset and run it first.")
         destination = self._open(url)
@@ -204,17 +208,17 @@ class TableService:
             destination.close()
         return Answer(columns=columns, rows=tuple(rows[:ASK_ROWS]), cut=len(rows) > ASK_ROWS, warnings=warnings)
 
-    def _warnings(self, place: Destination, question: str, url: str) -> Iterator[SnapshotsAdded]:
+    def _warnings(self, destination: Destination, question: str, url: str) -> Iterator[SnapshotsAdded]:
         """Append tables of which the question adds up the rows of several runs."""
         datasets = (one for one in self._records.datasets.list() if one.method == "append")
         appended = {target.table for one in datasets for target in one.targets if target.url == url}
-        for table in sorted(place.adds_up(question)):
+        for table in sorted(destination.adds_up(question)):
             view = latest_of(table)
-            latest = view if place.columns(view) is not None else None
-            columns = place.columns(table) if latest or table in appended else None
+            latest = view if destination.columns(view) is not None else None
+            columns = destination.columns(table) if latest or table in appended else None
             if columns is None or "_run" not in dict(columns):
                 continue
-            runs = self._one(place, runs_sql(table))["runs"]
+            runs = self._one(destination, runs_sql(table))["runs"]
             if runs > 1:
                 yield SnapshotsAdded(table=table, runs=runs, latest=latest)
 
@@ -226,23 +230,23 @@ class TableService:
                 found.setdefault(target.url, []).append(target.table)
         return {url: tuple(sorted(found[url])) for url in sorted(found, key=lambda url: (-len(found[url]), url))}
 
-    def place_name(self, place: str) -> str:
+    def destination_name(self, url: str) -> str:
         """Where a destination is, in full and without anything secret."""
-        destination = self._open(place)
+        destination = self._open(url)
         try:
             return destination.name
         finally:
             destination.close()
 
-    def names(self, place: str) -> dict[str, tuple[str, ...]]:
+    def names(self, url: str) -> dict[str, tuple[str, ...]]:
         """Tables of datasets in a destination, and views beside them, with their columns, for completion.
 
         Those that are not there lack.
         """
-        destination = self._open(place)
+        destination = self._open(url)
         try:
             known: list[str] = []
-            for table in self.places().get(place, ()):
+            for table in self.places().get(url, ()):
                 known += [table, latest_of(table)] if "latest" in destination.kind.guarantees else [table]
             tables = {table: destination.columns(table) for table in known}
         finally:
@@ -256,22 +260,22 @@ class TableService:
         """
         if dataset.method != "append":
             return target.table
-        place = self._open(target.url)
+        destination = self._open(target.url)
         try:
-            return latest_of(target.table) if "latest" in place.kind.guarantees else None
+            return latest_of(target.table) if "latest" in destination.kind.guarantees else None
         finally:
-            place.close()
+            destination.close()
 
     @contextmanager
     def _opened(self, dataset: str) -> Iterator[tuple[Dataset, Target, Destination]]:
         found = self._records.datasets.get(dataset)
         target = next((one for one in found.targets if "query" in kind_of(one.url).guarantees), found.targets[0])
-        place = self._open(target.url)
+        destination = self._open(target.url)
         try:
-            with _kept(place):
-                yield found, target, place
+            with _kept(destination):
+                yield found, target, destination
         finally:
-            place.close()
+            destination.close()
 
     def _open(self, url: str) -> Destination:
         settings = self._records.settings
@@ -279,22 +283,22 @@ class TableService:
         return open_destination(url, relative_to=settings.home, settings=quick)
 
     @staticmethod
-    def _columns(dataset: Dataset, target: Target, place: Destination) -> tuple[Column, ...]:
-        known = place.columns(target.table)
+    def _columns(dataset: Dataset, target: Target, destination: Destination) -> tuple[Column, ...]:
+        known = destination.columns(target.table)
         if known is None:
             raise RunError(f"The dataset {dataset.name!r} has no table yet", hint="Run it first.")
         told = {column.name: column.description for column in report_of(dataset.report).columns}
         return tuple(Column(name, kind, told.get(name, "")) for name, kind in known)
 
     @staticmethod
-    def _one(place: Destination, sql: str) -> dict[str, Any]:
-        found: dict[str, Any] = place.query(sql, seconds=ASK_SECONDS).read_all().to_pylist()[0]
+    def _one(destination: Destination, sql: str) -> dict[str, Any]:
+        found: dict[str, Any] = destination.query(sql, seconds=ASK_SECONDS).read_all().to_pylist()[0]
         return found
 
 
-def _kept(place: Destination) -> AbstractContextManager[object]:
+def _kept(destination: Destination) -> AbstractContextManager[object]:
     """What one question fetches from a store is there for the next."""
-    return place.holding() if place.kind.caches else nullcontext()
+    return destination.holding() if destination.kind.caches else nullcontext()
 
 
 def _typed(columns: Sequence[Column]) -> list[tuple[str, str]]:

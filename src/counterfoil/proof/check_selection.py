@@ -59,22 +59,22 @@ def before_load(subject: Subject) -> list[Check]:
     ledger = subject.ledger
     if ledger is None:
         return [_gone()]
-    with _beside(subject) as place:
-        of_rows = _keys(subject, place.ask, "parts") if ledger.is_there else []
-        return [*_read(subject, ledger), _ids(subject, ledger, place.ask), *of_rows]
+    with _beside(subject) as tables:
+        of_rows = _keys(subject, tables.ask, "parts") if ledger.is_there else []
+        return [*_read(subject, ledger), _ids(subject, ledger, tables.ask), *of_rows]
 
 
 def cheap_checks(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
     """What costs no requests, or few: `affordable` of them. Without an inquiry Stripe can't be asked."""
-    with _beside(subject) as place:
-        return [*_at_hand(subject, place), *_balance(subject, inquiry), *referenced(subject, None)]
+    with _beside(subject) as tables:
+        return [*_at_hand(subject, tables), *_balance(subject, inquiry), *referenced(subject, None)]
 
 
 def archive_checks(subject: Subject) -> list[Check]:
     """Where the destination answers no questions: what the archive tells, and how many rows the table has."""
 
     def count() -> Check:
-        return coverage.check_count(subject.place.rows(subject.table), subject.expectation)
+        return coverage.check_count(subject.destination.rows(subject.table), subject.expectation)
 
     return [*before_load(subject), subject.made("coverage", "table", count)]
 
@@ -86,10 +86,10 @@ def affordable(requests: int) -> int:
 
 def thorough_checks(subject: Subject, inquiry: StripeRequests, asked: ThoroughOptions) -> list[Check]:
     """Everything: also the table against the archive, payouts, orphans one by one, and windows read again."""
-    with _beside(subject) as place:
-        copy = Copy(subject, place, whole=asked.recount.windows is None or subject.method != "merge")
+    with _beside(subject) as tables:
+        copy = Copy(subject, tables, whole=asked.recount.windows is None or subject.method != "merge")
         return [
-            *_at_hand(subject, place),
+            *_at_hand(subject, tables),
             subject.made("coverage", "contents", lambda: contents(subject, copy)),
             *_balance(subject, inquiry),
             *_payouts(subject, inquiry, asked.payouts),
@@ -102,11 +102,11 @@ def _gone() -> Check:
     return inconclusive("coverage", "windows", "What the run read is kept no longer.")
 
 
-def _at_hand(subject: Subject, place: PartsTables) -> list[Check]:
+def _at_hand(subject: Subject, tables: PartsTables) -> list[Check]:
     """What the archive and the table tell."""
-    ledger, ask = subject.ledger, subject.place.query
+    ledger, ask = subject.ledger, subject.destination.query
     return [
-        *([_gone()] if ledger is None else [*_read(subject, ledger), _ids(subject, ledger, place.ask)]),
+        *([_gone()] if ledger is None else [*_read(subject, ledger), _ids(subject, ledger, tables.ask)]),
         subject.made("coverage", "table", lambda: coverage.check_table(ask, subject.table, subject.expectation, LIVE)),
         *_keys(subject, ask, subject.source),
     ]
@@ -161,11 +161,11 @@ def _keys(subject: Subject, ask: Ask, source: str) -> list[Check]:
 def _beside(subject: Subject) -> Iterator[PartsTables]:
     """A place beside the table, with what the run read as `parts`."""
     folders = [folder for folder in (subject.folder, subject.scratch) if folder.exists()]
-    with parts_tables(folders=folders, spill=subject.scratch / "spill", megabytes=subject.megabytes) as place:
+    with parts_tables(folders=folders, spill=subject.scratch / "spill", megabytes=subject.megabytes) as tables:
         if subject.ledger is not None and subject.ledger.is_there:
             schema = arrow_schema((*subject.report.columns, *SYSTEM_COLUMNS))
-            place.put("parts", schema, [part.path for part in subject.ledger.parts if part.rows])
-        yield place
+            tables.put("parts", schema, [part.path for part in subject.ledger.parts if part.rows])
+        yield tables
 
 
 def _balance(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
@@ -208,7 +208,7 @@ def _compared(subject: Subject, inquiry: StripeRequests) -> list[Check]:
         )
     if subject.full or then is not None:
         since = None if then is None else then.at
-        sums = balance.summed(subject.place.query, subject.source, since=since, until=subject.as_of)
+        sums = balance.summed(subject.destination.query, subject.source, since=since, until=subject.as_of)
         checks = [balance.check_balance(name, sums, now, then=then) for name in balance.PARTS]
     else:
         told = "The table does not hold all movements, and no earlier run kept a balance to compare with."
@@ -230,7 +230,7 @@ def _payouts(subject: Subject, inquiry: StripeRequests, newest: int) -> list[Che
 
 def _payouts_of_table(subject: Subject, inquiry: StripeRequests, newest: int) -> Check:
     """The table's payouts against the movements that Stripe lists."""
-    found = payouts.in_table(subject.place.query, subject.source, newest)
+    found = payouts.in_table(subject.destination.query, subject.source, newest)
     return payouts.check_payouts(found, {one.id: payouts.movements(inquiry, one.id) for one in found})
 
 
@@ -238,7 +238,7 @@ def _payouts_by_table(subject: Subject, inquiry: StripeRequests, newest: int) ->
     """Stripe's payouts against the table's movements."""
     found = payouts.at_stripe(inquiry, newest, until=subject.as_of)
     of = {one.id: payouts.movements(inquiry, one.id) for one in found}
-    return payouts.check_payouts(found, of, ask=subject.place.query, source=subject.source, table=subject.table)
+    return payouts.check_payouts(found, of, ask=subject.destination.query, source=subject.source, table=subject.table)
 
 
 def referenced(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
@@ -263,7 +263,7 @@ def referenced(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
                 f"{reference.column} in {other.table}",
                 partial(
                     references.check_reference,
-                    subject.place.query,
+                    subject.destination.query,
                     subject.source,
                     reference,
                     other,

@@ -45,7 +45,7 @@ class Comparison:
 
 
 def compare(
-    place: PartsTables,
+    tables: PartsTables,
     held: str,
     listed: str,
     columns: Sequence[Column],
@@ -70,28 +70,28 @@ def compare(
         if texts:
             told = ", ".join(f"{_text(column)} AS text{number}" for number, column in enumerate(texts))
             names = [f"text{number}" for number in range(len(texts))]
-            side = place.canonical(name, f"{fingerprints}, {told} FROM {side} AS every", names)  # noqa: PLW2901
+            side = tables.canonical(name, f"{fingerprints}, {told} FROM {side} AS every", names)  # noqa: PLW2901
             fingerprints = f"SELECT {keys}, hash(fingerprint, {', '.join(names)}) AS fingerprint"
-        place.keep(name, f"{fingerprints} FROM {side} AS every")
+        tables.keep(name, f"{fingerprints} FROM {side} AS every")
     if brought:
-        _leave_out(place, key)
-    place.keep("differing", _differing(key))
+        _leave_out(tables, key)
+    tables.keep("differing", _differing(key))
     counts = ", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name in ("held", "listed", "differing"))  # noqa: S608 - ours
-    total = one(place.ask, f"SELECT {counts}")
+    total = one(tables.ask, f"SELECT {counts}")
     found = Comparison(held=total["held"], listed=total["listed"])
-    _doubled(place.ask, key, found)
+    _doubled(tables.ask, key, found)
     if total["differing"]:
-        _explain(place.ask, sides, columns, key, excuse, found)
+        _explain(tables.ask, sides, columns, key, excuse, found)
     return found
 
 
-def _leave_out(place: PartsTables, key: Sequence[str]) -> None:
+def _leave_out(tables: PartsTables, key: Sequence[str]) -> None:
     """Leaves out of both sides what was listed more than once, and what is only listed."""
     keys = ", ".join(map(quoted, key))
-    place.keep("doubled", f"SELECT {keys} FROM listed GROUP BY {keys} HAVING count(*) > 1")  # noqa: S608 - quoted
+    tables.keep("doubled", f"SELECT {keys} FROM listed GROUP BY {keys} HAVING count(*) > 1")  # noqa: S608 - quoted
     for name, other in (("held", ""), ("listed", f"SEMI JOIN held ON {_same(key, 'side', 'held')}")):
         without = f"ANTI JOIN doubled ON {_same(key, 'side', 'doubled')}"
-        place.keep(name, f"SELECT side.* FROM {name} AS side {other} {without}")  # noqa: S608 - quoted
+        tables.keep(name, f"SELECT side.* FROM {name} AS side {other} {without}")  # noqa: S608 - quoted
 
 
 def _doubled(ask: Ask, key: Sequence[str], found: Comparison) -> None:

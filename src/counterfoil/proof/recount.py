@@ -54,9 +54,9 @@ class Recount:
 class Copy:
     """The table's rows beside what they are compared with: all of them once, or each time those that are wanted."""
 
-    def __init__(self, subject: Subject, place: PartsTables, *, whole: bool) -> None:
+    def __init__(self, subject: Subject, tables: PartsTables, *, whole: bool) -> None:
         self.subject = subject
-        self.place = place
+        self.tables = tables
         #: Those that the table and its report both have.
         self.columns = _columns(subject)
         self._whole = whole
@@ -72,7 +72,7 @@ class Copy:
 
     def put(self, name: str, parts: Sequence[Part]) -> None:
         """Gives the rows of parts a name."""
-        self.place.put(name, _schema((*self.columns, RUN)), [part.path for part in parts if part.rows])
+        self.tables.put(name, _schema((*self.columns, RUN)), [part.path for part in parts if part.rows])
 
 
 def recount(subject: Subject, inquiry: StripeRequests, asked: Recount, copy: Copy) -> Check:
@@ -88,7 +88,7 @@ def recount(subject: Subject, inquiry: StripeRequests, asked: Recount, copy: Cop
     copy.put("l", written(_listed(subject, inquiry, windows, copy.columns), copy.columns, subject.scratch / "listed"))
     until, within = inquiry.date, _within(subject.report, windows)
     found = compare(
-        copy.place,
+        copy.tables,
         copy.rows(within),
         f"(SELECT * FROM l WHERE {within})",  # noqa: S608 - ours
         copy.columns,
@@ -129,7 +129,7 @@ def contents(subject: Subject, copy: Copy) -> Check:
     window = subject.window if subject.method == "partition" else Window()
     where = f"_run = {literal(subject.run)}" if merged else _within(subject.report, [window])
     found = compare(
-        copy.place,
+        copy.tables,
         copy.rows(where),
         "parts",
         copy.columns,
@@ -170,7 +170,7 @@ def written(batches: Iterable[pa.RecordBatch], columns: Sequence[Column], folder
 
 def _rewrites(subject: Subject) -> bool:
     """Whether the destination keeps what JSON says and not how it was written, as Postgres' jsonb does."""
-    return subject.place.kind.dialect == "postgresql"
+    return subject.destination.kind.dialect == "postgresql"
 
 
 def _is_told(report: Report) -> bool:
@@ -196,7 +196,7 @@ def _judged(subject: Subject, found: Comparison, figures: Mapping[str, Any], *, 
 
 def _columns(subject: Subject) -> tuple[Column, ...]:
     """Those that both sides have."""
-    there = {name for name, _ in subject.place.columns(subject.table) or ()}
+    there = {name for name, _ in subject.destination.columns(subject.table) or ()}
     return tuple(column for column in (*subject.report.columns, EXTRA) if column.name in there)
 
 
@@ -218,7 +218,7 @@ def _windows(subject: Subject, inquiry: StripeRequests, asked: Recount) -> list[
     if asked.windows is None:
         return [whole]
     where = _condition(created, whole)
-    total = one(subject.place.query, f"SELECT count(*) AS n FROM {subject.source} AS held WHERE {where}")["n"]  # noqa: S608 - quoted
+    total = one(subject.destination.query, f"SELECT count(*) AS n FROM {subject.source} AS held WHERE {where}")["n"]  # noqa: S608 - quoted
     if total <= asked.windows * WINDOW_ROWS:
         return [whole]
     pieces = sorted(random.Random(asked.seed).sample(range(-(-total // WINDOW_ROWS)), asked.windows))
@@ -237,7 +237,7 @@ def _piece(subject: Subject, created: str, whole: Window, where: str, piece: int
 def _instant(subject: Subject, created: str, where: str, number: int) -> int:
     name = quoted(created)
     sql = f"SELECT {name} AS at FROM {subject.source} AS held WHERE {where} ORDER BY {name} LIMIT 1 OFFSET {number}"  # noqa: S608 - quoted
-    at: datetime = one(subject.place.query, sql)["at"]
+    at: datetime = one(subject.destination.query, sql)["at"]
     return int(at.timestamp())
 
 
@@ -301,7 +301,7 @@ def _held(subject: Subject, columns: Sequence[Column], where: str) -> Iterator[p
         for column in (*columns, RUN)
     )
     schema = _schema((*columns, RUN))
-    for batch in subject.place.query(f"SELECT {chosen} FROM {subject.source} AS held WHERE {where}"):  # noqa: S608 - quoted
+    for batch in subject.destination.query(f"SELECT {chosen} FROM {subject.source} AS held WHERE {where}"):  # noqa: S608 - quoted
         try:
             yield batch.cast(schema)
         except pa.ArrowException as error:

@@ -48,7 +48,7 @@ class Subject:
     #: Rows that the load counted, and what the table should have after it.
     loaded: int | None
     expectation: Expectation | None
-    place: Destination
+    destination: Destination
     table: str
     #: Tables of the same account in the same destination, by report.
     others: Mapping[str, ReferencedTable] = field(default_factory=dict)

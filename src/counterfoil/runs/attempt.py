@@ -60,7 +60,7 @@ class Attempt:
         self._records = records
         self._stopping = stopping or threading.Event()
         self._endings = Outcomes(records)
-        self._places = TargetDestinations(records)
+        self._destinations = TargetDestinations(records)
         #: The tokens of steps under way or failed, by run: only whoever holds the run may end it.
         self._owners: dict[str, str] = {}
 
@@ -76,7 +76,7 @@ class Attempt:
                 deadline_at = self._records.now() + timedelta(minutes=dataset.deadline_minutes)
                 self._records.runs.update(run, owner=owner, deadline_at=deadline_at)
             self._check_method(dataset)
-            self._places.check(dataset)
+            self._destinations.check(dataset)
             with self._client(dataset.account, found, owner) as client:
                 identity = _waited(client.account, cancellation)
                 self._records.accounts.accept(dataset.account)
@@ -86,12 +86,12 @@ class Attempt:
                     dataset, identity, client, clocks.earlier, self._held(dataset, run, cancellation), cancellation
                 )
                 plan = replace(plan, warnings=clocks.warnings)
-                self._places.looked(
+                self._destinations.looked(
                     dataset,
                     run,
                     cancellation,
-                    lambda target, place: overwrite_risk(
-                        place, plan.plan, target.table, plan.method, identity=identity
+                    lambda target, destination: overwrite_risk(
+                        destination, plan.plan, target.table, plan.method, identity=identity
                     ),
                 )
             plan = replace(plan, allow_shrink=bool(found.plan.get("allow_shrink")))
@@ -152,7 +152,7 @@ class Attempt:
             dataset, hold = self._records.datasets.get(found.dataset), self._prover(found).before_load
             brought = RunLoader(
                 records=self._records,
-                places=self._places,
+                destinations=self._destinations,
                 dataset=dataset,
                 run=found,
                 owner=owner,
@@ -173,7 +173,7 @@ class Attempt:
             if rollback_target(found) or prover.dataset.proof.after == "none":
                 return "nothing"
             prover.after_load(
-                self._places.each(prover.dataset, busy_seconds=PROOF_SECONDS),
+                self._destinations.each(prover.dataset, busy_seconds=PROOF_SECONDS),
                 lambda: self._client(from_json(found.plan).credential, found, owner, backoff=PROOF),
                 self._cancellation(run),
             )
@@ -279,10 +279,11 @@ class Attempt:
             self._records.runs.update(found.id, owner=owner, requests=_spent(found, client))
 
     def _check_method(self, dataset: Dataset) -> None:
-        for _, place in self._places.each(dataset):
-            if dataset.method not in place.kind.methods:
+        for _, destination in self._destinations.each(dataset):
+            if dataset.method not in destination.kind.methods:
                 raise RunError(
-                    f"{place.name} cannot {dataset.method}", hint=f"It can {' and '.join(sorted(place.kind.methods))}."
+                    f"{destination.name} cannot {dataset.method}",
+                    hint=f"It can {' and '.join(sorted(destination.kind.methods))}.",
                 )
 
     def _held(self, dataset: Dataset, run: str, cancellation: Cancellation) -> tuple[Held, ...]:
@@ -290,14 +291,14 @@ class Attempt:
         last = (dataset.bookmark or {}).get("run")
         ids = () if last is None else same_state(self._records, dataset, last)
 
-        def look(target: Target, place: Destination) -> tuple[Held, Backlog | None]:
-            held, backlog = holds(ids, target, place), None
+        def look(target: Target, destination: Destination) -> tuple[Held, Backlog | None]:
+            held, backlog = holds(ids, target, destination), None
             if ids and len(dataset.targets) > 1:
                 with suppress(RunError):
-                    backlog = backlog_of(self._records, dataset, target, place)
+                    backlog = backlog_of(self._records, dataset, target, destination)
             return held, backlog
 
-        looked = self._places.looked(dataset, run, cancellation, look).values()
+        looked = self._destinations.looked(dataset, run, cancellation, look).values()
         if all(backlog.anew if backlog else held != "last" for held, backlog in looked):
             return tuple(held for held, _ in looked)
         return tuple(held for held, backlog in looked if backlog is None) or ("last",)

@@ -44,10 +44,10 @@ class Prover:
     #: Called with the name of each check before it is made.
     watch: Callable[[str], None] | None = None
 
-    def before_load(self, target: Target, place: Destination) -> None:
+    def before_load(self, target: Target, destination: Destination) -> None:
         """Keeps what can be told before the load; RunError when that is a FAIL."""
         with scratch_of(self.records.settings, self.run.id) as scratch:
-            checks = before_load(subject_of(self.records, self.dataset, self.run, target, place, scratch=scratch))
+            checks = before_load(subject_of(self.records, self.dataset, self.run, target, destination, scratch=scratch))
         self.records.checks.keep(self.run.id, target.url, target.table, checks)
         found = next((check for check in checks if check.result == "FAIL"), None)
         if found is not None:
@@ -58,7 +58,7 @@ class Prover:
 
     def after_load(
         self,
-        places: Iterable[tuple[Target, Destination]],
+        destinations: Iterable[tuple[Target, Destination]],
         connected: Callable[[], AbstractContextManager[Client]],
         cancellation: Cancellation,
     ) -> None:
@@ -74,16 +74,20 @@ class Prover:
                 inquiry = StripeRequests(stack.enter_context(connected()), check=cancellation.check, requests=most)
             try:
                 made: list[Check] = []
-                for target, place in places:
+                for target, destination in destinations:
                     cancellation.check()
-                    made += self.prove(target, place, inquiry, deep)
+                    made += self.prove(target, destination, inquiry, deep)
             except (Canceled, DeadlinePassed):
                 self.records.runs.log(self.run.id, "info", "Not proved: the run was to end.")
             else:
                 check_failed(self.records.alerts, self.dataset, self.run, made, self._earlier())
 
     def prove(
-        self, target: Target, place: Destination, inquiry: StripeRequests | None, deep: ThoroughOptions | None = None
+        self,
+        target: Target,
+        destination: Destination,
+        inquiry: StripeRequests | None,
+        deep: ThoroughOptions | None = None,
     ) -> list[Check]:
         """Makes and keeps the cheap checks of one table, or with `deep` all of them."""
 
@@ -92,11 +96,11 @@ class Prover:
                 (load.url, load.table) for load in self.records.runs.loads(self.run.id)
             }:
                 raise RunError(f"the rows of the run {self.run.id} are not in {target.table}")
-            with scratch_of(self.records.settings, self.run.id) as scratch, place.holding():
+            with scratch_of(self.records.settings, self.run.id) as scratch, destination.holding():
                 subject = subject_of(
-                    self.records, self.dataset, self.run, target, place, scratch=scratch, watch=self.watch
+                    self.records, self.dataset, self.run, target, destination, scratch=scratch, watch=self.watch
                 )
-                if "query" not in place.kind.guarantees:
+                if "query" not in destination.kind.guarantees:
                     return archive_checks(subject)
                 if deep is not None and inquiry is not None:
                     return thorough_checks(subject, inquiry, deep)

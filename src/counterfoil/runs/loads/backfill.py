@@ -32,12 +32,12 @@ class Backlog:
     last: str
 
 
-def backlog_of(records: RunContext, dataset: Dataset, target: Target, place: Destination) -> Backlog | None:
+def backlog_of(records: RunContext, dataset: Dataset, target: Target, destination: Destination) -> Backlog | None:
     """None when the last run that succeeded is in the table; RunError when what it lacks is kept no longer."""
     chain: list[tuple[Run, DatasetPlan]] = []
     last = ""
     for run in _succeeded(records.runs, dataset.id):
-        if _is_loaded(records.runs, run, target) and _is_there(records, dataset, run, target, place):
+        if _is_loaded(records.runs, run, target) and _is_there(records, dataset, run, target, destination):
             break
         if only_into(run) is not None:
             continue  # it was for another table
@@ -92,10 +92,10 @@ def same_state(records: RunContext, dataset: Dataset, run: str) -> tuple[str, ..
     return tuple(ids)
 
 
-def _is_there(records: RunContext, dataset: Dataset, run: Run, target: Target, place: Destination) -> bool:
+def _is_there(records: RunContext, dataset: Dataset, run: Run, target: Target, destination: Destination) -> bool:
     """Whether the place says so too: somebody may have dropped the table, or a disk lost it."""
     ids = same_state(records, dataset, rollback_target(run) or run.id)
-    return holds(ids, target, place) == "last"
+    return holds(ids, target, destination) == "last"
 
 
 def _succeeded(runs: Runs, dataset: str) -> Iterator[Run]:

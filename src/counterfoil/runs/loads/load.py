@@ -49,7 +49,7 @@ class RunLoader:
     """Loads one run into one table after the other."""
 
     records: RunContext
-    places: TargetDestinations
+    destinations: TargetDestinations
     dataset: Dataset
     run: Run
     owner: str
@@ -80,32 +80,32 @@ class RunLoader:
 
     def _one(self, target: Target, bring: _Bring, *, alone: bool) -> Loaded:
         runs, run = self.records.runs, self.run
-        with closing(self.places.open(target, busy_seconds=None if alone else _BUSY_SECONDS)) as place:
+        with closing(self.destinations.open(target, busy_seconds=None if alone else _BUSY_SECONDS)) as destination:
             if self.check is not None and rollback_target(run) is None:
-                self.check(target, place)
+                self.check(target, destination)
             stop = self._stop(target)
-            runs.log(run.id, "info", f"Loading into {target.table} of {place.name}.", step=LOAD_STEP)
+            runs.log(run.id, "info", f"Loading into {target.table} of {destination.name}.", step=LOAD_STEP)
             how: dict[str, Any] = {
                 "progress": partial(runs.log, run.id, "info"),
                 "guard": lambda: self._guard(signaled=stop is not None),
                 "stop": stop,
             }
-            with place.holding(how["progress"], stop):
-                self._check_size(target, place)
+            with destination.holding(how["progress"], stop):
+                self._check_size(target, destination)
                 if not alone:
-                    self._catch_up(target, place, how)
-                loaded = bring(place, target.table, **how)
+                    self._catch_up(target, destination, how)
+                loaded = bring(destination, target.table, **how)
         self._record(run, target, loaded.rows)
         return loaded
 
     def _check_sizes(self, targets: Sequence[Target]) -> None:
         """Checks all tables before the first is loaded; those that are down are passed over."""
         for target in targets:
-            opened = self.places.open(target, busy_seconds=_BUSY_SECONDS)
-            with suppress(TransientError), closing(opened) as place, place.holding():
-                self._check_size(target, place)
+            opened = self.destinations.open(target, busy_seconds=_BUSY_SECONDS)
+            with suppress(TransientError), closing(opened) as destination, destination.holding():
+                self._check_size(target, destination)
 
-    def _check_size(self, target: Target, place: Destination) -> None:
+    def _check_size(self, target: Target, destination: Destination) -> None:
         """Stops a full refresh that would remove more than half of the table, unless that is accepted."""
         if rollback_target(self.run) is not None:
             return
@@ -114,7 +114,7 @@ class RunLoader:
             return
         accept = f"counterfoil run {shlex.quote(self.dataset.name)} --allow-shrink"
         note = check_size(
-            place,
+            destination,
             target.table,
             plan.plan,
             plan.method,
@@ -134,42 +134,42 @@ class RunLoader:
                 known = next((load.rows for load in runs.loads(one) if one != run.id), rows)
                 runs.record_load(one, target.url, target.table, method, known)
 
-    def _catch_up(self, target: Target, place: Destination, how: Mapping[str, Any]) -> None:
+    def _catch_up(self, target: Target, destination: Destination, how: Mapping[str, Any]) -> None:
         """Loads what the table lacks of earlier runs, unless this one makes it anew."""
         if rollback_target(self.run) is not None:
             return
         plan = from_json(self.run.plan)
         # It may have been down when the run was planned.
-        overwrite_risk(place, plan.plan, target.table, plan.method, identity=plan.identity)
-        if plan.after is None or plan.method == "replace" or place.has_load(_named(self.run.id, target)):
+        overwrite_risk(destination, plan.plan, target.table, plan.method, identity=plan.identity)
+        if plan.after is None or plan.method == "replace" or destination.has_load(_named(self.run.id, target)):
             return
         try:
-            backlog = backlog_of(self.records, self.dataset, target, place)
+            backlog = backlog_of(self.records, self.dataset, target, destination)
         except RunError as error:
             if plan.method != "append" and not starts_anew(plan):
                 raise
             if plan.method == "append":
-                told = f"{target.table} of {place.name} lacks rows of earlier runs: {error.message}"
+                told = f"{target.table} of {destination.name} lacks rows of earlier runs: {error.message}"
                 self.records.runs.log(self.run.id, "warning", told)
             return
         if backlog is not None:
-            self._give(backlog, target, place, how)
+            self._give(backlog, target, destination, how)
 
-    def _give(self, backlog: Backlog, target: Target, place: Destination, how: Mapping[str, Any]) -> None:
+    def _give(self, backlog: Backlog, target: Target, destination: Destination, how: Mapping[str, Any]) -> None:
         ids = ", ".join(run.id for run, _ in backlog.runs)
-        self.records.runs.log(self.run.id, "info", f"{target.table} of {place.name} gets what it lacks: {ids}.")
+        self.records.runs.log(self.run.id, "info", f"{target.table} of {destination.name} gets what it lacks: {ids}.")
         kept = [(run, plan, checked_ledger(self.records, run.id, plan)) for run, plan in backlog.runs]
-        if backlog.anew and place.columns(target.table) is not None:
-            _replay(kept, backlog.last)(place, target.table, **how)
+        if backlog.anew and destination.columns(target.table) is not None:
+            _replay(kept, backlog.last)(destination, target.table, **how)
         else:
             for run, plan, ledger in kept:
-                place.load(load_of(plan, run.id, target.table, ledger), schema_of(plan), ledger.parts, **how)
+                destination.load(load_of(plan, run.id, target.table, ledger), schema_of(plan), ledger.parts, **how)
         for run, plan, ledger in kept:
             rows = sum(part.rows for part in ledger.parts)
             self.records.runs.record_load(run.id, target.url, target.table, plan.method, rows)
         if backlog.last not in {run.id for run, _ in backlog.runs}:
             self.records.runs.record_load(
-                backlog.last, target.url, target.table, "replace", place.rows(target.table) or 0
+                backlog.last, target.url, target.table, "replace", destination.rows(target.table) or 0
             )
 
     def _bring(self) -> _Bring:
@@ -180,9 +180,9 @@ class RunLoader:
             ledger = checked_ledger(self.records, run.id, plan)
             after = () if plan.after is None else same_state(self.records, self.dataset, plan.after)
 
-            def load(place: Destination, table: str, **how: Any) -> Loaded:
-                check_goes_on(plan, run.id, table, ledger, place, after=after)
-                return place.load(load_of(plan, run.id, table, ledger), schema_of(plan), ledger.parts, **how)
+            def load(destination: Destination, table: str, **how: Any) -> Loaded:
+                check_goes_on(plan, run.id, table, ledger, destination, after=after)
+                return destination.load(load_of(plan, run.id, table, ledger), schema_of(plan), ledger.parts, **how)
 
             return load
         chain = replayed(self.records.runs, self.records.settings, self.records.runs.get(other))
@@ -204,9 +204,9 @@ class RunLoader:
         return self.cancellation.stop
 
     def _has_load(self, target: Target) -> bool:
-        with closing(self.places.open(target, busy_seconds=0)) as place:
+        with closing(self.destinations.open(target, busy_seconds=0)) as destination:
             try:
-                return place.has_load(_named(self.run.id, target))
+                return destination.has_load(_named(self.run.id, target))
             except DestinationBusy:
                 return False
 
@@ -221,7 +221,7 @@ class RunLoader:
 
 
 def _replay(kept: Sequence[tuple[Run, DatasetPlan, Ledger]], run: str) -> _Bring:
-    return lambda place, table, **how: place.replay(
+    return lambda destination, table, **how: destination.replay(
         [(load_of(plan, one.id, table, ledger), ledger.parts) for one, plan, ledger in kept],
         schema_of(kept[-1][1]),
         run=run,

@@ -17,21 +17,19 @@ MIN_ROWS = 100
 _OPTIONS = ("since", "until", "limit", "options")
 
 
-def check_size(place: Destination, table: str, plan: Plan, method: Method, *, rows: int, hint: str) -> str | None:
+def check_size(destination: Destination, table: str, plan: Plan, method: Method, *, rows: int, hint: str) -> str | None:
     """Raises RunError when the load would remove more than half of the table; a note where that can't be known.
 
     `rows` is the number of rows that the table would have.
     """
-    if not is_comparable(plan, method) or not _has_same_options(place, table, plan, method):
+    if not is_comparable(plan, method) or not _has_same_options(destination, table, plan, method):
         return None
-    if "query" not in place.kind.guarantees and method == "merge":
-        return (
-            f"The number of rows of {table} was not compared: {place.name} does not tell how many of them are deleted"
-        )
-    before = _live_rows(place, table)
+    if "query" not in destination.kind.guarantees and method == "merge":
+        return f"The number of rows of {table} was not compared: {destination.name} does not say how many are deleted"
+    before = _live_rows(destination, table)
     if before >= MIN_ROWS and rows * 2 < before:
         raise RunError(
-            f"Loading would shrink {table} of {place.name} from {before:,} to {rows:,} rows",
+            f"Loading would shrink {table} of {destination.name} from {before:,} to {rows:,} rows",
             hint=hint,
             code=TABLE_WOULD_SHRINK,
         )
@@ -45,8 +43,8 @@ def is_comparable(plan: Plan, method: Method) -> bool:
     )
 
 
-def _has_same_options(place: Destination, table: str, plan: Plan, method: Method) -> bool:
-    scopes = place.scopes(table) if place.columns(table) is not None else None
+def _has_same_options(destination: Destination, table: str, plan: Plan, method: Method) -> bool:
+    scopes = destination.scopes(table) if destination.columns(table) is not None else None
     # A replace of several snapshots is another matter, which was asked about.
     if not scopes or (method == "replace" and len(scopes) > 1):
         return False
@@ -54,10 +52,10 @@ def _has_same_options(place: Destination, table: str, plan: Plan, method: Method
     return all(scope.get(name) == now.get(name) for scope in scopes for name in _OPTIONS)
 
 
-def _live_rows(place: Destination, table: str) -> int:
+def _live_rows(destination: Destination, table: str) -> int:
     """Rows that are not marked as deleted."""
-    if "merge" not in place.kind.methods or "query" not in place.kind.guarantees:
-        return place.rows(table) or 0
-    with place.query(f'SELECT count(*) AS rows FROM {quoted(table)} WHERE "_deleted" IS NOT TRUE') as reader:  # noqa: S608 - quoted
+    if "merge" not in destination.kind.methods or "query" not in destination.kind.guarantees:
+        return destination.rows(table) or 0
+    with destination.query(f'SELECT count(*) AS rows FROM {quoted(table)} WHERE "_deleted" IS NOT TRUE') as reader:  # noqa: S608 - quoted
         found: int = reader.read_all()["rows"][0].as_py()
     return found

@@ -19,15 +19,15 @@ from counterfoil.state.datasets import Target
 from counterfoil.values import Load, Parents
 
 
-def holds(runs: Sequence[str], target: Target, place: Destination) -> Held:
+def holds(runs: Sequence[str], target: Target, destination: Destination) -> Held:
     """What of the dataset is in the table; `runs` are those that leave what its last one did."""
-    if place.columns(target.table) is None:
+    if destination.columns(target.table) is None:
         return "nothing"
-    return "last" if any(_has(place, target.table, run) for run in runs) else "other"
+    return "last" if any(_has(destination, target.table, run) for run in runs) else "other"
 
 
 def check_goes_on(
-    plan: DatasetPlan, run: str, table: str, ledger: Ledger, place: Destination, *, after: Sequence[str]
+    plan: DatasetPlan, run: str, table: str, ledger: Ledger, destination: Destination, *, after: Sequence[str]
 ) -> None:
     """Refuses to load what changed into a table that has not what it goes on from, which is one of `after`.
 
@@ -35,15 +35,15 @@ def check_goes_on(
     """
     if plan.whole or ledger.whole or plan.after is None:
         return
-    if place.columns(table) is None or not any(_has(place, table, one) for one in (run, *after)):
+    if destination.columns(table) is None or not any(_has(destination, table, one) for one in (run, *after)):
         raise RunError(
             f"{table} is not the table that this run's changes go on from",
             hint="The dataset or the table was changed while it ran. Run it again: everything is read then.",
         )
 
 
-def _has(place: Destination, table: str, run: str) -> bool:
-    return place.has_load(Load(run=run, table=table, method="replace"))
+def _has(destination: Destination, table: str, run: str) -> bool:
+    return destination.has_load(Load(run=run, table=table, method="replace"))
 
 
 def schema_of(plan: DatasetPlan) -> pa.Schema:

@@ -36,8 +36,8 @@ class TargetDestinations:
     def each(self, dataset: Dataset, *, busy_seconds: float | None = None) -> Iterator[tuple[Target, Destination]]:
         """One after the other, each open while it is looked at."""
         for target in dataset.targets:
-            with closing(self.open(target, busy_seconds=busy_seconds)) as place:
-                yield target, place
+            with closing(self.open(target, busy_seconds=busy_seconds)) as destination:
+                yield target, destination
 
     def check(self, dataset: Dataset) -> None:
         """Refuses a run that no table of the dataset could take, before anything is read.
@@ -47,9 +47,9 @@ class TargetDestinations:
         settings = self._records.settings
         check_place(settings.archive, settings.free_megabytes)
         failed: list[CounterfoilError] = []
-        for target, place in self.each(dataset, busy_seconds=_LOOK_SECONDS):
+        for target, destination in self.each(dataset, busy_seconds=_LOOK_SECONDS):
             try:
-                check_destination(place, target.url, target.table, relative_to=settings.home, settings=settings)
+                check_destination(destination, target.url, target.table, relative_to=settings.home, settings=settings)
             except CounterfoilError as error:
                 failed.append(error)
         if len(failed) == len(dataset.targets):
@@ -65,13 +65,13 @@ class TargetDestinations:
         seen: dict[Target, _Seen] = {}
         down: list[TransientError] = []
         alone = len(dataset.targets) == 1
-        for target, place in self.each(dataset, busy_seconds=_LOOK_SECONDS):
+        for target, destination in self.each(dataset, busy_seconds=_LOOK_SECONDS):
             try:
-                seen[target] = self._patiently(target, place, run, cancellation, look, waits=alone)
+                seen[target] = self._patiently(target, destination, run, cancellation, look, waits=alone)
             except TransientError as error:
                 down.append(error)
                 if not alone:
-                    self._records.runs.log(run, "warning", f"{place.name} is passed over for now: {error}")
+                    self._records.runs.log(run, "warning", f"{destination.name} is passed over for now: {error}")
         if not seen and down:
             raise down[0]
         return seen
@@ -79,7 +79,7 @@ class TargetDestinations:
     def _patiently(
         self,
         target: Target,
-        place: Destination,
+        destination: Destination,
         run: str,
         cancellation: Cancellation,
         look: Callable[[Target, Destination], _Seen],
@@ -91,8 +91,8 @@ class TargetDestinations:
         while True:
             cancellation.check()
             try:
-                with place.holding():
-                    return look(target, place)
+                with destination.holding():
+                    return look(target, destination)
             except DestinationBusy as busy:
                 if not waits:
                     raise

@@ -37,7 +37,9 @@ def _asking(app: App, router: APIRouter) -> None:
     def list_destinations() -> Response:
         """Where datasets go, the one that most go to first."""
         found = app.tables.places().items()
-        items = [{"id": _key(url), "name": app.tables.place_name(url), "tables": list(names)} for url, names in found]
+        items = [
+            {"id": _key(url), "name": app.tables.destination_name(url), "tables": list(names)} for url, names in found
+        ]
         return json_response({"items": items})
 
     @router.get("/ask", response_model=answers.Asked, responses=_ASKED)
@@ -89,7 +91,7 @@ def _answered(app: App, sql: str, place: str | None, form: str) -> Response:
     if not sql.strip():
         raise Refused("invalid", "There is no question", "Write a SELECT.")
     try:
-        found = app.tables.ask(sql, place=place)
+        found = app.tables.ask(sql, url=place)
     except RunError as error:
         raise Refused("invalid", error.message, error.hint) from error
     if form == "csv":

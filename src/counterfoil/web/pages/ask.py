@@ -39,7 +39,7 @@ def routes(app: App) -> APIRouter:
             "problem": None,
             "save_problem": None,
             "kept": app.questions.list(),
-            "places": [(_key(url), app.tables.place_name(url)) for url in places],
+            "places": [(_key(url), app.tables.destination_name(url)) for url in places],
             "place": _key(chosen),
             "sql": sql,
             "named": name,
@@ -90,7 +90,7 @@ def _asking(app: App, router: APIRouter, page: _Page) -> None:
         name: _Field = "",
     ) -> Response:
         try:
-            found = app.tables.ask(sql, place=_known(app, place))
+            found = app.tables.ask(sql, url=_known(app, place))
         except CounterfoilError as error:
             return page(request, sql, place, name, saved="", status_code=422, problem=problem_of(error, sql))
         return Download(csv_of(found), name or "answer", ".csv")
@@ -112,7 +112,7 @@ def _answered(app: App, sql: str, place: str) -> dict[str, Any]:
     try:
         if not sql.strip():
             raise SettingsError("There is no question yet", hint="Write a SELECT, or take one of the examples.")
-        found = app.tables.ask(sql, place=_known(app, place))
+        found = app.tables.ask(sql, url=_known(app, place))
     except CounterfoilError as error:
         return {**told, "problem": problem_of(error, sql)}
     return {**told, "answer": shown_of(found, time.monotonic() - began)}
