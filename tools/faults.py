@@ -401,7 +401,7 @@ FAULTS = (
     Fault(
         name="run checked late",
         file="runs/attempt.py",
-        right="            self._places.check(dataset)\n",
+        right="            self._destinations.check(dataset)\n",
         wrong="",
         test="tests/acceptance/test_before_reading.py::test_a_run_is_refused_before_the_first_request",
     ),
