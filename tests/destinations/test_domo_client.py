@@ -87,7 +87,7 @@ def test_client_and_secret_are_found_where_the_url_says(
     with pytest.raises(SettingsError, match="DOMO_CLIENT_SECRET is not set"):
         DomoDestination(domo_server.url(), settings).check()
     monkeypatch.setenv("DOMO_CLIENT_SECRET", "")
-    with pytest.raises(SettingsError, match="is empty"):
+    with pytest.raises(SettingsError, match="DOMO_CLIENT_SECRET is not set"):
         DomoDestination(domo_server.url(), settings).check()
     monkeypatch.setenv("DOMO_CLIENT_SECRET", "another")
     with pytest.raises(DestinationRejected, match="does not take the client id and secret"):

@@ -24,7 +24,7 @@ from counterfoil.errors import TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Method, Window
 from tests.destinations.conftest import Archived, files_of, root_of, table_of
-from tests.destinations.tiers import everything
+from tests.gate import everything
 from tests.postgres import Server, binaries, running
 
 _SCHEMA = pa.schema(

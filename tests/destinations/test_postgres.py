@@ -98,7 +98,7 @@ def test_a_password_is_found_where_the_url_says(tmp_path: Path, monkeypatch: pyt
         assert place.connection()["password"] == secret
         assert reference in place.name
         assert secret not in repr(place) + place.name
-    for reference, words in (("env:GONE", "no variable GONE"), (f"file:{tmp_path}/gone", "No such file")):
+    for reference, words in (("env:GONE", "GONE is not set"), (f"file:{tmp_path}/gone", "No such file")):
         with pytest.raises(SettingsError, match=words):
             postgres_address(f"postgresql://me@host/x?password={reference}").connection()
 

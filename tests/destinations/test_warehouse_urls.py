@@ -154,7 +154,7 @@ def test_a_parameter_that_the_warehouse_does_not_take_is_named(tmp_path: Path, s
 
 
 def test_a_reference_to_nothing_is_told(tmp_path: Path, settings: Settings) -> None:
-    for reference, words in (("env:NOWHERE_PW", "no variable NOWHERE_PW"), (f"file:{tmp_path}/pw", "can't be read")):
+    for reference, words in (("env:NOWHERE_PW", "NOWHERE_PW is not set"), (f"file:{tmp_path}/pw", "can't be read")):
         url = f"dlt+postgres://me@127.0.0.1:1/d?password={reference}"
         with pytest.raises(SettingsError, match=words):
             open_destination(url, relative_to=tmp_path, settings=settings).check()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from counterfoil.app.app import App, open_app
 from counterfoil.cli.demo.embedded_sandbox import KEY
@@ -21,6 +21,9 @@ from counterfoil.web.server import PageServer
 from stripe_sandbox import Sandbox
 from tests.e2e.chromium import chromium, launch
 from tests.e2e.running_demo import Demo, running_demo
+
+# A busy machine may take longer than the five seconds of the library.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ import pytest
 import counterfoil
 from counterfoil.errors import RunError
 from counterfoil.reports.catalogue import report
-from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK, is_checked
+from counterfoil.runs.loads.load import is_full_refresh
+from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK
 from counterfoil.runs.plans.dataset_plan import allowing_shrink
 from counterfoil.settings import Settings
 from counterfoil.state.datasets import Choice, Dataset, Target
@@ -169,8 +170,8 @@ def test_what_is_checked(center: Center, key: str, choice: Choice, method: str, 
     assert report(key).key == key
     dataset = center.dataset(key, choice=choice, method=method)
     plan, _ = plan_run(dataset, AccountIdentity("acct_1", livemode=False), date=1_800_000_000)
-    assert is_checked(plan, whole=True) is checked
-    assert not is_checked(plan, whole=False)
+    assert is_full_refresh(plan, whole=True) is checked
+    assert not is_full_refresh(plan, whole=False)
 
 
 def test_pull_stops_keeps_its_pages_and_loads_them_once_that_is_accepted(

@@ -80,8 +80,11 @@ class StoreAddress:
 
 def store_address(url: str) -> StoreAddress:
     """SettingsError when the URL names no place in a store; it never repeats what may be a secret."""
-    scheme, _, rest = url.partition("://")
+    scheme, _, rest = url.partition(":")
     kind = STORES[scheme.lower()]
+    if not rest.startswith("//"):
+        raise SettingsError(f"{scheme}: is followed by two slashes and a bucket", hint=f"Such as {kind.example}.")
+    rest = rest.removeprefix("//")
     path, _, query = rest.partition("?")
     bucket, _, prefix = path.partition("/")
     parameters = dict(_parameters(kind, query))

@@ -110,7 +110,7 @@ class RunLoader:
         if rollback_target(self.run) is not None:
             return
         plan, ledger = from_json(self.run.plan), read_ledger(archive_of(self.records.settings, self.run.id))
-        if ledger is None or plan.allow_shrink or not _is_full_refresh(plan, whole=plan.whole or ledger.whole):
+        if ledger is None or plan.allow_shrink or not is_full_refresh(plan, whole=plan.whole or ledger.whole):
             return
         accept = f"counterfoil run {shlex.quote(self.dataset.name)} --allow-shrink"
         note = check_size(
@@ -229,7 +229,7 @@ def _replay(kept: Sequence[tuple[Run, DatasetPlan, Ledger]], run: str) -> _Bring
     )
 
 
-def _is_full_refresh(plan: DatasetPlan, *, whole: bool) -> bool:
+def is_full_refresh(plan: DatasetPlan, *, whole: bool) -> bool:
     """Whether the run is a full refresh whose number of rows can be compared with the table's."""
     merges_nothing = plan.method == "merge" and not plan.covers
     return whole and plan.choice.last_days is None and not merges_nothing and is_comparable(plan.plan, plan.method)
