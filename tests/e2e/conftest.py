@@ -26,7 +26,8 @@ from tests.e2e.running_demo import Demo, running_demo
 expect.set_options(timeout=30_000)
 
 
-@pytest.fixture(scope="session")
+# Of the package: it works as long as it is there, and others need the processor.
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     # In pictures the folder has a name that tells nothing of tests: tables say where they are.
     pictures = os.environ.get("PICTURES")
