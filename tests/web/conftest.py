@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from counterfoil.app.app import App, open_app
 from counterfoil.settings import Settings
@@ -18,6 +18,7 @@ from counterfoil.web.access.auth import Auth, Password
 from counterfoil.web.access.hosts import Hosts
 from counterfoil.web.access.sessions import Links
 from counterfoil.web.access.throttle import Throttle
+from counterfoil.web.pages import PAGES
 from counterfoil.web.server import PageAddress, make_app
 from stripe_sandbox import Sandbox
 from tests.web.browser import Browser
@@ -90,6 +91,26 @@ class Site:
 MakeSite = Callable[..., Site]
 
 
+class _Current:
+    """The app of the test that runs."""
+
+    app: App
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.app, name)
+
+
+_current = _Current()
+_routers: dict[Callable[..., APIRouter], APIRouter] = {}
+
+
+def _made_once(routes: Callable[..., APIRouter]) -> Callable[[App], APIRouter]:
+    """Routes that ask the app of the test that runs. To make them takes as long as a test."""
+    if routes not in _routers:
+        _routers[routes] = routes(_current)
+    return lambda _app: _routers[routes]
+
+
 @pytest.fixture
 def make_site(app: App, clock: StandingClock) -> MakeSite:
     """A page of the app: its password, host, public address, and more that `make_app` takes."""
@@ -105,8 +126,13 @@ def make_site(app: App, clock: StandingClock) -> MakeSite:
             announce=lambda: printed.append(links.make()),
             throttle=Throttle(clock.seconds),
         )
-        # The routes of programs take time to make, and pages need none of them.
-        return Site(make_app(app, reach, **{"resources": (), **more}), door, printed)
+        _current.app = app
+        # Pages need none of the routes of programs.
+        routes = {"pages": PAGES, "resources": ()} | {
+            name: more.pop(name) for name in ("pages", "resources") if name in more
+        }
+        made = {name: [_made_once(each) for each in found] for name, found in routes.items()}
+        return Site(make_app(app, reach, **made, **more), door, printed)
 
     return make
 
