@@ -25,7 +25,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "measures",
-    [["rate", "merge"], pytest.param(["cpu", "side_by_side", "start"], marks=pytest.mark.thorough)],
+    [["rate"], pytest.param(["cpu", "merge", "side_by_side", "start"], marks=pytest.mark.thorough)],
     ids=" ".join,
 )
 def test_measures_run_and_are_kept(measures: Sequence[str], tmp_path: Path) -> None:

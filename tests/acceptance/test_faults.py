@@ -34,6 +34,7 @@ def _pulled(sandbox: Sandbox, file: str, monkeypatch: pytest.MonkeyPatch, capsys
         }
 
 
+@pytest.mark.thorough
 def test_every_report_ends_complete_where_one_request_in_twenty_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -176,6 +176,7 @@ def test_a_damaged_spool_is_read_again_from_the_damage_on(stripe: Stripe, tmp_pa
     assert rows == distinct == len(stripe.all("/v1/charges"))
 
 
+@pytest.mark.thorough
 def test_kills_cost_no_more_than_the_pages_in_flight_and_the_table_is_complete(tmp_path: Path) -> None:
     """The small sister of what is done by hand with 200,000 charges and ten kills."""
     command = [sys.executable, "-m", "bench.kills", "--rows", "5000", "--kills", "3", "--latency-ms", "50"]

@@ -30,7 +30,7 @@ def center(tmp_path: Path) -> Iterator[Center]:
         made.close()
 
 
-@pytest.mark.parametrize("most_bytes", [50_000, 230_000, 300_000])
+@pytest.mark.parametrize("most_bytes", [50_000, 230_000, pytest.param(300_000, marks=pytest.mark.thorough)])
 def test_a_run_without_room_for_its_files_ends_and_changes_nothing(center: Center, most_bytes: int) -> None:
     center.add("Charges", "charges")
     assert center.do("run", "Charges").code == 0

@@ -25,11 +25,16 @@ def _texts(dice: random.Random, letters: int) -> pa.Array:
     ("kind", "columns", "letters", "share"),
     [
         ("duckdb", 100, 12, 0.95),
-        ("duckdb", 250, 12, 0.95),
-        ("duckdb", 10, 500, 0.95),
-        ("duckdb", 3, 4_000, 0.85),
         ("duckdb", 10, 500, 1.3),
-        ("delta", 10, 500, 1.3),
+        *(
+            pytest.param(*each, marks=pytest.mark.thorough)
+            for each in (
+                ("duckdb", 250, 12, 0.95),
+                ("duckdb", 10, 500, 0.95),
+                ("duckdb", 3, 4_000, 0.85),
+                ("delta", 10, 500, 1.3),
+            )
+        ),
     ],
 )
 def test_it_fits(

@@ -127,6 +127,7 @@ def test_a_service_killed_in_each_step_ends_the_run_after_its_restart(running: C
     assert charges_asked(center) == asked, "a load asks Stripe nothing"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", [1])
 def test_a_run_by_hand_killed_at_any_moment_is_gone_on_with_by_the_next(
     running: Center, processes: Processes, seed: int
