@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -10,9 +9,10 @@ from starlette.responses import Response
 
 from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import dataset_columns
-from counterfoil.app.datasets.dictionaries import dataset_dict, planned_dict, row_dicts, summary_dict
+from counterfoil.app.datasets.dictionaries import dataset_dict, planned_dict, summary_dict
 from counterfoil.app.datasets.input import read_changes
-from counterfoil.app.run_dict import run_dict
+from counterfoil.app.dictionaries import plain, run_dict
+from counterfoil.app.export.files import json_row
 from counterfoil.app.values import Dataset, Preview
 from counterfoil.web.api import bodies
 from counterfoil.web.api import dataset_answers as answers
@@ -105,7 +105,7 @@ def _one(app: App, router: APIRouter) -> None:
     def list_columns(dataset: DatasetWord) -> answers.DatasetColumns:
         """The columns that its next run fills, in the table's order."""
         found = dataset_columns(dataset_of(app, dataset))
-        return answers.DatasetColumns.model_validate({"items": [asdict(one) for one in found]})
+        return answers.DatasetColumns.model_validate({"items": plain(found)})
 
     @router.get("/datasets/{dataset}/preview")
     def preview_dataset(dataset: DatasetWord, rows: Annotated[int, Query(ge=1, le=100)] = 20) -> answers.Preview:
@@ -152,7 +152,7 @@ def _preview(found: Preview) -> answers.Preview:
     return answers.Preview(
         report=found.report,
         columns=[answers.NamedColumn(name=name, type=kind) for name, kind in found.columns],
-        rows=list(row_dicts(found)),
+        rows=[json_row(row) for row in found.rows],
         requests=found.requests,
         warnings=list(found.warnings),
     )

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from counterfoil.app.app import App
+from counterfoil.app.dictionaries import detail_dict, plain, run_dict
 from counterfoil.app.export.files import file_chunks
-from counterfoil.app.run_dict import detail_dict, line_dict, run_dict
 from counterfoil.web.api import run_answers
 from counterfoil.web.api.json_response import FILES, V1, AsIs, Form, RunWord, dataset_of, json_response, run_of
 from counterfoil.web.downloads import Download
@@ -52,7 +52,7 @@ def _seen(app: App, router: APIRouter) -> None:
     ) -> Response:
         """What it said. While it goes on, asking again with `after` brings the new lines; at most 10,000 at once."""
         found = app.runs.lines(run_of(app, run).id, after=after)
-        return json_response({"items": [line_dict(one) for one in found], "next": found[-1].number if found else after})
+        return json_response({"items": plain(found), "next": found[-1].number if found else after})
 
     @router.get("/runs/{run}/rows.{form}", response_class=Response, responses=FILES)
     def export_run(run: RunWord, form: Form, as_is: AsIs = False) -> Response:
