@@ -16,15 +16,14 @@ from counterfoil.app.export.files import json_row
 from counterfoil.app.values import Dataset, Preview
 from counterfoil.web.api import bodies
 from counterfoil.web.api import dataset_answers as answers
-from counterfoil.web.api.json_response import (
-    V1,
+from counterfoil.web.api.answers import RedactedJson
+from counterfoil.web.api.resource import (
     DatasetWord,
     DryRun,
     Overwrite,
-    RedactedJson,
     address_of,
     dataset_of,
-    json_response,
+    router_of,
 )
 from counterfoil.web.api.run_answers import Run
 
@@ -36,7 +35,7 @@ _FILLING: dict[int | str, dict[str, Any]] = {
 
 def routes(app: App) -> APIRouter:
     """`/datasets`, `/preview`, and what is done with a dataset."""
-    router = APIRouter(prefix=V1, tags=["datasets"], default_response_class=RedactedJson)
+    router = router_of("datasets")
     _all(app, router)
     _one(app, router)
     _doing(app, router)
@@ -104,8 +103,7 @@ def _one(app: App, router: APIRouter) -> None:
     @router.get("/datasets/{dataset}/columns")
     def list_columns(dataset: DatasetWord) -> answers.DatasetColumns:
         """The columns that its next run fills, in the table's order."""
-        found = dataset_columns(dataset_of(app, dataset))
-        return answers.DatasetColumns.model_validate({"items": plain(found)})
+        return answers.DatasetColumns.model_validate({"items": plain(dataset_columns(dataset_of(app, dataset)))})
 
     @router.get("/datasets/{dataset}/preview")
     def preview_dataset(dataset: DatasetWord, rows: Annotated[int, Query(ge=1, le=100)] = 20) -> answers.Preview:
@@ -132,7 +130,7 @@ def _doing(app: App, router: APIRouter) -> None:
         if body is not None and body.to is not None:
             run = app.fill(found.id, body.to, wait=False)
             filling = Run.model_validate(run_dict(run, found.name))
-            return json_response(filling.model_dump(), 202, location=f"/runs/{run.id}")
+            return RedactedJson(filling.model_dump(), 202, {"Location": address_of(f"/runs/{run.id}")})
         return _dataset(app.datasets.reload(found.id))
 
     @router.post("/datasets/{dataset}/runs", status_code=202)
