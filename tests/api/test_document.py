@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
+
+from fastapi.routing import APIRoute
+from starlette.responses import Response
 
 from counterfoil.app.app import App
+from counterfoil.web.api.answers import RedactedJson
 from counterfoil.web.api.document import document as made_of
 from counterfoil.web.api.routes import api
 from tests.api.program import Document, Program
@@ -25,6 +29,14 @@ def test_every_operation_has_a_name_of_its_own_a_description_and_the_token(docum
     assert all(one["description"] and one["tags"] for one in operations)
     assert document["openapi"].startswith("3.1")
     assert document["security"] == [{"token": []}]
+
+
+def test_routes_with_json_return_models_that_are_sent_redacted(app: App) -> None:
+    routes = [one for one in api(app).routes if isinstance(one, APIRoute) and one.response_class is not Response]
+    assert len(routes) > 40
+    for route in routes:
+        assert route.response_class is RedactedJson, route.path
+        assert get_type_hints(route.endpoint)["return"] is not Response, route.path
 
 
 def test_every_reference_leads_somewhere_and_bodies_refuse_what_they_do_not_know(document: Document) -> None:

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.responses import PlainTextResponse, Response
 
 from counterfoil.app.app import App
-from counterfoil.web.api.json_response import V1
+from counterfoil.web.api.resource import V1
 from counterfoil.web.api.routes import RESOURCES
 from counterfoil.web.pages import tokens
 from tests.api.conftest import MakeProgram

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from counterfoil.app.alerts import KINDS, alert_dict
+from counterfoil.app.alerts import KINDS
 from counterfoil.app.app import App
+from counterfoil.app.dictionaries import plain
 from counterfoil.app.notifier import Sender
 from counterfoil.errors import SettingsError, TransientError
 from tests.app.hook import Hook, hook
@@ -31,7 +32,7 @@ def test_an_address_is_shown_without_what_is_secret_in_it(app: App, service: Hoo
     made = app.alerts.add("Ops", service.url)
     assert made.shown == f"json://me:****@127.0.0.1:{service.port}/…"
     assert made.kinds == KINDS
-    for text in (repr(made), str(alert_dict(made)), repr(app.alerts.list())):
+    for text in (repr(made), str(plain(made)), repr(app.alerts.list())):
         assert not any(secret in text for secret in SECRETS)
     assert all(secret not in app.state.name for secret in SECRETS)
     assert not any(secret.encode() in (app.settings.home / "state.db").read_bytes() for secret in SECRETS)

@@ -12,7 +12,8 @@ import pytest
 
 from counterfoil.app.app import App
 from counterfoil.app.connection import connect
-from counterfoil.app.datasets.dictionaries import row_dicts, summary_dict
+from counterfoil.app.datasets.dictionaries import summary_dict
+from counterfoil.app.export.files import json_row
 from counterfoil.errors import PermissionMissing, RunError, SettingsError
 from counterfoil.schedules import parse
 from counterfoil.state.accounts import Account
@@ -326,8 +327,7 @@ def test_a_preview_is_one_page_of_what_a_run_would_bring_and_stores_nothing(app:
     assert "metadata_plan" in names
     assert all(len(row["name"]) == 32 for row in preview.rows if row["name"])
     assert _files(app.settings.home) == before
-    told = next(row_dicts(preview))
-    assert told["created"].endswith("+00:00")
+    assert json_row(preview.rows[0])["created"].endswith("+00:00")
 
 
 def test_each_report_has_a_preview(app: App) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from counterfoil.app.datasets.delete_archives import delete_archives
+from counterfoil.app.dictionaries import plain, plain_fields
 from counterfoil.errors import AccountError, KeyRejected, SettingsError, TransientError
 from counterfoil.logging import redacted
 from counterfoil.reports.catalogue import REPORTS
@@ -244,14 +245,12 @@ def mode(account: Account) -> str | None:
 
 def account_dict(account: Account) -> dict[str, Any]:
     """The account for JSON. Holds no key."""
-    told = {name: getattr(account, name) for name in Account.__slots__ if name not in _NOT_TOLD}
-    for name in ("checked_at", "created_at"):
-        told[name] = told[name] and told[name].isoformat(timespec="seconds")
-    return {**told, "mode": mode(account), "reports": [asdict(one) for one in readable(account)]}
+    shown = plain_fields(account, *(name for name in Account.__slots__ if name not in _NOT_SHOWN))
+    return {**shown, "mode": mode(account), "reports": plain(readable(account))}
 
 
 #: What `reports` tells better, and what is of no use to anyone outside.
-_NOT_TOLD = frozenset({"fingerprint", "livemode", "readable", "missing"})
+_NOT_SHOWN = frozenset({"fingerprint", "livemode", "readable", "missing"})
 
 
 def _free_name(checked: Checked, taken: Collection[str]) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from counterfoil.app.notifier import address, send
 from counterfoil.errors import TransientError
 from counterfoil.state.alerts import KINDS, Alert, Alerts, Kind
 
-__all__ = ["KINDS", "AlertService", "alert_dict"]
+__all__ = ["KINDS", "AlertService"]
 
 
 class AlertService:
@@ -56,11 +54,3 @@ class AlertService:
     def remove(self, name_or_id: str) -> Alert:
         """Forgets it."""
         return self._alerts.remove(name_or_id)
-
-
-def alert_dict(alert: Alert) -> dict[str, Any]:
-    """The alert for JSON. Holds no address."""
-    told = asdict(alert)
-    for name in ("sent_at", "created_at"):
-        told[name] = told[name] and told[name].isoformat(timespec="seconds")
-    return told

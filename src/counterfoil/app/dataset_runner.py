@@ -15,7 +15,7 @@ def run_dataset(dataset: str, *, allow_shrink: bool = False) -> dict[str, Any]:
     `allow_shrink` lets it remove more than half of its table.
     """
     from counterfoil.app.app import open_app
-    from counterfoil.app.run_dict import detail_dict
+    from counterfoil.app.dictionaries import detail_dict
 
     try:
         opened = open_app()

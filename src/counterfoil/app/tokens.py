@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
-from typing import Any
 
 from counterfoil.errors import SettingsError
 from counterfoil.logging import redacted
 from counterfoil.state import State
 from counterfoil.state.tokens import Scope, Token, Tokens
 
-__all__ = ["FORM", "NewToken", "Scope", "Token", "TokenService", "token_dict"]
+__all__ = ["FORM", "NewToken", "Scope", "Token", "TokenService"]
 
 #: A prefix by which scanners of leaked secrets know them, and 256 random bits.
 FORM = re.compile(r"cf_[0-9a-f]{64}")
@@ -73,16 +72,6 @@ class TokenService:
         if token.works(self._state.now()):
             return "works"
         return "expired" if token.revoked_at is None else "revoked"
-
-
-def token_dict(token: Token) -> dict[str, Any]:
-    """What is known of a token, for JSON."""
-    told = {name: getattr(token, name) for name in Token.__slots__}
-    return {name: _instant(value) if isinstance(value, datetime) else value for name, value in told.items()}
-
-
-def _instant(at: datetime) -> str:
-    return at.isoformat(timespec="seconds")
 
 
 def _period(words: str) -> timedelta:

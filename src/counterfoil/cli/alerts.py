@@ -163,10 +163,10 @@ def remove(name: str, /, *, yes: Annotated[bool, _FLAG] = False) -> int:
 
 def _print(found: Iterable[Alert], *, as_json: bool) -> None:
     if as_json:
-        from counterfoil.app.alerts import alert_dict
+        from counterfoil.app.dictionaries import plain
 
         for alert in found:
-            print_json(alert_dict(alert))
+            print_json(plain(alert))
         return
     print_list(
         ("name", "address", "told of", "last arrived", "status"),

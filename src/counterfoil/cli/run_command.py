@@ -161,7 +161,7 @@ def _how_to_go_on(run: Run, dataset: str, *, served: bool) -> str:
 def _told(runs: RunService, run: Run, dataset: str, *, as_json: bool) -> int:
     """Tells how the run ended, or how it stands; the exit code."""
     if as_json:
-        from counterfoil.app.run_dict import detail_dict
+        from counterfoil.app.dictionaries import detail_dict
 
         print_json(detail_dict(runs.show(run.id)))
     for warning in run.warnings:

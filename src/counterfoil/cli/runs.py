@@ -57,7 +57,7 @@ def list_runs(
     with open_command_app() as app:
         found, names = app.runs.list(dataset, status or None, limit), app.runs.dataset_names()
     if as_json:
-        from counterfoil.app.run_dict import run_dict
+        from counterfoil.app.dictionaries import run_dict
 
         for run in found:
             print_json(run_dict(run, names[run.dataset]))
@@ -83,7 +83,7 @@ def show(run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
     with open_command_app() as app:
         told = app.runs.show(run)
     if as_json:
-        from counterfoil.app.run_dict import detail_dict
+        from counterfoil.app.dictionaries import detail_dict
 
         print_json(detail_dict(told))
         return
@@ -111,7 +111,7 @@ def logs(
     as_json
         One JSON object for each line.
     """
-    from counterfoil.app.run_dict import line_dict
+    from counterfoil.app.dictionaries import plain
     from counterfoil.cli.output.runs import line_of
 
     with open_command_app() as app:
@@ -122,7 +122,7 @@ def logs(
                 for line in app.runs.lines(run, after=after):
                     after = line.number
                     if as_json:
-                        print_json(line_dict(line))
+                        print_json(plain(line))
                     else:
                         say(line_of(line))
                 if over:
@@ -150,7 +150,7 @@ def cancel(run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
             time.sleep(_LOOK_SECONDS)
             found = app.runs.get(run)
         if as_json:
-            from counterfoil.app.run_dict import detail_dict
+            from counterfoil.app.dictionaries import detail_dict
 
             print_json(detail_dict(app.runs.show(run)))
         elif found.status == "canceled":

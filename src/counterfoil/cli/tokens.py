@@ -46,9 +46,9 @@ def create(
         made = app.tokens.create(name, read_only=read_only, expires=expires)
     # Printed as it is: every other way out would take it for a secret that got lost.
     if as_json:
-        from counterfoil.app.tokens import token_dict
+        from counterfoil.app.dictionaries import plain
 
-        print(json.dumps({**token_dict(made.token), "token": made.secret}, ensure_ascii=False), flush=True)
+        print(json.dumps({**plain(made.token), "token": made.secret}, ensure_ascii=False), flush=True)
         return
     print(made.secret, flush=True)
     tell("Keep it now: it is not shown again. It goes into a header, never into an address:")
@@ -68,10 +68,10 @@ def list_tokens(*, as_json: Annotated[bool, _JSON] = False) -> None:
         found = app.tokens.list()
         rows = [_cells(token, app.tokens.status(token)) for token in found]
     if as_json:
-        from counterfoil.app.tokens import token_dict
+        from counterfoil.app.dictionaries import plain
 
         for token in found:
-            print_json(token_dict(token))
+            print_json(plain(token))
     elif not found:
         tell("There are no tokens yet: counterfoil tokens create NAME")
     else:
@@ -92,9 +92,9 @@ def revoke(name: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
     with open_command_app() as app:
         token = app.tokens.revoke(name)
     if as_json:
-        from counterfoil.app.tokens import token_dict
+        from counterfoil.app.dictionaries import plain
 
-        print_json(token_dict(token))
+        print_json(plain(token))
     else:
         say(f"The token {token.name} does not work any more.")
 

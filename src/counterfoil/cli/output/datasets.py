@@ -87,10 +87,10 @@ def print_preview(preview: Preview, *, as_json: bool) -> None:
         tell(warning)
     rows = preview.rows
     if as_json:
-        from counterfoil.app.datasets.dictionaries import row_dicts
+        from counterfoil.app.export.files import json_row
 
-        for row in row_dicts(preview):
-            print_json(row)
+        for row in rows:
+            print_json(json_row(row))
         return
     names = [name for name, _ in preview.columns if any(row[name] not in (None, [], {}) for row in rows)]
     names = [name for name in names if name != "_deleted"]

@@ -12,8 +12,8 @@ from counterfoil.app.accounts import account_dict
 from counterfoil.app.app import App
 from counterfoil.app.values import Account
 from counterfoil.web.api import answers, bodies
-from counterfoil.web.api.json_response import V1, json_response
 from counterfoil.web.api.problems import Refused, looked_up
+from counterfoil.web.api.resource import address_of, router_of
 
 _Word = Annotated[str, Path(alias="account", description="The account's name or id.")]
 
@@ -22,20 +22,20 @@ _KNOWN: dict[int | str, dict[str, Any]] = {200: {"model": answers.Account, "desc
 
 def routes(app: App) -> APIRouter:
     """`/accounts`, and what is done with one."""
-    router = APIRouter(prefix=V1, tags=["accounts"])
+    router = router_of("accounts")
     _saved(app, router)
     _one(app, router)
     return router
 
 
 def _saved(app: App, router: APIRouter) -> None:
-    @router.get("/accounts", response_model=answers.Accounts)
-    def list_accounts() -> Response:
+    @router.get("/accounts")
+    def list_accounts() -> answers.Accounts:
         """All accounts by name."""
-        return json_response({"items": [account_dict(one) for one in app.accounts.list()]})
+        return answers.Accounts(items=[_answer(one) for one in app.accounts.list()])
 
-    @router.post("/accounts", status_code=201, response_model=answers.Account, responses=_KNOWN)
-    def create_account(body: bodies.AccountBody) -> Response:
+    @router.post("/accounts", status_code=201, responses=_KNOWN)
+    def create_account(response: Response, body: bodies.AccountBody) -> answers.Account:
         """Saves a key, after Stripe has taken it."""
         # The sandbox is found as by the command line.
         api_base = (body.api_base or os.environ.get("STRIPE_API_BASE", "")).strip() or None
@@ -43,40 +43,40 @@ def _saved(app: App, router: APIRouter) -> None:
         if body.name is None:
             known = {one.id for one in app.accounts.list()}
             account = app.accounts.connect(key, api_base=api_base, stripe_account=body.stripe_account)
-            status = 200 if account.id in known else 201
+            response.status_code = 200 if account.id in known else 201
         else:
             account = app.accounts.add(body.name, key, api_base=api_base, stripe_account=body.stripe_account)
-            status = 201
-        return json_response(account_dict(account), status, location=f"/accounts/{account.id}")
+        response.headers["Location"] = address_of(f"/accounts/{account.id}")
+        return _answer(account)
 
 
 def _one(app: App, router: APIRouter) -> None:
-    @router.get("/accounts/{account}", response_model=answers.Account)
-    def get_account(account: _Word) -> Response:
+    @router.get("/accounts/{account}")
+    def get_account(account: _Word) -> answers.Account:
         """One account."""
-        return json_response(account_dict(_account(app, account)))
+        return _answer(_account(app, account))
 
-    @router.patch("/accounts/{account}", response_model=answers.Account)
-    def rename_account(account: _Word, body: bodies.AccountChanges) -> Response:
+    @router.patch("/accounts/{account}")
+    def rename_account(account: _Word, body: bodies.AccountChanges) -> answers.Account:
         """Gives another name."""
-        return json_response(account_dict(app.accounts.rename(_account(app, account).id, body.name)))
+        return _answer(app.accounts.rename(_account(app, account).id, body.name))
 
-    @router.post("/accounts/{account}/check", response_model=answers.Account)
-    def check_account(account: _Word) -> Response:
+    @router.post("/accounts/{account}/check")
+    def check_account(account: _Word) -> answers.Account:
         """Tries the key again, and what it may read."""
-        return json_response(account_dict(app.accounts.check(_account(app, account).id)))
+        return _answer(app.accounts.check(_account(app, account).id))
 
-    @router.put("/accounts/{account}/key", response_model=answers.Account)
-    def replace_key(account: _Word, body: bodies.KeyBody) -> Response:
+    @router.put("/accounts/{account}/key")
+    def replace_key(account: _Word, body: bodies.KeyBody) -> answers.Account:
         """Another key of the same Stripe account and mode, after Stripe has taken it."""
         found = _account(app, account)
-        return json_response(account_dict(app.accounts.replace_key(found.id, body.key.get_secret_value())))
+        return _answer(app.accounts.replace_key(found.id, body.key.get_secret_value()))
 
-    @router.delete("/accounts/{account}", response_model=answers.AccountGone)
+    @router.delete("/accounts/{account}")
     def delete_account(
         account: _Word,
         with_datasets: Annotated[bool, Query(description="Remove the datasets that read it too.")] = False,
-    ) -> Response:
+    ) -> answers.AccountGone:
         """Forgets the account and its key. Tables stay."""
         found = _account(app, account)
         users = app.accounts.used_by(found.id)
@@ -85,9 +85,13 @@ def _one(app: App, router: APIRouter) -> None:
                 "in_use", f"The account {found.name!r} is read by {', '.join(users)}", "Say with_datasets=true."
             )
         gone = app.accounts.remove(found.id, with_datasets=with_datasets)
-        return json_response({"removed": found.name, "datasets": list(gone)})
+        return answers.AccountGone(removed=found.name, datasets=list(gone))
 
 
 def _account(app: App, word: str) -> Account:
     with looked_up():
         return app.accounts.get(word)
+
+
+def _answer(account: Account) -> answers.Account:
+    return answers.Account.model_validate(account_dict(account))

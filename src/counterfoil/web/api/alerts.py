@@ -7,51 +7,53 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from counterfoil.app.alerts import KINDS, alert_dict
+from counterfoil.app.alerts import KINDS
 from counterfoil.app.app import App
+from counterfoil.app.dictionaries import plain
 from counterfoil.app.values import Alert
 from counterfoil.web.api import answers, bodies
-from counterfoil.web.api.json_response import V1, json_response
 from counterfoil.web.api.problems import looked_up
+from counterfoil.web.api.resource import address_of, router_of
 
 _Word = Annotated[str, Path(alias="alert", description="The alert's name or id.")]
 
 
 def routes(app: App) -> APIRouter:
     """`/alerts`, and what is done with one."""
-    router = APIRouter(prefix=V1, tags=["alerts"])
+    router = router_of("alerts")
 
-    @router.get("/alerts", response_model=answers.Alerts)
-    def list_alerts() -> Response:
+    @router.get("/alerts")
+    def list_alerts() -> answers.Alerts:
         """All alerts by name."""
-        return json_response({"items": [alert_dict(one) for one in app.alerts.list()]})
+        return answers.Alerts(items=[_answer(one) for one in app.alerts.list()])
 
-    @router.post("/alerts", status_code=201, response_model=answers.Alert)
-    def create_alert(body: bodies.AlertBody) -> Response:
+    @router.post("/alerts", status_code=201)
+    def create_alert(response: Response, body: bodies.AlertBody) -> answers.Alert:
         """Saves an address that is told, encrypted."""
         made = app.alerts.add(body.name, body.url.get_secret_value(), kinds=KINDS if body.on is None else body.on)
-        return json_response(alert_dict(made), 201, location=f"/alerts/{made.id}")
+        response.headers["Location"] = address_of(f"/alerts/{made.id}")
+        return _answer(made)
 
-    @router.get("/alerts/{alert}", response_model=answers.Alert)
-    def get_alert(alert: _Word) -> Response:
+    @router.get("/alerts/{alert}")
+    def get_alert(alert: _Word) -> answers.Alert:
         """One alert."""
-        return json_response(alert_dict(_alert(app, alert)))
+        return _answer(_alert(app, alert))
 
-    @router.patch("/alerts/{alert}", response_model=answers.Alert)
-    def change_alert(alert: _Word, body: bodies.AlertChanges) -> Response:
+    @router.patch("/alerts/{alert}")
+    def change_alert(alert: _Word, body: bodies.AlertChanges) -> answers.Alert:
         """Changes what is given."""
         url = None if body.url is None else body.url.get_secret_value()
-        return json_response(alert_dict(app.alerts.edit(_alert(app, alert).id, name=body.name, url=url, kinds=body.on)))
+        return _answer(app.alerts.edit(_alert(app, alert).id, name=body.name, url=url, kinds=body.on))
 
-    @router.post("/alerts/{alert}/test", response_model=answers.Alert)
-    def test_alert(alert: _Word) -> Response:
+    @router.post("/alerts/{alert}/test")
+    def test_alert(alert: _Word) -> answers.Alert:
         """Sends a few words there now."""
-        return json_response(alert_dict(app.alerts.test(_alert(app, alert).id)))
+        return _answer(app.alerts.test(_alert(app, alert).id))
 
-    @router.delete("/alerts/{alert}", response_model=answers.Alert)
-    def delete_alert(alert: _Word) -> Response:
+    @router.delete("/alerts/{alert}")
+    def delete_alert(alert: _Word) -> answers.Alert:
         """Tells nobody there any more."""
-        return json_response(alert_dict(app.alerts.remove(_alert(app, alert).id)))
+        return _answer(app.alerts.remove(_alert(app, alert).id))
 
     return router
 
@@ -59,3 +61,7 @@ def routes(app: App) -> APIRouter:
 def _alert(app: App, word: str) -> Alert:
     with looked_up():
         return app.alerts.get(word)
+
+
+def _answer(alert: Alert) -> answers.Alert:
+    return answers.Alert.model_validate(plain(alert))

@@ -1,16 +1,27 @@
-"""What routes answer. The dictionaries are made by `app`, as for `--json`; these say what is in them."""
+"""What the routes return. `app` makes the dictionaries, for `--json` too; these models check and describe them."""
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from starlette.responses import JSONResponse
+
+from counterfoil.logging import redacted
 
 CURSOR = "What to give for the next page; null when there is none."
 
 
+class RedactedJson(JSONResponse):
+    """JSON without Stripe keys and tokens."""
+
+    def render(self, content: object) -> bytes:
+        return redacted(json.dumps(content, ensure_ascii=False, allow_nan=False)).encode(errors="replace")
+
+
 class ApiModel(BaseModel):
-    """Says all that there is."""
+    """Has exactly the fields of what is sent."""
 
     model_config = ConfigDict(extra="forbid")
 

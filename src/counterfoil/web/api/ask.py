@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -10,13 +9,14 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from counterfoil.app.app import App
+from counterfoil.app.dictionaries import plain, plain_fields
 from counterfoil.app.export.files import json_value
 from counterfoil.app.saved_queries import SavedQuery
 from counterfoil.errors import RunError
 from counterfoil.web.answers import csv_of
 from counterfoil.web.api import answers, bodies
-from counterfoil.web.api.json_response import V1, json_response
 from counterfoil.web.api.problems import Refused
+from counterfoil.web.api.resource import router_of
 from counterfoil.web.downloads import Download
 
 _Name = Annotated[str, Path(description="The question's name.")]
@@ -26,21 +26,21 @@ _ASKED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schem
 
 def routes(app: App) -> APIRouter:
     """`/destinations`, `/ask` and `/questions`."""
-    router = APIRouter(prefix=V1, tags=["questions"])
+    router = router_of("questions")
     _asking(app, router)
     _keeping(app, router)
     return router
 
 
 def _asking(app: App, router: APIRouter) -> None:
-    @router.get("/destinations", response_model=answers.Destinations)
-    def list_destinations() -> Response:
+    @router.get("/destinations")
+    def list_destinations() -> answers.Destinations:
         """Where datasets go, the one that most go to first."""
         found = app.tables.places().items()
         items = [
             {"id": _key(url), "name": app.tables.destination_name(url), "tables": list(names)} for url, names in found
         ]
-        return json_response({"items": items})
+        return answers.Destinations.model_validate({"items": items})
 
     @router.get("/ask", response_model=answers.Asked, responses=_ASKED)
     def ask_again(
@@ -48,7 +48,7 @@ def _asking(app: App, router: APIRouter) -> None:
         question: Annotated[str | None, Query(description="Instead: the name of one that is kept.")] = None,
         destination: Annotated[str | None, Query(description="An id of `/destinations`.")] = None,
         form: _Form = "json",
-    ) -> Response:
+    ) -> answers.Asked | Response:
         """The same as by POST, for tokens that may only read."""
         if (sql is None) == (question is None):
             raise Refused("invalid", "Neither sql nor question is given, or both", "Give one of the two.")
@@ -58,36 +58,36 @@ def _asking(app: App, router: APIRouter) -> None:
         return _answered(app, str(sql), _place(app, destination), form)
 
     @router.post("/ask", response_model=answers.Asked, responses=_ASKED)
-    def ask(body: bodies.AskBody, form: _Form = "json") -> Response:
+    def ask(body: bodies.AskBody, form: _Form = "json") -> answers.Asked | Response:
         """The answer to one SELECT: its first 10,000 rows, within 30 seconds. Nothing can be changed by it."""
         return _answered(app, body.sql, _place(app, body.destination), form)
 
 
 def _keeping(app: App, router: APIRouter) -> None:
-    @router.get("/questions", response_model=answers.Questions)
-    def list_questions() -> Response:
+    @router.get("/questions")
+    def list_questions() -> answers.Questions:
         """Those that are kept, by name."""
-        return json_response({"items": [_question(one) for one in app.questions.list()]})
+        return answers.Questions(items=[_question(one) for one in app.questions.list()])
 
-    @router.get("/questions/{name:path}", response_model=answers.Question)
-    def get_question(name: _Name) -> Response:
+    @router.get("/questions/{name:path}")
+    def get_question(name: _Name) -> answers.Question:
         """One of them."""
-        return json_response(_question(_kept(app, name)))
+        return _question(_kept(app, name))
 
-    @router.put("/questions/{name:path}", response_model=answers.Question)
-    def save_question(name: _Name, body: bodies.QuestionBody) -> Response:
+    @router.put("/questions/{name:path}")
+    def save_question(name: _Name, body: bodies.QuestionBody) -> answers.Question:
         """Keeps it; one of the same name is replaced."""
-        return json_response(_question(app.questions.save(name, body.sql, _place(app, body.destination))))
+        return _question(app.questions.save(name, body.sql, _place(app, body.destination)))
 
-    @router.delete("/questions/{name:path}", response_model=answers.Question)
-    def delete_question(name: _Name) -> Response:
+    @router.delete("/questions/{name:path}")
+    def delete_question(name: _Name) -> answers.Question:
         """Forgets it."""
         found = _kept(app, name)
         app.questions.remove(found.name)
-        return json_response(_question(found))
+        return _question(found)
 
 
-def _answered(app: App, sql: str, place: str | None, form: str) -> Response:
+def _answered(app: App, sql: str, place: str | None, form: str) -> answers.Asked | Response:
     if not sql.strip():
         raise Refused("invalid", "There is no question", "Write a SELECT.")
     try:
@@ -96,10 +96,10 @@ def _answered(app: App, sql: str, place: str | None, form: str) -> Response:
         raise Refused("invalid", error.message, error.hint) from error
     if form == "csv":
         return Download(csv_of(found), "answer", ".csv")
-    columns = [{"name": column.name, "type": column.type} for column in found.columns]
-    warnings = [{**asdict(one), "message": one.message, "hint": one.hint} for one in found.warnings]
-    rows = [[json_value(each) for each in row] for row in found.rows]
-    return json_response({"columns": columns, "rows": rows, "cut": found.cut, "warnings": warnings})
+    columns = [plain_fields(column, "name", "type") for column in found.columns]
+    warnings = [{**plain(one), "message": one.message, "hint": one.hint} for one in found.warnings]
+    rows = json_value(found.rows)
+    return answers.Asked.model_validate({"columns": columns, "rows": rows, "cut": found.cut, "warnings": warnings})
 
 
 def _kept(app: App, name: str) -> SavedQuery:
@@ -109,12 +109,9 @@ def _kept(app: App, name: str) -> SavedQuery:
     return found
 
 
-def _question(question: SavedQuery) -> dict[str, Any]:
-    return {
-        "name": question.name,
-        "sql": question.sql,
-        "destination": None if question.place is None else _key(question.place),
-    }
+def _question(question: SavedQuery) -> answers.Question:
+    destination = None if question.place is None else _key(question.place)
+    return answers.Question(name=question.name, sql=question.sql, destination=destination)
 
 
 def _place(app: App, wanted: str | None) -> str | None:

@@ -10,14 +10,14 @@ from starlette.responses import Response
 from counterfoil.app.app import App
 from counterfoil.proof.statement import as_dict
 from counterfoil.web.api import bodies
-from counterfoil.web.api.json_response import V1, DatasetWord, RedactedJson, address_of, dataset_of
+from counterfoil.web.api.resource import DatasetWord, address_of, dataset_of, router_of
 from counterfoil.web.api.run_answers import Proving, StatementDetail
 from counterfoil.web.proof_jobs import ProofJobs
 
 
 def routes(app: App) -> APIRouter:
     """The statement, and a new proof."""
-    router = APIRouter(prefix=V1, tags=["checks"], default_response_class=RedactedJson)
+    router = router_of("checks")
 
     @router.get("/datasets/{dataset}/checks")
     def get_checks(

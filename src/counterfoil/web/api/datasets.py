@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -10,21 +9,21 @@ from starlette.responses import Response
 
 from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import dataset_columns
-from counterfoil.app.datasets.dictionaries import dataset_dict, planned_dict, row_dicts, summary_dict
+from counterfoil.app.datasets.dictionaries import dataset_dict, planned_dict, summary_dict
 from counterfoil.app.datasets.input import read_changes
-from counterfoil.app.run_dict import run_dict
+from counterfoil.app.dictionaries import plain, run_dict
+from counterfoil.app.export.files import json_row
 from counterfoil.app.values import Dataset, Preview
 from counterfoil.web.api import bodies
 from counterfoil.web.api import dataset_answers as answers
-from counterfoil.web.api.json_response import (
-    V1,
+from counterfoil.web.api.answers import RedactedJson
+from counterfoil.web.api.resource import (
     DatasetWord,
     DryRun,
     Overwrite,
-    RedactedJson,
     address_of,
     dataset_of,
-    json_response,
+    router_of,
 )
 from counterfoil.web.api.run_answers import Run
 
@@ -36,7 +35,7 @@ _FILLING: dict[int | str, dict[str, Any]] = {
 
 def routes(app: App) -> APIRouter:
     """`/datasets`, `/preview`, and what is done with a dataset."""
-    router = APIRouter(prefix=V1, tags=["datasets"], default_response_class=RedactedJson)
+    router = router_of("datasets")
     _all(app, router)
     _one(app, router)
     _doing(app, router)
@@ -104,8 +103,7 @@ def _one(app: App, router: APIRouter) -> None:
     @router.get("/datasets/{dataset}/columns")
     def list_columns(dataset: DatasetWord) -> answers.DatasetColumns:
         """The columns that its next run fills, in the table's order."""
-        found = dataset_columns(dataset_of(app, dataset))
-        return answers.DatasetColumns.model_validate({"items": [asdict(one) for one in found]})
+        return answers.DatasetColumns.model_validate({"items": plain(dataset_columns(dataset_of(app, dataset)))})
 
     @router.get("/datasets/{dataset}/preview")
     def preview_dataset(dataset: DatasetWord, rows: Annotated[int, Query(ge=1, le=100)] = 20) -> answers.Preview:
@@ -132,7 +130,7 @@ def _doing(app: App, router: APIRouter) -> None:
         if body is not None and body.to is not None:
             run = app.fill(found.id, body.to, wait=False)
             filling = Run.model_validate(run_dict(run, found.name))
-            return json_response(filling.model_dump(), 202, location=f"/runs/{run.id}")
+            return RedactedJson(filling.model_dump(), 202, {"Location": address_of(f"/runs/{run.id}")})
         return _dataset(app.datasets.reload(found.id))
 
     @router.post("/datasets/{dataset}/runs", status_code=202)
@@ -152,7 +150,7 @@ def _preview(found: Preview) -> answers.Preview:
     return answers.Preview(
         report=found.report,
         columns=[answers.NamedColumn(name=name, type=kind) for name, kind in found.columns],
-        rows=list(row_dicts(found)),
+        rows=[json_row(row) for row in found.rows],
         requests=found.requests,
         warnings=list(found.warnings),
     )

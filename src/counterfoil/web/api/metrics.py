@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from counterfoil.app.app import App
-from counterfoil.web.api.json_response import V1
+from counterfoil.web.api.resource import router_of
 
 
 def routes(app: App) -> APIRouter:
     """`/metrics`."""
-    router = APIRouter(prefix=V1, tags=["metrics"])
+    router = router_of("metrics")
 
     @router.get(
         "/metrics",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -27,6 +26,7 @@ from counterfoil.errors import (
     TransientError,
 )
 from counterfoil.logging import redacted
+from counterfoil.web.api.answers import Problem, RedactedJson
 from counterfoil.web.api.hints import in_api
 
 PREFIX = "/api"
@@ -109,13 +109,8 @@ def is_api(request: Request) -> bool:
 def answer(code: str, detail: str, hint: str | None = None, headers: Mapping[str, str] | None = None) -> Response:
     """The problem of a code."""
     status, title = CODES[code]
-    told = {"title": title, "status": status, "detail": in_api(detail), "hint": hint and in_api(hint), "code": code}
-    return Response(
-        redacted(json.dumps(told, ensure_ascii=False)).encode(errors="replace"),
-        status_code=status,
-        media_type=MEDIA_TYPE,
-        headers=dict(headers or {}),
-    )
+    problem = Problem(title=title, status=status, detail=in_api(detail), hint=hint and in_api(hint), code=code)
+    return RedactedJson(problem.model_dump(), status, headers, MEDIA_TYPE)
 
 
 def of_status(status: int, detail: str, hint: str | None) -> Response:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import Response
 
 from counterfoil.app.app import App
 from counterfoil.web.api import accounts, alerts, ask, checks, config, datasets, metrics, reports, rows, runs
 from counterfoil.web.api.document import document
-from counterfoil.web.api.json_response import V1, json_response
+from counterfoil.web.api.resource import router_of
 
 RESOURCES: tuple[Callable[[App], APIRouter], ...] = (
     accounts.routes,
@@ -29,17 +28,17 @@ RESOURCES: tuple[Callable[[App], APIRouter], ...] = (
 
 def api(app: App, resources: Sequence[Callable[[App], APIRouter]] = RESOURCES) -> APIRouter:
     """The routes of the resources, and their document. Each takes a token, by the guard."""
-    router = APIRouter(prefix=V1)
+    router = router_of("document")
     for resource in resources:
         # Not by `include_router`, which would make each route anew.
         router.routes.extend(resource(app).routes)
     made: list[Mapping[str, Any]] = []
 
-    @router.get("/openapi.json", tags=["document"], response_model=dict[str, Any])
-    def get_document() -> Response:
+    @router.get("/openapi.json")
+    def get_document() -> Mapping[str, Any]:
         """This document."""
         if not made:  # it takes longer than all the rest
             made.append(document(router.routes))
-        return json_response(made[0])
+        return made[0]
 
     return router

@@ -10,14 +10,15 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from counterfoil.app.app import App
+from counterfoil.app.dictionaries import plain
 from counterfoil.app.export.files import file_chunks, json_value
-from counterfoil.app.tables import Column, Filter, Test, View
+from counterfoil.app.tables import Filter, Test, View
 from counterfoil.errors import QueryFailed
 from counterfoil.logging import redacted
 from counterfoil.web.api import dataset_answers
 from counterfoil.web.api.answers import ReportColumn
-from counterfoil.web.api.json_response import FILES, V1, AsIs, DatasetWord, Form, RedactedJson, dataset_of
 from counterfoil.web.api.problems import Refused
+from counterfoil.web.api.resource import FILES, AsIs, DatasetWord, Form, dataset_of, router_of
 from counterfoil.web.downloads import Download
 
 _MOST_ROWS, _FARTHEST = 1000, 10**12
@@ -36,7 +37,7 @@ _Sort = Annotated[str | None, Query(description="A column; `-` before it for the
 
 def routes(app: App) -> APIRouter:
     """Rows, files and profiles of a dataset's table."""
-    router = APIRouter(prefix=V1, tags=["rows"], default_response_class=RedactedJson)
+    router = router_of("rows")
 
     @router.get("/datasets/{dataset}/rows")
     def list_rows(
@@ -56,7 +57,7 @@ def routes(app: App) -> APIRouter:
         rows = [dict(zip(names, map(json_value, row), strict=True)) for row in page.rows]
         end = offset + len(rows)
         return dataset_answers.Rows(
-            columns=[_column(one) for one in page.columns],
+            columns=[ReportColumn.model_validate(plain(one)) for one in page.columns],
             rows=rows,
             total=page.total,
             offset=offset,
@@ -83,15 +84,8 @@ def routes(app: App) -> APIRouter:
         known = dataset_of(app, dataset).id
         with _asked():
             found = app.tables.profile(known, column, _view(filters, None))
-        return dataset_answers.Profile(
-            column=_column(found.column),
-            rows=found.rows,
-            nulls=found.nulls,
-            distinct=found.distinct,
-            least=found.least,
-            greatest=found.greatest,
-            top=[dataset_answers.TopValue(value=value, rows=rows) for value, rows in found.top],
-        )
+        top = [{"value": value, "rows": rows} for value, rows in found.top]
+        return dataset_answers.Profile.model_validate({**plain(found), "top": top})
 
     return router
 
@@ -129,7 +123,3 @@ def _known(app: App, dataset: str, wanted: Sequence[str]) -> frozenset[str]:
             "invalid", f"The table has no column {redacted(unknown[0])!r}", "Ask without column to see which it has."
         )
     return frozenset(wanted)
-
-
-def _column(column: Column) -> ReportColumn:
-    return ReportColumn(name=column.name, type=column.type, description=column.description)

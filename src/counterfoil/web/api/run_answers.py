@@ -115,11 +115,7 @@ class Lines(ApiModel):
     next: int = Field(description="What to give as `after` for the lines that are still to come.")
 
 
-class Check(ApiModel):
-    family: str
-    name: str
-    result: Result
-    reason: str
+class Check(CheckResult):
     table: str
     figures: dict[str, Any]
     differences: list[dict[str, Any]]
@@ -133,7 +129,17 @@ class StatementAccount(ApiModel):
     livemode: bool
 
 
-class Statement(ApiModel):
+class Proving(ApiModel):
+    """A proof that goes on, or how the last one ended."""
+
+    going_on: bool
+    seconds: int | None
+    doing: str | None
+    requests: int | None
+    problem: str | None = Field(description="Why the last one came to nothing.")
+
+
+class StatementDetail(ApiModel):
     """What was checked of a run's rows."""
 
     result: Result | None
@@ -151,17 +157,4 @@ class Statement(ApiModel):
     made_at: Instant | None
     requests: int | None
     checks: list[Check]
-
-
-class Proving(ApiModel):
-    """A proof that goes on, or how the last one ended."""
-
-    going_on: bool
-    seconds: int | None
-    doing: str | None
-    requests: int | None
-    problem: str | None = Field(description="Why the last one came to nothing.")
-
-
-class StatementDetail(Statement):
     proving: Proving

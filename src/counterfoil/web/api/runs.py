@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from counterfoil.app.app import App
+from counterfoil.app.dictionaries import detail_dict, plain, run_dict
 from counterfoil.app.export.files import file_chunks
-from counterfoil.app.run_dict import detail_dict, line_dict, run_dict
 from counterfoil.web.api import run_answers
-from counterfoil.web.api.json_response import FILES, V1, AsIs, Form, RunWord, dataset_of, json_response, run_of
+from counterfoil.web.api.resource import FILES, AsIs, Form, RunWord, address_of, dataset_of, router_of, run_of
 from counterfoil.web.downloads import Download
 
 _MOST = 500
@@ -19,40 +19,42 @@ _MOST = 500
 
 def routes(app: App) -> APIRouter:
     """`/runs`, and what is done with one."""
-    router = APIRouter(prefix=V1, tags=["runs"])
+    router = router_of("runs")
     _seen(app, router)
     _doing(app, router)
     return router
 
 
 def _seen(app: App, router: APIRouter) -> None:
-    @router.get("/runs", response_model=run_answers.Runs)
+    @router.get("/runs")
     def list_runs(
         dataset: Annotated[str | None, Query(description="Only those of one dataset, by name or id.")] = None,
         status: Annotated[list[run_answers.Status] | None, Query(description="Only those of these statuses.")] = None,
         limit: Annotated[int, Query(ge=1, le=_MOST)] = 50,
         cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-    ) -> Response:
+    ) -> run_answers.Runs:
         """The newest first."""
         known = None if dataset is None else dataset_of(app, dataset).id
         found = app.runs.list(known, status or None, limit + 1, before=cursor)
         names = app.runs.dataset_names()
         items = [run_dict(run, names.get(run.dataset, run.dataset)) for run in found[:limit]]
-        return json_response({"items": items, "next": found[limit - 1].id if len(found) > limit else None})
+        more = found[limit - 1].id if len(found) > limit else None
+        return run_answers.Runs.model_validate({"items": items, "next": more})
 
-    @router.get("/runs/{run}", response_model=run_answers.RunDetail)
-    def get_run(run: RunWord) -> Response:
+    @router.get("/runs/{run}")
+    def get_run(run: RunWord) -> run_answers.RunDetail:
         """How it went: times, attempts, rows, requests, warnings, error, checks and tables."""
-        return json_response(detail_dict(app.runs.show(run_of(app, run).id)))
+        return run_answers.RunDetail.model_validate(detail_dict(app.runs.show(run_of(app, run).id)))
 
-    @router.get("/runs/{run}/lines", response_model=run_answers.Lines)
+    @router.get("/runs/{run}/lines")
     def list_lines(
         run: RunWord,
         after: Annotated[int, Query(ge=0, lt=2**63, description="`next` of the answer before.")] = 0,
-    ) -> Response:
+    ) -> run_answers.Lines:
         """What it said. While it goes on, asking again with `after` brings the new lines; at most 10,000 at once."""
         found = app.runs.lines(run_of(app, run).id, after=after)
-        return json_response({"items": [line_dict(one) for one in found], "next": found[-1].number if found else after})
+        last = found[-1].number if found else after
+        return run_answers.Lines.model_validate({"items": plain(found), "next": last})
 
     @router.get("/runs/{run}/rows.{form}", response_class=Response, responses=FILES)
     def export_run(run: RunWord, form: Form, as_is: AsIs = False) -> Response:
@@ -63,14 +65,16 @@ def _seen(app: App, router: APIRouter) -> None:
 
 
 def _doing(app: App, router: APIRouter) -> None:
-    @router.post("/runs/{run}/cancel", status_code=202, response_model=run_answers.RunDetail)
-    def cancel_run(run: RunWord) -> Response:
+    @router.post("/runs/{run}/cancel", status_code=202)
+    def cancel_run(response: Response, run: RunWord) -> run_answers.RunDetail:
         """Ends it; one that runs does so within about two seconds, and its tables stay as they were."""
         found = app.runs.cancel(run_of(app, run).id)
-        return json_response(detail_dict(app.runs.show(found.id)), 202, location=f"/runs/{found.id}")
+        response.headers["Location"] = address_of(f"/runs/{found.id}")
+        return run_answers.RunDetail.model_validate(detail_dict(app.runs.show(found.id)))
 
-    @router.post("/runs/{run}/revert", status_code=202, response_model=run_answers.Run)
-    def revert_run(run: RunWord) -> Response:
+    @router.post("/runs/{run}/revert", status_code=202)
+    def revert_run(response: Response, run: RunWord) -> run_answers.Run:
         """Makes its dataset's tables what they were after it, from what is kept; as a run of its own."""
         made = app.runs.revert(run_of(app, run).id, wait=False)
-        return json_response(run_dict(made, app.runs.show(made.id).dataset), 202, location=f"/runs/{made.id}")
+        response.headers["Location"] = address_of(f"/runs/{made.id}")
+        return run_answers.Run.model_validate(run_dict(made, app.runs.show(made.id).dataset))

@@ -16,8 +16,8 @@ from starlette.responses import StreamingResponse
 
 from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import dataset_columns
+from counterfoil.app.dictionaries import run_dict
 from counterfoil.app.export.files import file_chunks, first
-from counterfoil.app.run_dict import run_dict
 from counterfoil.app.values import Line, Run, Status
 from counterfoil.errors import CounterfoilError
 from counterfoil.state.run import LOAD_STEP

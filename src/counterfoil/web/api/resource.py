@@ -1,17 +1,15 @@
-"""Answers as JSON, without what looks like a key of Stripe's or a token, and what several routes share."""
+"""The router, the parameters and the lookups that the resources share."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import Path, Query
-from starlette.responses import JSONResponse, Response
+from fastapi import APIRouter, Path, Query
 
 from counterfoil.app.app import App
 from counterfoil.app.values import Dataset, Run
-from counterfoil.logging import redacted
+from counterfoil.web.api.answers import RedactedJson
 from counterfoil.web.api.problems import looked_up
 
 V1 = "/api/v1"
@@ -37,22 +35,14 @@ FILES: dict[int | str, dict[str, Any]] = {
 }
 
 
-class RedactedJson(JSONResponse):
-    """JSON without what looks like a key of Stripe's or a token."""
-
-    def render(self, content: object) -> bytes:
-        return redacted(json.dumps(content, ensure_ascii=False, allow_nan=False)).encode(errors="replace")
+def router_of(tag: str) -> APIRouter:
+    """A router for the routes of a resource. They return models, which are sent as the document describes them."""
+    return APIRouter(prefix=V1, tags=[tag], default_response_class=RedactedJson)
 
 
 def address_of(place: str) -> str:
     """The value of `Location` for what is below `/api/v1`."""
     return V1 + quote(place)
-
-
-def json_response(value: object, status: int = 200, *, location: str | None = None) -> Response:
-    """The value as JSON; `location` is the address of what was made, below `/api/v1`."""
-    headers = {} if location is None else {"Location": address_of(location)}
-    return RedactedJson(value, status, headers)
 
 
 def dataset_of(app: App, word: str) -> Dataset:
