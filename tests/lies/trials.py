@@ -13,7 +13,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -255,7 +255,7 @@ def main(words: Sequence[str] | None = None) -> int:
         shares.append((given.seed + 900, rest, 3.0))
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         futures = [pool.submit(trials, seed, count, given.scale, seconds) for seed, count, seconds in shares]
-        for number, future in enumerate(futures, 1):
+        for number, future in enumerate(as_completed(futures), 1):
             result = future.result()
             total.add(result)
             for line in result.wrong:
