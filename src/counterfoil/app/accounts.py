@@ -206,11 +206,7 @@ class AccountService:
         from counterfoil.stripe.retries import INTERACTIVE
 
         client = Client(
-            secret,
-            api_base=api_base,
-            stripe_account=stripe_account,
-            settings=self._state.settings,
-            backoff=INTERACTIVE,
+            secret, api_base=api_base, stripe_account=stripe_account, settings=self._state.settings, backoff=INTERACTIVE
         )
         try:
             return check_account(client, at=self._state.now())

@@ -30,12 +30,7 @@ class AlertService:
         return self._alerts.get(name_or_id)
 
     def edit(
-        self,
-        name_or_id: str,
-        *,
-        name: str | None = None,
-        url: str | None = None,
-        kinds: Sequence[Kind] | None = None,
+        self, name_or_id: str, *, name: str | None = None, url: str | None = None, kinds: Sequence[Kind] | None = None
     ) -> Alert:
         """Changes what is given."""
         shown = None if url is None else address(url)

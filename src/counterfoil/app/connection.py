@@ -103,9 +103,7 @@ class Connection:
             )
         if self._closed:
             raise RunError(
-                "This connection is closed",
-                hint="Read within the `with`, or connect again.",
-                code="connection_closed",
+                "This connection is closed", hint="Read within the `with`, or connect again.", code="connection_closed"
             )
 
     def account(self) -> AccountIdentity:

@@ -117,11 +117,7 @@ def read_ledger(folder: Path) -> Ledger | None:
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder / _NAME} is damaged", hint="Run the report again.") from error
     return Ledger(
-        sources,
-        parts,
-        dict.fromkeys(data.get("parents", ())),
-        data.get("whole", False),
-        tuple(data.get("skipped", ())),
+        sources, parts, dict.fromkeys(data.get("parents", ())), data.get("whole", False), tuple(data.get("skipped", ()))
     )
 
 

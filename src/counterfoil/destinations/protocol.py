@@ -234,11 +234,7 @@ def files_of(parts: Sequence[Part], archive: Path) -> list[Path]:
 
 
 def conflict(
-    table: str,
-    column: str,
-    present: str,
-    wanted: str,
-    hint: str = "Replace the whole table, or choose another one.",
+    table: str, column: str, present: str, wanted: str, hint: str = "Replace the whole table, or choose another one."
 ) -> SchemaConflict:
     """The refusal to add values of another type."""
     return SchemaConflict(f"column {column} of {table} is {present} in the table and {wanted} in the data", hint=hint)

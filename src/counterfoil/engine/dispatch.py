@@ -189,6 +189,5 @@ def _same(before: Run, now: Run) -> bool:
 
 def _lost(attempt: int) -> TransientError:
     return TransientError(
-        f"Attempt {attempt} ended without saying how",
-        hint="The log may say more. Run the dataset again.",
+        f"Attempt {attempt} ended without saying how", hint="The log may say more. Run the dataset again."
     )

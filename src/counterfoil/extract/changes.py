@@ -43,13 +43,7 @@ class Changes:
 
 
 async def read_changes(
-    client: Client,
-    report: Report,
-    changes: Changes,
-    window: Window,
-    *,
-    notices: Warnings,
-    params: Mapping[str, str],
+    client: Client, report: Report, changes: Changes, window: Window, *, notices: Warnings, params: Mapping[str, str]
 ) -> AsyncGenerator[Page, None]:
     """Rows that are new or may have changed; what Stripe says is gone comes as `{id, deleted: true}`.
 

@@ -250,9 +250,7 @@ class _Reading:
 
         try:
             answer, deviation = await ask(
-                get,
-                lambda body: check_page(body, expected),
-                request=request_name(self.listing.path, params),
+                get, lambda body: check_page(body, expected), request=request_name(self.listing.path, params)
             )
         except RunError as error:
             # Stripe documents no error for this; `resource_missing` on `starting_after` is what others have seen.

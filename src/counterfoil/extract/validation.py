@@ -236,10 +236,7 @@ def _as_ids(found: object) -> frozenset[str]:
 
 
 async def ask(
-    get: Callable[[], Awaitable[Answer]],
-    check: Callable[[Mapping[str, Any]], Deviation | None],
-    *,
-    request: str,
+    get: Callable[[], Awaitable[Answer]], check: Callable[[Mapping[str, Any]], Deviation | None], *, request: str
 ) -> tuple[Answer, Deviation | None]:
     """The first answer without a deviation; after three that deviate alike, the last with its deviation.
 
@@ -261,10 +258,7 @@ async def ask(
 
 
 async def ask_strictly(
-    get: Callable[[], Awaitable[Answer]],
-    check: Callable[[Mapping[str, Any]], Deviation | None],
-    *,
-    request: str,
+    get: Callable[[], Awaitable[Answer]], check: Callable[[Mapping[str, Any]], Deviation | None], *, request: str
 ) -> Answer:
     """The first answer without a deviation; StripeUnavailable after three with one."""
     answer, deviation = await ask(get, check, request=request)

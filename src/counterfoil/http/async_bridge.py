@@ -164,10 +164,7 @@ def run(coroutine: Coroutine[Any, Any, T], *, check: Callable[[], None] | None =
 
 
 def stream(
-    make_async_iterator: Callable[[], AsyncIterator[T]],
-    *,
-    buffer: int = 8,
-    check: Callable[[], None] | None = None,
+    make_async_iterator: Callable[[], AsyncIterator[T]], *, buffer: int = 8, check: Callable[[], None] | None = None
 ) -> Generator[T, None, None]:
     """The items in order; at most `buffer` are made ahead of the consumer.
 

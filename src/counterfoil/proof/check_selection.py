@@ -201,10 +201,7 @@ def _compared(subject: Subject, inquiry: StripeRequests) -> list[Check]:
     then = None
     if not subject.full:
         then = balance.earlier(
-            subject.snapshots,
-            since=subject.window.since,
-            until=subject.as_of,
-            currency=subject.params.get("currency"),
+            subject.snapshots, since=subject.window.since, until=subject.as_of, currency=subject.params.get("currency")
         )
     if subject.full or then is not None:
         since = None if then is None else then.at

@@ -111,12 +111,7 @@ def _differing(key: Sequence[str]) -> str:
 
 
 def _explain(
-    ask: Ask,
-    sides: Mapping[str, str],
-    columns: Sequence[Column],
-    key: Sequence[str],
-    excuse: Excuse,
-    found: Comparison,
+    ask: Ask, sides: Mapping[str, str], columns: Sequence[Column], key: Sequence[str], excuse: Excuse, found: Comparison
 ) -> None:
     """Looks at each row that differs: what differs, and whether it may."""
     keys = ", ".join(f"every.{quoted(name)}" for name in key)

@@ -10,15 +10,7 @@ from typing import Any
 from counterfoil.archive import Ledger, PageNote, stored_rows, verify
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import RunError
-from counterfoil.proof.check import (
-    MOST_DIFFERENCES,
-    Check,
-    failed,
-    inconclusive,
-    judged,
-    not_applicable,
-    passed,
-)
+from counterfoil.proof.check import MOST_DIFFERENCES, Check, failed, inconclusive, judged, not_applicable, passed
 from counterfoil.proof.table_queries import Ask, one, plain, rows
 from counterfoil.values import Loaded, Method, Window
 

@@ -282,14 +282,7 @@ def _listed(
 
 
 def _pages(subject: Subject, inquiry: StripeRequests, window: Window) -> Generator[Page, None, None]:
-    return read(
-        inquiry.client,
-        subject.report,
-        window,
-        notices=Warnings(),
-        params=subject.params,
-        check=inquiry.check,
-    )
+    return read(inquiry.client, subject.report, window, notices=Warnings(), params=subject.params, check=inquiry.check)
 
 
 def _held(subject: Subject, columns: Sequence[Column], where: str) -> Iterator[pa.RecordBatch]:

@@ -90,11 +90,7 @@ def as_dict(statement: Statement) -> dict[str, Any]:
         "choice": statement.choice,
         "method": statement.method,
         "tables": list(statement.places),
-        "account": {
-            "name": statement.account,
-            "stripe_id": statement.stripe_account,
-            "livemode": statement.livemode,
-        },
+        "account": {"name": statement.account, "stripe_id": statement.stripe_account, "livemode": statement.livemode},
         "run": statement.run,
         "run_ended_at": _instant(statement.run_ended_at),
         "as_of": _instant(statement.as_of),

@@ -73,12 +73,7 @@ class StripeRequests:
         with closing(stream(asked, check=self.check)) as answers:
             return [one for some in answers for one in some]
 
-    def pages(
-        self,
-        listing: Listing,
-        window: Window,
-        params: Mapping[str, Any] | None = None,
-    ) -> Iterator[Page]:
+    def pages(self, listing: Listing, window: Window, params: Mapping[str, Any] | None = None) -> Iterator[Page]:
         """A list's pages in the order of their arrival."""
         notices = Warnings()
 

@@ -13,9 +13,7 @@ def customer_events(prefix: str, whats: Iterable[str], *path: str) -> tuple[Even
 
 
 INVOICES_OF_CUSTOMERS = customer_events(
-    "invoice",
-    ("created", "updated", "deleted", "finalized", "paid", "voided", "marked_uncollectible"),
-    "customer",
+    "invoice", ("created", "updated", "deleted", "finalized", "paid", "voided", "marked_uncollectible"), "customer"
 )
 INVOICE_ITEMS_OF_CUSTOMERS = customer_events("invoiceitem", ("created", "deleted"), "customer")
 #: What can carry a discount, or bring one to an invoice.

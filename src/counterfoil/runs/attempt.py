@@ -328,10 +328,5 @@ def _standing(plan: DatasetPlan, found: Run, ledger: Ledger) -> SyncState:
     if plan.sync_state is None or ledger.whole:
         return state_after_full_refresh(report, ledger.parts, as_of=plan.as_of, requests=sum(found.requests.values()))
     return state_after_changes(
-        plan.sync_state,
-        report,
-        ledger.parts,
-        as_of=plan.now,
-        added=found.counts.added,
-        swept_to=plan.swept_to,
+        plan.sync_state, report, ledger.parts, as_of=plan.now, added=found.counts.added, swept_to=plan.swept_to
     )

@@ -48,12 +48,7 @@ def preview(
     flattener = Flattener((*plan.report.columns, DELETED), digits=digits)
     notices, before = Warnings(), sum(client.requests.values())
     pages = read(
-        client,
-        _without_rest(plan.report),
-        plan.window,
-        notices=notices,
-        params=plan.params,
-        limit=min(rows, PAGE_ROWS),
+        client, _without_rest(plan.report), plan.window, notices=notices, params=plan.params, limit=min(rows, PAGE_ROWS)
     )
     with closing(pages):
         page = next(_with_rows(pages), None)

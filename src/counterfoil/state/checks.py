@@ -68,10 +68,7 @@ def _stored(check: Check) -> dict[str, Any]:
         "result": check.result,
         "reason": without_secrets(check.reason),
         "figures": without_secrets(check.figures),
-        "differences": {
-            "count": check.different,
-            "shown": without_secrets(check.differences[:MOST_DIFFERENCES]),
-        },
+        "differences": {"count": check.different, "shown": without_secrets(check.differences[:MOST_DIFFERENCES])},
     }
 
 

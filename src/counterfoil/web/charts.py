@@ -113,12 +113,7 @@ class _Plot:
 
 
 def _plotted(
-    points: Sequence[Point],
-    title: str,
-    width: int,
-    height: int,
-    tell: Format,
-    draw: Callable[[_Plot], list[Markup]],
+    points: Sequence[Point], title: str, width: int, height: int, tell: Format, draw: Callable[[_Plot], list[Markup]]
 ) -> Markup:
     known = [value for _, value in points if value is not None]
     plot = _Plot(len(points), known, width, height)

@@ -94,10 +94,7 @@ class ConfigService:
                         hint='Add key = "env:NAME" or key = "file:/path" below its name.',
                     )
                 add = self._accounts.prepared(
-                    entry.name,
-                    reference=entry.reference,
-                    api_base=entry.api_base,
-                    stripe_account=entry.stripe_account,
+                    entry.name, reference=entry.reference, api_base=entry.api_base, stripe_account=entry.stripe_account
                 )
                 return lambda: _account_change(entry.name, None, add())
             _check_same(known, entry)

@@ -88,10 +88,7 @@ class DomoApi:
         """A DataSet with its Stream. When the answer is lost, they may be there all the same."""
         dataset = {"name": name, "description": description, "schema": _schema(columns)}
         told = self.client.ask("POST", "/v1/streams", json={"dataSet": dataset, "updateMethod": method}, twice=False)
-        return (
-            DataSet(told["dataSet"]["id"], name, description, 0, tuple(columns)),
-            Stream(int(told["id"]), method),
-        )
+        return (DataSet(told["dataSet"]["id"], name, description, 0, tuple(columns)), Stream(int(told["id"]), method))
 
     def delete(self, dataset: DataSet) -> None:
         """The DataSet first: without one its Stream is nothing, and without a Stream the DataSet takes no loads."""

@@ -19,16 +19,7 @@ from counterfoil.destinations.duckdb.kind import DUCKDB, URL
 from counterfoil.destinations.duckdb.latest import check_latest, drop_latest, keep_latest
 from counterfoil.destinations.duckdb.methods import apply
 from counterfoil.destinations.duckdb.publish import check_publish, publish
-from counterfoil.destinations.protocol import (
-    REPLAY,
-    Guard,
-    LoadHooks,
-    Progress,
-    Stop,
-    check_load,
-    files_of,
-    rebuilt,
-)
+from counterfoil.destinations.protocol import REPLAY, Guard, LoadHooks, Progress, Stop, check_load, files_of, rebuilt
 from counterfoil.destinations.query_check import adds_up
 from counterfoil.destinations.sql.database import database_file, transaction
 from counterfoil.destinations.sql.errors import mapped

@@ -28,15 +28,7 @@ from counterfoil.destinations.parquet.kind import PARQUET, URL
 from counterfoil.destinations.parquet.methods import apply
 from counterfoil.destinations.parquet.rebuild import rebuild
 from counterfoil.destinations.parquet.reused_files import files_below, link, reused_in, rows_of
-from counterfoil.destinations.protocol import (
-    REPLAY,
-    Guard,
-    LoadHooks,
-    Stop,
-    check_load,
-    not_ours,
-    rebuilt,
-)
+from counterfoil.destinations.protocol import REPLAY, Guard, LoadHooks, Stop, check_load, not_ours, rebuilt
 from counterfoil.destinations.query_check import adds_up
 from counterfoil.destinations.sql.database import in_memory
 from counterfoil.destinations.sql.errors import mapped

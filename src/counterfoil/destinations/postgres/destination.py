@@ -20,16 +20,7 @@ from counterfoil.destinations.postgres.query import added_up, ask
 from counterfoil.destinations.postgres.server import Server, Session
 from counterfoil.destinations.postgres.types import check_columns, check_table
 from counterfoil.destinations.postgres.url import postgres_address
-from counterfoil.destinations.protocol import (
-    REPLAY,
-    Guard,
-    LoadHooks,
-    Progress,
-    Stop,
-    check_load,
-    files_of,
-    rebuilt,
-)
+from counterfoil.destinations.protocol import REPLAY, Guard, LoadHooks, Progress, Stop, check_load, files_of, rebuilt
 from counterfoil.destinations.sql.query import schema_of
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Part

@@ -185,13 +185,7 @@ def _stage(session: Session, load: Load, columns: tuple[tuple[str, str], ...], *
 
 
 def _compare(
-    session: Session,
-    load: Load,
-    columns: tuple[tuple[str, str], ...],
-    instant: str,
-    earliest: str,
-    *,
-    seen_at: str,
+    session: Session, load: Load, columns: tuple[tuple[str, str], ...], instant: str, earliest: str, *, seen_at: str
 ) -> None:
     """Which versions are no longer the table's rows, which rows are to be versions, and since when."""
     compared = [

@@ -32,11 +32,7 @@ _WRITTEN: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_
 
 
 def sorted_slices(
-    load: Load,
-    files: Sequence[Path],
-    *,
-    slice_bytes: int = _SLICE_BYTES,
-    stop: Stop | None = None,
+    load: Load, files: Sequence[Path], *, slice_bytes: int = _SLICE_BYTES, stop: Stop | None = None
 ) -> Iterator[str]:
     """What stands behind FROM to get the rows in order, slice after slice, until `stop` says to give up."""
     for source, order in ordered_slices(load, files, slice_bytes=slice_bytes, stop=stop):
@@ -44,11 +40,7 @@ def sorted_slices(
 
 
 def ordered_slices(
-    load: Load,
-    files: Sequence[Path],
-    *,
-    slice_bytes: int = _SLICE_BYTES,
-    stop: Stop | None = None,
+    load: Load, files: Sequence[Path], *, slice_bytes: int = _SLICE_BYTES, stop: Stop | None = None
 ) -> Iterator[tuple[str, str]]:
     """The same in two pieces, between which a WHERE can stand."""
     if not load.order:

@@ -9,10 +9,7 @@ from typing import Any
 
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException
 from dlt.common.exceptions import DltException, MissingDependencyException
-from dlt.destinations.exceptions import (
-    DatabaseUndefinedRelation,
-    DestinationConnectionError,
-)
+from dlt.destinations.exceptions import DatabaseUndefinedRelation, DestinationConnectionError
 
 from counterfoil.destinations.sql.errors import holder_of
 from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected, SettingsError, TransientError

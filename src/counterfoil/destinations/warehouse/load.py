@@ -102,14 +102,7 @@ class _Asked:
     stop: Stop | None
 
 
-def _together(
-    session: Session,
-    load: Load,
-    schema: pa.Schema,
-    staged: _Staged,
-    asked: _Asked,
-    method: str,
-) -> Loaded:
+def _together(session: Session, load: Load, schema: pa.Schema, staged: _Staged, asked: _Asked, method: str) -> Loaded:
     """All that a method does, and the note of it, in one transaction."""
     tables_too = session.place.kind.tables_too
     if not tables_too:
@@ -129,14 +122,7 @@ def _together(
         return done
 
 
-def _exchange(
-    session: Session,
-    load: Load,
-    schema: pa.Schema,
-    staged: _Staged,
-    asked: _Asked,
-    method: str,
-) -> Loaded:
+def _exchange(session: Session, load: Load, schema: pa.Schema, staged: _Staged, asked: _Asked, method: str) -> Loaded:
     """A replace in one statement, and its note after it: a kill between the two has it done again."""
     check_stop(asked.stop)
     if asked.guard is not None:

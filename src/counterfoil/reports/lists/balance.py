@@ -93,10 +93,7 @@ BALANCE_TRANSACTIONS = Report(
         Option(name="currency", pattern="currency", description="Only movements in this currency."),
         Option(name="type", pattern="id", description="Only movements of this type, such as charge or payout."),
         Option(
-            name="payout",
-            pattern="id",
-            drifts=True,
-            description="Only movements that this automatic payout paid out.",
+            name="payout", pattern="id", drifts=True, description="Only movements that this automatic payout paid out."
         ),
     ),
     notes=(

@@ -173,12 +173,7 @@ def plan_run(
 
 def _of_changes(made: DatasetPlan, sync_state: SyncState, found: ChangePlan) -> DatasetPlan:
     return replace(
-        made,
-        covers=found.covers,
-        whole=False,
-        changes=found.changes,
-        sync_state=sync_state,
-        swept_to=found.swept_to,
+        made, covers=found.covers, whole=False, changes=found.changes, sync_state=sync_state, swept_to=found.swept_to
     )
 
 

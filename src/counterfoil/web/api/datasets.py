@@ -17,14 +17,7 @@ from counterfoil.app.values import Dataset, Preview
 from counterfoil.web.api import bodies
 from counterfoil.web.api import dataset_answers as answers
 from counterfoil.web.api.answers import RedactedJson
-from counterfoil.web.api.resource import (
-    DatasetWord,
-    DryRun,
-    Overwrite,
-    address_of,
-    dataset_of,
-    router_of,
-)
+from counterfoil.web.api.resource import DatasetWord, DryRun, Overwrite, address_of, dataset_of, router_of
 from counterfoil.web.api.run_answers import Run
 
 _TRIED: dict[int | str, dict[str, Any]] = {200: {"model": answers.DatasetPlanned, "description": "What would be."}}

@@ -48,8 +48,7 @@ def _seen(app: App, router: APIRouter) -> None:
 
     @router.get("/runs/{run}/lines")
     def list_lines(
-        run: RunWord,
-        after: Annotated[int, Query(ge=0, lt=2**63, description="`next` of the answer before.")] = 0,
+        run: RunWord, after: Annotated[int, Query(ge=0, lt=2**63, description="`next` of the answer before.")] = 0
     ) -> run_answers.Lines:
         """What it said. While it goes on, asking again with `after` brings the new lines; at most 10,000 at once."""
         found = app.runs.lines(run_of(app, run).id, after=after)

@@ -67,11 +67,7 @@ class Checks:
             if "zone" not in found:
                 field = "words" if typed.way == "advanced" else "schedule"
                 tried(found, field, lambda: self._drafts.schedule(typed.schedule()))
-        tried(
-            found,
-            "last",
-            lambda: self._drafts.method(typed.report, as_method(typed.method), typed.partition()),
-        )
+        tried(found, "last", lambda: self._drafts.method(typed.report, as_method(typed.method), typed.partition()))
         if "last" not in found:
             tried(found, "method", lambda: self._drafts.choice(typed.report, typed.choice(), as_method(typed.method)))
         for option in FIELDS:

@@ -70,12 +70,7 @@ def _asking(app: App, router: APIRouter, page: _Page) -> None:
         return page(request, sql or (f"SELECT *\nFROM {_quoted(table)}\nLIMIT 100" if table else ""), place, saved="")
 
     @router.post("/ask")
-    def answer(
-        request: Request,
-        sql: _Field = "",
-        place: _Field = "",
-        name: _Field = "",
-    ) -> HTMLResponse:
+    def answer(request: Request, sql: _Field = "", place: _Field = "", name: _Field = "") -> HTMLResponse:
         told = _answered(app, sql, place)
         status = 422 if told["problem"] else 200
         if is_htmx(request):
@@ -83,12 +78,7 @@ def _asking(app: App, router: APIRouter, page: _Page) -> None:
         return page(request, sql, place, name, saved="", status_code=status, **told)
 
     @router.post("/ask/answer.csv")
-    def export(
-        request: Request,
-        sql: _Field = "",
-        place: _Field = "",
-        name: _Field = "",
-    ) -> Response:
+    def export(request: Request, sql: _Field = "", place: _Field = "", name: _Field = "") -> Response:
         try:
             found = app.tables.ask(sql, url=_known(app, place))
         except CounterfoilError as error:
@@ -122,12 +112,7 @@ def _keeping(app: App, router: APIRouter, page: _Page) -> None:
     """Questions that are asked again."""
 
     @router.post("/ask/questions")
-    def save(
-        request: Request,
-        sql: _Field = "",
-        place: _Field = "",
-        name: _Field = "",
-    ) -> Response:
+    def save(request: Request, sql: _Field = "", place: _Field = "", name: _Field = "") -> Response:
         try:
             kept = app.questions.save(name, sql, _known(app, place))
         except SettingsError as error:

@@ -173,9 +173,7 @@ class _Form:
         tried = self._app.datasets.edit(dataset.id, overwrite=overwrite, dry_run=True, **changes)
         if tried.replaces is not None and not overwrite:
             raise SettingsError(
-                tried.replaces,
-                hint="Choose another table, or let the next run replace them.",
-                code=REPLACES_ROWS,
+                tried.replaces, hint="Choose another table, or let the next run replace them.", code=REPLACES_ROWS
             )
         return self._app.datasets.edit(dataset.id, overwrite=overwrite, **changes)
 
