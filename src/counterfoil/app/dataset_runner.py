@@ -14,10 +14,10 @@ def run_dataset(dataset: str, *, allow_shrink: bool = False) -> dict[str, Any]:
     datasets that follow it. How it failed is told, not raised; RunError names a run of it that goes on already.
     `allow_shrink` lets it remove more than half of its table.
     """
-    from counterfoil.app.app import open_app
-    from counterfoil.app.dictionaries import detail_dict
-
     try:
+        from counterfoil.app.app import open_app
+        from counterfoil.app.dictionaries import detail_dict
+
         opened = open_app()
     except ModuleNotFoundError as error:
         missing = missing_extra(error, "a saved dataset")
