@@ -853,7 +853,14 @@ FAULTS = (
         file="app/runs.py",
         right="            one.check(run)\n",
         wrong="",
-        test="tests/cli/test_full_disk.py::test_a_run_without_room_for_its_files_ends_and_changes_nothing",
+        test="tests/cli/test_full_disk.py::test_a_run_whose_databases_have_no_room_left_ends_and_changes_nothing",
+    ),
+    Fault(
+        name="a run that waits for a full queue",
+        file="app/runs.py",
+        right="                    one.check_queue()\n",
+        wrong="                    pass\n",
+        test="tests/cli/test_full_disk.py::test_a_run_whose_databases_have_no_room_left_ends_and_changes_nothing",
     ),
     # Loads: keys, spools, sizes and states of tables.
     Fault(

@@ -35,7 +35,21 @@ def test_a_run_without_room_for_its_files_ends_and_changes_nothing(center: Cente
     center.add("Charges", "charges")
     assert center.do("run", "Charges").code == 0
     before = center.rows("SELECT id, _run FROM charges ORDER BY id")
+    _ends_with_an_error(center, most_bytes)
+    assert center.rows("SELECT id, _run FROM charges ORDER BY id") == before
 
+
+@pytest.mark.parametrize("most_bytes", [50_000, 150_000], ids=["the queue gives no attempt", "the end is not recorded"])
+def test_a_run_whose_databases_have_no_room_left_ends_and_changes_nothing(center: Center, most_bytes: int) -> None:
+    center.add("Charges", "charges")
+    assert center.do("run", "Charges").code == 0
+    before = center.rows("SELECT id, _run FROM charges ORDER BY id")
+    center.close()  # what is written from here on begins at the size that the files have
+    _ends_with_an_error(center, most_bytes)
+    assert center.rows("SELECT id, _run FROM charges ORDER BY id") == before
+
+
+def _ends_with_an_error(center: Center, most_bytes: int) -> None:
     done = subprocess.run(
         [COUNTERFOIL, "run", "Charges"],
         env={**os.environ, "COUNTERFOIL_HOME": str(center.home)},
@@ -44,7 +58,5 @@ def test_a_run_without_room_for_its_files_ends_and_changes_nothing(center: Cente
         text=True,
         timeout=BOUND_SECONDS,
     )
-
     assert done.returncode in (1, 2), done.stderr
     assert "error: " in done.stderr
-    assert center.rows("SELECT id, _run FROM charges ORDER BY id") == before

@@ -143,6 +143,11 @@ class OneRun:
         if run in self._worker.unrecorded:
             raise self._worker.unrecorded[run]
 
+    def check_queue(self) -> None:
+        """Raises when this process works and can't take an attempt from the queue, because the disk is full."""
+        if self.works:
+            self._worker.check_queue()
+
     def __enter__(self) -> Self:
         return self
 

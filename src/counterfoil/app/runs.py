@@ -276,6 +276,8 @@ class RunService:
             turn += 1
             if turn % _LOOKS_A_TURN == 0:
                 one.keep_up()
+                if found.status == "queued":
+                    one.check_queue()
             return None
 
         while (found := patiently(turned, self._state.settings.state_wait_seconds, pause.wait)) is None:

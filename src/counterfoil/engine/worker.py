@@ -82,7 +82,7 @@ class Worker:
             return self._work(run, attempt, partition)
 
         self._connections = self._queue.connections(_WORKER_CONNECTIONS)
-        self._queue.register(worker_concurrency=self._concurrency, poll_seconds=self._poll_seconds)
+        self.check_queue()
         DBOS(
             config={
                 "name": NAME,
@@ -98,6 +98,10 @@ class Worker:
         )
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MOST_RECOVERIES)(work)
         DBOS.launch()
+
+    def check_queue(self) -> None:
+        """Writes the queue's limits; raises when the queue can't be written, and no attempt can be taken from it."""
+        self._queue.register(worker_concurrency=self._concurrency, poll_seconds=self._poll_seconds)
 
     def recover(self, executors: Iterable[str]) -> int:
         """Puts what dead processes were running back into the queue, each where it was; how many attempts."""
