@@ -1,15 +1,15 @@
-# Each verb sets up what it needs by itself: a venv in this folder, on a machine with Python 3.11 or newer.
+# Every target creates the venv that it needs. The only requirement is Python 3.11 or newer.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := README.md docs/api.md docs/commands.md docs/settings.md docs/reports.md docs/errors.md
 
-.PHONY: help demo test conformance coverage test-integrations lint bench soak soak-life soak-lies soak-api faults destinations docs picture pictures walk styles clean
+.PHONY: help demo test conformance coverage test-integrations lint bench soak soak-activity soak-kills soak-lies soak-api faults destinations docs picture pictures walk styles clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-# What the program needs, and beside it what its makers do.
+# The dependencies of the program (runs) and of development (ready).
 $(VENV)/runs: EXTRA := [serve]
 $(VENV)/ready: EXTRA := [dev]
 $(VENV)/runs $(VENV)/ready: pyproject.toml constraints.txt
@@ -20,7 +20,7 @@ $(VENV)/runs $(VENV)/ready: pyproject.toml constraints.txt
 	fi
 	@touch $@ $(VENV)/runs
 
-# Engines that read by Counterfoil, apart from what its makers need. Airflow wants other versions than constraints.txt.
+# Engines of the integrations, in separate venvs. Airflow requires other versions than constraints.txt.
 TESTING := hypothesis pytest pytest-randomly pytest-timeout
 .venv-integrations/ready: EXTRA := [dagster,delta,dlt,spark]
 .venv-integrations/ready: PINS := -c constraints.txt
@@ -33,67 +33,70 @@ TESTING := hypothesis pytest pytest-randomly pytest-timeout
 	fi
 	@touch $@
 
-demo: $(VENV)/runs ## the page on a simulated Stripe, until Ctrl-C; ONCE=1: every report into demo.duckdb instead
+demo: $(VENV)/runs ## Start the UI on a simulated Stripe; with ONCE=1, load every report into demo.duckdb instead
 	@$(BIN)/counterfoil demo $(if $(ONCE),--once)
 
-test: $(VENV)/ready ## the test suite, in at most ten minutes on two cores
+test: $(VENV)/ready ## Run the tests, except those marked thorough
 	$(BIN)/python -m pytest -n 3 --dist loadscope --durations=20 --durations-min=1
 
-conformance: $(VENV)/ready ## the same with the tests that it samples: every report, every destination
+conformance: $(VENV)/ready ## Run all tests: every report, every destination
 	TESTS=all $(BIN)/python -m pytest -n 3 --dist loadscope --durations=20 --durations-min=1
 
-coverage: $(VENV)/ready ## the test suite, and which lines it does not run; half as long again
+coverage: $(VENV)/ready ## Run the tests with coverage; takes 1.5 times as long
 	$(BIN)/python -m pytest -n 3 --dist loadscope --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-test-integrations: .venv-integrations/ready .venv-airflow/ready ## Spark (needs Java 17), dlt, Dagster and Airflow read a simulated Stripe; three minutes
+test-integrations: .venv-integrations/ready .venv-airflow/ready ## Test the integrations with Spark (requires Java 17), dlt, Dagster and Airflow; three minutes
 	ENGINES=required .venv-integrations/bin/python -m pytest --timeout=300 tests/integrations --ignore-glob='*airflow*'
 	ENGINES=required .venv-airflow/bin/python -m pytest --timeout=300 tests/integrations/test_airflow.py
 
-lint: $(VENV)/ready ## ruff, mypy, import-linter, and that generated files are current
+lint: $(VENV)/ready ## Run ruff, mypy, import-linter and proselint; check that generated files are current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/proselint check --config tools/proselint.json README.md CHANGELOG.md CONTRIBUTING.md docs
 	$(BIN)/cog --check -I tools $(GENERATED)
 	$(BIN)/python tools/openapi.py --check
 
-bench: $(VENV)/ready ## measurements, side by side with their floors
+bench: $(VENV)/ready ## Run the benchmarks
 	$(BIN)/python -m bench
 
-soak: $(VENV)/ready ## a company's life with kills and faults, kills at chosen moments, and 2,000 trials of answers that lie; at most 45 minutes
-	$(MAKE) -j 2 soak-life soak-lies
+soak: $(VENV)/ready ## Run long tests: simulated activity with faults, kills, 2,000 trials of invalid responses; 45 minutes
+	$(MAKE) -j 3 soak-activity soak-kills soak-lies
 
-soak-life: $(VENV)/ready
+soak-activity: $(VENV)/ready
 	$(BIN)/python -m tests.soak.living --minutes 40
+
+soak-kills: $(VENV)/ready
 	$(BIN)/python -m tests.soak.kills
 
 soak-lies: $(VENV)/ready
 	$(BIN)/python -m tests.lies.trials --processes 3
 
-soak-api: $(VENV)/ready ## requests that nobody would write to every route of the API; some minutes
+soak-api: $(VENV)/ready ## Send generated requests to every route of the API; some minutes
 	$(BIN)/python -m tests.soak.api
 
-faults: $(VENV)/ready ## planted faults, each against the test named for it
+faults: $(VENV)/ready ## Plant faults in the code and check that a test detects each
 	$(BIN)/python tools/faults.py
 
-destinations: $(VENV)/ready ## which destination has which property, as the tests prove it; five minutes
+destinations: $(VENV)/ready ## Print the tested properties of every destination; five minutes
 	$(BIN)/python -m tests.destinations.report
 
-docs: $(VENV)/ready ## the generated references
+docs: $(VENV)/ready ## Generate the reference documentation
 	$(BIN)/cog -r -I tools $(GENERATED)
 	$(BIN)/python tools/openapi.py
 
-picture: $(VENV)/ready ## docs/demo.svg anew
+picture: $(VENV)/ready ## Generate docs/demo.svg
 	$(BIN)/python tools/picture.py
 
-pictures: $(VENV)/ready ## docs/pages/ anew: every page in light and dark
+pictures: $(VENV)/ready ## Generate docs/pages/: every page in light and dark mode
 	PICTURES=docs/pages $(BIN)/python -m pytest -p no:randomly tests/e2e
 	@if command -v pngquant >/dev/null; then pngquant --force --skip-if-larger --ext .png docs/pages/*.png; fi
 
-walk: $(VENV)/ready ## from a clone to a scheduled dataset on the demo, by Chromium and with a clock
+walk: $(VENV)/ready ## Time the way from a clone to a scheduled dataset in Chromium
 	@$(BIN)/python tools/walk.py
 
-styles: $(VENV)/ready ## the page's style sheet anew; only this needs Node
+styles: $(VENV)/ready ## Generate the style sheet; requires Node
 	$(BIN)/python tools/styles.py
 
 clean:

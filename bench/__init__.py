@@ -1,1 +1,1 @@
-"""Measurements, side by side with the bare floor in the same run: `python -m bench`, or `make bench`."""
+"""Benchmarks, compared with the floors of the same run: `python -m bench`, or `make bench`."""

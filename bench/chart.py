@@ -1,4 +1,4 @@
-"""The figures as a picture: bars in panels, each panel with a scale of its own, bar and goal as marks on them."""
+"""The figures as an SVG chart: panels of bars, each with its own scale, and marks for bar and goal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH, LEFT, RIGHT = 900, 370, 150
 ROW, TITLE, GAP = 26, 30, 16
 OURS, OTHER, MISSED, INK, QUIET, RAIL = "#2f6f5e", "#b9bfc6", "#c2572b", "#1d2329", "#66707a", "#eef1f4"
 
-_LEGEND = ((126, OURS, "ours"), (180, MISSED, "ours, bar missed"), (302, OTHER, "beside it"))
+_LEGEND = ((126, OURS, "ours"), (180, MISSED, "ours, bar missed"), (302, OTHER, "floor"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,18 @@ def chart(figures: Sequence[Figure], caption: str) -> str:
         'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif">'
     )
     ground = f'<rect width="{WIDTH}" height="{height}" rx="8" fill="#ffffff"/>'
-    name = _text(24, 32, "Counterfoil, measured beside its floors", size=17, weight=700)
+    name = _text(24, 32, "Counterfoil, compared with its floors", size=17, weight=700)
     return "\n".join((head, ground, name, *parts, *legend, "</svg>")) + "\n"
 
 
 def _panels(found: dict[str, Figure]) -> Iterator[tuple[str, list[Row]]]:
-    """Titles and rows of those panels that have figures."""
+    """Titles and rows of the panels that have figures."""
     titles = {
-        "Share of the rate that Stripe allows": ("rate", "slow", "side_by_side"),
+        "Share of Stripe's rate limit": ("rate", "slow", "side_by_side"),
         "Rows per CPU second, from socket to committed table": ("cpu",),
-        "Peak memory (less is better)": ("memory_few", "memory_many"),
-        "Rows a second beside a loop over Stripe's own client, start to table": ("loop_150", "loop_0"),
-        "counterfoil --help (less is better)": ("help",),
+        "Peak memory (lower is better)": ("memory_few", "memory_many"),
+        "Rows per second, compared with a loop over Stripe's own client, start to table": ("loop_150", "loop_0"),
+        "counterfoil --help (lower is better)": ("help",),
     }
     for title, keys in titles.items():
         rows = [row for key in keys if key in found for row in _rows(found[key])]

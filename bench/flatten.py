@@ -1,7 +1,7 @@
-"""JSON to Arrow: rows per CPU second of one way against others, on charges of 3.4 KB in batches of 4,000.
+"""Compares ways to convert JSON to Arrow: rows per CPU second, on charges of 3.4 KB in batches of 4,000.
 
-`python bench/flatten.py FIXTURES`, the file of Stripe's example objects. Each line is the median of five rounds of this
-process' user and system time, decoding included, and its range. Ways whose library is not installed say so.
+`python bench/flatten.py FIXTURES` takes the file of Stripe's example objects. Each line shows the median and the range
+of five rounds, in user and system time of this process, including decoding. Ways with a missing library are skipped.
 """
 
 from __future__ import annotations
@@ -33,46 +33,46 @@ Way = Callable[[], int]
 
 
 def pages(fixture: dict[str, Any]) -> list[bytes]:
-    """Charges with ids, amounts and names that do not repeat, and keys that some of them lack."""
+    """Pages of charges with unique ids, amounts and names, and with keys that only some charges have."""
     chance = random.Random(1)
 
     def charge() -> dict[str, Any]:
-        made: dict[str, Any] = json.loads(json.dumps(fixture))
-        made["id"] = f"ch_{chance.getrandbits(96):024x}"
-        made["amount"] = chance.randrange(10**6)
-        made["currency"] = chance.choice(["usd", "eur", "jpy"])
-        made["customer"] = f"cus_{chance.getrandbits(64):016x}"
-        made["billing_details"]["email"] = f"{chance.getrandbits(32):08x}@example.com"
-        made["metadata"] = {"order": str(chance.randrange(10**9))}
+        item: dict[str, Any] = json.loads(json.dumps(fixture))
+        item["id"] = f"ch_{chance.getrandbits(96):024x}"
+        item["amount"] = chance.randrange(10**6)
+        item["currency"] = chance.choice(["usd", "eur", "jpy"])
+        item["customer"] = f"cus_{chance.getrandbits(64):016x}"
+        item["billing_details"]["email"] = f"{chance.getrandbits(32):08x}@example.com"
+        item["metadata"] = {"order": str(chance.randrange(10**9))}
         if chance.random() < 0.3:
-            made["presentment_details"] = {"presentment_amount": 1, "presentment_currency": "gbp"}
-        return made
+            item["presentment_details"] = {"presentment_amount": 1, "presentment_currency": "gbp"}
+        return item
 
     return [orjson.dumps([charge() for _ in range(PAGE)]) for _ in range(BATCH // PAGE)]
 
 
 def decoded(bodies: Sequence[bytes]) -> list[dict[str, Any]]:
-    """One batch of objects."""
+    """The decoded objects of one batch."""
     return [item for body in bodies for item in orjson.loads(body)]
 
 
 def declared_columns() -> tuple[Column, ...]:
-    """Those of the charges."""
+    """The columns of charges."""
     return report("charges").columns
 
 
 def decode_pages(bodies: Sequence[bytes]) -> Way:
-    """The floor of a way that takes pages."""
+    """The floor of the ways that take pages."""
     return lambda: sum(len(orjson.loads(body)) for body in bodies)
 
 
 def decode_batch(bodies: Sequence[bytes]) -> Way:
-    """The floor of a way that takes a batch: its objects are alive together."""
+    """The floor of the ways that take a batch, with all its objects in memory."""
     return lambda: len(decoded(bodies))
 
 
 def by_page(bodies: Sequence[bytes]) -> Way:
-    """Ours: each page right after it was decoded."""
+    """Our flattening, each page directly after decoding."""
     flattener = Flattener(declared_columns())
 
     def run() -> int:
@@ -84,13 +84,13 @@ def by_page(bodies: Sequence[bytes]) -> Way:
 
 
 def by_batch(bodies: Sequence[bytes]) -> Way:
-    """Ours: the whole batch after its last page was decoded."""
+    """Our flattening, the whole batch after decoding."""
     flattener = Flattener(declared_columns())
     return lambda: int(flattener.batch(decoded(bodies)).num_rows)
 
 
 def generated(bodies: Sequence[bytes]) -> Way:
-    """Code generated from the columns, a comprehension each; no drift, no check of types, no majors."""
+    """Comprehensions generated from the columns; no drift detection, type checks or major units."""
     columns = [column for column in declared_columns() if column.type != "major"]
     lines = ["def columns(o0):"]
     names: dict[tuple[str, ...], str] = {(): "o0"}
@@ -103,7 +103,7 @@ def generated(bodies: Sequence[bytes]) -> Way:
     cells = [f"[o.get({column.path[-1]!r}) for o in {names[column.path[:-1]]}]" for column in columns]
     lines.append(f"    return [{', '.join(cells)}]")
     scope: dict[str, Any] = {"EMPTY": {}}
-    exec("\n".join(lines), scope)  # the way that is measured
+    exec("\n".join(lines), scope)
     types = arrow_types()
 
     def run() -> int:
@@ -126,7 +126,7 @@ def _array(column: Column, cells: list[Any], kind: Any) -> Any:
 
 
 def row_by_row(bodies: Sequence[bytes]) -> Way:
-    """A dictionary per row by walking each path, then `from_pylist`; no drift, no check of types, no majors."""
+    """A dictionary per row, then `from_pylist`; no drift detection, type checks or major units."""
     columns = [column for column in declared_columns() if column.type != "major"]
     types = arrow_types()
     schema = pa.schema([(column.name, types[column.type]) for column in columns])
@@ -154,7 +154,7 @@ def row_by_row(bodies: Sequence[bytes]) -> Way:
 
 
 def msgspec_structs(bodies: Sequence[bytes]) -> Way:
-    """Typed structs straight from JSON, then a comprehension per column; blind to what is not declared."""
+    """Typed structs decoded from JSON, then a comprehension per column; ignores undeclared fields."""
     msgspec = importlib.import_module("msgspec")
     columns = [column for column in declared_columns() if column.type != "major"]
     raw = msgspec.Raw
@@ -193,7 +193,7 @@ def msgspec_structs(bodies: Sequence[bytes]) -> Way:
 
 
 def duckdb_paths(bodies: Sequence[bytes]) -> Way:
-    """JSON as text into DuckDB, each column by its path; no drift, no majors."""
+    """JSON text in DuckDB, each column by its path; no drift detection or major units."""
     duckdb = importlib.import_module("duckdb")
     columns = [column for column in declared_columns() if column.type != "major"]
     arrow = {"integer": "BIGINT", "boolean": "BOOLEAN", "timestamp": "BIGINT", "double": "DOUBLE"}
@@ -231,7 +231,7 @@ def rate(way: Way) -> float:
 
 
 def main() -> None:
-    """Prints a line per way. The rounds take turns, so that a busy machine slows all ways alike."""
+    """Prints a line per way. Rounds are interleaved, so a busy machine slows all ways equally."""
     if len(sys.argv) != 2:
         sys.exit("usage: python bench/flatten.py FIXTURES")
     bodies = pages(json.loads(Path(sys.argv[1]).read_bytes())["resources"]["charge"])

@@ -1,6 +1,6 @@
-"""The bare floors of a pull of charges, each a few lines around one library: CPU microseconds a row, as JSON.
+"""Measures the floors of a pull of charges, each a minimal use of one library: CPU microseconds per row, as JSON.
 
-`python -m bench.floors URL RANGES FOLDER`, with RANGES of `created` as JSON. Imports are not counted.
+`python -m bench.floors URL RANGES FOLDER`, with RANGES of `created` as JSON. Imports are not included.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ BATCH_ROWS = 2_000
 
 
 class Floors:
-    """Reads, flattens and keeps the batches; the seconds of each step are apart."""
+    """Reads, flattens and stores the batches, and measures each step."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/v1/charges"
-        # Of all ways that bench/flatten.py compares this one is the quickest.
+        # The fastest way in bench/flatten.py.
         self._flattener = Flattener(report("charges").columns)
         self.batches: list[pa.RecordBatch] = []
         self.read_seconds = self.flatten_seconds = 0.0
 
     async def read(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """A chain of pages for each range, all at once."""
+        """Reads all ranges in parallel, each as a chain of pages."""
         started = time.process_time()
         headers = {"Authorization": f"Bearer {KEY}", "Accept-Encoding": "gzip"}
         async with aiohttp.ClientSession(auto_decompress=False, headers=headers) as session:
@@ -65,7 +65,7 @@ class Floors:
 
 
 def write_parquet(batches: Sequence[pa.RecordBatch], file: Path) -> float:
-    """One file."""
+    """Writes one file; returns CPU seconds."""
     started = time.process_time()
     with pq.ParquetWriter(
         file, batches[0].schema, compression="zstd", compression_level=1, use_dictionary=False
@@ -77,7 +77,7 @@ def write_parquet(batches: Sequence[pa.RecordBatch], file: Path) -> float:
 
 
 def load_duckdb(file: Path, database: Path) -> float:
-    """One table, in the order of the file."""
+    """Loads one table, in the order of the file; returns CPU seconds."""
     started = time.process_time()
     with duckdb.connect(str(database), config={"threads": "2"}) as connection:
         connection.execute(f"CREATE TABLE charges AS SELECT * FROM read_parquet('{file}')")
@@ -85,7 +85,7 @@ def load_duckdb(file: Path, database: Path) -> float:
 
 
 def main(url: str, ranges: str, folder: Path) -> None:
-    # The first array makes pyarrow import pandas, where that is installed.
+    # The first array makes pyarrow import pandas, if it is installed; this is not part of the floor.
     pa.array([None])
     floors = Floors(url)
     asyncio.run(floors.read(json.loads(ranges)))

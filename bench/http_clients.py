@@ -1,7 +1,7 @@
 """CPU per request of HTTP clients on pages like Stripe's: gzip, 100 charges, 16 in flight.
 
-`python bench/http_clients.py [REQUESTS]`: measures those of the candidates that are installed, against a server in
-another process. Each line is the median of three rounds of user and system time in this process.
+`python bench/http_clients.py [REQUESTS]` measures the installed candidates against a server in another process. Each
+line is the median of three rounds, in user and system time of this process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Use = Callable[[bytes], object]
 
 
 def pages(count: int = 8) -> list[bytes]:
-    """Gzipped pages with values that do not repeat, so that they shrink as Stripe's do."""
+    """Gzipped pages with unique values, which compress like Stripe's pages."""
     orjson = importlib.import_module("orjson")
     rng = random.Random(1)
 
@@ -49,7 +49,7 @@ def pages(count: int = 8) -> list[bytes]:
 
 
 class Server(asyncio.Protocol):
-    """The least that keeps a connection open and answers each request with the next page."""
+    """A minimal server that keeps connections open and responds to each request with the next page."""
 
     bodies: tuple[bytes, ...] = ()
     served = 0
@@ -124,7 +124,7 @@ def with_urllib3(url: str, count: int, use: Use) -> None:
 
 
 def with_pycurl(url: str, count: int, use: Use) -> None:
-    """The multi interface: one thread, as its event loop would use it."""
+    """Uses the multi interface in one thread, as an event loop would."""
     pycurl = importlib.import_module("pycurl")
     io = importlib.import_module("io")
     multi, left, active = pycurl.CurlMulti(), count, 0
@@ -154,7 +154,7 @@ def with_pycurl(url: str, count: int, use: Use) -> None:
 
 CANDIDATES: dict[str, tuple[str, Callable[[str, int, Use], None]]] = {
     "aiohttp, body in one call": ("aiohttp", lambda *given: with_aiohttp(*given, one_call=True)),
-    "aiohttp, as it comes": ("aiohttp", lambda *given: with_aiohttp(*given, one_call=False)),
+    "aiohttp, default": ("aiohttp", lambda *given: with_aiohttp(*given, one_call=False)),
     "httpx2": ("httpx2", lambda *given: with_httpx(*given, module="httpx2")),
     "httpx": ("httpx", lambda *given: with_httpx(*given, module="httpx")),
     "pycurl multi": ("pycurl", with_pycurl),

@@ -1,7 +1,7 @@
-"""A pull that is killed again and again, at random moments, and resumed each time: is the table complete in the end?
+"""Kills a pull at random times, resumes it each time, and checks that the table is complete at the end.
 
-`python -m bench.kills [--rows N] [--kills N] [--seed N] [--latency-ms N] [--rate N]` prints what was found as JSON, and
-ends with 1 when a row is missing or double, or when more was asked again than was in flight.
+`python -m bench.kills [--rows N] [--kills N] [--seed N] [--latency-ms N] [--rate N]` prints the result as JSON. The
+exit code is 1 if a row is missing or duplicated, or if more requests were repeated than were in flight.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ import duckdb
 
 from bench.processes import COUNTERFOIL, KEY, Stripe, stripe
 
-#: Of the sandbox, at scale 1.
+#: Charges of the sandbox at scale 1.
 _CHARGES = 3_000
 _ENDPOINT = "GET /v1/charges"
 _LOOK_SECONDS = 0.02
-#: No request for so long, behind the last of them: the pull shapes and loads.
+#: Without requests for this time after the last page, the pull is flattening and loading.
 _QUIET_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What is left after the kills."""
+    """The result after the kills."""
 
     rows: int
     there: int
@@ -43,7 +43,7 @@ class Found:
     twice: int
     runs: int
     kills: int
-    #: Of those, while the table was loaded.
+    #: Kills during the load, included in `kills`.
     kills_in_load: int
     requests: int
     requests_of_one_pull: int
@@ -57,7 +57,7 @@ class Found:
 
     @property
     def allowed(self) -> int:
-        """Each kill may lose the pages in flight, and one that was there but not yet kept."""
+        """The maximum of repeated requests: a kill may lose the pages in flight, and one page not stored yet."""
         return self.kills * (self.most_in_flight + 1)
 
     @property
@@ -71,17 +71,17 @@ class Killing:
     def __init__(self, sandbox: Stripe, folder: Path, rate: float) -> None:
         self._sandbox = sandbox
         self._folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("COUNTERFOIL_", "STRIPE_"))}
+        passed = {name: value for name, value in os.environ.items() if not name.startswith(("COUNTERFOIL_", "STRIPE_"))}
         limits = {f"COUNTERFOIL_RATE_{name}": str(rate) for name in ("GLOBAL", "ENDPOINT")}
-        told = {"STRIPE_API_KEY": KEY, "STRIPE_API_BASE": sandbox.url, "COUNTERFOIL_RATE_SHARE": "1"}
-        self._environment = {**kept, **limits, **told, "COUNTERFOIL_HOME": str(folder / "home")}
+        access = {"STRIPE_API_KEY": KEY, "STRIPE_API_BASE": sandbox.url, "COUNTERFOIL_RATE_SHARE": "1"}
+        self._environment = {**passed, **limits, **access, "COUNTERFOIL_HOME": str(folder / "home")}
 
     def ask(self, path: str) -> Any:
         with urllib.request.urlopen(f"{self._sandbox.url}/_sandbox/{path}", timeout=60) as answer:
             return json.load(answer)
 
     def asked(self) -> int:
-        """Requests for the list since they were forgotten last."""
+        """Requests for the list since the last `forget`."""
         return sum(self.ask("requests")["endpoints"].get(_ENDPOINT, {}).values())
 
     def forget(self) -> None:
@@ -92,16 +92,16 @@ class Killing:
         return subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL, start_new_session=True)
 
     def finish(self, file: str) -> float:
-        """Seconds of a pull that nobody kills."""
+        """Runs a pull without kills; returns its seconds."""
         started = time.perf_counter()
         if code := self.start(file).wait():
-            raise RuntimeError(f"a pull that nobody killed ended with {code}")
+            raise RuntimeError(f"a pull without kills ended with exit code {code}")
         return time.perf_counter() - started
 
     def kill_at(self, file: str, requests: int, chance: random.Random, *, quiet: bool) -> bool:
-        """Kills a pull when the list was asked for so often, and nothing more for a while if so wished.
+        """Kills a pull after `requests` requests for the list and, if `quiet`, a pause without requests.
 
-        False when it had ended before.
+        Returns False if the pull ended before.
         """
         process = self.start(file)
         seen, since = -1, time.perf_counter()
@@ -120,20 +120,20 @@ class Killing:
         return not ended
 
     def ids(self, file: str) -> tuple[list[str], int]:
-        """What the table holds, and of how many runs."""
+        """The ids in the table, and the number of runs that they belong to."""
         with duckdb.connect(str(self._folder / file), read_only=True) as connection:
             rows = connection.execute("SELECT id, _run FROM charges").fetchall()
         return [identifier for identifier, _ in rows], len({run for _, run in rows})
 
 
 def measure(sandbox: Stripe, folder: Path, *, kills: int, rate: float, chance: random.Random) -> Found:
-    """One pull in peace, for comparison, and one that is killed."""
+    """Runs one pull without kills, for comparison, and one with kills."""
     killing = Killing(sandbox, folder, rate)
     killing.forget()
     peaceful_seconds, peaceful = killing.finish("peaceful.duckdb"), killing.asked()
     killing.forget()
     started, killed, in_load = time.perf_counter(), 0, 0
-    # The last one falls into the load: everything was read then.
+    # The last kill happens during the load, after all requests.
     for point in sorted(chance.randrange(1, peaceful) for _ in range(kills - 1)):
         killed += killing.kill_at("killed.duckdb", point, chance, quiet=False)
     if killing.kill_at("killed.duckdb", peaceful - 1, chance, quiet=True):
@@ -160,18 +160,18 @@ def measure(sandbox: Stripe, folder: Path, *, kills: int, rate: float, chance: r
 
 def main(words: Sequence[str] | None = None) -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m bench.kills", description="Kills a pull, and resumes it.")
-    parser.add_argument("--rows", type=int, default=200_000, help="charges of the sandbox")
-    parser.add_argument("--kills", type=int, default=10, help="how often; the last one while the table is loaded")
-    parser.add_argument("--seed", type=int, default=1, help="of the moments")
-    parser.add_argument("--latency-ms", type=float, default=150, help="of a page")
-    parser.add_argument("--rate", type=float, default=50, help="requests a second")
+    parser = argparse.ArgumentParser(prog="python -m bench.kills", description="Kills a pull and resumes it.")
+    parser.add_argument("--rows", type=int, default=200_000, help="number of charges in the sandbox")
+    parser.add_argument("--kills", type=int, default=10, help="number of kills; the last one is during the load")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random times")
+    parser.add_argument("--latency-ms", type=float, default=150, help="latency of a page")
+    parser.add_argument("--rate", type=float, default=50, help="requests per second")
     given = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="kills-") as folder, stripe(given.rows / _CHARGES) as sandbox:
         sandbox.set(latency_ms=given.latency_ms)
         found = measure(sandbox, Path(folder), kills=given.kills, rate=given.rate, chance=random.Random(given.seed))
-    told = {"extra": found.extra, "allowed": found.allowed, "right": found.right}
-    print(json.dumps({**asdict(found), **told}, indent=1))
+    verdict = {"extra": found.extra, "allowed": found.allowed, "right": found.right}
+    print(json.dumps({**asdict(found), **verdict}, indent=1))
     return 0 if found.right else 1
 
 

@@ -1,7 +1,7 @@
-"""Many datasets that are due in the same minute: is each run once, how fast, in how much memory?
+"""Runs many datasets that are due in the same minute, and measures duration, memory and duplicate runs.
 
-`python -m bench.many_datasets [--datasets N]` starts a service on a state in which so many datasets of one simulated
-account are due, prints what was found as JSON, and ends with 1 when one was lost or doubled.
+`python -m bench.many_datasets [--datasets N]` starts a service with N due datasets of one simulated account and prints
+the result as JSON. The exit code is 1 if a run was lost or duplicated.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST_SECONDS = 900
 
 
 def measure(datasets: int) -> dict[str, Any]:
-    """Seconds are from the start of the service."""
+    """Runs the service; seconds in the result count from its start."""
     with tempfile.TemporaryDirectory() as folder, Sandbox(scale=0.05) as sandbox:
         home = Path(folder)
         _prepare(home, sandbox.url, datasets)
@@ -63,7 +63,7 @@ def measure(datasets: int) -> dict[str, Any]:
 
 
 def _prepare(home: Path, api_base: str, datasets: int) -> None:
-    """A state whose datasets were all due a minute ago, one in the same minute as the other."""
+    """Creates a state in which all datasets were due in the same minute, a minute ago."""
     due = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=1)
     settings = Settings(home=home)
     with open_app(settings) as app:
@@ -101,7 +101,7 @@ def _resident(pid: int) -> int:
 
 
 def main() -> int:
-    """0 when each dataset was run once."""
+    """Returns 0 if each dataset ran once."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--datasets", type=int, default=1_000)
     found = measure(parser.parse_args().datasets)

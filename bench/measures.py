@@ -1,4 +1,4 @@
-"""What is measured. Each measure takes the sandbox, sizes and an empty folder, and gives its figures."""
+"""The measures. Each takes the sandbox, sizes and an empty folder, and yields its figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.processes import COUNTERFOIL, KEY, PYTHON, UNLIMITED, MeasureError, R
 
 ENDPOINT_RATE, GLOBAL_RATE, PAGE_ROWS = 25, 100, 100
 REPORTS = ("charges", "customers", "refunds", "balance_transactions")
-#: The table of many rows, kept for what comes behind.
+#: The table of many rows, reused by a later measure.
 _MANY = "many.duckdb"
 HEAVY = ("duckdb", "pyarrow", "pandas", "polars", "aiohttp", "pydantic", "dbos", "sqlalchemy", "fastapi")
 
@@ -27,7 +27,7 @@ class Sizes:
     scale: float = 350
     rounds: int = 3
     rate_rows: int = 40_000
-    #: The first page comes alone, and 64 in flight are 94.8 % of the rate: with few rows that is most of the figure.
+    #: The first page is requested alone, and 64 in flight allow 94.8 % of the rate: few rows would mostly measure that.
     slow_rows: int = 250_000
     slow_rounds: int = 1
     slow_ms: int = 2_700
@@ -59,7 +59,7 @@ QUICK = Sizes(
 
 @contextmanager
 def _empty(folder: Path) -> Iterator[Path]:
-    """A folder for one process."""
+    """A temporary folder for one process."""
     place = folder / "process"
     place.mkdir()
     try:
@@ -71,7 +71,7 @@ def _empty(folder: Path) -> Iterator[Path]:
 def _pull(
     stripe: Stripe, since: int, rows: int, environment: Mapping[str, str], folder: Path, *, keep: Path | None = None
 ) -> Spent:
-    """`counterfoil pull charges`, from its start to the committed table, which is removed unless it is kept."""
+    """Runs `counterfoil pull charges` from its start to the committed table, and moves the table to `keep` if given."""
     with _empty(folder) as place:
         since_text = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%dT%H:%M:%SZ}"
         command = [COUNTERFOIL, "pull", "charges", "--to", f"duckdb:///{place}/a.duckdb", "--since", since_text]
@@ -81,11 +81,11 @@ def _pull(
             (place / "a.duckdb").replace(keep)
     loaded = spent.json()["rows"]
     if loaded != rows:
-        raise MeasureError(f"{loaded} rows were loaded, and {rows} are there")
+        raise MeasureError(f"{loaded} of {rows} rows were loaded")
     return spent
 
 
-def _told(reading: Reading, rows: int) -> str:
+def _note(reading: Reading, rows: int) -> str:
     return (
         f"{rows:,} rows in {reading.seconds:.1f} s, {reading.requests:,} requests, {reading.limited} of them 429; "
         f"the sandbox used {reading.sandbox_load:.0%} of a core; "
@@ -94,12 +94,12 @@ def _told(reading: Reading, rows: int) -> str:
 
 
 def rate(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """One report against the rate of an endpoint, at 150 ms a page."""
+    """One report, compared with the rate limit of an endpoint, at 150 ms per page."""
     yield _rate(stripe, folder, "rate", 150, sizes.rate_rows, sizes.rounds, bar=0.95, goal=0.99)
 
 
 def slow(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """The same where a page takes as long as one of large objects can."""
+    """The same with the latency that pages of large objects can have."""
     yield _rate(stripe, folder, "slow", sizes.slow_ms, sizes.slow_rows, sizes.slow_rounds, bar=0.85, goal=0.95)
 
 
@@ -114,10 +114,10 @@ def _rate(
         _pull(stripe, cut.since, cut.rows, {"COUNTERFOIL_RATE_SHARE": "1"}, folder)
         reading = stripe.reading()
         values.append(cut.rows / reading.seconds)
-        notes.append(_told(reading, cut.rows))
+        notes.append(_note(reading, cut.rows))
     return Figure(
         key=key,
-        what=f"one report, {ENDPOINT_RATE} requests/s, {latency_ms:,} ms a page",
+        what=f"one report, {ENDPOINT_RATE} requests/s, {latency_ms:,} ms per page",
         unit="rows/s",
         values=values,
         floor="the rate",
@@ -129,7 +129,7 @@ def _rate(
 
 
 def side_by_side(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Four reports of one account at once, 150 ms a page."""
+    """Four reports of one account in parallel, at 150 ms per page."""
     cuts = {report: stripe.cut(report, sizes.side_rows) for report in REPORTS}
     rows = sum(cut.rows for cut in cuts.values())
     environment = {"COUNTERFOIL_RATE_GLOBAL": str(GLOBAL_RATE), "COUNTERFOIL_RATE_SHARE": "1"}
@@ -141,13 +141,13 @@ def side_by_side(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]
             given = [f"{report}={cut.since}" for report, cut in cuts.items()]
             spent = run([PYTHON, "-m", "bench.side_by_side", stripe.url, str(place), *given], environment, folder=place)
         if (loaded := sum(spent.json().values())) != rows:
-            raise MeasureError(f"{loaded} rows were loaded, and {rows} are there")
+            raise MeasureError(f"{loaded} of {rows} rows were loaded")
         reading = stripe.reading()
         values.append(rows / reading.seconds)
-        notes.append(_told(reading, rows))
+        notes.append(_note(reading, rows))
     yield Figure(
         key="side_by_side",
-        what=f"four reports side by side, {GLOBAL_RATE} requests/s, 150 ms a page",
+        what=f"four reports in parallel, {GLOBAL_RATE} requests/s, 150 ms per page",
         unit="rows/s",
         values=values,
         floor="the rate",
@@ -159,7 +159,7 @@ def side_by_side(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]
 
 
 def cpu(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """CPU from socket to committed table, against what the libraries alone take for the same rows."""
+    """CPU from socket to committed table, compared with the libraries alone for the same rows."""
     cut = stripe.cut("charges", sizes.cpu_rows, chains=16)
     ours: list[float] = []
     floors: dict[str, list[float]] = {}
@@ -170,14 +170,14 @@ def cpu(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
         reading = stripe.reading()
         ours.append(cut.rows / spent.cpu_seconds)
         notes.append(
-            f"{cut.rows:,} rows in {spent.seconds:.1f} s, {spent.cpu_seconds:.2f} CPU s; reading took "
-            f"{reading.seconds:.1f} s, while the sandbox used {reading.sandbox_load:.0%} of a core"
+            f"{cut.rows:,} rows in {spent.seconds:.1f} s, {spent.cpu_seconds:.2f} CPU s; the requests took "
+            f"{reading.seconds:.1f} s, and the sandbox used {reading.sandbox_load:.0%} of a core"
         )
         with _empty(folder) as place:
             command = [PYTHON, "-m", "bench.floors", stripe.url, json.dumps(cut.ranges), str(place)]
-            told = run(command, {}, folder=place).json()
+            floor = run(command, {}, folder=place).json()
         stripe.reading()
-        for name, micros in told["micros"].items():
+        for name, micros in floor["micros"].items():
             floors.setdefault(name, []).append(micros)
     sums = [1e6 / sum(each) for each in zip(*floors.values(), strict=True)]
     yield Figure(
@@ -193,7 +193,7 @@ def cpu(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
     )
     yield Figure(
         key="cpu_share",
-        what="the same as a share of the floors",
+        what="CPU, share of the floors",
         unit="share",
         values=[one / floor for one, floor in zip(ours, sums, strict=True)],
         bar=0.60,
@@ -204,7 +204,7 @@ def cpu(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
 
 
 def memory(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Peak of a pull's process, for few rows and for many, once each."""
+    """Peak memory of a pull, for few rows and for many, one round each."""
     stripe.set()
     few = _peak(stripe, "memory_few", sizes.few_rows, folder)
     yield few
@@ -214,7 +214,7 @@ def memory(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
         growth = many.value / few.value
         yield Figure(
             key="memory_growth",
-            what="the second to the first",
+            what="peak memory, ratio of many rows to few",
             unit="times",
             values=[growth],
             bar=1.2,
@@ -238,32 +238,32 @@ def _peak(stripe: Stripe, key: str, rows: int, folder: Path, *, keep: Path | Non
 
 
 def merge(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """A dataset's run that finds changes in a table of a million rows, less one that finds none."""
+    """A dataset's run that finds changes in a table of a million rows, minus a run that finds none."""
     stripe.set()
     cut = stripe.cut("charges", sizes.many_rows)
     if not (table := folder / _MANY).exists():
         _pull(stripe, cut.since, cut.rows, UNLIMITED, folder, keep=table)
     home = {"COUNTERFOIL_HOME": str(folder / "merging"), **UNLIMITED}
     given = [stripe.url, home["COUNTERFOIL_HOME"], str(table), str(cut.since), str(sizes.changes)]
-    told = run([PYTHON, "-m", "bench.merging", *given], UNLIMITED, folder=folder).json()
+    prepared = run([PYTHON, "-m", "bench.merging", *given], UNLIMITED, folder=folder).json()
     spent = run([COUNTERFOIL, "run", "Charges", "--json"], home, folder=folder)
     idle = run([COUNTERFOIL, "run", "Charges", "--json"], home, folder=folder)
     made, none = spent.json(), idle.json()
     merged, again = made["rows"]["changed"], none["rows"]["changed"]
-    if (merged, again) != (told["changed"], 0):
-        raise MeasureError(f"of {told['changed']} changes {merged} were merged, then {again}")
+    if (merged, again) != (prepared["changed"], 0):
+        raise MeasureError(f"{merged} of {prepared['changed']} changes were merged, then {again} more")
     by_endpoint = made["requests_by_endpoint"]
     asked = sum(count for endpoint, count in by_endpoint.items() if endpoint.startswith("GET /v1/charges"))
-    # What is new since the last run is asked for whatever has changed.
+    # Every run requests the new objects, also if nothing has changed.
     asked -= none["requests_by_endpoint"].get("GET /v1/charges", 0)
     note = (
-        f"{spent.seconds:.1f} s from start to end, {idle.seconds:.1f} s when nothing has changed; "
+        f"{spent.seconds:.1f} s from start to end, {idle.seconds:.1f} s if nothing has changed; "
         f"peak {spent.peak_bytes / 1e6:,.0f} MB; {sum(by_endpoint.values()):,} requests, "
-        f"where reading everything takes {-(-cut.rows // PAGE_ROWS):,}: {by_endpoint}"
+        f"a full refresh takes {-(-cut.rows // PAGE_ROWS):,}: {by_endpoint}"
     )
     yield Figure(
         key="merge",
-        what=f"merge of {told['changed']:,} changes into {cut.rows:,} charges, CPU of ours",
+        what=f"merge of {prepared['changed']:,} changes into {cut.rows:,} charges, CPU",
         unit="seconds",
         values=[spent.cpu_seconds - idle.cpu_seconds],
         bar=3,
@@ -272,18 +272,18 @@ def merge(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
     )
     yield Figure(
         key="merge_requests",
-        what="its requests for charges",
+        what="requests for charges of that merge",
         unit="requests",
         values=[asked],
-        floor="the cheapest cover",
-        floor_values=[told["cheapest"]],
-        bar=1.2 * told["cheapest"],
+        floor="the cheapest fetch plan",
+        floor_values=[prepared["cheapest"]],
+        bar=1.2 * prepared["cheapest"],
         less_is_better=True,
     )
 
 
 def start(_stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """`counterfoil --help`, and what it imports."""
+    """Duration and imports of `counterfoil --help`."""
     heavy = f"print(sorted(sys.modules.keys() & set({HEAVY!r})))"
     script = f"import atexit, sys; atexit.register(lambda: {heavy}); sys.argv[1:] = ['--help']; import counterfoil.cli"
     script += "; counterfoil.cli.main()"
@@ -308,7 +308,7 @@ def start(_stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
     )
     yield Figure(
         key="help_imports",
-        what="heavy modules that it imports",
+        what="heavy modules that --help imports",
         unit="modules",
         values=[len(imported)],
         bar=0,
@@ -318,10 +318,10 @@ def start(_stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
 
 
 def loop(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Beside the loop over Stripe's own client that most people write; both from start to table."""
+    """Compared with a common loop over Stripe's own client; both from start to table."""
     cut = stripe.cut("charges", sizes.loop_rows)
     for latency_ms in (150, 0):
-        # At 150 ms ours keeps to the rate of an endpoint, as it would at Stripe; the loop never comes near it.
+        # At 150 ms ours obeys the rate limit of an endpoint, as at Stripe; the loop stays far below it.
         environment = {"COUNTERFOIL_RATE_SHARE": "1"} if latency_ms else UNLIMITED
         ours, loops = [], []
         for _ in range(sizes.loop_rounds):
@@ -333,7 +333,7 @@ def loop(stripe: Stripe, sizes: Sizes, folder: Path) -> Iterator[Figure]:
             loops.append(spent.json()["rows"] / spent.seconds)
         yield Figure(
             key=f"loop_{latency_ms}",
-            what=f"{cut.rows:,} charges, start to table, {latency_ms} ms a page",
+            what=f"{cut.rows:,} charges, start to table, {latency_ms} ms per page",
             unit="rows/s",
             values=ours,
             floor="loop over the stripe package",

@@ -1,7 +1,7 @@
-"""Makes a pulled table of charges a dataset that merges, and changes some of them at the sandbox.
+"""Creates a merge dataset for a pulled table of charges, and changes some charges in the sandbox.
 
-`python -m bench.merging URL HOME FILE SINCE CHANGES` prints JSON: `changed` ids, and `cheapest`, the requests of the
-best cover of them when it is known exactly how many charges each second has.
+`python -m bench.merging URL HOME FILE SINCE CHANGES` prints JSON: `changed`, the number of changed charges, and
+`cheapest`, the requests of the best fetch plan with exact knowledge of the number of charges in each second.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from counterfoil.state.dataset import Choice, Dataset
 from counterfoil.stripe.client import AccountIdentity
 from counterfoil.values import Part
 
-#: Most changes are of what is young; the others lie anywhere.
+#: Share of changes of recent charges, and the share of charges that count as recent; other changes are anywhere.
 _YOUNG, _OF_THE_NEWEST = 0.7, 0.05
 
 
 class _Exact:
-    """Of how many charges there are before an instant, nothing is guessed."""
+    """The exact number of charges before an instant, in place of the histogram."""
 
     def __init__(self, created: Sequence[int]) -> None:
         self._created = created
@@ -46,7 +46,7 @@ class _Exact:
 
 
 def prepare(url: str, home: Path, file: Path, since: int, changes: int) -> dict[str, Any]:
-    """The dataset is as a full run of its own would have left it."""
+    """Creates the dataset in the state after a full refresh, and changes charges."""
     with duckdb.connect(str(file)) as table:
         rows = table.execute("SELECT id, epoch(created)::BIGINT FROM charges ORDER BY 2, 1").fetchall()
         ((run,),) = table.execute("SELECT run FROM _counterfoil_loads").fetchall()

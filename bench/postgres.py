@@ -1,8 +1,8 @@
-"""Loads into Postgres, side by side with psql's COPY of the same rows as CSV in the same run.
+"""Compares loads into Postgres with psql's COPY of the same rows as CSV in the same run.
 
-`python -m bench.postgres [ROWS]`, 200,000 rows unless told otherwise, into a server of its own that waits for the disk.
-Rows are charges of the simulated Stripe with all their columns, repeated under other ids. Each load is a process of its
-own; seconds are those of the load, without the start.
+`python -m bench.postgres [ROWS]` (default 200,000 rows) starts a Postgres server with synchronous writes. Rows are
+charges of the simulated Stripe with all their columns, repeated with different ids. Each load is a separate process;
+seconds are those of the load, without the start of the process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from stripe_sandbox import Sandbox
 ROWS = 200_000
 CHANGED = 1_000
 _SCHEMA = arrow_schema((*report("charges").columns, *SYSTEM_COLUMNS))
-#: What is measured: a name, the update method, which rows.
+#: The measured loads: name, update method, set of rows.
 LOADS: tuple[tuple[str, Method, str], ...] = (
     ("replace, no table yet", "replace", "all"),
     ("replace, in place", "replace", "all"),
@@ -68,9 +68,9 @@ def main(words: Sequence[str]) -> None:
         url = server.url("bench")
         for number, (name, method, which) in enumerate(LOADS):
             command = [sys.executable, "-m", "bench.postgres", "load", url, folder, method, which, f"run-{number}"]
-            told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-            share = told["seconds"] / floor
-            print(f"| {name} | {told['seconds']:.1f} | {share:.2f} | {told['megabytes']:.0f} |", flush=True)
+            load = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            share = load["seconds"] / floor
+            print(f"| {name} | {load['seconds']:.1f} | {share:.2f} | {load['megabytes']:.0f} |", flush=True)
 
 
 def _load(url: str, folder: str, method: Method, which: str, run: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _load(url: str, folder: str, method: Method, which: str, run: str) -> dict[s
 
 
 def _psql(server: Server, folder: Path, number: int) -> float:
-    """The seconds in which psql copies the file into a table with the same columns."""
+    """The seconds that psql takes to copy the file into a table with the same columns."""
     columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in typed(_SCHEMA))
     with server.connected() as connection:
         connection.execute(f"CREATE TABLE floor_{number} ({columns})")
@@ -98,7 +98,7 @@ def _psql(server: Server, folder: Path, number: int) -> float:
 
 
 def _archive(folder: Path, rows: int) -> None:
-    """The parts, and the same as CSV."""
+    """Writes the rows as parts and as CSV."""
     with Sandbox() as sandbox, connect(KEY, api_base=sandbox.url, settings=Settings(home=folder)) as stripe:
         stripe.pull("charges", to=f"parquet:///{folder}/pulled")
     table = pq.read_table(folder / "pulled" / "charges").cast(_SCHEMA)

@@ -1,5 +1,6 @@
-"""Processes that are measured, and the one that plays Stripe for them. Imports nothing large: on Linux a child's peak
-of memory counts from its parent's.
+"""Runs the measured processes and the sandbox.
+
+This module has no large imports: on Linux the peak memory of a child process includes that of its parent at the fork.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from typing import Any
 PYTHON = sys.executable
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
 KEY = "sk_test_demo"
-#: Far above what a machine can do: the limits that Stripe sets are then no limits.
+#: Rates far above the speed of a machine, so that rate limits have no effect.
 UNLIMITED = {"COUNTERFOIL_RATE_GLOBAL": "100000", "COUNTERFOIL_RATE_ENDPOINT": "100000"}
 
 
 class MeasureError(Exception):
-    """A process that is measured ended with an error, or gave other rows than there are."""
+    """A measured process failed, or returned the wrong number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a process printed, and what it took from its start to its end."""
+    """The output of a process, and its resource use from start to end."""
 
     printed: str
     seconds: float
@@ -38,21 +39,21 @@ class Spent:
     peak_bytes: int
 
     def json(self) -> Any:
-        """Its last line."""
+        """The last line of the output, decoded."""
         return json.loads(self.printed.splitlines()[-1])
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], *, folder: Path) -> Spent:
-    """Runs to its end; MeasureError with its words when it fails."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COUNTERFOIL_", "STRIPE_"))}
-    with tempfile.TemporaryFile() as words:
+    """Runs a process to its end; MeasureError with its output if it fails."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COUNTERFOIL_", "STRIPE_"))}
+    with tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
         process = subprocess.Popen(
             command,
-            env={**kept, "COUNTERFOIL_HOME": str(folder / "home"), **environment},
+            env={**inherited, "COUNTERFOIL_HOME": str(folder / "home"), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=words,
+            stderr=errors,
             text=True,
         )
         assert process.stdout is not None
@@ -62,9 +63,9 @@ def run(command: Sequence[str], environment: Mapping[str, str], *, folder: Path)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            words.seek(0)
+            errors.seek(0)
             raise MeasureError(
-                f"{Path(command[0]).name} ended with {process.returncode}: {words.read().decode()[-2_000:]}"
+                f"{Path(command[0]).name} ended with exit code {process.returncode}: {errors.read().decode()[-2_000:]}"
             )
     unit = 1 if sys.platform == "darwin" else 1024
     return Spent(printed, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
@@ -72,7 +73,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], *, folder: Path)
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A report narrowed to so many rows, and even ranges of `created` that cover them."""
+    """The newest `rows` rows of a report, and ranges of `created` that divide them evenly."""
 
     since: int
     rows: int
@@ -81,40 +82,40 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The lists that were asked for since the last look."""
+    """The list requests since the last reading."""
 
-    #: Seconds from the first request to the last one, and to the last answer.
+    #: Seconds from the first request to the last request, and to the last response.
     asking_seconds: float
     seconds: float
     requests: int
     limited: int
-    #: Share of a core that the sandbox used meanwhile.
+    #: Share of a core that the sandbox used.
     sandbox_load: float
 
 
 class Stripe:
-    """The sandbox in its own process."""
+    """A client of the sandbox, which runs in its own process."""
 
     def __init__(self, url: str, pid: int) -> None:
         self.url = url
         self.pid = pid
 
     def set(self, *, latency_ms: float = 0, **limits: float | None) -> None:
-        """Latency, and limits by the names that docs/sandbox.md gives them; those that are not named are lifted."""
+        """Sets the latency and the limits (names as in docs/sandbox.md); removes all other limits."""
         self._call("_sandbox/latency", {"ms": latency_ms})
         names = ("rps", "endpoint_rps", "concurrency", "endpoint_concurrency")
         self._call("_sandbox/limits", {name: limits.get(name) for name in names})
         self._call("_bench/times")
 
     def cut(self, report: str, rows: int, chains: int = 1) -> Cut:
-        """The newest `rows` of the report, and those of the same second."""
-        told = self._call(f"_bench/cuts?report={report}&rows={rows}&chains={chains}")
-        return Cut(told["since"], told["rows"], told["ranges"])
+        """The newest `rows` rows of the report, plus rows of the same second."""
+        cut = self._call(f"_bench/cuts?report={report}&rows={rows}&chains={chains}")
+        return Cut(cut["since"], cut["rows"], cut["ranges"])
 
     def reading(self) -> Reading:
-        """What was asked since `set`, or since the last look."""
-        told = self._call("_bench/times")
-        requests = told["requests"]
+        """The list requests since `set`, or since the last reading."""
+        times = self._call("_bench/times")
+        requests = times["requests"]
         first = min(came_at for _, _, came_at, _ in requests)
         seconds = max(went_at for *_, went_at in requests) - first
         return Reading(
@@ -122,7 +123,7 @@ class Stripe:
             seconds=seconds,
             requests=len(requests),
             limited=sum(status == 429 for _, status, _, _ in requests),
-            sandbox_load=told["cpu"] / seconds,
+            sandbox_load=times["cpu"] / seconds,
         )
 
     def _call(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -132,7 +133,7 @@ class Stripe:
 
 
 class Others:
-    """How many cores other programs use; None where the system does not tell."""
+    """Measures the CPU use of other programs."""
 
     def __init__(self, stripe: Stripe) -> None:
         self._sandbox = Path(f"/proc/{stripe.pid}/stat")
@@ -140,14 +141,14 @@ class Others:
         self._busy = self._seconds()
 
     def cores(self) -> float | None:
-        """Since this was asked last."""
+        """Cores used by other programs since the last call; None if the system does not report it."""
         at, busy = time.perf_counter(), self._seconds()
         used = None if busy is None or self._busy is None else max(0.0, (busy - self._busy) / (at - self._at))
         self._at, self._busy = at, busy
         return used
 
     def _seconds(self) -> float | None:
-        """CPU seconds that the machine has spent, less ours, our children's and the sandbox's."""
+        """CPU seconds of the machine, without this process, its children and the sandbox."""
         try:
             user, nice, system, _, _, irq, softirq, *_ = Path("/proc/stat").read_text().split()[1:9]
             sandbox = self._sandbox.read_text().rpartition(")")[2].split()[11:13]
@@ -161,7 +162,7 @@ class Others:
 
 @contextmanager
 def stripe(scale: float) -> Iterator[Stripe]:
-    """A company of this size, until the block ends."""
+    """A sandbox of this scale that runs until the block ends."""
     command = [PYTHON, "-m", "bench.server", str(scale)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,7 +1,7 @@
-"""Is a large account proved, without a false alarm, in how much memory and time?
+"""Checks a large, correct account, and measures false alarms, memory and time.
 
-`python -m bench.proving [--scale N] [--recount N|all]` reads a simulated account into one DuckDB file, proves each
-dataset, prints what was found as a Markdown table, and ends with 1 when a check of what is right did not pass.
+`python -m bench.proving [--scale N] [--recount N|all]` reads a simulated account into one DuckDB file, checks each
+dataset, and prints the result as a Markdown table. The exit code is 1 if a check did not pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from counterfoil.app.app import open_app
 from counterfoil.proof.check_selection import BESIDES, SHARE
 from counterfoil.settings import Settings
 
-#: Whose tables refer to one another, in the order in which they are read.
+#: Reports whose tables refer to one another, in the order of the runs.
 REPORTS = ("customers", "charges", "refunds", "transfers", "balance_transactions")
 
 _CHEAP = re.compile(r"^Proved: .* with ([\d,]+) requests?\.$")
@@ -28,11 +28,11 @@ _CHEAP = re.compile(r"^Proved: .* with ([\d,]+) requests?\.$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proved:
-    """What a run and the proof after it came to."""
+    """The results of a run and of the checks after it."""
 
     report: str
     rows: int
-    #: Those of the run, and those of the cheap checks that follow it.
+    #: Requests of the run, and of the cheap checks that follow it.
     requests: int
     cheap: int
     currencies: tuple[str, ...]
@@ -40,7 +40,7 @@ class Proved:
     run: Spent
     proof: Spent
     proof_requests: int
-    #: What did not pass, and was applicable, in words.
+    #: Descriptions of the applicable checks that did not pass.
     reasons: tuple[str, ...]
 
     @property
@@ -62,13 +62,13 @@ class Proved:
 
 
 _HEADS = (
-    "dataset", "rows", "requests", "of the cheap checks", "seconds", "MB",
-    "proof", "its requests", "its seconds", "its MB",
+    "dataset", "rows", "requests", "of these, cheap checks", "seconds", "MB",
+    "checks", "check requests", "check seconds", "check MB",
 )  # fmt: skip
 
 
 def measure(scale: float, recount: str, reports: Sequence[str]) -> Iterator[Proved]:
-    """Each dataset in turn: all are read before the first is proved."""
+    """Runs all datasets, then checks one after the other."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name, stripe(scale) as sandbox:
         folder = Path(name)
         with open_app(Settings(home=folder / "home")) as app:
@@ -77,47 +77,47 @@ def measure(scale: float, recount: str, reports: Sequence[str]) -> Iterator[Prov
                 app.datasets.create(report, account="Shop", report=report, to=f"duckdb:///{folder}/shop.duckdb")
         runs = {}
         for report in reports:
-            print(f"{report} is read", file=sys.stderr)
+            print(f"Reading {report}", file=sys.stderr)
             runs[report] = run([COUNTERFOIL, "run", report, "--json"], UNLIMITED, folder=folder)
         for report in reports:
-            print(f"{report} is proved", file=sys.stderr)
+            print(f"Checking {report}", file=sys.stderr)
             command = [COUNTERFOIL, "prove", report, "--recount", recount, "--seed", "7", "--json"]
             proof = run(command, UNLIMITED, folder=folder)
-            told = proof.json()
+            statement = proof.json()
             with open_app(Settings(home=folder / "home")) as app:
-                found, lines = app.runs.get(told["run"]), app.runs.lines(told["run"])
-            results = [check["result"] for check in told["checks"]]
+                found, lines = app.runs.get(statement["run"]), app.runs.lines(statement["run"])
+            results = [check["result"] for check in statement["checks"]]
             yield Proved(
                 report=report,
                 rows=found.counts.read,
                 requests=sum(found.requests.values()),
                 cheap=next(int(spent[1]) for line in lines if (spent := _CHEAP.search(line.message))),
-                currencies=tuple(sorted(_currencies(told["checks"]))),
+                currencies=tuple(sorted(_currencies(statement["checks"]))),
                 results={result: results.count(result) for result in sorted(set(results))},
                 run=runs[report],
                 proof=proof,
-                proof_requests=told["requests"],
+                proof_requests=statement["requests"],
                 reasons=tuple(
                     f"{check['family']}: {check['name']}: {check['result']}: {check['reason']}"
-                    for check in told["checks"]
+                    for check in statement["checks"]
                     if check["result"] not in ("PASS", "NOT APPLICABLE")
                 ),
             )
 
 
 def _currencies(checks: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Of the balances that were compared."""
+    """The currencies of the compared balances."""
     return {code for check in checks for code in check["figures"].get("currencies", {})}
 
 
 def main() -> int:
-    """0 when each check passed, and the cheap ones kept to what they may spend."""
-    parser = argparse.ArgumentParser(prog="python -m bench.proving", description="Proves a large account.")
-    parser.add_argument("--scale", type=float, default=350, help="350 is a million charges")
-    parser.add_argument("--recount", default="3", help="windows that are read again, or all")
+    """Returns 0 if all checks passed and the cheap checks stayed within their budget of requests."""
+    parser = argparse.ArgumentParser(prog="python -m bench.proving", description="Checks a large account.")
+    parser.add_argument("--scale", type=float, default=350, help="size of the account; 350 is a million charges")
+    parser.add_argument("--recount", default="3", help="number of windows to recount, or all")
     parser.add_argument("--reports", nargs="+", choices=REPORTS, default=REPORTS)
     given = parser.parse_args()
-    well = True
+    passed = True
     print(f"| {' | '.join(_HEADS)} |\n|{'---|' * len(_HEADS)}")
     for found in measure(given.scale, given.recount, given.reports):
         print(f"| {' | '.join(found.cells())} |", flush=True)
@@ -125,8 +125,8 @@ def main() -> int:
             print(f"{found.report}: balances in {', '.join(found.currencies)}", file=sys.stderr)
         for reason in found.reasons:
             print(f"{found.report}: {reason}", file=sys.stderr)
-        well &= found.is_right and found.cheap <= BESIDES + SHARE * (found.requests - found.cheap)
-    return 0 if well else 1
+        passed &= found.is_right and found.cheap <= BESIDES + SHARE * (found.requests - found.cheap)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

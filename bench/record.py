@@ -1,4 +1,4 @@
-"""What is kept of a run: docs/benchmarks.json with every run so far, docs/benchmarks.md with the last one."""
+"""Stores the results: docs/benchmarks.json has all runs, docs/benchmarks.md the latest one."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ METHOD = Path(__file__).with_name("method.md")
 LIBRARIES = ("counterfoil", "aiohttp", "duckdb", "orjson", "pyarrow", "stripe", "pandas")
 HISTORY = ("rate", "slow", "side_by_side", "cpu", "cpu_share", "memory_few", "memory_many", "help", "loop_150")
 _PREAMBLE = """\
-Written by `make bench`, which measures on the machine at hand. Each figure stands beside its floor from the same run:
-compare the ratios; the rest depends on the machine. The median of the rounds counts; lines of a million rows are read
-once."""
+Results of `make bench` on one machine. Each figure is compared with its floor from the same run. Compare the ratios,
+because absolute figures depend on the machine. The result is the median of the rounds; measures of a million rows have
+one round."""
 
 
 def load() -> float:
-    """Processes that wanted to run over the last minute."""
+    """The load average of the last minute."""
     return os.getloadavg()[0]
 
 
 def surroundings(load_before: float) -> dict[str, Any]:
-    """When, of which commit, on what machine, with which libraries."""
+    """Time, commit, machine and library versions of the run."""
     return {
         "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "commit": _git("rev-parse", "--short", "HEAD"),
@@ -64,7 +64,7 @@ def _named(file: str, name: str) -> str:
 
 
 def keep(folder: Path, about: dict[str, Any], figures: Sequence[Figure]) -> None:
-    """Adds the run to the history, and writes page and picture anew."""
+    """Adds the run to the history, and updates page and chart."""
     history_file = folder / "benchmarks.json"
     runs = json.loads(history_file.read_text())["runs"] if history_file.exists() else []
     runs.append({**about, "figures": [figure.as_dict() for figure in figures]})
@@ -73,18 +73,18 @@ def keep(folder: Path, about: dict[str, Any], figures: Sequence[Figure]) -> None
 
 
 def write_page(folder: Path) -> None:
-    """Page and picture of the last run in the history."""
+    """Writes page and chart of the latest run in the history."""
     runs = json.loads((folder / "benchmarks.json").read_text())["runs"]
     about = runs[-1]
-    figures = [Figure(**_fields(told)) for told in about["figures"]]
+    figures = [Figure(**_fields(stored)) for stored in about["figures"]]
     (folder / "benchmarks.svg").write_text(chart(figures, _caption(about)))
     (folder / "benchmarks.md").write_text(_page(about, figures, runs))
 
 
 def busy_with(about: dict[str, Any]) -> str:
-    """A sentence on what other programs took away meanwhile."""
+    """A sentence about the CPU use of other programs during the run."""
     cores = [f"{name} {used:.2f}" for name, used in about["others"].items() if used is not None]
-    return f"Cores that other programs used meanwhile: {', '.join(cores)}." if cores else ""
+    return f"Cores that other programs used: {', '.join(cores)}." if cores else ""
 
 
 def _caption(about: dict[str, Any]) -> str:
@@ -97,8 +97,8 @@ def _page(about: dict[str, Any], figures: Sequence[Figure], runs: Sequence[dict[
     notes = [f"- {figure.what}: {note.rstrip('.')}." for figure in figures for note in figure.notes]
     changed = " with changes" if about["changed"] else ""
     where = f"{machine['processor']}, {machine['cores']} cores, {machine['memory']} of memory, {machine['system']}"
-    when = f"{about['at']}, commit {about['commit']}{changed}, {about['seconds']} s in all; "
-    when += f"the load of the machine was {about['load_before']:.2f} before. {busy_with(about)}"
+    when = f"{about['at']}, commit {about['commit']}{changed}, {about['seconds']} s in total; "
+    when += f"initial load of the machine {about['load_before']:.2f}. {busy_with(about)}"
     libraries = ", ".join(f"{name} {text}" for name, text in versions.items())
     parts = (
         "# Benchmarks",
@@ -107,23 +107,23 @@ def _page(about: dict[str, Any], figures: Sequence[Figure], runs: Sequence[dict[
         markdown(figures),
         "\n".join((when, f"{where}.", f"Python {machine['python']}, {libraries}.")),
         METHOD.read_text().strip(),
-        "## Notes of the rounds",
+        "## Notes",
         "\n".join(notes),
-        "## Runs so far",
+        "## History",
         _history(runs),
     )
     return "\n\n".join(parts) + "\n"
 
 
 def _history(runs: Sequence[dict[str, Any]]) -> str:
-    """The last ten runs, the newest first."""
+    """The latest ten runs, newest first."""
     lines = [f"| date | commit | load | {' | '.join(HISTORY)} |", f"| --- | --- | --- {'| --: ' * len(HISTORY)}|"]
-    for told in reversed(runs[-10:]):
-        medians = {each["key"]: Figure(**_fields(each)) for each in told["figures"] if each["values"]}
+    for about in reversed(runs[-10:]):
+        medians = {each["key"]: Figure(**_fields(each)) for each in about["figures"] if each["values"]}
         cells = [medians[key].text(medians[key].value) if key in medians else "" for key in HISTORY]
-        lines.append(f"| {told['at'][:16]} | {told['commit']} | {told['load_before']:.1f} | {' | '.join(cells)} |")
+        lines.append(f"| {about['at'][:16]} | {about['commit']} | {about['load_before']:.1f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _fields(told: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in told.items() if name in Figure.__slots__}
+def _fields(stored: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in stored.items() if name in Figure.__slots__}

@@ -1,6 +1,6 @@
-"""The loop that most people write: Stripe's own client, a list of rows, pandas, DuckDB.
+"""A common loop for comparison: Stripe's own client, a list of rows, pandas, DuckDB.
 
-`python -m bench.sdk_loop URL SINCE DATABASE` prints the rows as JSON.
+`python -m bench.sdk_loop URL SINCE DATABASE` prints the number of rows as JSON.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The sandbox in a process of its own, with what a measurement needs beside: when each request came and went, and where
-to cut a report so that so many rows are left.
+"""The sandbox in its own process, with additional functions for measurements.
 
-`python -m bench.server SCALE` prints its URL when it is ready, and ends with its standard input.
+It records the times of each request, and finds the `created` from which on a report has a given number of rows.
+`python -m bench.server SCALE` prints its URL when it is ready, and ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from stripe_sandbox.server import Server
 
 
 class Clocked:
-    """The sandbox's server, with a clock on its lists."""
+    """The sandbox's server, which records the times of list requests."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        #: Path, status, and the seconds at which the request came and its answer went.
+        #: Path, status, and the times of the request and of the response in seconds.
         self._requests: list[tuple[str, int, float, float]] = []
         self._cpu = time.process_time()
 
@@ -41,13 +41,13 @@ class Clocked:
         return response
 
     def _times(self) -> dict[str, Any]:
-        """What was asked, and the CPU seconds of this process, since the last time that they were told."""
-        told = {"requests": self._requests, "cpu": time.process_time() - self._cpu}
+        """The list requests, and the CPU seconds of this process, since the last call."""
+        times = {"requests": self._requests, "cpu": time.process_time() - self._cpu}
         self._requests, self._cpu = [], time.process_time()
-        return told
+        return times
 
     def _cuts(self, query: dict[str, str]) -> dict[str, Any]:
-        """The second from which on there are about `rows` objects, how many there are, and `chains` ranges of them."""
+        """The second from which on there are about `rows` objects, their number, and `chains` ranges of them."""
         kind, world = BY_PATH[f"/v1/{query['report']}"], self._server.world
         created, hidden = kind.created(world), kind.hidden
         since = created[max(0, len(created) - int(query["rows"]))]
@@ -61,7 +61,7 @@ class Clocked:
 
 
 async def serve(scale: float) -> None:
-    """Until standard input ends."""
+    """Serves until standard input is closed."""
     clock = Clock(live=False)
     server = Server(World(1, scale, clock.start), clock, latency_ms=0, rps=None, fault_rate=0)
     runner = web.ServerRunner(web.Server(Clocked(server).handle), shutdown_timeout=0.1)

@@ -1,6 +1,6 @@
-"""Several reports at once in one process, which share the limits of one account.
+"""Pulls several reports in parallel in one process; they share the rate limits of one account.
 
-`python -m bench.side_by_side URL FOLDER REPORT=SINCE…` prints the rows of each as JSON.
+`python -m bench.side_by_side URL FOLDER REPORT=SINCE…` prints the number of rows of each as JSON.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How late datasets are with so many accounts on so many machines: a simulation, `python -m bench.simulation`.
+"""Simulates the delay of datasets for numbers of accounts and machines: `python -m bench.simulation`.
 
-Time goes in steps. Machines have two cores and eight places each; runs wait in one queue, at most four of an account
-run at a time. A run takes CPU and requests: those of a machine share its cores, those of an account its rate. What a
-run takes was measured: `bench.many_datasets` for small accounts, `bench.merging` for a thousand changes in a million
-rows. Prints a Markdown table.
+Time advances in steps. Machines have two cores and eight slots each. Runs wait in one queue; at most four runs of an
+account are active. A run takes CPU and requests: the runs of a machine share its cores, those of an account its rate
+limit. The cost of a run was measured: `bench.many_datasets` for small accounts, `bench.merging` for a thousand changes
+in a million rows. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 STEP = 0.5
 CORES, PLACES, OF_AN_ACCOUNT = 2, 8, 4
-#: Requests a second of an account in live mode, less the fifth that is left to others.
+#: Requests per second of an account in live mode, without the fifth that is left to other programs.
 RATE = 80.0
 DATASETS = 4
 HOURS = 3
@@ -23,7 +23,7 @@ HOURS = 3
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What each run of such an account takes."""
+    """A kind of account: its share of all accounts, and the cost of each run."""
 
     share: float
     cpu: float
@@ -35,7 +35,7 @@ SMALL, LARGE = Kind(0.95, 0.43, 5), Kind(0.05, 3.94, 790)
 
 @dataclass(slots=True)
 class Run:
-    """A run, and what it has still to do."""
+    """A run and its remaining work."""
 
     account: int
     due: float
@@ -45,10 +45,10 @@ class Run:
 
 
 def simulate(accounts: int, machines: int, every: float, seed: int = 1) -> tuple[list[float], float]:
-    """Seconds from each due time to the end of its run, and the share of the CPU that was used."""
+    """Seconds from each due time to the end of its run, and the share of CPU used."""
     chance = random.Random(seed)
     kinds = [LARGE if chance.random() < LARGE.share else SMALL for _ in range(accounts)]
-    # Schedules are round times: a quarter of all datasets is due at the same minute.
+    # Most schedules are round times: two thirds of the datasets are due in the same minute.
     offsets = [chance.choice((0.0, 0.0, chance.uniform(0, every))) for _ in range(accounts * DATASETS)]
     due = sorted(
         (offset + turn * every, number // DATASETS)
@@ -83,7 +83,7 @@ def simulate(accounts: int, machines: int, every: float, seed: int = 1) -> tuple
 def _begin(
     waiting: deque[Run], active: list[Run], of_account: Counter[int], on_machine: Counter[int], machines: int
 ) -> None:
-    """Each free place takes the first run whose account has not four already."""
+    """Each free slot takes the first run whose account has fewer than four active runs."""
     for _ in range(len(waiting)):
         if len(active) >= machines * PLACES:
             return
@@ -98,8 +98,8 @@ def _begin(
 
 
 def lines() -> Iterator[str]:
-    """The table."""
-    yield "| accounts | machines | every | runs an hour | half done after | 99 % after | the last after | CPU used |"
+    """The lines of the table."""
+    yield "| accounts | machines | interval | runs/hour | 50% done after | 99% done after | all done after | CPU used |"
     yield "|---|---|---|---|---|---|---|---|"
     for accounts, machines, every in (
         (1_000, 1, 3600),

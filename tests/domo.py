@@ -1,4 +1,4 @@
-"""A server on loopback that speaks Domo's HTTP; it can be told to fail."""
+"""An HTTP server on the loopback interface with Domo's API, which can simulate failures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.domo_api import DomoServer, Refusal
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Requests to one server, which subclasses name."""
+    """Handles the requests to one `DomoServer`, which a subclass sets."""
 
     protocol_version = "HTTP/1.1"
     domo: DomoServer
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Logs nothing."""
 
     def handle(self) -> None:
         with suppress(ConnectionError):
@@ -30,9 +30,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_any(self) -> None:
         self.close_connection = True
         with self.domo.in_hand():
-            self.worked_on()
+            self._handle_request()
 
-    def worked_on(self) -> None:
+    def _handle_request(self) -> None:
         parts = urlsplit(self.path)
         request = f"{self.command} {parts.path}"
         with self.domo.lock:
@@ -44,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
         if callable(trouble):
             trouble()
         if isinstance(trouble, int):
-            self.told(trouble, {"status": trouble, "statusReason": responses[trouble], "message": "As asked"})
+            self._respond(trouble, {"status": trouble, "statusReason": responses[trouble], "message": "Simulated"})
             return
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         try:
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
             status = refusal.status
             answer = {"status": status, "statusReason": responses[status], "message": str(refusal), "toe": "TOE-1"}
         if trouble != "lost":
-            self.told(status, answer)
+            self._respond(status, answer)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any
 
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(415, "a part is gzip'd CSV")
         return self.domo.answer(self.command, path, query, body)
 
-    def told(self, status: int, answer: Any) -> None:
+    def _respond(self, status: int, answer: Any) -> None:
         data = b"" if answer is None else json.dumps(answer).encode()
         self.send_response(204 if answer is None else status)
         if data:
@@ -86,12 +86,12 @@ class _Quiet(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, *_: Any) -> None:
-        """A client that was killed is no news."""
+        """Ignores the error of a killed client."""
 
 
 @contextmanager
 def running() -> Iterator[DomoServer]:
-    """A server on a port of its own."""
+    """A server on a free port."""
     with _Quiet(("127.0.0.1", 0), _Handler) as server:
         domo = DomoServer(server.server_address[1])
         server.RequestHandlerClass = type("_Bound", (_Handler,), {"domo": domo})

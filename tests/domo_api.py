@@ -1,7 +1,7 @@
-"""What the pages of Domo's API say, done in memory; what they do not say is refused. It keeps the rows.
+"""Domo's documented API in memory, including the rows; rejects undocumented requests.
 
-What the pages leave open is decided strictly: an execution beside an open one, a part after the commit, a gap between
-parts and a commit without parts are refused. It can be told to fail.
+Where the documentation is unclear, this API is strict: it rejects a second open execution, a part after the commit, a
+gap between parts, and a commit without parts. It can simulate failures.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class DataSet:
     rows: list[dict[str, Any]] = field(default_factory=list)
     policies: bool = False
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         shape = {"rows": len(self.rows), "columns": len(self.columns), "schema": {"columns": self.columns}}
         return {"id": self.id, "name": self.name, "description": self.description, "pdpEnabled": self.policies, **shape}
 
@@ -62,7 +62,7 @@ class Execution:
     committed: bool = False
     parts: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         return {"id": self.id, "currentState": self.state, "startedAt": "2016-05-27T15:16:01Z"}
 
 
@@ -73,14 +73,14 @@ class Stream:
     update: str
     executions: dict[int, Execution] = field(default_factory=dict)
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         dataset = {"id": self.dataset.id, "name": self.dataset.name, "rows": len(self.dataset.rows)}
         return {"id": self.id, "dataSet": dataset, "updateMethod": self.update}
 
 
 @dataclass
 class Trouble:
-    """What happens to the next so many requests of a kind: a status, or a connection that ends before or after."""
+    """A failure of the next `times` matching requests: a status, or a connection cut before or after the change."""
 
     what: re.Pattern[str]
     how: int | Literal["cut", "lost"] | Callable[[], None]
@@ -104,30 +104,30 @@ class DomoServer:
         self.tokens: set[str] = set()
         self.asked: list[str] = []
         self.troubles: list[Trouble] = []
-        #: The text of the part that came last.
+        #: The text of the last part.
         self.last_part = ""
-        #: How many looks it takes until an execution that was committed is in.
+        #: The number of status requests until a committed execution is finished.
         self.looks = 0
         self._number = 0
-        self._in_hand = 0
+        self._active = 0
         self._idle = threading.Condition()
 
     def url(self, **query: str) -> str:
-        behind = "&".join(f"{name}={value}" for name, value in query.items())
-        return f"domo://{CLIENT}@127.0.0.1:{self.port}{'?' if behind else ''}{behind}"
+        parameters = "&".join(f"{name}={value}" for name, value in query.items())
+        return f"domo://{CLIENT}@127.0.0.1:{self.port}{'?' if parameters else ''}{parameters}"
 
     def fail(self, what: str, how: int | Literal["cut", "lost"] | Callable[[], None], times: int = 1) -> None:
-        """`what` is a pattern of `METHOD /path`."""
+        """Simulates failures of requests that match `what`, a pattern of `METHOD /path`."""
         self.troubles.append(Trouble(re.compile(what), how, times))
 
     def dataset(self, name: str) -> DataSet | None:
         return next((each for each in self.datasets.values() if each.name == name), None)
 
     def seen(self, name: str) -> tuple[list[tuple[str, str]], list[dict[str, Any]]]:
-        """Columns and rows as somebody in Domo sees them at one moment."""
+        """A snapshot of the columns and rows, as a user of Domo sees them."""
         with self.lock:
             dataset = self.dataset(name)
-            assert dataset, f"there is no DataSet {name}"
+            assert dataset, f"DataSet {name} not found"
             columns = [(column["name"], column["type"]) for column in dataset.columns]
             return columns, [{column: row.get(column) for column, _ in columns} for row in dataset.rows]
 
@@ -135,10 +135,10 @@ class DomoServer:
         return self.seen(name)[1]
 
     def make(self, name: str, rows: list[dict[str, Any]], *, by_stream: bool = False) -> DataSet:
-        """A DataSet that somebody else made."""
+        """Creates a DataSet of another program."""
         kinds = {str: "STRING", int: "LONG"}
         columns = [{"name": column, "type": kinds[type(value)]} for column, value in rows[0].items()]
-        dataset = DataSet(str(uuid.uuid4()), name, "Somebody's own", columns, rows)
+        dataset = DataSet(str(uuid.uuid4()), name, "By another program", columns, rows)
         self.datasets[dataset.id] = dataset
         if by_stream:
             stream = Stream(self.next(), dataset, "APPEND")
@@ -151,20 +151,20 @@ class DomoServer:
 
     @contextmanager
     def in_hand(self) -> Iterator[None]:
-        """While a request is worked on, whoever asked for it may be gone."""
+        """Counts an active request, whose client can disconnect before the request ends."""
         with self._idle:
-            self._in_hand += 1
+            self._active += 1
         try:
             yield
         finally:
             with self._idle:
-                self._in_hand -= 1
+                self._active -= 1
                 self._idle.notify_all()
 
     def settle(self) -> None:
-        """Returns when no request is worked on."""
+        """Waits until no request is active."""
         with self._idle:
-            assert self._idle.wait_for(lambda: not self._in_hand, 60)
+            assert self._idle.wait_for(lambda: not self._active, 60)
 
     def trouble(self, request: str) -> int | str | Callable[[], None] | None:
         with self.lock:
@@ -189,7 +189,7 @@ class DomoServer:
     def list_datasets(self, query: dict[str, str]) -> list[Any]:
         limit, offset = _page(query, 50)
         like = query.get("nameLike", "").lower()
-        found = [each.told() for each in self.datasets.values() if like in each.name.lower()]
+        found = [each.as_dict() for each in self.datasets.values() if like in each.name.lower()]
         return [{k: v for k, v in each.items() if k != "schema"} for each in found[offset : offset + limit]]
 
     def put_dataset(self, number: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -199,58 +199,58 @@ class DomoServer:
         dataset.policies = body.get("pdpEnabled", False)
         if "schema" in body:
             dataset.columns = _columns(body["schema"])
-        return dataset.told()
+        return dataset.as_dict()
 
     def delete_dataset(self, number: str) -> None:
         self._dataset(number)
         del self.datasets[number]
 
     def post_stream(self, body: dict[str, Any]) -> dict[str, Any]:
-        told = body["dataSet"]
+        described = body["dataSet"]
         if body["updateMethod"] not in ("APPEND", "REPLACE"):
             raise Refusal(400, "unknown update method")
-        dataset = DataSet(str(uuid.uuid4()), told["name"], told["description"], _columns(told["schema"]))
+        dataset = DataSet(str(uuid.uuid4()), described["name"], described["description"], _columns(described["schema"]))
         self.datasets[dataset.id] = dataset
         stream = Stream(self.next(), dataset, body["updateMethod"])
         self.streams[stream.id] = stream
-        return stream.told()
+        return stream.as_dict()
 
     def search_streams(self, query: dict[str, str]) -> list[Any]:
         qualifier, _, number = query["q"].partition(":")
         if qualifier != "dataSource.id":
             raise Refusal(400, "unknown qualifier")
-        return [each.told() for each in self.streams.values() if each.dataset.id == number]
+        return [each.as_dict() for each in self.streams.values() if each.dataset.id == number]
 
     def patch_stream(self, stream: Stream, query: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
         if query.get("updateMethod") != body["updateMethod"] or body["updateMethod"] not in ("APPEND", "REPLACE"):
             raise Refusal(400, "unknown update method")
         stream.update = body["updateMethod"]
-        return stream.told()
+        return stream.as_dict()
 
     def post_execution(self, stream: Stream) -> dict[str, Any]:
         if any(each.state == "ACTIVE" for each in stream.executions.values()):
             raise Refusal(409, "the Stream has an active execution")
         execution = Execution(self.next(), stream.update)
         stream.executions[execution.id] = execution
-        return execution.told()
+        return execution.as_dict()
 
     def list_executions(self, stream: Stream, query: dict[str, str]) -> list[Any]:
         limit, offset = _page(query, 500)
-        return [each.told() for each in stream.executions.values()][offset : offset + limit]
+        return [each.as_dict() for each in stream.executions.values()][offset : offset + limit]
 
     def look(self, stream: Stream, execution: Execution) -> dict[str, Any]:
         if execution.committed and execution.state == "ACTIVE":
             self.looks -= 1
             if self.looks <= 0:
                 self._finish(stream, execution)
-        return execution.told()
+        return execution.as_dict()
 
     def put_part(self, stream: Stream, execution: Execution, number: int, body: bytes) -> dict[str, Any]:
         if execution.state != "ACTIVE" or execution.committed or number < 1:
-            raise Refusal(400, f"execution {execution.id} takes no part {number}")
+            raise Refusal(400, f"execution {execution.id} rejects part {number}")
         self.last_part = _unpacked(body)
         execution.parts[number] = _parsed(self.last_part, stream.dataset.columns)
-        return execution.told()
+        return execution.as_dict()
 
     def commit(self, stream: Stream, execution: Execution) -> dict[str, Any]:
         if execution.state != "ACTIVE" or execution.committed:
@@ -258,16 +258,16 @@ class DomoServer:
         if sorted(execution.parts) != list(range(1, len(execution.parts) + 1)) or not execution.parts:
             raise Refusal(400, "parts are missing")
         execution.committed = True
-        told = execution.told()
+        committed = execution.as_dict()
         if not self.looks:
             self._finish(stream, execution)
-        return told
+        return committed
 
     def abort(self, execution: Execution) -> dict[str, Any]:
         if execution.state != "ACTIVE" or execution.committed:
             raise Refusal(409, f"execution {execution.id} is {execution.state}")
         execution.state = "ABORTED"
-        return execution.told()
+        return execution.as_dict()
 
     def _finish(self, stream: Stream, execution: Execution) -> None:
         rows = [row for number in sorted(execution.parts) for row in execution.parts[number]]
@@ -276,36 +276,36 @@ class DomoServer:
 
     def _dataset(self, number: str) -> DataSet:
         if number not in self.datasets:
-            raise Refusal(404, "there is no such DataSet")
+            raise Refusal(404, "DataSet not found")
         return self.datasets[number]
 
     def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> Any:
-        """What the API answers to a request whose token is good."""
+        """The response to a request with a valid token."""
         kind, *rest = path.removeprefix("/v1/").split("/")
-        told = json.loads(body) if body and "/part/" not in path else {}
+        fields = json.loads(body) if body and "/part/" not in path else {}
         match (method, kind, *rest):
             case ("GET", "datasets"):
                 return self.list_datasets(query)
             case ("GET", "datasets", number):
-                return self._dataset(number).told()
+                return self._dataset(number).as_dict()
             case ("PUT", "datasets", number):
-                return self.put_dataset(number, told)
+                return self.put_dataset(number, fields)
             case ("DELETE", "datasets", number):
                 return self.delete_dataset(number)
             case ("POST", "streams"):
-                return self.post_stream(told)
+                return self.post_stream(fields)
             case ("GET", "streams", "search"):
                 return self.search_streams(query)
             case (_, "streams", number, *under) if number.isdigit() and int(number) in self.streams:
-                return self._of_stream(method, self.streams[int(number)], under, query, told, body)
+                return self._of_stream(method, self.streams[int(number)], under, query, fields, body)
         raise Refusal(404, f"{method} {path}")
 
     def _of_stream(
-        self, method: str, stream: Stream, under: list[str], query: dict[str, str], told: Any, body: bytes
+        self, method: str, stream: Stream, under: list[str], query: dict[str, str], fields: Any, body: bytes
     ) -> Any:
         match (method, *under):
             case ("PATCH",):
-                return self.patch_stream(stream, query, told)
+                return self.patch_stream(stream, query, fields)
             case ("DELETE",):
                 del self.streams[stream.id]
                 return None
@@ -349,7 +349,7 @@ def _unpacked(body: bytes) -> str:
 
 
 def _parsed(text: str, columns: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Rows of a part: CSV, in which nothing is a null and `""` an empty text."""
+    """The rows of a part in CSV; an empty field is a null and `""` an empty string."""
     kinds = [(column["name"], _TYPES[column["type"]]) for column in columns]
     rows, row, at = [], [], 0
     while at < len(text):

@@ -1,4 +1,4 @@
-"""An object store for the tests: moto's S3, by threads of this process, on a port of the loopback."""
+"""An object store for the tests: moto's S3 in threads of this process, on a port of the loopback interface."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-#: What the store takes: any key will do.
+#: Credentials for the store, which accepts any key.
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -18,7 +18,7 @@ ENVIRONMENT = {
 
 
 class Objects:
-    """The store, and a client that knows nothing of us."""
+    """The store, and an independent client."""
 
     def __init__(self, endpoint: str) -> None:
         from fsspec import filesystem
@@ -29,7 +29,7 @@ class Objects:
         )
 
     def bucket(self) -> str:
-        """The name of a new one, which is empty."""
+        """Creates an empty bucket; returns its name."""
         name = f"b{uuid.uuid4().hex}"
         self.files.mkdir(name)
         return name
@@ -37,10 +37,10 @@ class Objects:
 
 @contextmanager
 def serving() -> Iterator[Objects]:
-    """A store while the block lasts."""
+    """A store for the duration of the block."""
     from moto.server import ThreadedMotoServer
 
-    # A line for each request would be most of what a failed test shows.
+    # Log lines of requests would hide the rest of the output of a failed test.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -1,4 +1,4 @@
-"""A real Postgres server for the tests, in a temporary folder, on a socket and on no port."""
+"""A Postgres server for the tests, in a temporary folder, on a Unix socket without a port."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import psycopg
 
-#: Small, and as quick as a server can be whose data nobody needs tomorrow.
+#: Settings of a small and fast server.
 _SETTINGS = {
     "listen_addresses": "",
     "shared_buffers": "32MB",
@@ -28,15 +28,16 @@ _SETTINGS = {
     "timezone": "Asia/Kolkata",
     "datestyle": "SQL, DMY",
 }
+#: Settings without durability.
 _CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 _READY = b"ready to accept connections"
 
 
 def binaries() -> Path | None:
-    """The folder with `initdb` and `postgres`, the newest; None when there is none."""
+    """The folder with the newest `initdb` and `postgres`; None if there is none."""
     found = shutil.which("postgres")
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: float(one.parent.name), reverse=True)
-    folders = [*places, *([Path(found).resolve().parent] if found else [])]
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: float(one.parent.name), reverse=True)
+    folders = [*installed, *([Path(found).resolve().parent] if found else [])]
     return next((one for one in folders if (one / "initdb").exists() and (one / "postgres").exists()), None)
 
 
@@ -62,18 +63,18 @@ class Server:
             connection.execute("CREATE DATABASE test")
 
     def url(self, schema: str | None = None, *, user: str = "owner", database: str = "test") -> str:
-        """A schema of its own for each who asks without one."""
+        """The URL of a schema; without one, of a new schema."""
         schema = schema or f"s{uuid.uuid4().hex}"
         return f"postgresql://{user}@/{database}?host={self.folder}&schema={schema}"
 
     @contextmanager
     def connected(self, database: str = "test", user: str = "owner") -> Iterator[psycopg.Connection[Any]]:
-        """A connection that knows nothing of us."""
+        """An independent connection."""
         with psycopg.connect(host=str(self.folder), user=user, dbname=database, autocommit=True) as connection:
             yield connection
 
     def start(self) -> None:
-        """Returns when connections are taken. What a killed server left may hold up the next for a moment."""
+        """Waits until the server accepts connections. Retries, since remains of a killed server can delay the start."""
         for _ in range(20):
             if self._starts():
                 return
@@ -104,7 +105,7 @@ class Server:
         self._ready.set()
 
     def kill(self) -> None:
-        """As a power cut would, but for what the system has not written yet."""
+        """Kills all processes, like a power failure, except that the system still writes its buffers."""
         assert self._process
         pid = self._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -114,7 +115,7 @@ class Server:
         self._wait()
 
     def stop(self) -> None:
-        """At once, and nothing is left."""
+        """Stops the server immediately and removes its folder."""
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)
             self._wait()
@@ -134,7 +135,7 @@ class Server:
 
 
 def _user() -> str | None:
-    """Who the server runs as where that may not be we: it refuses root."""
+    """The user that runs the server if the current user is root, which Postgres rejects; otherwise None."""
     if os.geteuid() != 0:
         return None
     names = {one.pw_name for one in pwd.getpwall()}
@@ -143,7 +144,7 @@ def _user() -> str | None:
 
 @contextmanager
 def running(*, careless: bool = True, connections: int = 40) -> Iterator[Server]:
-    """A server while the block lasts."""
+    """A server for the duration of the block."""
     programs = binaries()
     assert programs is not None
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))

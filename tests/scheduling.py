@@ -1,4 +1,4 @@
-"""Which tests go to one worker: those that share what is dear to set up. All others go wherever there is room."""
+"""Assigns tests that share an expensive fixture to one worker, and all other tests to any worker."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from xdist.scheduler import LoadScopeScheduling
 
 _ROOT = Path(__file__).resolve().parents[1]
-#: One demo serves them all.
+#: The tests in this folder share one demo.
 _ONE_DEMO = "tests/e2e/"
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist's classes are not typed for it
-    """Files with a fixture of their own for the whole module stay whole, and so does the folder with the demo."""
+    """Keeps files with a module fixture together, and the folder whose tests share the demo."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]

@@ -1,4 +1,4 @@
-"""The measurements run, on sizes that say nothing about speed."""
+"""The benchmarks run, with sizes too small to measure speed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     [["rate"], pytest.param(["cpu", "merge", "side_by_side", "start"], marks=pytest.mark.thorough)],
     ids=" ".join,
 )
-def test_measures_run_and_are_kept(measures: Sequence[str], tmp_path: Path) -> None:
+def test_benchmarks_run_and_are_recorded(measures: Sequence[str], tmp_path: Path) -> None:
     done = bench(*measures, "--docs", str(tmp_path))
     assert done.returncode == 0, done.stderr
     (run,) = json.loads((tmp_path / "benchmarks.json").read_text())["runs"]
@@ -38,7 +38,7 @@ def test_measures_run_and_are_kept(measures: Sequence[str], tmp_path: Path) -> N
     ElementTree.fromstring((tmp_path / "benchmarks.svg").read_text())
 
 
-def test_an_unknown_measure_is_refused_with_the_names_of_all() -> None:
+def test_unknown_measure_is_rejected_with_known_names() -> None:
     done = bench("speed")
     assert done.returncode == 2
     assert all(name in done.stderr for name in MEASURES)
@@ -55,13 +55,13 @@ def test_an_unknown_measure_is_refused_with_the_names_of_all() -> None:
         ([], False, "not there yet"),
     ],
 )
-def test_the_median_decides_what_is_met(values: list[float], less_is_better: bool, verdict: str) -> None:
+def test_median_decides_verdict(values: list[float], less_is_better: bool, verdict: str) -> None:
     goal = 91 if less_is_better else 99
     figure = Figure(key="a", what="a", unit="rows/s", values=values, bar=95, goal=goal, less_is_better=less_is_better)
     assert figure.verdict == verdict
 
 
-def test_a_measure_that_fails_says_so_in_every_place(tmp_path: Path) -> None:
+def test_failed_measure_is_shown_in_chart_page_and_table(tmp_path: Path) -> None:
     figure = Figure(key="memory_many", what="peak", unit="bytes", failed="too much", notes=["too much"], bar=500e6)
     keep(tmp_path, {**surroundings(0.25), "seconds": 1}, [figure])
     assert figure.verdict == "failed"
@@ -70,7 +70,7 @@ def test_a_measure_that_fails_says_so_in_every_place(tmp_path: Path) -> None:
     assert "failed" in table([figure])
 
 
-def test_later_runs_stand_beside_earlier_ones(tmp_path: Path) -> None:
+def test_page_shows_newer_runs_first(tmp_path: Path) -> None:
     about = {**surroundings(0.25), "seconds": 1}
     for value in (2_000, 2_400):
         keep(tmp_path, about, [Figure(key="rate", what="one report", unit="rows/s", values=[value], bar=2_375)])

@@ -1,4 +1,4 @@
-"""The core: what `pip install counterfoil` brings pulls and reads, and other commands say which extra they need."""
+"""The core without extras can pull and read; other commands name the extra that they require."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stripe_sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "sk_test_demo" + "Counterfoil4242"
-#: Python that finds no module of an extra, as where it is not installed.
+#: Python code that hides all modules of extras, as if they were not installed.
 BARE = f"""
 import sys
 class Extras:
@@ -29,11 +29,11 @@ sys.meta_path.insert(0, Extras)
 COMMAND = f"{BARE}from counterfoil.cli import main; main(sys.argv[1:])"
 
 
-def _run(code: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=100)
+def _run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=100)
 
 
-def test_an_extra_brings_the_modules_that_are_listed() -> None:
+def test_listed_modules_match_declared_extras() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = {
         module.lower().replace("_", "-"): {_name(one) for one in found}
@@ -41,16 +41,16 @@ def test_an_extra_brings_the_modules_that_are_listed() -> None:
     }
     for extra, modules in EXTRAS.items():
         wanted = {_name(line) for line in declared["optional-dependencies"][extra]} - {"counterfoil", "tzdata"}
-        brought = {name for module in modules for name in names[module.replace("_", "-")]}
-        assert wanted <= brought, extra
-        assert not {_name(line) for line in declared["dependencies"]} & brought
+        listed = {name for module in modules for name in names[module.replace("_", "-")]}
+        assert wanted <= listed, extra
+        assert not {_name(line) for line in declared["dependencies"]} & listed
 
 
 def _name(line: str) -> str:
     return line.partition("[")[0].partition(">")[0].partition("<")[0].strip().lower().replace("_", "-")
 
 
-def test_the_core_pulls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_core_can_pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", KEY)
     with Sandbox(scale=0.02) as stripe:
         monkeypatch.setenv("STRIPE_API_BASE", stripe.url)
@@ -62,7 +62,7 @@ def test_the_core_pulls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert found == (len(ids), len(ids))
 
 
-def test_the_core_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_core_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         f"{BARE}import counterfoil\n"
         "with counterfoil.connect(sys.argv[1], api_base=sys.argv[2]) as stripe:\n"
@@ -73,27 +73,31 @@ def test_the_core_reads(monkeypatch: pytest.MonkeyPatch) -> None:
         assert done.stdout.strip() == str(len(stripe.ask("truth/customers")["ids"])), done.stderr
 
 
-@pytest.mark.parametrize("words", ["--help", "--version", "reports", "pull --help", "serve --help", "datasets --help"])
-def test_help_needs_no_extra(words: str) -> None:
-    done = _run(COMMAND, *words.split())
+@pytest.mark.parametrize(
+    "command", ["--help", "--version", "reports", "pull --help", "serve --help", "datasets --help"]
+)
+def test_help_requires_no_extra(command: str) -> None:
+    done = _run(COMMAND, *command.split())
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("words", ["datasets list", "serve", "demo", "run Charges", "tokens list", "worker"])
-def test_a_command_says_which_extra_it_needs(words: str) -> None:
-    done = _run(COMMAND, *words.split())
+@pytest.mark.parametrize("command", ["datasets list", "serve", "demo", "run Charges", "tokens list", "worker"])
+def test_command_names_missing_extra(command: str) -> None:
+    done = _run(COMMAND, *command.split())
     assert done.returncode == 2
     assert "pip install 'counterfoil[serve]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_postgres_destination_says_which_extra_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgres_destination_names_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", KEY)
     done = _run(COMMAND, "pull", "charges", "--to", "postgresql://me@localhost/books")
     assert done.returncode == 2
     assert "pip install 'counterfoil[postgres]'" in done.stderr
 
 
-def test_a_saved_dataset_says_which_extra_it_needs() -> None:
+def test_saved_dataset_names_missing_extra() -> None:
     done = _run(f"{BARE}import counterfoil\ncounterfoil.run_dataset('Charges')")
-    assert "SettingsError: a saved dataset needs" in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert "SettingsError: a saved dataset" in last
+    assert "not installed" in last

@@ -1,4 +1,4 @@
-"""How errors print: one full stop, wherever their message stands."""
+"""Errors as text: one full stop in a sentence, and none before the context."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from counterfoil.errors import StripeUnavailable
 
 
 @pytest.mark.parametrize("message", ["Connection refused", "Connection refused."])
-def test_a_message_has_one_full_stop_in_a_sentence_and_none_before_its_context(message: str) -> None:
+def test_sentence_has_one_full_stop_and_context_none(message: str) -> None:
     error = StripeUnavailable(message, path="/v1/account", request_id="req_1")
     assert error.sentence == "Connection refused."
     assert str(error) == "Connection refused (/v1/account, request req_1)"

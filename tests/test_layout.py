@@ -1,4 +1,4 @@
-"""Rules for folders and modules, so that a file is found by its name."""
+"""Rules for the layout of folders and modules, so that files can be found by their names."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PACKAGES = ("counterfoil", "stripe_sandbox")
 MODULES = sorted(path for package in PACKAGES for path in (SRC / package).rglob("*.py"))
 MOST_MODULES = 20
 MOST_LINES = 400
-#: Modules of a folder with the same prefix. More become a package.
+#: The maximum number of modules in a folder with the same prefix; more become a package.
 MOST_SIBLINGS = 2
-#: Names that say nothing, and verbs that hide what a module holds.
+#: Vague names, and verbs that do not describe the content of a module.
 BANNED = {
     "again", "asking", "base", "bringing", "common", "core", "door", "earlier", "endings", "evenly",
     "forgetting", "given", "handler", "helpers", "keeping", "lacking", "leaving", "looker", "making",
@@ -56,7 +56,7 @@ def test_module_names_are_nouns_of_the_field() -> None:
 
 def test_no_import_is_circular() -> None:
     graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
-    # A package that re-exports names of its modules is not one of them.
+    # Omits packages, which re-export names of their modules.
     names = {module for module in graph.modules if not graph.find_children(module)}
     imports = {name: graph.find_modules_directly_imported_by(name) & names for name in names}
     try:
@@ -66,7 +66,7 @@ def test_no_import_is_circular() -> None:
 
 
 @pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md"])
-def test_files_that_the_documents_name_exist(document: str) -> None:
+def test_files_named_in_documents_exist(document: str) -> None:
     text = (ROOT / document).read_text()
     named = set(re.findall(r"`([a-z_/]+/[a-z_0-9]+\.py)`", text))
     assert len(named) > 3

@@ -1,4 +1,4 @@
-"""No line of ours holds a secret of Stripe's."""
+"""Log lines: formats, levels and redacted secrets."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SECRETS = (
 
 
 @pytest.fixture(autouse=True)
-def _quiet_again() -> Iterator[None]:
+def _restored_log_format() -> Iterator[None]:
     yield
     log.configure("text", level=logging.WARNING)
 
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("style", ["text", "json"])
-def test_a_secret_never_reaches_a_line(secret: str, style: log.Style, capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_line_contains_no_secret(secret: str, style: log.Style, capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(style)
     log.get_logger("test").info(f"the key {secret} is bad", key=secret, cause=ValueError(f"with {secret}"))
     line = capsys.readouterr().err
@@ -42,14 +42,14 @@ def test_a_secret_never_reaches_a_line(secret: str, style: log.Style, capsys: py
     "to postgresql:///x?host=/run&password=hunter2&user=me,", "postgresql://host/x?sslpassword=hunter2",
     "domo://me:hunter2@api.domo.com", "domo://me@api.domo.com?prefix=x&secret=hunter2",
 ])  # fmt: skip
-def test_the_password_of_a_url_is_left_out(url: str) -> None:
-    told = log.redacted(url)
-    assert "hun" not in told
-    assert "…" in told
-    assert told.replace("…", "") in url.replace("hunter2", "").replace("hun:ter2", "")
+def test_password_of_url_is_redacted(url: str) -> None:
+    redacted = log.redacted(url)
+    assert "hun" not in redacted
+    assert "…" in redacted
+    assert redacted.replace("…", "") in url.replace("hunter2", "").replace("hun:ter2", "")
 
 
-def test_text_without_a_secret_is_left_as_it_is() -> None:
+def test_text_without_secret_is_unchanged() -> None:
     for text in (
         "ask_for task_live_data risk_test sk_ test",
         "http://127.0.0.1:8321/x?y=a:b@c",
@@ -60,28 +60,28 @@ def test_text_without_a_secret_is_left_as_it_is() -> None:
         assert log.redacted(text) == text
 
 
-def test_a_library_says_warnings_only_and_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_library_logs_only_warnings_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     logger = log.get_logger("test")
-    logger.info("not said")
-    logger.warning("said")
+    logger.info("hidden")
+    logger.warning("shown")
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "said" in printed.err
-    assert "not said" not in printed.err
+    assert "shown" in printed.err
+    assert "hidden" not in printed.err
 
 
-def test_json_lines_are_one_object_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_log_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("json")
     log.get_logger("test").info("first", rows=3)
     assert json.loads(capsys.readouterr().err)["rows"] == 3
 
 
-def test_a_command_prints_warnings_plainly(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_prints_warnings_as_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure_command("text")
     logger = log.get_logger("test")
-    logger.info("not for a person")
-    logger.warning("asking Stripe again", attempt=3, request_id="req_1")
-    assert capsys.readouterr().err == "warning: asking Stripe again (attempt: 3)\n"
+    logger.info("hidden")
+    logger.warning("request retried", attempt=3, request_id="req_1")
+    assert capsys.readouterr().err == "warning: request retried (attempt: 3)\n"
     log.configure_command("json")
-    logger.warning("asking Stripe again", attempt=3)
+    logger.warning("request retried", attempt=3)
     assert json.loads(capsys.readouterr().err)["attempt"] == 3

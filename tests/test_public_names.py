@@ -1,4 +1,4 @@
-"""What `counterfoil` promises to keep."""
+"""The stable public API of `counterfoil`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import counterfoil
 HEAVY = ("duckdb", "pyarrow", "dbos", "sqlalchemy", "fastapi", "aiohttp", "pydantic")
 
 
-def test_all_is_sorted_and_every_name_is_there() -> None:
+def test_all_is_sorted_and_every_name_exists() -> None:
     assert counterfoil.__all__ == sorted(counterfoil.__all__)
     assert all(getattr(counterfoil, name) is not None for name in counterfoil.__all__)
 
 
-def test_a_name_that_is_not_there_is_said_so() -> None:
+def test_unknown_name_is_missing() -> None:
     assert not hasattr(counterfoil, "Connector")
 
 
-def test_dir_lists_the_public_names_only() -> None:
+def test_dir_lists_only_public_names() -> None:
     assert dir(counterfoil) == counterfoil.__all__
 
 
-#: What a program of a user's may do, and what a type checker must refuse.
+#: A program of a user, and lines that a type checker must reject.
 PROGRAM = """
 import counterfoil
 from counterfoil import Connection, Description, Pulled, Reader, Window
@@ -46,30 +46,30 @@ def rows(key: str) -> int:
 
 reveal_type(counterfoil.connect("env:KEY").read("charges"))
 """
-REFUSED = {
+INVALID = {
     'counterfoil.conect("env:KEY")': "attr-defined",
     'counterfoil.connect("env:KEY").read(1)': "arg-type",
     'counterfoil.connect("env:KEY").pull("charges", method="merge")': "arg-type",
 }
-#: Third parties that no public type leads to: checking them takes most of the time.
-_UNREAD = (
+#: Third-party packages that no public type refers to; checking them would take most of the time.
+_SKIPPED = (
     "aiohttp,alembic,cryptography,cyclopts,dbos,duckdb,fastapi,jinja2,psycopg,pydantic,rich,"
     "sqlalchemy,starlette,structlog,tenacity,uvicorn"
 )
 
 
-def test_a_users_program_is_type_checked_strictly(tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text("\n".join((PROGRAM, *REFUSED)) + "\n")
-    unread = ",".join(f"{name}.*" for name in _UNREAD.split(","))
-    (tmp_path / "mypy.ini").write_text(f"[mypy]\nstrict = true\n[mypy-{unread}]\nfollow_imports = skip\n")
+def test_program_of_user_passes_strict_type_check(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("\n".join((PROGRAM, *INVALID)) + "\n")
+    skipped = ",".join(f"{name}.*" for name in _SKIPPED.split(","))
+    (tmp_path / "mypy.ini").write_text(f"[mypy]\nstrict = true\n[mypy-{skipped}]\nfollow_imports = skip\n")
     done = subprocess.run([sys.executable, "-m", "mypy", "program.py"], cwd=tmp_path, capture_output=True, text=True)
     *found, last = done.stdout.splitlines()
     assert 'Revealed type is "counterfoil.runs.read.Reader"' in found.pop(0)
-    assert [line[line.rindex("[") + 1 : -1] for line in found] == list(REFUSED.values()), done.stdout
+    assert [line[line.rindex("[") + 1 : -1] for line in found] == list(INVALID.values()), done.stdout
     assert last.startswith("Found 3 errors")
 
 
-def test_help_imports_nothing_heavy() -> None:
+def test_help_imports_no_heavy_modules() -> None:
     script = (
         "import sys\nfrom counterfoil.cli import run\nrun(['--help'])\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"

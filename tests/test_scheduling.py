@@ -1,4 +1,4 @@
-"""Tests that share what is dear to set up go to one worker."""
+"""Tests that share an expensive fixture run in one worker."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.scheduling import Together
         ("tests/test_scheduling.py::test_a", "tests/test_scheduling.py::test_b", False),
     ],
 )
-def test_what_shares_a_fixture_goes_to_one_worker(one: str, other: str, together: bool) -> None:
+def test_tests_with_shared_fixture_run_in_one_worker(one: str, other: str, together: bool) -> None:
     scope = object.__new__(Together)._split_scope
     assert (scope(one) == scope(other)) is together
 
 
-def test_workers_are_dealt_tests_by_it(pytestconfig: pytest.Config) -> None:
+def test_scheduler_is_registered(pytestconfig: pytest.Config) -> None:
     found = pytestconfig.hook.pytest_xdist_make_scheduler
     assert any(each.plugin_name.endswith("tests/conftest.py") for each in found.get_hookimpls())

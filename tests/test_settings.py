@@ -1,4 +1,4 @@
-"""Settings take what a person writes into the environment."""
+"""Settings from environment variables."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from counterfoil.settings import load_settings
 
 
 @pytest.mark.parametrize("name", ["HOME", "ARCHIVE_PATH"])
-def test_a_tilde_is_the_home_of_the_person(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tilde_is_expanded_to_home_of_user(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"COUNTERFOIL_{name}", "~/books")
     assert getattr(load_settings(), name.lower()) == Path.home() / "books"
 
 
-def test_the_tilde_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COUNTERFOIL_HOME", "~nobody-of-that-name/books")
-    with pytest.raises(SettingsError, match="COUNTERFOIL_HOME is not valid: there is no home to expand ~nob"):
+def test_tilde_of_unknown_user_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COUNTERFOIL_HOME", "~unknown-user/books")
+    with pytest.raises(SettingsError, match=r"COUNTERFOIL_HOME.*~unknown-user"):
         load_settings()
 
 
-def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTERFOIL_HOME", "")
     monkeypatch.setenv("COUNTERFOIL_RATE_GLOBAL", "")
     settings = load_settings()

@@ -1,6 +1,6 @@
-"""Writes `src/counterfoil/columns/stripe_columns.json` from Stripe's OpenAPI spec: `python tools/columns.py SPEC`.
+"""Generates `src/counterfoil/columns/stripe_columns.json` from Stripe's OpenAPI spec: `python tools/columns.py SPEC`.
 
-The rule of depth stands in docs/decisions/0004-column-depth.md.
+docs/decisions/0004-column-depth.md describes the rules for the depth of columns.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 OUTPUT = Path(__file__).resolve().parents[1] / "src" / "counterfoil" / "columns" / "stripe_columns.json"
 
-#: Our name of a resource, and the spec's.
+#: Our name of each resource, and its name in the specification.
 RESOURCES = {
     "account": "account",
     "application_fee": "application_fee",
-    "balance_amount": "balance_amount_net",  # the fullest entry of a balance's lists; the others have fewer fields
+    "balance_amount": "balance_amount_net",  # the entry of a balance's lists with the most fields
     "balance_transaction": "balance_transaction",
     "charge": "charge",
     "coupon": "coupon",
@@ -43,20 +43,20 @@ RESOURCES = {
     "transfer": "transfer",
     "transfer_reversal": "transfer_reversal",
 }
-#: Arms of a choice that become columns beside its JSON, since everyone asks for them.
+#: Arms of a choice that become columns in addition to its JSON, because they are needed often.
 ARMS = {("charge", "payment_method_details"): ("card",)}
-#: The spec gives no format; the value is Unix time all the same.
+#: Values that are Unix times although the specification gives no format.
 TIMESTAMPS = {
     ("account", "settings.card_issuing.tos_acceptance.date"),
     ("account", "settings.treasury.tos_acceptance.date"),
     ("subscription_item", "created"),
 }
-#: Fields that Stripe sends and its official client shows, but that the public spec hides, as the spec would have them.
+#: Fields that Stripe sends and its SDK has, but the public specification omits, in the form of the specification.
 HIDDEN = {"subscription_item": {"plan": {"$ref": "#/components/schemas/plan"}}}
 
 MANY_ARMS = 4
 MANY_FLAGS = 20
-#: Postgres cuts longer names.
+#: Postgres truncates longer names.
 NAME_BYTES = 63
 SCALARS = {"string": "string", "integer": "integer", "number": "double", "boolean": "boolean"}
 
@@ -66,14 +66,14 @@ Row = tuple[str, str, tuple[str, ...], bool]
 
 
 class Spec:
-    """The schemas of one OpenAPI document, and what kind of column each becomes."""
+    """The schemas of one OpenAPI document, and the type of column for each."""
 
     def __init__(self, document: Schema) -> None:
         self.version: str = document["info"]["version"]
         self.schemas: dict[str, Schema] = document["components"]["schemas"]
 
     def resolved(self, schema: Schema) -> Schema:
-        """The schema behind a reference, or behind a choice of one."""
+        """The schema that a reference, or a choice with one option, points to."""
         if len(schema.get("anyOf", ())) == 1 and "x-expansionResources" not in schema:
             return self.resolved(schema["anyOf"][0])
         if "$ref" in schema:
@@ -81,7 +81,7 @@ class Spec:
         return schema
 
     def is_shape(self, schema: Schema) -> bool:
-        """Whether the schema is an object, of fixed shape or a choice, that is not a resource of its own."""
+        """Whether the schema is an object with fields, or a choice, and not a separate resource."""
         fields = schema.get("properties", {})
         tag = fields.get("object", {})
         return bool(fields) and "x-resourceId" not in schema and not ("enum" in tag and tag.get("type") == "string")
@@ -92,7 +92,7 @@ class Spec:
         return [name for name, field in resolved.items() if field.get("type") == "object"]
 
     def is_choice(self, schema: Schema) -> bool:
-        """Whether a shape is a union in disguise: many optional objects, with a tag or with nothing beside them."""
+        """Whether a shape is a disguised union: many optional objects, with a tag or without other fields."""
         arms = set(self.arms(schema))
         fields = set(schema["properties"])
         return (
@@ -102,16 +102,16 @@ class Spec:
         )
 
     def is_map(self, schema: Schema) -> bool:
-        """Whether a shape is a map in disguise: many fields that share one enumeration."""
+        """Whether a shape is a disguised map: many fields that share one enumeration."""
         enums = [field.get("enum") for field in schema["properties"].values()]
         return len(enums) > MANY_FLAGS and enums[0] is not None and all(enum == enums[0] for enum in enums)
 
     def is_too_deep(self, schema: Schema, name: str) -> bool:
-        """Whether a field right below would have a name that a database cuts."""
+        """Whether a direct field would have a column name that exceeds the limit of Postgres."""
         return any(len(f"{name}_{field}") > NAME_BYTES for field in schema["properties"])
 
     def scalar(self, schema: Schema) -> str:
-        """The type of a column that holds this field whole."""
+        """The type of a single column for this field."""
         if "x-expansionResources" in schema:
             return "id" if any(arm.get("type") == "string" for arm in schema["anyOf"]) else "json"
         if "anyOf" in schema:
@@ -128,7 +128,7 @@ class Spec:
     def rows(
         self, resource: str, schema: Schema, path: tuple[str, ...] = (), *, derived: bool = False
     ) -> Iterator[Row]:
-        """The columns of a shape, in the spec's order, `id` and `created` first."""
+        """The columns of a shape, `id` and `created` first, the others in the order of the specification."""
         fields = schema["properties"]
         if not path and resource in HIDDEN:
             fields = dict(sorted({**fields, **HIDDEN[resource]}.items()))
@@ -155,14 +155,14 @@ class Spec:
 
 
 def generate(document: Schema) -> str:
-    """The file's text; ValueError when two paths of a resource have one name."""
+    """The text of the file; ValueError if two paths of a resource have the same name."""
     spec = Spec(document)
     resources = []
     for resource, name in RESOURCES.items():
         rows = list(spec.rows(resource, spec.schemas[name]))
-        doubles = [column for column, times in Counter(row[0] for row in rows).items() if times > 1]
-        if doubles:
-            raise ValueError(f"{resource}: several paths are named {', '.join(doubles)}")
+        duplicates = [column for column, times in Counter(row[0] for row in rows).items() if times > 1]
+        if duplicates:
+            raise ValueError(f"{resource}: several paths have the same column name: {', '.join(duplicates)}")
         lines = ",\n".join(
             json.dumps([column, kind, ".".join(path), *(["derived"] if derived else [])])
             for column, kind, path, derived in rows

@@ -1,4 +1,4 @@
-"""Writes a page with every macro in its states, to be looked at in a browser: `tools/gallery.py FOLDER [THEME]`."""
+"""Writes a page that shows every template macro in its states: `python tools/gallery.py FOLDER [THEME]`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ VALUES = (1_204_100, 1_204_700, 1_205_300, None, 1_207_100, 1_208_400, 1_208_996
 
 
 def gallery(theme: str | None = None) -> str:
-    """The page, with the addresses that the service has."""
-    made = environment().overlay(
+    """The page as HTML, with the URLs of the service."""
+    templates = environment().overlay(
         loader=ChoiceLoader([FileSystemLoader(HERE / "templates"), FileSystemLoader(Path(__file__).parent)])
     )
-    return made.get_template("gallery.html").render(
+    return templates.get_template("gallery.html").render(
         path="/",
         theme=theme,
         session=object(),
-        banner="You are looking at invented data.",
+        banner="Sample data.",
         now=datetime.now(UTC),
         url=lambda **_: "#",
         series=list(zip(NAMES, VALUES, strict=True)),

@@ -1,7 +1,8 @@
-"""Writes `tools/known_drift.json`, the fields that Stripe's SDK has and no column holds: `python tools/known_drift.py`.
+"""Writes `tools/known_drift.json`, the fields of Stripe's SDK without a column: `python tools/known_drift.py`.
 
 `newer` are fields of API versions after the pinned one; `omitted` are fields of the pinned version that Stripe's public
-specification, from which the columns are generated, does not have. Needs the `stripe` package; the docs need the file.
+specification, the source of the columns, does not have. This script needs the `stripe` package; the docs are generated
+from the file.
 """
 
 from __future__ import annotations
@@ -22,28 +23,28 @@ from counterfoil.reports.report import Listing, Preview, Report, Singleton, Unio
 
 OUTPUT = Path(__file__).with_suffix(".json")
 
-#: The objects of reports whose source does not name them.
+#: The objects of reports with a source that does not name them.
 OBJECTS = {
     "discounts": ("discount",),
     "invoice_line_items": ("line_item",),
     "subscription_items": ("subscription_item",),
     "application_fee_refunds": ("fee_refund",),
     "transfer_reversals": ("transfer_reversal",),
-    "recipients": (),  # the SDK dropped them
+    "recipients": (),  # removed from the SDK
 }
-#: What stripe 15.2.0, the SDK of the pinned API version, has too.
+#: Fields that stripe 15.2.0, the SDK of the pinned API version, also has.
 OMITTED = {
     "account": {f"settings.payments.statement_descriptor_prefix_{script}" for script in ("kana", "kanji")},
     "charges": {"authorization_code", "level3"},
 }
-#: Stripe sends it in answers about deleted objects only, which become the column `_deleted`.
+#: Stripe sends this field only for deleted objects; it becomes the column `_deleted`.
 DELETED = "deleted"
 
 Fields = Mapping[str, Any]
 
 
 class _Names(dict[str, Any]):
-    """A module's names, with a type for each name that it imports for type checkers only."""
+    """The names of a module, with a placeholder type for each name that is imported only for type checkers."""
 
     def __missing__(self, name: str) -> type:
         if hasattr(builtins, name):
@@ -52,7 +53,7 @@ class _Names(dict[str, Any]):
 
 
 def generate() -> str:
-    """The file's text."""
+    """The text of the file."""
     sdk = import_module("stripe")
     reports = {report.key: _drift(report) for report in REPORTS}
     found = {
@@ -96,24 +97,24 @@ def _names(report: Report) -> tuple[str, ...]:
         return tuple(listing.object for listing in source.listings.values())
     if isinstance(source, Listing | Singleton | Preview) and source.object:
         return (source.object,)
-    raise LookupError(f"Name the object of {report.key} in OBJECTS")
+    raise LookupError(f"add the object of {report.key} to OBJECTS")
 
 
 def _class(name: str) -> type:
     found: type = import_module("stripe._object_classes").get_object_class("V1", name)
     if not hasattr(found, "OBJECT_NAME"):
-        raise LookupError(f"The SDK has no object {name!r}")
+        raise LookupError(f"object {name!r} not found in the SDK")
     return found
 
 
 def _fields(cls: type) -> Fields:
-    """The annotations of a class of the SDK, resolved."""
+    """The resolved annotations of an SDK class."""
     hints = typing.get_type_hints(cls, localns=_Names(vars(sys.modules[cls.__module__])))
     return {name: hints[name] for name in cls.__annotations__ if name != "OBJECT_NAME"}
 
 
 def _entry(fields: Fields, path: tuple[str, ...]) -> Fields:
-    """The fields of an entry of the list at a path."""
+    """The fields of an entry in the list at this path."""
     for name in path:
         (cls,) = _classes(fields[name])
         fields = _fields(cls)
@@ -121,7 +122,7 @@ def _entry(fields: Fields, path: tuple[str, ...]) -> Fields:
 
 
 def _undeclared(fields: Fields, shape: Shape) -> Iterator[str]:
-    """The paths of fields that no column holds, in the SDK's order."""
+    """The paths of fields without a column, in the order of the SDK."""
     for name, kind in fields.items():
         known = shape.fields.get(name)
         if known is None:

@@ -1,4 +1,4 @@
-"""Writes docs/openapi.json, the document of the REST API; with --check says whether it is current."""
+"""Writes docs/openapi.json, the OpenAPI document of the REST API; --check only checks whether it is up to date."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 
 
 def written() -> str:
-    """As the file holds it."""
+    """The text of the file."""
     with tempfile.TemporaryDirectory() as home, open_app(Settings(home=Path(home), state_url=None)) as app:
         return json.dumps(document(api(app).routes), indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
-    """Exit code 1 for a file that is not current."""
+    """Returns 1 if --check finds an outdated file."""
     text = written()
     if "--check" not in sys.argv[1:]:
         FILE.write_text(text, encoding="utf-8")
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        print("docs/openapi.json is not current: make docs", file=sys.stderr)
+        print("docs/openapi.json is out of date. Run: make docs", file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Draws docs/demo.svg: the demo as it looks in a terminal. Run it when the demo's output changes: `make picture`."""
+"""Draws docs/demo.svg, the terminal output of the demo. Run `make picture` when the output changes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Builds web/static/app.css from web/styles and the classes that templates use: needs npm, in a folder of its own.
+"""Builds web/static/app.css from web/styles and the CSS classes of the templates. Needs npm.
 
-Run it after a template uses a class that no page used before. `--folder` keeps the packages for the next time;
-`--vendor` copies htmx anew too.
+Run it when a template uses a new class. `--folder` stores the npm packages for the next run; `--vendor` also updates
+htmx.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ VENDORED = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, help="keep the packages here for the next time")
-    parser.add_argument("--vendor", action="store_true", help="copy htmx anew too")
+    parser.add_argument("--folder", type=Path, help="folder that stores the npm packages for the next run")
+    parser.add_argument("--vendor", action="store_true", help="also update htmx")
     chosen = parser.parse_args()
     with ExitStack() as stack:
         folder = chosen.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def install(folder: Path) -> None:
-    """The packages, at their versions, without running any script of theirs."""
+    """Installs the pinned packages without running their scripts."""
     if (folder / "node_modules").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,11 +46,11 @@ def install(folder: Path) -> None:
 
 
 def build(folder: Path) -> None:
-    """The style sheet; the sources are copied beside the packages, which are looked up from there."""
+    """Builds the style sheet in a copy of the sources next to the packages, where npm finds them."""
     copied = folder / "web"
     shutil.rmtree(copied, ignore_errors=True)
     shutil.copytree(WEB, copied, ignore=shutil.ignore_patterns("static", "__pycache__"))
-    made = folder / "app.css"
+    built = folder / "app.css"
     command = [
         "npx",
         "--no-install",
@@ -59,10 +59,10 @@ def build(folder: Path) -> None:
         "-i",
         str(copied / "styles" / "app.css"),
         "-o",
-        str(made),
+        str(built),
     ]
     subprocess.run(command, cwd=folder, check=True)
-    shutil.copyfile(made, WEB / "static" / "app.css")
+    shutil.copyfile(built, WEB / "static" / "app.css")
 
 
 if __name__ == "__main__":

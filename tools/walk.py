@@ -1,6 +1,6 @@
-"""The way of somebody new, with a clock: clone, demo, four panes, a dataset that has its next time. `make walk`.
+"""Times the first steps of a new user: clone, demo, the four steps of a new scheduled dataset. Run: `make walk`.
 
-Needs Chromium. Packages come from wherever pip gets them; the clone is of what is committed here.
+Needs Chromium. Packages come from pip's configured index; the clone contains the committed files.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from playwright.sync_api import expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.e2e.chromium import chromium, launch  # noqa: E402 - the tests are no package that is installed
+from tests.e2e.chromium import chromium, launch  # noqa: E402 - tests are not an installed package
 
 LONGEST = 180
 
 
 class Clock:
-    """Says what each part took."""
+    """Prints the duration of each part."""
 
     def __init__(self) -> None:
         self.began = self.at = time.monotonic()
@@ -39,7 +39,7 @@ class Clock:
 def main() -> int:
     browser = chromium()
     if browser is None:
-        print("no Chromium on this machine: apt-get install chromium", file=sys.stderr)
+        print("Chromium not found. Run: apt-get install chromium", file=sys.stderr)
         return 2
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
@@ -48,28 +48,28 @@ def main() -> int:
         clock.tell("git clone")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERFOIL_")}
         make = ["make", "--no-print-directory"]
-        # pip's warnings of its own are not what is timed.
+        # Suppress pip's own warnings in the output.
         subprocess.run([*make, ".venv/runs"], cwd=clone, env=environment | {"PIP_QUIET": "2"}, check=True)
-        clock.tell("make demo: its packages")
+        clock.tell("make demo: install packages")
         with subprocess.Popen(
             [*make, "demo"], cwd=clone, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
         ) as demo:
             assert demo.stdout is not None
             link = next(line.split()[-1] for line in demo.stdout if " ready at " in line)
-            clock.tell("make demo: three months of runs")
+            clock.tell("make demo: create three months of runs")
             try:
                 schedule(browser, link)
             finally:
                 os.killpg(demo.pid, signal.SIGINT)
-        clock.tell("from the link through four panes to a dataset with its next run")
+        clock.tell("create a scheduled dataset in the UI")
     whole = clock.at - clock.began
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"{whole:6.1f} s  in all, with {used.ru_utime + used.ru_stime:.0f} s of CPU; at most {LONGEST} are wanted")
+    print(f"{whole:6.1f} s  total, {used.ru_utime + used.ru_stime:.0f} s of CPU (limit {LONGEST} s)")
     return 0 if whole < LONGEST else 1
 
 
 def schedule(browser: Path, link: str) -> None:
-    """What a person does on the page."""
+    """Creates a scheduled dataset in the UI."""
     with sync_playwright() as playwright:
         page = launch(playwright, browser).new_page()
         page.goto(link)

@@ -1,32 +1,33 @@
-"""Every error, arranged by what happens next.
+"""All errors, grouped by how to recover from them.
 
 CounterfoilError
-├─ SettingsError        the operator changes a setting or a word of the command
-│  └─ NameTaken         the same with another name, or what has the name is what was wanted
-├─ AccountError         the user mends the account; never retried
+├─ SettingsError        the user changes a setting or an option
+│  └─ NameTaken         the name is in use: choose another name, or use what has it
+├─ AccountError         the user fixes the account at Stripe; never retried
 │  ├─ KeyRejected       401; the account's datasets pause
 │  └─ PermissionMissing 403, names the permission; that dataset pauses
-├─ TransientError       the same may work later; retried by policy
+├─ TransientError       the same operation may work later; retried by policy
 │  ├─ RateLimited
 │  ├─ StripeUnavailable
-│  ├─ StateUnavailable  the attempts wait for the database of the state
+│  ├─ StateUnavailable  attempts wait until the database is available again
 │  └─ DestinationBusy
-└─ RunError             this run cannot succeed as defined
-   ├─ ClockError        the operator sets a clock right, or has everything read again
+└─ RunError             the run cannot succeed as defined
+   ├─ ClockError        the operator corrects a clock, or starts a full refresh
    ├─ QueryFailed       the user corrects the query
    ├─ SchemaConflict
    └─ DestinationRejected
 
-Messages say what happened, with names and values; `hint` says what to do. Neither ever holds a key.
+A message says what happened, with names and values: one phrase that starts with a lower-case letter, unless it starts
+with a name, and has no final full stop. `hint` is the next step, as a sentence. Neither contains a key.
 """
 
-#: Codes of errors after which the program acts in another way.
+#: Codes that the program itself reads.
 FOLDER_MISSING, QUERY_FAILED = "folder_missing", "query_failed"
 INVALID_TABLE, REPLACES_ROWS = "invalid_table", "replaces_rows"
 
 
 class CounterfoilError(Exception):
-    """The root. `exit_code` is what the command line ends with."""
+    """The base class. `exit_code` is the exit code of the command line."""
 
     exit_code = 1
 
@@ -44,13 +45,13 @@ class CounterfoilError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        #: Stripe's `Request-Id`, where an answer brought one.
+        #: Stripe's `Request-Id`, None without a response.
         self.request_id = request_id
-        #: The path asked for, without parameters.
+        #: The requested path, without parameters.
         self.path = path
-        #: Stripe's `error.code`, where an answer brought one; or ours (docs/errors.md).
+        #: Stripe's `error.code`, or one of our codes (docs/errors.md).
         self.code = code
-        #: The HTTP status, and the parameter that Stripe's `error.param` names, where an answer brought them.
+        #: The HTTP status and Stripe's `error.param`, None without a response.
         self.status = status
         self.param = param
 
@@ -60,32 +61,32 @@ class CounterfoilError(Exception):
 
     @property
     def sentence(self) -> str:
-        """The message with one full stop."""
-        return f"{self.message.rstrip('.')}."
+        """The message as a sentence: with a capital letter and one full stop."""
+        return f"{self.message[:1].upper()}{self.message[1:].rstrip('.')}."
 
 
 class SettingsError(CounterfoilError):
-    """The operator changes a setting, an option or a word of the command."""
+    """A setting, an option or a value is invalid; the user changes it."""
 
     exit_code = 2
 
 
 class NameTaken(SettingsError):  # noqa: N818 - the name says what happened
-    """Another one has the name."""
+    """The name is already in use."""
 
 
 class AccountError(CounterfoilError):
-    """The user mends the account at Stripe; the same request will not work later by itself."""
+    """The account has to be fixed at Stripe; never retried."""
 
     exit_code = 3
 
 
 class KeyRejected(AccountError):  # noqa: N818 - the names say what happened
-    """Stripe does not take the key (401)."""
+    """Stripe rejected the key (401)."""
 
 
 class PermissionMissing(AccountError):  # noqa: N818
-    """The key may not read this (403)."""
+    """The key lacks a permission (403)."""
 
     def __init__(
         self,
@@ -99,28 +100,28 @@ class PermissionMissing(AccountError):  # noqa: N818
         status: int | None = 403,
     ) -> None:
         super().__init__(message, hint=hint, request_id=request_id, path=path, code=code, status=status)
-        #: `rak_…`, as Stripe names it, or None when its sentence names none.
+        #: Stripe's name of the permission (`rak_…`), None when its message has none.
         self.permission = permission
 
 
 class TransientError(CounterfoilError):
-    """The same may work later; retried by policy."""
+    """The same operation may work later; retried by policy."""
 
 
 class RateLimited(TransientError):  # noqa: N818
-    """Stripe still answers 429 after the client's own tries."""
+    """Stripe still responds with 429 after the client's retries."""
 
 
 class StripeUnavailable(TransientError):  # noqa: N818
-    """No connection, a time-out, a 5xx, or an answer that is not what it should be."""
+    """No connection, a timeout, a 5xx response, or an invalid response."""
 
 
 class StateUnavailable(TransientError):  # noqa: N818
-    """The database of the state or of the queue can't be reached."""
+    """The database of the state or of the queue is unavailable."""
 
 
 class DestinationBusy(TransientError):  # noqa: N818
-    """Another process holds the destination; `reason` is the message without how long was waited."""
+    """Another process has locked the destination. `reason` is the message without the waiting time."""
 
     def __init__(
         self,
@@ -131,21 +132,21 @@ class DestinationBusy(TransientError):  # noqa: N818
         path: str | None = None,
         code: str | None = None,
     ) -> None:
-        waited = "" if waited_seconds is None else f", after waiting {waited_seconds:g} seconds"
+        waited = "" if waited_seconds is None else f" (waited {waited_seconds:g} seconds)"
         super().__init__(message + waited, hint=hint, path=path, code=code)
         self.reason = message
 
 
 class RunError(CounterfoilError):
-    """This run cannot succeed as it is defined."""
+    """The run cannot succeed as defined."""
 
 
 class ClockError(RunError):
-    """The run would begin before the dataset's last one: a clock, here or at Stripe, is or was wrong."""
+    """The run would begin before the dataset's last run: a clock, here or at Stripe, is or was wrong."""
 
 
 class QueryFailed(RunError):  # noqa: N818
-    """A database rejects a query; `reason` is what it says."""
+    """A database rejected a query. `reason` is the database's message."""
 
     def __init__(self, reason: str, *, hint: str | None = None) -> None:
         super().__init__(f"the query failed: {reason}", hint=hint, code=QUERY_FAILED)
@@ -153,13 +154,13 @@ class QueryFailed(RunError):  # noqa: N818
 
     @property
     def first_line(self) -> str:
-        """The message without the excerpt of the query that some databases add."""
+        """The message without the excerpt of the query that some databases append."""
         return self.message.splitlines()[0]
 
 
 class SchemaConflict(RunError):  # noqa: N818
-    """The table has another shape than the data."""
+    """The table's columns do not match the data."""
 
 
 class DestinationRejected(RunError):  # noqa: N818
-    """The destination refuses: read-only, full, not a database, a table that is not ours."""
+    """The destination rejected the load: it is read-only, full, not a database, or has a table of another program."""

@@ -1,4 +1,4 @@
-"""Which extra installs a library that the core does without."""
+"""The optional extras of the package and the libraries that each installs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from counterfoil.errors import SettingsError
 
-#: By extra, the modules that it brings and the core lacks. A test compares them with pyproject.toml.
+#: Modules of each extra that the core does not install. A test compares them with pyproject.toml.
 EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "postgres": ("psycopg",),
@@ -31,11 +31,11 @@ EXTRAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def missing_extra(error: ModuleNotFoundError, what: str) -> SettingsError | None:
-    """What to install for `what`, where the module that is missing comes with an extra; None for any other module."""
+    """The error that names the extra to install for `what`; None if no extra contains the missing module."""
     module = (error.name or "").partition(".")[0]
     for extra, modules in EXTRAS.items():
         if module in modules:
             return SettingsError(
-                f"{what} needs {module}, which is not installed", hint=f"pip install 'counterfoil[{extra}]'"
+                f"{what} requires {module}, which is not installed", hint=f"Run: pip install 'counterfoil[{extra}]'"
             )
     return None

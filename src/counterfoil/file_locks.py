@@ -1,4 +1,4 @@
-"""Locks of files between processes. The system releases a lock when its process ends, however it ends."""
+"""File locks between processes. The operating system releases a lock when its process ends, even after a crash."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from filelock import FileLock, Timeout
 
 
 def try_lock(path: Path) -> FileLock | None:
-    """The lock, held until it is released; None while another process or thread holds it. Creates the file."""
-    # Without the fallback to marker files of file systems that have no locks: a marker outlives its process.
+    """The acquired lock; None if another process or thread holds it. Creates the file."""
+    # No fallback to marker files on file systems without locks: a marker outlives its process.
     lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire()

@@ -1,4 +1,4 @@
-"""Free space of the disk that a folder is on, as far as its file system says."""
+"""Free space on the disk of a folder, where the file system reports it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 
 def lacks_space(folder: Path, megabytes: int) -> int | None:
-    """Megabytes that are free where the folder is, or would be, if they are fewer; None if enough, or if unknown.
+    """Free megabytes on the disk of the folder, if they are fewer than `megabytes`; otherwise None.
 
-    File systems that cannot be asked, or say that they have no size at all, as some network mounts do, are unknown.
+    The folder need not exist. None also if the file system does not report its free space, or reports a size of zero,
+    as some network mounts do.
     """
-    there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
+    existing = next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
     try:
-        usage = shutil.disk_usage(there)
+        usage = shutil.disk_usage(existing)
     except OSError:
         return None
     free = usage.free // 2**20

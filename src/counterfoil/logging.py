@@ -1,6 +1,6 @@
-"""structlog with redaction: whatever looks like a key of Stripe's, or a token of ours, never reaches a line.
+"""Logging through structlog, with redaction: Stripe keys, API tokens and passwords never reach a log line.
 
-Loggers of ours are set up here and nowhere else, so that a program which uses structlog itself keeps its own.
+Only Counterfoil's own loggers are configured here. A program that uses structlog keeps its own configuration.
 """
 
 from __future__ import annotations
@@ -14,47 +14,50 @@ from typing import Any, Literal
 
 import structlog
 
-#: `plain` is for a person who waits for one command: no time, and the values in words.
+#: `plain` is for a person who runs one command: no timestamp, and the values as plain text.
 Style = Literal["text", "json", "plain"]
 
 _SECRET = re.compile(r"\b((?:sk|rk|rkcs)_(?:live|test|org)[A-Za-z]*_?|sk_org_?|whsec_)[A-Za-z0-9_*]{4,}")
-#: Tokens of ours, also those that are cut short.
+#: Counterfoil's API tokens, including truncated ones.
 _TOKEN = re.compile(r"\bcf_[0-9a-f]{16,}")
 
-#: The password of a URL, between its user and the last @ before the path, or a secret among its parameters.
+#: The password in a URL, between the user name and the last @ before the path, or a secret in the parameters.
 _PASSWORD = re.compile(
     r"(?<=://)([^\s/?#:@]*):(?!\*+@)[^\s/?#]*@"
     r"|((?<=[?&])(?:(?:ssl)?password|secret)=)(?!env:|file:)[^\s&#]*"
 )
 
-#: What a line of text leaves to JSON, so that it fits a terminal.
+#: Fields that only JSON lines include. Text lines omit them to fit a terminal.
 _FOR_MACHINES = frozenset({"room", "endpoint", "request_id", "wait_seconds"})
 
-#: As a library: warnings, as text. The command line asks for more.
+#: The defaults for use as a library: warnings only, as text. Commands change them.
 _chosen: dict[str, Any] = {"style": "text", "level": logging.WARNING}
 
 
 def redacted(text: str) -> str:
-    """The text with the body of each Stripe secret, and of each token of ours, replaced, its prefix kept; and each
-    password in a URL.
-    """
+    """The text with each Stripe secret and API token cut to its prefix, and each password in a URL replaced."""
     text = _TOKEN.sub("cf_…", text)
     text = _SECRET.sub(lambda match: match.group(1) + "…", text)
     return _PASSWORD.sub(lambda match: f"{match[2]}…" if match[2] else f"{match[1]}:…@", text)
 
 
 def configure(style: Style = "text", *, level: int = logging.INFO) -> None:
-    """Lines from `level` on go to stderr, as text, plainly or as one JSON object each."""
+    """Writes lines of `level` and above to stderr: as text, as plain text, or as one JSON object each."""
     _chosen.update(style=style, level=level)
 
 
 def configure_command(style: Style) -> None:
-    """Warnings of one command go to stderr among its own lines, plainly unless JSON is asked for."""
+    """Writes the warnings of a command to stderr, as plain text unless the style is `json`."""
     configure("json" if style == "json" else "plain", level=logging.WARNING)
 
 
+def in_command() -> bool:
+    """Whether lines are part of a command's output, which reports errors itself."""
+    return bool(_chosen["style"] == "plain")
+
+
 def get_logger(name: str) -> Any:
-    """A logger of ours; its lines say which room speaks."""
+    """A Counterfoil logger. The field `room` of its lines names the package."""
     return structlog.wrap_logger(
         _Stderr(),
         processors=[
@@ -74,10 +77,10 @@ def get_logger(name: str) -> Any:
 
 
 class _Stderr:
-    """Looks stderr up for each line: progress on a terminal stands in for it while it is drawn."""
+    """Looks up `sys.stderr` for each line, because a progress display replaces it while it is drawn."""
 
     def msg(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is where lines come out
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - the output of the log
 
     debug = info = warning = error = critical = msg
 
@@ -106,8 +109,8 @@ def _render(logger: object, method: str, event: MutableMapping[str, Any]) -> str
 
 def _plain(shown: MutableMapping[str, Any]) -> str:
     words = {key: value for key, value in shown.items() if key not in ("event", "level", "timestamp")}
-    told = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in words.items())
-    return f"{shown['level']}: {shown['event']}" + (f" ({told})" if told else "")
+    details = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in words.items())
+    return f"{shown['level']}: {shown['event']}" + (f" ({details})" if details else "")
 
 
 @lru_cache

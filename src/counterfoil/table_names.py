@@ -1,4 +1,4 @@
-"""The rules for table names, per kind of destination. Pure; `destinations/kinds.py` knows whose rules hold."""
+"""Rules for table names, per kind of destination. Pure functions; `destinations/kinds.py` assigns the rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from counterfoil.errors import INVALID_TABLE, SettingsError
 
-#: Postgres cuts longer names, and a dataset's table has one name in all of its destinations.
+#: Postgres truncates longer names, and the table of a dataset has the same name in all of its destinations.
 MOST_BYTES = 63
 
 #: Prefix of our own tables, in lower case.
@@ -15,27 +15,27 @@ RESERVED = "_counterfoil"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameRules:
-    """What a destination takes as the name of a table, in addition to letters, digits and `_`."""
+    """The table names that a destination accepts. All accept letters, digits and `_`."""
 
-    #: More characters that may stand inside of a name.
+    #: Additional characters allowed inside a name.
     also: str = ""
-    #: Whether letters are those of ASCII, in lower case.
+    #: Whether only lower-case ASCII letters are allowed.
     lower_ascii: bool = False
-    #: Prefixes, in lower case, of tables that the destination or its loader keeps for itself.
+    #: Prefixes, in lower case, that the destination or its loader reserves.
     reserved: tuple[str, ...] = (RESERVED,)
     most_bytes: int = MOST_BYTES
 
 
-#: Of tables that are folders of files, where no others are needed.
+#: The rules for tables that are folders of files.
 FILE_NAMES = NameRules(also="-")
 
 
 def check_name(name: str, rules: NameRules, scheme: str) -> None:
-    """SettingsError names the value and the rule that it breaks."""
+    """Raises SettingsError with the name and the rule that it breaks."""
     for broken, rule in _broken(name, rules):
         if broken:
             raise SettingsError(
-                f"Invalid table name for {scheme}: {name!r} {rule}", hint=_hint(rules), code=INVALID_TABLE
+                f"invalid table name for {scheme}: {name!r} {rule}", hint=_hint(rules), code=INVALID_TABLE
             )
 
 
@@ -56,11 +56,11 @@ def _broken(name: str, rules: NameRules) -> list[tuple[bool, str]]:
 def _allowed(letter: str, rules: NameRules) -> bool:
     if letter in rules.also:
         return True
-    # What may stand inside of an identifier: letters, digits and marks of every script.
+    # Characters allowed inside an identifier: letters, digits and marks of every script.
     return f"_{letter}".isidentifier() and (not rules.lower_ascii or (letter.isascii() and not letter.isupper()))
 
 
 def _hint(rules: NameRules) -> str:
     letters = "lower-case ASCII letters" if rules.lower_ascii else "letters"
     also = f", and {' '.join(repr(letter) for letter in rules.also)} inside" if rules.also else ""
-    return f"Use {letters}, digits and _{also}. Begin with a letter or _. At most {rules.most_bytes} bytes."
+    return f"Use {letters}, digits and _{also}; begin with a letter or _, and use at most {rules.most_bytes} bytes."

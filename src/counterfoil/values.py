@@ -1,4 +1,4 @@
-"""The small values that several rooms share. No behaviour beyond their own arithmetic."""
+"""Small value types that several packages share. Their only behaviour is arithmetic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 Method = Literal["replace", "append", "merge", "partition"]
 
-#: What a single pull can do; a dataset, which remembers what it read before, can do more.
+#: The methods of a single pull. A dataset keeps state between runs and supports all methods.
 PullMethod = Literal["replace", "append"]
 
 #: An object as Stripe sends it, decoded.
@@ -44,7 +44,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parents:
-    """Objects all of whose rows are in the parts: those whose `column` is one of the ids."""
+    """Parent objects of which the parts contain every row: the rows with one of the ids in `column`."""
 
     column: str
     ids: tuple[str, ...]
@@ -52,110 +52,110 @@ class Parents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Applying one run's parts to one table of a destination, in one transaction, once."""
+    """Applying the parts of one run to one table of a destination, in one transaction, exactly once."""
 
     run: str
     table: str
     method: Method
-    #: What the rows are limited to: `since`, `until`, `limit`, `options`; empty when the report is whole.
+    #: Limits on the rows: `since`, `until`, `limit`, `options`; empty for the whole report.
     scope: Mapping[str, Any] = field(default_factory=dict)
-    #: Report key and account id, kept with the load.
+    #: Report key and account id, stored with the load.
     report: str = ""
     account: str = ""
-    #: Columns that tell rows apart; merge needs them.
+    #: Columns that identify a row; required for merge.
     primary_key: tuple[str, ...] = ()
-    #: The column that holds the time of creation, where there is one.
+    #: The column with the creation time, if the table has one.
     created: str | None = None
-    #: Ranges of `created` of which the parts hold all that Stripe lists: `Window()` is everything. A partition replaces
-    #: the table's rows in them; a merge takes the table's rows in them that the parts lack for deleted.
+    #: Ranges of `created` in which the parts contain every row that Stripe lists; `Window()` is everything. A partition
+    #: replaces the table's rows in these ranges. A merge treats rows in them that the parts do not contain as deleted.
     covers: tuple[Window, ...] = ()
-    #: The same for rows that belong together: those that are not in the parts are deleted.
+    #: The same for all rows of some parents: rows that the parts do not contain are deleted.
     parents: Parents | None = None
-    #: What a merge does to a row that is deleted: keep it, marked (`_deleted`, `_deleted_at`), or drop it.
+    #: How a merge treats deleted rows: keeps them, marked (`_deleted`, `_deleted_at`), or drops them.
     deleted: Literal["keep", "drop"] = "keep"
-    #: Whether every version of every row is kept in `<table>__history`.
+    #: Whether every version of every row is stored in `<table>__history`.
     history: bool = False
-    #: When Stripe was read, by its clock, in Unix seconds; None is the latest `_synced_at` of the parts.
+    #: When the data was read, by Stripe's clock, in Unix seconds; None is the latest `_synced_at` of the parts.
     as_of: int | None = None
-    #: Order of the rows in the table: column names, newest first where prefixed with `-`.
+    #: Order of the rows in the table: column names, descending where prefixed with `-`.
     order: tuple[str, ...] = ()
     #: Comment for each column that has one.
     comments: Mapping[str, str] = field(default_factory=dict)
     #: Title and description of the report, for the table's comment.
     comment: str = ""
-    #: Replace a table that this program did not make, or that holds more than this load brings.
+    #: Whether to replace a table that Counterfoil did not create, or that contains more than this load.
     overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What a load did to its table.
+    """The result of a load.
 
-    A merge counts keys: `added` were not there, `changed` have other values now. Every other method puts its rows in
-    (`added`) and takes out those whose place they take (`deleted`), the same or not.
+    A merge counts keys: `added` are new, `changed` have new values. Every other method counts all of its rows as
+    `added` and all rows that they replace as `deleted`, even if they are equal.
     """
 
-    #: Rows that the parts brought; a merge counts each key once.
+    #: Rows in the parts; a merge counts each key once.
     rows: int = 0
     added: int = 0
     changed: int = 0
-    #: Rows marked as deleted, or taken out.
+    #: Rows marked as deleted, or removed.
     deleted: int = 0
 
     @property
     def unchanged(self) -> int:
-        """Rows brought that were in the table as they are."""
+        """Rows that the table already contained with the same values."""
         return self.rows - self.added - self.changed
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far the pages of one window have come: what it takes to go on after them."""
+    """The progress within one window, from which reading can resume."""
 
-    #: Id of the last object that Stripe listed, row or not.
+    #: Id of the last object listed, whether it became a row or not.
     cursor: str
-    #: `created` of the newest and of the oldest object listed; None where the list can't be bounded by it.
+    #: `created` of the newest and of the oldest object listed; None if the list has no `created` filter.
     newest: int | None
     oldest: int | None
-    #: Objects listed so far, rows or not.
+    #: Objects listed so far, whether they became rows or not.
     listed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of Stripe's, reduced to the objects that are rows, in Stripe's order."""
+    """One API response, reduced to the objects that are rows, in Stripe's order."""
 
-    #: Which listing of the report it belongs to: its path, or its kind in a union.
+    #: The listing of the report that the page belongs to: its path, or its kind in a union.
     source: str
-    #: What the pages behind this one may still hold is bounded by it too: a window that was cut has a later `since`.
+    #: The window when the page was requested. It bounds the following pages too; splitting a window raises its `since`.
     window: Window
     #: The id that the request started after; None for the window's first page.
     cursor: str | None
     objects: Sequence[StripeObject]
     #: Whether the window is complete with this page.
     last: bool
-    #: None when nothing was listed, or when reading can't go on from here.
+    #: None if nothing was listed, or if reading can't resume from here.
     position: Position | None = None
     #: When Stripe rendered it, by Stripe's clock, in Unix seconds.
     date: int = 0
-    #: Of a run that reads changes: objects all of whose rows are in this page.
+    #: In an incremental run: parents of which this page contains every row.
     parents: tuple[str, ...] = ()
-    #: Of such a run: with this page everything has been read after all.
+    #: In an incremental run: the last page of a run that became a full refresh.
     whole: bool = False
-    #: Whether the list was read as one chain without windows, after Stripe had not kept to them. Its rows are those
-    #: that no earlier page of the source holds.
+    #: Whether the list is read as one chain without windows, because Stripe's answers did not respect them. The rows
+    #: are those that no earlier page of the source contains.
     unwindowed: bool = False
 
 
-#: The only key of an object that takes the place of a value which JSON text in UTF-8 cannot hold.
+#: The only key of the object that replaces a value that JSON text in UTF-8 cannot represent.
 ESCAPED = "_escaped"
 
 
 def escaped(text: str) -> StripeObject:
-    """What takes the place of such a value: text with lone surrogates as `\\ud800`, a number as Stripe wrote it."""
+    """The replacement for such a value: text with lone surrogates as `\\ud800`, a number as Stripe sent it."""
     return {ESCAPED: text}
 
 
 def is_escaped(value: Any) -> bool:
-    """Whether it takes the place of such a value."""
+    """Whether the value is such a replacement."""
     return type(value) is dict and value.keys() == {ESCAPED}

@@ -1,3 +1,3 @@
-"""The version of the package, and nothing else, so that every room may know it."""
+"""The package version. The module imports nothing, so that every module can import it."""
 
 __version__ = "0.1.0"

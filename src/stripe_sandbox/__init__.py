@@ -1,4 +1,4 @@
-"""A simulated Stripe over HTTP, with an invented company in it. Shares no code with the rest of Counterfoil."""
+"""A simulated Stripe API over HTTP with the data of an invented company. It shares no code with Counterfoil."""
 
 from stripe_sandbox.sandbox import LIVELY, Sandbox, serve
 

@@ -1,4 +1,4 @@
-"""Stripe's API over the store: a request in, an answer out. It knows no sockets."""
+"""Stripe's API on top of the store: maps a request to a response. Contains no network code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`endpoint` is its name for limits and counts; `answer` gets the ids in the path and the parameters."""
+    """`endpoint` names the route in limits and counts; `answer` receives the parts of the path and the parameters."""
 
     endpoint: str
     permission: str
@@ -50,7 +50,7 @@ class Api:
         return self.store.world.ids["account"].of(0)
 
     def checked(self, request: Request) -> Route:
-        """The route of a request whose key, version and permission are right."""
+        """The route of the request, after checking its key, version, account and permission."""
         key, access = self.keys.check(request.headers)
         version = request.headers.get("Stripe-Version", versions.PINNED)
         if version not in versions.KNOWN:
@@ -210,7 +210,7 @@ _NESTED = {
 
 
 def children(store: Store, kind: Kind, parent: Json, name: str) -> list[Json]:
-    """A whole nested list."""
+    """All entries of a nested list."""
     if name == "refunds" and kind.name == "charge":
         return store.refunds_of(parent)
     if name in ("subscriptions", "external_accounts"):
@@ -219,7 +219,7 @@ def children(store: Store, kind: Kind, parent: Json, name: str) -> list[Json]:
 
 
 def _of_data(paths: list[list[str]]) -> list[list[str]]:
-    """The paths within each object of a list."""
+    """The `expand` paths relative to each object of a list."""
     for path in paths:
         if path[0] != "data":
             raise bad_parameter(

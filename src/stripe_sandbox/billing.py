@@ -1,4 +1,4 @@
-"""What is to be billed now: invoice items that wait and periods of subscriptions, less discounts."""
+"""The amounts to bill next: pending invoice items and subscription periods, minus discounts."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ ITEMS = BY_NAME["invoiceitem"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Either of a subscription's item or of an invoice item."""
+    """An invoice line, for either a subscription item or an invoice item."""
 
     price: Json
     quantity: int
     amount: int
     discounts: tuple[str, ...] = ()
     subscription: str | None = None
-    #: Of the subscription's item.
+    #: Id of the subscription item.
     item: str | None = None
     invoice_item: str | None = None
     proration: bool = False
-    #: Of the invoice item.
+    #: Date of the invoice item.
     date: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Lines with what each discount takes off each of them."""
+    """Lines, and the amount that each discount takes off each line."""
 
     lines: list[Line]
     discounts: list[str]
@@ -49,7 +49,7 @@ class Bill:
         return self.subtotal - sum(amount for taken in self.taken for amount in taken.values())
 
     def totals(self) -> list[Json]:
-        """Every discount of the invoice and of its lines, with its whole amount."""
+        """Every discount of the invoice and its lines, with its total amount."""
         sums = dict.fromkeys(self.discounts, 0)
         for line, taken in zip(self.lines, self.taken, strict=True):
             for discount in line.discounts:
@@ -93,21 +93,21 @@ def _take(
 
 
 def coupon_of(store: Store, discount: str) -> Json:
-    """The coupon of a discount, also when it was deleted since."""
+    """The coupon of a discount, even if it has been deleted since."""
     given = store.discount(discount)
     coupon = store.find(given["source"]["coupon"]) if given else None
     if coupon is None:
-        raise LookupError(f"{discount} is of no coupon")
+        raise LookupError(f"discount {discount} has no coupon")
     return coupon
 
 
 def in_force(store: Store, discounts: Sequence[str], at: int) -> list[str]:
-    """Those that have not ended by then."""
+    """The discounts that have not ended at that time."""
     return [id_ for id_ in discounts if (one := store.discount(id_)) and (one["end"] is None or one["end"] > at)]
 
 
 def discounts_of(store: Store, sub: Json | None, customer: Json, at: int) -> list[str]:
-    """What an invoice is reduced by: the subscription's discounts, or else the customer's."""
+    """The discounts of an invoice: the subscription's or, if it has none, the customer's."""
     own = in_force(store, sub["discounts"], at) if sub else []
     if not own and customer.get("discount"):
         own = in_force(store, [customer["discount"]["id"]], at)
@@ -115,7 +115,7 @@ def discounts_of(store: Store, sub: Json | None, customer: Json, at: int) -> lis
 
 
 def waiting(store: Store, customer: str) -> list[Json]:
-    """Invoice items of a customer that are on no invoice yet, oldest first."""
+    """A customer's pending invoice items, oldest first."""
     world, overlay = store.world, store.overlays["invoiceitem"]
     n = BY_NAME["customer"].index(world, customer)
     generated = world.invoice_items.pending.get(n, ()) if n is not None else ()
@@ -125,9 +125,9 @@ def waiting(store: Store, customer: str) -> list[Json]:
 
 
 def next_lines(store: Store, sub: Json, discounts: Sequence[str]) -> list[Line]:
-    """What the next invoice of a subscription bills: items that wait for it or for any, then its periods.
+    """The lines of a subscription's next invoice: pending items of this subscription or of none, then its periods.
 
-    Credits wait on where they would come to more than the rest.
+    Credits stay pending if they would make the total negative.
     """
     own = [one for one in waiting(store, sub["customer"]) if subscription_of(one) in (None, sub["id"])]
     lines = [*(item_line(store, one) for one in own), *period_lines(store, sub)]
@@ -139,7 +139,7 @@ def next_lines(store: Store, sub: Json, discounts: Sequence[str]) -> list[Line]:
 def item_line(store: Store, item: Json) -> Line:
     price = store.find(item["pricing"]["price_details"]["price"])
     if price is None:
-        raise LookupError(f"{item['id']} is of no price")
+        raise LookupError(f"invoice item {item['id']} has no price")
     return Line(
         price,
         item["quantity"],
@@ -163,7 +163,7 @@ def period_lines(store: Store, sub: Json, *, free: bool = False) -> list[Line]:
 
 
 def quantity(store: Store, item: Json) -> int:
-    """Units of a subscription's item in each period; of a metered one, what is used."""
+    """Units of a subscription item per period; for a metered item, its usage."""
     if "quantity" in item:
         return int(item["quantity"])
     n = store.world.ids["subscription_item"].index(item["id"])
@@ -173,7 +173,7 @@ def quantity(store: Store, item: Json) -> int:
 
 
 def cost(store: Store, price: Json, units: int) -> int:
-    """What that many units cost in one period."""
+    """The cost of the units in one period."""
     n = store.world.ids["price"].index(price["id"])
     if n is not None:
         return store.world.catalogue.prices[n].cost(units)
@@ -184,7 +184,7 @@ def invoice_fields(
     store: Store, id_: str, customer: Json, done: Bill, *, period: tuple[int, int], currency: str,
     line_ids: Iterator[str], subscription: str | None,
 ) -> Json:  # fmt: skip
-    """What the bill says of an invoice: its amounts, and its lines to their end."""
+    """The invoice fields that follow from the bill: its amounts and all of its lines."""
     made = outline(
         customer, currency, subscription=subscription, subtotal=done.subtotal, discounts=done.discounts,
         taken=done.totals(),
@@ -228,6 +228,6 @@ def _shown(
 
 
 def _name(store: Store, price: Json) -> str:
-    """What a line calls what it bills: the name under which it was agreed to, whatever the product is called since."""
+    """The product name on a line: the name at the time of sale, even if the product has since been renamed."""
     n = store.world.ids["product"].index(price["product"])
     return str(price["nickname"] if n is None else store.world.catalogue.products[n].name)

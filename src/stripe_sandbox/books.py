@@ -1,4 +1,4 @@
-"""What every change leaves behind: the event that tells of it, and the balance transaction where money moves."""
+"""The records of a change: its event and, if money moves, its balance transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Books:
         self._around = _Now(store)
 
     def event(self, what: str, one: Json, *, at: int, previous: Mapping[str, Any] | None = None) -> Json:
-        """An event, not kept yet. Its payload is the object in the shape of an old version, lists cut at ten."""
+        """An event, not stored yet. The payload is the object in an old API version's shape, with lists cut at ten."""
         data: Json = {"object": old_shapes.old(self._around, self.store.cut(one))}
         if previous is not None:
             data["previous_attributes"] = dict(previous)
@@ -31,7 +31,7 @@ class Books:
     def transaction(
         self, what: tuple[str, str], one: Json, amount: int, *, at: int, available_on: int, fee: int = 0
     ) -> Json:
-        """A new balance transaction: its type and category, its source, and by how much the balance moves."""
+        """Adds a balance transaction; `what` is its type and reporting category, `one` its source."""
         kind, category = what
         taken = {"amount": fee, "application": None, "currency": one["currency"], "description": _FEES}
         made: Json = {
@@ -57,7 +57,7 @@ class Books:
 
 
 class _Now(old_shapes.Generated):
-    """The company as it is, for payloads."""
+    """Related objects in their current state, for event payloads."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.world)

@@ -1,4 +1,4 @@
-"""Numbers that look random and are a pure function of what they are asked for, so that nothing need be stored."""
+"""Deterministic pseudo-random numbers: each is a pure function of its arguments, so none has to be stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def mix(value: int) -> int:
 
 
 class Chance:
-    """The dice of one family of objects: `of(n)` are the 64 bits of its n-th."""
+    """Pseudo-random numbers for one family of objects: `of(n)` returns 64 bits for the n-th object."""
 
     __slots__ = ("_salt",)
 
@@ -25,5 +25,5 @@ class Chance:
         return mix(self._salt ^ (n * 0xD1342543DE82EF95))
 
     def share(self, n: int) -> float:
-        """Between 0 and 1."""
+        """A number from 0 to 1."""
         return self.of(n) / (_MASK + 1)

@@ -1,4 +1,4 @@
-"""Changes to the company: objects created, updated and deleted, with the ledger and the events that go with them."""
+"""Creates, updates and deletes objects, and records the balance transactions and events of these changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stripe_sandbox.kinds import BY_NAME, Kind
 from stripe_sandbox.objects.json import Json
 from stripe_sandbox.store import Store
 
-#: Event types of a change, by kind: created, updated, deleted. Stripe has none where None stands.
+#: Event types of a creation, update and deletion, by kind; None if Stripe sends no event.
 _EVENTS: dict[str, tuple[str | None, str | None, str | None]] = {
     "account": (None, "account.updated", None),
     "application_fee": ("application_fee.created", "application_fee.refunded", None),
@@ -31,7 +31,7 @@ _EVENTS: dict[str, tuple[str | None, str | None, str | None]] = {
     "transfer": ("transfer.created", "transfer.updated", None),
 }
 _FAILED = {"failed": "charge.failed", "pending": "charge.pending"}
-#: How much of the balance an object of a kind moves: +1 adds its amount, -1 takes it.
+#: Effect on the balance (+1 adds the amount, -1 subtracts it) and type of the transaction, by kind.
 _MOVES = {
     "charge": (1, "charge"), "refund": (-1, "refund"), "payout": (-1, "payout"), "transfer": (-1, "transfer"),
     "application_fee": (1, "application_fee"),
@@ -44,7 +44,7 @@ class Changes:
         self._books = Books(store)
 
     def create(self, name: str, fields: Mapping[str, Any], created: int | None = None) -> Json:
-        """A new object, like the newest of its kind but for the fields given; events and ledger included."""
+        """Adds a copy of the kind's newest object with `fields` replaced, its event and its balance transaction."""
         kind = BY_NAME[name]
         one = self._modelled(kind) | {kind.time_field: self._store.clock.now() if created is None else created}
         one = _fresh(self._store, one, self._store.new_id(kind.family or name)) | dict(fields)
@@ -61,7 +61,7 @@ class Changes:
         kind = BY_NAME[name]
         before = self._there(kind, id_)
         if kind.time_field in fields:
-            raise ValueError(f"{kind.time_field} never changes")
+            raise ValueError(f"field {kind.time_field} cannot be changed")
         self._store.patch(kind, id_, fields)
         after = before | dict(fields)
         previous = {field: before.get(field) for field in fields}
@@ -69,7 +69,7 @@ class Changes:
         return after
 
     def delete(self, name: str, id_: str) -> None:
-        """A deleted subscription stays, canceled, as at Stripe; everything else leaves its list."""
+        """Deletes an object. A subscription is canceled and stays in its list, as in Stripe."""
         kind = BY_NAME[name]
         before = self._there(kind, id_)
         if name == "subscription":
@@ -92,10 +92,10 @@ class Changes:
         for n in range(len(kind.created(world)) - 1, -1, -1):
             if not (kind.hidden and kind.hidden(world, n)):
                 return kind.render(world, n)
-        raise LookupError(f"there is no {kind.name} to model a new one on")
+        raise LookupError(f"no {kind.name} to copy")
 
     def _moved(self, one: Json) -> Json:
-        """The object with a balance transaction of its own, which is added to the ledger."""
+        """The object with a new balance transaction, which is added to the ledger."""
         sign, kind = _MOVES[one["object"]]
         amount = sign * one["amount"]
         fee = processing_fee(one["amount"], CURRENCIES.index(one["currency"])) if kind == "charge" else 0
@@ -110,7 +110,7 @@ class Changes:
         return one | {"balance_transaction": transaction["id"]}
 
     def _refunded(self, refund: Json) -> None:
-        """The charge of a refund shows it."""
+        """Updates the charge of a refund."""
         charge = self._store.get(BY_NAME["charge"], str(refund["charge"]))
         if charge is not None:
             total = charge["amount_refunded"] + refund["amount"]
@@ -118,19 +118,19 @@ class Changes:
             self.update("charge", charge["id"], fields, event="charge.refunded")
 
     def _tell(self, what: str | None, one: Json, *, at: int | None = None, previous: Json | None = None) -> None:
-        """An event of the change, at the instant of the change or, for what is created in the past, then."""
+        """Records the event of a change. The event of an object created in the past has the time of its creation."""
         if what is None:
             return
         now = self._store.clock.now()
         self._books.keep(self._books.event(what, one, at=now if at is None else min(at, now), previous=previous))
 
 
-#: A new object is given none of the discounts of the one that it is modelled on.
+#: A new object does not copy the discounts of its model.
 _NOT_COPIED: Json = {"discount": None, "discounts": [], "total_discount_amounts": []}
 
 
 def _fresh(store: Store, one: Json, id_: str) -> Json:
-    """A copy under its own id, whose embedded lists are whole and have ids and URLs of their own."""
+    """A copy with a new id; its embedded lists are complete and get new ids and URLs."""
     made = one | {"id": id_}
     for name, value in one.items():
         if not (isinstance(value, dict) and value.get("object") == "list"):

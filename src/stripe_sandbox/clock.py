@@ -1,4 +1,4 @@
-"""The sandbox's own time."""
+"""The sandbox's clock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FIXED_NOW = 1793534400
 
 
 class Clock:
-    """Stands still until it is advanced; a live clock also runs with real time."""
+    """A clock that moves only when advanced; a live clock also runs with real time."""
 
     def __init__(self, *, live: bool = False) -> None:
         self.live = live
@@ -20,11 +20,11 @@ class Clock:
 
     @property
     def start(self) -> int:
-        """The instant at which the company's generated history ends."""
+        """The time at which the company's generated history ends."""
         return self._start
 
     def look_back(self, at: int | None) -> None:
-        """Stands still at an instant of the history: lists end there. None goes on as if nothing had been."""
+        """Sets the clock to a time in the history, where lists then end. None returns to the present."""
         self._looking_back = at
 
     def now(self) -> int:
@@ -35,10 +35,10 @@ class Clock:
 
     def advance(self, seconds: int) -> int:
         if seconds < 0:
-            raise ValueError("time does not run backwards")
+            raise ValueError("time cannot run backwards")
         self._advanced += seconds
         return self.now()
 
     def date(self) -> str:
-        """Now, as the `Date` header has it."""
+        """The current time in the format of the `Date` header."""
         return formatdate(self.now(), usegmt=True)

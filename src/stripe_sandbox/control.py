@@ -1,4 +1,4 @@
-"""The `/_sandbox/` endpoints: what tests and demonstrations turn. docs/sandbox.md has the table."""
+"""The `/_sandbox/` endpoints, with which tests and demonstrations control the sandbox. See docs/sandbox.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Rules:
-    """Changes that happen while a list is read: after its K-th page."""
+    """Changes made while a client reads a list: after its K-th page."""
 
     def __init__(self, changes: Changes) -> None:
         self.changes = changes
@@ -29,7 +29,7 @@ class Rules:
 
     def add(self, path: str, after_pages: int, actions: list[Json]) -> None:
         if path not in BY_PATH:
-            raise ValueError(f"no list has the path {path!r}")
+            raise ValueError(f"unknown list path: {path!r}")
         self._waiting.append({"path": path, "pages": after_pages, "do": actions})
 
     def clear(self) -> None:
@@ -46,13 +46,13 @@ class Rules:
                     self.apply(action, page)
 
     def apply(self, action: Json, page: Json | None = None) -> Json:
-        """One create, update or delete; `"id": "last"` and `"first"` are those of the page."""
+        """Creates, updates or deletes an object; the ids `"last"` and `"first"` are those objects of the page."""
         kind, what = action["kind"], action.get("action", "create")
         id_ = action.get("id")
         if page is not None and id_ in ("last", "first"):
             id_ = page["data"][-1 if id_ == "last" else 0]["id"]
         if kind not in BY_NAME:
-            raise ValueError(f"no kind is called {kind!r}; there are {', '.join(BY_NAME)}")
+            raise ValueError(f"unknown kind: {kind!r}; expected one of {', '.join(BY_NAME)}")
         if what == "create":
             return self.changes.create(kind, action.get("fields", {}), action.get("created"))
         if what == "update":
@@ -60,7 +60,7 @@ class Rules:
         if what == "delete":
             self.changes.delete(kind, str(id_))
             return {"id": id_, "object": kind, "deleted": True}
-        raise ValueError(f"an action is create, update or delete, not {what!r}")
+        raise ValueError(f"unknown action: {what!r}; expected create, update or delete")
 
 
 def _names_no_row(rule: Json) -> bool:
@@ -86,7 +86,7 @@ class Control:
         }
 
     def answer(self, method: str, path: str, query: str, body: bytes) -> tuple[int, Any]:
-        """(status, JSON). What is asked wrongly is 400 and says why."""
+        """(status, JSON). An invalid request gets status 400 and the reason."""
         name, _, rest = path.removeprefix("/_sandbox/").partition("/")
         try:
             if method == "POST" and name in self._posts and not rest:
@@ -101,7 +101,7 @@ class Control:
                 return 200, self._state()
         except (KeyError, TypeError, ValueError, LookupError) as error:
             return 400, {"error": f"{type(error).__name__}: {error}"}
-        return 404, {"error": f"there is no {method} {path}"}
+        return 404, {"error": f"unknown endpoint: {method} {path}"}
 
     def _advance(self, given: Json) -> Json:
         now = self._server.clock.advance(int(given["seconds"]))
@@ -111,7 +111,7 @@ class Control:
     def _answers(self, given: Json) -> Json:
         status = int(given["missing_cursor"])
         if status not in (400, 404):
-            raise ValueError("missing_cursor is 400 or 404")
+            raise ValueError("missing_cursor must be 400 or 404")
         self._server.api.lister.missing_status = status
         return given
 
@@ -149,7 +149,7 @@ class Control:
         elif given.get("clear"):
             faults.clear()
         else:
-            raise ValueError("a fault needs rate, fault or clear")
+            raise ValueError("one of rate, fault or clear is required")
         return {"planned": len(faults.planned), "rate": faults.rate}
 
     def _release(self, _: Json) -> Json:
@@ -158,7 +158,7 @@ class Control:
 
     def _recipients(self, given: Json) -> Json:
         if given["mode"] not in MODES:
-            raise ValueError(f"mode is one of {', '.join(MODES)}")
+            raise ValueError(f"mode must be one of {', '.join(MODES)}")
         self._server.api.recipients_mode = given["mode"]
         return given
 
@@ -173,7 +173,7 @@ class Control:
         return {"set": True}
 
     def _reset(self, _: Json) -> Json:
-        """Everything that was turned, but neither the clock nor the objects."""
+        """Resets all controls, but neither the clock nor the objects."""
         server = self._server
         server.faults.clear()
         server.rules.clear()
@@ -220,5 +220,5 @@ class Control:
             return {"ids": truth.ids(store, BY_PATH["/v1/subscriptions"], canceled_too=True)}
         kind = BY_PATH.get(f"/v1/{report}")
         if kind is None:
-            raise LookupError(f"no truth about {report!r}")
+            raise LookupError(f"unknown report: {report!r}")
         return {"ids": truth.ids(store, kind)}

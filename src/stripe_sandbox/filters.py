@@ -1,4 +1,4 @@
-"""The filters of each list: how a parameter's value chooses among generated objects and among added ones."""
+"""List filters: how a parameter's value selects generated and added objects."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ OfObject = Callable[[Json], bool]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """`by_index` reads the compact arrays; without it each object is rendered to be looked at."""
+    """`by_index` reads the compact arrays; without it, each object has to be rendered."""
 
     by_object: Callable[[Any], OfObject]
     by_index: Callable[[World, Any], OfIndex] | None = None
-    #: The field that `by_object` looks at: where it is as it was generated, `by_index` says the same.
+    #: The field that `by_object` reads. While it is as generated, `by_index` gives the same result.
     field: str = ""
-    #: What an object has that the parameter's value must equal; added objects are found by it.
+    #: Returns the value that must equal the parameter; added objects are indexed by it.
     key: Callable[[Json], Any] | None = None
 
 
@@ -39,12 +39,12 @@ def _never(_: int) -> bool:
 
 
 def keyed(key: Callable[[Json], Any], by_index: Callable[[World, Any], OfIndex], field: str) -> Filter:
-    """A value that is shared by few."""
+    """Matches a value that few objects share."""
     return Filter(lambda value: lambda one: bool(key(one) == value), by_index, field, key)
 
 
 def reference(field: str, family: str, column: Callable[[World], Sequence[int]]) -> Filter:
-    """The id of another object."""
+    """Matches the id of another object."""
 
     def by_index(world: World, value: Any) -> OfIndex:
         index, wanted = world.ids[family].index(str(value)), column(world)
@@ -54,7 +54,7 @@ def reference(field: str, family: str, column: Callable[[World], Sequence[int]])
 
 
 def choice(field: str, values: Sequence[str], column: Callable[[World], Sequence[int]] | None = None) -> Filter:
-    """One of Stripe's words; other words are refused."""
+    """Matches one of Stripe's enum values; rejects all other values."""
 
     def check(value: Any) -> None:
         if value not in values:
@@ -67,7 +67,7 @@ def choice(field: str, values: Sequence[str], column: Callable[[World], Sequence
 
     def by_index(world: World, value: Any) -> OfIndex:
         check(value)
-        assert column is not None  # noqa: S101 - only given together with a column
+        assert column is not None  # noqa: S101 - set only together with a column
         codes, wanted = column(world), {n for n, word in enumerate(values) if word == value}
         return lambda n: codes[n] in wanted
 
@@ -75,7 +75,7 @@ def choice(field: str, values: Sequence[str], column: Callable[[World], Sequence
 
 
 def equal(*path: str) -> Filter:
-    """A field, however deep, that is exactly this."""
+    """Matches a field, which may be nested, that equals the value."""
 
     def by_object(value: Any) -> OfObject:
         def matches(one: Json) -> bool:
@@ -98,7 +98,7 @@ def flag(field: str) -> Filter:
 
 
 def pending(column: Callable[[World], Sequence[int]]) -> Filter:
-    """Invoice items that no invoice has yet."""
+    """Matches invoice items that are on no invoice yet or, with `false`, those that are."""
 
     def by_index(world: World, value: Any) -> OfIndex:
         wanted, owners = boolean(value, "pending"), column(world)
@@ -112,7 +112,7 @@ def pending(column: Callable[[World], Sequence[int]]) -> Filter:
 
 
 def between(*path: str) -> Filter:
-    """A range of seconds in any of the values of a field."""
+    """Matches objects with a value of the field in a range of seconds."""
 
     def by_object(value: Any) -> OfObject:
         wanted = range_of(value, path[-1])
@@ -130,7 +130,7 @@ def _values(found: Any, path: Sequence[str]) -> list[Any]:
 
 
 def any_of(field: str) -> Filter:
-    """One of a list of values."""
+    """Matches any of a list of values."""
     return Filter(lambda value: lambda one: one.get(field) in (value if isinstance(value, list) else [value]))
 
 
@@ -140,7 +140,7 @@ _SUBSCRIPTION_WORDS = (
 
 
 def subscription_status() -> Filter:
-    """Without a value, what Stripe lists unless asked otherwise: all but the canceled (docs: list subscriptions)."""
+    """Without a value, matches Stripe's default: all but canceled subscriptions (docs: list subscriptions)."""
     ended = {"canceled", "incomplete_expired"}
 
     def wanted(value: Any) -> set[str]:
@@ -188,7 +188,7 @@ def transaction_type() -> Filter:
 
 
 def payout() -> Filter:
-    """A transaction does not show the payout that took it: the store is told."""
+    """A transaction has no field for its payout; `Store.paid_out` records it."""
 
     def by_index(world: World, value: Any) -> OfIndex:
         index, column = world.ids["payout"].index(str(value)), world.transactions.payout
@@ -240,7 +240,7 @@ def payment_intent(column: Callable[[World], Sequence[int]] | None) -> Filter:
 
 
 def subscription() -> Filter:
-    """Of an invoice."""
+    """Matches the subscription of an invoice."""
 
     def by_index(world: World, value: Any) -> OfIndex:
         index, owners = world.ids["subscription"].index(str(value)), world.invoices.subscription
@@ -250,5 +250,5 @@ def subscription() -> Filter:
 
 
 def has_price() -> Filter:
-    """Of a subscription: whether it is for that price."""
+    """Matches subscriptions with an item of that price."""
     return Filter(lambda value: lambda one: any(item["price"]["id"] == value for item in one["items"]["data"]))

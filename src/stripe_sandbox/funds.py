@@ -1,4 +1,4 @@
-"""What the balance transactions come to, kept as they come, so that looking costs only what has become available."""
+"""A running balance, updated with each transaction. Reading it processes only newly available funds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stripe_sandbox.company.money import CURRENCIES
 from stripe_sandbox.company.world import World
 from stripe_sandbox.objects.json import Json
 
-#: For each balance type, what is available and what is pending in each currency.
+#: The available and pending amounts per currency, by balance type.
 Sums = dict[str, tuple[list[int], list[int]]]
 
 _CODES = {code: n for n, code in enumerate(CURRENCIES)}
@@ -19,9 +19,9 @@ class Funds:
     def __init__(self, world: World) -> None:
         self._world = world
         self._sums = ledger.balance(world, world.now)
-        #: (second, balance type, currency, net) of what is pending.
+        #: (available_on, balance type, currency, net) of pending transactions.
         self._waiting: list[tuple[int, str, int, int]] = []
-        #: (second, id, net) of what no payout has taken, by currency.
+        #: (available_on, id, net) of transactions that are in no payout, by currency.
         self._unpaid: list[list[tuple[int, str, int]]] = [[] for _ in CURRENCIES]
         self._read_generated()
 
@@ -55,7 +55,7 @@ class Funds:
             heappush(self._waiting, (transaction["available_on"], balance, currency, net))
 
     def sums(self) -> Sums:
-        """As of the world's now, which never goes back."""
+        """The balance at the world's current time, which never decreases."""
         while self._waiting and self._waiting[0][0] <= self._world.now:
             _, balance, currency, net = heappop(self._waiting)
             available, pending = self._sums[balance]
@@ -64,10 +64,10 @@ class Funds:
         return {balance: (list(available), list(pending)) for balance, (available, pending) in self._sums.items()}
 
     def payable(self, currency: int) -> tuple[int, list[str]]:
-        """What is available and no payout has taken: the sum, and the ids of its transactions."""
+        """The available transactions that are in no payout: their sum and their ids."""
         found = [entry for entry in self._unpaid[currency] if entry[0] <= self._world.now]
         return sum(net for _, _, net in found), [id_ for _, id_, _ in found]
 
     def pay_out(self, currency: int) -> None:
-        """What is payable is taken."""
+        """Marks the payable transactions as paid out."""
         self._unpaid[currency] = [entry for entry in self._unpaid[currency] if entry[0] > self._world.now]

@@ -1,6 +1,6 @@
-"""Ids as Stripe's look, made from an index and read back to it, so that no table of ids is kept.
+"""Ids that look like Stripe's and encode an index, so that no table of ids is needed.
 
-The index comes first, in digits that sort as ASCII does: within a family the order of ids is the order of indexes.
+The index comes first, in digits that sort like ASCII: within a family, ids sort like their indexes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
 _VALUE = {digit: value for value, digit in enumerate(_DIGITS)}
 _TAIL = (1 << 48) - 1
 
-#: Index of the first object that did not come with the company: its ids sort after all that did.
+#: Index of the first added object. Ids of added objects sort after all generated ids.
 FIRST_ADDED = 35 * 62**5
 
 
@@ -30,7 +30,7 @@ class Ids:
         return f"{self.prefix}{_PAIRS[n // 14776336]}{_PAIRS[n // 3844 % 3844]}{_PAIRS[n % 3844]}{tail:012x}"
 
     def index(self, text: str) -> int | None:
-        """The index of a generated object's id; None when it is not one of this family."""
+        """The index of a generated object's id; None if the id is not of this family."""
         start = len(self.prefix)
         if len(text) != start + 18 or not text.startswith(self.prefix):
             return None

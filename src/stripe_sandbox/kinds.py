@@ -1,4 +1,4 @@
-"""The kinds of object that are listed at a path of their own: data about each, and nothing else."""
+"""The kinds of object that have a list endpoint, described as data."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ class Kind:
     name: str
     path: str
     permission: str
-    #: When each was created, ascending.
+    #: Creation times of all objects, ascending.
     created: Callable[[World], Sequence[int]]
     render: Callable[[World, int], Json]
     filters: Mapping[str, f.Filter] = field(default_factory=dict)
-    #: Of which family its ids are, when not of its own name.
+    #: The family of its ids, if it differs from `name`.
     family: str = ""
     time_field: str = "created"
-    #: From which instant on they are kept.
+    #: The time from which objects are retained.
     since: Callable[[World], int] | None = None
-    #: Lists that stand in it, by their field: all entries of one, however many.
+    #: Embedded lists by field; each function returns all entries.
     lists: Mapping[str, Callable[[World, int], list[Json]]] = field(default_factory=dict)
-    #: Whether the list passes over it.
+    #: Whether the list omits the object.
     hidden: Callable[[World, int], bool] | None = None
-    #: Whether there is no such object at all.
+    #: Whether the object does not exist.
     absent: Callable[[World, int], bool] | None = None
-    #: Whether the list takes `created`.
+    #: Whether the list accepts the parameter `created`.
     by_created: bool = True
 
     def index(self, world: World, id_: str) -> int | None:

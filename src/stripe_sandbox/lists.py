@@ -1,4 +1,4 @@
-"""One page of a list: newest first by second and id, between cursors, within `created`, through filters."""
+"""Pages of a list: newest first by time and id, limited by cursors, `created` and filters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stripe_sandbox.wire.parameters import LISTING, Range, limit_of, range_of, r
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a list was asked for, checked."""
+    """The validated parameters of a list request."""
 
     limit: int
     after: str | None
@@ -50,7 +50,7 @@ def cursors(given: dict[str, Any]) -> tuple[str | None, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One filter with its value: `by_index` holds where a generated object's `field` is as it was made."""
+    """One filter with its value; `by_index` is valid while a generated object's `field` is unchanged."""
 
     field: str
     by_index: OfIndex | None
@@ -58,14 +58,14 @@ class Criterion:
 
 
 class Lister:
-    """Reads pages of a store. `missing_status` answers a cursor whose object is not there."""
+    """Reads pages of a store. `missing_status` is the HTTP status for a cursor that does not exist."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.missing_status = 400
 
     def page(self, kind: Kind, asked: Query) -> tuple[list[Json], bool]:
-        """Up to `limit` objects, and whether there are more beyond them."""
+        """Up to `limit` objects, and whether more follow."""
         ascending = asked.before is not None
         keys = self._keys(kind, asked, ascending=ascending)
         found = list(islice(keys, asked.limit + 1))
@@ -80,7 +80,7 @@ class Lister:
         return [render(world, key.at) for key in found], more
 
     def _keys(self, kind: Kind, asked: Query, *, ascending: bool) -> Iterator[Position]:
-        """Where the objects of a listing stand, in its order."""
+        """The positions of the listed objects, in list order."""
         created, overlay = kind.created(self.store.world), self.store.overlays[kind.name]
         since = self._since(kind, asked)
         low = 0 if since is None else bisect_left(created, since)
@@ -100,7 +100,7 @@ class Lister:
         if not overlay.order:
             return generated
         added = self._added(kind, asked, older, newer, ascending=ascending)
-        # Ids of added objects sort after all generated ones, whose ids need not be made to be compared.
+        # Ids of added objects sort after all generated ids, so the comparison does not need the generated ids.
         return merge(generated, added, key=lambda key: (key.created, key.id, key.at), reverse=not ascending)
 
     def _since(self, kind: Kind, asked: Query) -> int | None:
@@ -167,7 +167,7 @@ def _criterion(world: World, one: Filter, value: Any) -> Criterion:
 
 
 def slice_of(objects: Sequence[Json], given: dict[str, Any], *, missing_status: int) -> tuple[list[Json], bool]:
-    """A page of a list that belongs to one object and is at hand whole, in its own order."""
+    """A page of an embedded list that is completely in memory, in its own order."""
     limit = limit_of(given)
     after, before = cursors(given)
     places = {one["id"]: at for at, one in enumerate(objects)}

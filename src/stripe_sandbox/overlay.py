@@ -1,4 +1,4 @@
-"""What has changed since the company was generated, of one kind of object, held small: a hundred thousand are fine."""
+"""Changes to one kind of object since generation, stored compactly enough for a hundred thousand changes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import orjson
 
 from stripe_sandbox.objects.json import Json
 
-#: (second, id): where an added object stands in its list.
+#: (time, id): the position of an added object in its list.
 Place = tuple[int, str]
 
 
 class Packing:
-    """Packs objects of a kind, given one of them that most are like: to an eighth of what JSON takes."""
+    """Compresses objects of a kind to an eighth of their JSON size, with a typical object as the dictionary."""
 
-    #: The smallest window of deflate that holds the sample and most objects.
+    #: The smallest deflate window that holds the sample and most objects.
     _BITS, _MEMORY = -13, 6
 
     def __init__(self, sample: bytes) -> None:
@@ -42,16 +42,16 @@ class Packing:
 @dataclass(slots=True)
 class Overlay:
     packing: Packing
-    #: Fields of generated objects that are no longer what they were, by index.
+    #: Changed fields of generated objects, by index.
     changed: dict[int, Json] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
-    #: Added objects with their embedded lists whole, by id.
+    #: Added objects with complete embedded lists, by id.
     added: dict[str, bytes] = field(default_factory=dict)
-    #: Where the added stand, ascending.
+    #: Positions of added objects, ascending.
     order: list[Place] = field(default_factory=list)
-    #: Added objects that are deleted again, as they were last.
+    #: The last state of added objects that were deleted again, by id.
     removed: dict[str, bytes] = field(default_factory=dict)
-    #: Where those added objects stand, ascending, that refer to another, by filter and value.
+    #: Positions of added objects by filter and value, ascending.
     referring: dict[tuple[str, Any], list[Place]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -74,18 +74,18 @@ class Overlay:
                 del self.referring[name, value]
 
     def leave(self, place: Place) -> None:
-        """Takes an added object out of the order."""
+        """Removes an added object."""
         del self.added[place[1]]
         del self.order[bisect_left(self.order, place)]
 
     def forget(self, before: int) -> None:
-        """Drops what was added of earlier seconds; only for objects that nothing refers to."""
+        """Removes objects added before that time; only for objects that nothing refers to."""
         end = bisect_left(self.order, (before, ""))
         for _, id_ in self.order[:end]:
             del self.added[id_]
         del self.order[:end]
 
     def each(self) -> Iterator[Json]:
-        """Every added object, in the order in which they came."""
+        """Every added object, in order of insertion."""
         for data in self.added.values():
             yield self.packing.unpack(data)

@@ -1,4 +1,4 @@
-"""Serving: in a thread of this process for tests and demonstrations, or in the foreground."""
+"""Runs the server: in a background thread for tests and demonstrations, or in the foreground."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from stripe_sandbox.clock import Clock
 from stripe_sandbox.company.world import World
 from stripe_sandbox.server import Server
 
-#: Happenings a day of a company that somebody watches: one every five seconds.
+#: Activities per day for a company that a user watches live: one every five seconds.
 LIVELY = 86400 / 5
 
 
 class Sandbox:
-    """A simulated Stripe on this machine: a context manager whose `url` is the API's base."""
+    """A simulated Stripe on this machine. It is a context manager; `url` is the base URL of the API."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Sandbox:
         port: int = 0,
         host: str = "127.0.0.1",
     ) -> None:
-        """`life` is how much happens in a day of its time: nothing unless given."""
+        """`life` is the number of simulated activities per day of sandbox time; None means none."""
         self.clock = Clock(live=live)
         self.world = World(seed, scale, self.clock.start)
         self.host, self.port = host, port
@@ -74,7 +74,7 @@ class Sandbox:
         self.stop()
 
     def control(self, name: str, **values: Any) -> Any:
-        """Turns something: `control("advance", seconds=60)` is `POST /_sandbox/advance {"seconds": 60}`."""
+        """Calls a control: `control("advance", seconds=60)` is `POST /_sandbox/advance {"seconds": 60}`."""
         return self._call(name, orjson.dumps(values))
 
     def ask(self, name: str) -> Any:
@@ -99,7 +99,7 @@ class Sandbox:
             ready.set()
 
     async def serve(self, ready: Callable[[str], None]) -> None:
-        """Serves until it is stopped or canceled; calls `ready` with the URL once it listens."""
+        """Serves until stopped or canceled; calls `ready` with the URL when the server listens."""
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         runner = web.ServerRunner(web.Server(self.server.handle), shutdown_timeout=0.1)
         await runner.setup()

@@ -1,4 +1,4 @@
-"""The HTTP side: sockets, headers, compression, delays and faults around the API."""
+"""The HTTP server: sockets, headers, compression, delays and faults around the API."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class Server:
         self._answered = 0
 
     def catch_up(self) -> None:
-        """Whatever has happened by now has happened."""
+        """Simulates all activity up to the current time."""
         now = self.clock.now()
         self.life.play(now)
         self.world.now = now
 
     async def keep_living(self) -> None:
-        """With a clock that runs nothing piles up until somebody asks."""
+        """Simulates activity every second, so that it does not accumulate between requests."""
         while True:
             await asyncio.sleep(1)
             self.catch_up()
@@ -112,7 +112,7 @@ class Server:
         return answer
 
     def _following(self, request: Request, route: Route, answer: Json) -> Json | None:
-        """The page of one object after the answer, which is the page of a list that goes on."""
+        """The next page of the list, with one object; None if no page follows."""
         if answer.get("has_more") is not True:
             return None
         kept = [part for part in request.query.split("&") if not part.startswith(("starting_after=", "limit="))]

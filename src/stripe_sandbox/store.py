@@ -1,4 +1,4 @@
-"""The company as it is now: what was generated, and over it what has been created, updated and deleted since."""
+"""The current state of the company: the generated objects, overlaid with all later changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stripe_sandbox.objects import discounts
 from stripe_sandbox.objects.json import Json, nested
 from stripe_sandbox.overlay import Overlay, Packing
 
-#: Objects that stand in lists of others: in which, and in which field.
+#: Objects that exist only in a list of another object: the kind and the field of that object.
 ENTRIES = {
     "subscription_item": ("subscription", "items"),
     "transfer_reversal": ("transfer", "reversals"),
@@ -26,7 +26,7 @@ ENTRIES = {
 
 
 class Position(NamedTuple):
-    """Where an object stands in its list: by second, then by id. `at` is its index, -1 for an added one."""
+    """The position of an object in its list, by time and id. `at` is its index, or -1 for an added object."""
 
     created: int
     id: str
@@ -34,17 +34,17 @@ class Position(NamedTuple):
 
 
 class Store:
-    """Objects by kind and id, each a copy of its own or shared with others: never to be changed in place."""
+    """Objects by kind and id. Returned objects may be shared and must never be changed in place."""
 
     def __init__(self, world: World, clock: Clock) -> None:
         self.world, self.clock = world, clock
         self.overlays = {kind.name: Overlay(Packing(_sample(world, kind))) for kind in KINDS}
         self.funds = Funds(world)
-        #: Charges by the invoice that they pay, where that came later, and the other way round.
+        #: Charges by the invoice that they pay, and the reverse, for charges made after generation.
         self.charge_of_invoice: dict[str, str] = {}
         self.invoice_of_charge: dict[str, str] = {}
         self._discounts: dict[str, Json] = {}
-        #: What the added entries of lists stand in.
+        #: Ids of the parents of added list entries.
         self._owners: dict[str, str] = {}
         self._families = sorted(((ids.prefix, name) for name, ids in world.ids.items()), key=lambda pair: -len(pair[0]))
         self._keys = {
@@ -58,7 +58,7 @@ class Store:
         return ids.of(FIRST_ADDED + self._added)
 
     def position(self, kind: Kind, id_: str) -> Position | None:
-        """None when there is no such object, or it was deleted."""
+        """None if the object does not exist or was deleted."""
         overlay = self.overlays[kind.name]
         if id_ in overlay.added:
             return Position(overlay.get(id_)[kind.time_field], id_, -1)
@@ -68,7 +68,7 @@ class Store:
         return Position(kind.created(self.world)[n], id_, n)
 
     def get(self, kind: Kind, id_: str) -> Json | None:
-        """The object; the stub of a deleted customer; None when it is not there."""
+        """The object, or the stub of a deleted customer; None if the object does not exist."""
         one = self.whole(kind, id_, complete=False)
         if one is not None and kind.since and one[kind.time_field] < kind.since(self.world):
             return None
@@ -80,7 +80,7 @@ class Store:
         return self._cut(kind, one)
 
     def whole(self, kind: Kind, id_: str, *, complete: bool = True) -> Json | None:
-        """The object with its embedded lists to their ends; None when it is not there."""
+        """The object with complete embedded lists; None if it does not exist."""
         overlay = self.overlays[kind.name]
         if id_ in overlay.added:
             return self._current(kind, overlay.get(id_))
@@ -94,15 +94,15 @@ class Store:
         return one
 
     def at(self, kind: Kind, n: int) -> Json:
-        """A generated object by its index, as it is now."""
+        """A generated object by index, in its current state."""
         return self._cut(kind, self._generated(kind, n))
 
     def added(self, kind: Kind, id_: str) -> Json:
-        """One that did not come with the company."""
+        """An object that was added after generation."""
         return self._cut(kind, self._current(kind, self.overlays[kind.name].get(id_)))
 
     def entries(self, kind: Kind, parent: Json, name: str) -> list[Json]:
-        """A whole list that stands in an object."""
+        """All entries of a list embedded in an object."""
         one = self.whole(kind, parent["id"]) if parent[name]["has_more"] else None
         found: list[Json] = (one or parent)[name]["data"]
         return found
@@ -117,7 +117,7 @@ class Store:
         return one
 
     def _cut(self, kind: Kind, one: Json) -> Json:
-        """Embedded lists end after ten entries."""
+        """Cuts embedded lists after ten entries."""
         for name in kind.lists:
             inner = one.get(name)
             if inner is not None and len(inner["data"]) > 10:
@@ -125,12 +125,12 @@ class Store:
         return one
 
     def cut(self, one: Json) -> Json:
-        """An object of any kind as it is shown."""
+        """An object of any kind as the API shows it, with embedded lists cut."""
         kind = BY_NAME.get(one["object"])
         return self._cut(kind, one) if kind else one
 
     def find(self, id_: str) -> Json | None:
-        """The object of any kind that has this id; one that was deleted as it was last."""
+        """The object with this id, of any kind; a deleted object in its last state."""
         family = self.family(id_)
         if family in ENTRIES:
             return self.entry(family, id_)
@@ -142,7 +142,7 @@ class Store:
         return self.get(kind, id_) or self.deleted(kind, id_)
 
     def deleted(self, kind: Kind, id_: str) -> Json | None:
-        """An object that was deleted, as it was last."""
+        """The last state of a deleted object."""
         overlay = self.overlays[kind.name]
         if id_ in overlay.removed:
             return overlay.packing.unpack(overlay.removed[id_])
@@ -153,7 +153,7 @@ class Store:
         return next((name for prefix, name in self._families if id_.startswith(prefix)), None)
 
     def entry(self, family: str, id_: str) -> Json | None:
-        """An object that stands in a list of another, and has no list of its own."""
+        """An object that exists only in a list of another object."""
         parent, name = ENTRIES[family]
         kind = BY_NAME[parent]
         one = self.whole(kind, owner) if (owner := self._owner(family, id_)) else None
@@ -171,7 +171,7 @@ class Store:
         return world.ids[parents].of(table.of[n]) if n < len(table.of) else None
 
     def discount(self, id_: str) -> Json | None:
-        """By its id, which no endpoint of Stripe's takes; expansion needs it."""
+        """A discount by id. No Stripe endpoint accepts this id, but `expand` needs it."""
         if id_ in self._discounts:
             return self._discounts[id_]
         n = self.world.ids["discount"].index(id_)
@@ -179,11 +179,11 @@ class Store:
         return discounts.discount(self.world, n) if n is not None and known else None
 
     def give(self, discount: Json) -> None:
-        """Keeps a discount, which hangs in other objects by its id."""
+        """Stores a discount, to which other objects refer by id."""
         self._discounts[discount["id"]] = discount
 
     def refunds_of(self, charge: Json) -> list[Json]:
-        """All refunds of a charge as they are now, newest first."""
+        """All refunds of a charge in their current state, newest first."""
         kind, n = BY_NAME["refund"], BY_NAME["charge"].index(self.world, charge["id"])
         overlay = self.overlays["refund"]
         generated = self.world.charges.refunds.get(n, ()) if n is not None else ()
@@ -204,7 +204,7 @@ class Store:
         ]
 
     def add(self, kind: Kind, one: Json) -> None:
-        """A new object, with its embedded lists whole."""
+        """Adds an object, which must have complete embedded lists."""
         overlay, place = self.overlays[kind.name], (one[kind.time_field], one["id"])
         overlay.added[one["id"]] = overlay.packing.pack(one)
         insort(overlay.order, place)
@@ -215,7 +215,7 @@ class Store:
         self._own(one)
 
     def patch(self, kind: Kind, id_: str, fields: Mapping[str, Any]) -> None:
-        """Replaces fields of an object; embedded lists are whole."""
+        """Replaces fields of an object; embedded lists must be complete."""
         overlay = self.overlays[kind.name]
         if id_ in overlay.added:
             before = overlay.get(id_)
@@ -258,7 +258,7 @@ class Store:
         overlay.gone.add(n)
 
     def paid_out(self, transaction: str, payout: str) -> None:
-        """Notes the payout that took a balance transaction."""
+        """Records the payout of a balance transaction."""
         kind = BY_NAME["balance_transaction"]
         place = self.position(kind, transaction)
         if place is None:
@@ -270,7 +270,7 @@ class Store:
 
 
 def _sample(world: World, kind: Kind) -> bytes:
-    """What objects of a kind are like; events are like what they tell of."""
+    """Typical JSON of a kind, for compression. Events resemble the objects in their payload."""
     names = ("customer", "invoice", "charge") if kind.name == "event" else (kind.name,)
     kinds = [one for one in KINDS if one.name in names]
     return b"".join(orjson.dumps(one.render(world, len(one.created(world)) - 1)) for one in kinds if one.created(world))

@@ -1,4 +1,4 @@
-"""What is true of the company, found by another way than the endpoints find it: for tests to compare with."""
+"""Expected results for tests, computed independently of the endpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Move = Callable[[int, int, int], None]
 
 
 def balance(store: Store) -> Json:
-    """The payments balance by currency, from what the company earned and spent instead of from the ledger."""
+    """The payments balance by currency, computed from income and expenses instead of the ledger."""
     world, now = store.world, store.world.now
     sums = {code: {"available": 0, "pending": 0} for code in CURRENCIES}
 
@@ -70,7 +70,7 @@ def _platform(world: World, move: Move) -> None:
 
 
 def revenue(store: Store) -> Json:
-    """What was captured minus what was refunded of it, by the month of the sale in UTC and by currency."""
+    """Captured amounts minus refunds, by the month of the sale (UTC) and by currency."""
     world, charges = store.world, store.world.charges
     kinds = BY_NAME["charge"], BY_NAME["refund"]
     sold: dict[str, tuple[str, str]] = {}
@@ -96,10 +96,10 @@ def revenue(store: Store) -> Json:
     for charge, amount in returned:
         if charge in sold:
             sums[sold[charge]] -= amount
-    told: Json = {}
+    by_month: Json = {}
     for (month, currency), amount in sorted(sums.items()):
-        told.setdefault(month, {})[currency] = amount
-    return told
+        by_month.setdefault(month, {})[currency] = amount
+    return by_month
 
 
 def _month(created: int) -> str:
@@ -107,7 +107,7 @@ def _month(created: int) -> str:
 
 
 def discounts(store: Store) -> list[str]:
-    """Ids of every discount that some object still shows, sorted."""
+    """Sorted ids of every discount that at least one object shows."""
     world, invoices = store.world, store.world.invoices
     of = world.ids["discount"].of
     billed: dict[tuple[str, int], list[int]] = {}
@@ -123,7 +123,7 @@ def discounts(store: Store) -> list[str]:
 
 
 def _carriers(world: World, n: int, billed: Mapping[tuple[str, int], list[int]]) -> Iterator[tuple[str, int]]:
-    """Objects that show a discount: what it was given to, and the invoices that it was used on."""
+    """Objects that show a discount: its owner, and the invoices on which it was used."""
     place, owner = world.discounts.place[n], world.discounts.owner[n]
     used_on: list[int] = []
     if place == t.ON_CUSTOMER:
@@ -144,7 +144,7 @@ def _carriers(world: World, n: int, billed: Mapping[tuple[str, int], list[int]])
 
 
 def upcoming_invoices(store: Store) -> Json:
-    """What has an invoice to come, with its subtotal where the ledger knows it, and what has none."""
+    """Subscriptions and schedules with an upcoming invoice (and subtotal, if known), and subscriptions without one."""
     world, subs = store.world, store.world.subscriptions
     kind, schedules = BY_NAME["subscription"], BY_NAME["subscription_schedule"]
     coming: list[Json] = []
@@ -175,9 +175,9 @@ def upcoming_invoices(store: Store) -> Json:
 
 
 def ids(store: Store, kind: Kind, *, canceled_too: bool = False) -> list[str]:
-    """Ids of everything that the list shows without filters, newest first, by looking at every object.
+    """Ids of all objects in the unfiltered list, newest first, found by checking every object.
 
-    With `canceled_too`, canceled subscriptions as well, as with `status=all`.
+    `canceled_too` includes canceled subscriptions, like `status=all`.
     """
     world, overlay = store.world, store.overlays[kind.name]
     kept = kind.since(world) if kind.since else 0

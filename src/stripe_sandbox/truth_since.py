@@ -1,4 +1,4 @@
-"""What is true of the changes since the company was generated, from the objects that changed instead of the ledger."""
+"""Expected results for changes since generation, computed from the changed objects instead of the ledger."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from stripe_sandbox.objects.json import Json
 from stripe_sandbox.store import Store
 
 _DISCOUNT = re.compile(rb'"(di_1\w+)"')
-#: What discounts hang in.
+#: Kinds of object that can have discounts.
 _CARRIERS = ("customer", "subscription", "invoice", "invoiceitem")
 
-#: (source, amount, transaction): what an object did to the balance.
+#: (source, amount, transaction): one effect of an object on the balance.
 Movement = tuple[str, int, str | None]
 
 
@@ -27,7 +27,7 @@ def is_changed(store: Store, kind: str, n: int) -> bool:
 
 
 def newer(store: Store, name: str) -> Iterator[Json]:
-    """Generated objects that have changed, and added ones, with their embedded lists whole."""
+    """Changed generated objects and added objects, with complete embedded lists."""
     kind, overlay = BY_NAME[name], store.overlays[name]
     for n in overlay.changed:
         if n not in overlay.gone and (one := store.whole(kind, kind.id_of(store.world, n))) is not None:
@@ -36,7 +36,7 @@ def newer(store: Store, name: str) -> Iterator[Json]:
 
 
 def discounts(store: Store) -> set[str]:
-    """Ids of discounts that stand in any of them."""
+    """Ids of the discounts of changed and added objects."""
     found: set[bytes] = set()
     for name in _CARRIERS:
         kind, overlay = BY_NAME[name], store.overlays[name]
@@ -49,7 +49,7 @@ def discounts(store: Store) -> set[str]:
 
 
 def pending(store: Store) -> dict[str, list[tuple[str | None, int]]]:
-    """For each customer the invoice items that wait: the subscription that they belong to, and the amount."""
+    """Pending invoice items by customer: the subscription of each, or None, and its amount."""
     world, kind = store.world, BY_NAME["invoiceitem"]
     items = [
         kind.render(world, n)
@@ -66,7 +66,7 @@ def pending(store: Store) -> dict[str, list[tuple[str | None, int]]]:
 
 
 def moved(store: Store, move: Callable[[int, int, int], None]) -> None:
-    """Moves the balance by what objects say of themselves; the ledger tells only since when that is available."""
+    """Applies the effects of objects to the balance; only the availability date comes from the ledger."""
     generated, seen = store.world.ids["balance_transaction"].index, set()
     for name, movements in _MOVEMENTS.items():
         overlay = store.overlays[name]
@@ -77,7 +77,7 @@ def moved(store: Store, move: Callable[[int, int, int], None]) -> None:
                 if entry is not None:
                     seen.add(source)
                     move(CURRENCIES.index(one["currency"]), amount, entry["available_on"])
-    # Some were made by themselves.
+    # Some transactions were created directly, not through their source.
     for entry in store.overlays["balance_transaction"].each():
         if entry["source"] not in seen and entry["balance_type"] == "payments":
             move(CURRENCIES.index(entry["currency"]), entry["net"], entry["available_on"])
@@ -89,7 +89,7 @@ def _of_charge(one: Json) -> Iterator[Movement]:
 
 
 def _of_payment(one: Json) -> Iterator[Movement]:
-    """Of a refund or a payout."""
+    """Effects of a refund or a payout."""
     yield one["id"], -one["amount"], one["balance_transaction"]
     yield one["id"], one["amount"], one.get("failure_balance_transaction")
 

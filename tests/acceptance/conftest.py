@@ -1,4 +1,4 @@
-"""One simulated Stripe for the tests that only read it, and one of its own for a test that steers it."""
+"""Fixtures: a simulated Stripe for all tests that only read it, and a separate one for a test that controls it."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ KEY = "sk_test_demo"
 
 @dataclass(frozen=True)
 class Stripe:
-    """The sandbox as a plain program would speak to it: one request after the other, without any code of ours."""
+    """A plain client of the sandbox: one request after another, without Counterfoil's code."""
 
     url: str
 
     def get(self, path: str, params: list[tuple[str, str]] | None = None, *, version: str | None = None) -> Any:
         query = f"?{urlencode(params)}" if params else ""
         headers = {"Authorization": f"Bearer {KEY}"} | ({"Stripe-Version": version} if version else {})
-        with urllib.request.urlopen(urllib.request.Request(self.url + path + query, headers=headers)) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(urllib.request.Request(self.url + path + query, headers=headers)) as response:
+            return json.load(response)
 
-    def control(self, path: str, told: dict[str, Any] | None = None) -> Any:
-        body = None if told is None else json.dumps(told).encode()
+    def control(self, path: str, settings: dict[str, Any] | None = None) -> Any:
+        body = None if settings is None else json.dumps(settings).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/_sandbox/{path}", data=body, headers=headers)
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request) as response:
+            return json.load(response)
 
-    def all(self, path: str, params: list[tuple[str, str]] | None = None, **told: Any) -> list[dict[str, Any]]:
-        """The serial loop that everybody writes."""
+    def all(self, path: str, params: list[tuple[str, str]] | None = None, **options: Any) -> list[dict[str, Any]]:
+        """Reads a list with a plain serial loop."""
         objects: list[dict[str, Any]] = []
         while True:
             after = [("starting_after", objects[-1]["id"])] if objects else []
-            page = self.get(path, [("limit", "100"), *(params or []), *after], **told)
+            page = self.get(path, [("limit", "100"), *(params or []), *after], **options)
             objects += page["data"]
             if not page["has_more"]:
                 return objects
@@ -60,7 +60,7 @@ def own_stripe() -> Iterator[Stripe]:
 
 @pytest.fixture
 def connected(stripe: Stripe, monkeypatch: pytest.MonkeyPatch) -> Stripe:
-    """The environment of a person who set a key."""
+    """Sets the environment of a user with a key."""
     monkeypatch.setenv("STRIPE_API_KEY", KEY)
     monkeypatch.setenv("STRIPE_API_BASE", stripe.url)
     return stripe

@@ -1,4 +1,4 @@
-"""Text that UTF-8 cannot hold, from Stripe's answer to the table."""
+"""Text that UTF-8 cannot encode, from Stripe's response to the table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHARGES = [
 ]
 
 
-def test_charges_with_a_lone_surrogate_are_loaded_escaped_with_one_warning(
+def test_lone_surrogates_are_loaded_escaped_with_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,6 @@
-"""Every example query gives what a recount finds, whatever time zone its reader lives in.
+"""Every example query returns the result of a recount, in any time zone of the session.
 
-The recounts use the objects as Stripe lists them, page by page, and the sandbox's truth; none of them is SQL.
+The recounts use the objects as Stripe lists them, page by page, and the sandbox's truth. They do not use SQL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .conftest import Stripe
 
 ROOT = Path(__file__).parents[2]
 DIGITS = {"usd": 2, "eur": 2, "jpy": 0, "kwd": 3}
-#: Months begin there 14 hours before they do in UTC, and 10 hours after.
+#: Time zones in which months begin 14 hours before and 10 hours after they begin in UTC.
 ZONES = ("Pacific/Kiritimati", "Pacific/Honolulu")
 METHODS = {
     "charges": {"method": "merge", "merge": Merge(history=True)},
@@ -42,7 +42,7 @@ METHODS = {
     "all_subscriptions": {"method": "merge"},
 }
 
-#: It lives for a while before the first of them is asked.
+#: The fixture simulates two weeks of activity before the first test.
 pytestmark = pytest.mark.timeout(300)
 
 Rows = list[tuple[Any, ...]]
@@ -50,26 +50,26 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass
 class Company:
-    """A company that lived for two weeks, its tables, and its objects as a serial loop reads them."""
+    """A company after two weeks of activity, its tables, and its objects as a serial loop reads them."""
 
     center: Center
     postgres: str | None
     folder: Path
-    read: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def objects(self, path: str, **params: str) -> list[dict[str, Any]]:
-        if path not in self.read:
-            self.read[path] = Stripe(self.center.stripe.url).all(path, list(params.items()))
-        return self.read[path]
+        if path not in self.lists:
+            self.lists[path] = Stripe(self.center.stripe.url).all(path, list(params.items()))
+        return self.lists[path]
 
     @property
     def sales(self) -> list[dict[str, Any]]:
-        """Charges that were captured."""
+        """Captured charges."""
         return [one for one in self.objects("/v1/charges") if one["status"] == "succeeded" and one["captured"]]
 
     @property
     def revenue(self) -> dict[tuple[str, str], Decimal]:
-        """By month and currency."""
+        """Revenue by month and currency."""
         truth: dict[str, dict[str, int]] = self.center.stripe.ask("truth/revenue")
         return {(month, code): major(sums[code], code) for month, sums in truth.items() for code in sums}
 
@@ -95,13 +95,13 @@ def company(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     with Sandbox(scale=0.05) as stripe:
         center = Center(folder / "home", stripe)
         url = None if server is None else server.url()
-        for report, given in METHODS.items():
+        for report, options in METHODS.items():
             urls = [f"duckdb:///{FILE}", *([url] if url else [])]
             if report == "charges":
                 folders = (f"parquet:///{folder}/files/stripe", f"parquet:///{folder}/months/stripe?partition=month")
                 files = tuple(Target(url=one, table=report) for one in folders)
                 center.dataset(report, "files", method="replace", targets=files)
-            center.dataset(report, targets=tuple(Target(url=one, table=report) for one in urls), **given)
+            center.dataset(report, targets=tuple(Target(url=one, table=report) for one in urls), **options)
         stripe.control("life", per_day=40)
         for days in (0, 14):
             center.later(days=days)
@@ -120,10 +120,10 @@ def in_duckdb(company: Company, sql: str, zone: str) -> Rows:
 
 def in_postgres(company: Company, sql: str, zone: str) -> Rows:
     if company.postgres is None:
-        pytest.skip("there is no Postgres here")
-    place = postgres_address(company.postgres)
-    with psycopg.connect(**place.connection()) as connection:
-        connection.execute(f'SET search_path TO "{place.schema}"; SET TimeZone TO "{zone}"')
+        pytest.skip("Postgres is not installed")
+    address = postgres_address(company.postgres)
+    with psycopg.connect(**address.connection()) as connection:
+        connection.execute(f'SET search_path TO "{address.schema}"; SET TimeZone TO "{zone}"')
         return connection.execute(sql).fetchall()
 
 
@@ -146,7 +146,7 @@ def revenue_of_october(company: Company) -> Rows:
 
 
 def top_customers(company: Company) -> Rows:
-    # Stripe forgets the names of those that were deleted; the table does not.
+    # Stripe no longer lists deleted customers; the table retains their names.
     names = dict(company.center.rows("SELECT id, coalesce(name, email) FROM customers WHERE _deleted"))
     names |= {one["id"]: one["name"] or one["email"] for one in company.objects("/v1/customers")}
     sums: dict[str, list[int]] = {}
@@ -159,8 +159,8 @@ def top_customers(company: Company) -> Rows:
 
 def balance(company: Company) -> Rows:
     truth = company.center.stripe.ask("truth/balance")
-    held = {code: major(sums["available"] + sums["pending"], code) for code, sums in truth.items()}
-    return [(code, held[code], held[code], Decimal(0)) for code in sorted(held)]
+    totals = {code: major(sums["available"] + sums["pending"], code) for code, sums in truth.items()}
+    return [(code, totals[code], totals[code], Decimal(0)) for code in sorted(totals)]
 
 
 def failures(company: Company) -> Rows:
@@ -169,12 +169,12 @@ def failures(company: Company) -> Rows:
 
 
 def new_customers(company: Company) -> Rows:
-    """Those that were deleted since the first run stay in the table."""
+    """Counts customers deleted since the first run, which stay in the table."""
     deleted = company.center.rows("SELECT count(*) FROM customers WHERE _deleted")[0][0]
     counts = Counter(month_of(one) for one in company.objects("/v1/customers"))
-    gone = company.center.rows("SELECT epoch(created)::BIGINT FROM customers WHERE _deleted")
-    assert len(gone) == deleted
-    counts.update(month_of({"created": created}) for (created,) in gone)
+    times = company.center.rows("SELECT epoch(created)::BIGINT FROM customers WHERE _deleted")
+    assert len(times) == deleted
+    counts.update(month_of({"created": created}) for (created,) in times)
     return [(first_of(month), customers) for month, customers in counts.items()]
 
 
@@ -213,7 +213,7 @@ PAGE: dict[str, tuple[Recount, ...]] = {
     "all_subscriptions": (all_statuses,),
 }
 DEMO: tuple[Recount, ...] = (newest_revenue, top_customers, balance)
-#: Queries of the documents, by a part of each.
+#: Recounts of the queries in the documentation, by a part of each query.
 DOCUMENTED: dict[str, Recount] = {
     "AS revenue\nFROM charges": revenue,
     "AS revenue\nFROM read_parquet('stripe/charges/**": revenue_of_october,
@@ -222,14 +222,14 @@ DOCUMENTED: dict[str, Recount] = {
     "charges__as_of(": charge_statuses,
     "FROM balance_transactions__latest": fees,
 }
-#: Queries that show rows instead of figures, and so have a test of their own.
+#: Queries that return rows instead of figures, and have a separate test.
 ROWS = ("WHERE NOT _deleted ORDER BY", "FROM charges__history", "read_parquet('stripe/charges/*.parquet')")
-#: Queries that other tests run: the manifest's, in `tests/destinations/test_objects.py`.
+#: Queries that other tests run: the query of a manifest, in `tests/destinations/test_objects.py`.
 ELSEWHERE = ("getvariable('charges')",)
 
 
 def documented() -> list[str]:
-    """Every SELECT of README and docs that is a block of SQL, or stands between quotes of another one."""
+    """Every SELECT of README and docs, in a block of SQL or between double quotes."""
     found = []
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = path.read_text()
@@ -239,21 +239,23 @@ def documented() -> list[str]:
     return found
 
 
-def the(part: str) -> str:
+def query_with(part: str) -> str:
     (sql,) = (one for one in documented() if part in one)
     return sql
 
 
-def test_every_query_of_the_documents_has_a_recount() -> None:
+def test_every_documented_query_has_a_recount() -> None:
     known = (*DOCUMENTED, *ROWS, *ELSEWHERE)
     assert [sql for sql in documented() if sum(part in sql for part in known) != 1] == []
-    assert all(the(part) for part in known)
+    assert all(query_with(part) for part in known)
 
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("part", DOCUMENTED)
-def test_a_query_of_the_documents_gives_what_a_recount_finds(company: Company, part: str, zone: str) -> None:
-    sql = the(part).replace("FROM reader", "FROM charges").replace("'stripe/", f"'{company.folder}/months/stripe/")
+def test_documented_query_equals_recount(company: Company, part: str, zone: str) -> None:
+    sql = (
+        query_with(part).replace("FROM reader", "FROM charges").replace("'stripe/", f"'{company.folder}/months/stripe/")
+    )
     found = in_duckdb(company, sql, zone)
     assert sorted(found) == sorted(DOCUMENTED[part](company))
     assert found
@@ -261,15 +263,15 @@ def test_a_query_of_the_documents_gives_what_a_recount_finds(company: Company, p
 
 @pytest.mark.parametrize("number", range(len(QUESTIONS)))
 @pytest.mark.parametrize("zone", ZONES)
-def test_a_question_of_the_demo_gives_what_a_recount_finds(company: Company, number: int, zone: str) -> None:
-    # The demo's tables have each row once.
+def test_demo_query_equals_recount(company: Company, number: int, zone: str) -> None:
+    # The demo's tables contain each row once.
     sql = QUESTIONS[number][1].replace("FROM balance_transactions", f"FROM {latest_of('balance_transactions')}")
     found = in_duckdb(company, sql, zone)
     assert found == DEMO[number](company)
     assert found
 
 
-def test_every_question_of_the_demo_and_of_the_page_has_a_recount() -> None:
+def test_every_demo_and_page_query_has_a_recount() -> None:
     assert len(DEMO) == len(QUESTIONS)
     assert {report: len(PAGE[report]) for report in PAGE} == {report: len(EXAMPLES[report]) for report in EXAMPLES}
 
@@ -277,39 +279,41 @@ def test_every_question_of_the_demo_and_of_the_page_has_a_recount() -> None:
 @pytest.mark.parametrize(
     ("report", "number"), [(report, number) for report in PAGE for number in range(len(PAGE[report]))]
 )
-@pytest.mark.parametrize("ask", [in_duckdb, in_postgres])
+@pytest.mark.parametrize("execute", [in_duckdb, in_postgres])
 @pytest.mark.parametrize("zone", ZONES)
-def test_an_example_of_the_page_gives_what_a_recount_finds(
-    company: Company, report: str, number: int, ask: Callable[[Company, str, str], Rows], zone: str
+def test_page_example_equals_recount(
+    company: Company, report: str, number: int, execute: Callable[[Company, str, str], Rows], zone: str
 ) -> None:
     table = latest_of(report) if METHODS[report]["method"] == "append" else report
-    found = ask(company, EXAMPLES[report][number][1].format(table), zone)
+    found = execute(company, EXAMPLES[report][number][1].format(table), zone)
     assert sorted(found) == sorted(PAGE[report][number](company))
     assert found
 
 
-def test_the_company_has_what_the_examples_could_get_wrong(company: Company) -> None:
+def test_company_contains_edge_cases_of_the_examples(company: Company) -> None:
     charges = company.objects("/v1/charges")
     assert any(one["status"] == "succeeded" and not one["captured"] and not one["amount_refunded"] for one in charges)
-    assert any(not one["captured"] and one["amount_refunded"] for one in charges), "an authorization was given back"
+    assert any(not one["captured"] and one["amount_refunded"] for one in charges), "a released authorization"
     assert any(one["amount_refunded"] for one in company.sales)
     assert company.center.rows("SELECT count(DISTINCT _run) FROM balance_transactions") == [(2,)]
     assert company.center.rows("SELECT count(*) > 0 FROM subscriptions WHERE _deleted") == [(True,)]
 
 
-def test_the_queries_that_show_rows_show_those_of_stripe(company: Company) -> None:
+def test_row_queries_return_the_rows_of_stripe(company: Company) -> None:
     charges = company.objects("/v1/charges")
     ids = [one["id"] for one in charges]
     path = str(company.folder / "files" / "stripe")
-    newest = in_duckdb(company, the(ROWS[0]).replace("*", "id"), "UTC")
+    newest = in_duckdb(company, query_with(ROWS[0]).replace("*", "id"), "UTC")
     newest_first = sorted(charges, key=lambda one: (one["created"], one["id"]), reverse=True)
     assert [id_ for (id_,) in newest] == [one["id"] for one in newest_first]
-    files = in_duckdb(company, the(ROWS[2]).replace("SELECT *", "SELECT id").replace("'stripe", f"'{path}"), "UTC")
+    files = in_duckdb(
+        company, query_with(ROWS[2]).replace("SELECT *", "SELECT id").replace("'stripe", f"'{path}"), "UTC"
+    )
     assert sorted(id_ for (id_,) in files) == sorted(ids)
     ((changed, *_),) = company.center.rows(
         "SELECT id FROM charges__history WHERE _valid_to IS NOT NULL ORDER BY id LIMIT 1"
     )
-    versions = in_duckdb(company, the(ROWS[1]).replace("'ch_1'", f"'{changed}'"), "UTC")
+    versions = in_duckdb(company, query_with(ROWS[1]).replace("'ch_1'", f"'{changed}'"), "UTC")
     now = next(one for one in charges if one["id"] == changed)
     assert [until for _, until, *_ in versions] == [since for since, *_ in versions[1:]] + [None]
     assert versions[-1][2:] == (now["status"], now["amount"])

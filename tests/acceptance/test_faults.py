@@ -1,4 +1,4 @@
-"""Where one request in twenty fails in a way that a client should survive, every report is as complete as in peace."""
+"""Every report is complete although one request in twenty fails in a way that a client should survive."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SCALE = 0.2
 
 
 def _pulled(sandbox: Sandbox, file: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> dict[str, list[Any]]:
-    """The keys of each report's rows."""
+    """Pulls all reports; returns the keys of their rows."""
     sandbox.control("recipients", mode="list")
     monkeypatch.setenv("STRIPE_API_BASE", sandbox.url)
     assert run(["pull", "all", "--to", f"duckdb:///{file}", "--json"]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {one["report"]: one["error"] for one in told} == {report.key: None for report in REPORTS}
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {one["report"]: one["error"] for one in results} == {report.key: None for report in REPORTS}
     with duckdb.connect(file, read_only=True) as connection:
         return {
             report.key: connection.execute(
@@ -35,7 +35,7 @@ def _pulled(sandbox: Sandbox, file: str, monkeypatch: pytest.MonkeyPatch, capsys
 
 
 @pytest.mark.thorough
-def test_every_report_ends_complete_where_one_request_in_twenty_fails(
+def test_reports_are_complete_despite_failing_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -43,15 +43,15 @@ def test_every_report_ends_complete_where_one_request_in_twenty_fails(
     for name, value in {"GLOBAL": "1000", "ENDPOINT": "1000", "SHARE": "1"}.items():
         monkeypatch.setenv(f"COUNTERFOIL_RATE_{name}", value)
     with Sandbox(scale=SCALE) as sandbox:
-        expected = _pulled(sandbox, "peace.duckdb", monkeypatch, capsys)
+        expected = _pulled(sandbox, "no-faults.duckdb", monkeypatch, capsys)
     with Sandbox(scale=SCALE) as sandbox:
         sandbox.control("faults", rate=0.05, kinds=["500", "global-rate", "cut", "half"])
         found = _pulled(sandbox, "faults.duckdb", monkeypatch, capsys)
-        asked = sandbox.ask("requests")
+        requests = sandbox.ask("requests")
     assert found == expected
     assert all(len(rows) == len(set(rows)) for rows in found.values())
-    failed = {status: count for status, count in asked["statuses"].items() if status not in {"200", "404"}}
-    # 0 is a connection that was cut; a body that was cut in its middle counts as the 200 that it began as.
+    failed = {status: count for status, count in requests["statuses"].items() if status not in {"200", "404"}}
+    # 0 is a cut connection. A response that is cut in the middle of its body counts as 200.
     assert failed.keys() <= {"0", "429", "500"}
     assert len(failed) > 1
     assert sum(failed.values()) >= 5

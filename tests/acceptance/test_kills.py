@@ -1,4 +1,4 @@
-"""A pull that is killed at any moment leaves the old table whole and readable, and what it leaves is swept up."""
+"""A pull that is killed at any moment leaves the old table complete and readable, and its files are cleaned up."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .conftest import KEY, Stripe
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
 
 
-def _pull(folder: Path, url: str, *words: str) -> subprocess.Popen[bytes]:
+def _pull(folder: Path, url: str, *options: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "STRIPE_API_KEY": KEY, "STRIPE_API_BASE": url}
-    command = [COUNTERFOIL, "pull", "charges", "--to", "duckdb:///x.duckdb", *words]
+    command = [COUNTERFOIL, "pull", "charges", "--to", "duckdb:///x.duckdb", *options]
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -36,27 +36,27 @@ def _finish(process: subprocess.Popen[bytes]) -> tuple[int, str]:
 
 
 def _wait_until(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
-    """Until the condition holds; the process must live on meanwhile."""
+    """Waits until the condition is true. The process must stay alive."""
     while not condition():
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.02)
 
 
-def _asked(stripe: Stripe) -> int:
+def _charge_requests(stripe: Stripe) -> int:
     return sum(stripe.control("requests")["endpoints"].get("GET /v1/charges", {}).values())
 
 
-def _held(folder: Path) -> tuple[int, int, int]:
+def _counts(folder: Path) -> tuple[int, int, int]:
     with duckdb.connect(str(folder / "x.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT count(*), count(DISTINCT id), count(DISTINCT _run) FROM charges").fetchone()
     assert found is not None
     return found
 
 
-def test_a_kill_at_any_moment_leaves_the_old_table_and_the_next_pull_sweeps_up(stripe: Stripe, tmp_path: Path) -> None:
-    code, told = _finish(_pull(tmp_path, stripe.url))
-    assert code == 0, told
-    whole = _held(tmp_path)
+def test_killed_pull_leaves_table_unchanged_and_next_pull_cleans_up(stripe: Stripe, tmp_path: Path) -> None:
+    code, output = _finish(_pull(tmp_path, stripe.url))
+    assert code == 0, output
+    whole = _counts(tmp_path)
     started = time.monotonic()
     assert _finish(_pull(tmp_path, stripe.url))[0] == 0
     seconds = time.monotonic() - started
@@ -70,25 +70,25 @@ def test_a_kill_at_any_moment_leaves_the_old_table_and_the_next_pull_sweeps_up(s
             os.killpg(process.pid, signal.SIGKILL)
             killed += 1
         process.communicate()
-        assert _held(tmp_path) == whole
+        assert _counts(tmp_path) == whole
     assert killed > 0
     assert _finish(_pull(tmp_path, stripe.url))[0] == 0
-    assert _held(tmp_path) == whole
+    assert _counts(tmp_path) == whole
     assert list((tmp_path / "home" / "archive").iterdir()) == []
 
 
-def test_two_pulls_into_one_file_at_once_both_succeed(stripe: Stripe, tmp_path: Path) -> None:
+def test_concurrent_pulls_into_one_file_succeed(stripe: Stripe, tmp_path: Path) -> None:
     pulls = [_pull(tmp_path, stripe.url), _pull(tmp_path, stripe.url), _pull(tmp_path, stripe.url, "--table", "other")]
     ended = [_finish(process) for process in pulls]
     assert [code for code, _ in ended] == [0, 0, 0], ended
-    rows, distinct, runs = _held(tmp_path)
+    rows, distinct, runs = _counts(tmp_path)
     assert rows == distinct == len(stripe.all("/v1/charges"))
     assert runs == 1
 
 
-def test_an_interrupt_stops_within_two_seconds_and_leaves_the_table(stripe: Stripe, tmp_path: Path) -> None:
+def test_interrupt_stops_pull_within_two_seconds_and_leaves_table_unchanged(stripe: Stripe, tmp_path: Path) -> None:
     assert _finish(_pull(tmp_path, stripe.url))[0] == 0
-    whole = _held(tmp_path)
+    whole = _counts(tmp_path)
     stripe.control("latency", {"ms": 300})
     try:
         process = _pull(tmp_path, stripe.url)
@@ -96,19 +96,19 @@ def test_an_interrupt_stops_within_two_seconds_and_leaves_the_table(stripe: Stri
             process.wait(1.5)
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
-        code, told = _finish(process)
+        code, output = _finish(process)
     finally:
         stripe.control("latency", {"ms": 0})
-    assert code == 130, told
-    assert "Stopped" in told
-    assert "Traceback" not in told
+    assert code == 130, output
+    assert "Interrupted" in output
+    assert "Traceback" not in output
     assert time.monotonic() - started < 2
-    assert _held(tmp_path) == whole
+    assert _counts(tmp_path) == whole
 
 
-def test_resume_goes_on_where_the_kill_was_and_asks_for_nothing_twice(stripe: Stripe, tmp_path: Path) -> None:
+def test_resume_after_kills_completes_the_same_run(stripe: Stripe, tmp_path: Path) -> None:
     stripe.control("latency", {"ms": 60})
-    kills, code, told = 0, -9, ""
+    kills, code, output = 0, -9, ""
     try:
         while code == -9 and kills < 12:
             process = _pull(tmp_path, stripe.url, "--resume")
@@ -117,44 +117,44 @@ def test_resume_goes_on_where_the_kill_was_and_asks_for_nothing_twice(stripe: St
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 kills += 1
-            code, told = _finish(process)
+            code, output = _finish(process)
     finally:
         stripe.control("latency", {"ms": 0})
-    if code == -9:  # a busy machine took its time
-        code, told = _finish(_pull(tmp_path, stripe.url, "--resume"))
-    assert code == 0, told
+    if code == -9:  # the machine was busy
+        code, output = _finish(_pull(tmp_path, stripe.url, "--resume"))
+    assert code == 0, output
     expected = stripe.all("/v1/charges")
-    rows, distinct, runs = _held(tmp_path)
+    rows, distinct, runs = _counts(tmp_path)
     assert rows == distinct == len(expected)
-    assert runs == 1, "the same run, however often it was killed"
+    assert runs == 1, "all rows have the id of the first run"
     assert kills > 0
     assert list((tmp_path / "home" / "archive").iterdir()) == []
 
 
-def test_what_was_read_is_kept_when_the_load_fails_and_loaded_without_asking_again(
+def test_resume_after_failed_load_sends_no_requests(
     stripe: Stripe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COUNTERFOIL_BUSY_SECONDS", "0.1")
-    before = _asked(stripe)
+    before = _charge_requests(stripe)
     stripe.control("latency", {"ms": 200})
     try:
         process = _pull(tmp_path, stripe.url)
-        _wait_until(process, lambda: _asked(stripe) > before)
+        _wait_until(process, lambda: _charge_requests(stripe) > before)
         with duckdb.connect(str(tmp_path / "x.duckdb")):
-            code, told = _finish(process)
+            code, output = _finish(process)
     finally:
         stripe.control("latency", {"ms": 0})
-    assert code == 1, told
-    assert "--resume" in told
-    before = _asked(stripe)
-    code, told = _finish(_pull(tmp_path, stripe.url, "--resume"))
-    assert code == 0, told
-    assert _asked(stripe) == before
-    rows, distinct, _ = _held(tmp_path)
+    assert code == 1, output
+    assert "--resume" in output
+    before = _charge_requests(stripe)
+    code, output = _finish(_pull(tmp_path, stripe.url, "--resume"))
+    assert code == 0, output
+    assert _charge_requests(stripe) == before
+    rows, distinct, _ = _counts(tmp_path)
     assert rows == distinct == len(stripe.all("/v1/charges"))
 
 
-def test_a_damaged_spool_is_read_again_from_the_damage_on(stripe: Stripe, tmp_path: Path) -> None:
+def test_pull_resumes_from_damaged_spool(stripe: Stripe, tmp_path: Path) -> None:
     archive = tmp_path / "home" / "archive"
     stripe.control("latency", {"ms": 100})
     try:
@@ -170,19 +170,19 @@ def test_a_damaged_spool_is_read_again_from_the_damage_on(stripe: Stripe, tmp_pa
     content = bytearray(spool.read_bytes())
     content[len(content) // 2] ^= 0xFF
     spool.write_bytes(content)
-    code, told = _finish(_pull(tmp_path, stripe.url, "--resume"))
-    assert code == 0, told
-    rows, distinct, _ = _held(tmp_path)
+    code, output = _finish(_pull(tmp_path, stripe.url, "--resume"))
+    assert code == 0, output
+    rows, distinct, _ = _counts(tmp_path)
     assert rows == distinct == len(stripe.all("/v1/charges"))
 
 
 @pytest.mark.thorough
-def test_kills_cost_no_more_than_the_pages_in_flight_and_the_table_is_complete(tmp_path: Path) -> None:
-    """The small sister of what is done by hand with 200,000 charges and ten kills."""
+def test_kills_repeat_only_the_pages_in_flight(tmp_path: Path) -> None:
+    """A small version of the manual test with 200,000 charges and ten kills."""
     command = [sys.executable, "-m", "bench.kills", "--rows", "5000", "--kills", "3", "--latency-ms", "50"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=100)
     found = json.loads(done.stdout)
     assert (found["rows"], found["missing"], found["twice"], found["runs"]) == (5_000, 0, 0, 1)
-    assert found["kills"] >= 2, "the last one may come too late on a quick machine"
+    assert found["kills"] >= 2, "the last kill may be too late on a fast machine"
     assert found["extra"] <= found["allowed"]
     assert done.returncode == 0, done.stderr

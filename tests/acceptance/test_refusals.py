@@ -1,4 +1,4 @@
-"""Bad input gets one or two lines that say what and what to do, the right exit code, and leaves the table as it was."""
+"""Invalid input gets an error with a hint and the right exit code, and leaves the table unchanged."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def _working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command; its exit code and what it said on stderr, checked for form."""
+def command(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command; checks the format of its errors, and returns the exit code and stderr."""
 
-    def command(*words: str) -> tuple[int, str]:
-        code = run(words)
+    def execute(*arguments: str) -> tuple[int, str]:
+        code = run(arguments)
         printed = capsys.readouterr()
         lines = [line for line in printed.err.splitlines() if not line.startswith("warning: ")]
         assert "Traceback" not in printed.err
         assert code == 0 or (1 <= len(lines) <= 3 and lines[0].startswith("error: ")), printed.err
         return code, printed.err
 
-    return command
+    return execute
 
 
 @pytest.mark.parametrize(
-    ("key", "code", "says"),
+    ("key", "code", "part"),
     [
         ("", 2, "STRIPE_API_KEY is not set"),
         ("   ", 2, "STRIPE_API_KEY is not set"),
@@ -56,24 +56,24 @@ def told(capsys: pytest.CaptureFixture[str]) -> Any:
         ("sk_test_demo\nX-Evil: 1", 2, "key"),
     ],
 )
-def test_a_key_that_can_not_be_right_or_is_refused_is_said_so_and_never_shown(
-    key: str, code: int, says: str, stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+def test_invalid_key_is_rejected_and_never_printed(
+    key: str, code: int, part: str, stripe: Stripe, monkeypatch: pytest.MonkeyPatch, command: Any
 ) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", key)
     monkeypatch.setenv("STRIPE_API_BASE", stripe.url)
-    got, err = told("pull", "charges", "--to", TO)
+    got, err = command("pull", "charges", "--to", TO)
     assert got == code
-    assert says in err
+    assert part in err
     assert not key.strip() or key.strip() not in err
     assert not Path("x.duckdb").exists()
 
 
-def test_a_missing_permission_is_named(own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any) -> None:
+def test_missing_permission_is_named(own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, command: Any) -> None:
     own_stripe.control("keys", {"key": "rk_test_customers1234", "permissions": ["rak_customer_read"]})
     monkeypatch.setenv("STRIPE_API_KEY", "rk_test_customers1234")
     monkeypatch.setenv("STRIPE_API_BASE", own_stripe.url)
-    assert told("pull", "customers", "--to", TO)[0] == 0
-    code, err = told("pull", "charges", "--to", TO)
+    assert command("pull", "customers", "--to", TO)[0] == 0
+    code, err = command("pull", "charges", "--to", TO)
     assert code == 3
     assert "rak_charge_read" in err
 
@@ -88,30 +88,28 @@ def test_a_missing_permission_is_named(own_stripe: Stripe, monkeypatch: pytest.M
         ("http://192.0.2.1", 2),
     ],
 )
-def test_an_address_that_is_not_safe_is_refused_before_the_key_goes_there(
-    base: str, code: int, monkeypatch: pytest.MonkeyPatch, told: Any
-) -> None:
+def test_unsafe_api_base_is_rejected(base: str, code: int, monkeypatch: pytest.MonkeyPatch, command: Any) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", KEY)
     monkeypatch.setenv("STRIPE_API_BASE", base)
-    got, err = told("pull", "charges", "--to", TO)
+    got, err = command("pull", "charges", "--to", TO)
     assert got == code
     assert "secret" not in err
 
 
-def test_nobody_listening_is_told_with_the_host(monkeypatch: pytest.MonkeyPatch, told: Any) -> None:
+def test_unreachable_host_is_named(monkeypatch: pytest.MonkeyPatch, command: Any) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         monkeypatch.setenv("STRIPE_API_KEY", KEY)
         monkeypatch.setenv("STRIPE_API_BASE", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("COUNTERFOIL_RETRY_SECONDS", "0.5")
-        code, err = told("pull", "charges", "--to", TO)
+        code, err = command("pull", "charges", "--to", TO)
     assert code == 1
     assert f"127.0.0.1:{port} cannot be reached" in err
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "part"),
     [
         (("pull", "charge"), "charges"),
         (("pull", "charges", "--since", "yesterday"), "yesterday"),
@@ -142,14 +140,12 @@ def test_nobody_listening_is_told_with_the_host(monkeypatch: pytest.MonkeyPatch,
         (("sandbox", "--port", "70000"), "70000"),
     ],
 )
-def test_a_wrong_word_is_named_with_what_would_be_right(
-    words: tuple[str, ...], says: str, connected: Stripe, told: Any
-) -> None:
-    if words[0] == "pull" and "--to" not in words:
-        words = (*words, "--to", TO)
-    code, err = told(*words)
+def test_invalid_argument_is_named(arguments: tuple[str, ...], part: str, connected: Stripe, command: Any) -> None:
+    if arguments[0] == "pull" and "--to" not in arguments:
+        arguments = (*arguments, "--to", TO)
+    code, err = command(*arguments)
     assert code == 2
-    assert says in err
+    assert part in err
     assert not Path("x.duckdb").exists()
 
 
@@ -157,11 +153,11 @@ def test_a_wrong_word_is_named_with_what_would_be_right(
     ("name", "value"),
     [("COUNTERFOIL_RATE_SHARE", "2"), ("COUNTERFOIL_RATE_ENDPOINT", "fast"), ("COUNTERFOIL_CURRENCY_DIGITS", "usd=x")],
 )
-def test_a_wrong_setting_is_named(
-    name: str, value: str, connected: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+def test_invalid_setting_is_named(
+    name: str, value: str, connected: Stripe, monkeypatch: pytest.MonkeyPatch, command: Any
 ) -> None:
     monkeypatch.setenv(name, value)
-    code, err = told("pull", "charges", "--to", TO)
+    code, err = command("pull", "charges", "--to", TO)
     assert code == 2
     assert name in err
 
@@ -176,52 +172,52 @@ def _rows(sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def test_a_table_that_is_not_ours_is_left_alone_unless_told(connected: Stripe, told: Any) -> None:
+def test_foreign_table_is_replaced_only_with_overwrite(connected: Stripe, command: Any) -> None:
     _table("CREATE TABLE coupons AS SELECT 42 AS mine")
     before = connected.control("requests")
-    code, err = told("pull", "coupons", "--to", TO)
+    code, err = command("pull", "coupons", "--to", TO)
     assert code == 1
     assert "--overwrite" in err
     assert _rows("SELECT * FROM coupons") == [(42,)]
-    assert told("pull", "coupons", "--to", TO, "--overwrite")[0] == 0
+    assert command("pull", "coupons", "--to", TO, "--overwrite")[0] == 0
     assert _rows("SELECT count(*) > 1 FROM coupons") == [(True,)]
     assert before
 
 
-def test_nothing_is_appended_to_a_table_that_is_not_ours(connected: Stripe, told: Any) -> None:
+def test_append_to_foreign_table_is_rejected(connected: Stripe, command: Any) -> None:
     _table("CREATE TABLE coupons AS SELECT 42 AS mine")
-    for words in ((), ("--overwrite",)):
-        code, err = told("pull", "coupons", "--to", TO, "--method", "append", *words)
+    for options in ((), ("--overwrite",)):
+        code, err = command("pull", "coupons", "--to", TO, "--method", "append", *options)
         assert code == 1
-        assert "was not made by Counterfoil" in err
+        assert "not created by Counterfoil" in err
         assert "--overwrite" not in err
     assert _rows("SELECT * FROM coupons") == [(42,)]
 
 
-def test_nothing_is_appended_to_a_table_of_another_report(connected: Stripe, told: Any) -> None:
-    assert told("pull", "coupons", "--to", TO, "--table", "mine")[0] == 0
-    code, err = told("pull", "plans", "--to", TO, "--table", "mine", "--method", "append", "--overwrite")
+def test_append_to_table_of_another_report_is_rejected(connected: Stripe, command: Any) -> None:
+    assert command("pull", "coupons", "--to", TO, "--table", "mine")[0] == 0
+    code, err = command("pull", "plans", "--to", TO, "--table", "mine", "--method", "append", "--overwrite")
     assert code == 1
     assert "--overwrite" not in err
     assert _rows("SELECT DISTINCT object FROM mine") == [("coupon",)]
 
 
-def test_a_narrowed_replace_of_a_fuller_table_needs_to_be_told(connected: Stripe, told: Any) -> None:
-    assert told("pull", "coupons", "--to", TO)[0] == 0
+def test_narrower_replace_requires_overwrite(connected: Stripe, command: Any) -> None:
+    assert command("pull", "coupons", "--to", TO)[0] == 0
     full = _rows("SELECT count(*) FROM coupons")
-    code, err = told("pull", "coupons", "--to", TO, "--limit", "1")
+    code, err = command("pull", "coupons", "--to", TO, "--limit", "1")
     assert code == 1
     assert "--overwrite" in err
     assert _rows("SELECT count(*) FROM coupons") == full
-    assert told("pull", "coupons", "--to", TO, "--limit", "1", "--overwrite")[0] == 0
+    assert command("pull", "coupons", "--to", TO, "--limit", "1", "--overwrite")[0] == 0
     assert _rows("SELECT count(*) FROM coupons") == [(1,)]
-    assert told("pull", "coupons", "--to", TO)[0] == 0, "a wider replace needs no word"
+    assert command("pull", "coupons", "--to", TO)[0] == 0, "a wider replace needs no option"
     assert _rows("SELECT count(*) FROM coupons") == full
 
 
-def test_a_table_of_another_report_is_not_replaced_by_mistake(connected: Stripe, told: Any) -> None:
-    assert told("pull", "coupons", "--to", TO, "--table", "mine")[0] == 0
-    code, err = told("pull", "plans", "--to", TO, "--table", "mine")
+def test_replace_of_table_of_another_report_is_rejected(connected: Stripe, command: Any) -> None:
+    assert command("pull", "coupons", "--to", TO, "--table", "mine")[0] == 0
+    code, err = command("pull", "plans", "--to", TO, "--table", "mine")
     assert code == 1
     assert "coupons" in err
     assert _rows("SELECT DISTINCT object FROM mine") == [("coupon",)]
@@ -230,31 +226,31 @@ def test_a_table_of_another_report_is_not_replaced_by_mistake(connected: Stripe,
 @pytest.mark.parametrize(
     "content", [b"no database at all, but a text of some length " * 300, b"SQLite format 3\0" * 600]
 )
-def test_a_file_that_is_no_database_is_refused_and_left_alone(content: bytes, connected: Stripe, told: Any) -> None:
+def test_non_database_file_is_rejected_and_left_unchanged(content: bytes, connected: Stripe, command: Any) -> None:
     Path("x.duckdb").write_bytes(content)
-    code, err = told("pull", "coupons", "--to", TO)
+    code, err = command("pull", "coupons", "--to", TO)
     assert code == 1
     assert "x.duckdb" in err
     assert Path("x.duckdb").read_bytes() == content
 
 
-def test_a_folder_in_the_place_of_the_file_is_refused(connected: Stripe, told: Any) -> None:
+def test_folder_instead_of_file_is_rejected(connected: Stripe, command: Any) -> None:
     Path("x.duckdb").mkdir()
-    code, err = told("pull", "coupons", "--to", TO)
+    code, err = command("pull", "coupons", "--to", TO)
     assert code == 1
     assert "x.duckdb" in err
 
 
-def test_a_folder_that_is_not_there_is_named_before_anything_is_read(connected: Stripe, told: Any) -> None:
-    code, err = told("pull", "coupons", "--to", "duckdb:///nowhere/x.duckdb")
+def test_missing_folder_is_named(connected: Stripe, command: Any) -> None:
+    code, err = command("pull", "coupons", "--to", "duckdb:///nowhere/x.duckdb")
     assert code in (1, 2)
     assert "nowhere" in err
 
 
 @pytest.fixture
-def holder() -> Iterator[int]:
-    """Another process that holds the file."""
-    script = "import duckdb, sys; c = duckdb.connect('x.duckdb'); print('held', flush=True); sys.stdin.read()"
+def locking_process() -> Iterator[int]:
+    """Another process that has the file open."""
+    script = "import duckdb, sys; c = duckdb.connect('x.duckdb'); print('locked', flush=True); sys.stdin.read()"
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdin is not None
@@ -265,17 +261,17 @@ def holder() -> Iterator[int]:
     process.stdout.close()
 
 
-def test_a_file_that_another_process_holds_is_told_with_its_number(
-    connected: Stripe, holder: int, monkeypatch: pytest.MonkeyPatch, told: Any
+def test_error_of_locked_file_names_the_process(
+    connected: Stripe, locking_process: int, monkeypatch: pytest.MonkeyPatch, command: Any
 ) -> None:
     monkeypatch.setenv("COUNTERFOIL_BUSY_SECONDS", "0.1")
-    code, err = told("pull", "coupons", "--to", TO)
+    code, err = command("pull", "coupons", "--to", TO)
     assert code == 1
-    assert str(holder) in err
+    assert str(locking_process) in err
 
 
-def test_a_full_disk_leaves_the_table_as_it_was(connected: Stripe, tmp_path: Path) -> None:
-    """The limit on the size of a file stands in for the disk: the system refuses the same write."""
+def test_full_disk_leaves_table_unchanged(connected: Stripe, tmp_path: Path) -> None:
+    """A limit on the file size simulates a full disk: the system rejects the same write."""
     command = [str(Path(sys.executable).with_name("counterfoil")), "pull", "coupons", "--to", TO]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     before = _rows("SELECT id FROM coupons")
@@ -288,54 +284,54 @@ def test_a_full_disk_leaves_the_table_as_it_was(connected: Stripe, tmp_path: Pat
     assert _rows("SELECT id FROM coupons") == before
 
 
-def test_what_stripe_adds_or_changes_is_kept_and_named_once(
-    own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+def test_unexpected_values_are_stored_and_reported_once(
+    own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, command: Any
 ) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", KEY)
     monkeypatch.setenv("STRIPE_API_BASE", own_stripe.url)
     for coupon in own_stripe.all("/v1/coupons")[:3]:
         change = {"kind": "coupon", "action": "update", "id": coupon["id"]}
         own_stripe.control("objects", {**change, "fields": {"brand_new": {"a": 1}, "times_redeemed": "many"}})
-    code, err = told("pull", "coupons", "--to", TO)
+    code, err = command("pull", "coupons", "--to", TO)
     assert code == 0
     assert err.count("brand_new") == 1
     assert err.count("times_redeemed") == 1
-    kept = _rows("SELECT _extra->>'$.times_redeemed', times_redeemed FROM coupons WHERE _extra IS NOT NULL")
-    assert kept == [("many", None)] * 3
+    stored = _rows("SELECT _extra->>'$.times_redeemed', times_redeemed FROM coupons WHERE _extra IS NOT NULL")
+    assert stored == [("many", None)] * 3
 
 
-def test_a_replace_of_several_snapshots_needs_to_be_told(connected: Stripe, told: Any) -> None:
-    assert told("pull", "balance", "--to", TO, "--method", "append")[0] == 0
-    assert told("pull", "balance", "--to", TO, "--method", "append")[0] == 0
-    held = _rows("SELECT count(*) FROM balance")
-    code, err = told("pull", "balance", "--to", TO)
+def test_replace_of_several_snapshots_requires_overwrite(connected: Stripe, command: Any) -> None:
+    assert command("pull", "balance", "--to", TO, "--method", "append")[0] == 0
+    assert command("pull", "balance", "--to", TO, "--method", "append")[0] == 0
+    before = _rows("SELECT count(*) FROM balance")
+    code, err = command("pull", "balance", "--to", TO)
     assert code == 1
     assert "2 loads" in err
-    assert _rows("SELECT count(*) FROM balance") == held
+    assert _rows("SELECT count(*) FROM balance") == before
 
 
-def test_a_narrow_load_behind_a_wide_one_does_not_hide_it(connected: Stripe, told: Any) -> None:
-    assert told("pull", "coupons", "--to", TO)[0] == 0
-    assert told("pull", "coupons", "--to", TO, "--limit", "1", "--method", "append")[0] == 0
-    assert told("pull", "coupons", "--to", TO, "--limit", "1")[0] == 1
+def test_narrow_append_does_not_hide_earlier_full_load(connected: Stripe, command: Any) -> None:
+    assert command("pull", "coupons", "--to", TO)[0] == 0
+    assert command("pull", "coupons", "--to", TO, "--limit", "1", "--method", "append")[0] == 0
+    assert command("pull", "coupons", "--to", TO, "--limit", "1")[0] == 1
 
 
-def test_test_data_and_live_data_never_meet_in_a_table(
-    own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+def test_test_and_live_data_are_never_mixed_in_a_table(
+    own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, command: Any
 ) -> None:
     own_stripe.control("keys", {"key": "sk_live_abcdefgh1234"})
     monkeypatch.setenv("STRIPE_API_BASE", own_stripe.url)
     monkeypatch.setenv("STRIPE_API_KEY", "sk_live_abcdefgh1234")
-    assert told("pull", "coupons", "--to", TO)[0] == 0
+    assert command("pull", "coupons", "--to", TO)[0] == 0
     monkeypatch.setenv("STRIPE_API_KEY", KEY)
     for method in ("replace", "append"):
-        code, err = told("pull", "coupons", "--to", TO, "--method", method)
+        code, err = command("pull", "coupons", "--to", TO, "--method", method)
         assert code == 1
         assert "live data" in err
 
 
-def test_pull_all_goes_on_behind_a_table_that_it_may_not_replace(connected: Stripe, told: Any, capsys: Any) -> None:
-    assert told("pull", "coupons", "--to", TO)[0] == 0
+def test_pull_all_continues_after_a_rejected_table(connected: Stripe, command: Any, capsys: Any) -> None:
+    assert command("pull", "coupons", "--to", TO)[0] == 0
     assert run(["pull", "all", "--since", "2026-10-25", "--to", TO, "--json"]) == 1
     results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["report"] for one in results if one["error"]] == ["coupons"]
@@ -343,25 +339,25 @@ def test_pull_all_goes_on_behind_a_table_that_it_may_not_replace(connected: Stri
 
 
 @pytest.mark.parametrize("report", ["balance", "discounts", "upcoming_invoices"])
-def test_a_report_without_newest_rows_takes_no_limit(report: str, connected: Stripe, told: Any) -> None:
-    code, err = told("pull", report, "--to", TO, "--limit", "5")
+def test_report_without_creation_time_rejects_limit(report: str, connected: Stripe, command: Any) -> None:
+    code, err = command("pull", report, "--to", TO, "--limit", "5")
     assert code == 2
     assert "--limit" in err
 
 
-def test_a_key_that_may_not_read_its_account_still_stamps_the_time(
-    own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, told: Any
+def test_key_without_account_permission_stamps_sync_time(
+    own_stripe: Stripe, monkeypatch: pytest.MonkeyPatch, command: Any
 ) -> None:
     own_stripe.control("keys", {"key": "rk_test_coupons1234", "permissions": ["rak_coupon_read"]})
     monkeypatch.setenv("STRIPE_API_KEY", "rk_test_coupons1234")
     monkeypatch.setenv("STRIPE_API_BASE", own_stripe.url)
-    assert told("pull", "coupons", "--to", TO)[0] == 0
+    assert command("pull", "coupons", "--to", TO)[0] == 0
     assert _rows("SELECT DISTINCT strftime(_synced_at AT TIME ZONE 'UTC', '%Y-%m-%d') FROM coupons") == [
         ("2026-11-01",)
     ]
 
 
-def test_a_second_run_of_a_connection_has_a_time_of_its_own(own_stripe: Stripe) -> None:
+def test_each_run_of_a_connection_has_its_own_time(own_stripe: Stripe) -> None:
     with connect(KEY, api_base=own_stripe.url) as connection:
         connection.pull("balance", to=TO, method="append")
         own_stripe.control("advance", {"seconds": 3 * 86_400})
@@ -370,7 +366,7 @@ def test_a_second_run_of_a_connection_has_a_time_of_its_own(own_stripe: Stripe) 
     assert days == [("2026-11-01",), ("2026-11-04",)]
 
 
-def test_an_archive_that_vanishes_while_it_is_filled_is_an_error(own_stripe: Stripe, tmp_path: Path) -> None:
+def test_archive_deleted_during_pull_is_an_error(own_stripe: Stripe, tmp_path: Path) -> None:
     def remove(progress: Progress) -> None:
         if progress.stage == "reading" and progress.rows:
             shutil.rmtree(tmp_path / "home" / "archive", ignore_errors=True)
@@ -383,7 +379,7 @@ def test_an_archive_that_vanishes_while_it_is_filled_is_an_error(own_stripe: Str
     assert _rows("SELECT count(*) FROM coupons") == before
 
 
-def test_what_a_stream_has_to_tell_is_logged(own_stripe: Stripe, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_of_a_reader_are_logged(own_stripe: Stripe, capsys: pytest.CaptureFixture[str]) -> None:
     with connect(KEY, api_base=own_stripe.url) as connection:
         assert connection.read("recipients").read_all().num_rows == 0
     assert "retired by Stripe" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Every report, pulled by the command, holds what a plain serial loop over the same Stripe finds."""
+"""Every report that the command pulls contains the same objects as a plain serial loop over the same Stripe."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "x.duckdb"
 
 
-def pull(*words: str) -> None:
-    assert run(["pull", *words, "--to", "duckdb:///x.duckdb"]) == 0
+def pull(*arguments: str) -> None:
+    assert run(["pull", *arguments, "--to", "duckdb:///x.duckdb"]) == 0
 
 
 @pytest.mark.parametrize("report", sampled(LISTED, key=lambda report: report.key))
-def test_the_ids_of_a_listed_report_are_those_of_a_serial_loop(report: Any, connected: Stripe, database: Path) -> None:
+def test_listed_report_has_the_ids_of_a_serial_loop(report: Any, connected: Stripe, database: Path) -> None:
     listings = report.source.listings.values() if isinstance(report.source, Union) else [report.source]
     expected = [one["id"] for each in listings for one in connected.all(each.path, list(each.params.items()))]
     pull(report.key)
@@ -47,13 +47,13 @@ def test_the_ids_of_a_listed_report_are_those_of_a_serial_loop(report: Any, conn
     assert sorted(loaded) == sorted(expected)
 
 
-def test_rows_stand_in_stripes_order_newest_first(connected: Stripe, database: Path) -> None:
+def test_rows_are_in_the_order_of_stripe(connected: Stripe, database: Path) -> None:
     pull("charges")
     loaded = [identifier for (identifier,) in rows(database, "SELECT id FROM charges")]
     assert loaded == [one["id"] for one in connected.all("/v1/charges")]
 
 
-def test_subscriptions_leave_out_canceled_ones_unless_all_are_asked_for(connected: Stripe, database: Path) -> None:
+def test_subscriptions_exclude_canceled_by_default(connected: Stripe, database: Path) -> None:
     pull("subscriptions")
     assert rows(database, "SELECT count(*) FROM subscriptions WHERE status = 'canceled'") == [(0,)]
     pull("subscriptions", "--option", "status=all")
@@ -62,7 +62,7 @@ def test_subscriptions_leave_out_canceled_ones_unless_all_are_asked_for(connecte
     assert rows(database, "SELECT count(*) > 0 FROM subscriptions WHERE status = 'canceled'") == [(True,)]
 
 
-def test_each_subscription_item_has_its_subscription_in_all_subscriptions(connected: Stripe, database: Path) -> None:
+def test_all_subscriptions_contain_the_subscription_of_each_item(connected: Stripe, database: Path) -> None:
     pull("all_subscriptions")
     pull("subscription_items")
     loaded = rows(database, "SELECT id FROM all_subscriptions ORDER BY id")
@@ -73,13 +73,13 @@ def test_each_subscription_item_has_its_subscription_in_all_subscriptions(connec
     assert rows(database, orphans) == [(0,)]
 
 
-def test_the_account_is_the_sandboxs_own(connected: Stripe, database: Path) -> None:
+def test_account_report_has_the_id_of_the_account(connected: Stripe, database: Path) -> None:
     pull("account")
     identifier = connected.control("truth/account")["id"]
     assert rows(database, "SELECT id, _account FROM account") == [(identifier, identifier)]
 
 
-def test_the_balance_is_the_sandboxs_own_and_the_sum_of_its_history(connected: Stripe, database: Path) -> None:
+def test_balance_equals_stripe_and_sum_of_history(connected: Stripe, database: Path) -> None:
     pull("balance")
     pull("balance_transactions")
     truth = connected.control("truth/balance")
@@ -100,16 +100,16 @@ def test_the_balance_is_the_sandboxs_own_and_the_sum_of_its_history(connected: S
     assert sums == balance
 
 
-def test_discounts_are_collected_from_everywhere_once(connected: Stripe, database: Path) -> None:
+def test_discounts_are_collected_from_all_objects_once(connected: Stripe, database: Path) -> None:
     pull("discounts")
     loaded = [identifier for (identifier,) in rows(database, "SELECT id FROM discounts")]
     assert sorted(loaded) == connected.control("truth/discounts")["ids"]
-    hanging = """SELECT count(customer), count(subscription), count(subscription_item), count(invoice),
+    counts = """SELECT count(customer), count(subscription), count(subscription_item), count(invoice),
                         count(invoice_item) FROM discounts"""
-    assert all(count > 0 for count in rows(database, hanging)[0])
+    assert all(count > 0 for count in rows(database, counts)[0])
 
 
-def test_upcoming_invoices_are_those_of_what_will_be_invoiced(connected: Stripe, database: Path) -> None:
+def test_upcoming_invoices_cover_subscriptions_and_schedules(connected: Stripe, database: Path) -> None:
     pull("upcoming_invoices")
     truth = connected.control("truth/upcoming_invoices")
     loaded = dict(rows(database, "SELECT preview_of, subtotal FROM upcoming_invoices"))
@@ -122,7 +122,7 @@ def test_upcoming_invoices_are_those_of_what_will_be_invoiced(connected: Stripe,
     assert truth["none"]
 
 
-def test_recipients_are_read_under_the_old_version_or_retired(
+def test_recipients_use_old_api_version_or_are_retired(
     own_stripe: Stripe, database: Path, monkeypatch: Any, capsys: Any
 ) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", "sk_test_demo")
@@ -136,10 +136,10 @@ def test_recipients_are_read_under_the_old_version_or_retired(
     own_stripe.control("recipients", {"mode": "404"})
     pull("recipients")
     assert rows(database, "SELECT count(*) FROM recipients") == [(0,)]
-    assert "retired by Stripe, use connected accounts" in capsys.readouterr().err
+    assert "retired by Stripe" in capsys.readouterr().err
 
 
-def test_a_list_of_lines_has_all_of_its_lines(connected: Stripe, database: Path) -> None:
+def test_invoices_contain_all_of_their_lines(connected: Stripe, database: Path) -> None:
     pull("invoices")
     loaded = dict(rows(database, "SELECT id, len(json_extract(lines, '$.data[*]')) FROM invoices"))
     longest = max(loaded, key=lambda identifier: loaded[identifier])
@@ -148,7 +148,7 @@ def test_a_list_of_lines_has_all_of_its_lines(connected: Stripe, database: Path)
     assert rows(database, "SELECT count(*) FROM invoices WHERE (lines->>'has_more')::BOOLEAN") == [(0,)]
 
 
-def test_an_amount_is_in_major_units_what_its_currency_says(connected: Stripe, database: Path) -> None:
+def test_major_amounts_use_the_digits_of_the_currency(connected: Stripe, database: Path) -> None:
     pull("charges")
     loaded = rows(database, "SELECT amount, currency, amount_major FROM charges")
     digits = {"usd": 2, "eur": 2, "jpy": 0, "kwd": 3}
@@ -156,14 +156,14 @@ def test_an_amount_is_in_major_units_what_its_currency_says(connected: Stripe, d
     assert all(major == Decimal(amount).scaleb(-digits[currency]) for amount, currency, major in loaded)
 
 
-def test_append_keeps_each_snapshot_told_apart_by_its_run(connected: Stripe, database: Path) -> None:
+def test_append_keeps_snapshots_of_each_run(connected: Stripe, database: Path) -> None:
     pull("balance", "--method", "append")
     pull("balance", "--method", "append")
     counted = rows(database, "SELECT count(*), count(DISTINCT _run) FROM balance")
     assert counted == [(2 * rows(database, "SELECT count(*) FROM balance GROUP BY _run LIMIT 1")[0][0], 2)]
 
 
-def test_a_window_and_a_limit_narrow_what_is_read(connected: Stripe, database: Path) -> None:
+def test_range_and_limit_restrict_the_rows(connected: Stripe, database: Path) -> None:
     everything = connected.all("/v1/charges")
     middle = everything[len(everything) // 2]["created"]
     pull("charges", "--table", "newer", "--since", f"{_instant(middle)}")
@@ -183,23 +183,23 @@ def _instant(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def test_pull_all_makes_a_table_of_each_report(
+def test_pull_all_creates_a_table_for_each_report(
     own_stripe: Stripe, database: Path, monkeypatch: Any, capsys: Any
 ) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", "sk_test_demo")
     monkeypatch.setenv("STRIPE_API_BASE", own_stripe.url)
     pull("all", "--json")
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["report"] for one in told] == [report.key for report in REPORTS]
-    assert all(one["error"] is None and one["requests"] > 0 for one in told)
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["report"] for one in results] == [report.key for report in REPORTS]
+    assert all(one["error"] is None and one["requests"] > 0 for one in results)
     tables = {name for (name,) in rows(database, "SELECT table_name FROM information_schema.tables")}
     assert tables >= {report.key for report in REPORTS}
-    # What no column holds is kept in _extra: the sandbox sends nothing that is not declared.
-    beside = {report.key: rows(database, f"SELECT any_value(_extra)::VARCHAR FROM {report.key}") for report in REPORTS}
-    assert {key for key, extra in beside.items() if extra != [(None,)]} == set()
+    # _extra stores fields without a column. The sandbox sends no undeclared fields.
+    extras = {report.key: rows(database, f"SELECT any_value(_extra)::VARCHAR FROM {report.key}") for report in REPORTS}
+    assert {key for key, extra in extras.items() if extra != [(None,)]} == set()
 
 
-def test_parquet_holds_the_same_rows(connected: Stripe, tmp_path: Path, monkeypatch: Any) -> None:
+def test_parquet_contains_the_same_rows(connected: Stripe, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["pull", "charges", "--to", "parquet:///books"]) == 0
     with duckdb.connect() as connection:
@@ -207,7 +207,7 @@ def test_parquet_holds_the_same_rows(connected: Stripe, tmp_path: Path, monkeypa
     assert sorted(identifier for (identifier,) in loaded) == sorted(one["id"] for one in connected.all("/v1/charges"))
 
 
-def test_a_pull_puts_rows_into_the_months_that_they_were_created_in(
+def test_monthly_partition_uses_the_month_of_creation(
     connected: Stripe, tmp_path: Path, objects: Objects, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""A service with the routes of programs and the page of their tokens; the document that judges them; a program."""
+"""A service with the API and the page of tokens, the published OpenAPI document, and an API client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MakeProgram = Callable[..., Program]
 
 @pytest.fixture(scope="session")
 def document() -> Document:
-    """As it is published: `test_document` holds it to the routes."""
+    """The published OpenAPI document; `test_document` compares it with the routes."""
     found: Document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
     return found
 
@@ -35,10 +35,10 @@ def site(make_site: MakeSite) -> Site:
 
 @pytest.fixture
 def make_program(app: App, site: Site, document: Document) -> MakeProgram:
-    """A program whose token is made as given; `token` takes another one, None for none at all."""
+    """Creates API clients with a new token; `token` sets another one, or None."""
 
-    def make(name: str = "tests", *, address: str = "127.0.0.1", **given: object) -> Program:
-        token = given.pop("token") if "token" in given else app.tokens.create(name, **given).secret  # type: ignore[arg-type]
+    def make(name: str = "tests", *, address: str = "127.0.0.1", **options: object) -> Program:
+        token = options.pop("token") if "token" in options else app.tokens.create(name, **options).secret  # type: ignore[arg-type]
         return Program(site.page, document, token, address)  # type: ignore[arg-type]
 
     return make

@@ -1,4 +1,4 @@
-"""A program that asks the API, and takes no answer that the OpenAPI document does not describe."""
+"""An API client that validates every response against the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Document = Mapping[str, Any]
 
 @dataclass
 class Program:
-    """Its token goes into every request; `document` judges the answers."""
+    """A client that sends its token with every request, and validates responses with `document`."""
 
     page: FastAPI
     document: Document
@@ -27,64 +27,65 @@ class Program:
     address: str = "127.0.0.1"
 
     def ask(self, method: str, path: str, body: Any = None, status: int | None = None, **headers: str) -> Answer:
-        """Of a path below `/api/v1`; bodies are sent as JSON unless they are bytes."""
-        sent = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        given = {"content-type": "application/json"} | {name.replace("_", "-"): one for name, one in headers.items()}
+        """Requests a path below `/api/v1`; sends bodies as JSON unless they are bytes."""
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        sent = {"content-type": "application/json"} | {name.replace("_", "-"): one for name, one in headers.items()}
         if self.token is not None:
-            given = {"authorization": f"Bearer {self.token}"} | given
-        answer = Browser(self.page, address=self.address).ask(method, f"/api/v1{path}", headers=given, body=sent)
-        judge(self.document, method, f"/api/v1{path.partition('?')[0]}", answer)
+            sent = {"authorization": f"Bearer {self.token}"} | sent
+        answer = Browser(self.page, address=self.address).ask(method, f"/api/v1{path}", headers=sent, body=content)
+        validate(self.document, method, f"/api/v1{path.partition('?')[0]}", answer)
         if status is not None:
             assert answer.status == status, (method, path, answer.status, answer.text)
         return answer
 
     def get(self, path: str, status: int = 200, **headers: str) -> Any:
-        """The JSON of an answer."""
+        """The JSON of the response to a GET request."""
         return json.loads(self.ask("GET", path, status=status, **headers).text)
 
     def send(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+        """The JSON of the response to a request."""
         return json.loads(self.ask(method, path, body, status).text)
 
     def problem(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
-        """Status and code of a refusal."""
+        """The status and the code of an error response."""
         answer = self.ask(method, path, body)
         assert answer["content-type"] == "application/problem+json"
-        told = json.loads(answer.text)
-        assert told["status"] == answer.status
-        return answer.status, told["code"]
+        problem = json.loads(answer.text)
+        assert problem["status"] == answer.status
+        return answer.status, problem["code"]
 
 
-def judge(document: Document, method: str, path: str, answer: Answer) -> None:
-    """Fails for an answer that is not in the document."""
+def validate(document: Document, method: str, path: str, answer: Answer) -> None:
+    """Fails for a response that the document does not describe."""
     operation = _operation(document, method, path)
     if operation is None:
         assert answer.status in (401, 404, 405, 429, 400, 403, 421), (method, path, answer.status)
         return
-    told = operation["responses"].get(str(answer.status))
-    assert told is not None, (method, path, answer.status, answer.text)
-    if "$ref" in told:
-        told = document["components"]["responses"][told["$ref"].rpartition("/")[2]]
+    described = operation["responses"].get(str(answer.status))
+    assert described is not None, (method, path, answer.status, answer.text)
+    if "$ref" in described:
+        described = document["components"]["responses"][described["$ref"].rpartition("/")[2]]
     kind = answer["content-type"].partition(";")[0]
-    assert kind in told["content"], (method, path, kind)
+    assert kind in described["content"], (method, path, kind)
     if kind.endswith("json"):
         errors = [
             f"{one.json_path}: {one.message}"
-            for one in _validator(json.dumps(told["content"][kind]["schema"]), _Kept(document)).iter_errors(
+            for one in _validator(json.dumps(described["content"][kind]["schema"]), _Hashable(document)).iter_errors(
                 json.loads(answer.text)
             )
         ]
         assert errors == [], (method, path)
 
 
-class _Kept(dict[str, Any]):
-    """A document that can be the key of a cache."""
+class _Hashable(dict[str, Any]):
+    """A document that can be a cache key."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return 1
 
 
 @cache
-def _validator(schema: str, document: _Kept) -> Draft202012Validator:
+def _validator(schema: str, document: _Hashable) -> Draft202012Validator:
     return Draft202012Validator({**json.loads(schema), "components": document["components"]})
 
 
@@ -98,10 +99,10 @@ def _operation(document: Document, method: str, path: str) -> Mapping[str, Any] 
 
 @cache
 def _patterns(paths: tuple[str, ...]) -> list[tuple[re.Pattern[str], str]]:
-    """Those with fewer parts that vary first."""
+    """Patterns of the paths, with fewer parameters first."""
     ordered = sorted(paths, key=lambda path: path.count("{"))
-    # A question's name may have any character.
-    spelled = [re.escape(path).replace(r"\{name\}", ".+") for path in ordered]
+    # The name of a saved query can contain any character.
+    escaped = [re.escape(path).replace(r"\{name\}", ".+") for path in ordered]
     return [
-        (re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", one)), path) for one, path in zip(spelled, ordered, strict=True)
+        (re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", one)), path) for one, path in zip(escaped, ordered, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The OpenAPI document is what the routes are, says what things mean, and is the one that is published."""
+"""The OpenAPI document: it matches the routes, describes them and is the published one."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from starlette.responses import Response
 
 from counterfoil.app.app import App
 from counterfoil.web.api.answers import RedactedJson
-from counterfoil.web.api.document import document as made_of
+from counterfoil.web.api.document import document as document_of
 from counterfoil.web.api.routes import api
 from tests.api.program import Document, Program
 
 
-def test_the_document_that_is_published_is_the_one_of_the_routes(app: App, document: Document) -> None:
-    assert made_of(api(app).routes) == document, "make docs"
+def test_published_document_matches_routes(app: App, document: Document) -> None:
+    assert document_of(api(app).routes) == document, "run: make docs"
 
 
-def test_the_document_is_served_to_whoever_has_a_token(program: Program, document: Document) -> None:
+def test_document_is_served_with_token(program: Program, document: Document) -> None:
     assert program.get("/openapi.json") == document
 
 
-def test_every_operation_has_a_name_of_its_own_a_description_and_the_token(document: Document) -> None:
+def test_every_operation_has_unique_name_description_and_token(document: Document) -> None:
     operations = [one for methods in document["paths"].values() for one in methods.values()]
     names = [one["operationId"] for one in operations]
     assert len(set(names)) == len(names) > 40
@@ -31,7 +31,7 @@ def test_every_operation_has_a_name_of_its_own_a_description_and_the_token(docum
     assert document["security"] == [{"token": []}]
 
 
-def test_routes_with_json_return_models_that_are_sent_redacted(app: App) -> None:
+def test_json_routes_return_redacted_models(app: App) -> None:
     routes = [one for one in api(app).routes if isinstance(one, APIRoute) and one.response_class is not Response]
     assert len(routes) > 40
     for route in routes:
@@ -39,7 +39,7 @@ def test_routes_with_json_return_models_that_are_sent_redacted(app: App) -> None
         assert get_type_hints(route.endpoint)["return"] is not Response, route.path
 
 
-def test_every_reference_leads_somewhere_and_bodies_refuse_what_they_do_not_know(document: Document) -> None:
+def test_references_resolve_and_bodies_reject_unknown_fields(document: Document) -> None:
     parts = document["components"]
     for reference in _references(document):
         kind, name = reference.removeprefix("#/components/").split("/")

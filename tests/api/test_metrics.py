@@ -1,4 +1,4 @@
-"""Metrics: figures of datasets, runs and the service, in the form that Prometheus reads."""
+"""Metrics of datasets, runs and the service, in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.web.tabled import dataset, ran
 
 
 def figures(program: Program) -> dict[str, float]:
-    """By name and the values of the labels, which are in the order of their names."""
+    """Values by the name of the metric and the values of its labels, sorted by the names of the labels."""
     answer = program.ask("GET", "/metrics", status=200)
     return {
         " ".join([sample.name, *(sample.labels[name] for name in sorted(sample.labels))]): sample.value
@@ -23,13 +23,13 @@ def figures(program: Program) -> dict[str, float]:
     }
 
 
-def test_an_empty_service_says_that_it_is_up(program: Program) -> None:
+def test_empty_service_reports_that_it_is_up(program: Program) -> None:
     found = figures(program)
     assert found["counterfoil_up"] == 1
     assert found["counterfoil_runs_active running"] == 0
 
 
-def test_each_dataset_has_its_figures(app: App, program: Program, clock: StandingClock) -> None:
+def test_each_dataset_has_metrics(app: App, program: Program, clock: StandingClock) -> None:
     made = dataset(app)
     app.datasets.edit(made.id, schedule=parse("daily at 06:00"))
     run = ran(app, made, clock, Counts(read=10))

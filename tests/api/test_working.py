@@ -1,4 +1,4 @@
-"""A dataset that really runs, by requests alone: from a key to rows, checks, an earlier state and another one."""
+"""One dataset through the API only: account, run, rows, checks and rollback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.web.conftest import FULL
 def working(
     tmp_path_factory: pytest.TempPathFactory, made_state: Path, sandbox: Sandbox, document: Document
 ) -> Iterator[Program]:
-    """A program whose dataset `Refunds` ran once. No service is alive, so that the page's process runs it."""
+    """An API client whose dataset `Refunds` ran once. Without a service, the process of the page runs it."""
     home = tmp_path_factory.mktemp("home")
     shutil.copy(made_state, home / "state.db")
     with open_app(Settings(home=home, state_url=None, rate_global=100_000, rate_endpoint=100_000)) as app:
@@ -41,9 +41,9 @@ def working(
 
 
 def _page(app: App) -> object:
-    door = Auth(Password(None, app.sessions), app.sessions, Links(), Throttle())
+    auth = Auth(Password(None, app.sessions), app.sessions, Links(), Throttle())
     return make_app(
-        app, PageAddress(door=door, hosts=Hosts("127.0.0.1", None), port=8321, announce=lambda: None), pages=()
+        app, PageAddress(door=auth, hosts=Hosts("127.0.0.1", None), port=8321, announce=lambda: None), pages=()
     )
 
 
@@ -53,7 +53,7 @@ def first(working: Program) -> dict[str, object]:
     return found
 
 
-def test_a_run_tells_how_it_went(working: Program) -> None:
+def test_run_reports_its_result(working: Program) -> None:
     run = working.get(f"/runs/{first(working)['id']}")
     assert (run["status"], run["whole"], run["rows_kept"]) == ("succeeded", True, True)
     assert run["rows"]["read"] == run["loads"][0]["rows"] > 0
@@ -62,36 +62,36 @@ def test_a_run_tells_how_it_went(working: Program) -> None:
     assert working.problem("POST", f"/runs/{run['id']}/cancel") == (409, "run_error")
 
 
-def test_its_rows_are_those_of_the_table_in_every_form(working: Program) -> None:
+def test_exports_of_run_and_table_have_same_rows(working: Program) -> None:
     run = working.get(f"/runs/{first(working)['id']}")
     page = working.get("/datasets/Refunds/rows?limit=1000&column=id")
     assert page["total"] == run["rows"]["read"]
     ids = [row["id"] for row in page["rows"]]
-    for place in (f"/runs/{run['id']}/rows", "/datasets/Refunds/rows"):
-        lines = working.ask("GET", f"{place}.jsonl", status=200).text.splitlines()
+    for path in (f"/runs/{run['id']}/rows", "/datasets/Refunds/rows"):
+        lines = working.ask("GET", f"{path}.jsonl", status=200).text.splitlines()
         assert sorted(json.loads(line)["id"] for line in lines) == sorted(ids)
-        parquet = pq.read_table(io.BytesIO(working.ask("GET", f"{place}.parquet", status=200).body))
+        parquet = pq.read_table(io.BytesIO(working.ask("GET", f"{path}.parquet", status=200).body))
         assert sorted(parquet.column("id").to_pylist()) == sorted(ids)
-        csv = working.ask("GET", f"{place}.csv", status=200)
+        csv = working.ask("GET", f"{path}.csv", status=200)
         assert len(csv.text.splitlines()) >= len(ids) + 1
         assert "refunds" in csv["content-disposition"]
 
 
-def test_it_is_proved_in_the_background(working: Program) -> None:
-    kept = working.get("/datasets/Refunds/checks")
-    assert kept["proving"]["going_on"] is False
+def test_checks_run_in_background(working: Program) -> None:
+    stored = working.get("/datasets/Refunds/checks")
+    assert stored["proving"]["going_on"] is False
     answer = working.ask("POST", "/datasets/Refunds/checks", {"recount": 1, "payouts": 0, "seed": 1}, 202)
     for thread in threading.enumerate():
         if thread.name.startswith("prove "):
             thread.join(60)
-    told = working.get(answer["location"].removeprefix("/api/v1"))
-    assert told["proving"] == {"going_on": False, "seconds": None, "doing": None, "requests": None, "problem": None}
-    assert "recount" in {check["family"] for check in told["checks"]}
-    assert working.get(f"/datasets/Refunds/checks?run={told['run']}")["checks"] == told["checks"]
-    assert working.problem("GET", "/datasets/Refunds/checks?run=nothing") == (422, "invalid")
+    finished = working.get(answer["location"].removeprefix("/api/v1"))
+    assert finished["proving"] == {"going_on": False, "seconds": None, "doing": None, "requests": None, "problem": None}
+    assert "recount" in {check["family"] for check in finished["checks"]}
+    assert working.get(f"/datasets/Refunds/checks?run={finished['run']}")["checks"] == finished["checks"]
+    assert working.problem("GET", "/datasets/Refunds/checks?run=unknown") == (422, "invalid")
 
 
-def test_it_goes_back_to_an_earlier_run(working: Program) -> None:
+def test_rollback_to_earlier_run(working: Program) -> None:
     answer = working.ask("POST", f"/runs/{first(working)['id']}/revert", status=202)
     made = working.get(answer["location"].removeprefix("/api/v1"))
     assert made["status"] == "succeeded"

@@ -1,4 +1,4 @@
-"""A data center in a temporary home with a clock that stands still, and a simulated Stripe to ask."""
+"""An app in a temporary home with a manual clock, and a simulated Stripe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.state.conftest import StandingClock
 FULL = "sk_test_demo_full_4242"
 LIVE = "sk_live_everything4242"
 RESTRICTED = "rk_test_restricted4242"
-#: What it may read of the seventeen reports: with the write permission on invoices goes the one to read.
+#: The permissions of the restricted key. The write permission for invoices includes reading them.
 GRANTED = ("rak_charge_read", "rak_customer_read", "rak_invoice_write", "rak_payout_read")
 
 
@@ -36,21 +36,21 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def own_sandbox() -> Iterator[Sandbox]:
-    """For a test that counts requests, or changes something."""
+    """A separate sandbox for tests that count requests or change it."""
     with Sandbox(scale=0.1) as serving:
         yield prepared(serving)
 
 
 @pytest.fixture(scope="session")
-def made_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh state's file, made once: the tests copy it."""
-    home = tmp_path_factory.mktemp("made")
+def template_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a new state, created once and copied by each test."""
+    home = tmp_path_factory.mktemp("template")
     open_state(Settings(home=home, state_url=None)).close()
     return home / "state.db"
 
 
 @pytest.fixture(autouse=True)
-def _no_state_of_the_developers(monkeypatch: pytest.MonkeyPatch) -> None:
+def _ignore_state_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STATE_URL", "SECRET_KEY"):
         monkeypatch.delenv(f"COUNTERFOIL_{name}", raising=False)
         monkeypatch.delenv(f"COUNTERFOIL_{name}_FILE", raising=False)
@@ -62,10 +62,10 @@ def clock() -> StandingClock:
 
 
 @pytest.fixture
-def app(made_state: Path, clock: StandingClock) -> Iterator[App]:
+def app(template_state: Path, clock: StandingClock) -> Iterator[App]:
     settings = load_settings()
     settings.home.mkdir(mode=0o700)
-    shutil.copy(made_state, settings.home / "state.db")
+    shutil.copy(template_state, settings.home / "state.db")
     with open_app(settings, clock=clock) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""A service on loopback that is told of things, and may refuse."""
+"""A notification service on loopback, which can be set to fail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Hook:
-    """What came, and the status that is answered."""
+    """The received notifications (title and body), and the status of the responses."""
 
     port: int = 0
     status: int = 200
@@ -25,20 +25,20 @@ class Hook:
 
 @contextmanager
 def hook() -> Iterator[Hook]:
-    made = Hook()
+    hook = Hook()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            made.came.append((body["title"], body["message"]))
-            self.send_response(made.status)
+            hook.came.append((body["title"], body["message"]))
+            self.send_response(hook.status)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.port = server.server_address[1]
+        hook.port = server.server_address[1]
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield made
+        yield hook
         server.shutdown()

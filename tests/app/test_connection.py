@@ -1,4 +1,4 @@
-"""What programs of other engines need of a connection: windows to read side by side, and a schema before any key."""
+"""Connections for other engines: windows to read in parallel, and schemas without a key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.app.conftest import FULL
 from tests.integrations.examples import changed, examples
 
 
-def test_windows_read_side_by_side_are_the_report(sandbox: Sandbox) -> None:
+def test_windows_together_contain_the_report(sandbox: Sandbox) -> None:
     with counterfoil.connect(FULL, api_base=sandbox.url) as stripe:
         windows = stripe.windows("charges", 3)
         read = [stripe.read("charges", since=one.since, until=one.until).read_all() for one in windows]
@@ -28,7 +28,7 @@ def test_windows_read_side_by_side_are_the_report(sandbox: Sandbox) -> None:
     assert sorted(ids) == sorted(whole["id"].to_pylist())
 
 
-def test_windows_of_a_short_list_are_even_too() -> None:
+def test_windows_of_short_list_are_balanced() -> None:
     with Sandbox() as sandbox, counterfoil.connect("sk_test_demo", api_base=sandbox.url) as stripe:
         windows = stripe.windows("customers", 4)
         rows = [stripe.read("customers", since=one.since, until=one.until).read_all().num_rows for one in windows]
@@ -36,26 +36,26 @@ def test_windows_of_a_short_list_are_even_too() -> None:
     assert min(rows) > sum(rows) / 8
 
 
-def test_windows_keep_the_range_that_was_given(sandbox: Sandbox) -> None:
+def test_windows_cover_the_given_range(sandbox: Sandbox) -> None:
     with counterfoil.connect(FULL, api_base=sandbox.url) as stripe:
         windows = stripe.windows("balance_transactions", 2, since="2026-01-01", until=1_790_000_000)
         assert (windows[0].since, windows[-1].until) == (1_767_225_600, 1_790_000_000)
         assert windows[0].until == windows[1].since
 
 
-def test_one_window_is_for_what_can_not_be_cut(sandbox: Sandbox) -> None:
+def test_report_without_creation_time_has_one_window(sandbox: Sandbox) -> None:
     with counterfoil.connect(FULL, api_base=sandbox.url) as stripe:
         for report in ("balance", "discounts", "coupons"):
             assert stripe.windows(report, 4) == (counterfoil.Window(),)
         before = stripe.requests
         assert stripe.windows("charges", 1) == (counterfoil.Window(),)
         assert stripe.requests == before
-        with pytest.raises(counterfoil.SettingsError, match="Invalid count: 0"):
+        with pytest.raises(counterfoil.SettingsError, match="invalid count: 0"):
             stripe.windows("charges", 0)
 
 
 @pytest.mark.parametrize("report", catalogue())
-def test_a_description_has_the_schema_that_reading_gives(report: str, sandbox: Sandbox) -> None:
+def test_description_has_the_schema_of_the_reader(report: str, sandbox: Sandbox) -> None:
     described = counterfoil.describe(report)
     with counterfoil.connect(FULL, api_base=sandbox.url) as stripe:
         assert stripe.read(report).schema == described.schema
@@ -64,38 +64,38 @@ def test_a_description_has_the_schema_that_reading_gives(report: str, sandbox: S
     assert described.immutable == (report == "events")
 
 
-def test_a_key_may_be_said_by_where_it_is(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_key_can_be_a_reference(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SHOP_KEY", FULL)
     (tmp_path / "key").write_text(f"{FULL}\n")
-    for place in ("env:SHOP_KEY", f"file:{tmp_path / 'key'}"):
-        with counterfoil.connect(place, api_base=sandbox.url) as stripe:
+    for reference in ("env:SHOP_KEY", f"file:{tmp_path / 'key'}"):
+        with counterfoil.connect(reference, api_base=sandbox.url) as stripe:
             assert stripe.account().id.startswith("acct_")
-    with pytest.raises(counterfoil.SettingsError, match="NO_SUCH_KEY is not set"):
+    with pytest.raises(counterfoil.SettingsError, match="NO_SUCH_KEY"):
         counterfoil.connect("env:NO_SUCH_KEY")
 
 
-def test_processes_share_the_rates_of_an_account() -> None:
+def test_processes_share_rate_limits_of_account() -> None:
     settings = load_settings()
     with counterfoil.connect(FULL, processes=4) as one, counterfoil.connect(FULL) as alone:
         assert one._settings.rate_share == settings.rate_share / 4
         assert one._settings.in_flight == settings.in_flight // 4
         assert alone._settings == settings
-    with pytest.raises(counterfoil.SettingsError, match="Invalid processes: 0"):
+    with pytest.raises(counterfoil.SettingsError, match="invalid processes: 0"):
         counterfoil.connect(FULL, processes=0)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda stripe: stripe.windows("charges", "3"), "Invalid count: '3'"),
-        (lambda stripe: stripe.read("charges", limit=True), "Invalid limit: True"),
-        (lambda stripe: stripe.read("charges", since=1.5), "--since 1.5 is not a date"),
-        (lambda stripe: stripe.read(3), "There is no report '3'"),
-        (lambda _stripe: counterfoil.connect(FULL, processes="2"), "Invalid processes: '2'"),
-        (lambda _stripe: counterfoil.connect(b"sk_test_secret"), "Invalid API key: it is of type bytes"),
+        (lambda stripe: stripe.windows("charges", "3"), "invalid count: '3'"),
+        (lambda stripe: stripe.read("charges", limit=True), "invalid limit: True"),
+        (lambda stripe: stripe.read("charges", since=1.5), "--since: 1.5"),
+        (lambda stripe: stripe.read(3), "report '3'"),
+        (lambda _stripe: counterfoil.connect(FULL, processes="2"), "invalid processes: '2'"),
+        (lambda _stripe: counterfoil.connect(b"sk_test_secret"), "API key: type bytes"),
     ],
 )
-def test_argument_of_another_type_is_named(
+def test_argument_of_wrong_type_is_rejected(
     call: Callable[[counterfoil.Connection], object], message: str, sandbox: Sandbox
 ) -> None:
     with (
@@ -105,17 +105,17 @@ def test_argument_of_another_type_is_named(
         call(stripe)
 
 
-def test_the_example_of_the_documents(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_of_the_documentation(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", FULL)
-    (code,) = examples("Programs of your own")
-    told: dict[str, Any] = {}
-    exec(changed(code, '"env:STRIPE_API_KEY"', f'"env:STRIPE_API_KEY", api_base="{sandbox.url}"'), told)
-    assert told["rows"].num_rows > 0
-    assert told["rows"].schema == counterfoil.describe("charges").schema
+    (code,) = examples("Python programs")
+    variables: dict[str, Any] = {}
+    exec(changed(code, '"env:STRIPE_API_KEY"', f'"env:STRIPE_API_KEY", api_base="{sandbox.url}"'), variables)
+    assert variables["rows"].num_rows > 0
+    assert variables["rows"].schema == counterfoil.describe("charges").schema
 
 
 @pytest.mark.parametrize("method", ["merge", "partition", "upsert", ""])
-def test_python_and_the_command_line_refuse_the_same_methods_alike(
+def test_python_and_command_line_reject_the_same_methods(
     method: str, own_sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", FULL)

@@ -1,4 +1,4 @@
-"""Rows as an Excel workbook: each value as what it is, and what Excel can't hold as text, or refused."""
+"""Rows as an Excel workbook: typed values, text for numbers that Excel would round, and the limit of rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROWS = pa.table(
 
 
 def cells(file: Path) -> dict[str, tuple[str | None, str, str | None]]:
-    """Of each cell its type, its text and the number of its format."""
+    """The type, the text and the number format of each cell."""
     with zipfile.ZipFile(file) as book:
         tree = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
         styles = ElementTree.fromstring(book.read("xl/styles.xml"))
@@ -51,10 +51,10 @@ def written(tmp_path: Path) -> dict[str, tuple[str | None, str, str | None]]:
     return cells(file)
 
 
-def test_each_value_is_what_it_is(written: dict[str, tuple[str | None, str, str | None]]) -> None:
+def test_values_have_excel_types(written: dict[str, tuple[str | None, str, str | None]]) -> None:
     assert [written[f"{column}1"][1] for column in "ABCDEFG"] == ROWS.column_names
     assert (written["A2"][:2], written["A3"][:2]) == (("inlineStr", "ch_1"), ("inlineStr", "00123"))
-    assert written["A4"][:2] == ("inlineStr", "=1+1"), "text is never a formula"
+    assert written["A4"][:2] == ("inlineStr", "=1+1"), "text is a formula"
     days = (dt.date(2027, 1, 4) - dt.date(1899, 12, 30)).days
     assert (float(written["B2"][1]), written["B2"][2]) == (pytest.approx(days + 12.5 / 24), "yyyy-mm-dd hh:mm:ss")
     assert (float(written["C2"][1]), written["C2"][2]) == (days, "yyyy-mm-dd")
@@ -63,35 +63,33 @@ def test_each_value_is_what_it_is(written: dict[str, tuple[str | None, str, str 
     assert not {"B4", "D4", "E4", "F4", "G4"} & written.keys()
 
 
-def test_what_excel_would_round_or_cut_is_text(written: dict[str, tuple[str | None, str, str | None]]) -> None:
+def test_long_numbers_and_texts_are_written_as_text(written: dict[str, tuple[str | None, str, str | None]]) -> None:
     assert written["D3"][:2] == ("inlineStr", "123456789012345678")
     assert len(written["G2"][1]) == 32_767
     assert written["G2"][1].endswith("…")
 
 
-def test_more_rows_than_a_sheet_has_are_refused_and_no_file_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_rows_for_a_sheet_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(excel, "_MOST_ROWS", 3)
-    with pytest.raises(RunError, match="there are more") as error:
+    with pytest.raises(RunError, match="more than 3") as error:
         write_file(ROWS.to_reader(), tmp_path / "rows.xlsx")
     assert "--limit" in str(error.value.hint)
     assert list(tmp_path.iterdir()) == []
     assert write_file(ROWS.to_reader(), tmp_path / "rows.xlsx", limit=2) == 2
 
 
-def test_the_pieces_of_a_download_are_the_file(tmp_path: Path) -> None:
-    (tmp_path / "pieces.xlsx").write_bytes(b"".join(file_chunks(ROWS.to_reader(), ".xlsx")))
+def test_chunks_of_a_download_equal_the_file(tmp_path: Path) -> None:
+    (tmp_path / "chunks.xlsx").write_bytes(b"".join(file_chunks(ROWS.to_reader(), ".xlsx")))
     write_file(ROWS.to_reader(), tmp_path / "whole.xlsx")
-    assert cells(tmp_path / "pieces.xlsx") == cells(tmp_path / "whole.xlsx")
+    assert cells(tmp_path / "chunks.xlsx") == cells(tmp_path / "whole.xlsx")
 
 
-def test_lines_of_json_are_written_too(tmp_path: Path) -> None:
+def test_json_lines_are_written_like_downloads(tmp_path: Path) -> None:
     write_file(ROWS.to_reader(), tmp_path / "rows.jsonl")
     assert (tmp_path / "rows.jsonl").read_bytes() == b"".join(file_chunks(ROWS.to_reader(), ".jsonl"))
 
 
-def test_another_kind_of_file_is_refused_by_its_name(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"rows\.xls is no kind of file") as error:
+def test_unsupported_suffix_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"unsupported file type: \.xls") as error:
         check_file(tmp_path / "rows.xls")
     assert re.search(r"\.csv, \.xlsx, \.parquet or \.jsonl", str(error.value.hint))

@@ -1,4 +1,4 @@
-"""Text that a spreadsheet would run: an apostrophe in CSV, and nowhere else."""
+"""Text that a spreadsheet would execute: escaped with an apostrophe in CSV only."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def read(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_what_would_be_a_formula_begins_with_an_apostrophe_and_all_else_stays(kind: pa.DataType) -> None:
+def test_formulas_are_escaped_and_other_text_is_unchanged(kind: pa.DataType) -> None:
     batch = pa.record_batch({"text": pa.array(RISKY + SAFE, kind)})
     assert escape_formulas(batch)["text"].to_pylist() == [*(f"'{one}" for one in RISKY), *SAFE]
     assert escape_formulas(batch).schema == batch.schema
 
 
 @given(st.text(max_size=3))
-def test_rows_are_made_harmless_as_a_text_is(text: str) -> None:
+def test_rows_are_escaped_like_a_single_text(text: str) -> None:
     assert escape_formulas(pa.record_batch({"text": [text]}))["text"].to_pylist() == [escape_formula(text)]
 
 
-def test_numbers_of_csv_are_as_they_are() -> None:
+def test_numbers_in_csv_are_unchanged() -> None:
     text = b"".join(file_chunks(rows().to_reader(), ".csv")).decode()
     assert [one["name"] for one in read(text)[: len(RISKY)]] == [f"'{one}" for one in RISKY]
     assert {(one["amount"], one["amount_major"], one["created"]) for one in read(text)} == {
@@ -57,7 +57,7 @@ def test_numbers_of_csv_are_as_they_are() -> None:
     }
 
 
-def test_csv_as_it_is_and_parquet_are_left_alone(tmp_path: Path) -> None:
+def test_as_is_csv_and_parquet_are_not_escaped(tmp_path: Path) -> None:
     names = [one or "" for one in RISKY + SAFE]
     out = io.StringIO()
     write_csv(rows().to_reader(), out, as_is=True)

@@ -1,4 +1,4 @@
-"""Tables are looked at, profiled, exported and asked, by the database itself."""
+"""Tables: pages, profiles, exports and queries, all computed by the database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TYPES = pa.schema(
 
 @dataclass(frozen=True)
 class Source:
-    """A destination, and a program that knows nothing of us."""
+    """A destination, and a function that writes to it without Counterfoil."""
 
     url: str
     execute: Callable[[str], object]
@@ -67,19 +67,19 @@ def source(request: pytest.FixtureRequest, app: App) -> Iterator[Source]:
 @pytest.fixture
 def charges(app: App, shop: Account, source: Source) -> str:
     """A dataset with a table of 1,000 rows."""
-    made = app.datasets.create("Charges", account=shop.name, report="charges", to=source.url)
+    planned = app.datasets.create("Charges", account=shop.name, report="charges", to=source.url)
     source.execute(_ROWS)
-    return made.dataset.name
+    return planned.dataset.name
 
 
-def test_pages_in_the_reports_order_give_every_row_once(app: App, charges: str) -> None:
+def test_pages_in_order_of_the_report_contain_every_row_once(app: App, charges: str) -> None:
     pages = [app.tables.page(charges, View(), limit=300, offset=offset) for offset in range(0, 1000, 300)]
     ids = [row[0] for page in pages for row in page.rows]
     assert ids == sorted((f"ch_{i:04}" for i in range(1000)), reverse=True)
     assert {page.total for page in pages} == {1000}
 
 
-def test_a_sort_by_what_is_not_unique_still_gives_every_row_once(app: App, charges: str) -> None:
+def test_pages_sorted_by_duplicate_values_contain_every_row_once(app: App, charges: str) -> None:
     view = View(sort=("currency",))
     rows = [
         row for offset in range(0, 1000, 70) for row in app.tables.page(charges, view, limit=70, offset=offset).rows
@@ -105,9 +105,7 @@ def test_a_sort_by_what_is_not_unique_still_gives_every_row_once(app: App, charg
         ("contains", "currency", "' OR 1=1 --", 0),
     ],
 )
-def test_filters_are_done_by_the_database(
-    app: App, charges: str, test: str, column: str, value: str, total: int
-) -> None:
+def test_filters_run_in_the_database(app: App, charges: str, test: str, column: str, value: str, total: int) -> None:
     view = View(filters=(Filter(column=column, test=test, value=value),))  # type: ignore[arg-type]
     page = app.tables.page(charges, view, limit=5)
     assert page.total == total
@@ -115,7 +113,7 @@ def test_filters_are_done_by_the_database(
     assert app.tables.export(charges, view).read_all().num_rows == total
 
 
-def test_an_unknown_column_or_way_to_filter_is_named(app: App, charges: str) -> None:
+def test_unknown_column_and_filter_are_rejected(app: App, charges: str) -> None:
     with pytest.raises(SettingsError, match="amuont"):
         app.tables.page(charges, View(sort=("-amuont",)))
     with pytest.raises(SettingsError, match="like"):
@@ -124,7 +122,7 @@ def test_an_unknown_column_or_way_to_filter_is_named(app: App, charges: str) -> 
         app.tables.page(charges, View(filters=(Filter(column="amount", test="is", value="abc"),)))
 
 
-def test_a_profile_says_what_is_in_a_column(app: App, charges: str) -> None:
+def test_profile_summarizes_a_column(app: App, charges: str) -> None:
     profile = app.tables.profile(charges, "currency")
     assert (profile.rows, profile.nulls) == (1000, 250)
     assert profile.distinct in (2, 3)
@@ -133,7 +131,7 @@ def test_a_profile_says_what_is_in_a_column(app: App, charges: str) -> None:
     assert (amounts.rows, amounts.least, amounts.greatest) == (99, "901", "999")
 
 
-def test_a_question_is_answered_with_at_most_ten_thousand_rows(app: App, charges: str) -> None:
+def test_query_returns_at_most_ten_thousand_rows(app: App, charges: str) -> None:
     answer = app.tables.ask("SELECT currency, sum(amount) AS total FROM charges GROUP BY 1 ORDER BY 2 DESC NULLS LAST")
     assert [column.name for column in answer.columns] == ["currency", "total"]
     assert len(answer.rows) == 3
@@ -145,38 +143,38 @@ def test_a_question_is_answered_with_at_most_ten_thousand_rows(app: App, charges
 @pytest.mark.parametrize(
     "question", ["DROP TABLE charges", "SELECT * FROM read_csv('/etc/passwd')", "SELECT 1; SELECT 2"]
 )
-def test_a_question_changes_and_reads_nothing_else(app: App, charges: str, question: str) -> None:
+def test_query_cannot_change_tables_or_read_files(app: App, charges: str, question: str) -> None:
     with pytest.raises(RunError):
         app.tables.ask(question)
     assert app.tables.page(charges, View()).total == 1000
 
 
-def test_tables_and_columns_are_told_for_completion(app: App, charges: str, source: Source) -> None:
+def test_tables_and_columns_are_listed_for_completion(app: App, charges: str, source: Source) -> None:
     assert app.tables.places() == {source.url: ("charges",)}
     assert app.tables.names(source.url) == {"charges": ("id", "amount", "currency", "created")}
 
 
-def test_a_dataset_that_never_ran_says_what_to_do(app: App, shop: Account) -> None:
+def test_dataset_without_table_is_reported(app: App, shop: Account) -> None:
     app.datasets.create("New", account=shop.name, report="refunds")
-    with pytest.raises(RunError, match="no table yet"):
+    with pytest.raises(RunError, match="'New' has no table"):
         app.tables.page("New", View())
 
 
 @pytest.mark.parametrize("sort", [(), ("currency",), ("-currency", "amount")])
-def test_pages_from_either_end_are_those_of_the_whole_order(app: App, charges: str, sort: tuple[str, ...]) -> None:
+def test_pages_from_either_end_have_the_same_order(app: App, charges: str, sort: tuple[str, ...]) -> None:
     whole = app.tables.page(charges, View(sort=sort), limit=1000).rows
     for offset in (0, 480, 500, 930, 1000, 5000):
         page = app.tables.page(charges, View(sort=sort), limit=70, offset=offset)
         assert (page.rows, page.total) == (whole[offset : offset + 70], 1000)
 
 
-def test_a_page_of_some_columns_has_those_alone(app: App, charges: str) -> None:
+def test_page_has_only_the_selected_columns(app: App, charges: str) -> None:
     page = app.tables.page(charges, View(sort=("-amount",)), limit=1, only={"currency", "id"})
     assert [column.name for column in page.columns] == ["id", "currency"]
     assert page.rows == (("ch_0999", "O'usd\""),)
 
 
-def test_a_large_export_comes_as_it_is_stored_and_a_small_one_sorted(app: App, charges: str, source: Source) -> None:
+def test_small_export_is_sorted_and_large_export_is_not(app: App, charges: str, source: Source) -> None:
     source.execute("INSERT INTO charges SELECT 'm' || i, i, 'gbp', NULL FROM generate_series(0, 59999) AS t(i)")
     view = View(filters=(Filter(column="currency", test="is", value="gbp"),), sort=("-amount",))
     assert app.tables.export(charges, view).read_all()["amount"][0].as_py() == 0
@@ -184,7 +182,7 @@ def test_a_large_export_comes_as_it_is_stored_and_a_small_one_sorted(app: App, c
     assert app.tables.export(charges, few).read_all()["amount"][0].as_py() == 49_999
 
 
-def test_a_table_in_an_object_store_is_looked_at_and_asked(app: App, shop: Account, objects: Objects) -> None:
+def test_table_in_object_store_is_paged_and_queried(app: App, shop: Account, objects: Objects) -> None:
     place = f"{objects.bucket()}/books"
     url = f"s3://{place}?endpoint={objects.endpoint}"
     app.datasets.create("Charges", account=shop.name, report="charges", to=url)

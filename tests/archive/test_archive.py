@@ -1,4 +1,4 @@
-"""Parts hold every row once and in order, with types and metadata kept; the folder says what it holds."""
+"""Parts contain every row once and in order, with types and metadata; the ledger describes the folder."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def _batch(start: int, rows: int) -> pa.RecordBatch:
 
 
 def _wide_batch() -> pa.RecordBatch:
-    """Sixteen rows, more bytes than a row group holds back."""
+    """Sixteen rows, larger than a row group in memory."""
     return pa.record_batch([["x" * (1 << 20)] * 16, *[pa.nulls(16, f.type) for f in list(_SCHEMA)[1:]]], schema=_SCHEMA)
 
 
-def test_rows_come_back_in_order_with_their_types_and_the_fields_metadata(tmp_path: Path) -> None:
+def test_rows_are_read_back_in_order_with_types_and_field_metadata(tmp_path: Path) -> None:
     batches = [_batch(0, 10), _batch(10, 0), _batch(10, 25)]
     with Archive(tmp_path / "run", _SCHEMA) as archive:
         for batch in batches:
@@ -59,14 +59,14 @@ def test_rows_come_back_in_order_with_their_types_and_the_fields_metadata(tmp_pa
     assert reader.read_all().equals(pa.Table.from_batches(batches))
 
 
-def test_json_columns_have_parquets_own_json_type(tmp_path: Path) -> None:
+def test_json_columns_have_the_json_type_of_parquet(tmp_path: Path) -> None:
     with Archive(tmp_path / "run", _SCHEMA) as archive:
         archive.write(_batch(0, 1))
     column = pq.ParquetFile(archive.parts()[0].path).schema.column(4)
     assert column.logical_type.type == "JSON"
 
 
-def test_a_part_never_has_more_rows_than_it_may(tmp_path: Path) -> None:
+def test_part_never_exceeds_its_row_limit(tmp_path: Path) -> None:
     writer = PartWriter(tmp_path, _SCHEMA, part_rows=10)
     for start in range(0, 35, 7):
         writer.write(_batch(start, 7))
@@ -75,14 +75,14 @@ def test_a_part_never_has_more_rows_than_it_may(tmp_path: Path) -> None:
     assert read_parts(writer.parts).read_all().column("amount").to_pylist() == list(range(35))
 
 
-def test_a_part_is_cut_when_its_file_has_the_bytes(tmp_path: Path) -> None:
+def test_part_ends_when_its_file_reaches_the_byte_limit(tmp_path: Path) -> None:
     writer = PartWriter(tmp_path, _SCHEMA, part_bytes=1)
     writer.write(_wide_batch())
     writer.write(_wide_batch())
     assert [part.rows for part in writer.parts] == [16, 16]
 
 
-def test_parts_tell_their_size_and_an_altered_part_is_found_out(tmp_path: Path) -> None:
+def test_parts_have_their_size_and_altered_parts_are_detected(tmp_path: Path) -> None:
     with Archive(tmp_path / "run", _SCHEMA) as archive:
         archive.write(_batch(0, 100))
     (part,) = archive.parts()
@@ -91,11 +91,13 @@ def test_parts_tell_their_size_and_an_altered_part_is_found_out(tmp_path: Path) 
     data = bytearray(part.path.read_bytes())
     data[len(data) // 2] ^= 1
     part.path.write_bytes(data)
-    with pytest.raises(RunError, match="checksum differs"):
+    with pytest.raises(RunError, match=part.path.name) as caught:
         verify(part)
+    assert caught.value.code == "part_changed"
     part.path.unlink()
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match=part.path.name) as caught:
         verify(part)
+    assert caught.value.code == "part_unreadable"
 
 
 def test_no_rows_make_no_part(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_a_closed_archive_can_be_loaded_later_from_its_ledger(tmp_path: Path) ->
     assert ledger.sources["/v1/charges"].complete == [Window(5, None)]
 
 
-def test_a_failure_keeps_the_spool_and_leaves_no_half_part_and_no_ledger(tmp_path: Path) -> None:
+def test_failure_keeps_the_spool_but_no_partial_part_and_no_ledger(tmp_path: Path) -> None:
     page = Page("/v1/charges", Window(), None, [{"id": "ch_1"}], True)
     archive = Archive(tmp_path / "run", _SCHEMA)
     archive.spool.append(page)
@@ -129,7 +131,7 @@ def test_a_failure_keeps_the_spool_and_leaves_no_half_part_and_no_ledger(tmp_pat
     assert list(read_spool(tmp_path / "run/pages.spool")) == [page]
 
 
-def test_an_archive_opened_again_cuts_its_parts_anew_and_goes_on_with_its_spool(tmp_path: Path) -> None:
+def test_reopened_archive_rewrites_its_parts_and_keeps_its_spool(tmp_path: Path) -> None:
     page = Page("/v1/charges", Window(), None, [{"id": "ch_1"}], True)
     with Archive(tmp_path / "run", _SCHEMA) as archive:
         archive.spool.append(page)
@@ -143,7 +145,7 @@ def test_an_archive_opened_again_cuts_its_parts_anew_and_goes_on_with_its_spool(
     assert not list((tmp_path / "run").glob("*.partial"))
 
 
-def test_only_the_owner_may_look_into_the_folder_and_removing_it_leaves_nothing(tmp_path: Path) -> None:
+def test_archive_folder_is_private_and_removed_completely(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "archive/run", _SCHEMA)
     archive.write(_batch(0, 2))
     assert stat.S_IMODE(archive.folder.stat().st_mode) == 0o700
@@ -151,26 +153,29 @@ def test_only_the_owner_may_look_into_the_folder_and_removing_it_leaves_nothing(
     assert not archive.folder.exists()
 
 
-def test_a_batch_with_other_columns_is_refused(tmp_path: Path) -> None:
-    with Archive(tmp_path / "run", _SCHEMA) as archive, pytest.raises(ValueError, match="not the archive's"):
+def test_batch_with_other_columns_is_rejected(tmp_path: Path) -> None:
+    with Archive(tmp_path / "run", _SCHEMA) as archive, pytest.raises(ValueError, match="schema"):
         archive.write(pa.record_batch({"id": ["ch_1"]}))
 
 
-def test_a_full_disk_while_cutting_parts_is_told_with_the_folder(tmp_path: Path) -> None:
+def test_full_disk_while_writing_parts_is_reported_with_the_folder(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "run", _SCHEMA)
     archive.write(_batch(0, 20_000))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
     try:
-        with pytest.raises(RunError, match="is full") as caught:
+        with pytest.raises(RunError) as caught:
             archive.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code == "archive_disk_full"
     assert str(tmp_path / "run") in caught.value.message
     archive.remove()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(RunError) as caught:
         Archive(tmp_path / "file/run", _SCHEMA)
+    assert caught.value.code == "archive_not_writable"
+    assert str(tmp_path / "file/run") in caught.value.message

@@ -1,4 +1,4 @@
-"""The spool gives back what was appended, and of a damaged file exactly the frames before the damage."""
+"""The spool returns the appended pages, and from a damaged file exactly the frames before the damage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PAGES = [
 
 
 def _spool(path: Path, pages: list[Page]) -> list[int]:
-    """Writes the pages and says where each frame ends."""
+    """Writes the pages; returns the end of each frame."""
     ends = []
     spool = Spool(path)
     for page in pages:
@@ -37,12 +37,12 @@ def _spool(path: Path, pages: list[Page]) -> list[int]:
     return ends
 
 
-def test_pages_are_read_back_as_they_were(tmp_path: Path) -> None:
+def test_pages_are_read_back_unchanged(tmp_path: Path) -> None:
     _spool(tmp_path / "s", _PAGES)
     assert list(read_spool(tmp_path / "s")) == _PAGES
 
 
-def test_integers_beyond_64_bits_and_deep_objects_are_read_back_as_they_were(tmp_path: Path) -> None:
+def test_integers_beyond_64_bits_and_deep_objects_are_read_back_unchanged(tmp_path: Path) -> None:
     deep: dict[str, Any] = {}
     for _ in range(300):
         deep = {"a": [deep]}
@@ -67,17 +67,17 @@ def test_a_missing_file_and_an_empty_file_have_no_pages(tmp_path: Path) -> None:
     assert list(read_spool(tmp_path / "empty")) == []
 
 
-def test_cut_at_any_byte_the_whole_frames_before_the_cut_remain(tmp_path: Path) -> None:
+def test_truncated_spool_keeps_its_complete_frames(tmp_path: Path) -> None:
     ends = _spool(tmp_path / "s", _PAGES)
     data = (tmp_path / "s").read_bytes()
     cut = tmp_path / "cut"
     for length in range(len(data) + 1):
         cut.write_bytes(data[:length])
-        whole = sum(end <= length for end in ends)
-        assert list(read_spool(cut)) == _PAGES[:whole], length
+        complete = sum(end <= length for end in ends)
+        assert list(read_spool(cut)) == _PAGES[:complete], length
 
 
-def test_with_any_byte_changed_the_frames_before_it_remain_and_no_more(tmp_path: Path) -> None:
+def test_spool_with_a_changed_byte_keeps_only_the_frames_before_it(tmp_path: Path) -> None:
     ends = _spool(tmp_path / "s", _PAGES)
     data = (tmp_path / "s").read_bytes()
     flipped = tmp_path / "flipped"
@@ -86,7 +86,7 @@ def test_with_any_byte_changed_the_frames_before_it_remain_and_no_more(tmp_path:
         assert list(read_spool(flipped)) == _PAGES[: sum(end <= at for end in ends)], at
 
 
-def test_a_spool_opened_again_goes_on_behind_its_valid_prefix(tmp_path: Path) -> None:
+def test_reopened_spool_continues_after_its_valid_prefix(tmp_path: Path) -> None:
     ends = _spool(tmp_path / "s", _PAGES)
     with (tmp_path / "s").open("r+b") as file:
         file.truncate(ends[1] + 5)
@@ -97,14 +97,15 @@ def test_a_spool_opened_again_goes_on_behind_its_valid_prefix(tmp_path: Path) ->
     assert list(read_spool(tmp_path / "s")) == _PAGES
 
 
-def test_another_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "s").write_text("something else of the user's")
-    with pytest.raises(RunError, match="not a spool"):
+def test_another_file_is_rejected_and_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("another file of the user")
+    with pytest.raises(RunError) as caught:
         Spool(tmp_path / "s")
-    assert (tmp_path / "s").read_text() == "something else of the user's"
+    assert caught.value.code == "not_a_spool"
+    assert (tmp_path / "s").read_text() == "another file of the user"
 
 
-def test_the_ledger_kept_while_appending_is_the_one_derived_from_the_file(tmp_path: Path) -> None:
+def test_ledger_while_appending_equals_the_ledger_of_the_file(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s")
     for page in _PAGES:
         spool.append(page)
@@ -114,17 +115,18 @@ def test_the_ledger_kept_while_appending_is_the_one_derived_from_the_file(tmp_pa
     assert spool.ledger.sources["/v1/charges"].rows == 2
 
 
-def test_a_full_disk_is_told_with_the_folder_and_the_pages_before_remain(tmp_path: Path) -> None:
+def test_full_disk_is_reported_with_the_folder_and_earlier_pages_remain(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s")
     spool.append(_PAGES[0])
     page = Page("p", Window(), None, [{"id": str(n), "text": f"{n * 7919:x}" * 9} for n in range(5_000)], True)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
     try:
-        with pytest.raises(RunError, match="is full") as caught:
+        with pytest.raises(RunError) as caught:
             spool.append(page)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code == "archive_disk_full"
     assert str(tmp_path) in caught.value.message
     assert caught.value.hint is not None
     spool.append(_PAGES[1])
@@ -149,9 +151,7 @@ _OBJECTS = st.lists(st.dictionaries(_TEXT, _JSON, max_size=4), max_size=4)
 
 
 @given(st.lists(st.builds(Page, _TEXT, _WINDOWS, st.none() | _TEXT, _OBJECTS, st.booleans()), max_size=5))
-def test_whatever_the_pages_they_are_read_back_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, pages: list[Page]
-) -> None:
+def test_any_pages_are_read_back_unchanged(tmp_path_factory: pytest.TempPathFactory, pages: list[Page]) -> None:
     path = tmp_path_factory.mktemp("spool") / "s"
     _spool(path, pages)
     assert list(read_spool(path)) == pages
@@ -184,7 +184,7 @@ _HEADERS = _JSON | st.builds(lambda name, value: {**_GOOD, name: value}, st.samp
 @example(header=_GOOD, body=b"[1]")
 @example(header=_GOOD, body=b"{}")
 @given(header=_HEADERS, body=st.sampled_from([b"[]", b"[1]", b"{}", b"nonsense"]))
-def test_frame_that_is_no_page_is_a_run_error(
+def test_frame_that_is_not_a_page_is_a_run_error(
     tmp_path_factory: pytest.TempPathFactory, header: Any, body: bytes
 ) -> None:
     path = tmp_path_factory.mktemp("hostile") / "pages.spool"

@@ -1,4 +1,4 @@
-"""A data center of two datasets, for tests of the commands about their runs."""
+"""A home folder with an account of the sandbox, and commands on it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from counterfoil.state.datasets import Dataset, Retry, Target
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a command answered."""
+class Result:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -34,24 +34,24 @@ class Done:
 
 
 class Center:
-    """A home folder with an account of the sandbox, and commands on it."""
+    """A home folder with one account."""
 
     def __init__(self, home: Path, api_base: str, *, key: str = "sk_test_demo") -> None:
         self.home = home
         self.app: App = open_app(Settings(home=home))
         self.app.records.accounts.add("acme", shown="sk_test_…demo", fingerprint="f", key=key, api_base=api_base)
 
-    def add(self, name: str, report: str, **more: Any) -> Dataset:
+    def add(self, name: str, report: str, **options: Any) -> Dataset:
         targets = [Target(url="duckdb:///acme.duckdb", table=report)]
-        return self.app.records.datasets.add(name, account="acme", report=report, targets=targets, **more)
+        return self.app.records.datasets.add(name, account="acme", report=report, targets=targets, **options)
 
-    def do(self, *words: str, **environment: str) -> Done:
+    def do(self, *arguments: str, **environment: str) -> Result:
         """Runs a command in this process."""
         out, err = io.StringIO(), io.StringIO()
         home = {"COUNTERFOIL_HOME": str(self.home)}
         with _environment(home | environment), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run(words)
-        return Done(code, out.getvalue(), err.getvalue())
+            code = run(arguments)
+        return Result(code, out.getvalue(), err.getvalue())
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(self.home / "acme.duckdb", read_only=True) as connection:
@@ -61,12 +61,12 @@ class Center:
         self.app.close()
 
 
-#: A run that met something transient waits for another attempt, also when it was started by hand.
+#: Manual runs are retried too.
 PATIENT = Retry(manual=True)
 
 
 def ended(process: subprocess.Popen[str]) -> bool:
-    """Whether it has ended, or does in this moment."""
+    """Whether the process has ended or ends within 50 ms."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(0.05)
     return process.poll() is not None

@@ -1,8 +1,8 @@
-"""The command line with signals to itself at a chosen moment: `python -m tests.cli.signaled MOMENT SIGNALS WORDS…`.
+"""Runs a command that signals itself at a given moment: `python -m tests.cli.signaled MOMENT SIGNALS ARGUMENTS…`.
 
-A moment is `ready`, while the first line is written on stdout, or the number of an audit event of the interpreter
-(imports, files and sockets that are opened …) in the main thread, counted from the start of the command. The signals
-are comma-separated. A line on stderr says when they were sent.
+The moment is `ready`, while the first line is written to stdout, or the number of an audit event of the interpreter
+(imports, opened files and sockets …) in the main thread, counted from the start of the command. The signals are
+comma-separated. After sending them, the process writes the line `signaled` to stderr.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from counterfoil.cli import main
 
 
 class _Signaling(io.BufferedWriter):
-    """Sends signals once its first line is out."""
+    """Sends the signals after its first line."""
 
     def __init__(self, raw: io.RawIOBase, send: Callable[[], None]) -> None:
         super().__init__(raw)
@@ -36,7 +36,8 @@ class _Signaling(io.BufferedWriter):
             self._waiting.pop()()
 
 
-def run(moment: str, numbers: list[signal.Signals], words: list[str]) -> None:
+def run(moment: str, numbers: list[signal.Signals], arguments: list[str]) -> None:
+    """Runs the command with the audit hook or the signaling stdout."""
     count = 0
 
     def send() -> None:
@@ -44,7 +45,7 @@ def run(moment: str, numbers: list[signal.Signals], words: list[str]) -> None:
         for number in numbers:
             os.kill(os.getpid(), number)
 
-    def hook(event: str, _arguments: tuple[Any, ...]) -> None:
+    def hook(event: str, _details: tuple[Any, ...]) -> None:
         nonlocal count
         if threading.current_thread() is threading.main_thread() and not event.startswith("object."):
             count += 1
@@ -56,7 +57,7 @@ def run(moment: str, numbers: list[signal.Signals], words: list[str]) -> None:
             _Signaling(io.FileIO(1, "wb", closefd=False), send), line_buffering=True
         )
     sys.addaudithook(hook)
-    main(words)
+    main(arguments)
 
 
 if __name__ == "__main__":

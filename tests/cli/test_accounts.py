@@ -1,4 +1,4 @@
-"""`accounts`, as it is typed, piped and answered. A key is never shown."""
+"""The commands of `accounts`, with keys from prompts, pipes, files and variables. No key is printed."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def _environment(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def piped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is at the terminal."""
+    """A key on stdin, and no terminal."""
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{FULL}\n"))
 
 
-Told = pytest.CaptureFixture[str]
+Capture = pytest.CaptureFixture[str]
 
 
 def _add(name: str, key: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -50,23 +50,23 @@ def _add(name: str, key: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return run(["accounts", "add", name, "--key-env", "THE_KEY"])
 
 
-def _listed(capsys: Told) -> list[dict[str, object]]:
+def _listed(capsys: Capture) -> list[dict[str, object]]:
     capsys.readouterr()
     assert run(["accounts", "list", "--json"]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 @pytest.mark.usefixtures("piped")
-def test_a_key_from_a_pipe_is_tried_and_told_without_being_shown(capsys: Told) -> None:
+def test_add_reads_key_from_pipe_without_printing_it(capsys: Capture) -> None:
     assert run(["accounts", "add", "Shop"]) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("Shop: test key sk_test_…4242 of Paper & Ink (acct_")
-    assert "reads every report" in printed.out
+    assert "can read all reports" in printed.out
     assert FULL not in printed.out + printed.err
 
 
-def test_a_key_is_asked_for_on_a_terminal_and_does_not_appear() -> None:
-    person, terminal = pty.openpty()
+def test_add_prompts_for_key_on_terminal_without_echo() -> None:
+    controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [COUNTERFOIL, "accounts", "add", "Shop"],
         stdin=terminal,
@@ -77,44 +77,42 @@ def test_a_key_is_asked_for_on_a_terminal_and_does_not_appear() -> None:
     os.close(terminal)
     seen, answered = b"", False
     try:
-        while chunk := os.read(person, 65_536):
+        while chunk := os.read(controller, 65_536):
             seen += chunk
-            if not answered and b"not shown: " in seen:
-                os.write(person, f"{FULL}\n".encode())
+            if not answered and b"API key: " in seen:
+                os.write(controller, f"{FULL}\n".encode())
                 answered = True
     except OSError:
         pass  # the other end is closed
     finally:
-        os.close(person)
+        os.close(controller)
     assert process.wait(30) == 0, seen
     assert b"Shop: test key" in seen
     assert FULL.encode() not in seen
 
 
-def test_a_key_from_a_file_is_taken_once(tmp_path: Path, capsys: Told) -> None:
-    kept = tmp_path / "key.txt"
-    kept.write_text(f"  {FULL}\n")
-    assert run(["accounts", "add", "Shop", "--key-file", str(kept)]) == 0
-    kept.unlink()
+def test_add_reads_key_from_file_once(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "key.txt"
+    file.write_text(f"  {FULL}\n")
+    assert run(["accounts", "add", "Shop", "--key-file", str(file)]) == 0
+    file.unlink()
     assert run(["accounts", "check", "Shop"]) == 0
 
 
-@pytest.mark.parametrize("given", [None, b"\xff\xfe\x00\x80"])
-def test_what_is_no_text_and_no_input_at_all_are_no_key(given: bytes | None, capsys: Told) -> None:
+@pytest.mark.parametrize("stdin", [None, b"\xff\xfe\x00\x80"], ids=["closed", "binary"])
+def test_add_rejects_binary_and_closed_stdin(stdin: bytes | None, capsys: Capture) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    closed = (
-        f"exec '{COUNTERFOIL}' accounts add Shop <&-" if given is None else f"exec '{COUNTERFOIL}' accounts add Shop"
-    )
-    done = subprocess.run(["sh", "-c", closed], input=given, env=environment, capture_output=True)
+    command = f"exec '{COUNTERFOIL}' accounts add Shop{' <&-' if stdin is None else ''}"
+    done = subprocess.run(["sh", "-c", command], input=stdin, env=environment, capture_output=True)
     assert done.returncode == 2
     assert done.stderr.startswith(b"error: ")
     assert len(done.stderr.splitlines()) == 2
 
 
-def test_of_a_restricted_key_a_table_tells_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: Told) -> None:
+def test_add_lists_missing_permissions_of_restricted_key(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     assert _add("Part", RESTRICTED, monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert f"reads 6 of {len(REPORTS)} reports" in lines[0]
+    assert f"can read 6 of {len(REPORTS)} reports" in lines[0]
     cells = [line.split() for line in lines[2:]]
     assert ["charges", "yes"] in cells
     assert ["coupons", "no", "rak_coupon_read"] in cells
@@ -122,30 +120,30 @@ def test_of_a_restricted_key_a_table_tells_what_is_missing(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("arguments", "code", "expected"),
     [
-        (["add", "X", "--key-env", "NOT_SET"], 2, "NOT_SET is not set"),
-        (["add", "X", "--key-file", "/no/such/file"], 2, "can't be read"),
-        (["add", "X", "--key-env", "A", "--key-file", "B"], 2, "in more than one place"),
-        (["add", "X", "--reference", "nowhere"], 2, "does not say where a key is kept"),
-        (["add", "X", "--reference", "env:NOT_SET"], 2, "NOT_SET is not set"),
+        (["add", "X", "--key-env", "NOT_SET"], 2, "NOT_SET"),
+        (["add", "X", "--key-file", "/no/such/file"], 2, "/no/such/file"),
+        (["add", "X", "--key-env", "A", "--key-file", "B"], 2, "--key-file and --reference"),
+        (["add", "X", "--reference", "nowhere"], 2, "'nowhere'"),
+        (["add", "X", "--reference", "env:NOT_SET"], 2, "NOT_SET"),
         (["add", "X", FULL], 2, "sk_test_…"),
-        (["add", FULL], 2, "The account's name is a key"),
-        (["add", "X", "--api-base", "http://stripe.example"], 2, "must be https"),
+        (["add", FULL], 2, "name of the account"),
+        (["add", "X", "--api-base", "http://stripe.example"], 2, "stripe.example"),
         (["add", "X", "--api-base", "http://127.0.0.1:1"], 1, "Nothing was stored"),
-        (["add", "X", "--stripe-account", "shop"], 2, "not an id of Stripe's"),
-        (["check"], 2, "or --all"),
-        (["check", "Nobody"], 2, "There is no account 'Nobody'"),
-        (["rename", "Nobody", "Y"], 2, "There is no account 'Nobody'"),
-        (["remove", "Nobody", "--yes"], 2, "There is no account 'Nobody'"),
-        (["nothing"], 2, "Unknown command"),
+        (["add", "X", "--stripe-account", "shop"], 2, "acct_…"),
+        (["check"], 2, "--all"),
+        (["check", "Unknown"], 2, "'Unknown' not found"),
+        (["rename", "Unknown", "Y"], 2, "'Unknown' not found"),
+        (["remove", "Unknown", "--yes"], 2, "'Unknown' not found"),
+        (["nothing"], 2, '"nothing"'),
     ],
 )
 @pytest.mark.usefixtures("piped")
-def test_wrong_words_are_refused_in_words(words: list[str], code: int, says: str, capsys: Told) -> None:
-    assert run(["accounts", *words]) == code
+def test_invalid_arguments_are_rejected(arguments: list[str], code: int, expected: str, capsys: Capture) -> None:
+    assert run(["accounts", *arguments]) == code
     printed = capsys.readouterr()
-    assert says in printed.err
+    assert expected in printed.err
     assert FULL not in printed.out + printed.err
     assert _listed(capsys) == []
 
@@ -153,8 +151,8 @@ def test_wrong_words_are_refused_in_words(words: list[str], code: int, says: str
 @pytest.mark.parametrize(
     ("key", "code"), [("", 2), ("hunter2", 2), ("pk_test_publishable1", 2), ("sk_test_nobodys4242", 3)]
 )
-def test_a_key_that_can_not_be_right_or_is_refused_is_not_stored(
-    key: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: Told
+def test_invalid_or_rejected_key_is_not_stored(
+    key: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(key))
     assert run(["accounts", "add", "Shop"]) == code
@@ -164,7 +162,7 @@ def test_a_key_that_can_not_be_right_or_is_refused_is_not_stored(
     assert _listed(capsys) == []
 
 
-def test_a_list_has_a_line_for_each_account(monkeypatch: pytest.MonkeyPatch, capsys: Told) -> None:
+def test_list_prints_one_line_per_account(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     assert run(["accounts", "list"]) == 0
     assert "accounts add NAME" in capsys.readouterr().err
     _add("Shop", FULL, monkeypatch)
@@ -175,10 +173,8 @@ def test_a_list_has_a_line_for_each_account(monkeypatch: pytest.MonkeyPatch, cap
     assert [line[:2] for line in lines[1:]] == [["Live", "live"], ["Shop", "test"]]
 
 
-def test_a_check_of_all_goes_on_after_one_that_fails(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: Told
-) -> None:
-    _add("A gone one", "sk_test_demo_soon_gone", monkeypatch)
+def test_check_all_continues_after_failure(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    _add("Expired", "sk_test_demo_soon_gone", monkeypatch)
     _add("Shop", FULL, monkeypatch)
     capsys.readouterr()
     sandbox.control("keys", key="sk_test_demo_soon_gone", refused=True)
@@ -187,12 +183,12 @@ def test_a_check_of_all_goes_on_after_one_that_fails(
     finally:
         sandbox.control("keys", key="sk_test_demo_soon_gone")
     printed = capsys.readouterr()
-    assert "Stripe does not take the key" in printed.err
+    assert "Expired:\nerror: Stripe rejected" in printed.err
     assert printed.out.startswith("Shop: ")
     assert [one["status"] for one in _listed(capsys)] == ["rejected", "ok"]
 
 
-def test_a_key_is_replaced_by_one_of_the_same_mode(monkeypatch: pytest.MonkeyPatch, capsys: Told) -> None:
+def test_key_is_replaced_only_by_key_of_same_mode(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     _add("Shop", FULL, monkeypatch)
     run(["datasets", "create", "Charges", "--account", "Shop", "--report", "charges"])
     run(["datasets", "pause", "Charges"])
@@ -204,18 +200,18 @@ def test_a_key_is_replaced_by_one_of_the_same_mode(monkeypatch: pytest.MonkeyPat
     assert "counterfoil datasets resume Charges" in printed.err
     monkeypatch.setattr("sys.stdin", io.StringIO(LIVE))
     assert run(["accounts", "key", "Shop"]) == 2
-    assert "This is a live key" in capsys.readouterr().err
+    assert "live key" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("piped")
-def test_a_removal_names_the_datasets_that_stop_and_needs_a_yes(monkeypatch: pytest.MonkeyPatch, capsys: Told) -> None:
+def test_remove_lists_datasets_and_requires_yes(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     _add("Shop", FULL, monkeypatch)
     run(["datasets", "create", "Charges", "--account", "Shop", "--report", "charges"])
     capsys.readouterr()
     assert run(["accounts", "remove", "Shop"]) == 2
-    said = capsys.readouterr().err
-    assert "The dataset 'Charges' stops" in said
-    assert "--yes" in said
+    printed = capsys.readouterr().err
+    assert "Dataset 'Charges'" in printed
+    assert "--yes" in printed
     assert run(["accounts", "rename", "Shop", "Store"]) == 0
     assert len(_listed(capsys)) == 1
     assert run(["accounts", "remove", "Store", "--yes", "--json"]) == 0
@@ -223,13 +219,13 @@ def test_a_removal_names_the_datasets_that_stop_and_needs_a_yes(monkeypatch: pyt
     assert _listed(capsys) == []
 
 
-def test_a_rotation_tells_how_many_keys_and_which_are_lost(
-    monkeypatch: pytest.MonkeyPatch, capsys: Told, tmp_path: Path
+def test_rotate_reports_number_of_keys_and_lost_keys(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
 ) -> None:
     _add("Shop", FULL, monkeypatch)
     capsys.readouterr()
     assert run(["vault", "rotate"]) == 0
-    assert capsys.readouterr().out == "1 key encrypted anew.\n"
+    assert capsys.readouterr().out == "Re-encrypted 1 key\n"
     (tmp_path / "home" / "secret.key").unlink()
     assert run(["vault", "rotate", "--json"]) == 1
     printed = capsys.readouterr()
@@ -238,18 +234,18 @@ def test_a_rotation_tells_how_many_keys_and_which_are_lost(
     assert _listed(capsys)[0]["status"] == "locked"
 
 
-def test_a_state_is_made_and_an_older_or_newer_one_is_refused_with_what_mends_it(capsys: Told, tmp_path: Path) -> None:
+def test_state_upgrade_creates_state_and_other_schemas_are_rejected(capsys: Capture, tmp_path: Path) -> None:
     import sqlite3
 
     assert run(["state", "upgrade"]) == 0
-    assert "A new state was made" in capsys.readouterr().out
+    assert "Created the state" in capsys.readouterr().out
     assert run(["state", "upgrade"]) == 0
-    assert "already" in capsys.readouterr().out
-    for schema, code, says in (("0000", 2, "counterfoil state upgrade"), ("9999", 2, "Install a newer counterfoil")):
+    assert "up to date" in capsys.readouterr().out
+    for schema, command in (("0000", "counterfoil state upgrade"), ("9999", "pip install --upgrade counterfoil")):
         connection = sqlite3.connect(tmp_path / "home" / "state.db")
         connection.execute("UPDATE counterfoil_schema SET version_num = ?", [schema])
         connection.commit()
         connection.close()
-        assert run(["accounts", "list"]) == code
-        assert says in capsys.readouterr().err
+        assert run(["accounts", "list"]) == 2
+        assert command in capsys.readouterr().err
     assert run(["state", "upgrade"]) == 2

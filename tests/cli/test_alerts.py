@@ -1,4 +1,4 @@
-"""`alerts`: an address comes by a pipe, a variable or a file, and is never printed."""
+"""The commands of `alerts`: they read a URL from a pipe, a variable or a file, and never print it."""
 
 from __future__ import annotations
 
@@ -14,65 +14,65 @@ from tests.cli.center import Center
 
 @pytest.fixture
 def service() -> Iterator[Hook]:
-    with hook() as made:
-        yield made
+    with hook() as listening:
+        yield listening
 
 
 @pytest.fixture
 def center(tmp_path: Path) -> Iterator[Center]:
-    made = Center(tmp_path / "home", "http://127.0.0.1:9")
-    yield made
-    made.close()
+    opened = Center(tmp_path / "home", "http://127.0.0.1:9")
+    yield opened
+    opened.close()
 
 
-def test_an_alert_from_its_making_to_its_end(
+def test_alert_is_added_listed_edited_tested_and_removed(
     center: Center, service: Hook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    said = []
+    results = []
     monkeypatch.setattr("sys.stdin", io.StringIO(service.url + "\n"))
-    said.append(center.do("alerts", "add", "Ops", "--on", "failed", "--on", "late", "--test"))
-    assert [title for title, _ in service.came] == ["Counterfoil can reach you"]
-    said.append(center.do("alerts", "list"))
-    assert "failed, late" in said[-1].out
-    said.append(center.do("alerts", "edit", "Ops", "--rename", "On call", "--on", "proof", "--json"))
-    (told,) = said[-1].json
-    assert (told["name"], told["kinds"], told["shown"]) == (
+    results.append(center.do("alerts", "add", "Ops", "--on", "failed", "--on", "late", "--test"))
+    assert [title for title, _ in service.came] == ["Counterfoil test message"]
+    results.append(center.do("alerts", "list"))
+    assert "failed, late" in results[-1].out
+    results.append(center.do("alerts", "edit", "Ops", "--rename", "On call", "--on", "proof", "--json"))
+    (edited,) = results[-1].json
+    assert (edited["name"], edited["kinds"], edited["shown"]) == (
         "On call",
         ["proof"],
         f"json://me:****@127.0.0.1:{service.port}/…",
     )
     (tmp_path / "url").write_text(service.url)
-    said.append(center.do("alerts", "edit", "On call", "--url-file", str(tmp_path / "url")))
-    said.append(center.do("alerts", "test", "On call"))
-    assert said[-1].out.startswith("On call: arrived at json://me:****@")
-    said.append(center.do("alerts", "remove", "On call", "--yes"))
-    said.append(center.do("alerts", "list"))
-    assert "Nobody is told of anything yet" in said[-1].err
-    assert {done.code for done in said} == {0}
-    assert not any(secret in done.out + done.err for done in said for secret in ("s3cret", "hidden-path"))
+    results.append(center.do("alerts", "edit", "On call", "--url-file", str(tmp_path / "url")))
+    results.append(center.do("alerts", "test", "On call"))
+    assert "On call (json://me:****@" in results[-1].out
+    results.append(center.do("alerts", "remove", "On call", "--yes"))
+    results.append(center.do("alerts", "list"))
+    assert "counterfoil alerts add NAME" in results[-1].err
+    assert {result.code for result in results} == {0}
+    assert not any(secret in result.out + result.err for result in results for secret in ("s3cret", "hidden-path"))
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("arguments", "expected"),
     [
-        (("add", "X", "--url-env", "NOT_SET"), 2, "NOT_SET is not set"),
-        (("add", "X", "--url-env", "ADDRESS", "--url-file", "x"), 2, "in more than one place"),
-        (("add", "X", "--url-env", "ADDRESS"), 2, "That is no address"),
-        (("edit", "Nobody", "--on", "late"), 2, "There is no alert 'Nobody'"),
-        (("edit", "Nobody"), 2, "Nothing was given to change"),
-        (("add", "X", "--on", "sometimes"), 2, "sometimes"),
-        (("remove", "Nobody", "--yes"), 2, "There is no alert 'Nobody'"),
-        (("test", "Nobody"), 2, "There is no alert 'Nobody'"),
+        (("add", "X", "--url-env", "NOT_SET"), "NOT_SET"),
+        (("add", "X", "--url-env", "ADDRESS", "--url-file", "x"), "--url-env and --url-file"),
+        (("add", "X", "--url-env", "ADDRESS"), "invalid alert URL"),
+        (("edit", "Unknown", "--on", "late"), "'Unknown' not found"),
+        (("edit", "Unknown"), "--rename, --on, --url-env"),
+        (("add", "X", "--on", "sometimes"), "sometimes"),
+        (("remove", "Unknown", "--yes"), "'Unknown' not found"),
+        (("test", "Unknown"), "'Unknown' not found"),
     ],
 )
-def test_what_cannot_be_is_refused(center: Center, words: tuple[str, ...], code: int, told: str) -> None:
-    done = center.do("alerts", *words, ADDRESS="s3cret://hidden-path")
-    assert (done.code, told in done.err) == (code, True), done.err
+def test_invalid_arguments_are_rejected(center: Center, arguments: tuple[str, ...], expected: str) -> None:
+    done = center.do("alerts", *arguments, ADDRESS="s3cret://hidden-path")
+    assert (done.code, expected in done.err) == (2, True), done.err
     assert "hidden-path" not in done.err
 
 
-def test_what_does_not_arrive_ends_with_one(center: Center, service: Hook) -> None:
+def test_undelivered_test_message_exits_with_one(center: Center, service: Hook) -> None:
     center.app.alerts.add("Ops", service.url)
     service.status = 500
     done = center.do("alerts", "test", "Ops")
-    assert (done.code, "Nothing arrived at" in done.err) == (1, True)
+    assert (done.code, f"127.0.0.1:{service.port}" in done.err) == (1, True)

@@ -1,4 +1,4 @@
-"""`run` and `pull` with `--allow-shrink`: a run that stopped for the size of its table continues from its archive."""
+"""`run` and `pull` with `--allow-shrink`: a run that the size check stopped resumes from its archive."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def stripe() -> Iterator[ScriptedStripe]:
 
 @pytest.fixture
 def center(tmp_path: Path, stripe: ScriptedStripe) -> Iterator[Center]:
-    made = Center(tmp_path / "home", stripe.url)
-    yield made
-    made.close()
+    opened = Center(tmp_path / "home", stripe.url)
+    yield opened
+    opened.close()
 
 
 def test_stopped_run_continues_from_its_archive(center: Center, stripe: ScriptedStripe) -> None:
@@ -43,15 +43,15 @@ def test_stopped_run_continues_from_its_archive(center: Center, stripe: Scripted
     (listed,) = center.do("datasets", "list", "--json").json
     assert (listed["status"], listed["attention"]["cause"]) == ("attention", TABLE_WOULD_SHRINK)
     assert center.rows("SELECT count(*) FROM refunds") == [(150,)]
-    asked = stripe.asked.copy()
+    requests = stripe.asked.copy()
     accepted = center.do("run", "Refunds", "--allow-shrink", "--json")
     assert accepted.code == 0, accepted.err
     assert accepted.json[0]["id"] == stopped.json[0]["id"]
-    assert stripe.asked[REFUNDS] == asked[REFUNDS]
+    assert stripe.asked[REFUNDS] == requests[REFUNDS]
     assert center.rows("SELECT count(*) FROM refunds") == [(20,)]
 
 
-def test_run_that_was_not_stopped_may_shrink_its_table_too(center: Center, stripe: ScriptedStripe) -> None:
+def test_allow_shrink_applies_to_a_new_run_too(center: Center, stripe: ScriptedStripe) -> None:
     center.add("Refunds", "refunds", method="replace")
     assert center.do("run", "Refunds").code == 0
     stripe.rows[REFUNDS] = refunds(3)
@@ -63,14 +63,14 @@ def test_pull_continues_from_its_pages(
     center: Center, stripe: ScriptedStripe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ("pull", "refunds", "--to", f"duckdb:///{center.home}/acme.duckdb")
-    reached = {"STRIPE_API_KEY": "sk_test_demo", "STRIPE_API_BASE": stripe.url}
-    assert center.do(*words, **reached).code == 0
+    arguments = ("pull", "refunds", "--to", f"duckdb:///{center.home}/acme.duckdb")
+    environment = {"STRIPE_API_KEY": "sk_test_demo", "STRIPE_API_BASE": stripe.url}
+    assert center.do(*arguments, **environment).code == 0
     stripe.rows[REFUNDS] = refunds(20)
-    stopped = center.do(*words, **reached)
+    stopped = center.do(*arguments, **environment)
     assert stopped.code == 1
     assert "--resume --allow-shrink" in stopped.err
-    asked = stripe.asked.copy()
-    assert center.do(*words, "--resume", "--allow-shrink", **reached).code == 0
-    assert stripe.asked[REFUNDS] == asked[REFUNDS]
+    requests = stripe.asked.copy()
+    assert center.do(*arguments, "--resume", "--allow-shrink", **environment).code == 0
+    assert stripe.asked[REFUNDS] == requests[REFUNDS]
     assert center.rows("SELECT count(*) FROM refunds") == [(20,)]

@@ -1,4 +1,4 @@
-"""The commands beside `pull`, as a person starts them."""
+"""The commands `reports`, `demo --once`, `sandbox` and `--version`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
 MENU = [(report.key, report.title) for report in REPORTS]
 
 
-def test_reports_lists_the_menu_in_its_order_with_columns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_lists_all_reports_in_order_with_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["reports", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [(one["key"], one["title"]) for one in told] == MENU
-    (charges,) = (one for one in told if one["key"] == "charges")
+    listed = json.loads(capsys.readouterr().out)
+    assert [(one["key"], one["title"]) for one in listed] == MENU
+    (charges,) = (one for one in listed if one["key"] == "charges")
     types = {column["name"]: column["type"] for column in charges["columns"]}
     assert types["amount"] == "BIGINT"
     assert types["amount_major"] == "DECIMAL(22,3)"
@@ -38,31 +38,31 @@ def test_reports_lists_the_menu_in_its_order_with_columns(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("columns", ["20", "80", "200"])
-def test_reports_prints_a_whole_line_for_each_into_a_pipe(
+def test_reports_prints_uncut_lines_to_pipe(
     columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert run(["reports"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [key for key, _ in MENU]
-    assert lines[-1].endswith("Money that came back from connected accounts.")
+    assert lines[-1].endswith(REPORTS[-1].description)
 
 
-def test_reports_cuts_no_key_and_no_title_on_a_narrow_terminal() -> None:
-    person, terminal = pty.openpty()
+def test_reports_shows_whole_keys_and_titles_on_narrow_terminal() -> None:
+    controller, terminal = pty.openpty()
     environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm"}
     process = subprocess.Popen([COUNTERFOIL, "reports"], stdin=terminal, stdout=terminal, env=environment)
     os.close(terminal)
     seen = b""
     with contextlib.suppress(OSError):  # the other end is closed
-        while chunk := os.read(person, 65_536):
+        while chunk := os.read(controller, 65_536):
             seen += chunk
-    os.close(person)
+    os.close(controller)
     assert process.wait(30) == 0
     assert all(key in seen.decode() and title in seen.decode() for key, title in MENU)
 
 
-def test_what_reports_can_be_pulled_and_kept_current_by_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_lists_pull_methods_and_dataset_methods_separately(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["reports", "--json"]) == 0
     for one in json.loads(capsys.readouterr().out):
         assert one["pull_methods"] == ["replace", "append"]
@@ -70,12 +70,12 @@ def test_what_reports_can_be_pulled_and_kept_current_by_is_told_apart(capsys: py
         assert "methods" not in one
 
 
-def test_the_demo_pulls_everything_and_answers_its_questions(
+def test_demo_once_loads_all_reports_and_prints_query_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
-    # As when it is run again.
+    # A table of an earlier demo.
     duckdb.connect("demo.duckdb").execute("CREATE TABLE charges AS SELECT 1 AS old").close()
     assert run(["demo", "--once"]) == 0
     printed = capsys.readouterr().out
@@ -87,22 +87,21 @@ def test_the_demo_pulls_everything_and_answers_its_questions(
     assert {difference for *_, difference in answers[-1]} == {0}
 
 
-def test_the_demo_names_a_port_that_is_taken(
+def test_demo_once_reports_port_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
         assert run(["demo", "--once", "--port", str(port)]) == 2
-    assert capsys.readouterr().err.splitlines() == [
-        f"error: Port {port} can't be listened on: Address already in use",
-        "  Choose another with --port.",
-    ]
+    error, hint = capsys.readouterr().err.splitlines()
+    assert f"port {port}: Address already in use" in error
+    assert "--port" in hint
 
 
-def test_the_sandbox_says_where_it_is_and_ends_when_interrupted() -> None:
+def test_sandbox_prints_its_url_and_stops_on_interrupt() -> None:
     with subprocess.Popen([COUNTERFOIL, "sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -115,7 +114,7 @@ def test_the_sandbox_says_where_it_is_and_ends_when_interrupted() -> None:
     assert line.startswith("Sandbox ready at http://127.0.0.1:")
 
 
-def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     from counterfoil import __version__
 
     assert run(["--version"]) == 0

@@ -1,4 +1,4 @@
-"""`demo` as a process: a folder with a history, a page that answers, and nothing left behind."""
+"""`demo` as a process: sample runs, a page, and no files after the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from counterfoil.settings import Settings
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
 
 
-def test_the_demo_has_three_months_of_runs_behind_a_link_and_removes_its_folder(tmp_path: Path) -> None:
+def test_demo_serves_three_months_of_runs_and_deletes_its_folder(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [COUNTERFOIL, "demo", "--port", "0"],
         env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)},
@@ -39,14 +39,14 @@ def test_the_demo_has_three_months_of_runs_behind_a_link_and_removes_its_folder(
         runs = app.runs.list(limit=1000)
         datasets = {one.dataset.name: one for one in app.datasets.list()}
         tables = [one.dataset.targets[0].table for one in datasets.values() if one.last_run is not None]
-        # What no column holds would be in _extra.
-        beside = {table: app.tables.ask(f"SELECT count(_extra) FROM {table}").rows for table in tables}
+        # Fields without a column would be in _extra.
+        extra = {table: app.tables.ask(f"SELECT count(_extra) FROM {table}").rows for table in tables}
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, printed = process.communicate(timeout=20)
 
     assert (process.returncode, home.exists(), list(tmp_path.iterdir())) == (0, False, [])
-    assert str(home) in said
-    assert beside == dict.fromkeys(tables, ((0,),))
+    assert str(home) in printed
+    assert extra == dict.fromkeys(tables, ((0,),))
     assert BANNER in page
     assert "Paper &amp; Ink (sandbox)" in page
     assert [datasets[name].dataset.pause is not None for name in ("Charges", "Refunds", "Transfers")] == [0, 1, 1]
@@ -61,19 +61,19 @@ def test_the_demo_has_three_months_of_runs_behind_a_link_and_removes_its_folder(
     assert all(one.finished_at < datetime.now(UTC) for one in runs if one.finished_at)
 
 
-def test_a_folder_that_is_given_to_the_demo_has_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_rejects_folder_that_is_not_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").touch()
     assert run(["demo", "--home", str(tmp_path)]) == 2
-    assert "is not an empty folder" in capsys.readouterr().err
+    assert f"--home {tmp_path}" in capsys.readouterr().err
     assert (tmp_path / "mine").exists()
 
 
-def test_the_demo_names_the_page_s_port_that_is_taken_before_it_makes_anything(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+def test_demo_reports_port_in_use_before_sample_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
         assert run(["demo", "--port", str(port), "--home", str(tmp_path / "demo")]) == 2
-    assert f"Port {port} of 127.0.0.1 can't be used" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert f"port {port} on 127.0.0.1" in printed
+    assert "sample runs" not in printed

@@ -1,4 +1,4 @@
-"""`pull --explain`: what a pull will take before it runs, and beside it what it took."""
+"""`pull --explain`: the estimated cost of a pull, and its actual cost."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _environment(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(f"COUNTERFOIL_RATE_{name}", value)
 
 
-def _explained(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    assert run(["pull", *words, "--explain", "--json"]) == 0
+def _explain(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    assert run(["pull", *arguments, "--explain", "--json"]) == 0
     pulled = json.loads(capsys.readouterr().out)
     return pulled, pulled["explained"]
 
@@ -47,15 +47,15 @@ def _explained(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[dict[st
         ("recipients", 1, 1),
     ],
 )
-def test_a_report_of_each_shape_is_estimated_and_then_read(
+def test_estimate_is_close_to_actual_cost_of_each_kind_of_report(
     report: str, factor: float, looks: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pulled, told = _explained(capsys, report)
-    estimated, actual = told["estimated"], told["actual"]
-    assert told["looks"] <= looks
+    pulled, explained = _explain(capsys, report)
+    estimated, actual = explained["estimated"], explained["actual"]
+    assert explained["looks"] <= looks
     assert actual["rows"] == pulled["rows"]
-    # GET /v1/account, which tells whose key it is, and what was looked at are beside the reading.
-    assert actual["requests"] <= pulled["requests"] - told["looks"] <= actual["requests"] + 1
+    # The actual cost excludes GET /v1/account, which identifies the key, and the pages of the estimate.
+    assert actual["requests"] <= pulled["requests"] - explained["looks"] <= actual["requests"] + 1
     assert actual["rows"] / factor <= estimated["rows"] <= actual["rows"] * factor
     assert estimated["rows_from"] <= estimated["rows"] <= estimated["rows_to"]
     assert actual["requests"] / 1.5 - 2 <= estimated["requests"] <= actual["requests"] * 1.5 + 2
@@ -63,55 +63,55 @@ def test_a_report_of_each_shape_is_estimated_and_then_read(
     assert estimated["share_of_month"] <= estimated["requests"] / 10_000
 
 
-def test_the_plan_is_told_before_and_the_figures_stand_side_by_side_at_the_end(
+def test_plan_is_printed_before_and_costs_after_the_pull(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(["pull", "charges", "--explain", "--since", "2026-01-01"]) == 0
-    told = capsys.readouterr()
-    assert told.out.startswith("charges: ")
-    assert len(told.out.splitlines()) == 1
-    how, expected, looked, heading, *figures = told.err.splitlines()
+    printed = capsys.readouterr()
+    assert printed.out.startswith("charges: ")
+    assert len(printed.out.splitlines()) == 1
+    how, cost, sample, heading, *figures = printed.err.splitlines()
     assert "/v1/charges" in how
-    assert "windows of `created` side by side" in how
+    assert "windows of `created`" in how
     assert "since 2026-01-01" in how
-    assert "of the 10,000 reads" in expected
-    assert "looked at" in looked
+    assert "allowance of 10,000 a month" in cost
+    assert "estimated from" in sample
     assert heading.split() == ["charges", "estimated", "actual"]
     assert [line.rsplit(maxsplit=2)[0].strip() for line in figures] == [
         "windows",
         "rows",
         "requests",
         "seconds",
-        "of a month's reads",
+        "monthly allowance",
     ]
 
 
-def test_a_limit_is_one_chain_whose_length_is_known(capsys: pytest.CaptureFixture[str]) -> None:
-    _, told = _explained(capsys, "charges", "--limit", "250")
-    assert told["looks"] == 1
-    assert "one after the other, newest first" in told["how"]
-    for figures in (told["estimated"], told["actual"]):
+def test_limited_pull_is_estimated_exactly(capsys: pytest.CaptureFixture[str]) -> None:
+    _, explained = _explain(capsys, "charges", "--limit", "250")
+    assert explained["looks"] == 1
+    assert "newest first" in explained["how"]
+    for figures in (explained["estimated"], explained["actual"]):
         assert (figures["windows"], figures["rows"], figures["requests"]) == (1, 250, 3)
 
 
-def test_the_share_of_the_month_counts_reads_and_no_previews(capsys: pytest.CaptureFixture[str]) -> None:
-    _, told = _explained(capsys, "upcoming_invoices")
-    actual = told["actual"]
+def test_monthly_share_excludes_invoice_previews(capsys: pytest.CaptureFixture[str]) -> None:
+    _, explained = _explain(capsys, "upcoming_invoices")
+    actual = explained["actual"]
     assert actual["requests"] > actual["rows"] > 10
     assert actual["share_of_month"] * 10_000 < actual["requests"] - actual["rows"] + 1
 
 
-def test_what_a_killed_pull_left_is_not_estimated_again(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resumed_pull_estimates_only_remaining_requests(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     sandbox.control("faults", fault="should_not_retry", path="/v1/charges", skip=8)
     assert run(["pull", "charges"]) == 1
     sandbox.control("faults", clear=True)
     capsys.readouterr()
-    _, told = _explained(capsys, "charges", "--resume")
-    assert told["estimated"]["rows"] > 1_000
-    assert told["estimated"]["requests"] < 18
+    _, explained = _explain(capsys, "charges", "--resume")
+    assert explained["estimated"]["rows"] > 1_000
+    assert explained["estimated"]["requests"] < 18
 
 
-def test_without_the_word_nothing_is_looked_at(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pull_without_explain_sends_no_extra_requests(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pull", "coupons", "--json"]) == 0
     pulled = json.loads(capsys.readouterr().out)
     assert pulled["explained"] is None

@@ -1,6 +1,6 @@
-"""A run whose home has no room left ends with an error, and the table is unchanged.
+"""Runs whose disk is full end with an error and leave the table unchanged.
 
-A limit on the size of files stands for the full disk: unlike a file system of its own it can be had everywhere.
+A limit on the size of files simulates the full disk: unlike a separate file system, it is available everywhere.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from stripe_sandbox import Sandbox
 from tests.cli.center import Center
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
-#: A run that hangs does so for minutes; a busy machine takes a while to start one.
+#: Time for a run to start on a busy machine and end.
 BOUND_SECONDS = 100
 
 
 @pytest.fixture
 def center(tmp_path: Path) -> Iterator[Center]:
     with Sandbox(scale=0.1) as sandbox:
-        made = Center(tmp_path / "home", sandbox.url)
-        yield made
-        made.close()
+        opened = Center(tmp_path / "home", sandbox.url)
+        yield opened
+        opened.close()
 
 
 @pytest.mark.parametrize("most_bytes", [50_000, 230_000, pytest.param(300_000, marks=pytest.mark.thorough)])
-def test_a_run_without_room_for_its_files_ends_and_changes_nothing(center: Center, most_bytes: int) -> None:
+def test_run_on_full_disk_fails_and_leaves_table_unchanged(center: Center, most_bytes: int) -> None:
     center.add("Charges", "charges")
     assert center.do("run", "Charges").code == 0
     before = center.rows("SELECT id, _run FROM charges ORDER BY id")
-    _ends_with_an_error(center, most_bytes)
+    _assert_run_fails(center, most_bytes)
     assert center.rows("SELECT id, _run FROM charges ORDER BY id") == before
 
 
-@pytest.mark.parametrize("most_bytes", [50_000, 150_000], ids=["the queue gives no attempt", "the end is not recorded"])
-def test_a_run_whose_databases_have_no_room_left_ends_and_changes_nothing(center: Center, most_bytes: int) -> None:
+@pytest.mark.parametrize("most_bytes", [50_000, 150_000], ids=["queue", "result"])
+def test_run_with_full_databases_fails_and_leaves_table_unchanged(center: Center, most_bytes: int) -> None:
     center.add("Charges", "charges")
     assert center.do("run", "Charges").code == 0
     before = center.rows("SELECT id, _run FROM charges ORDER BY id")
-    center.close()  # what is written from here on begins at the size that the files have
-    _ends_with_an_error(center, most_bytes)
+    center.close()  # later writes continue at the present size of the files
+    _assert_run_fails(center, most_bytes)
     assert center.rows("SELECT id, _run FROM charges ORDER BY id") == before
 
 
-def _ends_with_an_error(center: Center, most_bytes: int) -> None:
+def _assert_run_fails(center: Center, most_bytes: int) -> None:
     done = subprocess.run(
         [COUNTERFOIL, "run", "Charges"],
         env={**os.environ, "COUNTERFOIL_HOME": str(center.home)},

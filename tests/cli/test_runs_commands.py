@@ -1,4 +1,4 @@
-"""The commands about runs that are over: how they went, what they said, what they brought, and going back to one."""
+"""The commands about ended runs: facts, logs, rows, exports and rollbacks."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from counterfoil.app.export.amounts import amount_text
 from counterfoil.app.export.files import write_csv, write_file
 from counterfoil.errors import RunError
 from counterfoil.state.run import LOAD_STEP
 from stripe_sandbox import Sandbox
-from tests.cli.center import Center, Done
+from tests.cli.center import Center, Result
 
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
 
 
 @dataclass(frozen=True)
 class History:
-    """Two runs of one dataset, each followed by one of another, and how the first was told."""
+    """Two runs of one dataset, each followed by a run of another dataset, and the output of the first."""
 
     center: Center
-    told: Done
+    output: Result
     first: str
     second: str
     followers: tuple[str, ...]
@@ -44,48 +45,48 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     with Sandbox(scale=0.1, live=True) as sandbox:
         center = Center(tmp_path_factory.mktemp("center") / "home", sandbox.url)
         center.add("Charges", "charges")
-        center.add("After them", "coupons", after="Charges")
-        told = center.do("run", "Charges")
-        again = center.do("run", "Charges", "--json")
+        center.add("Later coupons", "coupons", after="Charges")
+        output = center.do("run", "Charges")
+        repeated = center.do("run", "Charges", "--json")
         runs = center.do("runs", "list", "--json").json
         first, second = (one["id"] for one in reversed(runs) if one["dataset"] == "Charges")
-        assert [one["dataset"] for one in again.json] == ["Charges", "After them"]
-        assert again.json[0]["id"] == second
-        followers = tuple(one["id"] for one in runs if one["dataset"] == "After them")
-        yield History(center, told, first, second, followers)
+        assert [one["dataset"] for one in repeated.json] == ["Charges", "Later coupons"]
+        assert repeated.json[0]["id"] == second
+        followers = tuple(one["id"] for one in runs if one["dataset"] == "Later coupons")
+        yield History(center, output, first, second, followers)
         center.close()
 
 
-def test_run_tells_what_it_did_and_what_followed_it(history: History) -> None:
+def test_run_prints_its_rows_and_the_runs_after_it(history: History) -> None:
     (count,) = history.center.rows("SELECT count(*) FROM charges")[0]
-    charges, after = history.told.out.splitlines()
-    assert history.told.code == 0
+    charges, after = history.output.out.splitlines()
+    assert history.output.code == 0
     assert charges.startswith(f"Charges: {count} rows read; {count} added, 0 changed, 0 deleted (")
     assert charges.endswith(f"run {history.first}")
-    assert after.startswith("After them: ")
+    assert after.startswith("Later coupons: ")
     assert len(history.followers) == 2
-    assert history.told.err == ""
+    assert history.output.err == ""
 
 
-def test_runs_are_listed_the_newest_first_and_by_dataset_status_and_number(history: History) -> None:
+def test_list_is_sorted_by_time_and_filtered_by_dataset_status_and_limit(history: History) -> None:
     do = history.center.do
     lines = do("runs", "list", "Charges").out.splitlines()
     assert lines[0].split() == ["run", "dataset", "trigger", "started", "took", "rows", "requests", "status"]
     newest = [line.split()[0] for line in lines[1:]]
     assert newest.index(history.second) < newest.index(history.first)
-    assert {one["dataset"] for one in do("runs", "list", "--json").json} == {"Charges", "After them"}
+    assert {one["dataset"] for one in do("runs", "list", "--json").json} == {"Charges", "Later coupons"}
     assert len(do("runs", "list", "--limit", "1", "--json").json) == 1
     assert do("runs", "list", "--status", "skipped", "--status", "waiting", "--json").out == ""
-    assert {one["trigger"] for one in do("runs", "list", "After them", "--json").json} == {"after"}
+    assert {one["trigger"] for one in do("runs", "list", "Later coupons", "--json").json} == {"after"}
 
 
-def test_wrong_words_are_refused_with_what_would_be_right(history: History) -> None:
+def test_unknown_ids_and_names_are_rejected_with_suggestions(history: History) -> None:
     do, wrong = history.center.do, history.first[:-1] + "!"
     for command in ("show", "logs", "cancel", "rows"):
         done = do("runs", command, wrong)
         assert done.code == 2
         assert "Did you mean 20" in done.err
-    assert "its runs: counterfoil runs list 'After them'" in do("runs", "show", "After them").err
+    assert "counterfoil runs list 'Later coupons'" in do("runs", "show", "Later coupons").err
     assert "Did you mean 'Charges'?" in do("runs", "list", "Chargs").err
     assert "Did you mean 'Charges'?" in do("run", "Chargs").err
     assert do("runs", "list", "--limit", "0").code == 2
@@ -93,19 +94,19 @@ def test_wrong_words_are_refused_with_what_would_be_right(history: History) -> N
     assert do("runs", "rows", history.first, "--limit", "-1").code == 2
 
 
-def test_show_tells_everything_about_a_run(history: History) -> None:
+def test_show_prints_all_facts_of_a_run(history: History) -> None:
     shown = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in _shown(history).splitlines() if line[0] != " ")
     assert shown["run"] == history.first
     assert shown["status"] == "succeeded"
-    assert shown["reads"] == "charges, whatever its age"
+    assert shown["report"].startswith("charges, ")
     assert shown["tables"].startswith("charges of duckdb:///acme.duckdb: ")
-    assert shown["archive"].endswith("MB, kept")
+    assert shown["archive"].endswith("MB, stored")
     assert "attempts" not in shown
-    (told,) = history.center.do("runs", "show", history.first, "--json").json
-    assert told["rows_kept"]
-    assert told["requests"] == sum(told["requests_by_endpoint"].values()) > 1
-    assert [attempt["status"] for attempt in told["attempts"]] == ["succeeded"]
-    assert not {"owner", "plan", "bookmark"} & set(told)
+    (detail,) = history.center.do("runs", "show", history.first, "--json").json
+    assert detail["rows_kept"]
+    assert detail["requests"] == sum(detail["requests_by_endpoint"].values()) > 1
+    assert [attempt["status"] for attempt in detail["attempts"]] == ["succeeded"]
+    assert not {"owner", "plan", "bookmark"} & set(detail)
 
 
 def _shown(history: History) -> str:
@@ -114,60 +115,60 @@ def _shown(history: History) -> str:
     return done.out
 
 
-def test_the_log_is_printed_and_following_one_that_is_over_ends(history: History) -> None:
+def test_logs_prints_lines_and_following_ends_with_the_run(history: History) -> None:
     lines = history.center.do("runs", "logs", history.first, "--follow").out.splitlines()
-    assert "it is the first run" in lines[0]
+    assert "first run" in lines[0]
     assert "Loading into charges" in lines[1]
     assert "Succeeded" in lines[-1]
-    told = history.center.do("runs", "logs", history.first, "--json").json
-    assert [line["message"] for line in told] == [line.split("  ", 2)[2].strip() for line in lines]
-    assert told[1]["fields"]["step"] == LOAD_STEP
+    logged = history.center.do("runs", "logs", history.first, "--json").json
+    assert [line["message"] for line in logged] == [line.split("  ", 2)[2].strip() for line in lines]
+    assert logged[1]["fields"]["step"] == LOAD_STEP
 
 
-def test_what_is_over_can_not_be_canceled(history: History) -> None:
+def test_ended_run_cannot_be_canceled(history: History) -> None:
     done = history.center.do("runs", "cancel", history.first)
     assert done.code == 1
-    assert "is over: succeeded" in done.err
+    assert f"run {history.first} has ended: succeeded" in done.err
 
 
-def test_a_pipe_gets_the_rows_as_csv(history: History) -> None:
-    told = list(csv.DictReader(io.StringIO(history.center.do("runs", "rows", history.first).out)))
-    loaded = history.center.rows("SELECT id, amount, amount_major::VARCHAR FROM charges")
-    assert {(row["id"], int(row["amount"]), row["amount_major"]) for row in told} == set(loaded)
+def test_rows_are_printed_as_csv_to_pipe(history: History) -> None:
+    rows = list(csv.DictReader(io.StringIO(history.center.do("runs", "rows", history.first).out)))
+    loaded = history.center.rows("SELECT id, amount, amount_major, currency FROM charges")
+    assert {(row["id"], int(row["amount"]), row["amount_major"]) for row in rows} == {
+        (key, amount, amount_text(major, currency)) for key, amount, major, currency in loaded
+    }
     some = history.center.do("runs", "rows", history.first, "--limit", "3").out
-    assert [row["id"] for row in csv.DictReader(io.StringIO(some))] == [row["id"] for row in told[:3]]
+    assert [row["id"] for row in csv.DictReader(io.StringIO(some))] == [row["id"] for row in rows[:3]]
 
 
-def test_rows_as_json_keep_decimals_exact(history: History) -> None:
-    told = history.center.do("runs", "rows", history.first, "--json", "--limit", "5").json
-    assert len(told) == 5
-    for row in told:
-        (loaded,) = history.center.rows(
-            f"SELECT amount_major::VARCHAR, epoch(created) FROM charges WHERE id = '{row['id']}'"
-        )
-        assert row["amount_major"] == loaded[0]
+def test_rows_as_json_have_exact_decimals(history: History) -> None:
+    rows = history.center.do("runs", "rows", history.first, "--json", "--limit", "5").json
+    assert len(rows) == 5
+    for row in rows:
+        (loaded,) = history.center.rows(f"SELECT amount_major, currency FROM charges WHERE id = '{row['id']}'")
+        assert row["amount_major"] == amount_text(*loaded)
         assert row["created"].endswith("+00:00")
 
 
-def test_rows_are_exported_whole_and_replace_a_file_that_is_there(history: History, tmp_path: Path) -> None:
+def test_export_writes_all_rows_and_replaces_existing_file(history: History, tmp_path: Path) -> None:
     parquet, text = tmp_path / "rows.parquet", tmp_path / "rows.CSV"
     parquet.write_text("old")
     done = history.center.do("runs", "rows", history.first, "--to", str(parquet))
     table = pq.read_table(parquet)
-    assert done.out == f"Wrote {table.num_rows} rows into {parquet}.\n"
+    assert done.out == f"Wrote {table.num_rows} rows to {parquet}\n"
     assert table.num_rows == history.center.rows("SELECT count(*) FROM charges")[0][0]
-    (told,) = history.center.do("runs", "rows", history.first, "--to", str(text), "--limit", "2", "--json").json
-    assert told["rows"] == 2
+    (exported,) = history.center.do("runs", "rows", history.first, "--to", str(text), "--limit", "2", "--json").json
+    assert exported["rows"] == 2
     assert len(list(csv.DictReader(io.StringIO(text.read_text())))) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.CSV", "rows.parquet"]
 
 
-def test_an_export_that_breaks_off_leaves_the_earlier_file(tmp_path: Path) -> None:
+def test_failed_export_leaves_existing_file_unchanged(tmp_path: Path) -> None:
     schema = pa.schema([("id", pa.string())])
 
     def batches() -> Iterator[pa.RecordBatch]:
         yield pa.record_batch([["a"]], schema=schema)
-        raise RunError("the part is not as it was written")
+        raise RunError("the part is damaged")
 
     (tmp_path / "rows.csv").write_text("old")
     with pytest.raises(RunError):
@@ -176,29 +177,29 @@ def test_an_export_that_breaks_off_leaves_the_earlier_file(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["rows.xls", "rows", "", "nowhere/rows.csv"])
-def test_what_can_not_be_exported_to_is_refused(history: History, tmp_path: Path, name: str) -> None:
+def test_invalid_export_file_is_rejected(history: History, tmp_path: Path, name: str) -> None:
     done = history.center.do("runs", "rows", history.first, "--to", str(tmp_path / name))
     assert done.code == 2
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".parquet", ".jsonl"])
-def test_a_table_is_written_into_a_file_by_its_name(history: History, tmp_path: Path, suffix: str) -> None:
+def test_table_is_exported_in_the_format_of_the_suffix(history: History, tmp_path: Path, suffix: str) -> None:
     dataset = history.center.app.runs.show(history.first).dataset
     file = tmp_path / f"rows{suffix}"
-    (told,) = history.center.do("datasets", "export", dataset, str(file), "--limit", "7", "--json").json
-    assert told == {"dataset": dataset, "file": str(file), "rows": 7}
+    (exported,) = history.center.do("datasets", "export", dataset, str(file), "--limit", "7", "--json").json
+    assert exported == {"dataset": dataset, "file": str(file), "rows": 7}
     assert file.stat().st_size > 0
 
 
-def test_no_rows_are_csv_of_names_alone() -> None:
+def test_csv_without_rows_has_only_the_header() -> None:
     out = io.StringIO()
     write_csv(pa.table({"id": pa.array([], pa.string()), "amount": pa.array([], pa.int64())}).to_reader(), out)
     assert out.getvalue() == '"id","amount"\n'
 
 
-def test_a_terminal_shows_the_first_rows_and_the_columns_that_fit(history: History) -> None:
-    person, terminal = pty.openpty()
+def test_terminal_shows_first_rows_and_fitting_columns(history: History) -> None:
+    controller, terminal = pty.openpty()
     environment = {**os.environ, "COLUMNS": "90", "COUNTERFOIL_HOME": str(history.center.home), "TERM": "xterm"}
     process = subprocess.Popen(
         [COUNTERFOIL, "runs", "rows", history.first, "--limit", "4"], stdout=terminal, stderr=terminal, env=environment
@@ -206,9 +207,9 @@ def test_a_terminal_shows_the_first_rows_and_the_columns_that_fit(history: Histo
     os.close(terminal)
     seen = b""
     with contextlib.suppress(OSError):  # the other end is closed
-        while chunk := os.read(person, 65_536):
+        while chunk := os.read(controller, 65_536):
             seen += chunk
-    os.close(person)
+    os.close(controller)
     assert process.wait(30) == 0
     head, *rows, last = re.sub(r"\x1b\[[?0-9;]*[a-zA-Z]|\r", "", seen.decode()).splitlines()
     assert head.split()[:2] == ["id", "created"]
@@ -217,34 +218,34 @@ def test_a_terminal_shows_the_first_rows_and_the_columns_that_fit(history: Histo
     assert last.startswith("4 of ")
 
 
-def test_revert_makes_the_table_what_it_was_after_a_run(history: History) -> None:
+def test_revert_restores_table_of_a_run(history: History) -> None:
     center = history.center
     center.do("runs", "rows", history.first, "--to", str(center.home / "before.parquet"))
     with duckdb.connect(center.home / "acme.duckdb") as connection:
         connection.execute("DELETE FROM charges WHERE currency = 'usd'")
     done = center.do("datasets", "revert", "Charges", history.first)
     assert done.code == 0, done.err
-    kept = f"SELECT id FROM '{center.home}/before.parquet'"
-    assert center.rows(f"({kept} EXCEPT SELECT id FROM charges) UNION (SELECT id FROM charges EXCEPT {kept})") == []
+    before = f"SELECT id FROM '{center.home}/before.parquet'"
+    assert center.rows(f"({before} EXCEPT SELECT id FROM charges) UNION (SELECT id FROM charges EXCEPT {before})") == []
     (newest,) = center.do("runs", "list", "Charges", "--limit", "1", "--json").json
-    assert newest["reason"] == f"Goes back to the run {history.first}."
-    nothing = center.do("runs", "rows", newest["id"])
-    assert nothing.code == 1
-    assert f"Ask for the rows of {history.first}" in nothing.err
+    assert newest["reason"].startswith(f"Rollback to run {history.first}")
+    rows = center.do("runs", "rows", newest["id"])
+    assert rows.code == 1
+    assert f"rows of run {history.first}" in rows.err
 
 
-def test_a_run_of_another_dataset_is_not_gone_back_to(history: History) -> None:
+def test_revert_to_run_of_another_dataset_is_rejected(history: History) -> None:
     done = history.center.do("datasets", "revert", "Charges", history.followers[0])
     assert done.code == 2
-    assert "but of 'After them'" in done.err
+    assert f"run {history.followers[0]} belongs to dataset 'Later coupons'" in done.err
 
 
-def test_help_about_runs_imports_nothing_heavy() -> None:
+def test_help_of_runs_imports_no_heavy_library() -> None:
     check = """
 import sys
 from counterfoil.cli import run
-for words in (["run"], ["runs"], ["runs", "rows"], ["serve"], ["datasets", "revert"]):
-    assert run([*words, "--help"]) == 0
+for command in (["run"], ["runs"], ["runs", "rows"], ["serve"], ["datasets", "revert"]):
+    assert run([*command, "--help"]) == 0
 sys.exit(" ".join({"duckdb", "pyarrow", "dbos", "sqlalchemy", "aiohttp", "cryptography"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The simulated Stripe within the service: started when it is wanted, and again where an account reads it."""
+"""The simulated Stripe in the service: it starts on demand, and with the service if an account uses it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def listening(port: int) -> bool:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture
 def at_hand(port: int) -> Iterator[SandboxAtHand]:
-    with closing(SandboxAtHand(port)) as made:
-        yield made
+    with closing(SandboxAtHand(port)) as opened:
+        yield opened
 
 
-def test_it_runs_from_the_first_call_on_and_again_while_an_account_reads_it(
+def test_sandbox_starts_at_first_call_and_resumes_for_its_account(
     at_hand: SandboxAtHand, port: int, tmp_path: Path
 ) -> None:
     with open_app(Settings(home=tmp_path)) as app:
@@ -49,10 +49,10 @@ def test_it_runs_from_the_first_call_on_and_again_while_an_account_reads_it(
             assert app.accounts.check("Sandbox").status == "ok"
 
 
-def test_a_port_that_is_taken_is_told_with_a_way_on(at_hand: SandboxAtHand, port: int) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
+def test_port_in_use_is_reported_with_the_url(at_hand: SandboxAtHand, port: int) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
         with pytest.raises(SettingsError, match=f"port {port}") as raised:
             at_hand()
     assert at_hand.url in str(raised.value.hint)

@@ -1,4 +1,4 @@
-"""`serve` as a process: it runs what is due, answers how it fares, and goes down in seconds."""
+"""`serve` as a process: it runs due datasets, reports its health and stops within seconds."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
 @pytest.fixture
 def center(tmp_path: Path) -> Iterator[Center]:
     with Sandbox(scale=0.1) as sandbox:
-        made = Center(tmp_path / "home", sandbox.url)
-        yield made
-        made.close()
+        opened = Center(tmp_path / "home", sandbox.url)
+        yield opened
+        opened.close()
 
 
-def test_serve_runs_what_is_due_and_goes_down_when_it_is_told_to(center: Center) -> None:
+def test_serve_runs_due_datasets_and_stops_on_sigterm(center: Center) -> None:
     dataset = center.add("Charges", "charges", schedule=parse("daily at 06:00", "UTC"))
     due_at = center.app.state.now().replace(microsecond=0) - timedelta(minutes=1)
     with center.app.state.begin() as connection:
@@ -49,40 +49,40 @@ def test_serve_runs_what_is_due_and_goes_down_when_it_is_told_to(center: Center)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith("Counterfoil ready at http://127.0.0.1:")
-    while not (over := center.app.runs.list(status=("succeeded", "failed"))):
+    while not (ended_runs := center.app.runs.list(status=("succeeded", "failed"))):
         assert not ended(process)
     health = _health(line.split()[-1].split("/login?")[0] + "/health")
     process.send_signal(signal.SIGTERM)
-    rest, said = process.communicate(timeout=15)
+    rest, log = process.communicate(timeout=15)
 
     assert (process.returncode, rest) == (0, "")
-    assert [(one.status, one.trigger, one.due_at) for one in over] == [("succeeded", "schedule", due_at)]
-    assert center.rows("SELECT count(*) FROM charges") == [(over[0].counts.read,)]
+    assert [(one.status, one.trigger, one.due_at) for one in ended_runs] == [("succeeded", "schedule", due_at)]
+    assert center.rows("SELECT count(*) FROM charges") == [(ended_runs[0].counts.read,)]
     assert center.app.records.datasets.get(dataset.id).next_due_at > center.app.state.now()
     assert health["ok"]
-    events = [json.loads(each)["event"] for each in said.splitlines()]
+    events = [json.loads(each)["event"] for each in log.splitlines()]
     assert events == ["service started", "run succeeded", "service stops"]
 
 
-def test_serve_names_a_port_that_is_taken_or_none(
+def test_serve_reports_port_in_use_and_invalid_port(
     center: Center, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COUNTERFOIL_HOME", str(center.home))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
         assert run(["serve", "--port", str(port)]) == 2
-    assert f"Port {port} of 127.0.0.1 can't be used: Address already in use" in capsys.readouterr().err
+    assert f"port {port} on 127.0.0.1" in capsys.readouterr().err
     assert run(["serve", "--port", "70000"]) == 2
 
 
 def _health(url: str) -> dict[str, object]:
-    """What the service says after its first turn."""
+    """The health of the service after its first cycle."""
     while True:
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:
-                told: dict[str, object] = json.load(answer)
-                return told
+                health: dict[str, object] = json.load(answer)
+                return health
         except urllib.error.HTTPError as error:
             error.close()

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a service within seconds, whenever they come."""
+"""SIGTERM and Ctrl-C stop a service within seconds, at any moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 #: From the signal to the end of the process.
 BOUND_SECONDS = 12
-#: A command that swallows every interrupt, in a process that ends by itself half a second after the first signal.
+#: A command that swallows every interrupt, with a shutdown deadline of half a second.
 DEAF = """
 import os, sys
 from counterfoil.engine.shutdown import Shutdown
@@ -20,7 +20,7 @@ with Shutdown(seconds=0.5):
     ready = ""
     while True:
         try:
-            # Here, where the interrupt that follows is caught.
+            # Printed here, so that the next interrupt is caught.
             if not ready:
                 ready = "ready"
                 print(ready, flush=True)
@@ -29,7 +29,7 @@ with Shutdown(seconds=0.5):
         except KeyboardInterrupt:
             print("swallowed", flush=True)
 """
-#: One that is at work.
+#: A command that works until it is stopped.
 WORKING = """
 import signal, sys
 from counterfoil.engine.shutdown import Shutdown
@@ -40,9 +40,9 @@ with Shutdown() as shutdown, shutdown.working() as stopping:
 """
 
 
-def test_a_service_ends_within_twelve_seconds_whenever_the_signal_comes(tmp_path: Path) -> None:
+def test_service_stops_within_twelve_seconds_at_any_moment(tmp_path: Path) -> None:
     started = [
-        (_signaled(tmp_path / moment / signals, moment, signals), moment, signals)
+        (_start_signaled(tmp_path / moment / signals, moment, signals), moment, signals)
         for moment, signals in (
             ("1", "SIGTERM"),
             ("8000", "SIGINT"),
@@ -57,18 +57,18 @@ def test_a_service_ends_within_twelve_seconds_whenever_the_signal_comes(tmp_path
             stack.callback(process.kill)
         for process, moment, signals in started:
             assert process.stderr is not None
-            said = []
-            while "signaled\n" not in said:
-                said.append(process.stderr.readline())
-                assert said[-1], (moment, signals, said)
+            lines = []
+            while "signaled\n" not in lines:
+                lines.append(process.stderr.readline())
+                assert lines[-1], (moment, signals, lines)
             code = process.wait(BOUND_SECONDS)
-            # Before the command has begun to handle it, SIGTERM has its default action.
-            stopped = (0, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
-            assert code in stopped, (moment, signals, process.stderr.read())
+            # Before the command installs its handler, SIGTERM has its default action.
+            codes = (0, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+            assert code in codes, (moment, signals, process.stderr.read())
 
 
-def test_an_interrupt_that_is_swallowed_ends_the_process_at_the_deadline() -> None:
-    with _program(DEAF) as process:
+def test_swallowed_interrupt_ends_process_at_deadline() -> None:
+    with _start(DEAF) as process:
         process.send_signal(signal.SIGTERM)
         try:
             assert process.wait(20) == 0
@@ -78,27 +78,27 @@ def test_an_interrupt_that_is_swallowed_ends_the_process_at_the_deadline() -> No
         assert process.stdout.read() == "swallowed\n"
 
 
-def test_a_second_signal_ends_the_process_at_once() -> None:
-    process = _program(WORKING)
+def test_second_signal_ends_process_at_once() -> None:
+    process = _start(WORKING)
     assert process.stdout is not None
     process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == "True\n", "the work is told, and not interrupted"
+    assert process.stdout.readline() == "True\n", "the work was interrupted"
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=10)
     assert process.returncode == 128 + signal.SIGTERM
 
 
-def test_a_service_that_was_started_with_sigint_ignored_ignores_it() -> None:
-    process = _program(f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{WORKING}")
+def test_service_started_with_sigint_ignored_ignores_it() -> None:
+    process = _start(f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{WORKING}")
     assert process.stdout is not None
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == "True\n"
     process.communicate("\n", timeout=20)
-    assert process.returncode == 0, "the first one did not count"
+    assert process.returncode == 0, "SIGINT was counted as the first signal"
 
 
-def _program(text: str) -> subprocess.Popen[str]:
+def _start(text: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -107,7 +107,7 @@ def _program(text: str) -> subprocess.Popen[str]:
     return process
 
 
-def _signaled(home: Path, moment: str, signals: str) -> subprocess.Popen[str]:
+def _start_signaled(home: Path, moment: str, signals: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.cli.signaled", moment, signals, "serve", "--port", "0"],
         cwd=ROOT,

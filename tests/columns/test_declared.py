@@ -1,4 +1,4 @@
-"""Declared columns: money has its twin, wrong names fail, and the generated file is the spec's."""
+"""Declared columns: major units of money, invalid names, and the file generated from the spec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from counterfoil.columns.declared import api_version, declared, united, with_mon
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPEC = REPOSITORY / "../shared/stripe/spec3.json"
-needs_spec = pytest.mark.skipif(not SPEC.parent.is_dir(), reason="Stripe's spec is not beside this repository")
+needs_spec = pytest.mark.skipif(not SPEC.parent.is_dir(), reason="Stripe's spec is not available")
 
 
 def generator() -> ModuleType:
@@ -28,35 +28,37 @@ def generator() -> ModuleType:
     return loaded
 
 
-def test_a_money_column_is_followed_by_its_major() -> None:
+def test_money_column_is_followed_by_its_major_column() -> None:
     columns = declared("refund", money={"amount": "currency"})
     at = [column.name for column in columns].index("amount")
-    amount, twin = columns[at : at + 2]
+    amount, major = columns[at : at + 2]
     assert (amount.type, amount.currency, amount.derived) == ("integer", "currency", False)
-    assert amount.description == "refund.amount, in minor units of currency"
-    assert (twin.name, twin.type, twin.currency, twin.derived) == ("amount_major", "major", "currency", True)
-    assert twin.description == "refund.amount, in major units of currency, exact"
+    assert amount.description.startswith("refund.amount,")
+    assert "minor units of currency" in amount.description
+    assert (major.name, major.type, major.currency, major.derived) == ("amount_major", "major", "currency", True)
+    assert major.description.startswith("refund.amount,")
+    assert "major units of currency" in major.description
 
 
 @pytest.mark.parametrize(
     "money", [{"amuont": "currency"}, {"amount": "curency"}, {"currency": "currency"}, {"amount": "amount"}]
 )
-def test_money_that_is_not_there_fails(money: dict[str, str]) -> None:
+def test_invalid_money_columns_fail(money: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="refund"):
         declared("refund", money=money)
 
 
-def test_a_column_named_twice_fails() -> None:
+def test_duplicate_column_name_fails() -> None:
     with pytest.raises(ValueError, match="status"):
         declared("refund", also=(Column(name="status", type="string", path=("other",)),))
 
 
-def test_a_name_that_postgres_would_cut_fails() -> None:
-    with pytest.raises(ValueError, match="too long"):
+def test_name_over_the_limit_of_postgres_fails() -> None:
+    with pytest.raises(ValueError, match=f"too long .*{'n' * 64}"):
         with_money("thing", (Column(name="n" * 64, type="string", path=("n",)),), {})
 
 
-def test_the_columns_of_two_kinds_stand_side_by_side() -> None:
+def test_united_columns_contain_the_columns_of_both_kinds() -> None:
     both = united(declared("transfer"), declared("payout"))
     names = [column.name for column in both]
     assert len(names) == len(set(names))
@@ -65,7 +67,7 @@ def test_the_columns_of_two_kinds_stand_side_by_side() -> None:
     assert both[0].description == "transfer.id; payout.id"
 
 
-def test_one_name_for_two_types_fails() -> None:
+def test_column_name_with_two_types_fails() -> None:
     with pytest.raises(ValueError, match="status"):
         united(
             (Column(name="status", type="string", path=("status",)),),
@@ -73,14 +75,14 @@ def test_one_name_for_two_types_fails() -> None:
         )
 
 
-def test_the_columns_are_those_of_the_version_that_the_client_pins() -> None:
+def test_columns_match_the_api_version_of_the_client() -> None:
     from counterfoil.stripe.client import API_VERSION
 
     assert api_version() == API_VERSION
 
 
 @needs_spec
-def test_the_generated_file_is_what_the_spec_gives() -> None:
+def test_generated_file_matches_the_spec() -> None:
     document = json.loads(SPEC.read_bytes())
     text = generator().generate(document)
     assert text == (Path(module.__file__).parent / "stripe_columns.json").read_text()
@@ -139,7 +141,7 @@ def test_formats_and_references_decide_the_type() -> None:
     }
 
 
-def test_a_choice_of_many_arms_is_json_with_its_tag_beside_it() -> None:
+def test_object_with_many_variants_is_json_with_a_type_column() -> None:
     arms = {f"arm_{number}": shape(text=TEXT) for number in range(4)}
     assert generated({"choice": shape(type=TEXT, **arms)}) == {
         "choice": ["json", "choice"],
@@ -149,7 +151,7 @@ def test_a_choice_of_many_arms_is_json_with_its_tag_beside_it() -> None:
     assert "choice_arm_0_text" in generated({"choice": shape(type=TEXT, **arms)})
 
 
-def test_an_object_whose_names_grow_too_long_is_json() -> None:
+def test_object_with_too_long_column_names_is_json() -> None:
     assert generated({"a": shape(fine=TEXT, b=shape(**{"c" * 60: TEXT}))}) == {
         "a_fine": ["string", "a.fine"],
         "a_b": ["json", "a.b"],

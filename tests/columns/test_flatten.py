@@ -1,4 +1,4 @@
-"""Flattening by exact examples: what becomes a cell, what goes to `_extra`, what is named as drift."""
+"""Flattening by exact examples: the cells, the content of `_extra`, and the reported drift."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def column(name: str, kind: ColumnType, path: str = "", *, derived: bool = False
 
 
 def one(kind: ColumnType, value: Any) -> tuple[Any, Any, list[str]]:
-    """The cell, what `_extra` holds, and the kinds of drift, for one value."""
+    """The cell, the content of `_extra` and the kinds of drift for one value."""
     flattener = Flattener([column("it", kind)])
     row = flattener.batch([{"it": value}]).to_pylist()[0]
     extra = None if row["_extra"] is None else json.loads(row["_extra"])
@@ -63,7 +63,7 @@ def one(kind: ColumnType, value: Any) -> tuple[Any, Any, list[str]]:
         ("decimal", "9" * 26 + "." + "9" * 12, Decimal("9" * 26 + "." + "9" * 12)),
     ],
 )
-def test_a_value_that_fits_is_a_cell(kind: ColumnType, value: Any, cell: Any) -> None:
+def test_valid_value_is_a_cell(kind: ColumnType, value: Any, cell: Any) -> None:
     assert one(kind, value) == (cell, None, [])
 
 
@@ -113,36 +113,36 @@ def test_a_value_that_fits_is_a_cell(kind: ColumnType, value: Any, cell: Any) ->
         ("decimal", "1e99"),
     ],
 )
-def test_a_value_that_does_not_fit_is_null_and_kept(kind: ColumnType, value: Any) -> None:
+def test_mismatched_value_is_null_and_stored_in_extra(kind: ColumnType, value: Any) -> None:
     assert one(kind, value) == (None, {"it": value}, ["wrong type"])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_is_no_cell(value: float) -> None:
+def test_nan_and_infinity_are_null(value: float) -> None:
     cell, _, drift = one("double", value)
     assert (cell, drift) == (None, ["wrong type"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_null_is_null_and_nothing_else(kind: ColumnType) -> None:
+def test_null_is_a_null_cell_without_drift(kind: ColumnType) -> None:
     assert one(kind, None) == (None, None, [])
 
 
 @pytest.mark.parametrize(
     ("written", "number"), [("12.50", "12.5"), ("1e3", "1000"), ("-0", "0"), ("+5", "5"), ("007", "7")]
 )
-def test_an_unusual_writing_of_a_decimal_is_kept_beside_its_number(written: str, number: str) -> None:
+def test_noncanonical_decimal_text_is_also_stored_in_extra(written: str, number: str) -> None:
     assert one("decimal", written) == (Decimal(number), {"it": written}, [])
 
 
-def test_one_misfit_leaves_the_other_rows_of_its_column_alone() -> None:
+def test_mismatch_leaves_the_other_rows_unchanged() -> None:
     flattener = Flattener([column("it", "integer")])
     batch = flattener.batch([{"it": 1}, {"it": 1.5}, {}, {"it": 2**63}, {"it": 4}])
     assert batch["it"].to_pylist() == [1, None, None, None, 4]
     assert batch["_extra"].to_pylist() == [None, '{"it":1.5}', None, '{"it":9223372036854775808}', None]
 
 
-def test_what_is_no_number_is_found_among_numbers() -> None:
+def test_nan_among_numbers_is_null() -> None:
     batch = Flattener([column("it", "double")]).batch([{"it": 1.5}, {"it": float("nan")}, {"it": 2}])
     assert batch["it"].to_pylist() == [1.5, None, 2.0]
 
@@ -168,12 +168,12 @@ NESTED = (column("id", "string"), column("a_b_c", "integer", "a.b.c"), column("a
         ({"a.b.c": 1, "": 2, "_extra": 3}, {"a.b.c": 1, "": 2, "_extra": 3}),
     ],
 )
-def test_what_is_not_declared_is_kept_under_its_path(sent: dict[str, Any], extra: Any) -> None:
+def test_undeclared_values_are_stored_in_extra_under_their_path(sent: dict[str, Any], extra: Any) -> None:
     row = Flattener(NESTED).batch([sent]).to_pylist()[0]
     assert (None if row["_extra"] is None else json.loads(row["_extra"])) == extra
 
 
-def test_rows_with_unlike_keys_keep_their_order_and_values() -> None:
+def test_rows_with_different_keys_keep_order_and_values() -> None:
     sent = [
         {"id": "1"},
         {"a": {"b": {"c": 2}}, "id": "2"},
@@ -188,7 +188,7 @@ def test_rows_with_unlike_keys_keep_their_order_and_values() -> None:
     assert batch["_extra"].to_pylist() == [None, None, None, None, '{"x":1}']
 
 
-def test_pages_added_one_by_one_are_the_batch_of_all() -> None:
+def test_pages_added_one_by_one_equal_a_single_batch() -> None:
     sent = [
         {"id": str(number), "a": {"b": {"c": number}}, **({"x": number} if number % 7 == 0 else {})}
         for number in range(350)
@@ -203,7 +203,7 @@ def test_pages_added_one_by_one_are_the_batch_of_all() -> None:
     assert whole["_extra"].to_pylist()[::7] == [f'{{"x":{number}}}' for number in range(0, 350, 7)]
 
 
-def test_what_is_kept_stays_with_its_row_on_every_page() -> None:
+def test_extra_values_belong_to_the_right_row_on_every_page() -> None:
     sent: list[dict[str, Any]] = [{"id": str(number)} for number in range(350)]
     sent[120] |= {"a": "no object"}
     sent[230] |= {"a": {"b": {"new": 1}}}
@@ -216,19 +216,19 @@ def test_what_is_kept_stays_with_its_row_on_every_page() -> None:
     }
 
 
-def test_a_second_batch_knows_nothing_of_the_first() -> None:
+def test_second_batch_is_independent_of_the_first() -> None:
     flattener = Flattener(NESTED)
     flattener.batch([{"id": "1", "new": 1}])
     assert flattener.batch([{"id": "2"}]).to_pylist() == [{"id": "2", "a_b_c": None, "a_d": None, "_extra": None}]
 
 
-def test_no_objects_make_a_batch_without_rows() -> None:
+def test_no_objects_make_an_empty_batch() -> None:
     batch = Flattener(NESTED).batch([])
     assert batch.num_rows == 0
     assert batch.schema.names == ["id", "a_b_c", "a_d", "_extra"]
 
 
-def test_the_objects_are_left_as_they_were() -> None:
+def test_flattening_leaves_the_objects_unchanged() -> None:
     sent = [{"id": 1, "a": None, "new": {"x": 1}}, {"a": {"b": 2}}]
     before = json.dumps(sent)
     Flattener(NESTED).batch(sent)
@@ -242,7 +242,7 @@ DERIVED = (
 )
 
 
-def test_columns_below_a_json_column_repeat_it_and_leave_nothing_in_extra() -> None:
+def test_columns_extracted_from_a_json_column_leave_extra_empty() -> None:
     flattener = Flattener(DERIVED)
     sent = {"details": {"type": "card", "card": {"year": 2030, "new": 1}, "other": {}}}
     row = flattener.batch([sent]).to_pylist()[0]
@@ -252,7 +252,7 @@ def test_columns_below_a_json_column_repeat_it_and_leave_nothing_in_extra() -> N
     assert rebuild(DERIVED, row) == {"details": {"type": "card", "card": {"year": 2030, "new": 1}}}
 
 
-def test_a_misfit_below_a_json_column_is_named_but_kept_there_only() -> None:
+def test_mismatch_in_a_json_column_is_reported_but_not_stored_in_extra() -> None:
     flattener = Flattener(DERIVED)
     row = flattener.batch([{"details": {"type": 5, "card": "none"}}]).to_pylist()[0]
     assert row == {
@@ -264,26 +264,34 @@ def test_a_misfit_below_a_json_column_is_named_but_kept_there_only() -> None:
     assert sorted(drift.path for drift in flattener.drift.values()) == ["details.card", "details.type"]
 
 
-def test_drift_is_named_once_however_often_it_is_met() -> None:
+def test_drift_is_reported_once_with_its_count() -> None:
     flattener = Flattener(NESTED)
     for _ in range(3):
         flattener.batch([{"id": 5, "a": {"new": {"x": 1}}}] * 150)
-    assert {drift.message: drift.count for drift in flattener.drift.values()} == {
-        "a.new is not declared: object, kept in _extra": 450,
-        "id does not fit its column: integer, kept in _extra": 450,
+    assert {(drift.path, drift.kind, drift.example): drift.count for drift in flattener.drift.values()} == {
+        ("a.new", "undeclared", "object"): 450,
+        ("id", "wrong type", "integer"): 450,
     }
+    messages = {drift.kind: drift.message for drift in flattener.drift.values()}
+    assert "a.new has no column" in messages["undeclared"]
+    assert "object" in messages["undeclared"]
+    assert "type of its column" in messages["wrong type"]
+    assert "integer" in messages["wrong type"]
+    assert all("_extra" in message for message in messages.values())
 
 
-def test_a_new_field_that_is_null_is_drift_of_no_known_type_until_a_value_comes() -> None:
+def test_null_field_is_drift_without_a_type_until_a_value_arrives() -> None:
     flattener = Flattener(NESTED)
     flattener.batch([{"new": None}])
     (drift,) = flattener.drift.values()
-    assert drift.message == "new is not declared: null so far"
+    assert (drift.path, drift.kind, drift.example) == ("new", "undeclared", "null")
+    assert "_extra" not in drift.message
     flattener.batch([{"new": 1.5}])
-    assert drift.message == "new is not declared: number, kept in _extra"
+    assert drift.example == "number"
+    assert "_extra" in drift.message
 
 
-def test_endless_new_keys_do_not_fill_the_memory() -> None:
+def test_number_of_drift_entries_is_limited() -> None:
     flattener = Flattener(NESTED)
     batch = flattener.batch([{f"key_{number}": number} for number in range(MOST + 500)])
     assert len(flattener.drift) == MOST
@@ -291,13 +299,13 @@ def test_endless_new_keys_do_not_fill_the_memory() -> None:
 
 
 @pytest.mark.parametrize("kind", ["json", "string"])
-def test_json_that_a_strict_encoder_refuses_is_kept_whole(kind: ColumnType) -> None:
+def test_json_rejected_by_a_strict_encoder_is_stored_completely(kind: ColumnType) -> None:
     hostile = {"\ud800": ["\udfff", 10**40, -(2**64)], "": {"": {}}, "a.b": [[], [{}]], "text": 'quo"te\u2028\x00'}
     cell, extra, _ = one(kind, hostile)
     assert (json.loads(cell) if kind == "json" else extra["it"]) == hostile
 
 
-def test_json_deeper_than_the_stack_is_kept_whole() -> None:
+def test_json_deeper_than_the_stack_is_stored_completely() -> None:
     depth = 5_000
     deep: Any = None
     for _ in range(depth):
@@ -314,7 +322,7 @@ def test_json_deeper_than_the_stack_is_kept_whole() -> None:
         (column("a", "json"), column("a_b", "string", "a.b")),
     ],
 )
-def test_columns_that_claim_one_place_are_refused(columns: tuple[Column, ...]) -> None:
+def test_columns_with_overlapping_paths_are_rejected(columns: tuple[Column, ...]) -> None:
     with pytest.raises(ValueError, match="a"):
         Flattener(columns)
 
@@ -336,7 +344,7 @@ def test_the_schema_is_known_before_the_first_row() -> None:
     assert schema.field("_extra").type == pa.string()
 
 
-def test_column_has_its_values_under_its_earlier_name_too_and_the_objects_own_stays() -> None:
+def test_renamed_column_repeats_its_values_under_its_earlier_name() -> None:
     flattener = Flattener(with_earlier_name(column("_kind", "string"), "kind"))
     (row,) = flattener.batch([{"_kind": "payout", "kind": "standard"}]).to_pylist()
     assert (row["_kind"], row["kind"], json.loads(row["_extra"])) == ("payout", "payout", {"kind": "standard"})
@@ -352,7 +360,7 @@ def test_column_has_its_values_under_its_earlier_name_too_and_the_objects_own_st
         ("it", "json", '{"a":{"_escaped":"caf\\\\udce9"}}', None),
     ],
 )
-def test_escaped_value_is_kept_and_its_column_named(path: str, kind: ColumnType, cell: Any, extra: Any) -> None:
+def test_escaped_value_is_stored_and_its_column_reported(path: str, kind: ColumnType, cell: Any, extra: Any) -> None:
     value: Any = escaped(r"caf\udce9")
     found = one(kind, {"a": value} if kind == "json" else value)
     assert found == (cell, extra, ["escaped"])
@@ -384,7 +392,7 @@ _HOSTILE = st.recursive(
     ),
     depth=st.sampled_from([0, 3, 254, 600, 3_000]),
 )
-def test_any_objects_become_rows_that_hold_all_of_them(objects: list[dict[str, Any]], depth: int) -> None:
+def test_rows_preserve_all_values_of_any_objects(objects: list[dict[str, Any]], depth: int) -> None:
     deep: Any = "bottom"
     for _ in range(depth):
         deep = {"a": deep}

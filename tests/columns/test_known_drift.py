@@ -1,4 +1,4 @@
-"""The list of fields without a column, in the docs, against the columns and against Stripe's SDK."""
+"""The documented list of fields without a column, compared with the columns and with Stripe's SDK."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DRIFT: dict[str, Any] = json.loads(TEXT)
 
 
 @pytest.mark.parametrize("key", DRIFT["reports"])
-def test_field_without_a_column_has_none(key: str) -> None:
+def test_listed_fields_have_no_column(key: str) -> None:
     listed = [path for paths in DRIFT["reports"][key].values() for path in paths]
     names = {column.name for column in report(key).columns}
     paths = {".".join(column.path) for column in report(key).columns}
@@ -27,12 +27,12 @@ def test_field_without_a_column_has_none(key: str) -> None:
     assert not names & {path.replace(".", "_") for path in listed}
 
 
-def test_list_is_of_the_pinned_version() -> None:
+def test_list_matches_the_pinned_api_version() -> None:
     assert DRIFT["pinned"] == api_version()
 
 
-def test_list_is_what_the_sdk_shows() -> None:
+def test_list_matches_the_sdk() -> None:
     stripe = pytest.importorskip("stripe")
     if DRIFT["sdk"] != stripe.VERSION:
-        pytest.skip(f"stripe {stripe.VERSION} is installed, the list is of {DRIFT['sdk']}")
+        pytest.skip(f"stripe {stripe.VERSION} is installed, but the list is for {DRIFT['sdk']}")
     assert runpy.run_path(str(TOOL))["generate"]() == TEXT

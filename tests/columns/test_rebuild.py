@@ -1,4 +1,4 @@
-"""The law: declared columns and `_extra` rebuild every object, less nulls, empties and expanded objects."""
+"""Declared columns and `_extra` rebuild every object, except nulls, empty values and expanded objects."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from counterfoil.columns.rebuild import rebuild, without_empties
 from counterfoil.reports.catalogue import REPORTS
 
 STRIPE = Path(__file__).resolve().parents[2] / "../shared/stripe"
-needs_stripe = pytest.mark.skipif(not STRIPE.is_dir(), reason="Stripe's spec is not beside this repository")
+needs_stripe = pytest.mark.skipif(not STRIPE.is_dir(), reason="Stripe's spec is not available")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def with_ids(columns: Sequence[Column], item: Any) -> Any:
-    """The object with ids where a column of ids was sent the object."""
+    """The object with ids in place of expanded objects in id columns."""
     item = json.loads(json.dumps(item))
     for column in columns:
         if column.type != "id" or column.derived:
             continue
-        place = item
+        parent = item
         for key in column.path[:-1]:
-            place = place.get(key) if isinstance(place, dict) else None
-        value = place.get(column.path[-1]) if isinstance(place, dict) else None
+            parent = parent.get(key) if isinstance(parent, dict) else None
+        value = parent.get(column.path[-1]) if isinstance(parent, dict) else None
         if isinstance(value, dict) and isinstance(value.get("id"), str) and not _SURROGATE.search(value["id"]):
-            place[column.path[-1]] = value["id"]
+            parent[column.path[-1]] = value["id"]
     return item
 
 
 def exactly(value: Any) -> str:
-    """As text, so that True, 1 and 1.0 differ."""
+    """The value as text, so that True, 1 and 1.0 differ."""
     return json.dumps(value, sort_keys=True)
 
 
@@ -75,12 +75,12 @@ anything = st.recursive(
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.dictionaries(keys, anything, max_size=6), max_size=4))
-def test_any_json_comes_back(objects: list[dict[str, Any]]) -> None:
+def test_any_json_round_trips(objects: list[dict[str, Any]]) -> None:
     check(SMALL, objects)
 
 
 class Objects:
-    """Objects by Stripe's spec, each optional field absent, null, as it should be, or of a wrong type."""
+    """Objects by Stripe's spec, with each optional field absent, null, valid or of a wrong type."""
 
     WRONG: tuple[Any, ...] = (
         *(True, 0, 1.5, -1, 2**63, 2**70, "", "text", "\ud800", "12.50", "NaN"),
@@ -125,14 +125,14 @@ class Objects:
         if depth > 4:
             return {"id": "deep_1"}
         required = schema.get("required", ())
-        made = {
+        result = {
             name: self.of(field, depth + 1)
             for name, field in schema.get("properties", {"some": {"type": "string"}}).items()
             if name in required or self.chance.random() < 0.5
         }
         if self.chance.random() < 0.1:
-            made["not_in_the_spec"] = self.chance.choice(self.WRONG)
-        return made
+            result["not_in_the_spec"] = self.chance.choice(self.WRONG)
+        return result
 
 
 RESOURCES = {
@@ -167,9 +167,7 @@ def schemas() -> dict[str, Any]:
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32))
-def test_objects_of_the_spec_come_back_with_whatever_is_wrong_in_them(
-    schemas: dict[str, Any], resource: str, seed: int
-) -> None:
+def test_objects_of_the_spec_with_invalid_values_round_trip(schemas: dict[str, Any], resource: str, seed: int) -> None:
     objects = Objects(schemas, random.Random(seed))
     columns = tuple(column for column in REPORT_COLUMNS[RESOURCES[resource]] if column.type != "double")
     check(columns, [objects.object(schemas[resource], 0) for _ in range(5)])
@@ -177,7 +175,7 @@ def test_objects_of_the_spec_come_back_with_whatever_is_wrong_in_them(
 
 @needs_stripe
 @pytest.mark.parametrize(("resource", "key"), RESOURCES.items())
-def test_stripes_own_examples_come_back(resource: str, key: str) -> None:
+def test_examples_of_stripe_round_trip(resource: str, key: str) -> None:
     fixture = json.loads((STRIPE / "fixtures3.json").read_bytes())["resources"][resource]
     columns = REPORT_COLUMNS[key]
     flattener = Flattener(columns)
@@ -190,7 +188,7 @@ def test_stripes_own_examples_come_back(resource: str, key: str) -> None:
 
 
 @needs_stripe
-def test_a_balances_rows_come_back() -> None:
+def test_balance_rows_round_trip() -> None:
     fixture = json.loads((STRIPE / "fixtures3.json").read_bytes())["resources"]["balance"]
     rows = [
         {**entry, "_bucket": bucket, "_state": bucket, "livemode": fixture["livemode"], "object": "balance"}
@@ -204,7 +202,7 @@ def test_a_balances_rows_come_back() -> None:
     assert not flattener.drift
 
 
-def test_rates_come_back_as_numbers() -> None:
+def test_rates_round_trip_as_numbers() -> None:
     columns = declared("coupon")
     rows = (
         Flattener(columns).batch([{"percent_off": 12.5}, {"percent_off": 25}, {"percent_off": 2**53 + 1}]).to_pylist()
@@ -216,6 +214,6 @@ def test_rates_come_back_as_numbers() -> None:
     ]
 
 
-def test_empties_go_and_the_places_in_lists_stay() -> None:
+def test_empty_values_are_removed_except_in_lists() -> None:
     sent = {"a": None, "b": {}, "c": [], "d": {"e": {"f": None}}, "g": [None, {}, 1], "h": 0, "i": "", "j": False}
     assert without_empties(sent) == {"g": [None, None, 1], "h": 0, "i": "", "j": False}

@@ -1,4 +1,4 @@
-"""Types in SQL and in Arrow, and the columns of the system."""
+"""Types in SQL and in Arrow, and the system columns."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ COLUMNS = tuple(
 )
 
 
-def test_every_type_has_an_sql_name_that_its_arrow_field_leads_back_to() -> None:
+def test_every_sql_type_is_recovered_from_its_arrow_field() -> None:
     assert [sql_type(field) for field in arrow_schema(COLUMNS)] == list(SQL_TYPES.values())
 
 
-def test_sql_names_are_there_without_pyarrow() -> None:
+def test_sql_types_are_available_without_pyarrow() -> None:
     code = (
         "import sys; from counterfoil.columns.schema import SQL_TYPES; import counterfoil.reports.catalogue; "
         "print(sorted({'pyarrow', 'orjson', 'duckdb'} & set(sys.modules)))"
@@ -32,14 +32,14 @@ def test_sql_names_are_there_without_pyarrow() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_json_is_told_apart_from_text_after_parquet(tmp_path: Path) -> None:
+def test_json_is_distinguished_from_text_after_parquet(tmp_path: Path) -> None:
     batch = Flattener([Column(name="a", type="json", path=("a",))]).batch([{"a": {}}])
     with pq.ParquetWriter(tmp_path / "part.parquet", batch.schema) as writer:
         writer.write_batch(batch)
     assert [is_json(field) for field in pq.read_schema(tmp_path / "part.parquet")] == [True, True]
 
 
-def test_system_columns_stand_between_the_declared_ones_and_extra() -> None:
+def test_system_columns_are_between_declared_columns_and_extra() -> None:
     at = datetime(2026, 11, 23, 12, tzinfo=UTC)
     flattener = Flattener([Column(name="id", type="string", path=("id",)), DELETED])
     batch = flattener.batch([{"id": "1", "x": 1}, {"id": "2", "deleted": True}])
@@ -70,7 +70,7 @@ def test_system_columns_stand_between_the_declared_ones_and_extra() -> None:
     assert whole["_deleted_at"].to_pylist() == [None, at]
 
 
-def test_a_batch_without_rows_gets_its_system_columns_too() -> None:
+def test_empty_batch_has_system_columns() -> None:
     batch = Flattener([Column(name="id", type="string", path=("id",)), DELETED]).batch([])
     whole = with_system(batch, account="a", run="r", synced_at=datetime.now(UTC), api_version="v")
     assert (whole.num_rows, whole.num_columns) == (0, 8)

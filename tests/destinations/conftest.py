@@ -1,4 +1,4 @@
-"""What the tests of destinations share: settings in a temporary home, and archives made of rows."""
+"""Fixtures and helpers for destination tests: settings in a temporary home directory, and archives of given rows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from counterfoil.destinations import Destination, open_destination
 from counterfoil.destinations.domo.destination import DomoDestination
 from counterfoil.destinations.postgres.url import postgres_address
 from counterfoil.destinations.warehouse.destination import WarehouseDestination
+from counterfoil.errors import INVALID_TABLE, CounterfoilError, DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Part
 from tests import domo
-from tests.destinations.tiers import left_out
+from tests.destinations.tiers import deselected
 from tests.domo_api import SECRET, DomoServer
 from tests.gate import everything
 from tests.objects import Objects
@@ -35,9 +36,32 @@ from tests.postgres import Server
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if everything():
         return
-    gone = left_out(items)
-    config.hook.pytest_deselected(items=gone)
-    items[:] = [item for item in items if item not in set(gone)]
+    omitted = deselected(items)
+    config.hook.pytest_deselected(items=omitted)
+    items[:] = [item for item in items if item not in set(omitted)]
+
+
+@contextmanager
+def raises(
+    kind: type[CounterfoilError], *values: object, code: str | None = None, hint: str = ""
+) -> Iterator[pytest.ExceptionInfo[CounterfoilError]]:
+    """Like `pytest.raises`, and checks the code, the values in the message, in this order, and the text in the hint."""
+    with pytest.raises(kind) as caught:
+        yield caught
+    error = caught.value
+    assert code in (None, error.code), f"{error.code}: {error}"
+    start = 0
+    for value in map(str, values):
+        assert value in error.message[start:], error.message
+        start = error.message.index(value, start) + len(value)
+    assert hint in (error.hint or "")
+
+
+@contextmanager
+def rejects_unmanaged(table: str = "charges") -> Iterator[None]:
+    """The block must fail with the error for a table that Counterfoil did not create."""
+    with raises(DestinationRejected, table, code=INVALID_TABLE, hint="--overwrite"):
+        yield
 
 
 Archived = Callable[[pa.Schema, list[dict[str, Any]]], tuple[Part, ...]]
@@ -50,7 +74,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def archived(settings: Settings) -> Archived:
-    """Writes rows as the parts of an archive of their own."""
+    """Writes rows as the parts of a separate archive."""
     numbers = itertools.count()
 
     def write(schema: pa.Schema, rows: list[dict[str, Any]]) -> tuple[Part, ...]:
@@ -61,8 +85,8 @@ def archived(settings: Settings) -> Archived:
     return write
 
 
-class ReadBack(WarehouseDestination):
-    """A warehouse answers no questions: what is in it is read, and done by hand, by who knows nothing of dlt."""
+class QueryableWarehouse(WarehouseDestination):
+    """A warehouse destination with queries, for tests only. Tables are read and changed without dlt."""
 
     def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:
         if self._place.warehouse == "duckdb":
@@ -72,19 +96,19 @@ class ReadBack(WarehouseDestination):
 
     @contextmanager
     def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The file, with the dataset as where tables are."""
+        """A connection to the file, with the dataset as the default schema."""
         with duckdb.connect(str(self._place.address["database"])) as connection:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._place.dataset}; SET TimeZone = 'UTC'")
             connection.execute(f"SET search_path = '{self._place.dataset}'")
             yield connection
 
     def schema(self) -> Destination:
-        """The dataset as a schema of Postgres."""
+        """The dataset as a Postgres schema."""
         url = f"postgresql://owner@/test?host={self._place.parameters['host']}&schema={self._place.dataset}"
         return open_destination(url, relative_to=Path("/"), settings=self._settings)
 
 
-#: How Postgres spells DuckDB's types.
+#: Postgres' names of DuckDB's types.
 _POSTGRES = {
     "VARCHAR": "text",
     "JSON": "jsonb",
@@ -93,7 +117,7 @@ _POSTGRES = {
     "DECIMAL(22,3)": "numeric(22,3)",
     "DECIMAL(38,12)": "numeric(38,12)",
 }
-#: How Domo spells them, which has six; the rest is STRING.
+#: Domo's names of DuckDB's types. Domo has six types; all other types become STRING.
 _DOMO = {
     "BIGINT": "LONG",
     "INTEGER": "LONG",
@@ -105,45 +129,45 @@ _DOMO = {
 }
 
 
-def spelled(destination: Destination, kind: str) -> str:
-    """A type of DuckDB's as the destination spells it."""
+def type_name(destination: Destination, kind: str) -> str:
+    """The destination's name of a DuckDB type."""
     if destination.name.startswith("domo:"):
         return _DOMO.get(kind, "STRING")
     return kind if destination.kind.dialect == "duckdb" else _POSTGRES.get(kind, kind.lower())
 
 
-def typed(destination: Destination, **columns: str) -> tuple[tuple[str, str], ...]:
-    """Columns as the destination tells them."""
-    return tuple((name, spelled(destination, kind)) for name, kind in columns.items())
+def column_types(destination: Destination, **columns: str) -> tuple[tuple[str, str], ...]:
+    """Columns as the destination returns them."""
+    return tuple((name, type_name(destination, kind)) for name, kind in columns.items())
 
 
-def by_hand(destination: Destination, *statements: str) -> list[tuple[Any, ...]]:
-    """What somebody else does in the place, with a program that knows nothing of us; the rows of the last statement."""
-    if isinstance(destination, ReadBack):
+def execute_sql(destination: Destination, *statements: str) -> list[tuple[Any, ...]]:
+    """Executes statements in the destination without Counterfoil; returns the rows of the last statement."""
+    if isinstance(destination, QueryableWarehouse):
         if destination.kind.dialect == "postgresql":
-            return by_hand(destination.schema(), *statements)
+            return execute_sql(destination.schema(), *statements)
         with destination.opened() as connection:
             return [connection.execute(statement).fetchall() for statement in statements][-1]
     if destination.name.startswith("duckdb:"):
         with duckdb.connect(destination.name.removeprefix("duckdb:///")) as connection:
             for statement in statements:
-                answer = connection.execute(statement)
-            return answer.fetchall()
+                result = connection.execute(statement)
+            return result.fetchall()
     if destination.name.startswith("delta:"):
         assert statements == ("DROP TABLE charges",)
         shutil.rmtree(table_of(destination))
         return []
-    place = postgres_address(destination.name)
-    with psycopg.connect(**place.connection(), autocommit=True) as other:
-        other.execute(f'CREATE SCHEMA IF NOT EXISTS "{place.schema}"; SET search_path TO "{place.schema}"')
+    address = postgres_address(destination.name)
+    with psycopg.connect(**address.connection(), autocommit=True) as other:
+        other.execute(f'CREATE SCHEMA IF NOT EXISTS "{address.schema}"; SET search_path TO "{address.schema}"')
         for statement in statements:
             cursor = other.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
 
-def make_theirs(destination: Destination, select: str) -> None:
-    """A table `charges` that somebody else made."""
-    if isinstance(destination, _ReadBackDomo):
+def create_unmanaged_table(destination: Destination, select: str) -> None:
+    """Creates a table `charges` without Counterfoil."""
+    if isinstance(destination, _QueryableDomo):
         destination.server.make("charges", [{"id": "mine"}])
     elif destination.name.startswith("parquet:"):
         folder = Path(destination.name.removeprefix("parquet:///").partition("?")[0], "charges")
@@ -159,7 +183,7 @@ def make_theirs(destination: Destination, select: str) -> None:
             with files_of(destination).open(f"{root_of(destination)}/charges/mine.parquet", "wb") as file:
                 pq.write_table(table, file)
     else:
-        by_hand(destination, f"CREATE TABLE charges AS {select}")
+        execute_sql(destination, f"CREATE TABLE charges AS {select}")
 
 
 def table_of(destination: Destination, table: str = "charges") -> Path:
@@ -168,12 +192,12 @@ def table_of(destination: Destination, table: str = "charges") -> Path:
 
 
 def root_of(destination: Destination) -> str:
-    """Where a destination in an object store has its tables, as fsspec names it."""
+    """The path of a destination's tables in an object store, as fsspec writes it."""
     return destination.name.partition("://")[2].partition("?")[0]
 
 
 def files_of(destination: Destination) -> Any:
-    """The objects of the store, by a client that knows nothing of us."""
+    """The objects of the store, through an independent client."""
     endpoint = destination.name.partition("endpoint=")[2].partition("&")[0]
     return Objects(endpoint).files
 
@@ -206,13 +230,13 @@ def s3_destination(objects: Objects, tmp_path: Path, settings: Settings) -> Dest
 
 @pytest.fixture
 def postgres_destination(postgres: Server, tmp_path: Path, settings: Settings) -> Iterator[Destination]:
-    """Held, so that its many calls take one connection."""
+    """A destination that is held open, so that its calls share a connection."""
     destination = open_destination(postgres.url(), relative_to=tmp_path, settings=settings)
     with destination.holding():
         yield destination
 
 
-#: Domo's types as Arrow's; how many digits a DECIMAL has, nobody is told.
+#: Arrow types of Domo's types. Domo does not report the precision of a DECIMAL.
 _ARROW = {
     "STRING": pa.string(),
     "LONG": pa.int64(),
@@ -223,8 +247,8 @@ _ARROW = {
 }
 
 
-class _ReadBackDomo(DomoDestination):
-    """Domo answers no questions here: what is in it is read from the server, and asked in a database of its own."""
+class _QueryableDomo(DomoDestination):
+    """A Domo destination with queries, for tests only: it queries the server's rows in a temporary DuckDB database."""
 
     def __init__(self, server: DomoServer, settings: Settings) -> None:
         super().__init__(server.url(), settings, wait_seconds=0.01)
@@ -249,12 +273,12 @@ def domo_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DomoServer]:
 
 @pytest.fixture
 def domo_destination(domo_server: DomoServer, settings: Settings) -> Destination:
-    return _ReadBackDomo(domo_server, settings)
+    return _QueryableDomo(domo_server, settings)
 
 
 @pytest.fixture
 def dlt_destination(tmp_path: Path, settings: Settings) -> Destination:
-    return ReadBack("dlt+duckdb:///stripe.duckdb?dataset=books", tmp_path, settings)
+    return QueryableWarehouse("dlt+duckdb:///stripe.duckdb?dataset=books", tmp_path, settings)
 
 
 @pytest.fixture
@@ -263,17 +287,17 @@ def dlt_postgres_destination(
 ) -> Destination:
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS__PASSWORD", "any")
     url = f"dlt+postgres://owner@/test?host={postgres.folder}&dataset=s{uuid.uuid4().hex}"
-    return ReadBack(url, tmp_path, settings)
+    return QueryableWarehouse(url, tmp_path, settings)
 
 
 @pytest.fixture(params=["duckdb", "postgres", "delta", "dlt"])
 def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Iterator[Callable[[], Destination]]:
-    """Makes a destination that can merge, and in which nothing is."""
+    """Creates empty destinations that support merge."""
     with ExitStack() as held:
 
-        def made() -> Destination:
+        def create() -> Destination:
             if request.param == "dlt":
-                return ReadBack(f"dlt+duckdb:///{uuid.uuid4()}.duckdb", tmp_path, settings)
+                return QueryableWarehouse(f"dlt+duckdb:///{uuid.uuid4()}.duckdb", tmp_path, settings)
             if request.param == "duckdb":
                 url = f"duckdb:///{uuid.uuid4()}.duckdb"
             elif request.param == "delta":
@@ -285,12 +309,12 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) ->
             held.enter_context(destination.holding())
             return destination
 
-        yield made
+        yield create
 
 
 @pytest.fixture(params=["duckdb", "postgres", "delta", "dlt"])
-def merging(request: pytest.FixtureRequest) -> Destination:
-    """Each destination that can merge."""
+def with_merge(request: pytest.FixtureRequest) -> Destination:
+    """Each destination that supports merge."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     assert {"merge", "atomic", "idempotent"} <= found.kind.guarantees
     assert "merge" in found.kind.methods
@@ -298,34 +322,34 @@ def merging(request: pytest.FixtureRequest) -> Destination:
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
-def keeping(request: pytest.FixtureRequest) -> Destination:
-    """Each destination that keeps histories."""
+def with_history(request: pytest.FixtureRequest) -> Destination:
+    """Each destination that supports histories."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     assert {"merge", "history", "atomic", "idempotent"} <= found.kind.guarantees
     return found
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
-def showing(request: pytest.FixtureRequest) -> Destination:
-    """Each destination that shows the latest snapshot of an append table in a view."""
+def with_latest_view(request: pytest.FixtureRequest) -> Destination:
+    """Each destination with a view of the latest snapshot of an append table."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     assert "latest" in found.kind.guarantees
     return found
 
 
-#: Those that answer questions.
-ASKED = ("duckdb", "parquet", "monthly", "s3", "postgres", "delta")
+#: Destinations that support queries.
+QUERYABLE = ("duckdb", "parquet", "monthly", "s3", "postgres", "delta")
 
 
-@pytest.fixture(params=[*ASKED, "domo", "dlt"])
+@pytest.fixture(params=[*QUERYABLE, "domo", "dlt"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     return found
 
 
-@pytest.fixture(params=ASKED)
-def answering(request: pytest.FixtureRequest) -> Destination:
-    """Each destination that answers questions."""
+@pytest.fixture(params=QUERYABLE)
+def queryable(request: pytest.FixtureRequest) -> Destination:
+    """Each destination that supports queries."""
     found: Destination = request.getfixturevalue(f"{request.param}_destination")
     assert "query" in found.kind.guarantees
     return found

@@ -1,4 +1,4 @@
-"""Delta tables: what other readers see, what outlives clean-ups, and who else writes."""
+"""Delta tables: other readers, clean-up operations, and other writers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from counterfoil.destinations.delta import commit
 from counterfoil.destinations.delta.errors import error_of
 from counterfoil.destinations.delta.storage import FolderStorage
 from counterfoil.destinations.delta.tables import TableAt
-from counterfoil.errors import DestinationBusy, DestinationRejected, SettingsError, TransientError
+from counterfoil.errors import INVALID_TABLE, DestinationBusy, DestinationRejected, SettingsError, TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded
-from tests.destinations.conftest import Archived, table_of
+from tests.destinations.conftest import Archived, raises, rejects_unmanaged, table_of
 
 _SCHEMA = pa.schema(
     [
@@ -52,9 +52,7 @@ def _files(destination: Destination) -> set[str]:
     return {path.name for path in table_of(destination).glob("*.parquet")}
 
 
-def test_other_readers_see_every_load_and_the_table_as_it_was_before(
-    delta_destination: Destination, archived: Archived
-) -> None:
+def test_other_readers_see_every_version(delta_destination: Destination, archived: Archived) -> None:
     states = []
     loads = [("replace", [_row("a"), _row("b")]), ("merge", [_row("b", 2), _row("c")]), ("append", [_row("d")])]
     for number, (method, rows) in enumerate(loads):
@@ -75,7 +73,7 @@ def test_other_readers_see_every_load_and_the_table_as_it_was_before(
     ]  # fmt: skip
 
 
-def test_comments_are_those_of_columns_and_table(delta_destination: Destination, archived: Archived) -> None:
+def test_comments_are_stored_on_columns_and_table(delta_destination: Destination, archived: Archived) -> None:
     load = _load(comments={"id": "Stripe's id", "amount": "Minor units"}, comment="Charges")
     delta_destination.load(load, _SCHEMA, archived(_SCHEMA, [_row("a")]))
     wider = _SCHEMA.append(pa.field("new", pa.string()))
@@ -86,9 +84,7 @@ def test_comments_are_those_of_columns_and_table(delta_destination: Destination,
     assert table.metadata().description == "Charges"
 
 
-def test_what_is_noted_of_loads_outlives_checkpoints_clean_up_and_vacuum(
-    delta_destination: Destination, archived: Archived
-) -> None:
+def test_load_record_survives_checkpoint_cleanup_and_vacuum(delta_destination: Destination, archived: Archived) -> None:
     first = _load(scope={"since": 5})
     delta_destination.load(first, _SCHEMA, archived(_SCHEMA, [_row("a")]))
     appended = archived(_SCHEMA, [_row("b")])
@@ -101,7 +97,7 @@ def test_what_is_noted_of_loads_outlives_checkpoints_clean_up_and_vacuum(
     table.optimize.compact()
     table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
     log = table_of(delta_destination) / "_delta_log"
-    assert not (log / "00000000000000000000.json").exists(), "the commits of the loads are gone"
+    assert not (log / "00000000000000000000.json").exists(), "the commits of the loads were deleted"
     assert delta_destination.has_load(first)
     assert delta_destination.load(first, _SCHEMA, archived(_SCHEMA, [_row("a")])) == Loaded(rows=1, added=1)
     assert delta_destination.load(_load("append-3", method="append"), _SCHEMA, appended).rows == 1
@@ -110,7 +106,7 @@ def test_what_is_noted_of_loads_outlives_checkpoints_clean_up_and_vacuum(
     assert len(list((table_of(delta_destination) / "_counterfoil").iterdir())) <= 5
 
 
-def test_files_without_a_row_that_differs_stay_as_they_are(delta_destination: Destination, archived: Archived) -> None:
+def test_merge_keeps_files_without_changed_rows(delta_destination: Destination, archived: Archived) -> None:
     for name in ("a", "b", "c"):
         parts = archived(_SCHEMA, [_row(name), _row(f"{name}2")])
         delta_destination.load(_load(name, method="append"), _SCHEMA, parts)
@@ -124,7 +120,7 @@ def test_files_without_a_row_that_differs_stay_as_they_are(delta_destination: De
 
 
 @pytest.mark.thorough
-def test_many_small_files_are_put_together(delta_destination: Destination, archived: Archived) -> None:
+def test_many_small_files_are_compacted(delta_destination: Destination, archived: Archived) -> None:
     for number in range(61):
         delta_destination.load(_load(f"{number}", method="append"), _SCHEMA, archived(_SCHEMA, [_row(f"{number:02}")]))
     assert len(DeltaTable(table_of(delta_destination)).file_uris()) < 20
@@ -132,53 +128,53 @@ def test_many_small_files_are_put_together(delta_destination: Destination, archi
     assert delta_destination.has_load(_load("0"))
 
 
-def test_who_was_quicker_is_kept_and_the_load_begins_anew(
+def test_concurrent_commit_is_kept_and_load_starts_over(
     delta_destination: Destination, archived: Archived, tmp_path: Path, settings: Settings
 ) -> None:
     parts = archived(_SCHEMA, [_row("a")])
     delta_destination.load(_load(), _SCHEMA, parts)
     patient = settings.model_copy(update={"busy_seconds": 60})
     waiting = open_destination(delta_destination.name, relative_to=tmp_path, settings=patient)
-    told: list[str] = []
+    messages: list[str] = []
     for run, destination in (("impatient", delta_destination), ("patient", waiting)):
-        asked: list[str] = []
+        guarded: list[str] = []
 
-        def meanwhile(asked: list[str] = asked, run: str = run) -> None:
-            if not asked:
-                rows = pa.Table.from_pylist([_row(f"theirs-{run}")], schema=_SCHEMA)
+        def write_first(guarded: list[str] = guarded, run: str = run) -> None:
+            if not guarded:
+                rows = pa.Table.from_pylist([_row(f"external-{run}")], schema=_SCHEMA)
                 write_deltalake(table_of(delta_destination), rows, mode="append")
-            asked.append(run)
+            guarded.append(run)
 
         load = _load(run, method="merge")
         if destination is waiting:
             done = destination.load(
-                load, _SCHEMA, archived(_SCHEMA, [_row("b")]), guard=meanwhile, progress=told.append
+                load, _SCHEMA, archived(_SCHEMA, [_row("b")]), guard=write_first, progress=messages.append
             )
-            assert (done, asked) == (Loaded(rows=1, added=1), [run, run])
+            assert (done, guarded) == (Loaded(rows=1, added=1), [run, run])
         else:
             files = _files(destination)
-            with pytest.raises(DestinationBusy, match="held by another program that writes to the table"):
-                destination.load(load, _SCHEMA, archived(_SCHEMA, [_row("b")]), guard=meanwhile)
+            with raises(DestinationBusy, "another program"):
+                destination.load(load, _SCHEMA, archived(_SCHEMA, [_row("b")]), guard=write_first)
             assert not destination.has_load(load)
-            assert len(_files(destination) - files) == 1, "of the load nothing is left"
-    assert _ids(waiting) == ["a", "b", "theirs-impatient", "theirs-patient"]
-    assert len(told) == 1
+            assert len(_files(destination) - files) == 1, "the load left no file"
+    assert _ids(waiting) == ["a", "b", "external-impatient", "external-patient"]
+    assert len(messages) == 1
 
 
-def test_a_first_load_that_was_killed_before_its_commit_stands_in_nobodys_way(
+def test_leftovers_of_killed_first_load_do_not_block_next_load(
     delta_destination: Destination, archived: Archived
 ) -> None:
-    left = table_of(delta_destination)
-    (left / "_counterfoil").mkdir(parents=True)
-    (left / "_counterfoil" / "5.json").write_text('{"loads": [{"run": "run-1"}]}')
-    (left / "part-left.parquet").write_bytes(b"PAR1")
+    folder = table_of(delta_destination)
+    (folder / "_counterfoil").mkdir(parents=True)
+    (folder / "_counterfoil" / "5.json").write_text('{"loads": [{"run": "run-1"}]}')
+    (folder / "part-left.parquet").write_bytes(b"PAR1")
     assert delta_destination.columns("charges") is None
     assert not delta_destination.has_load(_load())
     assert delta_destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("a")])).rows == 1
     assert _ids(delta_destination) == ["a"]
 
 
-def test_a_commit_whose_answer_was_lost_is_looked_up(
+def test_commit_with_lost_response_is_verified(
     delta_destination: Destination, archived: Archived, tmp_path: Path
 ) -> None:
     delta_destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("a")]))
@@ -186,20 +182,20 @@ def test_a_commit_whose_answer_was_lost_is_looked_up(
     before = TableAt(storage, "charges")
     delta_destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, [_row("b")]))
     after = TableAt(storage, "charges")
-    brought = [name for name, *_ in after.actions()]
-    commit._judge(storage, before, OSError("connection reset"), after.number or 0, brought)
-    assert _ids(delta_destination) == ["b"], "it was made: nothing is taken back"
-    with pytest.raises(TransientError, match="can't be reached"):
+    uploaded = [name for name, *_ in after.actions()]
+    commit._judge(storage, before, OSError("connection reset"), after.number or 0, uploaded)
+    assert _ids(delta_destination) == ["b"], "the commit succeeded: its files stay"
+    with raises(TransientError, code="unreachable"):
         commit._judge(storage, after, OSError("connection reset"), 7, [f"_counterfoil/{before.number}.json"])
 
 
 @pytest.mark.parametrize("method", ["replace", "append", "merge"])
-def test_a_delta_table_of_somebody_elses_is_overwritten_only_if_told(
+def test_unmanaged_delta_table_is_replaced_only_with_overwrite(
     delta_destination: Destination, archived: Archived, method: str
 ) -> None:
     write_deltalake(table_of(delta_destination), pa.table({"id": ["mine"], "amount": [1]}))
     load = _load(method=method)
-    with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
+    with rejects_unmanaged():
         delta_destination.load(load, _SCHEMA, archived(_SCHEMA, [_row("a")]))
     assert delta_destination.rows("charges") == 1
     assert delta_destination.scopes("charges") is None
@@ -209,60 +205,56 @@ def test_a_delta_table_of_somebody_elses_is_overwritten_only_if_told(
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
-def test_a_folder_that_is_no_delta_table_is_never_overwritten(
+def test_folder_without_delta_table_is_never_overwritten(
     delta_destination: Destination, archived: Archived, overwrite: bool
 ) -> None:
     mine = table_of(delta_destination) / "mine.parquet"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    words = "something else than a Delta table" if overwrite else "not made by Counterfoil"
-    with pytest.raises(DestinationRejected, match=words):
+    code = "table_not_overwritten" if overwrite else INVALID_TABLE
+    with raises(DestinationRejected, "charges", code=code):
         delta_destination.load(_load(overwrite=overwrite), _SCHEMA, archived(_SCHEMA, [_row("a")]))
     assert [path.name for path in mine.parent.iterdir()] == ["mine.parquet"]
 
 
-def test_a_table_that_others_partitioned_is_refused_and_hides_no_other(
+def test_partitioned_table_is_rejected_and_others_stay_readable(
     delta_destination: Destination, archived: Archived
 ) -> None:
-    theirs = pa.table({"id": ["mine"], "amount": [1]})
-    write_deltalake(table_of(delta_destination), theirs, partition_by="id")
+    unmanaged = pa.table({"id": ["mine"], "amount": [1]})
+    write_deltalake(table_of(delta_destination), unmanaged, partition_by="id")
     delta_destination.load(_load(table="refunds"), _SCHEMA, archived(_SCHEMA, [_row("r")]))
-    with pytest.raises(DestinationRejected, match="is partitioned by id"):
+    with raises(DestinationRejected, "charges", "partitioned", "id", code="unsupported_table"):
         delta_destination.load(_load(overwrite=True), _SCHEMA, archived(_SCHEMA, [_row("a")]))
     assert delta_destination.query("SELECT id FROM refunds").read_all().to_pylist() == [{"id": "r"}]
 
 
-def test_columns_that_others_added_are_read_as_null_and_merged(
-    delta_destination: Destination, archived: Archived
-) -> None:
+def test_merge_keeps_columns_added_by_other_writers(delta_destination: Destination, archived: Archived) -> None:
     delta_destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("a"), _row("b")]))
-    rows = pa.table({"id": ["theirs"], "theirs": [5]})
+    rows = pa.table({"id": ["external"], "external": [5]})
     write_deltalake(table_of(delta_destination), rows, mode="append", schema_mode="merge")
     done = delta_destination.load(_load("2", method="merge"), _SCHEMA, archived(_SCHEMA, [_row("a", 2), _row("b")]))
     assert done == Loaded(rows=2, changed=1)
-    found = delta_destination.query("SELECT id, amount, theirs FROM charges ORDER BY id").read_all().to_pylist()
-    assert [tuple(row.values()) for row in found] == [("a", 2, None), ("b", 1, None), ("theirs", None, 5)]
+    found = delta_destination.query("SELECT id, amount, external FROM charges ORDER BY id").read_all().to_pylist()
+    assert [tuple(row.values()) for row in found] == [("a", 2, None), ("b", 1, None), ("external", None, 5)]
 
 
-def test_a_record_that_is_gone_is_told(delta_destination: Destination, archived: Archived) -> None:
+def test_missing_load_record_fails_load(delta_destination: Destination, archived: Archived) -> None:
     delta_destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("a")]))
     for record in (table_of(delta_destination) / "_counterfoil").iterdir():
         record.unlink()
-    with pytest.raises(DestinationRejected, match="is damaged or gone"):
+    with raises(DestinationRejected, code="damaged_record"):
         delta_destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, [_row("a")]))
 
 
 @pytest.mark.parametrize("method", ["replace", "append", "merge"])
-def test_a_full_disk_is_told_and_the_table_is_as_it_was(
-    delta_destination: Destination, archived: Archived, method: str
-) -> None:
+def test_full_disk_leaves_table_unchanged(delta_destination: Destination, archived: Archived, method: str) -> None:
     delta_destination.load(_load(), _SCHEMA, archived(_SCHEMA, [_row("a")]))
     files = _files(delta_destination)
     large = archived(_SCHEMA, [_row(os.urandom(500).hex(), n) for n in range(3_000)])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
     try:
-        with pytest.raises(DestinationRejected, match="disk is full"):
+        with raises(DestinationRejected, code="disk_full"):
             delta_destination.load(_load("run-2", method=method), _SCHEMA, large)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -272,31 +264,30 @@ def test_a_full_disk_is_told_and_the_table_is_as_it_was(
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "words"),
+    ("text", "kind", "code"),
     [
-        ("status 404 Not Found: NoSuchBucket at http://127.0.0.1:40301/x", DestinationRejected, "bucket that is not"),
-        ("AWS Error NO_SUCH_BUCKET during ListObjectsV2", DestinationRejected, "bucket that is not"),
-        ("AWS Error ACCESS_DENIED during PutObject", DestinationRejected, "may not be read"),
-        ("status 403 Forbidden: AccessDenied <Key>hunter2</Key>", DestinationRejected, "may not be read"),
-        ("no credentials: error sending request to 169.254.169.254", DestinationRejected, "no credentials"),
-        ("error sending request, operation timed out", TransientError, "can't be reached"),
-        ("status 503 Service Unavailable: SlowDown", TransientError, "can't be reached"),
-        ("a log that nobody understands at 40301", DestinationRejected, "nobody understands"),
+        ("status 404 Not Found: NoSuchBucket at http://127.0.0.1:40301/x", DestinationRejected, "bucket_missing"),
+        ("AWS Error NO_SUCH_BUCKET during ListObjectsV2", DestinationRejected, "bucket_missing"),
+        ("AWS Error ACCESS_DENIED during PutObject", DestinationRejected, "access_denied"),
+        ("status 403 Forbidden: AccessDenied <Key>hunter2</Key>", DestinationRejected, "access_denied"),
+        ("no credentials: error sending request to 169.254.169.254", DestinationRejected, "credentials_missing"),
+        ("error sending request, operation timed out", TransientError, "unreachable"),
+        ("status 503 Service Unavailable: SlowDown", TransientError, "unreachable"),
+        ("an unknown log at 40301", DestinationRejected, None),
     ],
 )
-def test_what_a_store_says_is_told_in_words_of_ours(said: str, kind: type[Exception], words: str) -> None:
-    told = error_of(DeltaError(said), "s3://connection/forbidden")
-    assert type(told) is kind
-    assert words in f"{told}"
-    assert "hunter2" not in f"{told} {told.hint}"
+def test_store_errors_are_mapped_without_response_text(text: str, kind: type[Exception], code: str | None) -> None:
+    error = error_of(DeltaError(text), "s3://connection/forbidden")
+    assert (type(error), error.code) == (kind, code)
+    assert (text in error.message) == (code is None)
+    assert "hunter2" not in f"{error} {error.hint}"
 
 
-def test_without_the_package_it_says_what_to_install(
+def test_missing_package_error_names_install_command(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("counterfoil.destinations.delta.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "deltalake", None)
-    with pytest.raises(SettingsError, match="need the package deltalake") as refused:
+    with raises(SettingsError, "deltalake", hint="pip install 'counterfoil[delta]'"):
         open_destination("delta:///lake", relative_to=tmp_path, settings=settings)
-    assert "pip install 'counterfoil[delta]'" in str(refused.value.hint)

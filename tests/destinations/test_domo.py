@@ -1,4 +1,4 @@
-"""What is Domo's own: names that are not unique, the record in a description, and how values are written."""
+"""Domo specifics: names that are not unique, the record in a description, and the format of values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from counterfoil.errors import (
 )
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded
-from tests.destinations.conftest import Archived
+from tests.destinations.conftest import Archived, raises, rejects_unmanaged
 from tests.domo_api import DomoServer
 
 _SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
@@ -39,9 +39,7 @@ def destination(domo_destination: Destination) -> Destination:
     return domo_destination
 
 
-def test_a_prefix_stands_before_the_names_of_datasets(
-    domo_server: DomoServer, settings: Settings, archived: Archived
-) -> None:
+def test_prefix_is_added_to_dataset_names(domo_server: DomoServer, settings: Settings, archived: Archived) -> None:
     destination = DomoDestination(domo_server.url(prefix="Stripe%20"), settings)
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     assert domo_server.rows("Stripe charges") == _ROWS
@@ -49,29 +47,29 @@ def test_a_prefix_stands_before_the_names_of_datasets(
     assert destination.rows("Stripe charges") is None
 
 
-def test_a_table_is_found_among_many_whose_names_hold_its_own(
+def test_table_is_found_among_similar_names(
     domo_server: DomoServer, destination: Destination, archived: Archived
 ) -> None:
     for number in range(60):
         domo_server.make(f"{number} Charges of mine", [{"id": "x"}])
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
-    domo_server.make("charges", [{"id": "somebody's, of the same name"}])
+    domo_server.make("charges", [{"id": "unmanaged, with the same name"}])
     assert destination.rows("charges") == 2
     assert destination.load(_load("run-2", method="append"), _SCHEMA, archived(_SCHEMA, _NEXT)).rows == 1
     assert destination.rows("charges") == 3
 
 
-def test_a_dataset_that_is_not_ours_is_left_alone_unless_its_stream_may_be_used(
+def test_unmanaged_dataset_is_replaced_only_with_overwrite_and_stream(
     domo_server: DomoServer, destination: Destination, archived: Archived
 ) -> None:
     mine = domo_server.make("charges", [{"id": "mine"}])
     parts = archived(_SCHEMA, _ROWS)
     for load in (_load(), _load(method="append")):
-        with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
+        with rejects_unmanaged():
             destination.load(load, _SCHEMA, parts)
-    with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
+    with rejects_unmanaged():
         destination.drop("charges")
-    with pytest.raises(DestinationRejected, match="takes no loads"):
+    with raises(DestinationRejected, "charges", code="stream_missing"):
         destination.load(_load(overwrite=True), _SCHEMA, parts)
     assert domo_server.rows("charges") == [{"id": "mine"}]
     assert destination.scopes("charges") is None
@@ -86,7 +84,7 @@ def test_a_dataset_that_is_not_ours_is_left_alone_unless_its_stream_may_be_used(
     assert domo_server.rows("charges") == _ROWS
 
 
-def test_two_tables_of_ours_with_one_name_are_told(
+def test_two_managed_datasets_with_one_name_are_rejected(
     domo_server: DomoServer, destination: Destination, archived: Archived
 ) -> None:
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
@@ -94,26 +92,25 @@ def test_two_tables_of_ours_with_one_name_are_told(
     assert first
     other = domo_server.make("charges", [{"id": "a copy"}])
     other.description = first.description
-    with pytest.raises(DestinationRejected, match="2 DataSets of Counterfoil's are called charges") as refused:
+    with raises(DestinationRejected, "2 DataSets", "charges", hint=str(first.id)):
         destination.rows("charges")
-    assert first.id in str(refused.value.hint)
 
 
-def test_the_description_is_the_comment_and_a_record_that_may_not_be_damaged(
+def test_description_has_comment_and_record_and_damage_is_rejected(
     domo_server: DomoServer, destination: Destination, archived: Archived
 ) -> None:
     load = _load(comment="Charges\nof the shop", report="charges", account="acct_1", scope={"since": 7})
     destination.load(load, _SCHEMA, archived(_SCHEMA, _ROWS))
     dataset = domo_server.dataset("charges")
     assert dataset
-    assert dataset.description.startswith("Charges\nof the shop\n\nKept by Counterfoil")
+    assert dataset.description.startswith("Charges\nof the shop\n\n")
     assert destination.scopes("charges") == ({"since": 7},)
-    dataset.description += " and a word of mine"
-    with pytest.raises(DestinationRejected, match="description of the DataSet charges is damaged"):
+    dataset.description += " and more text"
+    with raises(DestinationRejected, "charges", code="damaged_record"):
         destination.has_load(load)
 
 
-def test_policies_on_rows_stay_on(domo_server: DomoServer, destination: Destination, archived: Archived) -> None:
+def test_row_policies_stay_enabled(domo_server: DomoServer, destination: Destination, archived: Archived) -> None:
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     dataset = domo_server.dataset("charges")
     assert dataset
@@ -124,7 +121,7 @@ def test_policies_on_rows_stay_on(domo_server: DomoServer, destination: Destinat
     assert dataset.policies
 
 
-def test_the_record_knows_the_last_loads_and_the_scopes_of_all(
+def test_record_keeps_recent_loads_and_all_scopes(
     domo_server: DomoServer, destination: Destination, archived: Archived
 ) -> None:
     parts = archived(_SCHEMA, _NEXT)
@@ -141,7 +138,7 @@ def test_the_record_knows_the_last_loads_and_the_scopes_of_all(
     assert destination.scopes("charges") == ({},)
 
 
-def test_values_are_written_as_domos_pages_say(
+def test_values_are_formatted_as_documented_by_domo(
     domo_server: DomoServer, destination: Destination, archived: Archived
 ) -> None:
     schema = pa.schema(
@@ -168,46 +165,44 @@ def test_values_are_written_as_domos_pages_say(
 
 
 def _large(settings: Settings, rows: int) -> Any:
-    """Rows that gzip makes nothing of."""
-    chance = random.Random(7)
+    """Rows that gzip can hardly compress."""
+    generator = random.Random(7)
     with Archive(settings.archive / "large", _SCHEMA) as archive:
-        texts = [f"{number:06}{chance.randbytes(60).hex()}" for number in range(rows)]
+        texts = [f"{number:06}{generator.randbytes(60).hex()}" for number in range(rows)]
         archive.write(pa.RecordBatch.from_pydict({"id": texts, "amount": range(rows)}, schema=_SCHEMA))
     return archive.parts()
 
 
-def test_rows_go_up_in_parts_side_by_side_and_come_together_in_order(
-    domo_server: DomoServer, settings: Settings
-) -> None:
+def test_parts_are_uploaded_concurrently_and_rows_stay_in_order(domo_server: DomoServer, settings: Settings) -> None:
     destination = _open(domo_server, settings, part_bytes=100_000)
     domo_server.fail("PUT .*/part/3$", 500)
     domo_server.fail("PUT .*/part/4$", "cut")
     domo_server.fail("PUT .*/part/5$", "lost")
-    told: list[str] = []
-    assert destination.load(_load(), _SCHEMA, _large(settings, 60_000), progress=told.append).rows == 60_000
+    messages: list[str] = []
+    assert destination.load(_load(), _SCHEMA, _large(settings, 60_000), progress=messages.append).rows == 60_000
     assert [row["amount"] for row in domo_server.rows("charges")] == list(range(60_000))
-    assert len({asked for asked in domo_server.asked if "/part/" in asked}) >= 7
-    assert any("parts sent" in text for text in told)
+    assert len({request for request in domo_server.asked if "/part/" in request}) >= 7
+    assert any("parts sent" in text for text in messages)
     assert not list((settings.home / "domo").glob("*/domo-*"))
 
 
-def test_no_rows_replace_the_rows_that_are_there(
+def test_load_without_rows_replaces_existing_rows(
     domo_server: DomoServer, destination: Destination, archived: Archived
 ) -> None:
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     assert destination.load(_load("run-2"), _SCHEMA, ()) == Loaded(deleted=2)
     assert domo_server.rows("charges") == []
-    commits = len([asked for asked in domo_server.asked if asked.endswith("/commit")])
+    commits = len([request for request in domo_server.asked if request.endswith("/commit")])
     destination.load(_load("run-3"), _SCHEMA, ())
     destination.load(_load("run-4", method="append"), _SCHEMA, ())
-    assert commits == len([asked for asked in domo_server.asked if asked.endswith("/commit")])
+    assert commits == len([request for request in domo_server.asked if request.endswith("/commit")])
     assert destination.has_load(_load("run-4"))
 
 
-def test_a_stream_that_is_gone_is_told(domo_server: DomoServer, destination: Destination, archived: Archived) -> None:
+def test_missing_stream_is_rejected(domo_server: DomoServer, destination: Destination, archived: Archived) -> None:
     destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     domo_server.streams.clear()
-    with pytest.raises(DestinationRejected, match="its Stream is gone"):
+    with raises(DestinationRejected, "charges", code="stream_missing"):
         destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, _NEXT))
     assert destination.drop("charges")
     assert not domo_server.datasets

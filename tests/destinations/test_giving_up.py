@@ -1,4 +1,4 @@
-"""A load that may no longer count, or that somebody stopped, leaves the table as it was."""
+"""A load that its guard rejects, or that is canceled, leaves the table unchanged."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from counterfoil.destinations import Destination, open_destination
 from counterfoil.errors import RunError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Part
-from tests.destinations.conftest import Archived
+from tests.destinations.conftest import Archived, raises
 
 _SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
 _ROWS = [{"id": "ch_1", "amount": 1050}]
 
 
-class NotOurs(Exception):
-    """What a guard raises."""
+class Rejected(Exception):
+    """The error that a guard raises."""
 
 
 def _load(run: str, **changes: Any) -> Load:
@@ -38,8 +38,8 @@ def _replaying(destination: Destination, run: str, parts: Sequence[Part], **how:
     return destination.replay([(_load("old"), parts)], _SCHEMA, run=run, **how)
 
 
-def _in_the_middle() -> bool:
-    """While statements run, the watching thread asks; before, the loading one."""
+def _is_watching() -> bool:
+    """While statements run, the watching thread calls `stop`; before that, the loading thread does."""
     return threading.current_thread().name.startswith("stopping")
 
 
@@ -49,20 +49,18 @@ def _rows(destination: Destination) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("call", [_loading, _replaying])
-def test_a_guard_that_raises_as_the_last_thing_rolls_back(
-    destination: Destination, archived: Archived, call: Any
-) -> None:
+def test_failing_guard_rolls_back(destination: Destination, archived: Archived, call: Any) -> None:
     destination.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
     parts = archived(_SCHEMA, [{"id": "ch_2", "amount": 2}])
     seen: list[object] = []
 
     def refuse() -> None:
         seen.append(_rows(destination))
-        raise NotOurs
+        raise Rejected
 
-    with pytest.raises(NotOurs):
+    with pytest.raises(Rejected):
         call(destination, "run-2", parts, guard=refuse)
-    assert seen == [_ROWS], "nobody sees the rows before the guard was asked"
+    assert seen == [_ROWS], "the new rows are invisible before the guard returns"
     assert _rows(destination) == _ROWS
     assert not destination.has_load(_load("run-2"))
     assert call(destination, "run-2", parts, guard=lambda: None).rows == 1
@@ -70,73 +68,71 @@ def test_a_guard_that_raises_as_the_last_thing_rolls_back(
 
 
 @pytest.mark.parametrize("call", [_loading, _replaying])
-def test_a_load_that_was_stopped_before_it_began_does_nothing(
-    destination: Destination, archived: Archived, call: Any
-) -> None:
-    with pytest.raises(RunError, match="was stopped"):
+def test_load_canceled_before_start_does_nothing(destination: Destination, archived: Archived, call: Any) -> None:
+    with raises(RunError, code="load_canceled"):
         call(destination, "run-1", archived(_SCHEMA, _ROWS), stop=lambda: True)
     assert destination.columns("charges") is None
 
 
 @pytest.mark.parametrize("call", [_loading, _replaying])
-def test_a_long_load_is_stopped_in_its_middle_within_two_seconds(
+def test_long_load_is_canceled_within_two_seconds(
     destination: Destination, archived: Archived, settings: Settings, call: Any
 ) -> None:
     destination.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
     with Archive(settings.archive / "large", _SCHEMA) as archive:
         archive.write(pa.RecordBatch.from_pydict({"id": ["x" * 500] * 9_000, "amount": range(9_000)}, schema=_SCHEMA))
-    # Minutes of work, if nobody stopped it.
+    # Minutes of work, unless it is canceled.
     parts = archive.parts() * 2_000
-    asked: list[float] = []
+    requested: list[float] = []
 
     def stop() -> bool:
-        if not _in_the_middle():
+        if not _is_watching():
             return False
-        asked.append(time.monotonic())
+        requested.append(time.monotonic())
         return True
 
-    with pytest.raises(RunError, match="was stopped"):
+    with raises(RunError, code="load_canceled"):
         call(destination, "run-2", parts, stop=stop)
-    assert time.monotonic() - asked[0] < 2
+    assert time.monotonic() - requested[0] < 2
     assert _rows(destination) == _ROWS
     assert not destination.has_load(_load("run-2"))
 
 
-def test_a_stop_that_fails_ends_the_load_with_its_error(
+def test_failing_stop_ends_load_with_its_error(
     destination: Destination, archived: Archived, settings: Settings
 ) -> None:
     def stop() -> bool:
-        if _in_the_middle():
-            raise NotOurs
+        if _is_watching():
+            raise Rejected
         return False
 
     with Archive(settings.archive / "large", _SCHEMA) as archive:
         archive.write(pa.RecordBatch.from_pydict({"id": ["x" * 500] * 9_000, "amount": range(9_000)}, schema=_SCHEMA))
-    with pytest.raises(NotOurs):
+    with pytest.raises(Rejected):
         destination.load(_load("run-2"), _SCHEMA, archive.parts() * 2_000, stop=stop)
     assert destination.columns("charges") is None
 
 
-def test_a_load_that_nobody_stops_goes_through(destination: Destination, archived: Archived) -> None:
+def test_load_without_cancellation_completes(destination: Destination, archived: Archived) -> None:
     parts = archived(_SCHEMA, _ROWS)
     assert destination.load(_load("run-1"), _SCHEMA, parts, stop=lambda: False) == Loaded(rows=1, added=1)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("stopping")]
 
 
-def test_a_load_that_waits_for_another_is_stopped(
+def test_waiting_load_is_canceled(
     destination: Destination, archived: Archived, tmp_path: Any, settings: Settings
 ) -> None:
     parts = archived(_SCHEMA, _ROWS)
     patient = settings.model_copy(update={"busy_seconds": 60})
     waiting = open_destination(destination.name, relative_to=tmp_path, settings=patient)
-    inside, leave, asked = threading.Event(), threading.Event(), threading.Event()
+    inside, leave, requested = threading.Event(), threading.Event(), threading.Event()
 
     def hold() -> None:
         inside.set()
         assert leave.wait(60)
 
     def stop() -> bool:
-        asked.set()
+        requested.set()
         return True
 
     with ThreadPoolExecutor(2) as threads:
@@ -144,10 +140,10 @@ def test_a_load_that_waits_for_another_is_stopped(
         assert inside.wait(60)
         try:
             second = threads.submit(waiting.load, _load("run-2"), _SCHEMA, parts, stop=stop)
-            with pytest.raises(RunError, match="was stopped"):
+            with raises(RunError, code="load_canceled"):
                 second.result(60)
         finally:
             leave.set()
         assert first.result(60).rows == 1
-    assert asked.is_set()
+    assert requested.is_set()
     assert not destination.has_load(_load("run-2"))

@@ -1,4 +1,4 @@
-"""What each kind of destination declares, and what the docs say of it."""
+"""The declarations of each kind of destination, and their documentation."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _KINDS = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: next(iter(kind.
 
 
 @_KINDS
-def test_every_scheme_has_an_example_and_leads_to_its_kind(kind: DestinationKind) -> None:
+def test_every_scheme_has_an_example_of_its_kind(kind: DestinationKind) -> None:
     for scheme, example in kind.schemes.items():
         assert kind_of(f"{scheme}:x") is kind_of(f"{scheme.upper()}:x") is kind
         assert kind_of(example) is kind
 
 
 @_KINDS
-def test_a_kind_names_a_package_of_destinations(kind: DestinationKind) -> None:
+def test_kind_names_an_existing_package(kind: DestinationKind) -> None:
     assert find_spec(f"counterfoil.destinations.{kind.package}.destination")
     assert bool(kind.library) == bool(kind.extra)
 
 
 @_KINDS
-def test_what_is_declared_fits_together(kind: DestinationKind) -> None:
+def test_declarations_are_consistent(kind: DestinationKind) -> None:
     assert "replace" in kind.methods
     assert "merge" not in kind.guarantees or "merge" in kind.methods
     assert not {"history", "latest"} & kind.guarantees or "query" in kind.guarantees
 
 
 @_KINDS
-def test_a_table_is_the_same_in_any_case_and_another_in_another_place(kind: DestinationKind, tmp_path: Path) -> None:
+def test_target_key_ignores_case_and_depends_on_location(kind: DestinationKind, tmp_path: Path) -> None:
     first = target_key(kind.example, "charges", home=tmp_path)
     assert target_key(kind.example, "Charges", home=tmp_path) == first
     assert target_key(kind.example, "refunds", home=tmp_path) != first
@@ -44,7 +44,7 @@ def test_a_table_is_the_same_in_any_case_and_another_in_another_place(kind: Dest
     assert target_key(elsewhere, "charges", home=tmp_path) != first
 
 
-def test_the_docs_say_what_is_declared() -> None:
+def test_docs_list_declared_methods_and_guarantees() -> None:
     documented: dict[str, tuple[set[str], set[str]]] = {}
     for line in _DOCS.read_text(encoding="utf-8").partition("\n\n- ")[0].splitlines():
         if line.startswith("| `"):

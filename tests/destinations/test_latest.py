@@ -1,4 +1,4 @@
-"""The view of the latest snapshot beside each append table."""
+"""The view of the latest snapshot of each append table."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.destinations import Destination
-from counterfoil.errors import DestinationRejected
+from counterfoil.errors import INVALID_TABLE, DestinationRejected
 from counterfoil.values import Load
 
-from .conftest import Archived, by_hand
+from .conftest import Archived, execute_sql, raises
 
 FIELDS = [pa.field("id", pa.string()), pa.field("amount", pa.int64()), pa.field("_run", pa.string())]
 SCHEMA = pa.schema(FIELDS)
@@ -19,7 +19,7 @@ VIEW = "charges__latest"
 
 
 def snapshot(destination: Destination, archived: Archived, run: str, *amounts: int, **changes: Any) -> None:
-    """A run that appends a row per amount."""
+    """Appends a row for each amount, in one run."""
     rows = [{"id": f"ch_{number}", "amount": amount, "_run": run} for number, amount in enumerate(amounts)]
     destination.load(loaded(run, **changes), SCHEMA, archived(SCHEMA, rows))
 
@@ -35,36 +35,36 @@ def amounts(destination: Destination, view: str = VIEW) -> list[int]:
 
 
 @pytest.fixture
-def snapshots(showing: Destination, archived: Archived) -> Destination:
+def snapshots(with_latest_view: Destination, archived: Archived) -> Destination:
     """A destination in which `charges` has two snapshots."""
-    snapshot(showing, archived, "run-1", 1, 2)
-    snapshot(showing, archived, "run-2", 10, 20, 30)
-    return showing
+    snapshot(with_latest_view, archived, "run-1", 1, 2)
+    snapshot(with_latest_view, archived, "run-2", 10, 20, 30)
+    return with_latest_view
 
 
-def test_only_a_destination_that_declares_it_has_the_view(destination: Destination, archived: Archived) -> None:
+def test_only_declaring_destinations_have_the_view(destination: Destination, archived: Archived) -> None:
     snapshot(destination, archived, "run-1", 1)
     assert (destination.columns(VIEW) is not None) == ("latest" in destination.kind.guarantees)
 
 
-def test_the_view_has_the_rows_of_the_latest_run_and_every_column(snapshots: Destination) -> None:
+def test_view_has_rows_of_latest_run_and_all_columns(snapshots: Destination) -> None:
     assert amounts(snapshots) == [10, 20, 30]
     assert snapshots.columns(VIEW) == snapshots.columns("charges")
     assert snapshots.rows("charges") == 5
 
 
-def test_an_empty_snapshot_shows_no_rows(snapshots: Destination) -> None:
+def test_empty_snapshot_shows_no_rows(snapshots: Destination) -> None:
     snapshots.load(loaded("run-3"), SCHEMA, ())
     assert amounts(snapshots) == []
 
 
-def test_a_column_that_is_new_is_in_the_view(snapshots: Destination, archived: Archived) -> None:
+def test_new_column_is_in_view(snapshots: Destination, archived: Archived) -> None:
     wider = pa.schema([pa.field("new", pa.string()), *FIELDS])
     snapshots.load(loaded("run-3"), wider, archived(wider, [{"new": "x", "id": "ch_1", "amount": 7, "_run": "run-3"}]))
     assert snapshots.query(f"SELECT new, amount FROM {VIEW}").read_all().to_pylist() == [{"new": "x", "amount": 7}]
 
 
-def test_two_append_tables_have_a_view_each(snapshots: Destination, archived: Archived) -> None:
+def test_each_append_table_has_its_view(snapshots: Destination, archived: Archived) -> None:
     snapshot(snapshots, archived, "run-2", 99, table="others")
     snapshot(snapshots, archived, "run-4", 98, table="others")
     assert amounts(snapshots) == [10, 20, 30]
@@ -72,25 +72,21 @@ def test_two_append_tables_have_a_view_each(snapshots: Destination, archived: Ar
 
 
 @pytest.mark.parametrize("method", ["replace", "merge"])
-def test_a_table_that_is_no_longer_appended_to_has_no_view(
-    snapshots: Destination, archived: Archived, method: str
-) -> None:
+def test_changing_method_removes_view(snapshots: Destination, archived: Archived, method: str) -> None:
     snapshot(snapshots, archived, "run-3", 5, method=method)
     assert snapshots.columns(VIEW) is None
     snapshot(snapshots, archived, "run-4", 6)
     assert amounts(snapshots) == [6]
 
 
-def test_a_table_that_is_replaced_by_one_of_other_columns_has_no_view(snapshots: Destination) -> None:
+def test_replacing_columns_removes_view(snapshots: Destination) -> None:
     other = pa.schema([pa.field("id", pa.int64())])
     snapshots.load(loaded("run-3", method="replace"), other, ())
     assert snapshots.columns("charges") is not None
     assert snapshots.columns(VIEW) is None
 
 
-def test_a_table_that_goes_back_shows_the_snapshot_that_was_the_latest_then(
-    snapshots: Destination, archived: Archived
-) -> None:
+def test_rollback_shows_latest_snapshot_of_that_run(snapshots: Destination, archived: Archived) -> None:
     rows = [{"id": "ch_0", "amount": 1, "_run": "run-1"}]
     kept = [(loaded("run-1"), archived(SCHEMA, rows))]
     snapshots.replay(kept, SCHEMA, run="run-3")
@@ -99,14 +95,14 @@ def test_a_table_that_goes_back_shows_the_snapshot_that_was_the_latest_then(
     assert amounts(snapshots) == [4]
 
 
-def test_the_view_goes_with_its_table(snapshots: Destination, archived: Archived) -> None:
+def test_drop_removes_view(snapshots: Destination, archived: Archived) -> None:
     assert snapshots.drop("charges")
     assert snapshots.columns(VIEW) is None
     snapshot(snapshots, archived, "run-9", 9)
     assert amounts(snapshots) == [9]
 
 
-def test_a_load_that_fails_leaves_the_view_as_it_was(snapshots: Destination, archived: Archived) -> None:
+def test_failed_load_leaves_view_unchanged(snapshots: Destination, archived: Archived) -> None:
     def refuse() -> None:
         raise DestinationRejected("not now")
 
@@ -116,21 +112,21 @@ def test_a_load_that_fails_leaves_the_view_as_it_was(snapshots: Destination, arc
     assert amounts(snapshots) == [10, 20, 30]
 
 
-@pytest.mark.parametrize("theirs", ["TABLE", "VIEW"])
-def test_what_has_the_views_name_and_is_not_ours_is_never_overwritten(
-    snapshots: Destination, archived: Archived, theirs: str
+@pytest.mark.parametrize("kind", ["TABLE", "VIEW"])
+def test_unmanaged_object_with_view_name_is_never_overwritten(
+    snapshots: Destination, archived: Archived, kind: str
 ) -> None:
-    by_hand(snapshots, f"DROP VIEW {VIEW}", f"CREATE {theirs} {VIEW} AS SELECT 'theirs' AS whose")
-    with pytest.raises(DestinationRejected, match=VIEW):
+    execute_sql(snapshots, f"DROP VIEW {VIEW}", f"CREATE {kind} {VIEW} AS SELECT 'unmanaged' AS owner")
+    with raises(DestinationRejected, VIEW, code=INVALID_TABLE):
         snapshot(snapshots, archived, "run-3", 7)
-    assert by_hand(snapshots, f"SELECT * FROM {VIEW}") == [("theirs",)]
+    assert execute_sql(snapshots, f"SELECT * FROM {VIEW}") == [("unmanaged",)]
     assert snapshots.rows("charges") == 5
     snapshot(snapshots, archived, "run-4", 8, method="replace")
-    assert by_hand(snapshots, f"SELECT * FROM {VIEW}") == [("theirs",)]
+    assert execute_sql(snapshots, f"SELECT * FROM {VIEW}") == [("unmanaged",)]
 
 
-def test_the_view_is_no_table_that_a_run_can_fill(snapshots: Destination, archived: Archived) -> None:
-    with pytest.raises(DestinationRejected, match=VIEW):
+def test_view_cannot_be_load_target(snapshots: Destination, archived: Archived) -> None:
+    with raises(DestinationRejected, VIEW, code=INVALID_TABLE):
         snapshot(snapshots, archived, "run-3", 7, table=VIEW)
     assert amounts(snapshots) == [10, 20, 30]
 
@@ -154,8 +150,6 @@ def test_the_view_is_no_table_that_a_run_can_fill(snapshots: Destination, archiv
         ("SELECT count(*) FROM (SELECT 1 AS one) AS charges", set()),
     ],
 )
-def test_what_a_question_adds_up_is_what_it_names_and_tells_no_runs_of(
-    snapshots: Destination, sql: str, added: set[str]
-) -> None:
+def test_aggregation_over_snapshots_is_detected(snapshots: Destination, sql: str, added: set[str]) -> None:
     snapshots.query(sql).read_all()
     assert snapshots.adds_up(sql) == added

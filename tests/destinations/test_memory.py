@@ -1,4 +1,4 @@
-"""Loads about the size at which sorting changes from at once to slice by slice: all fit into what DuckDB may take."""
+"""Loads near the size at which sorting switches to slices fit into DuckDB's memory limit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from counterfoil.values import Load
 _BATCH_ROWS = 500
 
 
-def _texts(dice: random.Random, letters: int) -> pa.Array:
-    text = dice.randbytes(_BATCH_ROWS * letters // 2).hex()
+def _texts(generator: random.Random, letters: int) -> pa.Array:
+    text = generator.randbytes(_BATCH_ROWS * letters // 2).hex()
     return pa.array([text[at : at + letters] for at in range(0, len(text), letters)])
 
 
@@ -37,17 +37,17 @@ def _texts(dice: random.Random, letters: int) -> pa.Array:
         ),
     ],
 )
-def test_it_fits(
+def test_large_load_fits_into_memory_limit(
     request: pytest.FixtureRequest, settings: Settings, kind: str, columns: int, letters: int, share: float
 ) -> None:
     destination: Destination = request.getfixturevalue(f"{kind}_destination")
-    dice = random.Random(1)
+    generator = random.Random(1)
     schema = pa.schema([pa.field(f"text_{number}", pa.string()) for number in range(columns)])
-    # A text takes its letters, four bytes for its length, and what a value takes beside; a row the rest.
+    # A text takes its letters, 4 bytes for its length, and 16 bytes of overhead; a row takes 64 more bytes.
     row_bytes = columns * (letters + 4 + 16) + 64
     with Archive(settings.archive / "medium", schema) as archive:
         for _ in range(round(share * _SLICE_BYTES / row_bytes / _BATCH_ROWS)):
-            archive.write(pa.record_batch([_texts(dice, letters) for _ in range(columns)], schema=schema))
+            archive.write(pa.record_batch([_texts(generator, letters) for _ in range(columns)], schema=schema))
     parts = archive.parts()
     needed = _sort_bytes([part.path for part in parts])
     assert 0.8 < needed / _SLICE_BYTES < 1 if share < 1 else needed > _SLICE_BYTES

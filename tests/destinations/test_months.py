@@ -1,4 +1,4 @@
-"""Files that lie in a folder for each month, which other programs read by the months that they ask for."""
+"""Files in a folder for each month, of which other programs can read single months."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _ids(destination: Destination) -> list[str]:
     return [row["id"] for row in destination.query("SELECT id FROM charges ORDER BY id").read_all().to_pylist()]
 
 
-def test_rows_lie_in_the_month_that_they_were_created_in_and_null_where_hive_has_it(
+def test_rows_are_stored_in_folder_of_their_month(
     monthly_destination: Destination, archived: Archived, tmp_path: Path
 ) -> None:
     monthly_destination.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
@@ -65,7 +65,7 @@ def test_rows_lie_in_the_month_that_they_were_created_in_and_null_where_hive_has
     assert monthly_destination.query("SELECT * FROM charges").schema.names == _SCHEMA.names
 
 
-def test_a_partition_writes_only_the_months_anew_that_it_touches(
+def test_partition_rewrites_only_affected_months(
     monthly_destination: Destination, archived: Archived, tmp_path: Path
 ) -> None:
     monthly_destination.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
@@ -81,9 +81,7 @@ def test_a_partition_writes_only_the_months_anew_that_it_touches(
 
 
 @pytest.mark.parametrize("first", ["parquet:///stripe", "parquet:///stripe?partition=month"])
-def test_a_table_takes_the_layout_of_the_next_load(
-    archived: Archived, tmp_path: Path, settings: Settings, first: str
-) -> None:
+def test_next_load_changes_table_layout(archived: Archived, tmp_path: Path, settings: Settings, first: str) -> None:
     urls = {"parquet:///stripe", "parquet:///stripe?partition=month"}
     one, two = (open_destination(url, relative_to=tmp_path, settings=settings) for url in (first, *(urls - {first})))
     one.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, _ROWS))
@@ -95,7 +93,7 @@ def test_a_table_takes_the_layout_of_the_next_load(
     assert ("=" in paths[0]) == two.name.endswith("month")
 
 
-def test_a_table_without_a_time_of_creation_has_no_months(
+def test_table_without_creation_time_has_no_month_folders(
     monthly_destination: Destination, archived: Archived, tmp_path: Path
 ) -> None:
     bare = _SCHEMA.remove(1)
@@ -109,7 +107,7 @@ def test_a_table_without_a_time_of_creation_has_no_months(
     ]
 
 
-def test_a_store_has_months_too_and_fetches_none_that_a_partition_leaves_or_takes_whole(
+def test_store_downloads_only_months_that_partition_divides(
     s3_destination: Destination, archived: Archived, tmp_path: Path, settings: Settings
 ) -> None:
     url = f"{s3_destination.name}&partition=month"
@@ -121,7 +119,7 @@ def test_a_store_has_months_too_and_fetches_none_that_a_partition_leaves_or_take
     assert set(kept) - {"_counterfoil"} == {
         f"created_month={month}" for month in ("2026-09", "2026-10", "__HIVE_DEFAULT_PARTITION__")
     }
-    # What is not fetched need not be readable.
+    # Files that are not fetched need not be readable.
     for month in ("2026-09", "2026-10"):
         files.pipe_file(kept[f"created_month={month}"], b"no Parquet")
     covers = (_days(dt.date(2026, 10, 1), dt.date(2026, 11, 1)),)
@@ -130,7 +128,7 @@ def test_a_store_has_months_too_and_fetches_none_that_a_partition_leaves_or_take
     assert destination.rows("charges") == 3
 
 
-def test_how_files_lie_makes_no_other_place(tmp_path: Path) -> None:
+def test_file_layout_does_not_change_target_key(tmp_path: Path) -> None:
     for url in ("parquet:///x", "s3://bucket/x", "s3://bucket/x?endpoint=http://host:9000"):
         monthly = url + ("&" if "?" in url else "?") + "partition=month"
         assert target_key(url, "Charges", home=tmp_path) == target_key(monthly, "charges", home=tmp_path)
@@ -145,6 +143,6 @@ def test_how_files_lie_makes_no_other_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["parquet:///x?partition=day", "parquet:///x?partition=month&y=1", "s3://b?partition=day"]
 )
-def test_there_are_no_other_folders_than_of_months(url: str, tmp_path: Path, settings: Settings) -> None:
+def test_unsupported_partition_is_rejected(url: str, tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(SettingsError):
         open_destination(url, relative_to=tmp_path, settings=settings)

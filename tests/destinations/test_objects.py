@@ -1,4 +1,4 @@
-"""Tables in an object store: who comes first, what is left behind, and what other programs read."""
+"""Tables in an object store: concurrent loads, leftover files, and other readers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,17 @@ from counterfoil.destinations.object_store.manifest import Manifest
 from counterfoil.destinations.object_store.store import Store
 from counterfoil.destinations.object_store.tables import ObjectTable
 from counterfoil.destinations.object_store.url import store_address
-from counterfoil.errors import DestinationBusy, DestinationRejected, RunError, SettingsError, TransientError
+from counterfoil.errors import (
+    CounterfoilError,
+    DestinationBusy,
+    DestinationRejected,
+    RunError,
+    SettingsError,
+    TransientError,
+)
 from counterfoil.settings import Settings
 from counterfoil.values import Load
-from tests.destinations.conftest import Archived, files_of, make_theirs, root_of
+from tests.destinations.conftest import Archived, create_unmanaged_table, files_of, raises, rejects_unmanaged, root_of
 from tests.objects import ENVIRONMENT, Objects
 
 _SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
@@ -55,16 +62,14 @@ def loaded(s3_destination: Destination, archived: Archived) -> Destination:
     return s3_destination
 
 
-def test_of_two_loads_at_once_the_one_that_comes_second_counts_for_nothing_and_can_be_done_again(
-    loaded: Destination, archived: Archived
-) -> None:
+def test_second_of_two_concurrent_loads_fails_and_can_be_repeated(loaded: Destination, archived: Archived) -> None:
     table = _table(loaded)
     first = table.current()
     assert first
     other = Manifest(2, Record(first.record.columns, 1), first.files, after=first.id)
     parts = archived(_SCHEMA, [{"id": "ch_2", "amount": 2}])
     append = _load("run-2", method="append")
-    with pytest.raises(DestinationBusy, match="another program loaded into s3://"):
+    with raises(DestinationBusy, "s3://", code="concurrent_load"):
         loaded.load(append, _SCHEMA, parts, guard=lambda: table.publish(other))
     assert _ids(loaded) == ["ch_1"]
     assert not loaded.has_load(append)
@@ -72,7 +77,7 @@ def test_of_two_loads_at_once_the_one_that_comes_second_counts_for_nothing_and_c
     assert _ids(loaded) == ["ch_1", "ch_2"]
 
 
-def test_a_table_that_is_dropped_meanwhile_does_not_come_back(loaded: Destination, archived: Archived) -> None:
+def test_table_dropped_during_load_stays_dropped(loaded: Destination, archived: Archived) -> None:
     table = _table(loaded)
 
     def drop() -> None:
@@ -87,7 +92,7 @@ def test_a_table_that_is_dropped_meanwhile_does_not_come_back(loaded: Destinatio
     assert _ids(loaded) == ["ch_1"]
 
 
-def test_a_manifest_that_was_sent_twice_counts_and_one_whose_number_was_swept_does_not(loaded: Destination) -> None:
+def test_manifest_sent_twice_counts_and_late_manifest_is_rejected(loaded: Destination) -> None:
     table = _table(loaded)
     first = table.current()
     assert first
@@ -103,24 +108,20 @@ def test_a_manifest_that_was_sent_twice_counts_and_one_whose_number_was_swept_do
     assert loaded.rows("charges") == 0
 
 
-def test_the_version_before_can_still_be_read_and_the_one_before_that_is_gone(
-    loaded: Destination, archived: Archived, tmp_path: Path
-) -> None:
+def test_only_current_and_previous_version_are_kept(loaded: Destination, archived: Archived, tmp_path: Path) -> None:
     table = _table(loaded)
     first = table.current()
     assert first
     loaded.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, _ROWS))
     assert pq.read_table(table.fetch(first.files[0].path, tmp_path / "x.parquet")).num_rows == 1
     loaded.load(_load("run-3"), _SCHEMA, archived(_SCHEMA, _ROWS))
-    with pytest.raises(TransientError, match="is gone"):
+    with raises(TransientError, first.files[0].path, code="version_replaced"):
         table.fetch(first.files[0].path, tmp_path / "y.parquet")
     numbers = sorted(path[:8] for path in _objects(loaded) if path.endswith(".parquet"))
     assert numbers == ["00000002", "00000003"]
 
 
-def test_what_a_killed_load_left_is_swept_and_what_another_writes_just_now_is_not(
-    loaded: Destination, archived: Archived
-) -> None:
+def test_load_removes_leftovers_but_not_files_of_later_version(loaded: Destination, archived: Archived) -> None:
     files, root = files_of(loaded), f"{root_of(loaded)}/charges"
     for name in ("00000002-0123abcd-killed.parquet", "00000003-0123abcd-now.parquet", "mine.txt"):
         files.pipe_file(f"{root}/{name}", b"left")
@@ -131,7 +132,7 @@ def test_what_a_killed_load_left_is_swept_and_what_another_writes_just_now_is_no
     assert _ids(loaded) == ["ch_1"]
 
 
-def test_an_append_lists_the_files_that_are_there_again(loaded: Destination, archived: Archived) -> None:
+def test_append_lists_existing_files_again(loaded: Destination, archived: Archived) -> None:
     before = _table(loaded).current()
     loaded.load(_load("run-2", method="append"), _SCHEMA, archived(_SCHEMA, _ROWS))
     now = _table(loaded).current()
@@ -142,7 +143,7 @@ def test_an_append_lists_the_files_that_are_there_again(loaded: Destination, arc
     assert [entry.rows for entry in now.files] == [1, 1]
 
 
-def test_other_programs_read_the_files_that_the_manifest_names(
+def test_other_programs_read_files_of_manifest(
     loaded: Destination, archived: Archived, objects: Objects, tmp_path: Path
 ) -> None:
     loaded.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, [{"id": "ch_2", "amount": 2}]))
@@ -159,16 +160,16 @@ def test_other_programs_read_the_files_that_the_manifest_names(
     }
     scanned = pl.scan_parquet([f"s3://{path}" for path in paths], storage_options=options)
     assert scanned.collect().to_dicts() == expected
-    # DuckDB reads stores with an extension from the network; its part is the same in a folder.
+    # DuckDB needs a downloaded extension to read stores; the query is the same for a folder.
     files.get(f"{table}/", f"{tmp_path}/copy/", recursive=True)
     with duckdb.connect() as connection:
-        connection.execute(_RECIPE.replace("s3://bucket/stripe", f"{tmp_path}/copy").replace("/charges", ""))
+        connection.execute(_MANIFEST_QUERY.replace("s3://bucket/stripe", f"{tmp_path}/copy").replace("/charges", ""))
         rows = connection.sql("SELECT * FROM read_parquet(getvariable('charges'))")
         assert rows.to_arrow_table().to_pylist() == expected
-    assert len(list((tmp_path / "copy").glob("*.parquet"))) == 2, "a plain glob sees the version before, too"
+    assert len(list((tmp_path / "copy").glob("*.parquet"))) == 2, "a plain glob also matches the previous version"
 
 
-_RECIPE = """
+_MANIFEST_QUERY = """
 SET VARIABLE charges = (
     SELECT list('s3://bucket/stripe/charges/' || file.path) FROM (
         SELECT unnest(files) AS file FROM (
@@ -180,32 +181,32 @@ SET VARIABLE charges = (
 """
 
 
-def test_the_recipe_is_the_one_of_the_docs() -> None:
+def test_manifest_query_matches_docs() -> None:
     docs = Path(__file__).parents[2] / "docs/destinations.md"
-    assert _RECIPE.strip() in docs.read_text()
+    assert _MANIFEST_QUERY.strip() in docs.read_text()
 
 
-@pytest.mark.parametrize(("data", "words"), [(b'{"format": ', "is damaged"), (b'{"format": 2}', "is of format 2")])
-def test_a_manifest_that_cannot_be_read_is_told_and_left_alone(loaded: Destination, data: bytes, words: str) -> None:
+@pytest.mark.parametrize(
+    ("data", "code"), [(b'{"format": ', "damaged_record"), (b'{"format": 2}', "unsupported_format")]
+)
+def test_unreadable_manifest_is_rejected_and_unchanged(loaded: Destination, data: bytes, code: str) -> None:
     path = f"{root_of(loaded)}/charges/_counterfoil/00000001.json"
     files_of(loaded).pipe_file(path, data)
-    with pytest.raises(DestinationRejected, match=words):
+    with raises(DestinationRejected, "00000001.json", code=code):
         loaded.load(_load("run-2", overwrite=True), _SCHEMA, ())
     assert files_of(loaded).cat_file(path) == data
 
 
 @pytest.mark.parametrize("method", ["replace", "append"])
-def test_files_of_someone_elses_may_be_overwritten_and_anything_else_may_not(
-    s3_destination: Destination, archived: Archived, method: str
-) -> None:
-    make_theirs(s3_destination, "SELECT 'mine' AS id, 1::BIGINT AS amount")
+def test_only_parquet_files_can_be_overwritten(s3_destination: Destination, archived: Archived, method: str) -> None:
+    create_unmanaged_table(s3_destination, "SELECT 'mine' AS id, 1::BIGINT AS amount")
     assert (s3_destination.rows("charges"), _ids(s3_destination)) == (1, ["mine"])
-    with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
+    with rejects_unmanaged():
         s3_destination.drop("charges")
     thesis = f"{root_of(s3_destination)}/charges/thesis.txt"
     files_of(s3_destination).pipe_file(thesis, b"keep me")
     load = _load("run-1", method=method, overwrite=True)
-    with pytest.raises(DestinationRejected, match="more than a folder of Parquet files"):
+    with raises(DestinationRejected, "charges", code="table_not_overwritten"):
         s3_destination.load(load, _SCHEMA, archived(_SCHEMA, _ROWS))
     files_of(s3_destination).rm(thesis)
     s3_destination.load(load, _SCHEMA, archived(_SCHEMA, _ROWS))
@@ -213,16 +214,16 @@ def test_files_of_someone_elses_may_be_overwritten_and_anything_else_may_not(
     assert ("mine.parquet" in _objects(s3_destination)) == (method == "append")
 
 
-def test_a_large_file_goes_up_and_comes_down_in_pieces(s3_destination: Destination, tmp_path: Path) -> None:
+def test_large_file_is_transferred_in_chunks(s3_destination: Destination, tmp_path: Path) -> None:
     store, large = Store(store_address(s3_destination.name)), tmp_path / "large"
     large.write_bytes(bytes(range(256)) * (17 << 12))
-    asked: list[bool] = []
+    calls: list[bool] = []
 
     def stop() -> bool:
-        asked.append(True)
-        return len(asked) > 3
+        calls.append(True)
+        return len(calls) > 3
 
-    with pytest.raises(RunError, match="was stopped"):
+    with raises(RunError, code="load_canceled"):
         store.put(large, "large", stop)
     assert store.sizes("") == {}
     store.put(large, "large")
@@ -230,57 +231,58 @@ def test_a_large_file_goes_up_and_comes_down_in_pieces(s3_destination: Destinati
     assert (tmp_path / "again").read_bytes() == large.read_bytes()
 
 
-def test_a_bucket_that_is_not_there_is_told(objects: Objects, tmp_path: Path, settings: Settings) -> None:
+def test_missing_bucket_is_rejected(objects: Objects, tmp_path: Path, settings: Settings) -> None:
     url = f"s3://nowhere-{objects.bucket()}/x?endpoint={objects.endpoint}"
     destination = open_destination(url, relative_to=tmp_path, settings=settings)
     for call in (destination.check, lambda: destination.load(_load("run-1"), _SCHEMA, ())):
-        with pytest.raises(DestinationRejected, match="there is no bucket s3://nowhere"):
+        with raises(DestinationRejected, "s3://nowhere", code="bucket_missing"):
             call()
 
 
-def test_a_store_that_is_not_reached_may_be_later(
+def test_unreachable_store_raises_transient_error(
     objects: Objects, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     url = "s3://bucket/x?endpoint=http://127.0.0.1:1"
-    with pytest.raises(TransientError, match="can't be reached"):
+    with raises(TransientError, "s3://bucket/x", code="unreachable"):
         open_destination(url, relative_to=tmp_path, settings=settings).check()
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "kind", "words"),
+    ("status", "name", "kind", "code"),
     [
-        (503, "SlowDown", TransientError, "too busy"),
-        (500, "InternalError", TransientError, "can't be reached"),
-        (403, "AccessDenied", DestinationRejected, "lets these credentials in no further"),
-        (403, "ExpiredToken", DestinationRejected, "ExpiredToken"),
-        (301, "PermanentRedirect", DestinationRejected, "in another region"),
-        (400, "InvalidRequest", DestinationRejected, "refuses"),
+        (503, "SlowDown", TransientError, "unreachable"),
+        (500, "InternalError", TransientError, "unreachable"),
+        (403, "AccessDenied", DestinationRejected, "access_denied"),
+        (403, "ExpiredToken", DestinationRejected, "access_denied"),
+        (301, "PermanentRedirect", DestinationRejected, "wrong_region"),
+        (400, "InvalidRequest", DestinationRejected, "request_rejected"),
     ],
 )
-def test_what_a_store_answers_says_what_happens_next(status: int, code: str, kind: type[Exception], words: str) -> None:
-    answer = {"Error": {"Code": code, "Message": "AKIAhunter2"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    told = error_of(ClientError(answer, "PutObject"), store_address("s3://bucket/x"))  # type: ignore[arg-type]
-    assert isinstance(told, kind)
-    assert words in str(told)
-    assert "hunter2" not in f"{told}{getattr(told, 'hint', '')}"
+def test_store_errors_are_mapped(status: int, name: str, kind: type[Exception], code: str) -> None:
+    response = {"Error": {"Code": name, "Message": "AKIAhunter2"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    error = error_of(ClientError(response, "PutObject"), store_address("s3://bucket/x"))  # type: ignore[arg-type]
+    assert isinstance(error, CounterfoilError)
+    assert (type(error), error.code) == (kind, code)
+    assert (name in error.message) == (code != "wrong_region")
+    assert "hunter2" not in f"{error}{error.hint}"
 
 
-def test_missing_credentials_are_told_with_where_they_are_looked_for() -> None:
-    told = error_of(NoCredentialsError(), store_address("s3://bucket/x"))
-    assert isinstance(told, DestinationRejected)
-    assert "AWS_ACCESS_KEY_ID" in str(told.hint)
+def test_missing_credentials_error_names_variables() -> None:
+    error = error_of(NoCredentialsError(), store_address("s3://bucket/x"))
+    assert isinstance(error, DestinationRejected)
+    assert error.code == "credentials_missing"
+    assert "AWS_ACCESS_KEY_ID" in str(error.hint)
 
 
 @pytest.mark.parametrize(("url", "library", "extra"), [("gs://b/x", "gcsfs", "gcs"), ("az://b/x", "adlfs", "azure")])
-def test_a_library_that_is_missing_is_told_with_how_to_get_it(
+def test_missing_library_error_names_install_command(
     url: str, library: str, extra: str, tmp_path: Path, settings: Settings
 ) -> None:
     if find_spec(library):
-        pytest.skip(f"{library} is here")
-    with pytest.raises(SettingsError) as caught:
+        pytest.skip(f"{library} is installed")
+    with raises(SettingsError, library, hint=f"pip install 'counterfoil[{extra}]'"):
         open_destination(url, relative_to=tmp_path, settings=settings)
-    assert caught.value.hint == f"pip install 'counterfoil[{extra}]'"
 
 
 @pytest.mark.parametrize(
@@ -298,13 +300,13 @@ def test_a_library_that_is_missing_is_told_with_how_to_get_it(
         "s3://bucket/*?region=hunter2",
     ],
 )
-def test_credentials_never_stand_in_a_url_and_are_not_repeated(url: str, tmp_path: Path, settings: Settings) -> None:
+def test_credentials_in_url_are_rejected_and_not_repeated(url: str, tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(SettingsError) as caught:
         open_destination(url, relative_to=tmp_path, settings=settings)
     assert "hunter2" not in f"{caught.value} {caught.value.hint} {caught.value!r}"
 
 
-def test_a_url_has_one_spelling() -> None:
+def test_url_is_normalized() -> None:
     named = {
         "S3://bucket/": "s3://bucket",
         "s3://bucket/a b/?region=eu-west-1&endpoint=http://h": "s3://bucket/a b?endpoint=http://h&region=eu-west-1",
@@ -315,7 +317,7 @@ def test_a_url_has_one_spelling() -> None:
     assert {store_address(name).name for name in named.values()} == set(named.values())
 
 
-def test_an_upload_that_fails_at_its_second_file_takes_the_first_away(loaded: Destination, tmp_path: Path) -> None:
+def test_failed_upload_removes_uploaded_files(loaded: Destination, tmp_path: Path) -> None:
     before = _objects(loaded)
     (tmp_path / "next").mkdir()
     pq.write_table(pa.Table.from_pylist(_ROWS, schema=_SCHEMA), tmp_path / "next/a.parquet")

@@ -1,4 +1,4 @@
-"""Sorting slice by slice gives what sorting at once gives."""
+"""Sorting in slices gives the same result as sorting at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from counterfoil.destinations.sql.ordering import sorted_slices
 from counterfoil.destinations.sql.text import parts_source
 from counterfoil.errors import RunError
 from counterfoil.values import Load
-from tests.destinations.conftest import Archived
+from tests.destinations.conftest import Archived, raises
 
 _SCHEMA = pa.schema(
     [
@@ -44,7 +44,7 @@ _ROWS = st.fixed_dictionaries(
     ),
     slice_bytes=st.integers(1_000, 8_000),
 )
-def test_the_slices_together_are_the_rows_in_order(
+def test_slices_contain_all_rows_in_order(
     archived: Archived, rows: list[dict[str, Any]], order: tuple[str, ...], slice_bytes: int
 ) -> None:
     files = [part.path for part in archived(_SCHEMA, rows)]
@@ -65,7 +65,7 @@ def test_the_slices_together_are_the_rows_in_order(
         assert sorted(map(repr, together)) == sorted(map(repr, given_rows))
 
 
-def test_large_tables_are_cut_into_slices_of_about_a_size(archived: Archived) -> None:
+def test_large_tables_are_divided_into_slices_of_similar_size(archived: Archived) -> None:
     rows = [{"id": f"{n}", "created": _EPOCH + dt.timedelta(seconds=n * 7919 % 10_007)} for n in range(10_000)]
     files = [part.path for part in archived(_SCHEMA, rows)]
     load = Load(run="r", table="t", method="replace", order=("-created", "-id"))
@@ -78,20 +78,20 @@ def test_large_tables_are_cut_into_slices_of_about_a_size(archived: Archived) ->
 
 
 @pytest.mark.parametrize("most_bytes", [1, 1 << 40])
-def test_without_an_order_the_rows_are_taken_as_they_come(archived: Archived, most_bytes: int) -> None:
+def test_rows_without_order_are_not_sorted(archived: Archived, most_bytes: int) -> None:
     files = [part.path for part in archived(_SCHEMA, [{"id": "a"}])]
     load = Load(run="r", table="t", method="replace")
     assert list(sorted_slices(load, files, slice_bytes=most_bytes)) == [parts_source(files)]
 
 
-def test_sorting_leaves_nothing_behind_also_when_it_is_stopped(archived: Archived) -> None:
+def test_canceled_sort_leaves_no_temporary_files(archived: Archived) -> None:
     rows = [{"id": f"{n}", "created": _EPOCH + dt.timedelta(seconds=n)} for n in range(1_000)]
     files = [part.path for part in archived(_SCHEMA, rows)]
     before = sorted(files[0].parent.rglob("*"))
     load = Load(run="r", table="t", method="replace", order=("-created",))
-    asked = iter([False, False, True])
-    with pytest.raises(RunError, match="stopped"):
-        list(sorted_slices(load, [*files, *files, *files], slice_bytes=9_000, stop=lambda: next(asked)))
+    requested = iter([False, False, True])
+    with raises(RunError, code="load_canceled"):
+        list(sorted_slices(load, [*files, *files, *files], slice_bytes=9_000, stop=lambda: next(requested)))
     slices = sorted_slices(load, files, slice_bytes=9_000)
     next(slices)
     slices.close()

@@ -1,4 +1,4 @@
-"""Merging all rows of some parents: what the parts lack of them is deleted, and nothing else is."""
+"""Merging all rows of some parents: rows that the parts lack are deleted, and no others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from counterfoil.destinations import Destination
 from counterfoil.errors import RunError
 from counterfoil.values import Load, Loaded, Parents, Window
-from tests.destinations.conftest import Archived
+from tests.destinations.conftest import Archived, raises
 
 _SCHEMA = pa.schema(
     [
@@ -43,41 +43,41 @@ def _deleted(destination: Destination) -> dict[str, bool]:
 
 
 @pytest.fixture
-def destination(merging: Destination, archived: Archived) -> Destination:
-    """Each destination that can merge, with rows of two customers and of nobody."""
+def destination(with_merge: Destination, archived: Archived) -> Destination:
+    """Each destination that supports merge, with rows of two customers and a row without a customer."""
     rows = [_row("a1", "a"), _row("a2", "a"), _row("b1", "b", 1), _row("b2", "b", 2), _row("n", None)]
-    merging.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, rows))
-    return merging
+    with_merge.load(_load("run-1"), _SCHEMA, archived(_SCHEMA, rows))
+    return with_merge
 
 
-def test_rows_of_a_parent_that_the_parts_lack_are_marked(destination: Destination, archived: Archived) -> None:
+def test_missing_rows_of_parent_are_marked_deleted(destination: Destination, archived: Archived) -> None:
     load, parts = _load("run-2", "a"), archived(_SCHEMA, [_row("a1", "a"), _row("a3", "a")])
     assert [destination.load(load, _SCHEMA, parts) for _ in range(2)] == [Loaded(rows=2, added=1, deleted=1)] * 2
     assert _deleted(destination) == {"a1": False, "a2": True, "a3": False, "b1": False, "b2": False, "n": False}
     assert destination.load(_load("run-3", "a"), _SCHEMA, parts) == Loaded(rows=2), "marked once"
 
 
-def test_rows_of_a_parent_that_the_parts_lack_can_be_dropped(destination: Destination, archived: Archived) -> None:
+def test_missing_rows_of_parent_can_be_dropped(destination: Destination, archived: Archived) -> None:
     destination.load(_load("run-2", "a"), _SCHEMA, archived(_SCHEMA, [_row("a1", "a")]))
     load = _load("run-3", "a", "b", deleted="drop")
     assert destination.load(load, _SCHEMA, archived(_SCHEMA, [_row("b2", "b", 2)])) == Loaded(rows=1, deleted=3)
     assert _deleted(destination) == {"b2": False, "n": False}
 
 
-def test_a_row_that_went_to_another_parent_is_not_deleted(destination: Destination, archived: Archived) -> None:
+def test_row_moved_to_another_parent_is_not_deleted(destination: Destination, archived: Archived) -> None:
     parts = archived(_SCHEMA, [_row("a1", "a"), _row("a2", "b")])
     assert destination.load(_load("run-2", "a"), _SCHEMA, parts) == Loaded(rows=2, changed=1)
     assert _deleted(destination) == dict.fromkeys(["a1", "a2", "b1", "b2", "n"], False)
 
 
-def test_rows_of_parents_and_rows_in_ranges_are_judged_together(destination: Destination) -> None:
+def test_deletions_by_parent_and_by_range_are_combined(destination: Destination) -> None:
     start = int(_START.timestamp())
     done = destination.load(_load("run-2", "a", covers=(Window(start + 1, start + 2),)), _SCHEMA, ())
     assert done == Loaded(deleted=3)
     assert _deleted(destination) == {"a1": True, "a2": True, "b1": True, "b2": False, "n": False}
 
 
-def test_ids_are_only_ids_however_many_and_whatever_is_in_them(destination: Destination, archived: Archived) -> None:
+def test_many_and_hostile_parent_ids_match_exactly(destination: Destination, archived: Archived) -> None:
     hostile = ["'); DROP TABLE discounts; --", 'q"u', "nul\0", "%", "\\", "🦆", ""]
     parts = archived(_SCHEMA, [_row(f"h{number}", name) for number, name in enumerate(hostile)])
     destination.load(_load("run-2"), _SCHEMA, parts)
@@ -86,14 +86,14 @@ def test_ids_are_only_ids_however_many_and_whatever_is_in_them(destination: Dest
     assert [key for key, deleted in _deleted(destination).items() if not deleted] == ["a1", "a2", "b1", "b2", "n"]
 
 
-def test_a_first_load_of_the_rows_of_parents_makes_the_table(merging: Destination, archived: Archived) -> None:
+def test_first_load_by_parent_creates_table(with_merge: Destination, archived: Archived) -> None:
     parts = archived(_SCHEMA, [_row("a1", "a"), _row("a1", "a"), _row("b1", "b")])
-    assert merging.load(_load("run-1", "a", "c"), _SCHEMA, parts) == Loaded(rows=2, added=2)
-    assert _deleted(merging) == {"a1": False, "b1": False}
+    assert with_merge.load(_load("run-1", "a", "c"), _SCHEMA, parts) == Loaded(rows=2, added=2)
+    assert _deleted(with_merge) == {"a1": False, "b1": False}
 
 
-@pytest.mark.parametrize(("without", "words"), [("customer", "rows of a parent by"), ("_deleted", "needs the columns")])
-def test_a_merge_of_parents_that_lacks_a_column_is_refused(destination: Destination, without: str, words: str) -> None:
+@pytest.mark.parametrize("without", ["customer", "_deleted"])
+def test_merge_by_parent_without_required_column_is_rejected(destination: Destination, without: str) -> None:
     schema = _SCHEMA.remove(_SCHEMA.get_field_index(without))
-    with pytest.raises(RunError, match=words):
+    with raises(RunError, without, code="column_missing"):
         destination.load(_load("run-2", "a"), schema, ())

@@ -1,4 +1,4 @@
-"""The Parquet folder: what plain readers see, and what stands in its way."""
+"""The Parquet folder: other readers, and obstacles such as other files, locks and full disks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from counterfoil.destinations import Destination, open_destination
-from counterfoil.errors import DestinationBusy, DestinationRejected
+from counterfoil.errors import FOLDER_MISSING, DestinationBusy, DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load
-from tests.destinations.conftest import Archived
+from tests.destinations.conftest import Archived, raises, rejects_unmanaged
 
 _SCHEMA = pa.schema(
     [
@@ -34,8 +34,8 @@ def _load(run: str = "run-1", **changes: Any) -> Load:
     return Load(**{"run": run, "table": "charges", "method": "replace"} | changes)
 
 
-def _theirs(folder: Path, *others: str) -> Path:
-    """A table's folder of someone else's."""
+def _unmanaged(folder: Path, *others: str) -> Path:
+    """Creates a table folder without Counterfoil."""
     table = folder / "stripe/charges"
     table.mkdir(parents=True)
     pq.write_table(pa.table({"id": ["mine"], "amount": [1], "metadata": ["{}"]}), table / "mine.parquet")
@@ -44,7 +44,7 @@ def _theirs(folder: Path, *others: str) -> Path:
     return table
 
 
-def test_other_libraries_read_the_folder_by_a_plain_glob_with_json_as_text(
+def test_other_libraries_read_files_by_glob_with_json_as_text(
     parquet_destination: Destination, archived: Archived, tmp_path: Path
 ) -> None:
     parquet_destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
@@ -54,7 +54,7 @@ def test_other_libraries_read_the_folder_by_a_plain_glob_with_json_as_text(
     assert parquet_destination.columns("charges") == (("id", "VARCHAR"), ("amount", "BIGINT"), ("metadata", "VARCHAR"))
 
 
-def test_after_an_append_with_new_columns_all_files_have_the_same_columns(
+def test_append_with_new_columns_updates_all_files(
     parquet_destination: Destination, archived: Archived, tmp_path: Path
 ) -> None:
     parquet_destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
@@ -65,9 +65,7 @@ def test_after_an_append_with_new_columns_all_files_have_the_same_columns(
     assert schemas[0].names == schemas[1].names == ["id", "amount", "metadata", "new"]
 
 
-def test_a_replaced_table_leaves_no_files_behind(
-    parquet_destination: Destination, archived: Archived, tmp_path: Path
-) -> None:
+def test_replace_deletes_previous_files(parquet_destination: Destination, archived: Archived, tmp_path: Path) -> None:
     parts = archived(_SCHEMA, _ROWS)
     for number in range(3):
         parquet_destination.load(_load(f"run-{number}"), _SCHEMA, parts)
@@ -75,23 +73,21 @@ def test_a_replaced_table_leaves_no_files_behind(
     assert [path.name for path in tmp_path.glob("stripe/charges/*.parquet")] == ["run-2-00001.parquet"]
 
 
-def test_a_folder_that_is_not_ours_is_refused(
-    parquet_destination: Destination, archived: Archived, tmp_path: Path
-) -> None:
-    table = _theirs(tmp_path)
+def test_unmanaged_folder_is_rejected(parquet_destination: Destination, archived: Archived, tmp_path: Path) -> None:
+    table = _unmanaged(tmp_path)
     assert parquet_destination.rows("charges") == 1
     assert parquet_destination.columns("charges") == (("id", "VARCHAR"), ("amount", "BIGINT"), ("metadata", "VARCHAR"))
     assert parquet_destination.scopes("charges") is None
-    with pytest.raises(DestinationRejected, match="not made by Counterfoil"):
+    with rejects_unmanaged():
         parquet_destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     assert [path.name for path in table.iterdir()] == ["mine.parquet"]
 
 
 @pytest.mark.parametrize("method", ["replace", "append"])
-def test_a_folder_of_parquet_files_may_be_overwritten(
+def test_folder_of_parquet_files_can_be_overwritten(
     parquet_destination: Destination, archived: Archived, tmp_path: Path, method: str
 ) -> None:
-    _theirs(tmp_path)
+    _unmanaged(tmp_path)
     parquet_destination.load(_load(method=method, overwrite=True), _SCHEMA, archived(_SCHEMA, _ROWS))
     mine = [{"id": "mine", "amount": 1, "metadata": "{}"}] if method == "append" else []
     rows = parquet_destination.query("SELECT * FROM charges ORDER BY id DESC").read_all().to_pylist()
@@ -99,61 +95,59 @@ def test_a_folder_of_parquet_files_may_be_overwritten(
     assert parquet_destination.rows("charges") == len(rows)
 
 
-def test_a_folder_that_holds_anything_else_is_never_overwritten(
+def test_folder_with_other_files_is_never_overwritten(
     parquet_destination: Destination, archived: Archived, tmp_path: Path
 ) -> None:
-    table = _theirs(tmp_path, "thesis.txt")
-    with pytest.raises(DestinationRejected, match="more than a folder of Parquet files"):
+    table = _unmanaged(tmp_path, "thesis.txt")
+    with raises(DestinationRejected, table, code="table_not_overwritten"):
         parquet_destination.load(_load(overwrite=True), _SCHEMA, archived(_SCHEMA, _ROWS))
     assert {path.name for path in table.iterdir()} == {"mine.parquet", "thesis.txt"}
 
 
-def test_a_link_or_file_of_someone_elses_in_the_tables_place_is_never_overwritten(
-    parquet_destination: Destination, tmp_path: Path
-) -> None:
+def test_link_or_file_with_table_name_is_never_overwritten(parquet_destination: Destination, tmp_path: Path) -> None:
     (tmp_path / "stripe").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "stripe/charges").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "stripe/refunds").write_text("keep me")
     for table in ("charges", "refunds"):
-        with pytest.raises(DestinationRejected, match="more than a folder"):
+        with raises(DestinationRejected, tmp_path / "stripe" / table, code="table_not_overwritten"):
             parquet_destination.load(_load(table=table, overwrite=True), _SCHEMA, ())
     assert (tmp_path / "stripe/refunds").read_text() == "keep me"
 
 
-def test_a_file_in_the_folders_place_and_a_missing_parent_are_told(tmp_path: Path, settings: Settings) -> None:
+def test_file_in_place_of_folder_and_missing_parent_are_rejected(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "file").touch()
-    for url, words in (("parquet:///file", "is a file"), ("parquet:///a/b", "there is no folder")):
-        destination = open_destination(url, relative_to=tmp_path, settings=settings)
-        with pytest.raises(DestinationRejected, match=words):
-            destination.load(_load(), _SCHEMA, ())
+    in_place = open_destination("parquet:///file", relative_to=tmp_path, settings=settings)
+    with raises(DestinationRejected, tmp_path / "file", "file, not a folder"):
+        in_place.load(_load(), _SCHEMA, ())
+    without_parent = open_destination("parquet:///a/b", relative_to=tmp_path, settings=settings)
+    with raises(DestinationRejected, tmp_path / "a", code=FOLDER_MISSING):
+        without_parent.load(_load(), _SCHEMA, ())
     assert not (tmp_path / "a").exists()
 
 
-def test_a_damaged_record_is_told_and_left_alone(parquet_destination: Destination, tmp_path: Path) -> None:
+def test_damaged_load_record_is_rejected_and_unchanged(parquet_destination: Destination, tmp_path: Path) -> None:
     parquet_destination.load(_load(), _SCHEMA, ())
     record = tmp_path / "stripe/charges/_counterfoil_loads.json"
     record.write_text('{"columns": ')
-    with pytest.raises(DestinationRejected, match="is damaged"):
+    with raises(DestinationRejected, "_counterfoil_loads.json", code="damaged_record"):
         parquet_destination.load(_load("run-2", overwrite=True), _SCHEMA, ())
     assert record.read_text() == '{"columns": '
 
 
-def test_a_folder_that_another_process_loads_into_is_busy_and_the_holder_is_named(
-    parquet_destination: Destination, tmp_path: Path
-) -> None:
+def test_locked_folder_error_names_holder(parquet_destination: Destination, tmp_path: Path) -> None:
     parquet_destination.load(_load(), _SCHEMA, ())
     with (tmp_path / "stripe/.counterfoil/lock").open("r+") as lock:
-        # A lock belongs to the open file: to the destination this is as good as another process's.
+        # A lock belongs to the open file, so the destination treats this one like the lock of another process.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(DestinationBusy, match=rf"\(PID {os.getpid()}\)"):
+        with raises(DestinationBusy, f"(PID {os.getpid()})"):
             parquet_destination.load(_load("run-2"), _SCHEMA, ())
         assert parquet_destination.rows("charges") == 0
     assert parquet_destination.load(_load("run-2"), _SCHEMA, ()).rows == 0
 
 
 @pytest.mark.parametrize("method", ["replace", "append"])
-def test_a_full_disk_is_told_and_the_table_is_as_it_was(
+def test_full_disk_leaves_table_unchanged(
     parquet_destination: Destination, archived: Archived, tmp_path: Path, method: str
 ) -> None:
     parquet_destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
@@ -161,7 +155,7 @@ def test_a_full_disk_is_told_and_the_table_is_as_it_was(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
     try:
-        with pytest.raises(DestinationRejected, match="disk is full"):
+        with raises(DestinationRejected, code="disk_full"):
             parquet_destination.load(_load("run-2", method=method), _SCHEMA, large)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

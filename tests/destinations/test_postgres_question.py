@@ -1,4 +1,4 @@
-"""A question to Postgres reads tables and computes, and does nothing else; its answer is exact."""
+"""A Postgres query only reads tables and computes, and its result is exact."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from counterfoil.destinations import Destination
 from counterfoil.destinations.postgres.url import postgres_address
-from counterfoil.errors import RunError
+from counterfoil.errors import QUERY_FAILED, RunError
 from counterfoil.values import Load
-from tests.destinations.conftest import Archived, by_hand
+from tests.destinations.conftest import Archived, execute_sql, raises
 
 _SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
 _ROWS = [{"id": "a", "amount": 1}, {"id": "b", "amount": 2}]
@@ -26,8 +26,8 @@ def loaded(postgres_destination: Destination, archived: Archived) -> Destination
     return postgres_destination
 
 
-def test_what_does_more_than_read_is_refused_wherever_it_hides(loaded: Destination) -> None:
-    by_hand(loaded, "CREATE FUNCTION drop_it() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+def test_functions_with_side_effects_are_rejected(loaded: Destination) -> None:
+    execute_sql(loaded, "CREATE FUNCTION drop_it() RETURNS int LANGUAGE sql AS 'SELECT 1'")
     for sql in (
         "SELECT pg_read_file('/etc/passwd')",
         "SELECT * FROM pg_ls_dir('/') AS files",
@@ -41,12 +41,13 @@ def test_what_does_more_than_read_is_refused_wherever_it_hides(loaded: Destinati
         "SELECT drop_it()",
         "/* random() */ SELECT \"pg_stat_file\"('/etc/passwd')",
     ):
-        with pytest.raises(RunError, match=r"does more than read|query failed"):
+        with pytest.raises(RunError) as caught:
             loaded.query(sql)
+        assert caught.value.code in ("query_not_allowed", QUERY_FAILED), sql
     assert loaded.rows("charges") == 2
 
 
-def test_what_is_no_single_select_is_refused(loaded: Destination) -> None:
+def test_statement_other_than_one_select_is_rejected(loaded: Destination) -> None:
     schema = postgres_address(loaded.name).schema
     for sql in (
         "INSERT INTO charges VALUES ('c', 3)",
@@ -74,8 +75,8 @@ def test_what_is_no_single_select_is_refused(loaded: Destination) -> None:
     assert loaded.rows("charges") == 2
 
 
-def test_questions_are_answered_exactly(loaded: Destination) -> None:
-    for sql, answer in (
+def test_query_results_are_exact(loaded: Destination) -> None:
+    for sql, result in (
         ("SELECT sum(amount) AS n FROM charges", 3),
         ("SELECT count(*) AS n, 1 AS n FROM charges -- all", 2),
         ("VALUES (1)", 1),
@@ -98,13 +99,13 @@ def test_questions_are_answered_exactly(loaded: Destination) -> None:
         ("SELECT count(*) AS n FROM charges WHERE false", 0),
     ):
         table = loaded.query(sql).read_all()
-        assert table.column(0)[0].as_py() == answer, sql
+        assert table.column(0)[0].as_py() == result, sql
     assert loaded.query("SELECT amount, id FROM charges WHERE false").read_all().schema == pa.schema(
         [("amount", pa.int64()), ("id", pa.string())]
     )
 
 
-def test_sums_keep_their_digits_in_all_rows_and_quotients_those_of_the_first(loaded: Destination) -> None:
+def test_sums_keep_all_digits_and_quotients_those_of_first_row(loaded: Destination) -> None:
     wide = "repeat('x', 900) AS wide FROM generate_series(1, 4000) AS t(n) ORDER BY n"
     table = loaded.query(f"SELECT n::numeric(30,3) + 0.125 AS sum, 1::numeric / n AS part, {wide}").read_all()
     sums = table.column("sum").to_pylist()
@@ -112,21 +113,21 @@ def test_sums_keep_their_digits_in_all_rows_and_quotients_those_of_the_first(loa
     assert table.column("part")[3_999].as_py() == Decimal("0.00025")
 
 
-def test_a_question_that_takes_too_long_is_ended_and_says_so(loaded: Destination) -> None:
-    forever = (
+def test_slow_query_times_out(loaded: Destination) -> None:
+    endless = (
         "SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 100000) AS b WHERE a * b % 7 = 9"
     )
-    with pytest.raises(RunError, match=r"longer than 0\.2 seconds"):
-        loaded.query(forever, seconds=0.2).read_all()
+    with raises(RunError, "0.2 seconds", code="query_timeout"):
+        loaded.query(endless, seconds=0.2).read_all()
     assert loaded.query("SELECT count(*) AS n FROM charges", seconds=5).read_all().to_pylist() == [{"n": 2}]
 
 
-def test_an_answer_that_is_dropped_lets_go_of_the_server(loaded: Destination) -> None:
+def test_dropped_result_releases_server(loaded: Destination) -> None:
     reader = loaded.query("SELECT repeat('x', 1000) AS mine FROM generate_series(1, 1000000)")
     assert reader.read_next_batch().num_rows
     del reader
     gc.collect()
-    # Waits until nothing is sent any more, and gives up after a while.
-    answering = "EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'COPY%AS mine FROM%')"
-    waiting = f"DO $$ BEGIN WHILE {answering} LOOP PERFORM pg_stat_clear_snapshot(); END LOOP; END $$"
-    by_hand(loaded, "SET statement_timeout TO '30s'", waiting)
+    # Waits until the server stops sending, up to a timeout.
+    sending = "EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'COPY%AS mine FROM%')"
+    waiting = f"DO $$ BEGIN WHILE {sending} LOOP PERFORM pg_stat_clear_snapshot(); END LOOP; END $$"
+    execute_sql(loaded, "SET statement_timeout TO '30s'", waiting)

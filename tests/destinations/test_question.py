@@ -1,4 +1,4 @@
-"""A question reads the tables that are there, and nothing else."""
+"""A query reads the existing tables, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from counterfoil.destinations import Destination
 from counterfoil.errors import RunError
 from counterfoil.values import Load
-from tests.destinations.conftest import Archived
+from tests.destinations.conftest import Archived, raises
 
 _SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
 _ROWS = [{"id": "a", "amount": 1}, {"id": "b", "amount": 2}]
@@ -19,7 +19,7 @@ _ROWS = [{"id": "a", "amount": 1}, {"id": "b", "amount": 2}]
 
 @pytest.fixture(params=["duckdb", "parquet", "s3", "delta"])
 def loaded(request: pytest.FixtureRequest, archived: Archived) -> Destination:
-    """Each destination that DuckDB answers for."""
+    """Each destination that DuckDB queries."""
     destination: Destination = request.getfixturevalue(f"{request.param}_destination")
     destination.load(Load(run="r1", table="charges", method="replace"), _SCHEMA, archived(_SCHEMA, _ROWS))
     return destination
@@ -45,8 +45,8 @@ def loaded(request: pytest.FixtureRequest, archived: Archived) -> Destination:
         "DESCRIBE SELECT * FROM read_csv('/etc/passwd')",
     ],
 )
-def test_what_is_no_table_is_refused_wherever_it_hides(loaded: Destination, tmp_path: Path, sql: str) -> None:
-    with pytest.raises(RunError, match=r"reads more than the datasets' tables|is a file, not a table"):
+def test_query_of_files_and_functions_is_rejected(loaded: Destination, tmp_path: Path, sql: str) -> None:
+    with raises(RunError, code="query_not_allowed"):
         loaded.query(sql.format(archive=tmp_path / "home" / "archive"))
 
 
@@ -69,14 +69,14 @@ def test_what_is_no_table_is_refused_wherever_it_hides(loaded: Destination, tmp_
         "-- nothing",
     ],
 )
-def test_what_is_no_single_select_is_refused(loaded: Destination, sql: str) -> None:
+def test_statement_other_than_one_select_is_rejected(loaded: Destination, sql: str) -> None:
     with pytest.raises(RunError):
         loaded.query(sql)
     assert loaded.rows("charges") == 2
 
 
 @pytest.mark.parametrize(
-    ("sql", "answer"),
+    ("sql", "result"),
     [
         ("SELECT sum(amount) AS n FROM charges", 3),
         ("FROM charges SELECT count(*) AS n", 2),
@@ -87,11 +87,11 @@ def test_what_is_no_single_select_is_refused(loaded: Destination, sql: str) -> N
         ("SELECT count(*) AS n FROM (DESCRIBE charges)", 2),
     ],
 )
-def test_questions_over_the_tables_are_answered(loaded: Destination, sql: str, answer: object) -> None:
-    assert loaded.query(sql).read_all().to_pylist() == [{"n": answer}]
+def test_queries_over_tables_return_results(loaded: Destination, sql: str, result: object) -> None:
+    assert loaded.query(sql).read_all().to_pylist() == [{"n": result}]
 
 
-def test_of_macros_only_those_of_histories_are_asked(
+def test_only_history_macros_can_be_queried(
     duckdb_destination: Destination, archived: Archived, tmp_path: Path
 ) -> None:
     load = Load(run="r1", table="charges", method="replace", primary_key=("id",), as_of=7, history=True)
@@ -102,12 +102,12 @@ def test_of_macros_only_those_of_histories_are_asked(
         sql = f"SELECT count(*) AS n FROM CHARGES__as_of({instant})"
         assert duckdb_destination.query(sql).read_all().to_pylist() == [{"n": rows}]
     for sql in ("FROM refunds__as_of('/etc/hostname')", "FROM charges__as_of((SELECT now() FROM glob('/etc/*')))"):
-        with pytest.raises(RunError, match="reads more than the datasets' tables"):
+        with raises(RunError, code="query_not_allowed"):
             duckdb_destination.query(sql)
 
 
-def test_a_question_that_takes_too_long_is_ended_and_says_so(loaded: Destination) -> None:
-    forever = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range * b.range % 7 = 3"
-    with pytest.raises(RunError, match=r"longer than 0\.2 seconds"):
-        loaded.query(forever, seconds=0.2).read_all()
+def test_slow_query_times_out(loaded: Destination) -> None:
+    endless = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range * b.range % 7 = 3"
+    with raises(RunError, "0.2 seconds", code="query_timeout"):
+        loaded.query(endless, seconds=0.2).read_all()
     assert loaded.query("SELECT count(*) AS n FROM charges", seconds=5).read_all().to_pylist() == [{"n": 2}]

@@ -1,4 +1,4 @@
-"""A URL names one dataset of a warehouse; errors say what to do, and hold no secret."""
+"""A URL identifies one dataset of a warehouse; errors have a hint, and contain no secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from counterfoil.destinations.warehouse.url import WAREHOUSES
 from counterfoil.errors import DestinationRejected, SettingsError, TransientError
 from counterfoil.settings import Settings
 from counterfoil.values import Load
-from tests.destinations.conftest import Archived, ReadBack
+from tests.destinations.conftest import Archived, QueryableWarehouse, raises
 
 _SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("amount", pa.int64())])
 _ROWS = [{"id": "ch_1", "amount": 1050}, {"id": "ch_2", "amount": None}]
@@ -28,7 +28,7 @@ def _load(run: str = "run-1", **changes: Any) -> Load:
     return Load(**{"run": run, "table": "charges", "method": "replace", "primary_key": ("id",)} | changes)
 
 
-def test_only_what_was_tried_is_guaranteed(tmp_path: Path, settings: Settings) -> None:
+def test_only_tested_warehouses_declare_guarantees(tmp_path: Path, settings: Settings) -> None:
     for warehouse, kind in WAREHOUSES.items():
         destination = open_destination(kind.example, relative_to=tmp_path, settings=settings)
         assert bool(destination.kind.guarantees) == (warehouse in ("duckdb", "postgres"))
@@ -36,9 +36,9 @@ def test_only_what_was_tried_is_guaranteed(tmp_path: Path, settings: Settings) -
         assert open_destination(destination.name, relative_to=Path("/x"), settings=settings).name == destination.name
 
 
-def test_a_warehouse_answers_no_questions(dlt_destination: Destination) -> None:
+def test_queries_are_not_supported(dlt_destination: Destination) -> None:
     assert "query" not in dlt_destination.kind.guarantees
-    with pytest.raises(DestinationRejected, match="answers no questions"):
+    with raises(DestinationRejected, code="unsupported_queries"):
         WarehouseDestination.query(dlt_destination, "SELECT 1")  # type: ignore[arg-type]
 
 
@@ -64,7 +64,7 @@ def test_a_warehouse_answers_no_questions(dlt_destination: Destination) -> None:
         ),
     ],
 )
-def test_a_url_names_one_dataset(url: str, name: str, tmp_path: Path, settings: Settings) -> None:
+def test_url_is_normalized(url: str, name: str, tmp_path: Path, settings: Settings) -> None:
     folder = tmp_path.resolve()
     destination = open_destination(url, relative_to=folder, settings=settings)
     assert destination.name == name.format(folder=folder)
@@ -72,57 +72,54 @@ def test_a_url_names_one_dataset(url: str, name: str, tmp_path: Path, settings: 
 
 
 @pytest.mark.parametrize(
-    ("url", "words", "hint"),
+    ("url", "value", "hint"),
     [
         (
             "dlt+snowflak://me@h/d",
-            "no destination called dlt.snowflak",
+            "dlt+snowflak",
             "dlt+snowflake://user@account/database?warehouse=name",
         ),
-        ("dlt+filesystem:///x", "no destination called dlt.filesystem", "A URL begins with one of: duckdb"),
-        ("dlt+postgres://me@h", "no database of postgres", "dlt+postgres://user@host/database"),
-        ("dlt+postgres:me@h/d", "no place of postgres", "dlt+postgres://user@host/database"),
-        ("dlt+duckdb://host/x.duckdb", "no place of duckdb", "dlt+duckdb:///books.duckdb"),
-        ("dlt+duckdb:///stripe.duckdb", "can't be called stripe", "?dataset=name"),
-        ("dlt+duckdb:///x.duckdb?dataset=My Books", "can't be a dataset", "my_books"),
-        ("dlt+postgres://me:hunter2@h/d", "holds a password", "?password=env:NAME"),
-        ("dlt+databricks://h/p?access_token=hunter2", "holds a access token", "?access_token=env:NAME"),
-        ("dlt+motherduck:///d?motherduck_token=hunter2", "holds a motherduck token", "?motherduck_token=env:NAME"),
-        ("dlt+snowflake://me@h/d?Private_Key=hunter2", "holds a Private Key", "?Private_Key=env:NAME"),
-        ("dlt+postgres://me@h:port/d?password=hunter2", "can't be read", "dlt+postgres://"),
+        ("dlt+filesystem:///x", "dlt+filesystem", "duckdb, "),
+        ("dlt+postgres://me@h", "no database", "dlt+postgres://user@host/database"),
+        ("dlt+postgres:me@h/d", "invalid address", "dlt+postgres://user@host/database"),
+        ("dlt+duckdb://host/x.duckdb", "invalid address", "dlt+duckdb:///books.duckdb"),
+        ("dlt+duckdb:///stripe.duckdb", "dataset stripe", "?dataset=name"),
+        ("dlt+duckdb:///x.duckdb?dataset=My Books", "'My Books'", "my_books"),
+        ("dlt+postgres://me:hunter2@h/d", "(password)", "?password=env:NAME"),
+        ("dlt+databricks://h/p?access_token=hunter2", "(access_token)", "?access_token=env:NAME"),
+        ("dlt+motherduck:///d?motherduck_token=hunter2", "(motherduck_token)", "?motherduck_token=env:NAME"),
+        ("dlt+snowflake://me@h/d?Private_Key=hunter2", "(Private_Key)", "?Private_Key=env:NAME"),
+        ("dlt+postgres://me@h:port/d?password=hunter2", "invalid postgres", "dlt+postgres://"),
     ],
 )
-def test_a_url_that_names_none_is_refused_and_no_secret_repeated(
-    url: str, words: str, hint: str, tmp_path: Path, settings: Settings
+def test_invalid_url_is_rejected_without_secret(
+    url: str, value: str, hint: str, tmp_path: Path, settings: Settings
 ) -> None:
-    with pytest.raises(SettingsError, match=words) as caught:
+    with raises(SettingsError, value, hint=hint) as caught:
         open_destination(url, relative_to=tmp_path, settings=settings)
-    assert hint in str(caught.value.hint)
     assert "hunter2" not in f"{caught.value} {caught.value.hint} {caught.value!r}"
 
 
-def test_without_dlt_it_says_what_to_install(
+def test_missing_dlt_error_names_install_command(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "dlt", None)
-    with pytest.raises(SettingsError, match="not installed") as caught:
+    with raises(SettingsError, "package dlt", hint="pip install 'counterfoil[dlt]'"):
         open_destination("dlt+duckdb:///x.duckdb", relative_to=tmp_path, settings=settings)
-    assert caught.value.hint == "pip install 'counterfoil[dlt]', and start this again."
 
 
-def test_without_a_driver_it_says_what_to_install(
+def test_missing_driver_error_names_install_command(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "snowflake", None)
     monkeypatch.setenv("PW", "hunter2")
     url = "dlt+snowflake://me@acme/BOOKS?warehouse=LOAD&password=env:PW"
-    with pytest.raises(SettingsError, match="driver of snowflake is not installed") as caught:
+    with raises(SettingsError, "snowflake", hint="pip install 'dlt[snowflake]'"):
         open_destination(url, relative_to=tmp_path, settings=settings).check()
-    assert caught.value.hint == "pip install 'dlt[snowflake]'"
 
 
 @pytest.mark.parametrize("call", ["check", "load"])
-def test_a_server_that_is_not_there_is_tried_again(
+def test_unreachable_server_raises_transient_error(
     tmp_path: Path, settings: Settings, archived: Archived, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     monkeypatch.setenv("PW", "hunter2")
@@ -136,38 +133,37 @@ def test_a_server_that_is_not_there_is_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"), [("owner", "role \\S+ does not exist"), ("/test", "database \\S+ does not exist")]
+    ("old", "new", "value"), [("owner@", "nobody@", 'role "nobody"'), ("/test", "/nowhere", 'database "nowhere"')]
 )
-def test_what_trying_again_does_not_mend_is_told_at_once(
-    dlt_postgres_destination: ReadBack, settings: Settings, tmp_path: Path, changed: str, words: str
+def test_missing_role_or_database_is_rejected(
+    dlt_postgres_destination: QueryableWarehouse, settings: Settings, tmp_path: Path, old: str, new: str, value: str
 ) -> None:
-    url = dlt_postgres_destination.name.replace(changed, "/nowhere" if changed[0] == "/" else "nobody")
-    with pytest.raises(DestinationRejected, match=words):
-        ReadBack(url, tmp_path, settings).check()
+    url = dlt_postgres_destination.name.replace(old, new)
+    with raises(DestinationRejected, value):
+        QueryableWarehouse(url, tmp_path, settings).check()
 
 
-def test_a_parameter_that_the_warehouse_does_not_take_is_named(tmp_path: Path, settings: Settings) -> None:
+def test_unsupported_parameter_is_named(tmp_path: Path, settings: Settings) -> None:
     destination = open_destination("dlt+databricks://h/p?wharehouse=x", relative_to=tmp_path, settings=settings)
-    with pytest.raises(SettingsError, match="databricks takes no wharehouse") as caught:
+    with raises(SettingsError, "databricks", "wharehouse", hint="http_path"):
         destination.check()
-    assert "http_path" in str(caught.value.hint)
 
 
-def test_a_reference_to_nothing_is_told(tmp_path: Path, settings: Settings) -> None:
-    for reference, words in (("env:NOWHERE_PW", "NOWHERE_PW is not set"), (f"file:{tmp_path}/pw", "can't be read")):
+def test_missing_secret_reference_is_named(tmp_path: Path, settings: Settings) -> None:
+    for reference, value in (("env:NOWHERE_PW", "NOWHERE_PW"), (f"file:{tmp_path}/pw", f"{tmp_path}/pw")):
         url = f"dlt+postgres://me@127.0.0.1:1/d?password={reference}"
-        with pytest.raises(SettingsError, match=words):
+        with raises(SettingsError, value):
             open_destination(url, relative_to=tmp_path, settings=settings).check()
 
 
-def test_secrets_never_get_into_an_error() -> None:
+def test_errors_never_contain_secrets() -> None:
     cause = Exception("cannot open postgresql://me:hunter2@h/d?password=hunter2 with token swordfish")
-    told = error_of(cause, "dlt+postgres://h/d", "postgres", ["swordfish", "hunter2", ""])
-    assert "hunter2" not in f"{told!r} {told.hint}"
-    assert "swordfish" not in f"{told!r} {told.hint}"
+    error = error_of(cause, "dlt+postgres://h/d", "postgres", ["swordfish", "hunter2", ""])
+    assert "hunter2" not in f"{error!r} {error.hint}"
+    assert "swordfish" not in f"{error!r} {error.hint}"
 
 
-def test_a_file_that_another_process_has_is_waited_for(dlt_destination: Destination, archived: Archived) -> None:
+def test_locked_file_error_names_holder(dlt_destination: Destination, archived: Archived) -> None:
     dlt_destination.load(_load(), _SCHEMA, archived(_SCHEMA, _ROWS))
     path = dlt_destination.name.removeprefix("dlt+duckdb:///").partition("?")[0]
     script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
@@ -176,7 +172,7 @@ def test_a_file_that_another_process_has_is_waited_for(dlt_destination: Destinat
     ) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(TransientError, match=f"PID {holder.pid}"):
+        with raises(TransientError, f"PID {holder.pid}"):
             dlt_destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, _ROWS))
         holder.communicate("")
     assert dlt_destination.load(_load("run-2"), _SCHEMA, archived(_SCHEMA, _ROWS)).rows == 2

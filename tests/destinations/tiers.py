@@ -1,6 +1,6 @@
-"""Which of these tests the gate makes: of destinations whose tests take long, it proves each property once.
+"""Selects the tests of the gate: for destinations with slow tests, it verifies each property once.
 
-`make destinations` makes all of them.
+`make destinations` runs all tests.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.destinations.report import PROPERTIES, told_of
+from tests.destinations.report import PROPERTIES, property_key
 
 SLOW = ("monthly", "s3", "delta", "domo", "dlt")
-#: Files of tests that all destinations share.
+#: Test files that all destinations share.
 _SHARED = frozenset(
     f"test_{name}.py"
     for name in (
@@ -32,17 +32,19 @@ _SHARED = frozenset(
 )
 
 
-def left_out(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """Those that the gate does not make; the same in every process, whatever the order."""
-    proved: set[tuple[str, str]] = set()
-    found = []
+def deselected(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Tests that the gate omits. The selection is the same in every process and for every order."""
+    verified: set[tuple[str, str]] = set()
+    omitted = []
     for item in sorted(items, key=lambda one: one.nodeid):
         if item.path.parent != Path(__file__).parent:
             continue
         kind = next((name for name in SLOW if re.search(rf"[\[-]{name}\b", item.name)), None)
         if kind is not None and item.path.name in _SHARED:
-            new = {(kind, name) for name, pattern in PROPERTIES.items() if re.search(pattern, told_of(item.nodeid))}
-            if new <= proved:
-                found.append(item)
-            proved |= new
-    return found
+            new = {
+                (kind, name) for name, pattern in PROPERTIES.items() if re.search(pattern, property_key(item.nodeid))
+            }
+            if new <= verified:
+                omitted.append(item)
+            verified |= new
+    return omitted

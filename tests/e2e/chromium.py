@@ -1,4 +1,4 @@
-"""Real Chromium, and pages of it that notice whatever goes wrong in them."""
+"""Chromium, and pages that record errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, Response
 
-#: Nothing is asked for over the network but the page.
+#: Disables requests of the browser itself.
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -24,19 +24,19 @@ _ARGUMENTS = (
 
 
 def chromium() -> Path | None:
-    """The browser of this machine; None where there is none."""
+    """The path of the installed browser, or None."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     return None if found is None else Path(found)
 
 
 def launch(playwright: Playwright, executable: Path) -> Browser:
-    """A browser without a screen."""
+    """A headless browser."""
     return playwright.chromium.launch(executable_path=str(executable), args=list(_ARGUMENTS))
 
 
 @dataclass
 class Faults:
-    """What a page complained of."""
+    """Errors of a page: console messages, exceptions, failed requests and error responses."""
 
     found: list[str] = field(default_factory=list)
 
@@ -51,9 +51,9 @@ class Faults:
             self.found.append(f"console: {message.text}")
 
     def _failed(self, request: Request) -> None:
-        # What the browser itself gave up: live progress when a page is left, an answer that became a download.
+        # Aborted by the browser: live progress when it leaves a page, a response that becomes a download.
         if request.failure != "net::ERR_ABORTED":
-            self.found.append(f"no answer: {request.method} {request.url}: {request.failure}")
+            self.found.append(f"no response: {request.method} {request.url}: {request.failure}")
 
     def _answered(self, response: Response) -> None:
         if response.status >= 400:
@@ -62,9 +62,9 @@ class Faults:
 
 @contextmanager
 def watched(browser: Browser, **options: Any) -> Iterator[Page]:
-    """A page of its own context, in which nothing may go wrong."""
-    usual = {"reduced_motion": "reduce", "locale": "en-GB", "timezone_id": "Europe/Berlin"}
-    context = browser.new_context(**(usual | options))
+    """A page in its own context; fails at the end if the page had errors."""
+    defaults = {"reduced_motion": "reduce", "locale": "en-GB", "timezone_id": "Europe/Berlin"}
+    context = browser.new_context(**(defaults | options))
     context.set_default_timeout(15_000)
     faults = Faults()
     try:

@@ -1,4 +1,4 @@
-"""One demo for most of these tests, a service without anything for the others, and a browser for each module."""
+"""A demo for most of the tests, an empty service for the others, and a browser per module."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from stripe_sandbox import Sandbox
 from tests.e2e.chromium import chromium, launch
 from tests.e2e.running_demo import Demo, running_demo
 
-# A busy machine may take longer than the five seconds of the library.
+# The library's default of five seconds is too short for a busy machine.
 expect.set_options(timeout=30_000)
 
 
-# Of the package: it works as long as it is there, and others need the processor.
+# Per package, because the demo uses the processor while it runs.
 @pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    # In pictures the folder has a name that tells nothing of tests: tables say where they are.
+    # Pages show the path of the tables, so screenshots use a neutral folder name.
     pictures = os.environ.get("PICTURES")
     home = Path(tempfile.gettempdir()) / "counterfoil" if pictures else tmp_path_factory.mktemp("demo") / "home"
     try:
@@ -40,7 +40,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             shutil.rmtree(home, ignore_errors=True)
 
 
-# Of a module, not of the session: while Playwright is there, its event loop is, and no other test could run one.
+# Per module, not per session: Playwright runs an event loop, and other tests could not run theirs.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     executable = chromium()
@@ -54,11 +54,11 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Beginning:
-    """A service that nobody has used yet, in this process."""
+    """A service with an empty state, in this process."""
 
     url: str
     link: str
-    #: Another one, as the service would print it.
+    #: Creates another login link.
     new_link: Callable[[], str]
     app: App
 
@@ -74,6 +74,6 @@ def beginning(tmp_path: Path) -> Iterator[Beginning]:
 
 @pytest.fixture
 def owner(demo: Demo) -> Any:
-    """The cookies of somebody who is signed in; the link itself works once, and is one test's."""
+    """The cookies of a signed-in user. The login link works once and is used by one test."""
     name = f"counterfoil_{urlsplit(demo.url).port}"
     return {"cookies": [{"name": name, "value": demo.app.sessions.begin(), "domain": "127.0.0.1", "path": "/"}]}

@@ -1,4 +1,4 @@
-"""A page looked at: what axe finds in light and dark, whether it fits, and pictures where `PICTURES` names a folder."""
+"""Checks of a page: accessibility (axe) in light and dark, and width. `PICTURES` names a folder for screenshots."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 DESK = {"width": 1280, "height": 800}
 #: A small laptop, and a phone.
 NARROW = (1024, 390)
-#: The others, `minor` and `moderate`, are matters of taste as often as not.
+#: Violations with the impact `minor` or `moderate` are ignored.
 _SERIOUS = frozenset({"serious", "critical"})
-#: Rows, columns and items of long lists are alike, and each takes axe its time: it sees the first ones.
+#: Further rows, columns and items of long lists; they are removed before axe runs, since each takes time.
 _ALIKE = [
     "tbody tr:nth-child(n+4)",
     "tr > :nth-child(n+12)",
@@ -33,12 +33,12 @@ _SHORTEN = """(alike) => {
 }"""
 _RESTORE = "() => { for (const [place, one] of window.taken.reverse()) place.replaceWith(one); }"
 _OPTIONS = {"resultTypes": ["violations"], "selectors": False, "preload": False}
-#: Colours that are on their way to another scheme are neither.
+#: Waits until the colors of a scheme are painted.
 _PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def look(page: Page, name: str, *, fit: bool = True) -> None:
-    """Fails on a serious fault in either scheme, and as `fits` unless only a part of the page is another one."""
+    """Fails for serious violations in either color scheme. With `fit` also checks the width (`fits`)."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     page.evaluate(_SHORTEN, _ALIKE)
@@ -54,7 +54,7 @@ def look(page: Page, name: str, *, fit: bool = True) -> None:
 
 
 def fits(page: Page, name: str) -> None:
-    """Fails where the page is wider than a narrow screen; takes the pictures, if any are wanted."""
+    """Fails if the page is wider than a narrow screen; takes screenshots if `PICTURES` is set."""
     for scheme in SCHEMES if _folder() else ():
         page.emulate_media(color_scheme=scheme)
         _picture(page, f"{name}-{scheme}")
@@ -76,8 +76,8 @@ def _picture(page: Page, name: str) -> None:
     if not folder:
         return
     page.wait_for_load_state("networkidle")
-    page.evaluate("scrollTo(0, 0)")  # what sticks to the top stands there
+    page.evaluate("scrollTo(0, 0)")  # sticky elements are then at the top
     page.evaluate(_PAINTED)
-    # A dialog stands above what is in sight.
+    # A dialog covers only the visible part of the page.
     whole = page.locator("dialog[open]").count() == 0
     page.screenshot(path=Path(folder) / f"{name}.png", full_page=whole)

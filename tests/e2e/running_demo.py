@@ -1,4 +1,4 @@
-"""`counterfoil demo` as a process: the service, the sandbox and three months of runs that the browser looks at."""
+"""`counterfoil demo` as a process: the service, the sandbox and three months of sample runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
 
 @dataclass
 class Demo:
-    """A demo that runs. Its state can be read beside it."""
+    """A running demo; `app` opens the same state."""
 
     process: subprocess.Popen[str]
     home: Path
@@ -33,7 +33,7 @@ class Demo:
 
 @contextmanager
 def running_demo(home: Path) -> Iterator[Demo]:
-    """Started, filled, and at the end stopped as by Ctrl-C."""
+    """Starts the demo, waits until it is ready, and stops it with SIGINT at the end."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("COUNTERFOIL_", "STRIPE_"))
     }

@@ -1,4 +1,4 @@
-"""A table that would shrink is accepted by one button; one that was rolled back says so."""
+"""Datasets that need attention: a table that would shrink, and a table that was rolled back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def page(browser: Browser, beginning: Beginning) -> Iterator[Page]:
 
 @pytest.fixture
 def coupons(page: Page, beginning: Beginning) -> Dataset:
-    """A dataset that ran twice."""
+    """A dataset with two runs."""
     (account,) = beginning.app.accounts.list()
     made = beginning.app.datasets.create("Coupons", account=account.name, report="coupons").dataset
     for _ in range(2):
@@ -43,14 +43,14 @@ def _newest(beginning: Beginning) -> Run:
     return beginning.app.runs.list()[0]
 
 
-def test_table_that_would_shrink_is_accepted_by_a_button(page: Page, beginning: Beginning, coupons: Dataset) -> None:
+def test_shrinking_table_is_accepted_by_a_button(page: Page, beginning: Beginning, coupons: Dataset) -> None:
     runs = beginning.app.records.runs
     run = runs.create(coupons.id, "schedule")
     runs.update(run.id, plan=runs.list(coupons.id)[1].plan)
-    error = RunError("coupons would shrink from 400 to 3 rows", hint="Accept it.", code=TABLE_WOULD_SHRINK)
+    error = RunError("coupons: 400 rows, now 3", hint="Accept it.", code=TABLE_WOULD_SHRINK)
     runs.finish(run.id, "failed", owner=runs.begin_attempt(run.id), error=error)
     page.goto(f"{beginning.url}/datasets/{coupons.id}")
-    expect(page.get_by_text("coupons would shrink from 400 to 3 rows").first).to_be_visible()
+    expect(page.get_by_text("coupons: 400 rows, now 3").first).to_be_visible()
     expect(page.get_by_text("Needs attention").first).to_be_visible()
     page.get_by_role("button", name="Accept and load").click()
     expect(page.get_by_role("button", name="Accept and load")).to_be_hidden()
@@ -58,13 +58,13 @@ def test_table_that_would_shrink_is_accepted_by_a_button(page: Page, beginning: 
     assert _newest(beginning).plan["allow_shrink"]
 
 
-def test_rolled_back_table_says_which_version_it_holds(page: Page, beginning: Beginning, coupons: Dataset) -> None:
+def test_rolled_back_table_shows_its_version(page: Page, beginning: Beginning, coupons: Dataset) -> None:
     _, first = beginning.app.runs.list()
     made = beginning.app.records.runs.create(coupons.id, "manual")
     beginning.app.records.runs.update(made.id, plan=plan_rollback(first))
     owner = beginning.app.records.runs.begin_attempt(made.id)
     beginning.app.records.runs.finish(made.id, "succeeded", owner=owner, bookmark={"run": first.id})
     page.goto(f"{beginning.url}/datasets/{coupons.id}")
-    expect(page.get_by_text("This table holds the version of")).to_be_visible()
+    expect(page.get_by_text("holds the version of")).to_be_visible()
     page.goto(beginning.url)
     expect(page.get_by_text("Rolled back").first).to_be_visible()

@@ -1,4 +1,4 @@
-"""Every page of the route table: it loads whole, complains of nothing, fits, and axe finds it usable."""
+"""Every page of the route table loads without errors, fits the screen and is accessible."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.e2e.chromium import watched
 from tests.e2e.looking import DESK, look
 from tests.e2e.running_demo import Demo
 
-#: What is no page: parts of pages, live progress and files. Whatever else answers GET is one.
+#: Routes that are not pages: parts of pages, live progress and files. All other GET routes are pages.
 NO_PAGES = frozenset(
     {
         "/ask/tables",
@@ -36,13 +36,13 @@ NO_PAGES = frozenset(
         "/runs/{run}/rows.parquet",
     }
 )
-#: Datasets whose pages differ, by name, beside `Charges`.
+#: Datasets with a different state than `Charges`, by name.
 OTHERS = {"Transfers": "needs-attention", "Coupons": "not-run", "Refunds": "paused"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A page to look at."""
+    """A page with a name and a path."""
 
     name: str
     path: str
@@ -57,7 +57,7 @@ def pages(app: App) -> Iterator[str]:
 
 
 def places(app: App) -> Iterator[Place]:
-    """Each page with the demo's values for what varies in it, and again for datasets and runs that look different."""
+    """Each page with values of the demo; some pages also with datasets and runs in other states."""
     datasets = {one.dataset.name: one.dataset.id for one in app.datasets.list()}
     runs = app.runs.list(limit=200)
     succeeded = next(one.id for one in runs if one.dataset == datasets["Charges"] and one.status == "succeeded")
@@ -86,7 +86,7 @@ def _filled(path: str, values: Mapping[str, str]) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_every_page_is_whole(browser: Browser, demo: Demo, owner: Any) -> None:
+def test_every_page_loads_without_errors(browser: Browser, demo: Demo, owner: Any) -> None:
     found = list(places(demo.app))
     assert len({place.name for place in found}) == len(found) > 15
     with watched(browser, storage_state=owner, viewport=DESK) as page:
@@ -94,18 +94,18 @@ def test_every_page_is_whole(browser: Browser, demo: Demo, owner: Any) -> None:
             answer = page.goto(demo.url + place.path)
             assert answer is not None
             assert (answer.status, page.url) == (200, demo.url + place.path)
-            page.get_by_text("Invented data").wait_for()
+            page.get_by_text("Sample data").wait_for()
             look(page, place.name)
 
 
-def test_a_stranger_is_led_to_a_sign_in_that_says_what_to_do(browser: Browser, demo: Demo) -> None:
+def test_request_without_session_shows_the_sign_in_page(browser: Browser, demo: Demo) -> None:
     with watched(browser, viewport=DESK) as page:
         page.goto(f"{demo.url}/runs")
         page.get_by_role("heading", name="Sign in").wait_for()
         look(page, "sign-in")
 
 
-def test_what_is_no_page_is_of_the_route_table(demo: Demo) -> None:
+def test_list_of_other_routes_is_current(demo: Demo) -> None:
     with open_app(Settings(home=demo.home)) as app:
         known = {route.path for routes in PAGES for route in routes(app).routes if isinstance(route, APIRoute)}
     assert known >= NO_PAGES

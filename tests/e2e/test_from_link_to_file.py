@@ -1,4 +1,4 @@
-"""From the link to a file: an account, four panes, a run that is watched to its end, and the rows of its table."""
+"""From the login link to an exported file: the form of a dataset, a run, and the rows of its table."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.e2e.running_demo import Demo
 
 pytestmark = pytest.mark.timeout(300)
 
-#: Tab is pressed at most so often to reach something.
+#: The maximum number of Tab presses to reach an element.
 _MOST_TABS = 120
-#: What a screen reader would call the element that has the focus.
+#: The accessible name of the focused element.
 _NAME = """() => {
   const at = document.activeElement;
-  const told = at.getAttribute('aria-label') || (at.labels && at.labels[0] && at.labels[0].innerText);
-  return (told || at.innerText || at.value || '').trim();
+  const label = at.getAttribute('aria-label') || (at.labels && at.labels[0] && at.labels[0].innerText);
+  return (label || at.innerText || at.value || '').trim();
 }"""
 
 
@@ -39,14 +39,14 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 
 def check_exported(demo: Demo, name: str, rows: list[dict[str, str]]) -> None:
-    """The file holds what the run brought, each row once."""
+    """The file contains every row of the run once."""
     (run,) = demo.app.runs.list(name)
     assert run.status == "succeeded"
     assert len(rows) == run.counts.read > 0
     assert len({row["id"] for row in rows}) == len(rows)
 
 
-def test_a_dataset_is_made_run_and_exported_by_mouse(
+def test_dataset_is_created_run_and_exported_by_mouse(
     browser: Browser, demo: Demo, desk: dict[str, Any], tmp_path: Path
 ) -> None:
     with watched(browser, **desk) as page:
@@ -62,7 +62,7 @@ def test_a_dataset_is_made_run_and_exported_by_mouse(
         look(page, "dataset-new-details")
 
         page.get_by_role("button", name="Continue").click()
-        page.get_by_label("Only when you run it").check()
+        page.get_by_label("Manually").check()
         look(page, "dataset-new-scheduling")
 
         page.get_by_role("button", name="Continue").click()
@@ -83,7 +83,7 @@ def test_a_dataset_is_made_run_and_exported_by_mouse(
 
 @dataclass
 class Keyboard:
-    """A person who has no mouse."""
+    """Uses the page by keyboard only."""
 
     page: Page
 
@@ -91,7 +91,7 @@ class Keyboard:
         return str(self.page.evaluate(_NAME))
 
     def reach(self, name: str) -> None:
-        """Tab until the focus is on what has the name."""
+        """Presses Tab until the element with the name has the focus."""
         passed = []
         for _ in range(_MOST_TABS):
             self.page.keyboard.press("Tab")
@@ -102,18 +102,18 @@ class Keyboard:
         raise AssertionError(f"Tab never reached {name!r}: {passed}")
 
     def press(self, name: str, key: str = "Enter") -> None:
-        """Reach it and press a key on it."""
+        """Presses a key on the element."""
         self.reach(name)
         self.page.keyboard.press(key)
 
     def fill(self, name: str, text: str) -> None:
-        """Reach the field and write into it what it is to hold."""
+        """Replaces the text of the field."""
         self.reach(name)
         self.page.keyboard.press("Control+A")
         self.page.keyboard.type(text)
 
     def steps(self, name: str, key: str = "ArrowDown") -> None:
-        """Arrow keys within a group, until the one of the name is chosen."""
+        """Presses arrow keys within a group until the option is selected."""
         passed = []
         for _ in range(20):
             self.page.keyboard.press(key)
@@ -129,10 +129,10 @@ def signed_in(browser: Browser, owner: Any, desk: dict[str, Any]) -> Iterator[Pa
         yield page
 
 
-def test_a_dataset_is_made_run_and_exported_by_keyboard_alone(signed_in: Page, demo: Demo, tmp_path: Path) -> None:
+def test_dataset_is_created_run_and_exported_by_keyboard(signed_in: Page, demo: Demo, tmp_path: Path) -> None:
     page, keyboard = signed_in, Keyboard(signed_in)
     page.goto(demo.url)
-    keyboard.press("Skip to the content")
+    keyboard.press("Skip to content")
     keyboard.press("New dataset")
     page.wait_for_url("**/datasets/new")
 
@@ -146,8 +146,8 @@ def test_a_dataset_is_made_run_and_exported_by_keyboard_alone(signed_in: Page, d
 
     keyboard.press("Continue")
     expect(page.get_by_text("Update method")).to_be_visible()
-    keyboard.reach("Again and again")
-    keyboard.steps("Only when you run it")
+    keyboard.reach("On a schedule")
+    keyboard.steps("Manually")
 
     keyboard.press("Continue")
     expect(page.get_by_role("button", name="Save and run")).to_be_visible()

@@ -1,4 +1,4 @@
-"""A dataset with two destinations, made by mouse: one is down, which its page tells, and a button fills it."""
+"""A dataset with two destinations of which one is unavailable: its page reports it, and a button backfills it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.e2e.running_demo import Demo
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_a_table_that_was_left_behind_is_filled_by_a_button(browser: Browser, demo: Demo, owner: Any) -> None:
+def test_outdated_table_is_backfilled_by_a_button(browser: Browser, demo: Demo, owner: Any) -> None:
     far = demo.home / "far"
     far.mkdir()
     with watched(browser, storage_state=owner, viewport=DESK) as page:
@@ -22,12 +22,12 @@ def test_a_table_that_was_left_behind_is_filled_by_a_button(browser: Browser, de
         page.get_by_role("button", name="Continue").click()
         page.locator(".picker-item", has=page.get_by_text("Plans", exact=True)).click()
         page.get_by_role("button", name="Continue").click()
-        page.get_by_label("Only when you run it").check()
+        page.get_by_label("Manually").check()
         page.get_by_role("button", name="Continue").click()
         page.get_by_label("Name", exact=True).fill("Plans twice")
         page.get_by_label("Table", exact=True).fill("plans_twice")
         page.get_by_text("More destinations").click()
-        page.get_by_label("Also into").fill("duckdb:///far/books.duckdb")
+        page.get_by_label("Additional destinations").fill("duckdb:///far/books.duckdb")
         look(page, "dataset-new-destinations")
         page.get_by_role("button", name="Save", exact=True).click()
         expect(page.get_by_role("heading", name="Plans twice")).to_be_visible()
@@ -36,7 +36,7 @@ def test_a_table_that_was_left_behind_is_filled_by_a_button(browser: Browser, de
         expect(page.get_by_text("Not up to date: plans_twice of duckdb:///far/books.duckdb")).to_be_visible()
         look(page, "dataset-left-behind")
         (demo.home / "away").rename(far)
-        page.get_by_role("button", name="Fill plans_twice now").click()
+        page.get_by_role("button", name="Backfill plans_twice now").click()
         expect(page.get_by_text("Succeeded").first).to_be_visible()
         page.get_by_role("link", name="Plans twice").first.click()
         expect(page.get_by_text("Not up to date")).to_be_hidden()

@@ -1,4 +1,4 @@
-"""Pages with too much on them, or nothing: long names, more than a hundred columns, a table without rows, a million."""
+"""Pages with long names, more than a hundred columns, an empty table, and a million rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.e2e.looking import DESK, fits
 from tests.e2e.running_demo import Demo
 
 pytestmark = pytest.mark.timeout(300)
-by_hand = pytest.mark.skipif(not os.environ.get("PICTURES"), reason="takes long, and is for the eye: make pictures")
+with_pictures = pytest.mark.skipif(not os.environ.get("PICTURES"), reason="slow; runs only in: make pictures")
 
 LONG = "Subscriptions of customers in the European Economic Area, without those paid by invoice"
 WIDE = "subscriptions_of_customers_in_the_european_economic_area"
@@ -28,7 +28,7 @@ BEFORE_STRIPE = int(datetime(2001, 1, 1, tzinfo=UTC).timestamp())
 MILLION = 1_000_000
 
 
-def test_long_names_and_a_table_without_rows(browser: Browser, demo: Demo, owner: Any) -> None:
+def test_long_names_and_empty_table_fit_the_page(browser: Browser, demo: Demo, owner: Any) -> None:
     app, base = demo.app, demo.app.accounts.list()[0].api_base
     account = app.accounts.add(
         "Paper & Ink Stationery, Art Supplies and Bookbinding Company of Amsterdam, Antwerp and Aachen",
@@ -61,8 +61,8 @@ def test_long_names_and_a_table_without_rows(browser: Browser, demo: Demo, owner
         app.accounts.remove(account, with_datasets=True)
 
 
-@by_hand
-def test_every_column_of_a_wide_table_is_shown(browser: Browser, demo: Demo, owner: Any) -> None:
+@with_pictures
+def test_wide_table_shows_every_column(browser: Browser, demo: Demo, owner: Any) -> None:
     dataset = next(one.dataset.id for one in demo.app.datasets.list() if one.dataset.name == "Charges")
     names = [column.name for column in demo.app.tables.columns(dataset)]
     assert len(names) > 60
@@ -77,9 +77,9 @@ def test_every_column_of_a_wide_table_is_shown(browser: Browser, demo: Demo, own
 
 
 @pytest.mark.timeout(600)
-@by_hand
-def test_a_million_rows_are_sorted_filtered_and_paged_within_a_second(browser: Browser, demo: Demo, owner: Any) -> None:
-    """The rows are copies of those that a run loaded, with keys and times of their own, made by SQL in the file."""
+@with_pictures
+def test_million_rows_are_sorted_filtered_and_paged_within_a_second(browser: Browser, demo: Demo, owner: Any) -> None:
+    """SQL copies the loaded rows in the file, with new keys and times."""
     app = demo.app
     made = app.datasets.create(
         "Charges, a million", account=app.accounts.list()[0].id, report="charges", table="charges_million"
@@ -92,21 +92,21 @@ def test_a_million_rows_are_sorted_filtered_and_paged_within_a_second(browser: B
             expect(page.get_by_text(f"of {MILLION:,} rows")).to_be_visible()
             fits(page, "dataset-data-million")
             before = _memory(demo)
-            took: dict[str, list[float]] = {what: [] for what in _ACTS}
+            took: dict[str, list[float]] = {name: [] for name in _ACTS}
             for _ in range(3):
                 page.goto(f"{demo.url}/datasets/{made.id}/data")
-                for what, act in _ACTS.items():
-                    took[what].append(_timed(page, act))
-            told = "; ".join(f"{what} " + ", ".join(f"{one:.2f}" for one in took[what]) for what in _ACTS)
-            print(f"\nseconds: {told}; memory of the service: {before} MB before, {_memory(demo)} MB after")
-            assert max(map(min, took.values())) < 1, told
+                for name, act in _ACTS.items():
+                    took[name].append(_timed(page, act))
+            times = "; ".join(f"{name} " + ", ".join(f"{one:.2f}" for one in took[name]) for name in _ACTS)
+            print(f"\nseconds: {times}; memory of the service: {before} MB before, {_memory(demo)} MB after")
+            assert max(map(min, took.values())) < 1, times
             assert _memory(demo) < before + 100
     finally:
         app.datasets.remove(made.id, drop_table=True)
 
 
 def _run(page: Page, demo: Demo, dataset: str) -> None:
-    """By the service: the browser's loop is in the way of a node in this process."""
+    """Runs the dataset in the service, because Playwright's event loop prevents a node in this process."""
     page.goto(f"{demo.url}/datasets/{dataset}")
     page.get_by_role("button", name="Run now").first.click()
     expect(page.locator(".dataset-line").get_by_text("Verified", exact=True)).to_be_visible(timeout=60_000)
@@ -124,7 +124,7 @@ def _multiply(file: Path, table: str) -> None:
 
 
 def _memory(demo: Demo) -> int:
-    """What the service holds, in MB."""
+    """The memory of the service in MB."""
     lines = Path(f"/proc/{demo.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024
 
@@ -142,7 +142,7 @@ def _jump(page: Page) -> None:
 
 _ACTS: dict[str, Callable[[Page], None]] = {
     "sort by amount": lambda page: page.get_by_role("link", name="amount_major", exact=True).click(),
-    "turn the order around": lambda page: page.get_by_role("link", name="amount_major", exact=True).click(),
+    "reverse the order": lambda page: page.get_by_role("link", name="amount_major", exact=True).click(),
     "filter": _filter,
     "page jump": _jump,
     "last page": lambda page: page.get_by_role("link", name="Last page").click(),
@@ -151,7 +151,7 @@ _ACTS: dict[str, Callable[[Page], None]] = {
 
 
 def _timed(page: Page, act: Callable[[Page], None]) -> float:
-    """Seconds until what was asked for has come and been put into the page."""
+    """Seconds until htmx has settled the response in the page."""
     page.evaluate("""() => { window.settled = new Promise((done) =>
         document.addEventListener("htmx:afterSettle", done, { once: true })).then(() => 1); }""")
     began = time.monotonic()

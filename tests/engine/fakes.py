@@ -1,4 +1,4 @@
-"""The state and the queue in memory, as far as the engine knows them, and steps that say what they do."""
+"""In-memory fakes of the state and the queue as the engine uses them, and steps that report their calls."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class FakeRun:
 
 @dataclass
 class FakeState:
-    """Datasets and runs; a transaction that an error leaves is undone."""
+    """Datasets and runs; a transaction that raises is rolled back."""
 
     datasets_by_id: dict[str, FakeDataset] = field(default_factory=dict)
     due: dict[str, datetime] = field(default_factory=dict)
     runs_by_id: dict[str, FakeRun] = field(default_factory=dict)
-    #: What `create` is to raise, once.
+    #: An error that the next `create` raises, once.
     broken: Exception | None = None
 
     def add(self, dataset: FakeDataset, due_at: datetime | None = None) -> FakeDataset:
@@ -127,10 +127,10 @@ class FakeQueue:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.status: dict[str, Status] = {}
-        #: The seconds that each waits at first.
+        #: The delay of each job in seconds.
         self.delays: dict[str, float] = {}
-        #: Done before each look at the queue: what happens in between.
-        self.meanwhile: Callable[[], object] = lambda: None
+        #: Called before each query of the queue, to simulate a concurrent change.
+        self.in_between: Callable[[], object] = lambda: None
 
     def enqueue(self, job: Job, *, delay_seconds: float = 0) -> None:
         self.jobs.setdefault(job.workflow, job)
@@ -144,23 +144,24 @@ class FakeQueue:
         return True
 
     def statuses(self, workflows: list[str]) -> dict[str, Status]:
-        self.meanwhile()
+        self.in_between()
         return {name: self.status[name] for name in workflows if name in self.status}
 
 
 class FakeSteps:
-    """Steps that tell an inbox what they do, and do what a test put in for them."""
+    """Steps that put their calls into an inbox, and run the callbacks of a test."""
 
     def __init__(self) -> None:
-        self.told: Inbox[tuple[str, str, int]] = Inbox()
-        self.does: dict[str, Callable[[str, int], object]] = {}
+        self.calls: Inbox[tuple[str, str, int]] = Inbox()
+        self.callbacks: dict[str, Callable[[str, int], object]] = {}
         self.errors: list[Exception] = []
-        self.again: list[float] = []
+        #: The delays that `failed` returns, in seconds; None once they are used up.
+        self.delays: list[float] = []
 
     def _do(self, name: str, run: str, attempt: int) -> str:
-        self.told.put((name, run, attempt))
-        if name in self.does:
-            self.does[name](run, attempt)
+        self.calls.put((name, run, attempt))
+        if name in self.callbacks:
+            self.callbacks[name](run, attempt)
         return f"{name}/{run}/{attempt}"
 
     def plan(self, run: str, attempt: int) -> str:
@@ -180,9 +181,9 @@ class FakeSteps:
 
     def failed(self, run: str, attempt: int, error: Exception) -> float | None:
         self.errors.append(error)
-        self.told.put(("failed", run, attempt))
-        return self.again.pop(0) if self.again else None
+        self.calls.put(("failed", run, attempt))
+        return self.delays.pop(0) if self.delays else None
 
     def hear(self, count: int) -> list[tuple[str, str, int]]:
-        """The next things told, once there are so many."""
-        return [self.told.get(timeout=20) for _ in range(count)]
+        """Waits for the next N calls and returns them."""
+        return [self.calls.get(timeout=20) for _ in range(count)]

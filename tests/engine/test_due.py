@@ -1,4 +1,4 @@
-"""The due loop and what it puts into the queue, without a clock of its own, a state or a queue."""
+"""The due loop and the runs that it enqueues, with a fake clock, state and queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOURLY = timedelta(hours=1)
 
 
 class World:
-    """A due loop over a state and a queue in memory."""
+    """A due loop with a state and a queue in memory."""
 
     def __init__(self) -> None:
         self.state = FakeState()
@@ -25,8 +25,8 @@ class World:
         self.clock = FakeClock()
         self.runs = FakeRuns(self.state)
         self.failed: list[tuple[str, int, Exception]] = []
-        #: The seconds until another attempt, when there is one.
-        self.again: float | None = None
+        #: The delay of the next attempt in seconds, None without one.
+        self.delay: float | None = None
         datasets = FakeDatasets(self.state)
         self.dispatch = Dispatch(
             datasets,
@@ -40,7 +40,7 @@ class World:
 
     def fail(self, run: str, attempt: int, error: Exception) -> float | None:
         self.failed.append((run, attempt, error))
-        return self.again
+        return self.delay
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def world() -> World:
     return World()
 
 
-def test_a_due_dataset_becomes_one_job_in_the_partition_of_its_stripe_account(world: World) -> None:
+def test_due_dataset_gets_one_job_in_the_partition_of_its_stripe_account(world: World) -> None:
     world.state.add(FakeDataset(id="ds_1", account="acc_7"), NOON)
 
     world.loop.turn()
@@ -59,7 +59,7 @@ def test_a_due_dataset_becomes_one_job_in_the_partition_of_its_stripe_account(wo
     assert world.runs.get(only.run).due_at == NOON
 
 
-def test_a_due_time_has_one_workflow_id_in_whatever_zone_it_is_told() -> None:
+def test_due_time_has_the_same_workflow_id_in_all_time_zones() -> None:
     berlin = NOON.astimezone(timezone(timedelta(hours=1)))
 
     assert first_job("R1", "a", dataset="ds_1", due_at=NOON) == first_job("R1", "a", dataset="ds_1", due_at=berlin)
@@ -67,7 +67,7 @@ def test_a_due_time_has_one_workflow_id_in_whatever_zone_it_is_told() -> None:
     assert job("R1", 2, "a").workflow == "R1-2"
 
 
-def test_the_loop_sleeps_until_the_next_due_time_and_fifteen_seconds_at_most(world: World) -> None:
+def test_loop_sleeps_until_the_next_due_time_and_at_most_fifteen_seconds(world: World) -> None:
     assert world.loop.turn() == 15
     world.state.add(FakeDataset(id="ds_1", every=HOURLY), NOON + timedelta(seconds=4))
     assert world.loop.turn() == 4
@@ -76,7 +76,7 @@ def test_the_loop_sleeps_until_the_next_due_time_and_fifteen_seconds_at_most(wor
     assert [run.due_at for run in world.state.runs_by_id.values()] == [NOON + timedelta(seconds=4)]
 
 
-def test_a_thousand_datasets_due_in_the_same_minute_are_claimed_in_one_turn(world: World) -> None:
+def test_thousand_due_datasets_are_claimed_in_one_turn(world: World) -> None:
     for number in range(1000):
         world.state.add(FakeDataset(id=f"ds_{number}", every=HOURLY), NOON)
 
@@ -86,7 +86,7 @@ def test_a_thousand_datasets_due_in_the_same_minute_are_claimed_in_one_turn(worl
     assert {job.run for job in world.queue.jobs.values()} == set(world.state.runs_by_id)
 
 
-def test_a_run_that_was_skipped_is_not_put_into_the_queue(world: World) -> None:
+def test_skipped_run_is_not_enqueued(world: World) -> None:
     world.state.add(FakeDataset(id="ds_1", every=HOURLY), NOON)
     world.loop.turn()
     world.clock.pass_(hours=1)
@@ -97,7 +97,7 @@ def test_a_run_that_was_skipped_is_not_put_into_the_queue(world: World) -> None:
     assert len(world.queue.jobs) == 1
 
 
-def test_a_due_time_is_not_lost_when_its_run_can_not_be_made(world: World) -> None:
+def test_due_time_is_retained_after_an_error_during_the_creation_of_its_run(world: World) -> None:
     world.state.add(FakeDataset(id="ds_1", every=HOURLY), NOON)
     world.state.broken = OSError("disk full")
 
@@ -109,7 +109,7 @@ def test_a_due_time_is_not_lost_when_its_run_can_not_be_made(world: World) -> No
     assert world.loop.last_turn_at == NOON
 
 
-def test_upkeep_is_done_in_each_turn() -> None:
+def test_upkeep_runs_in_each_turn() -> None:
     world, done = World(), []
     loop = DueLoop(world.dispatch, next_due_at=lambda: None, clock=world.clock, upkeep=lambda: done.append(1))
 
@@ -119,7 +119,7 @@ def test_upkeep_is_done_in_each_turn() -> None:
     assert done == [1, 1]
 
 
-def test_a_sleeping_loop_is_woken_and_stopped(world: World) -> None:
+def test_sleeping_loop_can_be_woken_and_stopped(world: World) -> None:
     turned = threading.Event()
     loop = DueLoop(world.dispatch, next_due_at=lambda: None, clock=world.clock, upkeep=turned.set)
     thread = threading.Thread(target=loop.run)
@@ -137,7 +137,7 @@ def test_a_sleeping_loop_is_woken_and_stopped(world: World) -> None:
     assert len(world.queue.jobs) == 1
 
 
-def test_a_manual_run_is_queued_at_once(world: World) -> None:
+def test_manual_run_is_queued_at_once(world: World) -> None:
     world.state.add(FakeDataset(id="ds_1"))
 
     run = world.dispatch.start("ds_1")
@@ -145,7 +145,7 @@ def test_a_manual_run_is_queued_at_once(world: World) -> None:
     assert [job.workflow for job in world.queue.jobs.values()] == [f"{run.id}-1"]
 
 
-def test_a_run_is_withdrawn_where_it_waits_and_not_where_it_runs(world: World) -> None:
+def test_only_waiting_attempts_are_withdrawn(world: World) -> None:
     world.state.add(FakeDataset(id="ds_1"), NOON)
     world.loop.turn()
     (job_of_run,) = world.queue.jobs.values()
@@ -181,7 +181,7 @@ class TestMend:
         (run,) = world.state.runs_by_id
         return run
 
-    def test_a_run_that_a_crash_kept_from_the_queue_is_put_into_it(self, world: World) -> None:
+    def test_run_missing_from_the_queue_after_a_crash_is_enqueued(self, world: World) -> None:
         self.queued(world)
         jobs = dict(world.queue.jobs)
         world.queue.jobs.clear()
@@ -192,15 +192,19 @@ class TestMend:
         assert world.queue.jobs == jobs
         assert world.dispatch.mend() == 0
 
-    def test_a_run_that_the_queue_has_is_left_alone(self, world: World) -> None:
+    def test_run_in_the_queue_is_unchanged(self, world: World) -> None:
         run = self.queued(world)
         (workflow,) = world.queue.jobs
-        for status, attempt, there in (("queued", 0, "queued"), ("running", 1, "running"), ("waiting", 1, "running")):
+        for status, attempt, in_queue in (
+            ("queued", 0, "queued"),
+            ("running", 1, "running"),
+            ("waiting", 1, "running"),
+        ):
             world.state.change(run, status=status, attempt=attempt)
-            world.queue.status[workflow] = there  # type: ignore[assignment]
+            world.queue.status[workflow] = in_queue  # type: ignore[assignment]
             assert world.dispatch.mend() == 0
 
-    def test_a_run_between_attempts_goes_on_with_the_next(self, world: World) -> None:
+    def test_waiting_run_gets_its_next_attempt(self, world: World) -> None:
         run = self.queued(world)
         (first,) = world.queue.jobs
         world.queue.status[first] = "ended"
@@ -212,12 +216,12 @@ class TestMend:
         assert world.failed == []
         assert world.dispatch.mend() == 0
 
-    @pytest.mark.parametrize("again", [None, 900.0])
-    def test_a_run_whose_attempt_ended_without_a_word_fails_or_is_tried_again(
-        self, world: World, again: float | None
+    @pytest.mark.parametrize("delay", [None, 900.0])
+    def test_run_whose_attempt_ended_without_a_record_fails_or_is_retried(
+        self, world: World, delay: float | None
     ) -> None:
         run = self.queued(world)
-        world.again = again
+        world.delay = delay
         world.queue.status[f"{run}-2"] = "ended"
         world.state.change(run, status="running", attempt=2)
 
@@ -226,14 +230,14 @@ class TestMend:
         ((failed, attempt, error),) = world.failed
         assert (failed, attempt) == (run, 2)
         assert isinstance(error, TransientError)
-        assert world.queue.delays.get(f"{run}-3") == again
+        assert world.queue.delays.get(f"{run}-3") == delay
 
-    def test_a_run_that_ends_while_it_is_looked_at_is_not_lost(self, world: World) -> None:
+    def test_run_that_ends_during_the_check_is_not_lost(self, world: World) -> None:
         run = self.queued(world)
         (workflow,) = world.queue.jobs
         world.state.change(run, status="running", attempt=1)
         world.queue.status[workflow] = "ended"
-        world.queue.meanwhile = lambda: world.state.change(run, status="succeeded")
+        world.queue.in_between = lambda: world.state.change(run, status="succeeded")
 
         assert world.dispatch.mend() == 0
         assert world.failed == []

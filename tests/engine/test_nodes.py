@@ -1,4 +1,4 @@
-"""Which processes are alive, told by the locks that they hold."""
+"""Detection of dead processes by their file locks."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def other(tmp_path: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_a_process_that_was_killed_is_dead_and_one_that_lives_is_not(
-    other: subprocess.Popen[str], tmp_path: Path
-) -> None:
+def test_killed_process_is_dead_and_a_running_one_is_not(other: subprocess.Popen[str], tmp_path: Path) -> None:
     assert other.stdout is not None
     assert other.stdin is not None
     with other, other.stdout, other.stdin:
@@ -53,7 +51,7 @@ def test_a_process_that_was_killed_is_dead_and_one_that_lives_is_not(
         node.leave()
 
 
-def test_two_nodes_do_not_take_the_same_process_for_dead(tmp_path: Path) -> None:
+def test_only_one_node_gets_a_dead_process(tmp_path: Path) -> None:
     first, second, third = Node(tmp_path), Node(tmp_path), Node(tmp_path)
     first.join()
     first.leave()
@@ -62,7 +60,7 @@ def test_two_nodes_do_not_take_the_same_process_for_dead(tmp_path: Path) -> None
         assert (dead, none) == ({first.id}, set())
 
 
-def test_a_process_that_left_nothing_here_is_dead_only_where_there_is_no_other_machine(tmp_path: Path) -> None:
+def test_process_without_a_file_is_dead_only_on_a_single_machine(tmp_path: Path) -> None:
     node = Node(tmp_path)
     node.join()
     with node.dead({"elsewhere-1-0", node.id}, unknown=False) as dead:
@@ -72,7 +70,7 @@ def test_a_process_that_left_nothing_here_is_dead_only_where_there_is_no_other_m
     node.leave()
 
 
-def test_a_node_whose_file_was_removed_while_it_joined_makes_it_again(tmp_path: Path) -> None:
+def test_node_recreates_its_file_after_a_removal_during_the_join(tmp_path: Path) -> None:
     node = Node(tmp_path)
     node.join()
     (path,) = tmp_path.glob("*.lock")

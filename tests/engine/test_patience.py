@@ -1,4 +1,4 @@
-"""Calls are repeated while the state is unavailable, and for no longer than they may be."""
+"""Calls are repeated while the state is unavailable, until their timeout."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from counterfoil.engine.state_wait import patiently
 from counterfoil.errors import StateUnavailable, TransientError
 
 
-class Away:
-    """A state that is away for the first calls."""
+class UnavailableState:
+    """A state that is unavailable for the first N calls."""
 
     def __init__(self, times: int) -> None:
         self.times = times
@@ -18,20 +18,20 @@ class Away:
     def __call__(self) -> str:
         self.calls += 1
         if self.calls <= self.times:
-            raise StateUnavailable("The state is away")
-        return "there"
+            raise StateUnavailable("the state is unavailable")
+        return "available"
 
 
-def test_a_call_is_repeated_until_the_state_is_back() -> None:
-    state, waits = Away(3), []
+def test_call_is_repeated_until_the_state_is_available() -> None:
+    state, waits = UnavailableState(3), []
 
-    assert patiently(state, 60, lambda seconds: bool(waits.append(seconds))) == "there"
+    assert patiently(state, 60, lambda seconds: bool(waits.append(seconds))) == "available"
 
     assert (state.calls, len(waits)) == (4, 3)
 
 
-def test_a_call_is_given_up_after_its_seconds() -> None:
-    state = Away(1)
+def test_call_fails_after_its_timeout() -> None:
+    state = UnavailableState(1)
 
     with pytest.raises(StateUnavailable):
         patiently(state, 0, lambda _: False)
@@ -39,8 +39,8 @@ def test_a_call_is_given_up_after_its_seconds() -> None:
     assert state.calls == 1
 
 
-def test_the_waiting_ends_when_the_process_does() -> None:
-    state = Away(9)
+def test_wait_ends_at_the_shutdown_of_the_process() -> None:
+    state = UnavailableState(9)
 
     with pytest.raises(StateUnavailable):
         patiently(state, 60, lambda _: state.calls == 2)
@@ -48,9 +48,15 @@ def test_the_waiting_ends_when_the_process_does() -> None:
     assert state.calls == 2
 
 
-def test_another_error_is_raised_at_once() -> None:
-    def busy() -> None:
-        raise TransientError("The state is in use")
+def test_other_errors_are_raised_at_once() -> None:
+    error, calls = TransientError("the state is in use"), []
 
-    with pytest.raises(TransientError, match="in use"):
+    def busy() -> None:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(TransientError) as caught:
         patiently(busy, 60, lambda _: False)
+
+    assert caught.value is error
+    assert len(calls) == 1

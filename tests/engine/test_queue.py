@@ -1,4 +1,4 @@
-"""The queue and the worker on DBOS and a SQLite file, with steps that tell what they do."""
+"""The queue and the worker with DBOS, SQLite and steps that report their calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from counterfoil.errors import SettingsError, StateUnavailable, StripeUnavailabl
 from tests.engine.fakes import FakeSteps
 
 STEPS = ["plan", "extract", "load", "prove", "finish"]
-#: What an attempt that goes well tells: its steps, and that others may follow.
+#: The calls of a successful attempt: its steps, and `after`.
 ALL = len(STEPS) + 1
 TOMORROW = timedelta(days=1)
 
@@ -49,7 +49,7 @@ def start(queue: Queue) -> Iterator[Start]:
             executor=executor,
             stopping=threading.Event(),
             poll_seconds=0.05,
-            after=lambda run: steps.told.put(("after", run, 0)),
+            after=lambda run: steps.calls.put(("after", run, 0)),
             **options,  # type: ignore[arg-type]
         )
         started.append(worker)
@@ -61,7 +61,7 @@ def start(queue: Queue) -> Iterator[Start]:
         worker.stop(grace_seconds=0)
 
 
-def test_an_attempt_goes_through_its_steps_in_order(queue: Queue, start: Start) -> None:
+def test_attempt_executes_its_steps_in_order(queue: Queue, start: Start) -> None:
     steps = FakeSteps()
     queue.enqueue(job("R1", 1, "acct_1"))
     start(steps)
@@ -69,7 +69,7 @@ def test_an_attempt_goes_through_its_steps_in_order(queue: Queue, start: Start) 
     assert steps.hear(ALL) == [*((name, "R1", 1) for name in STEPS), ("after", "R1", 0)]
 
 
-def test_the_same_due_time_enqueued_twice_runs_once(queue: Queue, start: Start) -> None:
+def test_due_time_enqueued_twice_runs_once(queue: Queue, start: Start) -> None:
     steps = FakeSteps()
     start(steps)
     due = "run-ds_1-2027-03-01T12:00:00Z"
@@ -83,15 +83,15 @@ def test_the_same_due_time_enqueued_twice_runs_once(queue: Queue, start: Start) 
     assert [run for _, run, _ in steps.hear(ALL)] == ["R4"] * ALL
 
 
-def test_an_error_ends_the_attempt_and_the_next_is_one_of_its_own(queue: Queue, start: Start) -> None:
+def test_error_ends_the_attempt_and_enqueues_the_next_one(queue: Queue, start: Start) -> None:
     steps = FakeSteps()
-    unavailable = StripeUnavailable("Stripe is away")
+    unavailable = StripeUnavailable("Stripe is unavailable")
 
     def load(run: str, attempt: int) -> None:
         if attempt == 1:
             raise unavailable
 
-    steps.does["load"], steps.again = load, [0.01]
+    steps.callbacks["load"], steps.delays = load, [0.01]
     queue.enqueue(job("R1", 1, "acct_1"))
     start(steps)
 
@@ -103,13 +103,13 @@ def test_an_error_ends_the_attempt_and_the_next_is_one_of_its_own(queue: Queue, 
     assert steps.errors == [unavailable]
 
 
-def test_an_error_without_a_next_attempt_is_the_end(queue: Queue, start: Start) -> None:
+def test_error_without_a_next_attempt_ends_the_run(queue: Queue, start: Start) -> None:
     steps = FakeSteps()
 
     def refuse(run: str, attempt: int) -> None:
         raise ValueError("not a table")
 
-    steps.does["plan"] = refuse
+    steps.callbacks["plan"] = refuse
     queue.enqueue(job("R1", 1, "acct_1"))
     worker = start(steps)
 
@@ -118,13 +118,13 @@ def test_an_error_without_a_next_attempt_is_the_end(queue: Queue, start: Start) 
     assert queue.statuses(["R1-1", "R1-2"]) == {"R1-1": "ended"}
 
 
-def test_no_error_of_a_step_is_kept_in_the_queue(queue: Queue, start: Start, tmp_path: Path) -> None:
+def test_errors_of_steps_are_not_stored_in_the_queue(queue: Queue, start: Start, tmp_path: Path) -> None:
     steps = FakeSteps()
 
     def refuse(run: str, attempt: int) -> None:
         raise ValueError("a sentence with data")
 
-    steps.does["plan"] = refuse
+    steps.callbacks["plan"] = refuse
     queue.enqueue(job("R1", 1, "acct_1"))
     start(steps)
     steps.hear(2)
@@ -132,7 +132,7 @@ def test_no_error_of_a_step_is_kept_in_the_queue(queue: Queue, start: Start, tmp
     assert b"a sentence with data" not in b"".join(path.read_bytes() for path in tmp_path.glob("engine.db*"))
 
 
-def test_a_waiting_attempt_holds_up_no_other_of_its_account(queue: Queue, start: Start) -> None:
+def test_delayed_attempts_do_not_block_others_of_their_account(queue: Queue, start: Start) -> None:
     steps = FakeSteps()
     for number in range(PARTITION_CONCURRENCY + 1):
         queue.enqueue(job(f"R{number}", 2, "acct_1"), delay_seconds=3600)
@@ -143,14 +143,14 @@ def test_a_waiting_attempt_holds_up_no_other_of_its_account(queue: Queue, start:
     assert queue.counts()["delayed"] == PARTITION_CONCURRENCY + 1
 
 
-def test_an_account_has_four_attempts_at_a_time_and_does_not_hold_up_another(queue: Queue, start: Start) -> None:
+def test_account_has_four_concurrent_attempts_and_does_not_block_another_account(queue: Queue, start: Start) -> None:
     steps, go = FakeSteps(), threading.Event()
 
     def wait(run: str, attempt: int) -> None:
         if run.startswith("many"):
             go.wait(20)
 
-    steps.does["plan"] = wait
+    steps.callbacks["plan"] = wait
     for number in range(PARTITION_CONCURRENCY + 2):
         queue.enqueue(job(f"many{number}", 1, "acct_1"))
     start(steps)
@@ -165,9 +165,9 @@ def test_an_account_has_four_attempts_at_a_time_and_does_not_hold_up_another(que
     assert {run for name, run, _ in rest if name == "finish"} == {f"many{n}" for n in range(PARTITION_CONCURRENCY + 2)}
 
 
-def test_a_worker_has_no_more_attempts_at_a_time_than_it_may(queue: Queue, start: Start) -> None:
+def test_worker_limits_its_concurrent_attempts(queue: Queue, start: Start) -> None:
     steps, go = FakeSteps(), threading.Event()
-    steps.does["plan"] = lambda run, attempt: go.wait(20)
+    steps.callbacks["plan"] = lambda run, attempt: go.wait(20)
     for number in range(5):
         queue.enqueue(job(f"R{number}", 1, f"acct_{number}"))
     start(steps, concurrency=2)
@@ -178,9 +178,9 @@ def test_a_worker_has_no_more_attempts_at_a_time_than_it_may(queue: Queue, start
     steps.hear(5 * ALL - 2)
 
 
-def test_queued_and_delayed_attempts_can_be_taken_out_and_others_can_not(queue: Queue, start: Start) -> None:
+def test_only_queued_and_delayed_attempts_can_be_canceled(queue: Queue, start: Start) -> None:
     steps, go = FakeSteps(), threading.Event()
-    steps.does["plan"] = lambda run, attempt: go.wait(20)
+    steps.callbacks["plan"] = lambda run, attempt: go.wait(20)
     queue.enqueue(job("queued", 1, "acct_1"))
     queue.enqueue(job("delayed", 2, "acct_1"), delay_seconds=3600)
 
@@ -197,7 +197,7 @@ def test_queued_and_delayed_attempts_can_be_taken_out_and_others_can_not(queue: 
     assert steps.hear(ALL - 1)[-1] == ("after", "running", 0)
 
 
-def test_ended_attempts_are_forgotten_and_others_are_not(queue: Queue, start: Start, tmp_path: Path) -> None:
+def test_only_ended_attempts_are_purged(queue: Queue, start: Start, tmp_path: Path) -> None:
     steps = FakeSteps()
     queue.enqueue(job("R1", 1, "acct_1"))
     queue.enqueue(job("R2", 1, "acct_1"), delay_seconds=3600)
@@ -213,7 +213,7 @@ def test_ended_attempts_are_forgotten_and_others_are_not(queue: Queue, start: St
         assert connection.execute("SELECT count(*) FROM operation_outputs").fetchone() == (0,)
 
 
-def test_an_attempt_that_a_stop_interrupts_goes_on_with_the_next_worker(queue: Queue, start: Start) -> None:
+def test_attempt_interrupted_by_a_stop_resumes_in_the_next_worker(queue: Queue, start: Start) -> None:
     steps, stopped = FakeSteps(), threading.Event()
 
     def extract(run: str, attempt: int) -> None:
@@ -221,7 +221,7 @@ def test_an_attempt_that_a_stop_interrupts_goes_on_with_the_next_worker(queue: Q
             assert stopped.wait(20)
             raise RuntimeError("stopped after a page")
 
-    steps.does["extract"] = extract
+    steps.callbacks["extract"] = extract
     queue.enqueue(job("R1", 1, "acct_1"))
     first = start(steps, executor="first")
     steps.hear(2)
@@ -238,9 +238,9 @@ def test_an_attempt_that_a_stop_interrupts_goes_on_with_the_next_worker(queue: Q
     assert [name for name, _, _ in steps.hear(ALL - 1)] == ["extract", "load", "prove", "finish", "after"]
 
 
-def test_an_attempt_that_does_not_stop_is_told(queue: Queue, start: Start) -> None:
+def test_stop_reports_an_attempt_that_still_runs(queue: Queue, start: Start) -> None:
     steps, go = FakeSteps(), threading.Event()
-    steps.does["plan"] = lambda run, attempt: go.wait(20)
+    steps.callbacks["plan"] = lambda run, attempt: go.wait(20)
     queue.enqueue(job("R1", 1, "acct_1"))
     worker = start(steps)
     steps.hear(1)
@@ -252,7 +252,7 @@ def test_an_attempt_that_does_not_stop_is_told(queue: Queue, start: Start) -> No
             thread.join(10)
 
 
-def test_what_the_queue_keeps_is_json(queue: Queue, start: Start, tmp_path: Path) -> None:
+def test_queue_stores_json(queue: Queue, start: Start, tmp_path: Path) -> None:
     steps = FakeSteps()
     queue.enqueue(job("R1", 1, "acct_1"))
     start(steps)
@@ -264,7 +264,7 @@ def test_what_the_queue_keeps_is_json(queue: Queue, start: Start, tmp_path: Path
     assert stat.S_IMODE((tmp_path / "engine.db").stat().st_mode) == 0o600
 
 
-def test_a_folder_that_can_not_hold_the_queue_is_refused(tmp_path: Path) -> None:
+def test_invalid_folder_for_the_queue_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(SettingsError, match=r"engine\.db"):
@@ -272,31 +272,31 @@ def test_a_folder_that_can_not_hold_the_queue_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("keep", [0, 100])
-def test_a_damaged_queue_is_created_anew_once_its_files_are_deleted(tmp_path: Path, keep: int) -> None:
+def test_damaged_queue_is_recreated_after_its_files_are_deleted(tmp_path: Path, keep: int) -> None:
     Queue(engine_url(tmp_path)).close()
     file = tmp_path / "engine.db"
     file.write_bytes(file.read_bytes()[:keep] + b"milk, bread, butter; " * 10_000)
 
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(SettingsError) as caught:
         Queue(engine_url(tmp_path))
 
-    assert str(file) in (refused.value.hint or "")
-    assert "COUNTERFOIL" not in (refused.value.hint or "")
-    for one in tmp_path.glob("engine.db*"):
-        one.unlink()
+    assert str(file) in (caught.value.hint or "")
+    assert "COUNTERFOIL" not in (caught.value.hint or "")
+    for file in tmp_path.glob("engine.db*"):
+        file.unlink()
     queue = Queue(engine_url(tmp_path))
     queue.enqueue(job("R1", 1, "acct_1"))
     queue.close()
 
 
-def test_an_attempt_waits_for_a_state_that_is_unavailable(queue: Queue, start: Start) -> None:
+def test_attempt_waits_for_an_unavailable_state(queue: Queue, start: Start) -> None:
     steps, away = FakeSteps(), iter(range(1))
 
     def extract(run: str, attempt: int) -> None:
         for _ in away:
-            raise StateUnavailable("The state is away")
+            raise StateUnavailable("the state is unavailable")
 
-    steps.does["extract"] = extract
+    steps.callbacks["extract"] = extract
     queue.enqueue(job("R1", 1, "acct_1"))
     start(steps)
 
@@ -304,9 +304,9 @@ def test_an_attempt_waits_for_a_state_that_is_unavailable(queue: Queue, start: S
     assert steps.errors == []
 
 
-def test_an_attempt_that_can_not_be_recorded_is_reported_and_ended_in_the_queue(queue: Queue, start: Start) -> None:
+def test_attempt_that_cannot_be_recorded_is_reported_and_ended_in_the_queue(queue: Queue, start: Start) -> None:
     steps, lost = FakeSteps(), threading.Event()
-    unavailable = StateUnavailable("The state is away")
+    unavailable = StateUnavailable("the state is unavailable")
 
     def fail(run: str, attempt: int) -> None:
         raise unavailable
@@ -314,7 +314,7 @@ def test_an_attempt_that_can_not_be_recorded_is_reported_and_ended_in_the_queue(
     def unwritable(run: str, attempt: int, error: Exception) -> float | None:
         raise unavailable
 
-    steps.does["load"] = fail
+    steps.callbacks["load"] = fail
     steps.failed = unwritable  # type: ignore[method-assign]
     queue.enqueue(job("R1", 1, "acct_1"))
     worker = start(steps, patience_seconds=0, lost=lost.set)
@@ -326,20 +326,20 @@ def test_an_attempt_that_can_not_be_recorded_is_reported_and_ended_in_the_queue(
     assert worker.settle() == 0
 
 
-def test_a_postgres_that_is_not_there_is_unavailable_and_its_password_not_shown() -> None:
-    with pytest.raises(StateUnavailable) as refused:
+def test_unavailable_postgres_raises_an_error_without_the_password() -> None:
+    with pytest.raises(StateUnavailable) as caught:
         Queue("postgresql://user:hush@127.0.0.1:1/state")
-    assert "hush" not in str(refused.value)
+    assert "hush" not in str(caught.value)
 
 
-def test_the_queue_is_in_postgres_where_the_state_is() -> None:
+def test_queue_uses_postgres_if_the_state_does() -> None:
     assert engine_url(Path("/home/c")) == "sqlite:////home/c/engine.db"
     assert engine_url(Path("/home/c"), "sqlite:///x.db") == "sqlite:////home/c/engine.db"
     assert engine_url(Path("/home/c"), "postgresql://u@h/db") == "postgresql://u@h/db"
 
 
 @pytest.mark.usefixtures("queue")
-def test_lines_of_the_library_are_written_as_ours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_lines_of_dbos_are_redacted_and_written_to_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("json", level=logging.INFO)
     try:
         logging.getLogger("dbos").warning("a key sk_test_%s is here", "abcdefgh1234")
@@ -352,6 +352,6 @@ def test_lines_of_the_library_are_written_as_ours(capsys: pytest.CaptureFixture[
     assert "abcdefgh1234" not in line
 
 
-def test_the_library_is_imported_only_where_a_queue_is_opened() -> None:
+def test_dbos_is_imported_only_when_a_queue_is_opened() -> None:
     code = "import sys, counterfoil.engine.service; sys.exit('dbos' in sys.modules or 'sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

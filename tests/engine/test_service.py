@@ -1,4 +1,4 @@
-"""The service as a process of its own: killed in each step, stopped, started again, asked how it is."""
+"""The service as a separate process: killed in each step, stopped, restarted, and asked for its health."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Toy:
-    """A toy service; what it says on stdout is waited for."""
+    """A toy service; tests wait for its lines on stdout."""
 
     def __init__(self, home: Path, hang: str | None = None) -> None:
         command = [sys.executable, "-m", "tests.engine.toy_service", str(home), *([hang] if hang else [])]
@@ -37,7 +37,7 @@ class Toy:
         self.hear(lambda line: line == wanted)
 
     def hear(self, wanted: Callable[[str], bool]) -> str:
-        """The next line like that; those that came before it can still be asked for."""
+        """The next matching line; the lines before it remain available to later calls."""
         for line in self._passed:
             if wanted(line):
                 self._passed.remove(line)
@@ -47,7 +47,7 @@ class Toy:
             if wanted(line.strip()):
                 return line.strip()
             self._passed.append(line.strip())
-        raise AssertionError(f"the service ended; it had said {self._passed}")
+        raise AssertionError(f"the service ended after the lines {self._passed}")
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
         self.process.send_signal(how)
@@ -89,7 +89,7 @@ def steps_done(home: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("queue")
-def test_a_service_killed_in_each_step_goes_on_at_that_step(toy: Callable[..., Toy], tmp_path: Path) -> None:
+def test_service_killed_in_each_step_resumes_at_that_step(toy: Callable[..., Toy], tmp_path: Path) -> None:
     for step in ORDER:
         killed = toy(hang=step)
         killed.until(f"{step} R1 1")
@@ -111,7 +111,7 @@ def test_a_service_killed_in_each_step_goes_on_at_that_step(toy: Callable[..., T
     ]
 
 
-def test_a_service_that_is_terminated_stops_in_seconds_and_goes_on_after_the_restart(
+def test_terminated_service_stops_in_seconds_and_resumes_after_the_restart(
     queue: Queue, toy: Callable[..., Toy], tmp_path: Path
 ) -> None:
     first = toy(hang="load")
@@ -129,7 +129,7 @@ def test_a_service_that_is_terminated_stops_in_seconds_and_goes_on_after_the_res
     assert queue.statuses(["R1-1"]) == {"R1-1": "ended"}
 
 
-def test_a_second_service_leaves_the_attempts_of_a_living_one_and_takes_those_of_a_dead_one(
+def test_second_service_takes_over_only_the_attempts_of_a_dead_one(
     queue: Queue, toy: Callable[..., Toy], tmp_path: Path
 ) -> None:
     first = toy(hang="extract")
@@ -149,7 +149,7 @@ def test_a_second_service_leaves_the_attempts_of_a_living_one_and_takes_those_of
 
 
 @pytest.mark.usefixtures("queue")
-def test_a_running_service_says_how_it_is_and_listens_nowhere_else(toy: Callable[..., Toy]) -> None:
+def test_running_service_reports_its_health_and_listens_on_one_port(toy: Callable[..., Toy]) -> None:
     service = toy(hang="plan")
     service.until("turn")
     service.until("plan R1 1")
@@ -173,7 +173,7 @@ def answer(url: str) -> tuple[int, dict[str, object]]:
 
 
 def health_after_a_turn(url: str) -> dict[str, object]:
-    """What the service says a moment after its first turn, which the turn itself can't tell."""
+    """The health of the service after its first turn, polled, because the turn itself does not report it."""
     while True:
         status, health = answer(url)
         if health["last_due_at"] is not None:
@@ -183,7 +183,7 @@ def health_after_a_turn(url: str) -> dict[str, object]:
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
-    """Address and port of each TCP socket that the process listens on, from Linux's own tables."""
+    """The address and port of each TCP socket that the process listens on, from /proc."""
     inodes = {
         link.readlink().name.removeprefix("socket:[").rstrip("]")
         for link in Path(f"/proc/{pid}/fd").iterdir()

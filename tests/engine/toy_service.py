@@ -1,7 +1,7 @@
 """A service of toy steps, for tests that kill it: `python -m tests.engine.toy_service FOLDER [STEP]`.
 
-Each step adds a line to a file and says it on stdout; the named one then waits until the service goes down. The
-address of the health answer, each turn of the due loop and what comes after a success are said too.
+Each step writes a line to a file and to stdout; the named step then waits until the service shuts down. The service
+also prints the URL of its health check, each turn of the due loop, and each run that succeeded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.engine.fakes import FakeDatasets, FakeRun, FakeRuns, FakeState
 
 
 def say(line: str) -> None:
-    """In one piece, whichever threads speak: `print` writes the end of a line for itself."""
+    """Writes the line at once, because several threads write: `print` writes the line break separately."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -70,7 +70,7 @@ class ToyDatasets(FakeDatasets):
 
 
 class ToyRuns(FakeRuns):
-    """The run that a test put into the queue is of a dataset that nothing follows."""
+    """The run that a test enqueues belongs to a dataset without followers."""
 
     def get(self, run: str) -> FakeRun:
         say(f"after {run}")
@@ -78,7 +78,7 @@ class ToyRuns(FakeRuns):
 
 
 class ToyFront:
-    """Tells everybody how the service fares."""
+    """Serves the health of the service without a login."""
 
     def __init__(self, health: Callable[[], Health]) -> None:
         self._health = health

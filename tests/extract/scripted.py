@@ -1,4 +1,4 @@
-"""A client that answers by a function, for tests of what is asked and what is made of the answers."""
+"""A client whose responses come from a function, for tests of requests and of the rows made from responses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from counterfoil.stripe.client import Client
 from counterfoil.stripe.responses import Answer
 from counterfoil.values import Page, StripeObject
 
-#: Of rows that do not say it.
+#: The `object` of rows without one, by path.
 OBJECTS = {"/v1/events": "event", "/v1/invoices": "invoice"}
-#: Replaced by the path that was requested.
+#: A placeholder for the requested path.
 ANY_URL = "/v1/…"
 
 Respond = Callable[[str, dict[str, Any]], dict[str, Any]]
@@ -22,20 +22,21 @@ Respond = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 @dataclass
 class Scripted:
-    """What extract uses of a client."""
+    """The part of a client that `extract` uses."""
 
     respond: Respond
     in_flight: int = 4
     date: int = 0
-    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    #: The path and the parameters of each request.
+    sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     requests: Counter[str] = field(default_factory=Counter)
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None, *, version: str | None = None) -> Answer:
-        told = dict(params or {}) | ({"version": version} if version else {})
-        self.asked.append((path, told))
+        query = dict(params or {}) | ({"version": version} if version else {})
+        self.sent.append((path, query))
         self.requests[path] += 1
         await asyncio.sleep(0)
-        body = self.respond(path, told)
+        body = self.respond(path, query)
         if body.get("url") == ANY_URL:
             rows = [{"object": OBJECTS[path], **one} if path in OBJECTS else one for one in body["data"]]
             body = {**body, "url": path, "data": rows}
@@ -51,12 +52,12 @@ class Scripted:
         return cast("Client", self)
 
 
-def listed(objects: list[StripeObject], *, has_more: bool = False) -> dict[str, Any]:
+def list_response(objects: list[StripeObject], *, has_more: bool = False) -> dict[str, Any]:
     return {"object": "list", "data": objects, "has_more": has_more, "url": ANY_URL}
 
 
-def page_of(rows: list[StripeObject], params: Mapping[str, Any], *, most: int = 100) -> dict[str, Any]:
-    """The page of a list that is newest first: after the cursor, in the window, with at most `most` rows."""
+def page_of(rows: list[StripeObject], params: Mapping[str, Any], *, max_rows: int = 100) -> dict[str, Any]:
+    """A page of a list, newest first: after the cursor, in the window, with at most `max_rows` rows."""
     ids = [one["id"] for one in rows]
     start = ids.index(params["starting_after"]) + 1 if "starting_after" in params else 0
     since, until = params.get("created[gte]"), params.get("created[lt]")
@@ -65,11 +66,11 @@ def page_of(rows: list[StripeObject], params: Mapping[str, Any], *, most: int = 
         for one in rows[start:]
         if (since is None or one["created"] >= since) and (until is None or one["created"] < until)
     ]
-    limit = min(params.get("limit", 10), most)
-    return listed(left[:limit], has_more=len(left) > limit)
+    limit = min(params.get("limit", 10), max_rows)
+    return list_response(left[:limit], has_more=len(left) > limit)
 
 
-def gathered(pages: AsyncIterator[Page]) -> list[StripeObject]:
+def collect(pages: AsyncIterator[Page]) -> list[StripeObject]:
     """All objects of the pages."""
 
     async def read() -> list[StripeObject]:

@@ -1,4 +1,4 @@
-"""However objects change, also while they are read, a table that takes changes in ends as reading everything would."""
+"""After any changes, even during reading, incremental runs leave the same table as a full refresh."""
 
 from __future__ import annotations
 
@@ -21,55 +21,55 @@ from counterfoil.runs.clocks import MARGIN_SECONDS
 from counterfoil.runs.plans.change_plan import OVERLAP_SECONDS
 from counterfoil.values import StripeObject, Window
 
-from .scripted import Scripted, listed
+from .scripted import Scripted, list_response
 
 
 @dataclass
 class Model:
-    """A Stripe of one list: its clock moves, its objects change, and events tell of that, some of them late."""
+    """A Stripe with one list: its clock moves, its objects change, and events report the changes, some with a delay."""
 
     kind: str
     now: int = 1_000_000
     objects: dict[str, StripeObject] = field(default_factory=dict)
-    #: When each can be seen, and the event.
+    #: Each event with the time from which it is listed.
     events: list[tuple[int, StripeObject]] = field(default_factory=list)
-    #: What happens while the list is read: after so many requests more.
-    meanwhile: list[tuple[int, tuple[Any, ...]]] = field(default_factory=list)
+    #: Changes while the list is read, each with the number of requests before it.
+    in_between: list[tuple[int, tuple[Any, ...]]] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def happen(self, what: str, which: int, seconds: int, late: int) -> None:
-        """One change of an object, `seconds` later."""
+    def change(self, what: str, which: int, seconds: int, delay: int) -> None:
+        """Changes one object, `seconds` later; its event is listed after `delay` seconds."""
         self.now += seconds
-        there = sorted(self.objects)
-        if what == "create" or not there:
+        ids = sorted(self.objects)
+        if what == "create" or not ids:
             id_ = f"{self.kind}_{next(self.numbers):04}"
             one = {"object": self.kind, "id": id_, "created": self.now, "version": 0, "status": "active"}
             self.objects[id_] = one
-            self._tell("created", self.objects[id_], late)
+            self._add_event("created", self.objects[id_], delay)
             return
-        id_ = there[which % len(there)]
+        id_ = ids[which % len(ids)]
         one = self.objects[id_]
         if what == "update":
             self.objects[id_] = {**one, "version": one["version"] + 1}
-            self._tell("updated", self.objects[id_], late)
+            self._add_event("updated", self.objects[id_], delay)
         elif self.kind == "customer":
-            self._tell("deleted", self.objects.pop(id_), late)
+            self._add_event("deleted", self.objects.pop(id_), delay)
         else:  # a subscription is canceled
             self.objects[id_] = {**one, "status": "canceled"}
-            self._tell("deleted", self.objects[id_], late)
+            self._add_event("deleted", self.objects[id_], delay)
 
-    def _tell(self, what: str, one: StripeObject, late: int) -> None:
+    def _add_event(self, what: str, one: StripeObject, delay: int) -> None:
         event = {"id": f"evt_{next(self.numbers)}", "created": self.now, "type": f"{KINDS_OF[self.kind]}.{what}"}
-        # Rendered as of then, and with nothing that the reader may take for the object.
-        self.events.append((self.now + late, {**event, "data": {"object": {**one, "version": -1}}}))
+        # An old version of the object, which the reader must not use as the object.
+        self.events.append((self.now + delay, {**event, "data": {"object": {**one, "version": -1}}}))
 
     def listed(self, narrowed: bool) -> dict[str, StripeObject]:
         return {id_: one for id_, one in self.objects.items() if not narrowed or one["status"] != "canceled"}
 
     def respond(self, path: str, params: dict[str, Any], narrowed: bool) -> dict[str, Any]:
-        while self.meanwhile and self.meanwhile[0][0] <= 0:
-            self.happen(*self.meanwhile.pop(0)[1])
-        self.meanwhile = [(after - 1, happening) for after, happening in self.meanwhile]
+        while self.in_between and self.in_between[0][0] <= 0:
+            self.change(*self.in_between.pop(0)[1])
+        self.in_between = [(after - 1, change) for after, change in self.in_between]
         if path == "/v1/events":
             found = [event for seen, event in self.events if seen <= self.now and event["type"] in params["types"]]
             return _page(found, params)
@@ -96,12 +96,12 @@ def _page(objects: list[StripeObject], params: dict[str, Any]) -> dict[str, Any]
         if at is None:
             raise RunError("No such cursor", status=404, code="resource_missing", param="starting_after")
         within = within[at + 1 :]
-    return listed(within[: params["limit"]], has_more=len(within) > params["limit"])
+    return list_response(within[: params["limit"]], has_more=len(within) > params["limit"])
 
 
 @dataclass
 class Table:
-    """What runs make of what they read: all of a run or nothing."""
+    """The table after each run: all rows of a run or none."""
 
     model: Model
     report: str
@@ -115,7 +115,7 @@ class Table:
         if self.as_of is None:
             self.rows, self.as_of = dict(model.listed(self.narrowed)), as_of
             return
-        made = dict(self.rows)
+        rows = dict(self.rows)
         changes = Changes(
             since=self.as_of - OVERLAP_SECONDS,
             histogram=CreatedHistogram.of(sorted(one["created"] for one in self.rows.values())),
@@ -134,25 +134,25 @@ class Table:
                     seen += 1
                     for one in page.objects:
                         if one.get("deleted"):
-                            made.pop(one["id"], None)
+                            rows.pop(one["id"], None)
                         else:
-                            made[one["id"]] = one
+                            rows[one["id"]] = one
             return True
 
         if asyncio.run(read()):
-            self.rows, self.as_of = made, as_of
+            self.rows, self.as_of = rows, as_of
 
 
-happenings = st.tuples(
+changes = st.tuples(
     st.sampled_from(["create", "update", "update", "delete"]),
     st.integers(0, 400),
     st.sampled_from([0, 0, 1, 30, 400]),
     st.sampled_from([0, 0, 0, 120, 300]),
 )
 steps = st.one_of(
-    st.tuples(st.just("happen"), st.lists(happenings, max_size=6)),
+    st.tuples(st.just("change"), st.lists(changes, max_size=6)),
     st.tuples(st.just("pass"), st.sampled_from([1, 90, 90, 600, 90_000])),
-    st.tuples(st.just("run"), st.lists(st.tuples(st.integers(0, 3), happenings), max_size=4)),
+    st.tuples(st.just("run"), st.lists(st.tuples(st.integers(0, 3), changes), max_size=4)),
     st.tuples(st.just("crash"), st.integers(0, 3)),
 )
 
@@ -160,31 +160,31 @@ steps = st.one_of(
 @given(
     report=st.sampled_from(["customers", "subscriptions"]),
     narrowed=st.booleans(),
-    crowd=st.sampled_from([0, 3, 230]),
+    initial=st.sampled_from([0, 3, 230]),
     plan=st.lists(steps, max_size=12),
 )
 @settings(max_examples=50, deadline=None)
-def test_any_order_of_changes_runs_and_crashes_ends_in_what_reading_everything_gives(
-    report: str, narrowed: bool, crowd: int, plan: list[tuple[str, Any]]
+def test_incremental_runs_equal_a_full_refresh_after_any_changes_and_crashes(
+    report: str, narrowed: bool, initial: int, plan: list[tuple[str, Any]]
 ) -> None:
     narrowed = narrowed and report == "subscriptions"
     model = Model(report.removesuffix("s"))
-    for n in range(crowd):
-        model.happen("create", 0, n % 3, 0)
+    for n in range(initial):
+        model.change("create", 0, n % 3, 0)
     table = Table(model, report, narrowed)
     table.run()
     for what, how in plan:
-        if what == "happen":
-            for happening in how:
-                model.happen(*happening)
+        if what == "change":
+            for change in how:
+                model.change(*change)
         elif what == "pass":
             model.now += how
         elif what == "run":
-            model.meanwhile = list(how)
+            model.in_between = list(how)
             table.run()
-            model.meanwhile = []
+            model.in_between = []
         else:
             table.run(crash_after=how)
-    model.now += OVERLAP_SECONDS  # the last events can be seen
+    model.now += OVERLAP_SECONDS  # so that the last events are listed
     table.run()
     assert table.rows == model.listed(narrowed)

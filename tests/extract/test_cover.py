@@ -1,4 +1,4 @@
-"""The cover of changed ids costs as little as any, and holds all of them."""
+"""The fetch plan of changed ids has the lowest cost and covers all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CREATED = st.lists(st.integers(0, 5_000), min_size=1, max_size=400).map(sorted)
 
 
 def _cheapest(known: list[int], histogram: CreatedHistogram) -> float:
-    """By trying every way to cut the ids, in their order, into groups."""
+    """The lowest cost of all ways to divide the ids, in order, into groups."""
     best = None
     for cuts in range(2 ** (len(known) - 1)):
         bounds = [0, *(n + 1 for n in range(len(known) - 1) if cuts >> n & 1), len(known)]
@@ -29,7 +29,7 @@ def _cheapest(known: list[int], histogram: CreatedHistogram) -> float:
 
 
 @given(created=_CREATED, changed=st.lists(st.integers(0, 5_000), min_size=1, max_size=8))
-def test_no_way_is_cheaper(created: list[int], changed: list[int]) -> None:
+def test_fetch_plan_has_the_lowest_cost(created: list[int], changed: list[int]) -> None:
     histogram = CreatedHistogram.of(created)
     found = plan_fetch({str(n): instant for n, instant in enumerate(changed)}, histogram)
     assert found.cost == pytest.approx(_cheapest(sorted(changed), histogram))
@@ -40,7 +40,7 @@ def test_no_way_is_cheaper(created: list[int], changed: list[int]) -> None:
     changed=st.dictionaries(st.text("abc", min_size=1), st.none() | st.integers(-10, 6_000)),
     singly=st.booleans(),
 )
-def test_every_id_is_covered_and_none_twice_singly(
+def test_fetch_plan_covers_every_id_and_repeats_none_singly(
     created: list[int], changed: dict[str, int | None], singly: bool
 ) -> None:
     found = plan_fetch(changed, CreatedHistogram.of(created), singly=singly)
@@ -52,13 +52,13 @@ def test_every_id_is_covered_and_none_twice_singly(
     assert all(one.since >= other.until for one, other in pairwise(found.windows) if one.since and other.until)
 
 
-def test_neighbours_come_by_a_page_and_strangers_singly() -> None:
+def test_close_ids_share_a_window_and_distant_ids_are_fetched_singly() -> None:
     histogram = CreatedHistogram.of(range(0, 1_000_000, 10))
-    near = {f"near_{n}": 500_000 + n * 100 for n in range(9)}
-    found = plan_fetch({**near, "far": 100_000}, histogram)
+    close = {f"close_{n}": 500_000 + n * 100 for n in range(9)}
+    found = plan_fetch({**close, "far": 100_000}, histogram)
     assert [(window.since, window.until) for window in found.windows] == [(500_000, 500_801)]
     assert found.singly == ("far",)
 
 
-def test_without_a_spread_all_are_read_singly() -> None:
+def test_ids_are_fetched_singly_without_a_histogram() -> None:
     assert plan_fetch({"a": 1, "b": 1}, None).singly == ("a", "b")

@@ -1,4 +1,4 @@
-"""Reading goes on behind what an interrupted one left: nothing twice, nothing missing, nothing asked for again."""
+"""An interrupted reading is resumed: no object is missing or read twice, and no page is requested again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from counterfoil.reports.catalogue import report
 from counterfoil.reports.report import Listing, Singleton, Union
 from counterfoil.values import Page, Position, Window
 
-from .scripted import Scripted, gathered, listed
+from .scripted import Scripted, collect, list_response
 from .test_shapes import PREVIEW, preview_answers
 from .test_windows import TIMES, List, named
 
@@ -30,7 +30,7 @@ SOURCE = "/v1/charges"
 def read_until_killed(
     stripe: List, earlier: ResumeState, slots: int, chance: random.Random, answers: int
 ) -> tuple[list[Page], bool]:
-    """The pages that were kept before a kill after so many answers, and whether the reading had ended by itself."""
+    """The pages stored before a kill after N answers, and whether the reading had ended before."""
     windows = Windows(Window(), reached=earlier.reached(SOURCE))
     in_flight: list[tuple[Request, Any]] = []
     pages: list[Page] = []
@@ -46,7 +46,7 @@ def read_until_killed(
         kept = windows.answer(request, answer[0], has_more=answer[1], full=len(answer[0]) == PAGE_ROWS)
         bounds = Window(chain.since, chain.until)
         pages.append(Page(SOURCE, bounds, request.cursor, kept, chain.done, chain.position()))
-        # The worst that can be deleted is what the next page would start after.
+        # The worst case: the row after which the next page would start is deleted.
         if chain.cursor is not None and chance.random() < stripe.loss:
             stripe.gone.add(chain.cursor)
     return pages, windows.done
@@ -61,7 +61,7 @@ def read_until_killed(
     loss=st.sampled_from([0.0, 0.3, 1.0]),
     chance=st.randoms(use_true_random=False),
 )
-def test_after_any_kills_every_object_was_kept_exactly_once(
+def test_killed_and_resumed_reading_stores_every_object_exactly_once(
     times: list[int], slots: int, kills: list[int], loss: float, chance: random.Random
 ) -> None:
     stripe = List(named(times), loss=loss)
@@ -80,7 +80,7 @@ def test_after_any_kills_every_object_was_kept_exactly_once(
 
 @settings(max_examples=20, deadline=None)
 @given(slots=st.integers(1, 16), kill=st.integers(1, 40), chance=st.randoms(use_true_random=False))
-def test_a_kill_costs_at_most_the_pages_that_were_in_flight(slots: int, kill: int, chance: random.Random) -> None:
+def test_kill_loses_only_pages_in_flight(slots: int, kill: int, chance: random.Random) -> None:
     stripe = List(named([1_700_000_000 - 500 * number for number in range(3_000)]))
     earlier = ResumeState(report("charges"))
     pages, _ = read_until_killed(stripe, earlier, slots, chance, kill)
@@ -89,11 +89,11 @@ def test_a_kill_costs_at_most_the_pages_that_were_in_flight(slots: int, kill: in
     rest, done = read_until_killed(stripe, earlier, slots, chance, 1_000_000)
     whole, _ = read_until_killed(stripe, ResumeState(report("charges")), slots, chance, 1_000_000)
     assert done
-    # Cuts depend on the order of arrival, so two whole readings differ by some half-filled pages too.
+    # Splits depend on the order of arrival, so two complete readings also differ by some half-full pages.
     assert len(pages) + len(rest) <= len(whole) + 2 * slots + 1
 
 
-def test_a_finished_reading_leaves_nothing_to_ask() -> None:
+def test_finished_reading_has_no_requests_left() -> None:
     stripe = List(named([1_700_000_000 - 500 * number for number in range(1_000)]))
     earlier = ResumeState(report("charges"))
     pages, done = read_until_killed(stripe, earlier, 4, random.Random(1), 1_000_000)
@@ -104,62 +104,59 @@ def test_a_finished_reading_leaves_nothing_to_ask() -> None:
     assert earlier.rows == 1_000
 
 
-def test_a_limited_reading_goes_on_to_its_limit_only() -> None:
+def test_resumed_limited_reading_stops_at_its_limit() -> None:
     rows = [{"id": f"c{number:03}", "created": 1_000 - number} for number in range(250)]
 
     def respond(_path: str, params: dict[str, Any]) -> dict[str, Any]:
         start = next((n + 1 for n, row in enumerate(rows) if row["id"] == params.get("starting_after")), 0)
-        return listed(rows[start : start + params["limit"]], has_more=start + params["limit"] < len(rows))
+        return list_response(rows[start : start + params["limit"]], has_more=start + params["limit"] < len(rows))
 
     earlier = ResumeState(report("charges"))
     earlier.add(Page(SOURCE, Window(), None, rows[:PAGE_ROWS], False, Position(rows[99]["id"], 1_000, 901, 100)))
     stripe = Scripted(respond)
     left = 130 - earlier.rows
     listing = Listing(path=SOURCE)
-    got = gathered(
+    got = collect(
         read_listing(stripe.client, listing, Window(), notices=Warnings(), limit=left, resumed=earlier.resumed(SOURCE))
     )
     assert got == rows[100:130]
-    assert [params["limit"] for _, params in stripe.asked] == [31]
+    assert [params["limit"] for _, params in stripe.sent] == [31]
 
 
-def test_a_singleton_that_was_read_is_not_asked_for_again() -> None:
+def test_resume_does_not_request_a_stored_singleton() -> None:
     earlier = ResumeState(report("account"))
     earlier.add(Page("/v1/account", Window(), None, [{"id": "acct_1"}], True))
     stripe = Scripted(lambda *_: {"id": "acct_1"})
     assert (
-        gathered(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Warnings(), earlier=earlier))
-        == []
+        collect(read_singleton(stripe.client, Singleton(path="/v1/account"), notices=Warnings(), earlier=earlier)) == []
     )
-    assert stripe.asked == []
+    assert stripe.sent == []
 
 
-def test_a_limited_union_that_was_read_is_not_asked_for_again() -> None:
+def test_resume_does_not_request_a_stored_limited_union() -> None:
     earlier = ResumeState(report("transfers"))
     earlier.add(Page("", Window(), None, [{"id": "tr_1", "created": 1}], True))
-    stripe = Scripted(lambda *_: listed([]))
+    stripe = Scripted(lambda *_: list_response([]))
     union = Union(listings={"transfer": Listing(path="/v1/transfers")})
-    got = gathered(
-        read_union(stripe.client, union, Window(), notices=Warnings(), params=None, limit=5, earlier=earlier)
-    )
+    got = collect(read_union(stripe.client, union, Window(), notices=Warnings(), params=None, limit=5, earlier=earlier))
     assert got == []
-    assert stripe.asked == []
+    assert stripe.sent == []
 
 
-def test_a_preview_that_was_read_is_not_asked_for_again() -> None:
+def test_resume_does_not_request_a_stored_preview() -> None:
     earlier = ResumeState(report("upcoming_invoices"))
     earlier.add(Page("/v1/subscriptions", Window(5, None), None, [{"id": "in_1", "preview_of": "sub_1"}], True))
     stripe = Scripted(preview_answers)
-    rows = gathered(read_preview(stripe.client, PREVIEW, notices=Warnings(), earlier=earlier))
+    rows = collect(read_preview(stripe.client, PREVIEW, notices=Warnings(), earlier=earlier))
     assert [row["preview_of"] for row in rows] == ["sub_4"]
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_a_list_without_the_filter_goes_on_behind_its_cursor(done: bool) -> None:
+def test_list_without_created_filter_resumes_after_its_cursor(done: bool) -> None:
     earlier = ResumeState(report("charges"))
     earlier.add(Page(SOURCE, Window(), None, [{"id": "b"}], done, Position("b", None, None, 1)))
-    stripe = Scripted(lambda *_: listed([{"id": "a"}]))
+    stripe = Scripted(lambda *_: list_response([{"id": "a"}]))
     listing = Listing(path=SOURCE, created=None)
     reading = read_listing(stripe.client, listing, Window(), notices=Warnings(), resumed=earlier.resumed(SOURCE))
-    assert gathered(reading) == ([] if done else [{"id": "a"}])
-    assert [params.get("starting_after") for _, params in stripe.asked] == ([] if done else ["b"])
+    assert collect(reading) == ([] if done else [{"id": "a"}])
+    assert [params.get("starting_after") for _, params in stripe.sent] == ([] if done else ["b"])

@@ -1,4 +1,4 @@
-"""Embedded lists are read to their end, and single objects are those that were requested."""
+"""Embedded lists are read to their end, and single objects must match their request."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from counterfoil.reports.catalogue import report
 from counterfoil.reports.report import Listing, Preview
 from counterfoil.values import StripeObject, Window
 
-from .scripted import Scripted, gathered, listed, page_of
+from .scripted import Scripted, collect, list_response, page_of
 
 INVOICES = Listing(path="/v1/invoices", object="invoice", lists=("lines",))
 URL = "/v1/invoices/in_1/lines"
 LINES: list[StripeObject] = [{"id": f"il_{number:03}"} for number in range(250)]
-GONE = RunError("gone", status=404, code="resource_missing", param="id")
+DELETED = RunError("deleted", status=404, code="resource_missing", param="id")
 
 
 def invoice(**lines: Any) -> StripeObject:
     whole = {"object": "list", "data": LINES[:10], "has_more": True, "url": URL, **lines}
-    there = {name: value for name, value in whole.items() if value != "absent"}
-    return {"object": "invoice", "id": "in_1", "created": 5, "lines": there}
+    present = {name: value for name, value in whole.items() if value != "absent"}
+    return {"object": "invoice", "id": "in_1", "created": 5, "lines": present}
 
 
 def read(listed_as: StripeObject, again: StripeObject | None = None) -> tuple[list[StripeObject], Scripted, Warnings]:
     def respond(path: str, params: dict[str, Any]) -> dict[str, Any]:
         if path == "/v1/invoices":
-            return listed([listed_as])
+            return list_response([listed_as])
         return page_of(LINES, params) if path == URL else again or listed_as
 
     stripe, notices = Scripted(respond), Warnings()
-    return gathered(read_listing(stripe.client, INVOICES, Window(), notices=notices)), stripe, notices
+    return collect(read_listing(stripe.client, INVOICES, Window(), notices=notices)), stripe, notices
 
 
 def lines(found: StripeObject) -> list[str]:
@@ -55,9 +55,9 @@ def test_an_embedded_list_without_has_more_is_read_to_its_end(has_more: Any) -> 
     assert list(notices) == []
 
 
-def test_a_page_of_entries_begins_with_the_last_entry_before_it() -> None:
+def test_pages_of_entries_overlap_by_one_entry() -> None:
     _, stripe, _ = read(invoice())
-    cursors = [params["starting_after"] for path, params in stripe.asked if path == URL]
+    cursors = [params["starting_after"] for path, params in stripe.sent if path == URL]
     assert cursors == ["il_008", "il_107", "il_206"]
 
 
@@ -83,7 +83,7 @@ def test_a_page_of_entries_begins_with_the_last_entry_before_it() -> None:
     ],
     ids=str,
 )
-def test_an_embedded_list_that_contradicts_itself_is_an_error(wrong: dict[str, Any]) -> None:
+def test_inconsistent_embedded_list_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(StripeUnavailable) as caught:
         read(invoice(**wrong))
     assert caught.value.code == "invalid_answer"
@@ -92,7 +92,7 @@ def test_an_embedded_list_that_contradicts_itself_is_an_error(wrong: dict[str, A
 
 
 @pytest.mark.parametrize("absent", [{}, {"lines": None}])
-def test_an_object_without_its_list_is_read_again_and_then_taken_with_a_warning(absent: dict[str, Any]) -> None:
+def test_object_without_its_list_is_read_again_then_accepted_with_a_warning(absent: dict[str, Any]) -> None:
     bare = {"object": "invoice", "id": "in_1", "created": 5, **absent}
     ((found,), _, notices) = read(dict(bare), again=invoice())
     assert lines(found) == [one["id"] for one in LINES]
@@ -103,10 +103,10 @@ def test_an_object_without_its_list_is_read_again_and_then_taken_with_a_warning(
 
 
 def one(*answers: StripeObject | RunError) -> tuple[StripeObject | None, Scripted]:
-    left = list(answers)
+    remaining = list(answers)
 
     def respond(_path: str, _params: dict[str, Any]) -> dict[str, Any]:
-        answer = left.pop(0)
+        answer = remaining.pop(0)
         if isinstance(answer, RunError):
             raise answer
         return answer
@@ -124,36 +124,36 @@ RIGHT: StripeObject = {"object": "charge", "id": "ch_1", "created": 5}
     [{**RIGHT, "id": "ch_2"}, {**RIGHT, "object": "refund"}, {"error": {"message": "odd"}}, {}, {"id": "ch_1"}],
     ids=str,
 )
-def test_a_single_object_that_is_another_is_requested_again(wrong: StripeObject) -> None:
+def test_wrong_single_object_is_requested_again(wrong: StripeObject) -> None:
     found, stripe = one(wrong, wrong, RIGHT)
     assert found == RIGHT
-    assert len(stripe.asked) == 3
+    assert len(stripe.sent) == 3
     with pytest.raises(StripeUnavailable) as caught:
         one(wrong, wrong, wrong)
     assert (caught.value.code, caught.value.path) == ("invalid_answer", "/v1/charges/ch_1")
 
 
-def test_an_object_is_deleted_only_when_two_answers_say_so() -> None:
-    assert one(GONE, RIGHT)[0] == RIGHT
-    assert one(GONE, GONE)[0] is None
+def test_object_counts_as_deleted_after_two_responses() -> None:
+    assert one(DELETED, RIGHT)[0] == RIGHT
+    assert one(DELETED, DELETED)[0] is None
     assert one({"object": "charge", "id": "ch_1", "deleted": True})[0] is None
 
 
 def previews(*answers: StripeObject) -> list[StripeObject]:
-    """The preview of one subscription, whose answers come in turn; the last stays."""
-    left = list(answers)
+    """The preview of one subscription; the answers are sent in order, and the last one is repeated."""
+    remaining = list(answers)
     subscription = {"object": "subscription", "id": "sub_1", "created": 1, "status": "active", "customer": "cus_1"}
 
     def respond(path: str, _params: dict[str, Any]) -> dict[str, Any]:
         if path == "/v1/subscriptions":
-            return listed([subscription])
-        return left.pop(0) if len(left) > 1 else left[0]
+            return list_response([subscription])
+        return remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
     source = report("upcoming_invoices").source
     assert isinstance(source, Preview)
     source = replace(source, previewed=source.previewed[:1])
     earlier = ResumeState(report("upcoming_invoices"))
-    return gathered(read_preview(Scripted(respond).client, source, notices=Warnings(), earlier=earlier))
+    return collect(read_preview(Scripted(respond).client, source, notices=Warnings(), earlier=earlier))
 
 
 def preview(**fields: Any) -> StripeObject:
@@ -181,7 +181,7 @@ def test_a_preview_of_another_invoice_is_requested_again(wrong: dict[str, Any]) 
     assert found == {**preview(), "preview_of": "sub_1"}
 
 
-def test_lines_of_a_preview_that_is_requested_again_come_with_its_amounts() -> None:
+def test_repeated_preview_replaces_lines_and_amounts_together() -> None:
     cut = {"object": "list", "data": [{"id": "il_1"}], "has_more": None, "url": URL}
     again = preview(
         id="upcoming_in_2", amount_due=7, lines={"object": "list", "data": [], "has_more": False, "url": URL}
@@ -190,12 +190,12 @@ def test_lines_of_a_preview_that_is_requested_again_come_with_its_amounts() -> N
     assert found == {**again, "preview_of": "sub_1"}
 
 
-def test_a_preview_that_names_no_subscription_is_a_row_when_every_answer_is_like_that() -> None:
+def test_preview_without_subscription_is_accepted_if_every_response_lacks_it() -> None:
     (found,) = previews(preview(parent=None))
     assert found["parent"] is None
 
 
-def test_a_preview_without_an_identifier_is_a_row_when_every_answer_is_like_that() -> None:
+def test_preview_without_identifier_is_accepted_if_every_response_lacks_it() -> None:
     (found,) = previews(preview(id=None))
     assert found["id"] is None
     with pytest.raises(StripeUnavailable):

@@ -1,4 +1,4 @@
-"""Windows with about as many rows each."""
+"""Windows with about the same number of rows each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def pieces(draw: st.DrawFn) -> Piece:
 
 
 @given(st.lists(pieces(), max_size=20), st.integers(1, 50), st.none() | INSTANTS, st.none() | st.integers(1, 10**8))
-def test_windows_make_up_the_range(found: list[Piece], count: int, since: int | None, length: int | None) -> None:
+def test_windows_cover_the_range_without_gaps(
+    found: list[Piece], count: int, since: int | None, length: int | None
+) -> None:
     until = None if length is None else (since or 1_500_000_000) + length
     windows = cut(Window(since, until), found, count)
     assert 1 <= len(windows) <= count
@@ -30,12 +32,12 @@ def test_windows_make_up_the_range(found: list[Piece], count: int, since: int | 
     assert all(one.since is None or one.until is None or one.since < one.until for one in windows)
 
 
-def test_dense_times_are_cut_finer() -> None:
+def test_dense_ranges_get_shorter_windows() -> None:
     windows = cut(Window(), [(0, 10_000, 1000), (10_000, 20_000, 3000)], 4)
     assert windows == (Window(None, 10_000), Window(10_000, 13_334), Window(13_334, 16_667), Window(16_667, None))
 
 
-def test_what_fits_into_a_page_is_one_window() -> None:
+def test_rows_of_one_page_are_one_window() -> None:
     assert cut(Window(), [(0, 10_000, 100)], 4) == (Window(),)
     assert len(cut(Window(), [(0, 10_000, 101)], 4)) == 2
     assert cut(Window(5, None), [], 4) == (Window(5, None),)

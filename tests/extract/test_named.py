@@ -1,4 +1,4 @@
-"""Each event type of each report leads to the object that is ours, whatever object the event is of."""
+"""Each event type of each report identifies an object of the report, even if the event is about another object."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from counterfoil.reports.catalogue import REPORTS
 from counterfoil.reports.report import Listing, Report, Union
 from counterfoil.values import StripeObject
 
-from .scripted import Scripted, listed
+from .scripted import Scripted, list_response
 
-#: What Stripe puts into events of these types (https://docs.stripe.com/api/events/types): the longest beginning counts.
+#: The objects in Stripe's events, by the start of the type; the longest match applies.
+#: https://docs.stripe.com/api/events/types
 PAYLOADS: dict[str, StripeObject] = {
     "account.": {"object": "account", "id": "acct_1", "created": 5},
     "application_fee.": {"object": "application_fee", "id": "fee_1", "charge": "ch_9", "created": 5},
@@ -63,8 +64,8 @@ PAYLOADS: dict[str, StripeObject] = {
     },
     "transfer.": {"object": "transfer", "id": "tr_1", "created": 5},
 }
-#: What each report's objects, or the parents whose rows are read again, are called.
-OURS = {
+#: The identified object of each report, or the parent whose rows are read again.
+IDENTIFIED = {
     "application_fees": "fee_1",
     "application_fee_refunds": "fee_1",
     "charges": "ch_1",
@@ -89,13 +90,13 @@ def payload(type_: str) -> StripeObject:
     return PAYLOADS[max((start for start in PAYLOADS if type_.startswith(start)), key=len)]
 
 
-def named(report: Report, *events: dict[str, Any]) -> dict[str, Named]:
+def ids_in(report: Report, *events: dict[str, Any]) -> dict[str, Named]:
     source = report.source
     listings = source.listings if isinstance(source, Union) else {"": source}
     created = {kind: one.created if isinstance(one, Listing) else None for kind, one in listings.items()}
     if report.parents is not None:
         created = {"": None}
-    stripe = Scripted(lambda _path, params: listed([one for one in events if one["type"] in params["types"]]))
+    stripe = Scripted(lambda _path, params: list_response([one for one in events if one["type"] in params["types"]]))
     found = asyncio.run(named_since(stripe.client, report, created, 1, notices=Warnings()))
     assert found is not None
     return found
@@ -105,34 +106,34 @@ def event(type_: str, one: StripeObject) -> dict[str, Any]:
     return {"object": "event", "id": "evt_1", "created": 9, "type": type_, "data": {"object": one}}
 
 
-@pytest.mark.parametrize(("report", "told"), TYPES, ids=lambda value: getattr(value, "key", None) or value.type)
-def test_an_event_leads_to_the_object_that_is_ours(report: Report, told: Any) -> None:
-    one = payload(told.type)
-    ours = {"payout": "po_1", "transfer": "tr_1"}[told.kind] if told.kind else OURS[report.key]
-    found = named(report, event(told.type, one))
-    assert list(found[told.kind]) == [ours]
-    # Another object's time of creation is never taken for ours.
-    known = found[told.kind][ours]
+@pytest.mark.parametrize(("report", "event_type"), TYPES, ids=lambda value: getattr(value, "key", None) or value.type)
+def test_event_identifies_the_object_of_the_report(report: Report, event_type: Any) -> None:
+    one = payload(event_type.type)
+    expected = {"payout": "po_1", "transfer": "tr_1"}[event_type.kind] if event_type.kind else IDENTIFIED[report.key]
+    found = ids_in(report, event(event_type.type, one))
+    assert list(found[event_type.kind]) == [expected]
+    # The creation time of another object is never used.
+    known = found[event_type.kind][expected]
     assert known in (None, one.get("created"), one.get("date"))
-    assert known is None or one["id"] == ours
+    assert known is None or one["id"] == expected
 
 
-@pytest.mark.parametrize(("report", "told"), TYPES, ids=lambda value: getattr(value, "key", None) or value.type)
-def test_an_event_without_our_id_names_nothing(report: Report, told: Any) -> None:
-    one = {name: value for name, value in payload(told.type).items() if name != told.path[0]}
-    assert not any(named(report, event(told.type, one)).values())
-    assert not any(named(report, event(told.type, {**one, told.path[0]: None})).values())
+@pytest.mark.parametrize(("report", "event_type"), TYPES, ids=lambda value: getattr(value, "key", None) or value.type)
+def test_event_without_the_id_identifies_no_object(report: Report, event_type: Any) -> None:
+    one = {name: value for name, value in payload(event_type.type).items() if name != event_type.path[0]}
+    assert not any(ids_in(report, event(event_type.type, one)).values())
+    assert not any(ids_in(report, event(event_type.type, {**one, event_type.path[0]: None})).values())
 
 
-def test_an_object_in_the_place_of_its_id_is_taken_for_its_id() -> None:
+def test_expanded_object_counts_as_its_id() -> None:
     (charges,) = (report for report in REPORTS if report.key == "charges")
     one = {"object": "dispute", "id": "dp_1", "charge": {"object": "charge", "id": "ch_1", "created": 5}}
-    assert named(charges, event("charge.dispute.created", one)) == {"": {"ch_1": None}}
+    assert ids_in(charges, event("charge.dispute.created", one)) == {"": {"ch_1": None}}
 
 
-def test_an_objects_creation_is_remembered_whichever_event_told_it() -> None:
+def test_creation_time_is_kept_for_any_order_of_events() -> None:
     (charges,) = (report for report in REPORTS if report.key == "charges")
     own = event("charge.updated", {"object": "charge", "id": "ch_1", "created": 5})
     others = event("refund.created", {"object": "refund", "id": "re_1", "charge": "ch_1", "created": 7})
     others["id"] = "evt_2"
-    assert named(charges, own, others) == named(charges, others, own) == {"": {"ch_1": 5}}
+    assert ids_in(charges, own, others) == ids_in(charges, others, own) == {"": {"ch_1": 5}}

@@ -1,4 +1,4 @@
-"""Reading all rows of a parent: one that Stripe no longer has is without rows, and nothing else that is missing is."""
+"""Reads all rows of a parent. Only a deleted parent has no rows; any other error is raised."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from counterfoil.extract.warnings import Warnings
 from counterfoil.reports.catalogue import report as report_of
 from counterfoil.values import StripeObject, Window
 
-from .scripted import Scripted, gathered, listed
+from .scripted import Scripted, collect, list_response
 
 
 def _rows(refusal: RunError) -> list[StripeObject]:
-    """The invoice items of two customers, of whom Stripe refuses the second."""
+    """The invoice items of two customers; Stripe refuses the request for the second."""
 
     def respond(_path: str, params: dict[str, Any]) -> dict[str, Any]:
         if params["customer"] == "cus_2":
             raise refusal
-        return listed([{"object": "invoiceitem", "id": "ii_1", "customer": "cus_1", "date": 5}])
+        return list_response([{"object": "invoiceitem", "id": "ii_1", "customer": "cus_1", "date": 5}])
 
     stripe, report = Scripted(respond), report_of("invoiceitems")
     pages = rows_of_parents(
@@ -33,7 +33,7 @@ def _rows(refusal: RunError) -> list[StripeObject]:
         notices=Warnings(),
         params={"pending": "false"},
     )
-    return gathered(pages)
+    return collect(pages)
 
 
 def test_a_deleted_parent_has_no_rows() -> None:
@@ -45,7 +45,7 @@ def test_a_deleted_parent_has_no_rows() -> None:
     ("code", "param"),
     [("resource_missing", "invoice"), ("resource_missing", None), ("parameter_invalid_empty", "customer")],
 )
-def test_another_refusal_is_no_deleted_parent(code: str, param: str | None) -> None:
+def test_other_errors_do_not_count_as_a_deleted_parent(code: str, param: str | None) -> None:
     refusal = RunError("refused", status=404, code=code, param=param)
     with pytest.raises(RunError) as caught:
         _rows(refusal)

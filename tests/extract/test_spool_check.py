@@ -1,4 +1,4 @@
-"""Pages of any interrupted reading fit together; with a page twice, overlapping or foreign they never do."""
+"""Pages of any interrupted reading are consistent; duplicate, overlapping and foreign pages are detected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KILLS = st.lists(st.integers(1, 12), max_size=4)
 
 
 def _spool(stripe: List, kills: list[int], slots: int, chance: random.Random, *, whole: bool = True) -> list[Page]:
-    """The pages of a reading that was killed after so many answers, each time, and then read to its end or not."""
+    """The pages of a reading that was killed after these numbers of answers, then completed if `whole`."""
     spool: list[Page] = []
     for answers in [*kills, *([1_000_000] if whole else [])]:
         earlier = ResumeState(CHARGES)
@@ -48,7 +48,7 @@ def _even(rows: int = 900) -> List:
     whole=st.booleans(),
     chance=st.randoms(use_true_random=False),
 )
-def test_pages_of_any_interrupted_reading_fit_together(
+def test_pages_of_interrupted_readings_are_consistent(
     times: list[int], slots: int, kills: list[int], loss: float, whole: bool, chance: random.Random
 ) -> None:
     spool = _spool(List(named(times), loss=loss), kills, slots, chance, whole=whole)
@@ -64,7 +64,7 @@ def test_pages_of_any_interrupted_reading_fit_together(
     chance=st.randoms(use_true_random=False),
     data=st.data(),
 )
-def test_page_that_is_kept_twice_is_found(
+def test_duplicate_page_is_detected(
     times: list[int], slots: int, kills: list[int], whole: bool, chance: random.Random, data: st.DataObject
 ) -> None:
     spool = _spool(List(named(times)), kills, slots, chance, whole=whole)
@@ -82,7 +82,7 @@ def test_page_that_is_kept_twice_is_found(
     chance=st.randoms(use_true_random=False),
     data=st.data(),
 )
-def test_page_of_another_reading_is_found(
+def test_page_of_another_reading_is_detected(
     times: list[int], slots: int, chance: random.Random, data: st.DataObject
 ) -> None:
     stripe = List(named(times))
@@ -94,7 +94,7 @@ def test_page_of_another_reading_is_found(
 
 @settings(max_examples=40, deadline=None)
 @given(chance=st.randoms(use_true_random=False), data=st.data())
-def test_page_of_another_source_is_found(chance: random.Random, data: st.DataObject) -> None:
+def test_page_of_another_source_is_detected(chance: random.Random, data: st.DataObject) -> None:
     spool = _spool(_even(), [], 4, chance)
     which = data.draw(st.integers(0, len(spool) - 1))
     foreign = data.draw(st.sampled_from([{"source": "/v1/refunds"}, {"parents": ("cus_1",)}, {"whole": True}]))
@@ -104,7 +104,7 @@ def test_page_of_another_source_is_found(chance: random.Random, data: st.DataObj
 
 @settings(max_examples=40, deadline=None)
 @given(chance=st.randoms(use_true_random=False), seconds=st.integers(1, 10**7))
-def test_pages_of_another_period_are_found(chance: random.Random, seconds: int) -> None:
+def test_pages_of_another_period_are_detected(chance: random.Random, seconds: int) -> None:
     spool = _spool(_even(), [], 4, chance)
     assert contradiction(spool, CHARGES, Window(until=1_700_000_001)) is not None
     assert contradiction(spool, CHARGES, Window(since=1_700_000_000 - seconds)) is not None
@@ -114,11 +114,11 @@ def _row(number: int) -> StripeObject:
     return {"id": f"ch_{number}", "created": number}
 
 
-def _page(until: int | None, numbers: range, *, since: int | None = None, **given: Any) -> Page:
+def _page(until: int | None, numbers: range, *, since: int | None = None, **fields: Any) -> Page:
     rows = [_row(number) for number in numbers]
     position = Position(rows[-1]["id"], rows[0]["created"], rows[-1]["created"], len(rows)) if rows else None
-    made = Page(SOURCE, Window(since, until), None, rows, last=False, position=position)
-    return replace(made, **given)
+    page = Page(SOURCE, Window(since, until), None, rows, last=False, position=position)
+    return replace(page, **fields)
 
 
 FIRST = _page(None, range(900, 800, -1), since=800)
@@ -130,12 +130,12 @@ OLDER = _page(800, range(799, 700, -1))
     [
         ((FIRST, OLDER), False),
         ((replace(FIRST, last=True), OLDER), False),
-        # What `created[lt]` bounds came as if it were not there.
+        # The response ignored `created[lt]`.
         ((FIRST, _page(800, range(900, 800, -1))), True),
         # A finished window reaches below the end of another one.
         ((replace(FIRST, last=True, window=Window(700)), _page(800, range(799, 798, -1))), True),
         ((_page(None, range(900, 700, -1)), OLDER), True),
-        # A window that is not finished, and reached below another one.
+        # An unfinished window that reached below another one.
         ((_page(None, range(900, 700, -1)), _page(800, range(650, 600, -1))), True),
         # Cursors.
         ((replace(FIRST, cursor="ch_901"),), True),
@@ -144,7 +144,7 @@ OLDER = _page(800, range(799, 700, -1))
         ((FIRST, _page(None, range(900, 800, -1), cursor="ch_801", position=Position("ch_701", 900, 701, 199))), True),
         # After the end of a window.
         ((replace(FIRST, last=True), _page(None, range(800, 799, -1), cursor="ch_801")), True),
-        # Rows that are not in order, or nothing of what a row needs.
+        # Rows that are not in order, or without a required value.
         ((_page(None, range(700, 800)),), True),
         ((replace(FIRST, objects=[{"id": "ch_1", "created": "yesterday"}]),), True),
         ((replace(FIRST, position=None),), True),
@@ -152,11 +152,11 @@ OLDER = _page(800, range(799, 700, -1))
         ((_page(None, range(0), last=True),), False),
     ],
 )
-def test_pages_that_contradict_one_another_are_found(pages: tuple[Page, ...], wrong: bool) -> None:
+def test_contradictory_pages_are_detected(pages: tuple[Page, ...], wrong: bool) -> None:
     assert (contradiction(pages, CHARGES, Window()) is not None) is wrong
 
 
-def test_limited_reading_with_too_many_rows_is_found() -> None:
+def test_limited_reading_with_too_many_rows_is_detected() -> None:
     assert contradiction([FIRST], CHARGES, Window(), limit=100) is None
     assert contradiction([FIRST], CHARGES, Window(), limit=99) is not None
 

@@ -1,4 +1,4 @@
-"""A survey judges how many rows a list holds from a few of its pages."""
+"""Sampling estimates the number of rows of a list from a few of its pages."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NOW = 1_793_534_400
 YEAR = 31_557_600
 
 
-def surveyed(times: list[int], since: int | None = None) -> Sampling:
-    """The survey of the list once it asks for no more."""
+def sampled(times: list[int], since: int | None = None) -> Sampling:
+    """The sampling of the list after its last sample."""
     times = sorted(times)
     sampling = Sampling(since)
     instants: list[int | None] = [None]
@@ -40,32 +40,32 @@ def growing(chance: random.Random) -> int:
 
 
 def by_day(chance: random.Random) -> int:
-    """Most of it in a few hours of each day."""
+    """Mostly in a few hours of each day."""
     return NOW - 86_400 * chance.randrange(730) - int(86_400 * chance.random() ** 2)
 
 
 @pytest.mark.parametrize("created", [even, growing, by_day])
-@pytest.mark.parametrize(("rows", "most_looks"), [(3_000, 8), (30_000, 15), (300_000, 40)])
-def test_a_list_is_judged_right_by_a_few_of_its_pages(
-    created: Callable[[random.Random], int], rows: int, most_looks: int
+@pytest.mark.parametrize(("rows", "max_samples"), [(3_000, 8), (30_000, 15), (300_000, 40)])
+def test_few_samples_estimate_the_number_of_rows(
+    created: Callable[[random.Random], int], rows: int, max_samples: int
 ) -> None:
     chance = random.Random(4)
-    sampling = surveyed([created(chance) for _ in range(rows)])
-    assert sampling.count <= most_looks
+    sampling = sampled([created(chance) for _ in range(rows)])
+    assert sampling.count <= max_samples
     assert sampling.rows == pytest.approx(rows, rel=0.35)
     assert abs(sampling.rows - rows) <= sampling.doubt + 0.02 * rows
 
 
-def test_a_bound_is_where_the_list_is_cut_and_not_where_it_begins() -> None:
+def test_lower_bound_is_not_the_start_of_the_list() -> None:
     chance = random.Random(4)
     times = [even(chance) for _ in range(30_000)]
-    sampling = surveyed(times, NOW - YEAR)
+    sampling = sampled(times, NOW - YEAR)
     assert sampling.rows == pytest.approx(sum(created >= NOW - YEAR for created in times), rel=0.1)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 100])
-def test_a_list_of_one_page_is_looked_at_once(rows: int) -> None:
-    sampling = surveyed([NOW - number for number in range(rows)])
+def test_list_of_one_page_needs_one_sample(rows: int) -> None:
+    sampling = sampled([NOW - number for number in range(rows)])
     assert (sampling.count, sampling.rows, sampling.doubt) == (1, rows, 0)
     assert not sampling.goes_on
 
@@ -75,8 +75,8 @@ def test_a_list_of_one_page_is_looked_at_once(rows: int) -> None:
     st.lists(st.integers(0, 2 * NOW) | st.integers(NOW - 3, NOW) | st.just(NOW - YEAR), max_size=600),
     st.none() | st.integers(0, 2 * NOW),
 )
-def test_whatever_the_list_the_survey_ends_with_a_number_of_rows(times: list[int], since: int | None) -> None:
-    sampling = surveyed(times, since)
+def test_sampling_of_any_list_ends_with_an_estimate(times: list[int], since: int | None) -> None:
+    sampling = sampled(times, since)
     assert sampling.count <= 40
     assert sampling.rows >= 0
     assert sampling.doubt >= 0

@@ -1,4 +1,4 @@
-"""An answer that cannot be true is requested again, and never becomes rows."""
+"""An invalid response is requested again and never becomes rows."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from counterfoil.reports.catalogue import REPORTS, report
 from counterfoil.reports.report import Collected, Listing, Preview, Singleton, Union
 from counterfoil.values import Page, StripeObject, Window
 
-from .scripted import Scripted, gathered, page_of
+from .scripted import Scripted, collect, page_of
 
 PATH = "/v1/charges"
 CHARGES = Listing(path=PATH, object="charge")
 Row = dict[str, Any]
 Answer = dict[str, Any]
-#: What a proxy makes of an answer; it sees the parameters and how often the same request was answered before.
+#: A proxy's change of an answer, given the parameters and the number of earlier answers to the same request.
 Lie = Callable[[Answer, dict[str, Any], int], Answer]
 
 
@@ -32,7 +32,7 @@ def charge(number: int, at: int, **fields: Any) -> Row:
 
 
 def charges(count: int, first: int = 10_000) -> list[Row]:
-    """Newest first, one a second."""
+    """Newest first, one per second."""
     return [charge(count - number, first - number) for number in range(count)]
 
 
@@ -78,7 +78,7 @@ DEVIATIONS: list[tuple[Code, Answer, Expected]] = [
 @pytest.mark.parametrize(
     ("code", "body", "wanted"), DEVIATIONS, ids=[f"{code}-{n}" for n, (code, *_) in enumerate(DEVIATIONS)]
 )
-def test_a_page_that_cannot_answer_the_request_deviates(code: Code, body: Answer, wanted: Expected) -> None:
+def test_deviation_of_a_page_from_its_request_is_detected(code: Code, body: Answer, wanted: Expected) -> None:
     found = check_page(body, wanted)
     assert found is not None
     assert found.code == code
@@ -98,11 +98,11 @@ def test_a_page_that_cannot_answer_the_request_deviates(code: Code, body: Answer
         (page([charge(1, 10, created=None)]), expected(created=None)),
     ],
 )
-def test_a_page_that_answers_the_request_does_not_deviate(body: Answer, wanted: Expected) -> None:
+def test_valid_page_has_no_deviation(body: Answer, wanted: Expected) -> None:
     assert check_page(body, wanted) is None
 
 
-def test_filters_are_compared_where_each_row_repeats_them() -> None:
+def test_only_filters_repeated_in_each_row_are_compared() -> None:
     assert filters_of({"status": "all", "active": "true", "limit": "5"}) == {}
     assert filters_of({"status": "open", "customer": "cus_1"}) == {
         "status": frozenset({"open"}),
@@ -123,13 +123,13 @@ def test_filters_are_compared_where_each_row_repeats_them() -> None:
         ({"id": "ch_1", "object": "charge", "created": 1}, None),
     ],
 )
-def test_a_single_object_is_the_one_that_was_requested(body: StripeObject, code: str | None) -> None:
+def test_single_object_must_match_its_request(body: StripeObject, code: str | None) -> None:
     found = check_object(body, id="ch_1", object="charge", created="created")
     assert (found.code if found else None) == code
 
 
 def read(lie: Lie, rows: list[Row], window: Window = Window(), **options: Any) -> tuple[list[str], Scripted, Warnings]:  # noqa: B008
-    """What is read through a proxy that lies, the requests, and the warnings."""
+    """The ids read through a lying proxy, the requests, and the warnings."""
     answered: dict[str, int] = {}
 
     def respond(path: str, params: dict[str, Any]) -> Answer:
@@ -139,12 +139,12 @@ def read(lie: Lie, rows: list[Row], window: Window = Window(), **options: Any) -
         return lie({**body, "url": path}, params, answered[key] - 1)
 
     stripe, notices = Scripted(respond), Warnings()
-    got = gathered(read_listing(stripe.client, CHARGES, window, notices=notices, **options))
+    got = collect(read_listing(stripe.client, CHARGES, window, notices=notices, **options))
     return [one["id"] for one in got], stripe, notices
 
 
 def once(change: Callable[[Answer], Answer]) -> Lie:
-    """Only the first answer to each request is wrong."""
+    """A proxy that changes only the first answer to each request."""
     return lambda body, _params, before: body if before else change(body)
 
 
@@ -168,22 +168,22 @@ IDS = sorted(one["id"] for one in ROWS)
         lambda body: {**body, "data": page_of(ROWS, {"limit": 100, "created[lt]": 9_100})["data"], "has_more": True},
     ],
     ids=[
-        "emptied",
-        "first row lost",
-        "last rows lost",
+        "empty page",
+        "first row missing",
+        "last rows missing",
         "last row twice",
         "reversed",
-        "ended early",
+        "ends early",
         "another object",
         "no rows",
-        "error behind 200",
+        "error with status 200",
         "empty object",
-        "another answer",
+        "another page",
     ],
 )
-def test_a_first_answer_that_is_wrong_loses_and_doubles_nothing(change: Callable[[Answer], Answer]) -> None:
+def test_wrong_first_response_loses_and_duplicates_no_rows(change: Callable[[Answer], Answer]) -> None:
     def lie(body: Answer, params: dict[str, Any], before: int) -> Answer:
-        # The newest page of an unbounded list may be any: nothing says what comes first.
+        # Nothing determines the first row of an unbounded list, so its newest page can't be validated.
         bounded = "starting_after" in params or "created[lt]" in params
         return change(body) if bounded and not before else body
 
@@ -192,7 +192,7 @@ def test_a_first_answer_that_is_wrong_loses_and_doubles_nothing(change: Callable
     assert list(notices) == []
 
 
-def test_a_page_of_the_same_list_that_comes_too_early_is_not_taken() -> None:
+def test_later_page_of_the_same_list_is_rejected() -> None:
     later = page_of(ROWS, {"limit": 100, "starting_after": ROWS[350]["id"]})
 
     def lie(body: Answer, params: dict[str, Any], before: int) -> Answer:
@@ -202,7 +202,7 @@ def test_a_page_of_the_same_list_that_comes_too_early_is_not_taken() -> None:
     assert got == [one["id"] for one in ROWS]
 
 
-def test_answers_that_differ_from_one_another_end_the_reading() -> None:
+def test_differing_invalid_responses_fail_the_reading() -> None:
     def lie(body: Answer, params: dict[str, Any], before: int) -> Answer:
         if "starting_after" not in params:
             return body
@@ -214,7 +214,7 @@ def test_answers_that_differ_from_one_another_end_the_reading() -> None:
     assert "starting_after=ch_" in caught.value.message
 
 
-def test_different_rows_outside_of_the_window_do_not_show_that_stripe_ignores_it() -> None:
+def test_different_rows_outside_the_window_fail_the_reading() -> None:
     def lie(body: Answer, params: dict[str, Any], before: int) -> Answer:
         if "created[lt]" not in params:
             return body
@@ -227,7 +227,7 @@ def test_different_rows_outside_of_the_window_do_not_show_that_stripe_ignores_it
 
 
 @pytest.mark.parametrize("limit", [None, 150])
-def test_a_list_that_ignores_its_windows_is_read_whole_as_one_chain(limit: int | None) -> None:
+def test_list_that_ignores_windows_is_read_as_one_chain(limit: int | None) -> None:
     def lie(_body: Answer, params: dict[str, Any], _before: int) -> Answer:
         whole = {name: value for name, value in params.items() if not name.startswith("created")}
         return {**page_of(ROWS, whole), "url": PATH}
@@ -236,13 +236,13 @@ def test_a_list_that_ignores_its_windows_is_read_whole_as_one_chain(limit: int |
     assert sorted(got) == IDS[-len(got) :]
     assert len(got) == (limit or len(ROWS))
     assert len(got) == len(set(got))
-    assert len(stripe.asked) < 60
+    assert len(stripe.sent) < 60
     assert any("outside_window" in notice for notice in notices) == (limit is None)
 
 
-def test_a_list_in_another_order_is_read_whole_and_kept_to_its_range() -> None:
+def test_list_in_another_order_is_read_completely_and_limited_to_its_range() -> None:
     rows = sorted(charges(730), key=lambda one: int(one["id"][-2:]) * 1_000 + one["created"] % 997)
-    inside = sorted(one["id"] for one in rows if 9_400 <= one["created"] < 9_900)
+    expected_ids = sorted(one["id"] for one in rows if 9_400 <= one["created"] < 9_900)
 
     def lie(_body: Answer, params: dict[str, Any], _before: int) -> Answer:
         within = [
@@ -253,18 +253,18 @@ def test_a_list_in_another_order_is_read_whole_and_kept_to_its_range() -> None:
         return {**page_of(within, {k: v for k, v in params.items() if not k.startswith("created")}), "url": PATH}
 
     got, _, notices = read(lie, rows, Window(9_400, 9_900))
-    assert sorted(got) == inside
+    assert sorted(got) == expected_ids
     assert any("not_descending" in notice for notice in notices)
 
 
 def test_a_list_with_short_pages_is_read_with_a_warning() -> None:
     def lie(_body: Answer, params: dict[str, Any], _before: int) -> Answer:
-        return {**page_of(ROWS, params, most=70), "url": PATH}
+        return {**page_of(ROWS, params, max_rows=70), "url": PATH}
 
     got, stripe, notices = read(lie, ROWS)
     assert sorted(got) == IDS
     assert len(list(notices)) == 1
-    assert len(stripe.asked) < 40, "only the first short page is requested three times"
+    assert len(stripe.sent) < 40, "only the first short page is requested three times"
 
 
 def test_short_pages_that_omit_different_rows_fail_the_run() -> None:
@@ -281,7 +281,7 @@ def test_short_pages_that_omit_different_rows_fail_the_run() -> None:
     assert caught.value.code == "invalid_answer"
 
 
-def test_a_chain_without_windows_resumes_without_doubling() -> None:
+def test_chain_without_windows_resumes_without_duplicates() -> None:
     def ignoring(_path: str, params: dict[str, Any]) -> Answer:
         whole = {name: value for name, value in params.items() if not name.startswith("created")}
         return {**page_of(ROWS, whole), "url": PATH}
@@ -311,7 +311,7 @@ def test_a_chain_without_windows_resumes_without_doubling() -> None:
     assert any(one.unwindowed for one in spool)
 
 
-def test_rows_without_a_time_cannot_be_kept_to_a_range() -> None:
+def test_rows_without_a_time_cannot_be_limited_to_a_range() -> None:
     def lie(body: Answer, _params: dict[str, Any], _before: int) -> Answer:
         return {**body, "data": [{**one, "created": None} for one in body["data"]]}
 
@@ -323,26 +323,26 @@ def test_rows_without_a_time_cannot_be_kept_to_a_range() -> None:
 
 
 def test_every_source_names_the_object_of_its_rows() -> None:
-    def nameless(source: object) -> list[str]:
+    def without_object(source: object) -> list[str]:
         match source:
             case Listing():
                 return [source.path] if not source.object and not source.retired else []
             case Singleton():
                 return [] if source.object else [source.path]
             case Union():
-                return [path for one in source.listings.values() for path in nameless(one)]
+                return [path for one in source.listings.values() for path in without_object(one)]
             case Collected():
-                return [path for one in source.places for path in nameless(one.listing)]
+                return [path for one in source.places for path in without_object(one.listing)]
             case Preview():
-                below = [path for one in source.previewed for path in nameless(one.listing)]
+                below = [path for one in source.previewed for path in without_object(one.listing)]
                 return below if source.object else [*below, source.path]
             case _:
                 raise AssertionError(source)
 
-    assert [path for one in REPORTS for path in nameless(one.source)] == []
+    assert [path for one in REPORTS for path in without_object(one.source)] == []
 
 
-def test_an_earlier_page_that_an_answer_contradicts_ends_the_reading() -> None:
+def test_response_that_contradicts_an_earlier_page_fails_the_reading() -> None:
     def lie(body: Answer, params: dict[str, Any], _before: int) -> Answer:
         if "starting_after" in params:
             return body

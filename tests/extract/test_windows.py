@@ -1,4 +1,4 @@
-"""Windows read each object exactly once, whatever the distribution of `created`, and spend few requests on it."""
+"""Windows read each object exactly once, for any distribution of `created`, with few requests."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ EVERYTHING = Window()
 
 @dataclass
 class List:
-    """A list as Stripe keeps one: newest first by (created, id), paged by cursor, filtered by `created`."""
+    """A list like Stripe's: newest first by (created, id), paged by cursor, filtered by `created`."""
 
     times: dict[str, int]
     gone: set[str] = field(default_factory=set)
-    #: How often, for tests that lose objects while they read.
+    #: The probability of a deletion after each page, for tests that delete objects during reading.
     loss: float = 0.0
 
     def page(self, request: Request) -> tuple[list[StripeObject], bool] | None:
@@ -42,12 +42,12 @@ class List:
         )
         rows = [{"id": one, "created": created} for created, one in matching[:PAGE_ROWS]]
         if request.first is not None and (not rows or rows[0]["id"] != request.first):
-            return None  # as its caller takes it
+            return None  # for the caller this is a lost cursor
         return rows, len(matching) > PAGE_ROWS
 
 
-def read_all(stripe: List, windows: Windows, slots: int, chance: random.Random, meanwhile: Any = None) -> list[str]:
-    """The ids that are kept, in the order of arrival; answers come back in any order."""
+def read_all(stripe: List, windows: Windows, slots: int, chance: random.Random, in_between: Any = None) -> list[str]:
+    """The ids that are stored, in the order of arrival; answers arrive in any order."""
     in_flight: list[tuple[Request, Any]] = []
     kept: list[str] = []
     while not windows.done:
@@ -60,8 +60,8 @@ def read_all(stripe: List, windows: Windows, slots: int, chance: random.Random, 
             rows, more = answer
             full = len(rows) == PAGE_ROWS
             kept += [row["id"] for row in windows.answer(request, rows, has_more=more, full=full)]
-        if meanwhile is not None:
-            meanwhile()
+        if in_between is not None:
+            in_between()
     return kept
 
 
@@ -71,23 +71,23 @@ def named(times: list[int]) -> dict[str, int]:
 
 @dataclass
 class Sorted:
-    """A list that does not change, quick for many rows; ids are places."""
+    """A list that does not change, fast for many rows; ids are positions."""
 
     times: list[int]
-    asked: int = 0
+    requests: int = 0
 
     def __post_init__(self) -> None:
         self.times.sort()
 
     def page(self, request: Request) -> tuple[list[StripeObject], bool]:
-        self.asked += 1
+        self.requests += 1
         since, until = request.window.since, request.window.until
         low = 0 if since is None else bisect_left(self.times, since)
         high = len(self.times) if until is None else bisect_left(self.times, until)
         if request.after is not None:
             high = min(high, int(request.after))
         first = max(low, high - PAGE_ROWS)
-        rows = [{"id": f"{place:08}", "created": self.times[place]} for place in range(high - 1, first - 1, -1)]
+        rows = [{"id": f"{n:08}", "created": self.times[n]} for n in range(high - 1, first - 1, -1)]
         return rows, first > low
 
 
@@ -99,11 +99,11 @@ def requests_for(times: list[int], slots: int, window: Window = EVERYTHING) -> i
             in_flight.append((request, stripe.page(request)))
         request, (rows, more) = in_flight.pop(0)
         windows.answer(request, rows, has_more=more, full=len(rows) == PAGE_ROWS)
-    return stripe.asked
+    return stripe.requests
 
 
 def rounds_for(times: list[int], slots: int, window: Window) -> int:
-    """As many times as a page takes: every slot's answer comes before the next request goes."""
+    """The number of rounds; in each round all slots send a request and receive its answer."""
     stripe, windows, rounds = Sorted(times), Windows(window), 0
     while not windows.done:
         requests: list[Request] = []
@@ -120,7 +120,7 @@ TIMES = st.one_of(
     st.lists(st.integers(0, 2 * NOW), max_size=700),
     st.lists(st.integers(NOW - 3, NOW), max_size=700),
     st.lists(st.sampled_from([NOW, NOW - 13 * 31_557_600, NOW - 1, NOW + 86_400]), max_size=700),
-    # An object in every second: a bound that is off by one can't miss them all.
+    # An object in every second, to detect bounds that are off by one.
     st.builds(lambda count, step: list(range(NOW - count * step, NOW, step)), st.integers(0, 1_200), st.integers(1, 3)),
     st.builds(lambda count, second: [second] * count, st.integers(0, 900), st.integers(0, NOW)),
     st.builds(
@@ -134,9 +134,7 @@ TIMES = st.one_of(
 @settings(max_examples=80, deadline=None)
 @example(list(range(NOW - 2_000, NOW)), 8, random.Random(1))
 @given(TIMES, st.integers(1, 64), st.randoms(use_true_random=False))
-def test_every_object_is_read_exactly_once_whatever_the_times(
-    times: list[int], slots: int, chance: random.Random
-) -> None:
+def test_every_object_is_read_exactly_once(times: list[int], slots: int, chance: random.Random) -> None:
     stripe = List(named(times))
     kept = read_all(stripe, Windows(Window()), slots, chance)
     assert sorted(kept) == sorted(stripe.times)
@@ -144,7 +142,7 @@ def test_every_object_is_read_exactly_once_whatever_the_times(
 
 @settings(max_examples=60, deadline=None)
 @given(TIMES, st.integers(0, 2 * NOW), st.integers(0, 2 * NOW), st.integers(1, 16), st.randoms(use_true_random=False))
-def test_a_bounded_window_holds_what_was_created_in_it(
+def test_bounded_window_reads_exactly_its_objects(
     times: list[int], one: int, other: int, slots: int, chance: random.Random
 ) -> None:
     stripe, window = List(named(times)), Window(min(one, other), max(one, other))
@@ -154,36 +152,36 @@ def test_a_bounded_window_holds_what_was_created_in_it(
 
 @settings(max_examples=80, deadline=None)
 @given(TIMES, st.integers(1, 16), st.randoms(use_true_random=False))
-def test_what_is_there_all_the_time_is_read_once_while_others_come_and_go(
+def test_objects_are_read_once_while_others_are_created_and_deleted(
     times: list[int], slots: int, chance: random.Random
 ) -> None:
     stripe = List(named(times))
     before = set(stripe.times)
 
-    def meanwhile() -> None:
+    def in_between() -> None:
         stripe.times[f"new_{len(stripe.times):06}"] = chance.choice([NOW, NOW + 5, NOW - 63_072_000, NOW - 1_000_000])
         if before - stripe.gone and chance.random() < 0.7:
             stripe.gone.add(chance.choice(sorted(before - stripe.gone)))
 
-    kept = read_all(stripe, Windows(Window()), slots, chance, meanwhile)
+    kept = read_all(stripe, Windows(Window()), slots, chance, in_between)
     assert len(kept) == len(set(kept))
     assert before - stripe.gone <= set(kept)
 
 
 @pytest.mark.parametrize("slots", [1, 4, 16, 64])
 @pytest.mark.parametrize(("rows", "requests"), [(0, 1), (1, 1), (99, 1), (100, 2)])
-def test_a_page_that_is_not_full_is_the_last_and_a_full_one_is_followed(rows: int, requests: int, slots: int) -> None:
+def test_only_a_full_page_causes_another_request(rows: int, requests: int, slots: int) -> None:
     assert requests_for([NOW - 1_000 * number for number in range(rows)], slots) == requests
 
 
 @pytest.mark.parametrize("slots", [1, 4, 16])
-def test_many_rows_take_few_requests_more_than_a_chain(slots: int) -> None:
+def test_parallel_reading_needs_few_additional_requests(slots: int) -> None:
     chance = random.Random(1)
     times = [NOW - int(63_072_000 * chance.random() ** 2) for _ in range(8_000)]
     assert requests_for(times, slots) <= math.ceil(len(times) / PAGE_ROWS) * 1.05 + slots
 
 
-def test_slow_pages_fill_every_slot_from_the_second_round_to_the_last_but_few() -> None:
+def test_slow_pages_use_almost_all_slots() -> None:
     chance = random.Random(1)
     times = [NOW - chance.randrange(10_000_000) for _ in range(100_000)]
     window = Window(NOW - 10_000_000)
@@ -192,21 +190,21 @@ def test_slow_pages_fill_every_slot_from_the_second_round_to_the_last_but_few() 
 
 
 @pytest.mark.parametrize("slots", [4, 64])
-def test_a_bound_long_before_the_first_object_costs_no_more_than_the_search_and_a_request_a_slot(slots: int) -> None:
+def test_bound_long_before_the_first_object_costs_few_requests(slots: int) -> None:
     times = [NOW - 300 * number for number in range(3_000)]
     assert requests_for(times, slots, Window(NOW - 10 * 31_557_600)) <= 30 * 1.05 + 10 + slots
 
 
-def test_a_gap_of_thirteen_years_costs_no_crawl_through_it() -> None:
+def test_gap_of_thirteen_years_costs_few_requests() -> None:
     times = [NOW - number for number in range(2_000)] + [NOW - 13 * 31_557_600 - number for number in range(2_000)]
     assert requests_for(times, 4) <= 40 * 1.6
 
 
-def test_reading_in_parallel_really_has_many_requests_in_flight() -> None:
+def test_many_requests_are_in_flight_after_the_first_page() -> None:
     windows = Windows(Window())
     first = windows.request()
     assert first is not None
-    assert windows.request() is None, "nothing is known yet of how dense the list is"
+    assert windows.request() is None, "the density of the list is not known yet"
     stripe = List(named([NOW - 1_000 * number for number in range(5_000)]))
     rows, more = stripe.page(first) or ([], False)
     windows.answer(first, rows, has_more=more)

@@ -1,4 +1,4 @@
-"""An Airflow of the tests' own: it reads where it lives when it is imported, so this comes before."""
+"""A separate Airflow for the tests. Airflow reads its location on import, so import this module first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulated Stripe, and what its reports are without any engine between."""
+"""Fixtures: a simulated Stripe, and its reports read without an engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
-    """One for all: what executors have for an environment is that of the first, so it has all that any test needs."""
+    """A shared session. Executors keep the environment of the first session, so it contains all required variables."""
     sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: make test-integrations")
     started = {
         "STRIPE_API_KEY": KEY,
@@ -60,13 +60,13 @@ def spark() -> Iterator[Any]:
 
 @pytest.fixture
 def stripe(sandbox: Sandbox) -> Iterator[counterfoil.Connection]:
-    """What each engine's rows are compared with."""
+    """The connection that provides the expected rows."""
     with counterfoil.connect(KEY, api_base=sandbox.url) as connection:
         yield connection
 
 
 def figures(rows: list[dict[str, Any]], *sums: str) -> dict[str, Any]:
-    """How many rows there are, of how many keys, the sums of columns, and the first and last creation."""
+    """The number of rows and of keys, the sums of columns, and the first and last creation time."""
     created = [row["created"] for row in rows]
     added = {name: sum((Decimal(row[name] or 0) for row in rows), Decimal()) for name in sums}
     return {
@@ -79,7 +79,7 @@ def figures(rows: list[dict[str, Any]], *sums: str) -> dict[str, Any]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where engines are required, what was skipped has failed."""
+    """If engines are required, skipped tests are failures."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("ENGINES") == "required" and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -28,8 +28,8 @@ MONEY = ("amount", "amount_major")
 def instance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dagster.DagsterInstance]:
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
     monkeypatch.chdir(tmp_path)
-    with dagster.DagsterInstance.ephemeral() as made:
-        yield made
+    with dagster.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
 
 
 def _metadata(done: dagster.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
@@ -38,16 +38,16 @@ def _metadata(done: dagster.ExecuteInProcessResult, asset: str) -> dict[str, Any
     return {name: value.value for name, value in found.materialization.metadata.items()}
 
 
-def test_the_example_of_the_documents(instance: dagster.DagsterInstance, sandbox: Sandbox) -> None:
+def test_documented_example_runs(instance: dagster.DagsterInstance, sandbox: Sandbox) -> None:
     code, _ = examples("Dagster")
     key = 'key="env:STRIPE_API_KEY"'
-    told: dict[str, Any] = {}
-    exec(changed(code, key, f'{key}, api_base="{sandbox.url}"'), told)
-    dagster.Definitions.validate_loadable(told["defs"])
-    assert dagster.materialize([told["stripe"]], instance=instance).success
+    names: dict[str, Any] = {}
+    exec(changed(code, key, f'{key}, api_base="{sandbox.url}"'), names)
+    dagster.Definitions.validate_loadable(names["defs"])
+    assert dagster.materialize([names["stripe"]], instance=instance).success
 
 
-def test_assets_are_tables_with_figures_beside_them(
+def test_assets_load_tables_and_report_metadata(
     instance: dagster.DagsterInstance, sandbox: Sandbox, stripe: counterfoil.Connection
 ) -> None:
     assets = stripe_assets(["charges", "balance"], to="duckdb:///books.duckdb", api_base=sandbox.url)
@@ -58,15 +58,15 @@ def test_assets_are_tables_with_figures_beside_them(
         connection.execute("SET TimeZone = 'UTC'")
         loaded = connection.sql("SELECT * FROM charges").to_arrow_table().to_pylist()
     assert figures(loaded, *MONEY) == figures(whole.to_pylist(), *MONEY)
-    told = _metadata(done, "charges")
-    assert (told["rows"], told["dagster/row_count"]) == (whole.num_rows, whole.num_rows)
-    assert told["columns"] == len(whole.schema)
-    assert told["requests"] >= whole.num_rows / 100
-    assert (told["table"], told["warnings"]) == ("charges", [])
+    metadata = _metadata(done, "charges")
+    assert (metadata["rows"], metadata["dagster/row_count"]) == (whole.num_rows, whole.num_rows)
+    assert metadata["columns"] == len(whole.schema)
+    assert metadata["requests"] >= whole.num_rows / 100
+    assert (metadata["table"], metadata["warnings"]) == ("charges", [])
     assert _metadata(done, "balance")["rows"] == stripe.read("balance").read_all().num_rows
 
 
-def test_some_of_them_can_be_materialized(instance: dagster.DagsterInstance, sandbox: Sandbox) -> None:
+def test_selected_assets_can_be_materialized(instance: dagster.DagsterInstance, sandbox: Sandbox) -> None:
     assets = stripe_assets(
         ["charges", "coupons"], to="duckdb:///books.duckdb", api_base=sandbox.url, key_prefix=["shop", "stripe"]
     )
@@ -79,7 +79,7 @@ def test_some_of_them_can_be_materialized(instance: dagster.DagsterInstance, san
     assert "charges" not in names
 
 
-def test_what_is_known_of_columns_is_known_before(sandbox: Sandbox) -> None:
+def test_column_schema_is_known_before_materialization(sandbox: Sandbox) -> None:
     assets = stripe_assets(["charges"], to="duckdb:///books.duckdb")
     (spec,) = assets.specs
     columns = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
@@ -88,7 +88,7 @@ def test_what_is_known_of_columns_is_known_before(sandbox: Sandbox) -> None:
     assert spec.description.startswith("Charges: ")
 
 
-def test_one_that_fails_keeps_none_of_the_others(instance: dagster.DagsterInstance, sandbox: Sandbox) -> None:
+def test_failed_asset_does_not_prevent_the_others(instance: dagster.DagsterInstance, sandbox: Sandbox) -> None:
     sandbox.control("keys", key="rk_test_somewhat4242", permissions=["rak_coupon_read"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOME_KEY", "rk_test_somewhat4242")
@@ -103,13 +103,13 @@ def test_one_that_fails_keeps_none_of_the_others(instance: dagster.DagsterInstan
     assert not done.success
     assert [one.asset_key.to_user_string() for one in done.get_asset_materialization_events()] == ["coupons"]
     (failed,) = done.get_step_failure_events()
-    told = str(failed.event_specific_data)
-    assert "rak_charge_read" in told
-    assert "somewhat" not in told
+    failure = str(failed.event_specific_data)
+    assert "rak_charge_read" in failure
+    assert "somewhat" not in failure
     assert not [one for one in done.all_events if one.is_step_restarted]
 
 
-def test_what_may_pass_by_itself_is_tried_again(instance: dagster.DagsterInstance) -> None:
+def test_transient_error_is_retried(instance: dagster.DagsterInstance) -> None:
     with Sandbox(scale=0.1) as own:
         own.control("keys", key=KEY)
         own.control("faults", fault="status", path="/v1/coupons", status=500, count=6, error={"message": "later"})

@@ -25,8 +25,8 @@ from counterfoil.integrations.dagster_datasets import dataset_assets
 @pytest.fixture
 def instance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dagster.DagsterInstance]:
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
-    with dagster.DagsterInstance.ephemeral() as made:
-        yield made
+    with dagster.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +37,12 @@ def _datasets(sandbox: Sandbox) -> None:
         app.datasets.create("All refunds", account="Shop", report="refunds")
 
 
-def test_the_example_of_the_documents_runs_datasets(
+def test_documented_example_runs_datasets(
     instance: dagster.DagsterInstance, stripe: counterfoil.Connection, tmp_path: Path
 ) -> None:
-    told: dict[str, dagster.AssetsDefinition] = {}
-    exec(examples("Dagster")[1], told)
-    done = dagster.materialize([told["datasets"]], instance=instance)
+    names: dict[str, dagster.AssetsDefinition] = {}
+    exec(examples("Dagster")[1], names)
+    done = dagster.materialize([names["datasets"]], instance=instance)
     found = {
         event.asset_key.to_user_string(): event.materialization.metadata
         for event in done.get_asset_materialization_events()
@@ -55,9 +55,7 @@ def test_the_example_of_the_documents_runs_datasets(
             assert connection.sql(f"SELECT count(*) FROM {report}").fetchall() == [(rows,)]
 
 
-def test_a_run_that_fails_fails_the_step_and_no_other_dataset(
-    instance: dagster.DagsterInstance, sandbox: Sandbox
-) -> None:
+def test_failed_run_fails_only_its_own_dataset(instance: dagster.DagsterInstance, sandbox: Sandbox) -> None:
     sandbox.control(
         "faults", fault="status", path="/v1/charges", status=403, count=None, error={"message": "Not this."}
     )

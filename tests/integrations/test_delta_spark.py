@@ -1,7 +1,7 @@
-"""Spark reads what the log of a Delta table names.
+"""Spark reads the files that the log of a Delta table lists.
 
-Spark's own reader of Delta tables is in a jar that no package of Python has, so that this goes by Spark's reader of
-Parquet, and by its parser of the schema that stands in the log.
+Spark's Delta reader is in a jar that no Python package contains. This test therefore uses Spark's Parquet reader, and
+Spark's parser for the schema in the log.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _KEY = "sk_test_spark4242"
 
 
 def _schema(table: Path) -> Any:
-    """The schema in the table's first commit, as Spark understands it."""
+    """The schema in the table's first commit, as parsed by Spark."""
     lines = (table / "_delta_log" / "00000000000000000000.json").read_text().splitlines()
-    told: dict[str, Any] = next(json.loads(line)["metaData"] for line in lines if "metaData" in line)
-    return sql.types.StructType.fromJson(json.loads(told["schemaString"]))
+    metadata: dict[str, Any] = next(json.loads(line)["metaData"] for line in lines if "metaData" in line)
+    return sql.types.StructType.fromJson(json.loads(metadata["schemaString"]))
 
 
-def test_spark_reads_the_rows_and_the_types(spark: Any, tmp_path: Path) -> None:
+def test_spark_reads_rows_and_types(spark: Any, tmp_path: Path) -> None:
     table = tmp_path / "lake" / "charges"
     with Sandbox(scale=0.2) as sandbox:
         sandbox.control("keys", key=_KEY)
@@ -49,11 +49,11 @@ def test_spark_reads_the_rows_and_the_types(spark: Any, tmp_path: Path) -> None:
         sql.types.TimestampType(),
         sql.types.StringType(),
     ]
-    asked = ("count(*)", "count(DISTINCT id)", "sum(amount)", "sum(amount_major)", "min(created)")
-    found = tuple(rows.selectExpr(*asked).first())
+    figures = ("count(*)", "count(DISTINCT id)", "sum(amount)", "sum(amount_major)", "min(created)")
+    found = tuple(rows.selectExpr(*figures).first())
     with duckdb.connect(str(tmp_path / "books.duckdb"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        told = connection.execute(f"SELECT {', '.join(asked)}::TIMESTAMP FROM charges").fetchone()
-    assert told
-    count, ids, amount, major, created = told
+        row = connection.execute(f"SELECT {', '.join(figures)}::TIMESTAMP FROM charges").fetchone()
+    assert row
+    count, ids, amount, major, created = row
     assert found == (2 * count, ids, 2 * amount, 2 * major, created)

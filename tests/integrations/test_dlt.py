@@ -27,7 +27,7 @@ Load = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Runs a pipeline on what is given, and gives the rows of a table."""
+    """Runs a pipeline on the data, and returns the rows of a table."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
@@ -49,7 +49,7 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     return run
 
 
-def test_the_example_of_the_documents(rows: Load, sandbox: Sandbox, stripe: counterfoil.Connection) -> None:
+def test_documented_example_runs(rows: Load, sandbox: Sandbox, stripe: counterfoil.Connection) -> None:
     (code,) = examples("dlt")
     key = 'key="env:STRIPE_API_KEY"'
     exec(changed(code, key, f'{key}, api_base="{sandbox.url}"'), {})
@@ -59,9 +59,7 @@ def test_the_example_of_the_documents(rows: Load, sandbox: Sandbox, stripe: coun
             assert found == [(stripe.read(report).read_all().num_rows,)]
 
 
-def test_a_report_is_a_table_with_its_types_and_its_sums(
-    rows: Load, sandbox: Sandbox, stripe: counterfoil.Connection
-) -> None:
+def test_report_is_loaded_with_its_types_and_sums(rows: Load, sandbox: Sandbox, stripe: counterfoil.Connection) -> None:
     loaded = rows(counterfoil_resource("charges", api_base=sandbox.url), "charges")
     assert figures(loaded, *MONEY) == figures(stripe.read("charges").read_all().to_pylist(), *MONEY)
     with duckdb.connect("shop.duckdb", read_only=True) as connection:
@@ -74,8 +72,8 @@ def test_a_report_is_a_table_with_its_types_and_its_sums(
 
 
 @pytest.mark.parametrize("report", ["refunds", "subscriptions", "balance", "invoices"])
-def test_every_value_arrives(report: str, rows: Load, sandbox: Sandbox, stripe: counterfoil.Connection) -> None:
-    """But for what differs between two readings."""
+def test_all_values_are_loaded(report: str, rows: Load, sandbox: Sandbox, stripe: counterfoil.Connection) -> None:
+    """Compares all columns except those that differ between two runs."""
     differ = {"_run", "_synced_at"}
     loaded = rows(counterfoil_resource(report, api_base=sandbox.url), report)
     expected = stripe.read(report).read_all().to_pylist()
@@ -83,19 +81,19 @@ def test_every_value_arrives(report: str, rows: Load, sandbox: Sandbox, stripe: 
     assert _sorted(loaded, names) == _sorted(expected, names)
 
 
-def test_a_second_run_replaces_and_an_empty_report_empties(rows: Load, sandbox: Sandbox) -> None:
+def test_second_run_replaces_rows_even_with_none(rows: Load, sandbox: Sandbox) -> None:
     first = rows(counterfoil_resource("refunds", api_base=sandbox.url), "refunds")
     again = rows(counterfoil_resource("refunds", api_base=sandbox.url), "refunds")
     assert _sorted(first, {"id"}) == _sorted(again, {"id"})
     assert rows(counterfoil_resource("refunds", api_base=sandbox.url, until="2012-01-01"), "refunds") == []
 
 
-def test_a_report_without_rows_is_a_table_all_the_same(rows: Load, sandbox: Sandbox) -> None:
+def test_report_without_rows_creates_a_table(rows: Load, sandbox: Sandbox) -> None:
     assert rows(counterfoil_resource("recipients", api_base=sandbox.url), "recipients") == []
 
 
-def test_rows_that_never_change_are_read_on_from_the_newest(rows: Load) -> None:
-    """Stripe forgets events after thirty days; the table does not."""
+def test_events_are_read_incrementally(rows: Load) -> None:
+    """Stripe deletes events after thirty days; the table retains them."""
     with Sandbox(scale=0.2) as own, counterfoil.connect(KEY, api_base=own.url) as stripe:
         own.control("keys", key=KEY)
         first = rows(counterfoil_resource("events", api_base=own.url), "events")
@@ -103,27 +101,27 @@ def test_rows_that_never_change_are_read_on_from_the_newest(rows: Load) -> None:
         own.control("advance", seconds=2 * 86400)
         own.ask("requests?reset=true")
         second = rows(counterfoil_resource("events", api_base=own.url), "events")
-        asked = [one["query"] for one in own.ask("requests")["last"] if one["path"] == "/v1/events"]
+        queries = [one["query"] for one in own.ask("requests")["last"] if one["path"] == "/v1/events"]
         now = stripe.read("events").read_all()["id"].to_pylist()
     before, after = {row["id"] for row in first}, [row["id"] for row in second]
     assert set(now) - before
     assert before - set(now)
     assert sorted(after) == sorted(before | set(now))
     newest = max(row["created"] for row in first)
-    assert asked
-    assert all(f"created[gte]={int(newest.timestamp()) - 600}" in query for query in asked)
+    assert queries
+    assert all(f"created[gte]={int(newest.timestamp()) - 600}" in query for query in queries)
 
 
-def test_a_merge_keeps_what_is_no_longer_read(rows: Load, sandbox: Sandbox) -> None:
-    def resource(**told: Any) -> Any:
-        return counterfoil_resource("refunds", api_base=sandbox.url, write_disposition="merge", **told)
+def test_merge_keeps_rows_outside_the_range(rows: Load, sandbox: Sandbox) -> None:
+    def resource(**options: Any) -> Any:
+        return counterfoil_resource("refunds", api_base=sandbox.url, write_disposition="merge", **options)
 
     first = rows(resource(), "refunds")
     middle = sorted(row["created"] for row in first)[len(first) // 2]
     assert _sorted(rows(resource(since=middle), "refunds"), {"id", "amount"}) == _sorted(first, {"id", "amount"})
 
 
-def test_several_reports_are_one_source(rows: Load, sandbox: Sandbox, stripe: counterfoil.Connection) -> None:
+def test_source_combines_several_reports(rows: Load, sandbox: Sandbox, stripe: counterfoil.Connection) -> None:
     source = counterfoil_source(["coupons", "plans"], api_base=sandbox.url)
     assert len(rows(source, "coupons")) == stripe.read("coupons").read_all().num_rows
     with duckdb.connect("shop.duckdb", read_only=True) as connection:
@@ -131,15 +129,15 @@ def test_several_reports_are_one_source(rows: Load, sandbox: Sandbox, stripe: co
     assert plans == stripe.read("plans").read_all().num_rows
 
 
-def test_the_key_is_nowhere_in_what_dlt_keeps(rows: Load, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_files_of_dlt_do_not_contain_the_key(rows: Load, sandbox: Sandbox, tmp_path: Path) -> None:
     rows(counterfoil_resource("coupons", api_base=sandbox.url), "coupons")
     files = [one for one in tmp_path.rglob("*") if one.is_file()]
     assert files
     assert not [one for one in files if KEY.encode() in one.read_bytes()]
 
 
-def test_a_report_that_is_not_there_is_said_at_once() -> None:
-    with pytest.raises(counterfoil.SettingsError, match="There is no report 'chargse'"):
+def test_unknown_report_is_rejected_immediately() -> None:
+    with pytest.raises(counterfoil.SettingsError, match="report 'chargse'"):
         counterfoil_resource("chargse")
 
 

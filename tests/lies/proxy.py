@@ -1,7 +1,7 @@
-"""A proxy in front of a simulated Stripe that tells well-formed lies at random, by seed.
+"""A proxy in front of a simulated Stripe that returns well-formed but false responses at random, by seed.
 
-A lie is one that can be told from the truth: by the request, by another answer, or by asking again. A last page that
-omits rows is a possible truth (they may have been deleted), so it is not among them.
+Every lie is detectable: from the request, from another response, or by repeating the request. A last page that omits
+rows could be true (the rows may have been deleted), so it is not one of the lies.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _LISTS = ("lines", "items", "refunds", "reversals", "external_accounts")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request and the true answer to it."""
+class Exchange:
+    """A request and its true response."""
 
     path: str
     query: dict[str, str]
@@ -46,12 +46,12 @@ class Asked:
 
     @property
     def bounded(self) -> bool:
-        """Whether the request says where its page begins."""
+        """Whether the request sets the start of its page."""
         return "starting_after" in self.query or "created[lt]" in self.query
 
     @property
     def is_embedded(self) -> bool:
-        """Whether it is the list within one object: `/v1/invoices/in_1/lines`."""
+        """Whether it is a list within an object: `/v1/invoices/in_1/lines`."""
         return self.is_list and self.path.count("/") == 4
 
     @property
@@ -63,145 +63,145 @@ class Asked:
         return len(self.rows) >= int(self.query.get("limit", 10))
 
 
-Lie = Callable[["Liar", Asked], Body | None]
+Lie = Callable[["Liar", Exchange], Body | None]
 
 
 @dataclass
 class Liar:
-    """Decides which answer is a lie. None from a lie is "this answer offers no occasion"."""
+    """Decides which responses are lies. A lie returns None if it does not apply to the response."""
 
     seed: int
     rate: float = 0.0
-    #: Whether a request that was answered by a lie is answered by one each time.
+    #: Whether a repeated request gets the same kind of lie as before.
     stubborn: bool = False
-    #: Lies that it never tells.
+    #: Names of lies that are excluded.
     without: frozenset[str] = frozenset()
-    told: Counter[str] = field(default_factory=Counter)
-    _answers: list[Asked] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    _exchanges: list[Exchange] = field(default_factory=list)
     _lied: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
 
-    def answer(self, asked: Asked) -> tuple[str | None, Any]:
-        """The name of the lie, and the body; None and the true body when it is told the truth."""
-        key = f"{asked.path} {sorted(asked.query.items())}"
-        others = [*self._answers]
-        self._answers.append(asked)
+    def respond(self, exchange: Exchange) -> tuple[str | None, Any]:
+        """The name of the lie and its body; None and the true body if the response is true."""
+        key = f"{exchange.path} {sorted(exchange.query.items())}"
+        others = [*self._exchanges]
+        self._exchanges.append(exchange)
         name = self._lied.get(key) if self.stubborn else None
         if name is None and self.chance.random() >= self.rate:
-            return None, asked.body
+            return None, exchange.body
         names = sorted(LIES.keys() - self.without)
         for chosen in [name] if name else self.chance.sample(names, len(names)):
-            lie = LIES[chosen](self, Asked(asked.path, asked.query, copy.deepcopy(asked.body)), others)
-            if lie is not None and lie != asked.body:
-                self.told[chosen] += 1
+            lie = LIES[chosen](self, Exchange(exchange.path, exchange.query, copy.deepcopy(exchange.body)), others)
+            if lie is not None and lie != exchange.body:
+                self.counts[chosen] += 1
                 self._lied[key] = chosen
                 return chosen, lie
-        return None, asked.body
+        return None, exchange.body
 
-    def some(self, rows: list[Body]) -> int:
+    def pick(self, rows: list[Body]) -> int:
         return self.chance.randrange(len(rows))
 
 
-def swapped(liar: Liar, asked: Asked, others: list[Asked]) -> Any:
-    """The answer to another request of the same path."""
-    if not asked.is_list or not asked.bounded:
+def swapped(liar: Liar, exchange: Exchange, others: list[Exchange]) -> Any:
+    """Returns the response to another request to the same path."""
+    if not exchange.is_list or not exchange.bounded:
         return None
-    same = [one.body for one in others if one.path == asked.path and one.rows and one.query != asked.query]
+    same = [one.body for one in others if one.path == exchange.path and one.rows and one.query != exchange.query]
     return liar.chance.choice(same) if same else None
 
 
-def dropped(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
-    """Without one of its rows."""
-    if not asked.rows or asked.body.get("has_more") is not True:
+def dropped(liar: Liar, exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Drops a row."""
+    if not exchange.rows or exchange.body.get("has_more") is not True:
         return None
-    del asked.rows[liar.some(asked.rows)]
-    return asked.body
+    del exchange.rows[liar.pick(exchange.rows)]
+    return exchange.body
 
 
-def doubled(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
-    """With a row twice, in place of the last one or besides it."""
-    if len(asked.rows) < 3:
+def doubled(liar: Liar, exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Repeats a row, with or without dropping the last row."""
+    if len(exchange.rows) < 3:
         return None
-    at = liar.some(asked.rows)
-    asked.rows.insert(at, asked.rows[at])
-    if liar.chance.random() < 0.5 and at < len(asked.rows) - 2:
-        asked.rows.pop()
-    return asked.body
+    at = liar.pick(exchange.rows)
+    exchange.rows.insert(at, exchange.rows[at])
+    if liar.chance.random() < 0.5 and at < len(exchange.rows) - 2:
+        exchange.rows.pop()
+    return exchange.body
 
 
-def truncated(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
-    """With its first rows only, or none, and more to follow."""
-    if not asked.rows or asked.body.get("has_more") is not True:
+def truncated(liar: Liar, exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Returns only the first rows, or none, with `has_more` still true."""
+    if not exchange.rows or exchange.body.get("has_more") is not True:
         return None
-    del asked.rows[liar.some(asked.rows) :]
-    return asked.body
+    del exchange.rows[liar.pick(exchange.rows) :]
+    return exchange.body
 
 
-def other_object(liar: Liar, asked: Asked, others: list[Asked]) -> Any:
-    """The answer to another path, or rows that call themselves something else."""
-    if asked.is_list:
-        if not asked.rows:
+def other_object(liar: Liar, exchange: Exchange, others: list[Exchange]) -> Any:
+    """Returns the response to another path, or a wrong value of `object`."""
+    if exchange.is_list:
+        if not exchange.rows:
             return None
-        different = [one.body for one in others if one.path != asked.path and one.is_list and one.rows]
+        different = [one.body for one in others if one.path != exchange.path and one.is_list and one.rows]
         if different and liar.chance.random() < 0.5:
             return liar.chance.choice(different)
-        asked.rows[liar.some(asked.rows)]["object"] = "unknown"
-        return asked.body
-    different = [one.body for one in others if not one.is_list and one.body.get("id") != asked.body.get("id")]
+        exchange.rows[liar.pick(exchange.rows)]["object"] = "unknown"
+        return exchange.body
+    different = [one.body for one in others if not one.is_list and one.body.get("id") != exchange.body.get("id")]
     if different and liar.chance.random() < 0.5:
         return liar.chance.choice(different)
-    return {**asked.body, "object": "unknown"}
+    return {**exchange.body, "object": "unknown"}
 
 
-def wrong_flag(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
-    """`has_more` turned around, or something that is no boolean."""
-    if not asked.is_list:
+def wrong_flag(liar: Liar, exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Inverts `has_more`, or replaces it with a value that is not a boolean."""
+    if not exchange.is_list:
         return None
     choices: list[Any] = [None, "true", 1]
-    if asked.body["has_more"] is False or asked.full:
-        choices += [not asked.body["has_more"]] * 3
-    return {**asked.body, "has_more": liar.chance.choice(choices)}
+    if exchange.body["has_more"] is False or exchange.full:
+        choices += [not exchange.body["has_more"]] * 3
+    return {**exchange.body, "has_more": liar.chance.choice(choices)}
 
 
-def shifted(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
-    """Times that lie outside the window, or rows that are not newest first."""
-    if not asked.is_list or len(asked.rows) < 2:
+def shifted(liar: Liar, exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Moves times outside the window, or reverses the order of the rows."""
+    if not exchange.is_list or len(exchange.rows) < 2:
         return None
-    if liar.chance.random() < 0.5 and "created[lt]" in asked.query:
-        seconds = int(asked.query["created[lt]"]) - asked.rows[0].get("created", asked.rows[0].get("date", 0))
-        for row in asked.rows:
+    if liar.chance.random() < 0.5 and "created[lt]" in exchange.query:
+        seconds = int(exchange.query["created[lt]"]) - exchange.rows[0].get("created", exchange.rows[0].get("date", 0))
+        for row in exchange.rows:
             for name in ("created", "date"):
                 if name in row:
                     row[name] += seconds
-        return asked.body
-    if asked.rows[0].get("created") == asked.rows[-1].get("created"):
+        return exchange.body
+    if exchange.rows[0].get("created") == exchange.rows[-1].get("created"):
         return None
-    if asked.is_embedded and asked.is_whole:
-        return None  # Stripe documents no order for a list within an object: nothing is missing or double
-    asked.body["data"] = asked.rows[::-1]
-    return asked.body
+    if exchange.is_embedded and exchange.is_whole:
+        return None  # Stripe documents no order for a list within an object, and no row is missing or repeated
+    exchange.body["data"] = exchange.rows[::-1]
+    return exchange.body
 
 
-def no_identifier(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
-    """A row without its identifier."""
-    target = asked.rows[liar.some(asked.rows)] if asked.is_list and asked.rows else asked.body
+def no_identifier(liar: Liar, exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Replaces the id of a row with an invalid value."""
+    target = exchange.rows[liar.pick(exchange.rows)] if exchange.is_list and exchange.rows else exchange.body
     if "id" not in target:
         return None
     target["id"] = liar.chance.choice([None, "", 7, ["ch_1"]])
-    return asked.body
+    return exchange.body
 
 
-def not_an_object(liar: Liar, _asked: Asked, _others: list[Asked]) -> Any:
-    """Something else behind a 200."""
+def not_an_object(liar: Liar, _exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Returns an unrelated body with the status 200."""
     choices: list[Any] = [{}, {"error": {"message": "odd", "type": "api_error"}}, [], None, "OK", {"object": "list"}]
     return liar.chance.choice(choices)
 
 
-def embedded(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
-    """An embedded list that does not say whether it goes on, or has entries that are none."""
-    parents = asked.rows if asked.is_list else [asked.body]
+def embedded(liar: Liar, exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Corrupts an embedded list: its `has_more`, its entries or its `url`."""
+    parents = exchange.rows if exchange.is_list else [exchange.body]
     found = [one[name] for one in parents for name in _LISTS if isinstance(one.get(name), dict) and one[name]["data"]]
     if not found:
         return None
@@ -212,32 +212,32 @@ def embedded(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
     elif change == "null":
         one["has_more"] = None
     elif change == "entry":
-        one["data"][liar.some(one["data"])] = liar.chance.choice([None, "il_1", [], {}])
+        one["data"][liar.pick(one["data"])] = liar.chance.choice([None, "il_1", [], {}])
     elif change == "twice":
         one["data"].append(one["data"][0])
     elif one["has_more"]:
         one["url"] = liar.chance.choice(["https://elsewhere.example/v1/x", None, 7, "/v1/../x", "lines"])
-    return asked.body
+    return exchange.body
 
 
-def odd_event(liar: Liar, asked: Asked, _others: list[Asked]) -> Any:
-    """An event that does not say what changed."""
-    if asked.path != "/v1/events" or not asked.rows:
+def odd_event(liar: Liar, exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Corrupts an event so that it does not show what changed."""
+    if exchange.path != "/v1/events" or not exchange.rows:
         return None
-    event = asked.rows[liar.some(asked.rows)]
+    event = exchange.rows[liar.pick(exchange.rows)]
     if liar.chance.random() < 0.5:
         event["type"] = liar.chance.choice([None, 5, "something.else"])
     else:
         event["data"] = liar.chance.choice([None, {}, {"object": None}, {"object": "ch_1"}])
-    return asked.body
+    return exchange.body
 
 
-def wrong_date(liar: Liar, _asked: Asked, _others: list[Asked]) -> Any:
-    """Stripe's clock, hours off."""
+def wrong_date(liar: Liar, _exchange: Exchange, _others: list[Exchange]) -> Any:
+    """Shifts the `Date` header by hours."""
     return {"seconds": liar.chance.choice([-86_400, -3_600, 3_600, 86_400])}
 
 
-LIES: dict[str, Callable[[Liar, Asked, list[Asked]], Any]] = {
+LIES: dict[str, Callable[[Liar, Exchange, list[Exchange]], Any]] = {
     "swap": swapped,
     "drop": dropped,
     "double": doubled,
@@ -254,7 +254,7 @@ LIES: dict[str, Callable[[Liar, Asked, list[Asked]], Any]] = {
 
 
 class Proxy:
-    """Serves in a thread while the `with` lasts."""
+    """A context manager that serves in a thread."""
 
     def __init__(self, target: str, liar: Liar) -> None:
         self._target, self.liar = target, liar
@@ -291,17 +291,19 @@ class Proxy:
             f"{self._target}{http.path_qs}",
             headers=headers,
             data=await http.read() if http.method == "POST" else None,
-        ) as answer:
-            raw = await answer.read()
-            status = answer.status
-            kept = {
-                name: answer.headers[name] for name in ("Date", "Request-Id", "Content-Type") if name in answer.headers
+        ) as response:
+            raw = await response.read()
+            status = response.status
+            response_headers = {
+                name: response.headers[name]
+                for name in ("Date", "Request-Id", "Content-Type")
+                if name in response.headers
             }
         if status == 200 and isinstance(body := orjson.loads(raw), dict):
-            name, lie = self.liar.answer(Asked(http.path, dict(http.query), body))
+            name, lie = self.liar.respond(Exchange(http.path, dict(http.query), body))
             if name == "wrong date":
-                at = parsedate_to_datetime(kept["Date"]) + timedelta(seconds=lie["seconds"])
-                kept["Date"] = format_datetime(at, usegmt=True)
+                at = parsedate_to_datetime(response_headers["Date"]) + timedelta(seconds=lie["seconds"])
+                response_headers["Date"] = format_datetime(at, usegmt=True)
             elif name is not None:
                 raw = orjson.dumps(lie)
-        return web.Response(status=status, body=raw, headers=kept)
+        return web.Response(status=status, body=raw, headers=response_headers)

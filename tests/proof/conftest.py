@@ -1,4 +1,4 @@
-"""Datasets of an invented company that are proved."""
+"""Fixtures and helpers: datasets of a simulated company, and their checks."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from counterfoil.stripe.client import Client
 from stripe_sandbox import Sandbox
 from tests.runs.conftest import KEY, Center, center, make_center
 
-__all__ = ["ALL", "SCALE", "Center", "center", "checked", "failures", "make_center", "proved", "stripe"]
+__all__ = ["ALL", "SCALE", "Center", "center", "cheap", "failures", "make_center", "stripe", "thorough"]
 
 SCALE = 0.05
 Named = dict[tuple[str, str], Check]
 ALL = ThoroughOptions(recount=Recount(windows=None), payouts=3)
-#: Checks of cheap families that are deep all the same.
+#: Deep checks in families of cheap checks.
 _DEEP = {("coverage", "contents")}
 
 
 @pytest.fixture
 def stripe() -> Iterator[Sandbox]:
-    """Of some 150 charges."""
+    """A simulated Stripe with about 150 charges."""
     with Sandbox(scale=SCALE) as sandbox:
         yield sandbox
 
 
 @contextmanager
 def subject(center: Center, dataset: str) -> Iterator[tuple[Subject, Client]]:
-    """What the dataset's last run left, and a client to ask Stripe with."""
+    """The table and archive of the dataset's last run, and a client for requests to Stripe."""
     found = center.datasets.get(dataset)
     run = center.runs.get((found.bookmark or {})["run"])
     client = Client(KEY, api_base=center.stripe.url, settings=center.settings)
     (target,) = found.targets
-    place = open_destination(target.url, relative_to=center.settings.home, settings=center.settings)
+    destination = open_destination(target.url, relative_to=center.settings.home, settings=center.settings)
     try:
-        with closing(place), place.holding(), scratch_of(center.settings, run.id) as scratch:
-            yield subject_of(center.records, found, run, target, place, scratch=scratch), client
+        with closing(destination), destination.holding(), scratch_of(center.settings, run.id) as scratch:
+            yield subject_of(center.records, found, run, target, destination, scratch=scratch), client
     finally:
         wait_for(client.close())
 
@@ -54,28 +54,28 @@ def named(checks: list[Check]) -> Named:
     return {(check.family, check.name): check for check in checks}
 
 
-def checked(center: Center, dataset: str) -> Named:
-    """The cheap checks, as a run makes them."""
-    with subject(center, dataset) as (what, client):
-        requests = sum(center.runs.get(what.run).requests.values())
-        return named(cheap_checks(what, StripeRequests(client, requests=affordable(requests))))
+def cheap(center: Center, dataset: str) -> Named:
+    """The cheap checks, with the limits that apply after a run."""
+    with subject(center, dataset) as (found, client):
+        requests = sum(center.runs.get(found.run).requests.values())
+        return named(cheap_checks(found, StripeRequests(client, requests=affordable(requests))))
 
 
-def proved(center: Center, dataset: str, deep: ThoroughOptions = ALL) -> Named:
-    """Every check."""
-    with subject(center, dataset) as (what, client):
-        return named(thorough_checks(what, StripeRequests(client), deep))
+def thorough(center: Center, dataset: str, deep: ThoroughOptions = ALL) -> Named:
+    """All checks."""
+    with subject(center, dataset) as (found, client):
+        return named(thorough_checks(found, StripeRequests(client), deep))
 
 
 def both(center: Center, dataset: str) -> tuple[Named, Named]:
-    """The cheap checks, and every one; what is the same in both is made once."""
-    with subject(center, dataset) as (what, client):
-        deep = named(thorough_checks(what, StripeRequests(client), ALL))
-        light = named(referenced(what, None))
+    """The cheap checks and all checks. Checks that both contain are made once."""
+    with subject(center, dataset) as (found, client):
+        deep = named(thorough_checks(found, StripeRequests(client), ALL))
+        light = named(referenced(found, None))
         same = {name: check for name, check in deep.items() if name[0] in ("coverage", "keys", "balance")}
         return {name: check for name, check in (same | light).items() if name not in _DEEP}, deep
 
 
 def failures(found: Named) -> list[str]:
-    """The names of checks that failed, as the document tells them."""
+    """The failed checks, named as in docs/proof.md."""
     return [f"{family}: {name}" for (family, name), check in found.items() if check.result == "FAIL"]

@@ -1,4 +1,4 @@
-"""The faults that are planted between Stripe and the table."""
+"""Faults planted between Stripe and the table."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ FILE = "stripe.duckdb"
 
 @dataclass(frozen=True)
 class Fault:
-    """SQL on the tables, or what happens to the archive of the dataset's run, and the check that must find it."""
+    """A fault planted after a run: SQL for the tables, or a function that changes the run's archive."""
 
     name: str
     dataset: str
     plant: str | Callable[[Path], None]
+    #: The check that must find it.
     found_by: str
 
 
 @dataclass(frozen=True)
-class ToldWrongly:
-    """What Stripe, or something before it, does while a dataset is read."""
+class ReadFault:
+    """A fault of Stripe, or of the connection to it, while a dataset is read."""
 
     name: str
     dataset: str
-    happens: Callable[[Center], None]
+    plant: Callable[[Center], None]
     found_by: str
     method: str = "replace"
 
@@ -40,7 +41,7 @@ def sql(center: Center, statement: str) -> None:
 
 
 def _page(archive: Path) -> None:
-    """The last frame of the spool is cut off."""
+    """Cuts off the end of the last frame of the spool."""
     spool = archive / "pages.spool"
     spool.write_bytes(spool.read_bytes()[:-50])
 
@@ -58,18 +59,19 @@ def _part_lost(archive: Path) -> None:
 
 
 def _row(table: str, change: str, where: str = "true") -> str:
-    """One row of those is changed."""
+    """SQL that changes the first row that meets the condition."""
     return f"UPDATE {table} SET {change} WHERE id = (SELECT id FROM {table} WHERE {where} ORDER BY created, id LIMIT 1)"
 
 
 def _lost(table: str, where: str, rows: int = 1) -> str:
+    """SQL that deletes the newest rows that meet the condition."""
     chosen = f"SELECT id FROM {table} WHERE {where} ORDER BY created DESC, id LIMIT {rows}"
     return f"DELETE FROM {table} WHERE id IN ({chosen})"
 
 
 _MOVES = "balance_transactions"
 _MOVED = "(SELECT balance_transaction FROM charges)"
-#: Two movements of one currency.
+#: Two balance transactions in the same currency.
 _PAIR = """
     SELECT min(id) AS a, max(id) AS b FROM balance_transactions WHERE currency = 'usd' AND balance_type = 'payments'
 """
@@ -86,13 +88,13 @@ FAULTS = (
     Fault("a lost page", "charges", _lost("charges", "true", 100), "recount: rows"),
     Fault("a lost page of movements", _MOVES, _lost(_MOVES, "true", 100), "balance: payments"),
     Fault("a lost row", "customers", _lost("customers", "true"), "recount: rows"),
-    Fault("a row twice", "charges", "INSERT INTO charges FROM charges ORDER BY id LIMIT 1", "keys: double keys"),
+    Fault("a duplicate row", "charges", "INSERT INTO charges FROM charges ORDER BY id LIMIT 1", "keys: double keys"),
     Fault("an amount off by one", "charges", _row("charges", "amount = amount + 1"), "keys: amounts"),
     Fault("an amount off in both units", "charges", _row("charges", _BOTH_UNITS, "currency = 'usd'"), "recount: rows"),
     Fault("a major amount off", "charges", _row("charges", "amount_major = amount_major + 0.001"), "keys: amounts"),
     Fault("a wrong currency", _MOVES, _row(_MOVES, "currency = 'eur'", "currency = 'usd'"), "balance: payments"),
     Fault("a wrong balance type", _MOVES, _row(_MOVES, "balance_type = 'issuing'"), "balance: issuing"),
-    Fault("two amounts that changed places", _MOVES, _SWAPPED, "recount: rows"),
+    Fault("two swapped amounts", _MOVES, _SWAPPED, "recount: rows"),
     Fault(
         "a lost balance transaction",
         "charges",
@@ -107,34 +109,34 @@ FAULTS = (
         "references: charge in charges",
     ),
     Fault(
-        "an id of another row",
+        "an id of the wrong object",
         "charges",
         _row("charges", f"balance_transaction = (SELECT max(id) FROM {_MOVES})", "balance_transaction IS NOT NULL"),
         "recount: rows",
     ),
     Fault(
-        "an id that is nowhere",
+        "an id without an object",
         "charges",
         _row("charges", "balance_transaction = 'txn_0'", "balance_transaction IS NOT NULL"),
         "references: balance_transaction in balance_transactions",
     ),
     Fault(
-        "a payout of another amount",
+        "a payout with a wrong amount",
         "transfers",
         _row("transfers", "amount = amount + 100, amount_major = amount_major + 1", f"id = {_NEWEST_PAYOUT}"),
         "payouts: payouts",
     ),
     Fault(
-        "movements of a payout lost",
+        "lost movements of a payout",
         _MOVES,
         _lost(_MOVES, "status = 'available' AND type = 'charge'", 10),
         "payouts: payouts",
     ),
     Fault("a null key", "customers", _row("customers", "id = NULL"), "keys: null keys"),
-    Fault("a row edited by hand", "customers", _row("customers", "name = 'Somebody Else'"), "coverage: contents"),
-    Fault("a value lost", "charges", _row("charges", "customer = NULL", "customer IS NOT NULL"), "recount: rows"),
+    Fault("a manually edited row", "customers", _row("customers", "name = 'Another Name'"), "coverage: contents"),
+    Fault("a lost value", "charges", _row("charges", "customer = NULL", "customer IS NOT NULL"), "recount: rows"),
     Fault(
-        "metadata emptied",
+        "emptied metadata",
         "customers",
         _row("customers", "metadata = '{}'", "metadata::VARCHAR <> '{}'"),
         "recount: rows",
@@ -148,22 +150,22 @@ FAULTS = (
         _row("charges", "created = TIMESTAMPTZ '1970-01-01 00:00:00+00'"),
         "keys: instants",
     ),
-    Fault("a page lost from the archive", "charges", _page, "coverage: pages"),
-    Fault("a part changed on the disk", "charges", _part_changed, "coverage: parts"),
-    Fault("a part lost from the disk", "charges", _part_lost, "coverage: parts"),
+    Fault("a page missing from the archive", "charges", _page, "coverage: pages"),
+    Fault("a part changed on disk", "charges", _part_changed, "coverage: parts"),
+    Fault("a part missing on disk", "charges", _part_lost, "coverage: parts"),
 )
 
 
 def _read_with(fault: str, report: str) -> Callable[[Center], None]:
-    def happens(center: Center) -> None:
+    def plant(center: Center) -> None:
         center.fault(fault, f"/v1/{report}")
         center.run(report)
 
-    return happens
+    return plant
 
 
 def _stale_row(center: Center) -> None:
-    """It changes, and the event that tells of it is not one of its kind."""
+    """Changes an object; the event has a type that does not belong to the report."""
     center.run("charges")
     center.later(hours=1)
     control = {"kind": "charge", "id": center.truth("charges")[0], "fields": {"description": "changed"}}
@@ -180,10 +182,10 @@ def _missed_delete(center: Center) -> None:
     sql(center, "UPDATE customers SET _deleted = false, _deleted_at = NULL")
 
 
-TOLD_WRONGLY = (
-    ToldWrongly("a cut list", "charges", _read_with("cut_list", "charges"), "recount: rows"),
-    ToldWrongly("an object that a list left out", _MOVES, _read_with("lost_object", _MOVES), "balance: payments"),
-    ToldWrongly("an amount told wrongly", "charges", _read_with("other_amount", "charges"), "recount: rows"),
-    ToldWrongly("a stale row", "charges", _stale_row, "recount: rows", method="merge"),
-    ToldWrongly("a missed delete", "customers", _missed_delete, "recount: rows", method="merge"),
+READ_FAULTS = (
+    ReadFault("a cut list", "charges", _read_with("cut_list", "charges"), "recount: rows"),
+    ReadFault("an object missing from a list", _MOVES, _read_with("lost_object", _MOVES), "balance: payments"),
+    ReadFault("a wrong amount", "charges", _read_with("other_amount", "charges"), "recount: rows"),
+    ReadFault("a stale row", "charges", _stale_row, "recount: rows", method="merge"),
+    ReadFault("a missed delete", "customers", _missed_delete, "recount: rows", method="merge"),
 )

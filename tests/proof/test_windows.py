@@ -1,4 +1,4 @@
-"""The windows of a run are covered, however they were cut; a gap, an overlap or a lost page is named."""
+"""The check of windows passes for every complete reading, and names gaps, overlaps and missing pages."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ YEAR = 365 * 86_400
 
 
 def read(stripe: List, window: Window, slots: int, chance: random.Random, *, lose: float = 0.0) -> list[PageNote]:
-    """What the spool would note of a reading; some objects go meanwhile."""
+    """The spool's notes of a simulated reading. Objects are deleted in between with the probability `lose`."""
     windows, notes = Windows(window), []
     in_flight = []
     while not windows.done:
         while len(in_flight) < slots and (request := windows.request()):
             in_flight.append((request, stripe.page(request)))
-        request, answer = in_flight.pop(chance.randrange(len(in_flight)))
-        if answer is None:
+        request, response = in_flight.pop(chance.randrange(len(in_flight)))
+        if response is None:
             windows.cursor_lost(request)
             continue
-        kept = windows.answer(request, answer[0], has_more=answer[1])
+        rows = windows.answer(request, response[0], has_more=response[1])
         chain = request.chain
         notes.append(
-            PageNote(SOURCE, Window(chain.since, chain.until), request.cursor, len(kept), chain.done, chain.position())
+            PageNote(SOURCE, Window(chain.since, chain.until), request.cursor, len(rows), chain.done, chain.position())
         )
         if chain.cursor is not None and chance.random() < lose:
             stripe.gone.add(chain.cursor)
@@ -43,13 +43,13 @@ TIMES = st.lists(st.integers(NOW - YEAR, NOW), min_size=0, max_size=1_500)
 
 
 @given(times=TIMES, slots=st.integers(1, 8), seed=st.integers(0, 99), lose=st.sampled_from([0.0, 0.0, 0.2]))
-def test_whatever_was_read_is_covered(times: list[int], slots: int, seed: int, lose: float) -> None:
+def test_any_complete_reading_is_covered(times: list[int], slots: int, seed: int, lose: float) -> None:
     notes = read(List(named(times)), Window(NOW - YEAR // 2), slots, random.Random(seed), lose=lose)
     found = check_windows(notes, {SOURCE: [Window(NOW - YEAR // 2)]})
     assert (found.result, found.differences) == ("PASS", ())
 
 
-def spread(rows: int = 1_000) -> list[PageNote]:
+def evenly_spread(rows: int = 1_000) -> list[PageNote]:
     stripe = List(named([NOW - YEAR + n * (YEAR // rows) for n in range(rows)]))
     return read(stripe, Window(), 4, random.Random(1))
 
@@ -60,20 +60,20 @@ def faults(notes: list[PageNote], *windows: Window) -> list[str]:
     return [each["fault"] for each in found.differences]
 
 
-def test_any_page_that_is_lost_is_noticed() -> None:
-    notes = spread()
+def test_any_lost_page_is_found() -> None:
+    notes = evenly_spread()
     assert faults(notes) == []
     for number in range(len(notes)):
         assert faults(notes[:number] + notes[number + 1 :]) != [], number
 
 
-def test_a_list_that_was_not_read_to_its_end_is_a_gap() -> None:
-    notes = spread()
+def test_unfinished_list_is_a_gap() -> None:
+    notes = evenly_spread()
     last = max(number for number, note in enumerate(notes) if note.last)
     assert faults([*notes[:last], replace(notes[last], last=False), *notes[last + 1 :]]) == ["a gap"]
 
 
-def test_windows_that_overlap_are_noticed() -> None:
+def test_overlapping_windows_are_found() -> None:
     position = Position("ch_1", 150, 60, 2)
     notes = [
         PageNote(SOURCE, Window(100, None), None, 2, True, position),
@@ -82,7 +82,7 @@ def test_windows_that_overlap_are_noticed() -> None:
     assert faults(notes) == ["an overlap"]
 
 
-def test_what_is_not_in_the_range_is_a_gap() -> None:
+def test_uncovered_range_is_a_gap() -> None:
     note = PageNote(SOURCE, Window(100, 200), None, 0, True, None)
     assert faults([note], Window(100, 200)) == []
     assert faults([note], Window(100, 300)) == ["a gap"]
@@ -90,7 +90,7 @@ def test_what_is_not_in_the_range_is_a_gap() -> None:
     assert faults([note], Window(100, 200), Window(300, 400)) == ["a gap"]
 
 
-def test_a_list_without_a_time_of_creation_is_one_window() -> None:
+def test_list_without_creation_times_is_one_window() -> None:
     pages = [
         PageNote(SOURCE, Window(), None, 100, False, Position("a", None, None, 100)),
         PageNote(SOURCE, Window(), "a", 3, True, Position("b", None, None, 103)),
@@ -100,13 +100,13 @@ def test_a_list_without_a_time_of_creation_is_one_window() -> None:
     assert faults(pages[1:]) == ["a page is missing"]
 
 
-def test_a_source_without_a_page_is_a_gap_and_one_by_ids_is_no_matter_of_windows() -> None:
+def test_source_without_pages_is_a_gap_unless_read_by_ids() -> None:
     assert faults([]) == ["a gap"]
     assert check_windows([], {}).result == "NOT APPLICABLE"
 
 
-def test_figures_tell_windows_and_pages() -> None:
-    found = check_windows(spread(), {SOURCE: [Window()]})
+def test_figures_contain_windows_and_pages() -> None:
+    found = check_windows(evenly_spread(), {SOURCE: [Window()]})
     figures = found.figures["sources"][SOURCE]
     assert figures["pages"] >= 10
     assert 1 < figures["windows"] <= figures["pages"]

@@ -1,6 +1,6 @@
-"""The schema of each report's table, as a committed file: a change of it is seen, and meant.
+"""The schema of each report's table as a committed file, so that every change of it is deliberate.
 
-`COUNTERFOIL_SNAPSHOTS=write pytest tests/reports/test_schemas.py` writes the files again.
+To update the files: `COUNTERFOIL_SNAPSHOTS=write pytest tests/reports/test_schemas.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def described(found: Report) -> str:
 
 
 @pytest.mark.parametrize("found", REPORTS, ids=[each.key for each in REPORTS])
-def test_a_reports_schema_is_the_one_that_was_agreed(found: Report) -> None:
+def test_schema_of_a_report_matches_its_file(found: Report) -> None:
     path = FOLDER / f"{found.key}.txt"
     if os.environ.get("COUNTERFOIL_SNAPSHOTS") == "write":
         path.write_text(described(found))
@@ -40,5 +40,5 @@ def test_the_arrow_schema_has_the_same_types(found: Report) -> None:
     assert [sql_type(field) for field in arrow_schema(columns)] == [SQL_TYPES[column.type] for column in columns]
 
 
-def test_no_schema_is_left_of_a_report_that_is_gone() -> None:
+def test_every_schema_file_belongs_to_a_report() -> None:
     assert {path.stem for path in FOLDER.glob("*.txt")} == {found.key for found in REPORTS}

@@ -1,4 +1,4 @@
-"""A data center in a temporary home, an invented company to read, and attempts that are made step by step."""
+"""Fixtures: an installation in a temporary home, the sandbox as Stripe, and attempts that run step by step."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _target(table: str) -> Target:
 
 
 class Center:
-    """State, steps and the tables that they make."""
+    """An installation: its state, the steps of its runs, and its tables."""
 
     def __init__(self, home: Path, stripe: Sandbox, **settings: Any) -> None:
         self.stripe = stripe
@@ -81,16 +81,16 @@ class Center:
     def account(self, name: str = "Shop", key: str = KEY) -> Account:
         return self.accounts.add(name, key=key, shown="sk_test_…4242", fingerprint=name, api_base=self.stripe.url)
 
-    def dataset(self, report: str, name: str | None = None, **given: Any) -> Dataset:
-        """A dataset with a table of its own, called like its report unless it has a name; it is proved when told so."""
+    def dataset(self, report: str, name: str | None = None, **options: Any) -> Dataset:
+        """A dataset with its own table, named after its report by default; without checks unless `proof` is given."""
         name = name or report
         if not self.accounts.list():
             self.account()
-        given = {"proof": Proof(after="none"), "account": "Shop", "targets": (_target(name),)} | given
-        return self.datasets.add(name, report=report, **given)
+        options = {"proof": Proof(after="none"), "account": "Shop", "targets": (_target(name),)} | options
+        return self.datasets.add(name, report=report, **options)
 
     def attempt(self, run: Run, number: int = 1, steps: Attempt | None = None) -> float | None:
-        """One attempt as the engine makes it: the seconds until the next, if there is to be one."""
+        """Makes one attempt as the engine does. Returns the seconds until the next attempt, None without one."""
         steps = steps or self.steps
         for name in ORDER:
             try:
@@ -99,40 +99,40 @@ class Center:
                 return steps.failed(run.id, number, error)
         return None
 
-    def run(self, dataset: Dataset | str, trigger: str = "manual", **given: Any) -> Run:
-        """A run from its start to the end of its first attempt, a minute after what was before."""
+    def run(self, dataset: Dataset | str, trigger: str = "manual", **options: Any) -> Run:
+        """Runs the dataset until the end of the first attempt, after the clock has advanced by a minute."""
         self.clock.advance(minutes=1)
-        word = dataset if isinstance(dataset, str) else dataset.id
-        made = self.runs.create(self.datasets.get(word).id, trigger, **given)  # type: ignore[arg-type]
-        self.attempt(made)
-        return self.runs.get(made.id)
+        name = dataset if isinstance(dataset, str) else dataset.id
+        created = self.runs.create(self.datasets.get(name).id, trigger, **options)  # type: ignore[arg-type]
+        self.attempt(created)
+        return self.runs.get(created.id)
 
     def later(self, **units: float) -> None:
-        """Time passes, here and at Stripe."""
+        """Advances this machine's clock and Stripe's."""
         self.clock.advance(**units)
         self.stripe.control("advance", seconds=int(timedelta(**units).total_seconds()))
 
     def catch_up(self) -> None:
-        """Sets Stripe's clock to ours: each run moves ours on."""
+        """Sets Stripe's clock to this machine's, which each run advances."""
         self.stripe.control("advance", seconds=int(self.clock.at.timestamp()) - self.now())
 
-    def create(self, kind: str, **given: Any) -> dict[str, Any]:
-        """A new object at Stripe; a moment passes."""
-        made: dict[str, Any] = self.stripe.control("objects", kind=kind, **given)
+    def create(self, kind: str, **options: Any) -> dict[str, Any]:
+        """Creates an object at Stripe, then advances both clocks by five minutes."""
+        created: dict[str, Any] = self.stripe.control("objects", kind=kind, **options)
         self.later(minutes=5)
-        return made
+        return created
 
     def now(self) -> int:
-        """By Stripe's clock."""
+        """Stripe's clock, in Unix seconds."""
         seconds: int = self.stripe.ask("state")["now"]
         return seconds
 
     def truth(self, report: str) -> list[str]:
-        """Ids, sorted."""
+        """The ids that Stripe lists for the report, sorted."""
         return sorted(self.stripe.ask(f"truth/{report}")["ids"])
 
     def asked(self) -> dict[str, int]:
-        """Requests by endpoint that came to Stripe since the last time that this was asked."""
+        """The requests to Stripe since the last call, by endpoint."""
         found = self.stripe.ask("requests?reset=true")["endpoints"]
         return {endpoint: sum(by_status.values()) for endpoint, by_status in found.items()}
 
@@ -141,11 +141,11 @@ class Center:
             return connection.execute(sql).fetchall()
 
     def ids(self, table: str, where: str = "true") -> list[str]:
-        """Sorted, each as often as it is there."""
+        """The ids in the table, sorted, with duplicates."""
         return [row for (row,) in self.rows(f'SELECT id FROM "{table}" WHERE {where} ORDER BY id')]
 
     def snapshot(self, table: str) -> list[tuple[Any, ...]]:
-        """All that is in the table, each row as text, sorted."""
+        """All rows of the table as text, sorted."""
         return self.rows(f'SELECT whole::VARCHAR FROM "{table}" AS whole ORDER BY 1')
 
     def lines(self, run: Run) -> list[str]:
@@ -154,8 +154,8 @@ class Center:
     def archive(self, run: Run) -> Path:
         return archive_of(self.settings, run.id)
 
-    def fault(self, fault: str, path: str | None = None, **given: Any) -> None:
-        self.stripe.control("faults", fault=fault, path=path, **given)
+    def fault(self, fault: str, path: str | None = None, **options: Any) -> None:
+        self.stripe.control("faults", fault=fault, path=path, **options)
 
     def healed(self) -> None:
         self.stripe.control("faults", clear=True)
@@ -166,7 +166,7 @@ _HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(1, flush=
 
 @contextmanager
 def held(center: Center, file: str = FILE) -> Iterator[int]:
-    """Another process has the file open: its id."""
+    """Another process holds the file open during the block; yields the id of that process."""
     command = [sys.executable, "-c", _HOLD, str(center.settings.home / file)]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -179,7 +179,7 @@ def held(center: Center, file: str = FILE) -> Iterator[int]:
 
 @contextmanager
 def in_background(work: Callable[[], Any]) -> Iterator[threading.Thread]:
-    """Does the work in a thread, which has ended at the end."""
+    """Runs `work` in a thread, which must end with the block."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
@@ -190,13 +190,13 @@ def in_background(work: Callable[[], Any]) -> Iterator[threading.Thread]:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
-    """Until it holds; looks ten times a second at least."""
+    """Waits until the condition holds; checks it every 50 ms."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.05)):
         if condition():
             return
         pause.wait(0.05)
-    raise AssertionError("it did not come to that in time")
+    raise AssertionError(f"the condition did not hold within {seconds:g} s")
 
 
 @pytest.fixture
@@ -207,14 +207,14 @@ def stripe(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def make_center(tmp_path: Path, stripe: Sandbox) -> Iterator[Callable[..., Center]]:
-    made: list[Center] = []
+    centers: list[Center] = []
 
     def make(**settings: Any) -> Center:
-        made.append(Center(tmp_path / "home", stripe, **settings))
-        return made[-1]
+        centers.append(Center(tmp_path / "home", stripe, **settings))
+        return centers[-1]
 
     yield make
-    for center in made:
+    for center in centers:
         center.state.close()
 
 

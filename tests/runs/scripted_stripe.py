@@ -1,4 +1,4 @@
-"""A Stripe whose lists have the rows that a test gives them, and that counts what it is asked."""
+"""A fake Stripe whose lists have the rows of a test. It counts its requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 @dataclass
 class ScriptedStripe:
-    """`rows` of each path, newest first, can be changed while it serves; other lists are empty."""
+    """`rows` of each path, newest first, can change while it serves. Other lists are empty."""
 
     rows: dict[str, Sequence[Row]]
     url: str = ""

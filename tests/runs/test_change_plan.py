@@ -1,4 +1,4 @@
-"""What a run that reads changes is to read."""
+"""Plans of incremental runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NOW = 1_800_000_000
 
 
 @pytest.mark.parametrize("seconds", [1, 50, 3_000, 400 * DAY])
-def test_what_is_read_again_bit_by_bit_comes_to_the_oldest_row_however_dense_they_lie(seconds: int) -> None:
-    """A million rows that came within so many seconds, a run each minute, everything again within a day."""
+def test_gradual_reread_reaches_the_oldest_row_at_any_density(seconds: int) -> None:
+    """A million rows created within `seconds`, a run each minute, and a reread of all rows within a day."""
     created = [NOW - 10 * DAY - seconds * (1_000 - n) // 1_000 for n in range(1_000)]
     histogram = CreatedHistogram(1_000_000, CreatedHistogram.of(created).instants)
     sync_state = SyncState(whole_at=NOW, whole_requests=20_000, histogram=histogram)
@@ -39,4 +39,4 @@ def test_what_is_read_again_bit_by_bit_comes_to_the_oldest_row_however_dense_the
         assert one in found.changes.again
         before, upto = before + 60, one.since
         sync_state = SyncState(whole_at=NOW, whole_requests=20_000, histogram=histogram, swept_to=found.swept_to)
-    raise AssertionError(f"it is still at {upto}, and the oldest is {created[0]}")
+    raise AssertionError(f"the reread is at {upto}, but the oldest row is of {created[0]}")

@@ -1,4 +1,4 @@
-"""Stripe's clock and ours: the earlier one counts, a difference is reported, and no bookmark moves back."""
+"""The clocks of Stripe and of this machine: runs use the earlier one, report a difference, and never move back."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ HOUR = 3600
 
 
 def bookmark(center: Center) -> Mapping[str, Any]:
-    """Of the charges."""
+    """The bookmark of the dataset charges."""
     found = center.datasets.get("charges").bookmark
     assert found is not None
     return found
 
 
-def ours(center: Center) -> int:
+def local_now(center: Center) -> int:
+    """This machine's clock, in Unix seconds."""
     return int(center.clock.at.timestamp())
 
 
 @pytest.mark.parametrize("difference", [-HOUR, -301, -300, 0, 300, 301, HOUR])
-def test_the_earlier_clock_counts_and_more_than_five_minutes_are_a_warning(difference: int) -> None:
+def test_earlier_clock_is_used_and_a_difference_over_five_minutes_is_a_warning(difference: int) -> None:
     clocks = Clocks(stripe=NOON + difference, ours=NOON)
     assert clocks.earlier == min(NOON, NOON + difference)
     assert clocks.difference == difference
@@ -37,13 +38,13 @@ def test_the_earlier_clock_counts_and_more_than_five_minutes_are_a_warning(diffe
 
 
 @pytest.mark.parametrize(
-    ("stripe", "ours", "back"),
+    ("stripe", "ours", "fails"),
     [(0, 0, False), (-300, 0, False), (0, -300, False), (-301, 0, True), (0, -301, True), (-301, HOUR, True)],
 )
-def test_a_bookmark_does_not_move_back_by_more_than_five_minutes(stripe: int, ours: int, back: bool) -> None:
+def test_bookmark_does_not_move_back_by_more_than_five_minutes(stripe: int, ours: int, fails: bool) -> None:
     clocks = Clocks(NOON + stripe, NOON + ours)
     clocks.check_bookmark(None, "Charges")
-    if not back:
+    if not fails:
         clocks.check_bookmark({"as_of": NOON - MARGIN_SECONDS}, "Charges")
         return
     with pytest.raises(ClockError) as caught:
@@ -51,33 +52,33 @@ def test_a_bookmark_does_not_move_back_by_more_than_five_minutes(stripe: int, ou
     assert "counterfoil datasets reload Charges" in (caught.value.hint or "")
 
 
-def test_objects_created_while_stripes_clock_was_ahead_are_not_lost(center: Center) -> None:
+def test_objects_created_while_the_clock_at_stripe_was_ahead_are_not_lost(center: Center) -> None:
     center.dataset("charges", method="merge", merge=Merge())
     center.stripe.control("advance", seconds=HOUR)
     run = center.run("charges")
-    assert run.plan["as_of"] == ours(center) - MARGIN_SECONDS
+    assert run.plan["as_of"] == local_now(center) - MARGIN_SECONDS
     assert any("clocks differ" in warning for warning in run.warnings)
-    assert bookmark(center)["as_of"] == ours(center) - MARGIN_SECONDS
+    assert bookmark(center)["as_of"] == local_now(center) - MARGIN_SECONDS
     center.clock.advance(minutes=60)
-    # As from an hour that Stripe's wrong clock had skipped.
+    # Created in the hour that the wrong clock at Stripe had skipped.
     made = center.stripe.control("objects", kind="charge", created=center.now() - HOUR // 2)
     run = center.run("charges")
     assert (run.status, run.plan["whole"], run.warnings) == ("succeeded", False, ())
     assert made["id"] in center.ids("charges")
 
 
-def test_a_clock_of_ours_that_is_ahead_changes_nothing_but_is_a_warning(center: Center) -> None:
+def test_local_clock_that_is_ahead_only_causes_a_warning(center: Center) -> None:
     center.dataset("charges")
     center.clock.advance(hours=1)
     run = center.run("charges")
     assert (run.status, run.plan["as_of"]) == ("succeeded", center.now() - MARGIN_SECONDS)
     assert len(run.warnings) == 1
     (line,) = (line for line in center.runs.lines(run.id) if line.level == "warning")
-    assert line.fields == {"clock_difference_seconds": center.now() - ours(center)}
+    assert line.fields == {"clock_difference_seconds": center.now() - local_now(center)}
 
 
 @pytest.mark.parametrize("method", ["replace", "merge"])
-def test_a_run_whose_clock_went_back_fails_and_a_reload_helps(center: Center, method: str) -> None:
+def test_run_fails_after_the_clock_went_back_until_a_reload(center: Center, method: str) -> None:
     center.dataset("charges", method=method)
     center.run("charges")
     before, table = bookmark(center), center.snapshot("charges")
@@ -91,14 +92,14 @@ def test_a_run_whose_clock_went_back_fails_and_a_reload_helps(center: Center, me
     center.datasets.set_bookmark("charges", None)  # datasets reload
     run = center.run("charges")
     assert (run.status, run.plan["whole"]) == ("succeeded", True)
-    assert bookmark(center)["as_of"] == ours(center) - MARGIN_SECONDS
+    assert bookmark(center)["as_of"] == local_now(center) - MARGIN_SECONDS
     assert center.run("charges").status == "succeeded"
 
 
-def test_a_bookmark_from_the_future_locks_no_table_with_a_history(center: Center) -> None:
+def test_reload_recovers_a_table_with_history_from_a_bookmark_in_the_future(center: Center) -> None:
     center.dataset("charges", method="merge", merge=Merge(history=True))
     center.run("charges")
-    center.datasets.set_bookmark("charges", {**bookmark(center), "as_of": ours(center) + HOUR})
+    center.datasets.set_bookmark("charges", {**bookmark(center), "as_of": local_now(center) + HOUR})
     assert (center.run("charges").error or {})["kind"] == "ClockError"
     center.datasets.set_bookmark("charges", None)
     assert center.run("charges").status == "succeeded"

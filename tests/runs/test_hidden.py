@@ -1,4 +1,4 @@
-"""Columns that are left out or hashed: their values are nowhere, and equal ones stay equal."""
+"""Omitted and hashed columns: their values are stored nowhere, and equal values have equal hashes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .conftest import FILE, Center
 EMAIL = "billing_details_email"
 
 
-def everything(center: Center) -> dict[Path, bytes]:
-    """All that is kept below the home, archives decoded."""
+def stored_files(center: Center) -> dict[Path, bytes]:
+    """The contents of all files in the home."""
     return {path: path.read_bytes() for path in center.settings.home.rglob("*") if path.is_file()}
 
 
-def test_what_is_left_out_or_hashed_is_kept_nowhere(center: Center) -> None:
-    """An address in an unknown field too: the place where new fields of Stripe's are kept is no way around."""
+def test_omitted_and_hashed_values_are_stored_nowhere(center: Center) -> None:
+    """The column for unknown fields does not have them either."""
     addresses = {}
     for number in range(3):
         addresses[number] = f"hidden{number}@example.org"
@@ -51,7 +51,7 @@ def test_what_is_left_out_or_hashed_is_kept_nowhere(center: Center) -> None:
     ]
     for hidden in ("hidden", "Hidden Name"):
         assert not [text for text in (*spooled, *tables, *state) if hidden in text]
-        assert not [path for path, content in everything(center).items() if hidden.encode() in content]
+        assert not [path for path, content in stored_files(center).items() if hidden.encode() in content]
     assert any("new_field" in text for text in spooled)
 
 
@@ -62,7 +62,7 @@ def _sqlite(center: Center, sql: str) -> list[tuple[object, ...]]:
     return found
 
 
-def test_a_second_attempt_hides_what_the_first_one_hid(center: Center) -> None:
+def test_second_attempt_hashes_the_same_columns_as_the_first(center: Center) -> None:
     charges = center.dataset("charges", choice=Choice(hashed=(EMAIL,)))
     center.fault("should_not_retry", "/v1/charges", count=1, skip=2)
     run = center.run(charges, "schedule")
@@ -74,7 +74,7 @@ def test_a_second_attempt_hides_what_the_first_one_hid(center: Center) -> None:
     assert center.rows(f"SELECT count({EMAIL}) > 0 FROM charges") == [(True,)]
 
 
-def test_equal_values_are_equal_over_datasets_of_an_account_runs_and_master_keys(center: Center) -> None:
+def test_hashes_match_across_datasets_runs_and_master_keys_of_an_account(center: Center) -> None:
     center.run(center.dataset("charges", choice=Choice(hashed=(EMAIL,))))
     center.run(center.dataset("charges", "again", choice=Choice(hashed=(EMAIL,))))
     same = f"""SELECT count(*) FROM charges JOIN "again" USING (id) WHERE charges.{EMAIL} = "again".{EMAIL}"""
@@ -89,11 +89,11 @@ def test_equal_values_are_equal_over_datasets_of_an_account_runs_and_master_keys
     assert center.rows(same.replace('"again"', '"other"')) == [(0,)]
 
 
-def test_keys_are_nowhere_in_clear(center: Center) -> None:
+def test_keys_are_never_stored_in_plain_text(center: Center) -> None:
     secret = "sk_test_demo" + "51SecretOfThisTest"
     center.account(key=secret)
     charges = center.dataset("charges", targets=(Target(url=f"duckdb:///{FILE}", table="charges"),))
     center.run(charges)
     center.stripe.control("keys", key=secret, refused=True)
     assert center.run(charges).status == "failed"
-    assert not [path for path, content in everything(center).items() if b"SecretOfThisTest" in content]
+    assert not [path for path, content in stored_files(center).items() if b"SecretOfThisTest" in content]

@@ -1,4 +1,4 @@
-"""No row without a key and no key twice reaches a table, in whichever way the rows come."""
+"""Rows with missing or duplicate keys never reach a table, whether by a run, a rollback, a pull or a reader."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from counterfoil.state.run import Run
 from .conftest import FILE, KEY, Center
 from .scripted_stripe import scripted_stripe
 
-#: One id in both lists of the report: each list by itself has nothing wrong in it.
+#: One id in both lists of the report: each list alone is valid.
 TWICE = {
     "/v1/transfers": [{"object": "transfer", "id": "tr_1", "created": 1_700_000_000}],
     "/v1/payouts": [{"object": "payout", "id": "tr_1", "created": 1_700_000_000}],
@@ -37,8 +37,8 @@ def connection(tmp_path: Path) -> Iterator[counterfoil.Connection]:
         yield connected
 
 
-def _doubled(center: Center, run: Run, **columns: pa.Array) -> None:
-    """Writes the archive's first part anew: its first row comes twice, or with other values in these columns."""
+def _duplicate_first_row(center: Center, run: Run, **columns: pa.Array) -> None:
+    """Rewrites the archive's first part with its first row twice, the second time with the given values."""
     folder = center.archive(run)
     ledger = read_ledger(folder)
     assert ledger is not None
@@ -71,66 +71,66 @@ def _extracted(center: Center, dataset: str) -> Run:
 
 
 @pytest.mark.parametrize("method", ["replace", "append", "merge"])
-def test_doubled_row_fails_the_run_and_leaves_the_table_unchanged(center: Center, method: str) -> None:
+def test_duplicate_row_fails_the_run_and_leaves_the_table_unchanged(center: Center, method: str) -> None:
     center.dataset("refunds", method=method)
     center.run("refunds")
     before = center.snapshot("refunds")
     center.datasets.set_bookmark(center.datasets.get("refunds").id, None)
     center.clock.advance(minutes=1)
     run = _extracted(center, "refunds")
-    _doubled(center, run)
+    _duplicate_first_row(center, run)
     with pytest.raises(RunError) as caught:
         center.steps.load(run.id, 1)
     assert caught.value.code == "duplicate_keys"
     assert "Refunds" in caught.value.message
     assert center.ids("refunds")[0] in caught.value.message or "re_" in caught.value.message
-    assert center.steps.failed(run.id, 1, caught.value) is None, "the same archive is not tried again"
+    assert center.steps.failed(run.id, 1, caught.value) is None, "the same archive is not retried"
     assert center.snapshot("refunds") == before
     center.later(minutes=1)
-    assert center.run("refunds").status == "succeeded", "the next run reads anew"
+    assert center.run("refunds").status == "succeeded", "the next run reads all pages again"
 
 
 def test_row_without_a_key_fails_the_run(center: Center) -> None:
     center.dataset("refunds")
     run = _extracted(center, "refunds")
-    _doubled(center, run, id=pa.array([None], pa.string()))
+    _duplicate_first_row(center, run, id=pa.array([None], pa.string()))
     with pytest.raises(RunError) as caught:
         center.steps.load(run.id, 1)
     assert caught.value.code == "missing_keys"
     assert not (center.settings.home / FILE).exists()
 
 
-def test_run_of_changes_may_bring_an_object_twice(center: Center) -> None:
+def test_incremental_run_may_read_an_object_twice(center: Center) -> None:
     center.dataset("customers", method="merge")
     center.run("customers")
     center.create("customer")
     center.clock.advance(minutes=1)
     run = _extracted(center, "customers")
     assert center.runs.get(run.id).plan["changes"] is not None
-    _doubled(center, run)
+    _duplicate_first_row(center, run)
     center.steps.load(run.id, 1)
     assert center.ids("customers") == center.truth("customers")
 
 
-def test_rows_of_an_earlier_run_are_checked_before_a_table_goes_back_to_them(center: Center) -> None:
+def test_rollback_checks_the_keys_of_the_earlier_run(center: Center) -> None:
     from counterfoil.runs.loads.rollback import plan_rollback
 
     center.dataset("refunds")
     first = center.run("refunds")
     center.run("refunds")
     before = center.snapshot("refunds")
-    _doubled(center, first)
+    _duplicate_first_row(center, first)
     center.clock.advance(minutes=1)
-    back = center.runs.create(first.dataset, "manual")
-    center.runs.update(back.id, plan=plan_rollback(first))
-    center.attempt(back)
-    failed = center.runs.get(back.id)
+    rollback = center.runs.create(first.dataset, "manual")
+    center.runs.update(rollback.id, plan=plan_rollback(first))
+    center.attempt(rollback)
+    failed = center.runs.get(rollback.id)
     assert failed.error is not None
     assert (failed.status, failed.error["code"]) == ("failed", "duplicate_keys")
     assert center.snapshot("refunds") == before
 
 
-def test_pull_refuses_a_duplicate_and_its_pages_are_not_resumed(
+def test_pull_rejects_a_duplicate_and_does_not_resume_its_pages(
     connection: counterfoil.Connection, tmp_path: Path
 ) -> None:
     for resume in (False, True):
@@ -143,7 +143,7 @@ def test_pull_refuses_a_duplicate_and_its_pages_are_not_resumed(
         assert not (tmp_path / "counterfoil.duckdb").exists()
 
 
-def test_stream_of_rows_ends_with_an_error_when_a_key_came_twice(connection: counterfoil.Connection) -> None:
+def test_row_stream_ends_with_an_error_after_a_duplicate_key(connection: counterfoil.Connection) -> None:
     with pytest.raises(RunError) as caught:
         connection.read("transfers").read_all()
     assert caught.value.code == "duplicate_keys"

@@ -1,4 +1,4 @@
-"""Processes that are killed while they plan, read, load and finish: what they began ends well, once."""
+"""Processes killed while they plan, read, load and finish: each run completes, exactly once."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .conftest import Center, held, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = 6
-#: Requests in flight when a process is killed, and pages cut anew when it goes on.
+#: Requests in flight when a process is killed, and pages that are split again when the run resumes.
 LOST_AT_A_KILL = 10
 
 
 class Processes:
-    """Workers of a home, each killed at the end at the latest."""
+    """Worker processes of a home. `close` kills those that still run."""
 
     def __init__(self) -> None:
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.runs.worker", *words]
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.runs.worker", *arguments]
         self._started.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True))
         return self._started[-1]
 
@@ -56,7 +56,7 @@ def processes() -> Iterator[Processes]:
 
 @pytest.fixture
 def running(make_center: Callable[..., Center]) -> Center:
-    """With the clock that the processes have."""
+    """With the real clock, which the processes use too."""
     center = make_center()
     center.state.now = utc_now
     return center
@@ -71,25 +71,25 @@ def queued(center: Center, dataset: str) -> Run:
         queue.close()
 
 
-def charges_asked(center: Center) -> int:
+def charge_requests(center: Center) -> int:
     return sum(center.stripe.ask("requests")["endpoints"].get("GET /v1/charges", {}).values())
 
 
-def check_done(center: Center, run: str, kills: int, asked: int) -> None:
-    """It succeeded, with each row once, and asked for little more than it needed."""
+def check_done(center: Center, run: str, kills: int, requests_made: int) -> None:
+    """Asserts that the run succeeded, with each row once and few repeated requests."""
     done = center.runs.get(run)
     assert (done.status, done.attempt, done.error) == ("succeeded", 1, None)
     assert center.ids("charges") == center.truth("charges")
     assert center.rows("SELECT DISTINCT _run FROM charges") == [(run,)]
     assert done.counts.read == len(center.truth("charges"))
-    assert asked <= 2 * PAGES + LOST_AT_A_KILL * kills
+    assert requests_made <= 2 * PAGES + LOST_AT_A_KILL * kills
     assert [load.run for load in center.runs.loads(run)] == [run]
     bookmark = center.datasets.get("charges").bookmark
     assert bookmark is not None
     assert bookmark["run"] == run
 
 
-def test_a_service_killed_in_each_step_ends_the_run_after_its_restart(running: Center, processes: Processes) -> None:
+def test_service_killed_in_each_step_completes_the_run_after_its_restart(running: Center, processes: Processes) -> None:
     center = running
     center.run(center.dataset("charges", method="replace"))
     before = center.snapshot("charges")
@@ -116,20 +116,20 @@ def test_a_service_killed_in_each_step_ends_the_run_after_its_restart(running: C
         service = processes.start("serve")
         wait_until(lambda: any("held by" in line for line in center.lines(run)), 30)
         processes.kill(service)
-        asked = charges_asked(center)
+        requests_made = charge_requests(center)
     assert center.snapshot("charges") == before
 
     service = processes.start("serve")
     wait_until(lambda: center.runs.get(run.id).status not in ("queued", "running"), 30)
     service.send_signal(signal.SIGTERM)
-    assert service.wait(20) == 0, "a clean end"
-    check_done(center, run.id, 2, charges_asked(center))
-    assert charges_asked(center) == asked, "a load asks Stripe nothing"
+    assert service.wait(20) == 0, "it exits cleanly"
+    check_done(center, run.id, 2, charge_requests(center))
+    assert charge_requests(center) == requests_made, "a load makes no API requests"
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", [1])
-def test_a_run_by_hand_killed_at_any_moment_is_gone_on_with_by_the_next(
+def test_manual_run_killed_at_any_moment_is_resumed_by_the_next_process(
     running: Center, processes: Processes, seed: int
 ) -> None:
     center = running
@@ -157,11 +157,11 @@ def test_a_run_by_hand_killed_at_any_moment_is_gone_on_with_by_the_next(
         assert processes.start("run", "charges").wait(30) == 0
     assert kills > 0
     runs = center.runs.list()
-    assert len(runs) == 2, "the same run, however often it was killed"
-    check_done(center, runs[0].id, kills, charges_asked(center))
+    assert len(runs) == 2, "each process resumed the same run"
+    check_done(center, runs[0].id, kills, charge_requests(center))
 
 
-def test_a_way_back_that_is_killed_in_its_load_ends_well(running: Center, processes: Processes) -> None:
+def test_rollback_killed_in_its_load_completes_later(running: Center, processes: Processes) -> None:
     center = running
     coupons = center.dataset("coupons", method="append")
     first = center.run(coupons)
@@ -177,14 +177,14 @@ def test_a_way_back_that_is_killed_in_its_load_ends_well(running: Center, proces
         wait_until(lambda: any("held by" in line for line in center.lines(made)), 30)
         processes.kill(service)
     assert len(center.ids("coupons")) == 60
-    center.attempt(made)  # as a service does that takes it up
+    center.attempt(made)  # as a service does that resumes the run
     assert center.runs.get(made.id).status == "succeeded"
     assert center.rows("SELECT DISTINCT _run FROM coupons") == [(first.id,)]
     assert len(center.ids("coupons")) == 30
 
 
 def caught_in_finish(center: Center, run: Run) -> sqlite3.Connection | None:
-    """The state's write lock, taken when the load is told and the end is not; None when the run was quicker."""
+    """The state's write lock, held after the load is recorded and before the run ends; None if the run was faster."""
     lock = sqlite3.connect(center.state.settings.home / "state.db", isolation_level=None, timeout=20)
     while True:
         lock.execute("BEGIN IMMEDIATE")
@@ -197,7 +197,7 @@ def caught_in_finish(center: Center, run: Run) -> sqlite3.Connection | None:
             return None
 
 
-def test_a_service_killed_in_its_last_step_ends_the_run_after_its_restart(
+def test_service_killed_in_its_last_step_completes_the_run_after_its_restart(
     running: Center, processes: Processes
 ) -> None:
     center = running
@@ -209,15 +209,15 @@ def test_a_service_killed_in_its_last_step_ends_the_run_after_its_restart(
         lock = caught_in_finish(center, run)
         if lock is not None:
             break
-    assert lock is not None, "ten runs were each quicker than the look"
+    assert lock is not None, "each of ten runs ended before the lock was taken"
     processes.kill(service)
     lock.close()
     assert center.runs.get(run.id).status == "running"
-    assert center.ids("charges") == center.truth("charges"), "the load was done"
-    asked = charges_asked(center)
+    assert center.ids("charges") == center.truth("charges"), "the load was committed"
+    requests_made = charge_requests(center)
     service = processes.start("serve")
     wait_until(lambda: center.runs.get(run.id).status not in ("queued", "running"), 30)
     service.send_signal(signal.SIGTERM)
     assert service.wait(20) == 0
-    assert charges_asked(center) == asked, "nothing was read again"
+    assert charge_requests(center) == requests_made, "no page was read again"
     check_done(center, run.id, 1, 0)

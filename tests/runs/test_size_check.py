@@ -1,4 +1,4 @@
-"""A full refresh that would remove more than half of a table stops before its load, until that is accepted."""
+"""A full refresh that would remove more than half of a table fails before its load, unless that is allowed."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def shop(make_center: Callable[..., Center], scripted: ScriptedStripe) -> Center
     return center
 
 
-def _anew(center: Center, dataset: Dataset) -> Run:
-    """A run that reads everything."""
+def _full_refresh(center: Center, dataset: Dataset) -> Run:
+    """A full refresh."""
     center.datasets.set_bookmark(dataset.id, None)
     return center.run(dataset)
 
@@ -56,14 +56,14 @@ def _code(run: Run) -> str | None:
 
 
 @pytest.mark.parametrize("method", ["replace", "merge"])
-def test_run_that_would_remove_more_than_half_stops_and_continues_from_its_archive(
+def test_run_that_would_remove_more_than_half_fails_and_resumes_from_its_archive(
     shop: Center, scripted: ScriptedStripe, method: str
 ) -> None:
     dataset = shop.dataset("refunds", method=method)
     shop.run(dataset)
     before = shop.snapshot("refunds")
     scripted.rows[REFUNDS] = refunds(74)
-    run = _anew(shop, dataset)
+    run = _full_refresh(shop, dataset)
     assert (run.status, _code(run)) == ("failed", TABLE_WOULD_SHRINK)
     assert run.error is not None
     assert "150" in run.error["message"]
@@ -80,7 +80,7 @@ def test_run_that_would_remove_more_than_half_stops_and_continues_from_its_archi
     assert len(shop.ids("refunds", "_deleted IS NOT TRUE")) == 74
 
 
-def test_half_of_the_rows_may_go(shop: Center, scripted: ScriptedStripe) -> None:
+def test_run_may_remove_half_of_the_rows(shop: Center, scripted: ScriptedStripe) -> None:
     dataset = shop.dataset("refunds", method="replace")
     shop.run(dataset)
     scripted.rows[REFUNDS] = refunds(75)
@@ -89,17 +89,17 @@ def test_half_of_the_rows_may_go(shop: Center, scripted: ScriptedStripe) -> None
     assert shop.run(dataset).status == "succeeded", "a table of fewer than 100 rows is not checked"
 
 
-def test_rows_that_are_marked_as_deleted_do_not_count(shop: Center, scripted: ScriptedStripe) -> None:
+def test_rows_marked_as_deleted_do_not_count(shop: Center, scripted: ScriptedStripe) -> None:
     dataset = shop.dataset("refunds", method="merge")
     shop.run(dataset)
     scripted.rows[REFUNDS] = refunds(80)
-    assert _anew(shop, dataset).status == "succeeded"
+    assert _full_refresh(shop, dataset).status == "succeeded"
     scripted.rows[REFUNDS] = refunds(70)
-    assert _anew(shop, dataset).status == "succeeded", "10 of 80 rows go, and 150 are in the table"
+    assert _full_refresh(shop, dataset).status == "succeeded", "10 of 80 rows are deleted; the table has 150 rows"
     assert len(shop.ids("refunds")) == 150
 
 
-def test_changed_options_are_not_compared(shop: Center, scripted: ScriptedStripe) -> None:
+def test_table_size_is_not_compared_after_changed_options(shop: Center, scripted: ScriptedStripe) -> None:
     dataset = shop.dataset("refunds", method="replace")
     shop.run(dataset)
     shop.datasets.edit(dataset.id, choice=Choice(since=1_700_000_140))
@@ -107,7 +107,7 @@ def test_changed_options_are_not_compared(shop: Center, scripted: ScriptedStripe
     assert len(shop.ids("refunds")) == 10
 
 
-def test_accepted_in_advance_the_run_loads(shop: Center, scripted: ScriptedStripe) -> None:
+def test_run_with_allow_shrink_loads_fewer_rows(shop: Center, scripted: ScriptedStripe) -> None:
     dataset = shop.dataset("refunds", method="replace")
     shop.run(dataset)
     scripted.rows[REFUNDS] = refunds(3)
@@ -119,7 +119,7 @@ def test_accepted_in_advance_the_run_loads(shop: Center, scripted: ScriptedStrip
     assert len(shop.ids("refunds")) == 3
 
 
-def test_none_of_several_tables_is_loaded(shop: Center, scripted: ScriptedStripe) -> None:
+def test_shrinking_table_prevents_the_load_of_all_tables(shop: Center, scripted: ScriptedStripe) -> None:
     targets = (Target(url="duckdb:///other.duckdb", table="refunds"), Target(url=f"duckdb:///{FILE}", table="refunds"))
     dataset = shop.dataset("refunds", method="replace", targets=targets)
     shop.run(dataset)
@@ -133,7 +133,7 @@ def test_none_of_several_tables_is_loaded(shop: Center, scripted: ScriptedStripe
     assert shop.snapshot("refunds") == before
 
 
-def test_going_back_to_a_smaller_version_is_not_checked(shop: Center, scripted: ScriptedStripe) -> None:
+def test_rollback_to_fewer_rows_is_allowed(shop: Center, scripted: ScriptedStripe) -> None:
     from counterfoil.runs.loads.rollback import plan_rollback
 
     scripted.rows[REFUNDS] = refunds(20)
@@ -142,10 +142,10 @@ def test_going_back_to_a_smaller_version_is_not_checked(shop: Center, scripted: 
     scripted.rows[REFUNDS] = refunds(150)
     shop.run(dataset)
     shop.clock.advance(minutes=1)
-    back = shop.runs.create(dataset.id, "manual")
-    shop.runs.update(back.id, plan=plan_rollback(first))
-    shop.attempt(back)
-    assert shop.runs.get(back.id).status == "succeeded"
+    rollback = shop.runs.create(dataset.id, "manual")
+    shop.runs.update(rollback.id, plan=plan_rollback(first))
+    shop.attempt(rollback)
+    assert shop.runs.get(rollback.id).status == "succeeded"
     assert len(shop.ids("refunds")) == 20
 
 
@@ -163,7 +163,9 @@ def test_going_back_to_a_smaller_version_is_not_checked(shop: Center, scripted: 
         ("upcoming_invoices", Choice(), "replace", False),
     ],
 )
-def test_what_is_checked(center: Center, key: str, choice: Choice, method: str, checked: bool) -> None:
+def test_only_unfiltered_full_refreshes_are_checked(
+    center: Center, key: str, choice: Choice, method: str, checked: bool
+) -> None:
     from counterfoil.runs.plans.dataset_plan import plan_run
     from counterfoil.stripe.client import AccountIdentity
 
@@ -174,7 +176,7 @@ def test_what_is_checked(center: Center, key: str, choice: Choice, method: str, 
     assert not is_full_refresh(plan, whole=False)
 
 
-def test_pull_stops_keeps_its_pages_and_loads_them_once_that_is_accepted(
+def test_pull_that_would_shrink_the_table_fails_and_resumes_with_allow_shrink(
     scripted: ScriptedStripe, tmp_path: Path
 ) -> None:
     settings = Settings(home=tmp_path / "home")
@@ -192,5 +194,5 @@ def test_pull_stops_keeps_its_pages_and_loads_them_once_that_is_accepted(
         assert connection.pull("refunds", resume=True, allow_shrink=True).rows == 20
         assert scripted.asked[REFUNDS] == 0
         assert connection.pull("refunds", limit=5, overwrite=True).rows == 5, (
-            "other options are asked about by themselves"
+            "a pull with other options is confirmed separately"
         )

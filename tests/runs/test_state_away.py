@@ -1,4 +1,4 @@
-"""Runs survive a state whose Postgres is away for a while, and what it left behind is mended when it is back."""
+"""Runs survive an outage of the state's Postgres; interrupted ones end after the outage."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.postgres import Server, binaries, running
 
 from .conftest import Center, in_background, wait_until
 
-#: From the return of the server to the end of what it interrupted.
+#: Maximum time from the restart of the server to the end of the interrupted run.
 BOUND_SECONDS = 30
 
 
-class Noticing:
-    """The steps of runs, and whether one of them met the outage."""
+class OutageRecorder:
+    """The steps of runs; records whether one of them met the outage."""
 
     def __init__(self, steps: Attempt) -> None:
         self._steps = steps
@@ -44,16 +44,16 @@ class Noticing:
 @pytest.fixture
 def server() -> Iterator[Server]:
     if binaries() is None:
-        pytest.skip("there is no Postgres here: apt-get install -y --no-install-recommends postgresql")
-    with running(careless=False) as started:  # what is committed must survive the kill
+        pytest.skip("Postgres is not installed: apt-get install -y --no-install-recommends postgresql")
+    with running(careless=False) as started:  # committed data must survive the kill
         yield started
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("patience_seconds", "status"), [(60, "succeeded"), (0, "failed")], ids=["an attempt waits", "a lost one is mended"]
+    ("patience_seconds", "status"), [(60, "succeeded"), (0, "failed")], ids=["attempt waits", "lost attempt fails"]
 )
-def test_a_run_ends_soon_after_its_state_is_back(
+def test_run_ends_soon_after_its_state_is_available_again(
     server: Server, make_center: Callable[..., Center], patience_seconds: float, status: str
 ) -> None:
     center = make_center(state_url=f"postgresql://owner@/test?host={server.folder}")
@@ -61,7 +61,7 @@ def test_a_run_ends_soon_after_its_state_is_back(
     dataset = center.dataset("charges")
     center.fault("hold", "/v1/charges", count=1, skip=1)
     queue = open_queue(center.state)
-    steps = Noticing(Attempt(center.records, stopping=center.stopping))
+    steps = OutageRecorder(Attempt(center.records, stopping=center.stopping))
     service = Service(
         node=node_of(center.state, "serve"),
         queue=queue,

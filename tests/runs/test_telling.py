@@ -1,4 +1,4 @@
-"""What alerts are told of runs: once, with the reason and the way on."""
+"""Notifications about runs: sent once, with the reason and the next step."""
 
 from __future__ import annotations
 
@@ -22,77 +22,81 @@ def center(center: Center) -> Center:
     return center
 
 
-def told(center: Center) -> list[Notice]:
-    """What is to be sent, and is not told again."""
+def notices(center: Center) -> list[Notice]:
+    """The notifications to send; each is returned once."""
     return list(center.alerts.claim())
 
 
 def titles(center: Center) -> list[str]:
-    return [notice.title for notice in told(center)]
+    return [notice.title for notice in notices(center)]
 
 
-def test_the_first_failure_is_told_with_what_to_do_and_the_next_is_not(center: Center) -> None:
+def test_only_the_first_of_several_failures_is_notified(center: Center) -> None:
     center.dataset("coupons")
     center.fault("status", "/v1/coupons", **BAD)
     run = center.run("coupons")
-    (notice,) = told(center)
+    (notice,) = notices(center)
     assert notice.title == "coupons failed"
     assert "No such thing" in notice.body
     assert f"Run {run.id}." in notice.body
     center.run("coupons")
-    assert told(center) == []
+    assert notices(center) == []
     center.healed()
     center.run("coupons")
-    (again,) = told(center)
+    (again,) = notices(center)
     assert again.title == "coupons works again"
-    assert "after 2 runs that failed." in again.body
+    assert "2 failed runs" in again.body
     center.run("coupons")
-    assert told(center) == []
+    assert notices(center) == []
 
 
-def test_an_attempt_that_is_tried_again_is_not_told(center: Center) -> None:
+def test_retried_attempt_is_not_notified(center: Center) -> None:
     dataset = center.dataset("coupons")
     center.fault("should_not_retry", "/v1/coupons", count=1000)
     run = center.runs.create(dataset.id, "schedule", due_at=center.clock())
     assert center.attempt(run) is not None
-    assert told(center) == []
+    assert notices(center) == []
 
 
-def test_a_pause_is_told_with_its_reason_and_how_to_end_it(center: Center) -> None:
+def test_pause_is_notified_with_its_reason_and_action(center: Center) -> None:
     center.stripe.control("keys", key="sk_test_expires", refused=True, code="api_key_expired")
     account = center.account("Old", key="sk_test_expires")
     center.run(center.dataset("coupons", account="Old"))
-    (notice,) = told(center)
-    assert notice.title == "coupons failed, and is paused"
-    assert "Stripe refused the key" in notice.body
-    assert f"To let it go on: counterfoil accounts key {account.id}" in notice.body
-    assert "Every other dataset of its account is paused with it." in notice.body
+    (notice,) = notices(center)
+    assert notice.title.startswith("coupons failed")
+    assert "paused" in notice.title
+    pause = center.datasets.get("coupons").pause
+    assert pause is not None
+    assert pause.code == "key_rejected"
+    assert pause.reason in notice.body
+    assert f"resume it: counterfoil accounts key {account.id}" in notice.body
+    assert "All other datasets" in notice.body
     assert "sk_test_expires" not in notice.title + notice.body
 
 
 @pytest.mark.parametrize(("kinds", "count"), [(("paused",), 0), (("failed",), 1), (("failed", "paused"), 1)])
-def test_a_failure_without_a_pause_goes_to_those_who_want_failures(
+def test_failure_without_a_pause_goes_to_alerts_for_failures(
     center: Center, kinds: tuple[Kind, ...], count: int
 ) -> None:
     center.alerts.edit("Ops", kinds=kinds)
     center.dataset("coupons")
     center.fault("status", "/v1/coupons", **BAD)
     center.run("coupons")
-    assert len(told(center)) == count
+    assert len(notices(center)) == count
 
 
-def test_a_check_that_fails_is_told_once(center: Center) -> None:
+def test_failed_check_is_notified_once(center: Center) -> None:
     center.dataset("balance_transactions", method="replace", proof=Proof())
     center.fault("lost_object", "/v1/balance_transactions")
     run = center.run("balance_transactions")
     assert run.status == "succeeded", run.error
-    (notice,) = told(center)
+    (notice,) = notices(center)
     assert notice.title == "balance_transactions: 1 check failed"
     assert "balance: payments: " in notice.body
     assert f"Run {run.id}." in notice.body
     center.fault("lost_object", "/v1/balance_transactions")
     center.run("balance_transactions")
-    assert told(center) == []
+    assert notices(center) == []
 
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -109,17 +113,17 @@ NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
         ("weekly on mon at 09:00", NOON, NOON + timedelta(days=9), True),
     ],
 )
-def test_late_is_what_missed_a_whole_turn_of_its_schedule(
+def test_dataset_is_late_after_a_missed_interval_of_its_schedule(
     center: Center, schedule: str, updated_at: datetime | None, now: datetime, late: bool
 ) -> None:
-    words = Manual() if schedule == "manual" else parse(schedule)
-    dataset = center.dataset("coupons", schedule=words)
+    parsed = Manual() if schedule == "manual" else parse(schedule)
+    dataset = center.dataset("coupons", schedule=parsed)
     for _ in range(2):
         assert notifications.late(center.alerts, dataset, updated_at, now) is late
     assert titles(center) == (["coupons is late"] if late else [])
 
 
-def test_what_is_paused_is_not_late(center: Center) -> None:
+def test_paused_dataset_is_not_late(center: Center) -> None:
     dataset = center.dataset("coupons", schedule=parse("daily at 06:00"))
-    center.datasets.pause(dataset.id, "Paused by hand.")
+    center.datasets.pause(dataset.id, "Paused manually.")
     assert not notifications.late(center.alerts, center.datasets.get(dataset.id), NOON, NOON + timedelta(days=9))

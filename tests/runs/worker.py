@@ -1,6 +1,6 @@
-"""A process that works, for tests that kill it: `python -m tests.runs.worker serve` or `… run DATASET`.
+"""A process for tests that kill it: `python -m tests.runs.worker serve` or `… run DATASET`.
 
-It works in COUNTERFOIL_HOME. `… claim` waits for a line, then puts what is due into the queue and says how many.
+It uses COUNTERFOIL_HOME. `… claim` waits for a line on stdin, enqueues the due datasets and prints their number.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def claim(app: App) -> int:
     return 0
 
 
-def main(what: str, dataset: str | None) -> int:
+def main(command: str, dataset: str | None) -> int:
     with open_app() as app:
-        if what == "claim":
+        if command == "claim":
             return claim(app)
         if dataset is None:
-            assert what == "serve"
+            assert command == "serve"
             with Shutdown() as shutdown, shutdown.working() as stopping:
                 return 0 if serve(app.state, app.records, stopping=stopping) else 1
         return 0 if RunService(app.state, app.records).start(dataset).status == "succeeded" else 1

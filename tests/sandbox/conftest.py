@@ -1,4 +1,4 @@
-"""One company that nobody changes for the whole session, and a small one of its own for each test that does."""
+"""Fixtures: an unchanging company for the whole session, and a small company for each test that changes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "sk_test_demo_sandbox"
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     body: Any
@@ -30,11 +30,11 @@ class Answer:
 
 
 class Client:
-    """Raw HTTP, so that nothing is hidden by a library."""
+    """Raw HTTP requests, so that no library hides anything."""
 
     def __init__(self, sandbox: Sandbox, *, unchanging: bool = False) -> None:
         self.sandbox = sandbox
-        #: Whole listings of a company that nobody changes need be read once only.
+        #: Complete lists of an unchanging company, which have to be read only once.
         self._read: dict[str, list[dict[str, Any]]] | None = {} if unchanging else None
 
     def send(
@@ -45,28 +45,30 @@ class Client:
         *,
         key: str | None = KEY,
         headers: dict[str, str] | None = None,
-    ) -> Answer:
-        sent = ({"Authorization": f"Bearer {key}"} if key else {}) | (headers or {})
+    ) -> Response:
+        all_headers = ({"Authorization": f"Bearer {key}"} if key else {}) | (headers or {})
         text = urlencode(params or [], doseq=True)
         connection = http.client.HTTPConnection(self.sandbox.host, self.sandbox.port, timeout=10)
         try:
             if method == "GET":
-                connection.request(method, f"{path}?{text}" if text else path, headers=sent)
+                connection.request(method, f"{path}?{text}" if text else path, headers=all_headers)
             else:
-                connection.request(method, path, text, sent | {"Content-Type": "application/x-www-form-urlencoded"})
-            answer = connection.getresponse()
-            raw = answer.read()
+                connection.request(
+                    method, path, text, all_headers | {"Content-Type": "application/x-www-form-urlencoded"}
+                )
+            response = connection.getresponse()
+            raw = response.read()
         finally:
             connection.close()
-        if answer.getheader("Content-Encoding") == "gzip":
+        if response.getheader("Content-Encoding") == "gzip":
             raw = gzip.decompress(raw)
-        return Answer(answer.status, dict(answer.getheaders()), json.loads(raw))
+        return Response(response.status, dict(response.getheaders()), json.loads(raw))
 
     def get(self, path: str, params: Any = None, **options: Any) -> Any:
-        """The body of an answer that must be 200."""
-        answer = self.send("GET", path, params, **options)
-        assert answer.status == 200, answer.body
-        return answer.body
+        """The body of a response, which must have the status 200."""
+        response = self.send("GET", path, params, **options)
+        assert response.status == 200, response.body
+        return response.body
 
     def all(self, path: str, params: dict[str, Any] | None = None, limit: int = 100) -> list[dict[str, Any]]:
         name = repr((path, params, limit))
@@ -97,8 +99,8 @@ def own() -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
-def lived() -> Iterator[Client]:
-    """A small company that has lived for five weeks since, and lives no more."""
+def active() -> Iterator[Client]:
+    """A small company after five weeks of simulated activity, which has stopped."""
     with Sandbox(scale=0.05, life=40) as sandbox:
         sandbox.control("advance", seconds=35 * 86_400)
         sandbox.control("life", per_day=None)

@@ -7,7 +7,7 @@ import pytest
 from tests.sandbox.conftest import Client
 
 
-def test_time_stands_still_until_it_is_moved(own: Client) -> None:
+def test_time_is_fixed_until_it_is_advanced(own: Client) -> None:
     before = own.sandbox.ask("state")["now"]
     assert own.sandbox.control("advance", seconds=90)["now"] == before + 90
     assert own.send("GET", "/v1/balance").headers["Date"] == "Sun, 01 Nov 2026 12:01:30 GMT"
@@ -35,31 +35,31 @@ PATHS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_created_object_is_listed_read_and_told_of(own: Client, kind: str) -> None:
+def test_created_object_is_listed_and_has_an_event(own: Client, kind: str) -> None:
     path = f"/v1/{PATHS[kind]}"
     own.sandbox.control("advance", seconds=10)
-    made = own.sandbox.control("objects", kind=kind)
-    assert own.get(path)["data"][0] == made
-    assert own.get(f"{path}/{made['id']}") == made
+    created = own.sandbox.control("objects", kind=kind)
+    assert own.get(path)["data"][0] == created
+    assert own.get(f"{path}/{created['id']}") == created
     assert own.sandbox.ask(f"truth/{PATHS[kind]}")["ids"] == [one["id"] for one in own.all(path)]
-    told = own.get("/v1/events", {"limit": 5})["data"]
-    assert made["id"] in [one["data"]["object"]["id"] for one in told]
+    events = own.get("/v1/events", {"limit": 5})["data"]
+    assert created["id"] in [one["data"]["object"]["id"] for one in events]
 
 
-def test_an_object_created_in_the_past_takes_its_place(own: Client) -> None:
+def test_object_created_in_the_past_is_sorted_by_time(own: Client) -> None:
     whole = own.all("/v1/charges")
     at = whole[200]["created"]
-    made = own.sandbox.control("objects", kind="charge", created=at, fields={"amount": 4200})
+    created = own.sandbox.control("objects", kind="charge", created=at, fields={"amount": 4200})
     after = own.all("/v1/charges", limit=33)
-    assert [one["id"] for one in after if one["id"] != made["id"]] == [one["id"] for one in whole]
+    assert [one["id"] for one in after if one["id"] != created["id"]] == [one["id"] for one in whole]
     keys = [(one["created"], one["id"]) for one in after]
     assert keys == sorted(keys, reverse=True)
-    assert made in own.all("/v1/charges", {"created": at})
-    newer = own.get("/v1/charges", {"ending_before": made["id"], "limit": 1})["data"][0]
-    assert own.get("/v1/charges", {"starting_after": newer["id"], "limit": 1})["data"][0] == made
+    assert created in own.all("/v1/charges", {"created": at})
+    newer = own.get("/v1/charges", {"ending_before": created["id"], "limit": 1})["data"][0]
+    assert own.get("/v1/charges", {"starting_after": newer["id"], "limit": 1})["data"][0] == created
 
 
-def test_an_added_charge_moves_the_balance(own: Client) -> None:
+def test_added_charge_changes_the_balance(own: Client) -> None:
     before = own.sandbox.ask("truth/balance")["usd"]["pending"]
     own.sandbox.control("objects", kind="charge", fields={"amount": 10000, "currency": "usd", "status": "succeeded"})
     after = {one["currency"]: one["amount"] for one in own.get("/v1/balance")["pending"]}["usd"]
@@ -69,7 +69,7 @@ def test_an_added_charge_moves_the_balance(own: Client) -> None:
     assert (newest["net"], newest["status"]) == (9680, "pending")
 
 
-def test_an_update_keeps_the_place_and_tells_what_was_before(own: Client) -> None:
+def test_update_keeps_position_and_reports_previous_attributes(own: Client) -> None:
     whole = own.all("/v1/customers")
     one = whole[7]
     own.sandbox.control("advance", seconds=60)
@@ -81,27 +81,27 @@ def test_an_update_keeps_the_place_and_tells_what_was_before(own: Client) -> Non
     assert event["data"]["object"]["name"] == "Neue Name"
 
 
-def test_filters_see_the_state_after_an_update(own: Client) -> None:
+def test_filters_use_updated_values(own: Client) -> None:
     one = own.get("/v1/invoices", {"status": "open", "limit": 1})["data"][0]
     own.sandbox.control("objects", action="update", kind="invoice", id=one["id"], fields={"status": "paid"})
     assert one["id"] in [other["id"] for other in own.all("/v1/invoices", {"status": "paid"})]
     assert one["id"] not in [other["id"] for other in own.all("/v1/invoices", {"status": "open"})]
 
 
-def test_a_deleted_customer_leaves_the_list_and_leaves_a_stub(own: Client) -> None:
+def test_deleted_customer_leaves_the_list_and_becomes_a_stub(own: Client) -> None:
     whole = own.all("/v1/customers")
-    gone = whole[3]["id"]
-    own.sandbox.control("objects", action="delete", kind="customer", id=gone)
+    deleted = whole[3]["id"]
+    own.sandbox.control("objects", action="delete", kind="customer", id=deleted)
     assert own.all("/v1/customers") == whole[:3] + whole[4:]
-    assert own.get(f"/v1/customers/{gone}") == {"id": gone, "object": "customer", "deleted": True}
+    assert own.get(f"/v1/customers/{deleted}") == {"id": deleted, "object": "customer", "deleted": True}
     assert own.get("/v1/events", {"limit": 1})["data"][0]["type"] == "customer.deleted"
 
 
 def test_a_deleted_invoice_item_is_404(own: Client) -> None:
-    gone = own.get("/v1/invoiceitems", {"pending": "true"})["data"][0]["id"]
-    own.sandbox.control("objects", action="delete", kind="invoiceitem", id=gone)
-    answer = own.send("GET", f"/v1/invoiceitems/{gone}")
-    assert (answer.status, answer.error["code"]) == (404, "resource_missing")
+    deleted = own.get("/v1/invoiceitems", {"pending": "true"})["data"][0]["id"]
+    own.sandbox.control("objects", action="delete", kind="invoiceitem", id=deleted)
+    response = own.send("GET", f"/v1/invoiceitems/{deleted}")
+    assert (response.status, response.error["code"]) == (404, "resource_missing")
 
 
 def test_a_deleted_subscription_is_canceled(own: Client) -> None:
@@ -113,16 +113,16 @@ def test_a_deleted_subscription_is_canceled(own: Client) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404])
-def test_a_cursor_that_was_deleted_is_resource_missing(own: Client, status: int) -> None:
+def test_deleted_cursor_is_resource_missing(own: Client, status: int) -> None:
     own.sandbox.control("answers", missing_cursor=status)
     last = own.get("/v1/customers")["data"][-1]["id"]
     own.sandbox.control("objects", action="delete", kind="customer", id=last)
-    answer = own.send("GET", "/v1/customers", {"starting_after": last})
-    assert answer.status == status
-    assert (answer.error["code"], answer.error["param"]) == ("resource_missing", "starting_after")
+    response = own.send("GET", "/v1/customers", {"starting_after": last})
+    assert response.status == status
+    assert (response.error["code"], response.error["param"]) == ("resource_missing", "starting_after")
 
 
-def test_rules_change_the_company_while_it_is_being_listed(own: Client) -> None:
+def test_rules_change_objects_during_a_listing(own: Client) -> None:
     whole = [one["id"] for one in own.all("/v1/charges")]
     actions: list[dict[str, Any]] = [
         {"action": "create", "kind": "charge"},
@@ -138,7 +138,7 @@ def test_rules_change_the_company_while_it_is_being_listed(own: Client) -> None:
     assert now[100:] == whole[100:]
 
 
-def test_a_rule_about_the_last_of_a_page_waits_for_a_page_that_has_one(own: Client) -> None:
+def test_rule_for_the_last_object_waits_for_a_page_with_objects(own: Client) -> None:
     own.sandbox.control(
         "rules", path="/v1/charges", after_pages=1, do=[{"action": "delete", "kind": "charge", "id": "last"}]
     )
@@ -149,22 +149,22 @@ def test_a_rule_about_the_last_of_a_page_waits_for_a_page_that_has_one(own: Clie
 
 def test_a_refund_shows_on_its_charge(own: Client) -> None:
     charge = next(one for one in own.all("/v1/charges") if one["status"] == "succeeded" and not one["amount_refunded"])
-    made = own.sandbox.control(
+    created = own.sandbox.control(
         "objects", kind="refund", fields={"charge": charge["id"], "amount": 10, "currency": charge["currency"]}
     )
     assert own.get(f"/v1/charges/{charge['id']}")["amount_refunded"] == 10
-    assert own.get(f"/v1/charges/{charge['id']}/refunds")["data"] == [made]
+    assert own.get(f"/v1/charges/{charge['id']}/refunds")["data"] == [created]
     assert "charge.refunded" in [one["type"] for one in own.get("/v1/events", {"limit": 3})["data"]]
 
 
-def test_the_truth_about_discounts_follows_changes(own: Client) -> None:
+def test_truth_of_discounts_follows_changes(own: Client) -> None:
     before = own.sandbox.ask("truth/discounts")["ids"]
     one = next(one for one in own.all("/v1/invoiceitems") if one["discounts"] and one["invoice"] is None)
     own.sandbox.control("objects", action="delete", kind="invoiceitem", id=one["id"])
     assert set(before) - set(own.sandbox.ask("truth/discounts")["ids"]) == set(one["discounts"])
 
 
-def test_events_reach_thirty_days_back_and_age(own: Client) -> None:
+def test_events_expire_after_thirty_days(own: Client) -> None:
     now = own.sandbox.ask("state")["now"]
     whole = own.all("/v1/events")
     assert min(one["created"] for one in whole) >= now - 30 * 86400
@@ -172,7 +172,7 @@ def test_events_reach_thirty_days_back_and_age(own: Client) -> None:
     assert own.all("/v1/events") == [one for one in whole if one["created"] >= now - 10 * 86400]
 
 
-def test_events_show_objects_as_an_old_version_did(company: Client) -> None:
+def test_events_show_objects_in_an_old_api_version(company: Client) -> None:
     shown = {one["type"]: one for one in company.all("/v1/events")}
     assert {one["api_version"] for one in shown.values()} == {"2020-08-27"}
     charge = shown["charge.refunded"]["data"]["object"]
@@ -188,9 +188,9 @@ def test_events_show_objects_as_an_old_version_did(company: Client) -> None:
     assert all(len(lines["data"]) <= 10 for lines in long)
 
 
-def test_everything_created_in_the_last_thirty_days_has_its_event(company: Client) -> None:
+def test_objects_created_in_the_last_thirty_days_have_events(company: Client) -> None:
     since = company.sandbox.ask("state")["now"] - 30 * 86400
-    told = {one["data"]["object"]["id"] for one in company.all("/v1/events")}
+    reported = {one["data"]["object"]["id"] for one in company.all("/v1/events")}
     for path in ("charges", "customers", "invoices", "refunds", "payouts", "transfers", "disputes", "invoiceitems"):
         recent = {one["id"] for one in company.all(f"/v1/{path}", {"created[gte]": since})}
-        assert recent <= told, path
+        assert recent <= reported, path

@@ -1,4 +1,4 @@
-"""Every answer at the pinned version validates against Stripe's own specification, with the exceptions listed here."""
+"""All responses at the pinned version validate against Stripe's specification, with the exceptions listed here."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from stripe_sandbox.kinds import KINDS
 from tests.sandbox.conftest import Client
 
 SPEC = Path(__file__).resolve().parents[2] / "../shared/stripe/spec3.json"
-pytestmark = pytest.mark.skipif(not SPEC.parent.parent.is_dir(), reason="the specification is not here")
+pytestmark = pytest.mark.skipif(not SPEC.parent.parent.is_dir(), reason="the specification is not available")
 
-#: What is sent although the specification does not declare it: fields that Stripe sends all the same.
+#: Fields that the specification does not declare. The sandbox sends them because Stripe sends them.
 UNDECLARED = {
     "charge": {"source"},
     "subscription_item": {"plan"},
@@ -29,17 +29,17 @@ UNDECLARED = {
 
 
 def schema(node: Any) -> Any:
-    """OpenAPI's `nullable` as JSON Schema has it."""
+    """Converts OpenAPI's `nullable` to JSON Schema."""
     if isinstance(node, list):
         return [schema(child) for child in node]
     if not isinstance(node, dict):
         return node
-    made = {
+    converted = {
         key: {name: schema(child) for name, child in value.items()} if key == "properties" else schema(value)
         for key, value in node.items()
         if key != "nullable" and not key.startswith("x-")
     }
-    return {"anyOf": [made, {"type": "null"}]} if node.get("nullable") else made
+    return {"anyOf": [converted, {"type": "null"}]} if node.get("nullable") else converted
 
 
 @cache
@@ -50,8 +50,8 @@ def specification() -> dict[str, Any]:
 @cache
 def validator(method: str, path: str) -> Draft202012Validator:
     spec = specification()
-    answer = spec["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"]
-    return Draft202012Validator({"components": schema(spec["components"]), **schema(answer)})
+    response = spec["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"]
+    return Draft202012Validator({"components": schema(spec["components"]), **schema(response)})
 
 
 def check(path: str, body: Any, method: str = "get") -> None:
@@ -72,7 +72,7 @@ SINGLE = {
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_list_and_its_objects_are_as_specified(company: Client, kind: Any) -> None:
+def test_list_and_objects_match_the_specification(company: Client, kind: Any) -> None:
     params = {"status": "all"} if kind.name == "subscription" else {}
     whole = company.all(kind.path, params)
     some = random.Random(1).sample(whole, min(40, len(whole)))
@@ -85,10 +85,10 @@ def test_a_list_and_its_objects_are_as_specified(company: Client, kind: Any) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_what_life_made_and_changed_is_as_specified(lived: Client, kind: Any) -> None:
-    overlay = lived.sandbox.server.store.overlays[kind.name]
-    whole = lived.all(kind.path, {"status": "all"} if kind.name == "subscription" else {})
-    changed = {kind.id_of(lived.sandbox.world, n) for n in overlay.changed}
+def test_objects_of_activity_match_the_specification(active: Client, kind: Any) -> None:
+    overlay = active.sandbox.server.store.overlays[kind.name]
+    whole = active.all(kind.path, {"status": "all"} if kind.name == "subscription" else {})
+    changed = {kind.id_of(active.sandbox.world, n) for n in overlay.changed}
     for ids in (overlay.added.keys(), changed):
         some = [one for one in whole if one["id"] in ids]
         some = random.Random(1).sample(some, min(12, len(some)))
@@ -100,11 +100,11 @@ def test_what_life_made_and_changed_is_as_specified(lived: Client, kind: Any) ->
 
 
 @pytest.mark.parametrize("path", ["/v1/account", "/v1/balance"])
-def test_a_singleton_is_as_specified(company: Client, path: str) -> None:
+def test_single_object_matches_the_specification(company: Client, path: str) -> None:
     check(path, company.get(path))
 
 
-def test_nested_lists_are_as_specified(company: Client) -> None:
+def test_nested_lists_match_the_specification(company: Client) -> None:
     invoice = next(one for one in company.all("/v1/invoices") if one["lines"]["has_more"])
     check("/v1/invoices/{invoice}/lines", company.get(f"/v1/invoices/{invoice['id']}/lines", {"limit": 100}))
     fee = next(one for one in company.all("/v1/application_fees") if one["refunds"]["data"])
@@ -119,23 +119,23 @@ def test_nested_lists_are_as_specified(company: Client) -> None:
     check("/v1/subscription_items/{item}", company.get(f"/v1/subscription_items/{items['data'][0]['id']}"))
 
 
-def test_previews_are_as_specified(company: Client) -> None:
+def test_previews_match_the_specification(company: Client) -> None:
     upcoming = company.sandbox.ask("truth/upcoming_invoices")["upcoming"]
     for one in upcoming[:12] + upcoming[-4:]:
         params = {name: one[name] for name in ("subscription", "schedule") if name in one}
-        answer = company.send("POST", "/v1/invoices/create_preview", params)
-        assert answer.status == 200, answer.body
-        check("/v1/invoices/create_preview", answer.body, "post")
+        response = company.send("POST", "/v1/invoices/create_preview", params)
+        assert response.status == 200, response.body
+        check("/v1/invoices/create_preview", response.body, "post")
 
 
-def test_previews_of_what_life_changed_are_as_specified(lived: Client) -> None:
-    upcoming = [one for one in lived.sandbox.ask("truth/upcoming_invoices")["upcoming"] if "subtotal" not in one]
+def test_previews_after_activity_match_the_specification(active: Client) -> None:
+    upcoming = [one for one in active.sandbox.ask("truth/upcoming_invoices")["upcoming"] if "subtotal" not in one]
     assert any("schedule" in one for one in upcoming)
     for one in upcoming[:6] + upcoming[-2:]:
-        answer = lived.send("POST", "/v1/invoices/create_preview", one)
-        assert answer.status == 200, answer.body
-        assert answer.body["total"] >= 0
-        check("/v1/invoices/create_preview", answer.body, "post")
+        response = active.send("POST", "/v1/invoices/create_preview", one)
+        assert response.status == 200, response.body
+        assert response.body["total"] >= 0
+        check("/v1/invoices/create_preview", response.body, "post")
 
 
 EXPANSIONS = {
@@ -160,17 +160,17 @@ EXPANSIONS = {
 
 
 @pytest.mark.parametrize("path", EXPANSIONS)
-def test_expanded_answers_are_as_specified(company: Client, path: str) -> None:
+def test_expanded_responses_match_the_specification(company: Client, path: str) -> None:
     check(path, company.get(path, {"limit": 30, "expand[]": EXPANSIONS[path]}))
 
 
 @pytest.mark.parametrize("path", EXPANSIONS)
-def test_expanded_answers_are_as_specified_after_life(lived: Client, path: str) -> None:
-    check(path, lived.get(path, {"limit": 15, "expand[]": EXPANSIONS[path]}))
+def test_expanded_responses_after_activity_match_the_specification(active: Client, path: str) -> None:
+    check(path, active.get(path, {"limit": 15, "expand[]": EXPANSIONS[path]}))
 
 
 def undeclared(value: Any, name: str, found: set[tuple[str, str]]) -> None:
-    """Collects fields that the named schema does not declare, through objects that are one schema."""
+    """Collects fields that the named schema does not declare, also of nested objects with a single schema."""
     node = specification()["components"]["schemas"][name]
     for field, child in value.items():
         if field not in node["properties"]:
@@ -190,7 +190,7 @@ def undeclared(value: Any, name: str, found: set[tuple[str, str]]) -> None:
                 undeclared(one, inner.split("/")[-1], found)
 
 
-def test_fields_beyond_the_specification_are_those_listed(company: Client) -> None:
+def test_undeclared_fields_are_listed(company: Client) -> None:
     found: set[tuple[str, str]] = set()
     for kind in KINDS:
         if kind.name != "event":
@@ -199,15 +199,15 @@ def test_fields_beyond_the_specification_are_those_listed(company: Client) -> No
     assert found == {(name, field) for name, fields in UNDECLARED.items() for field in fields}
 
 
-def test_a_deleted_customer_is_the_stub_as_specified(company: Client) -> None:
+def test_deleted_customer_matches_the_specification(company: Client) -> None:
     table = company.sandbox.world.customers
-    gone = company.sandbox.world.ids["customer"].of(table.deleted.index(1))
-    body = company.get(f"/v1/customers/{gone}")
-    assert body == {"id": gone, "object": "customer", "deleted": True}
+    deleted = company.sandbox.world.ids["customer"].of(table.deleted.index(1))
+    body = company.get(f"/v1/customers/{deleted}")
+    assert body == {"id": deleted, "object": "customer", "deleted": True}
     check("/v1/customers/{customer}", body)
 
 
-def test_the_validator_would_notice(company: Client) -> None:
+def test_validator_finds_a_wrong_type(company: Client) -> None:
     page = company.get("/v1/charges", {"limit": 1})
     page["data"][0]["amount"] = "10.00"
     with pytest.raises(AssertionError, match="amount"):

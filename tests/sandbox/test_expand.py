@@ -8,36 +8,36 @@ from tests.sandbox.conftest import Client
 
 
 @pytest.mark.parametrize("name", ["expand[]", "expand[0]"])
-def test_both_ways_of_writing_expand_work(company: Client, name: str) -> None:
+def test_expand_accepts_both_array_notations(company: Client, name: str) -> None:
     page = company.get("/v1/charges", {name: "data.customer", "limit": 20})
     assert {type(one["customer"]) for one in page["data"]} <= {dict, type(None)}
     assert any(one["customer"] for one in page["data"])
 
 
-def test_an_expanded_object_is_the_one_that_its_id_names(company: Client) -> None:
+def test_expanded_object_equals_the_object_of_its_id(company: Client) -> None:
     for one in company.get("/v1/refunds", {"expand[]": ["data.charge.customer", "data.balance_transaction"]})["data"]:
         assert one["balance_transaction"] == company.get(f"/v1/balance_transactions/{one['balance_transaction']['id']}")
         if one["charge"]["customer"]:
             assert one["charge"]["customer"] == company.get(f"/v1/customers/{one['charge']['customer']['id']}")
 
 
-def test_four_levels_are_the_most(company: Client) -> None:
+def test_expansion_is_limited_to_four_levels(company: Client) -> None:
     page = company.get("/v1/subscriptions", {"expand[]": "data.items.data.discounts", "status": "all", "limit": 100})
     items = [item for one in page["data"] for item in one["items"]["data"]]
     assert any(isinstance(discount, dict) for item in items for discount in item["discounts"])
-    answer = company.send("GET", "/v1/subscriptions", {"expand[]": "data.items.data.discounts.source"})
-    assert answer.status == 400
-    assert answer.error["message"].startswith("You cannot expand more than 4 levels of a property")
+    response = company.send("GET", "/v1/subscriptions", {"expand[]": "data.items.data.discounts.source"})
+    assert response.status == 400
+    assert response.error["message"].startswith("You cannot expand more than 4 levels")
 
 
 @pytest.mark.parametrize("path", ["data.nothing", "data.amount", "customer", "data.description"])
-def test_what_cannot_be_expanded_is_refused(company: Client, path: str) -> None:
-    answer = company.send("GET", "/v1/charges", {"expand[]": path})
-    assert answer.status == 400
-    assert answer.error["message"].startswith("This property cannot be expanded")
+def test_unexpandable_property_is_rejected(company: Client, path: str) -> None:
+    response = company.send("GET", "/v1/charges", {"expand[]": path})
+    assert response.status == 400
+    assert response.error["message"].startswith("This property cannot be expanded")
 
 
-def test_what_is_shown_only_on_request_is_absent_otherwise(company: Client) -> None:
+def test_optional_properties_are_absent_unless_expanded(company: Client) -> None:
     def field(path: str, name: str, **params: Any) -> list[Any]:
         return [one.get(name, "absent") for one in company.all(path, params)]
 
@@ -50,7 +50,7 @@ def test_what_is_shown_only_on_request_is_absent_otherwise(company: Client) -> N
     assert set(field("/v1/charges", "refunds")) == {"absent"}
 
 
-def test_a_page_is_the_same_after_one_that_was_expanded(company: Client) -> None:
+def test_expansion_does_not_change_later_pages(company: Client) -> None:
     before = company.get("/v1/subscriptions")
     company.get("/v1/subscriptions", {"expand[]": ["data.customer", "data.items.data.price"]})
     assert company.get("/v1/subscriptions") == before

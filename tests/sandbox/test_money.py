@@ -29,7 +29,7 @@ def test_transactions_add_up_to_the_balance_and_to_the_truth(own: Client, days: 
             assert sum(one["source_types"].values()) == one["amount"]
 
 
-def test_the_other_buckets_hold_the_other_balance_types(company: Client) -> None:
+def test_other_buckets_contain_the_other_balance_types(company: Client) -> None:
     sums: dict[str, int] = defaultdict(int)
     for one in company.all("/v1/balance_transactions"):
         sums[one["balance_type"]] += one["net"]
@@ -41,7 +41,7 @@ def test_the_other_buckets_hold_the_other_balance_types(company: Client) -> None
     assert balance["connect_reserved"]
 
 
-def test_net_is_amount_less_fee_and_fees_are_explained(company: Client) -> None:
+def test_net_is_amount_minus_itemized_fees(company: Client) -> None:
     for one in company.all("/v1/balance_transactions"):
         assert one["net"] == one["amount"] - one["fee"]
         assert sum(part["amount"] for part in one["fee_details"]) == one["fee"]
@@ -74,7 +74,7 @@ def test_a_paid_invoice_has_a_charge_of_its_amount(company: Client) -> None:
         assert charge["created"] == one["status_transitions"]["paid_at"]
 
 
-def test_charges_come_in_every_state_and_currency(company: Client) -> None:
+def test_charges_cover_all_statuses_and_currencies(company: Client) -> None:
     charges = company.all("/v1/charges")
     assert len(charges) == 3000
     assert {one["status"] for one in charges} == {"succeeded", "failed", "pending"}
@@ -86,7 +86,7 @@ def test_charges_come_in_every_state_and_currency(company: Client) -> None:
     assert all(one["amount"] % 10 == 0 for one in charges if one["currency"] == "kwd")
 
 
-def test_refunds_are_what_their_charge_shows(company: Client) -> None:
+def test_refunds_add_up_to_the_refunded_amount_of_their_charge(company: Client) -> None:
     refunded: dict[str, int] = defaultdict(int)
     for one in company.all("/v1/refunds"):
         if one["status"] != "failed":
@@ -96,7 +96,7 @@ def test_refunds_are_what_their_charge_shows(company: Client) -> None:
     }
 
 
-def test_upcoming_invoices_are_those_of_the_truth(company: Client) -> None:
+def test_upcoming_invoices_match_the_truth(company: Client) -> None:
     truth = company.sandbox.ask("truth/upcoming_invoices")
     assert len(truth["upcoming"]) > 100
     assert any("schedule" in one for one in truth["upcoming"])
@@ -108,17 +108,17 @@ def test_upcoming_invoices_are_those_of_the_truth(company: Client) -> None:
             assert body["subtotal"] == one["subtotal"]
     assert len(truth["none"]) > 10
     for id_ in truth["none"]:
-        answer = company.send("POST", "/v1/invoices/create_preview", {"subscription": id_})
-        assert (answer.status, answer.error["code"]) == (404, "invoice_upcoming_none")
+        response = company.send("POST", "/v1/invoices/create_preview", {"subscription": id_})
+        assert (response.status, response.error["code"]) == (404, "invoice_upcoming_none")
     live = company.all("/v1/subscriptions", {"status": "active"})
     assert {one["id"] for one in live} & set(truth["none"])
 
 
-def test_discounts_hang_in_every_place_and_are_all_reachable(company: Client) -> None:
-    places: dict[str, set[str]] = defaultdict(set)
+def test_discounts_occur_on_all_kinds_of_objects_and_are_reachable(company: Client) -> None:
+    found: dict[str, set[str]] = defaultdict(set)
 
-    def note(place: str, discounts: list[dict[str, Any]]) -> None:
-        places[place] |= {one["id"] for one in discounts}
+    def note(kind: str, discounts: list[dict[str, Any]]) -> None:
+        found[kind] |= {one["id"] for one in discounts}
 
     for one in company.all("/v1/customers"):
         note("customer", [one["discount"]] if one["discount"] else [])
@@ -133,8 +133,8 @@ def test_discounts_hang_in_every_place_and_are_all_reachable(company: Client) ->
         note("total", [part["discount"] for part in one["total_discount_amounts"]])
     for one in company.all("/v1/invoiceitems", {"expand[]": "data.discounts"}):
         note("invoice item", one["discounts"])
-    assert set().union(*places.values()) == set(company.sandbox.ask("truth/discounts")["ids"])
-    for place in ("customer", "subscription", "item", "invoice", "invoice item"):
-        others = set().union(*(ids for name, ids in places.items() if name not in (place, "total", "line")))
-        assert places[place] - others, f"no discount hangs only on a {place}"
-    assert places["line"] - places["customer"] - places["subscription"] - places["item"] - places["invoice item"]
+    assert set().union(*found.values()) == set(company.sandbox.ask("truth/discounts")["ids"])
+    for kind in ("customer", "subscription", "item", "invoice", "invoice item"):
+        others = set().union(*(ids for name, ids in found.items() if name not in (kind, "total", "line")))
+        assert found[kind] - others, f"no discount is only on a {kind}"
+    assert found["line"] - found["customer"] - found["subscription"] - found["item"] - found["invoice item"]

@@ -29,7 +29,7 @@ def embedded(value: Any) -> Iterator[dict[str, Any]]:
         ("/v1/charges", "refunds", {"expand[]": "data.refunds"}),
     ],
 )
-def test_a_nested_list_stops_at_ten_and_goes_on_at_its_url(
+def test_nested_list_has_ten_entries_and_continues_at_its_url(
     company: Client, path: str, name: str, params: dict[str, str]
 ) -> None:
     whole = company.all(path, params)
@@ -47,7 +47,7 @@ def test_a_nested_list_stops_at_ten_and_goes_on_at_its_url(
         assert inner["data"] + after["data"] == rest
 
 
-def test_every_embedded_list_has_a_url_that_is_served(company: Client) -> None:
+def test_urls_of_embedded_lists_are_served(company: Client) -> None:
     sample = [
         company.get("/v1/account"),
         company.get("/v1/customers", {"limit": 1, "expand[]": "data.subscriptions"})["data"][0],
@@ -68,13 +68,13 @@ def test_some_invoices_have_up_to_thirty_seven_lines(company: Client) -> None:
     assert max(sizes) > 30
 
 
-def test_items_of_a_subscription_need_its_name(company: Client) -> None:
-    answer = company.send("GET", "/v1/subscription_items")
-    assert answer.status == 400
-    assert answer.error["param"] == "subscription"
+def test_subscription_items_require_a_subscription(company: Client) -> None:
+    response = company.send("GET", "/v1/subscription_items")
+    assert response.status == 400
+    assert response.error["param"] == "subscription"
 
 
-def test_items_carry_a_plan_beside_their_price(company: Client) -> None:
+def test_subscription_items_have_a_plan_and_a_price(company: Client) -> None:
     for one in company.get("/v1/subscriptions", {"limit": 100})["data"]:
         for item in one["items"]["data"]:
             assert item["plan"]["id"] == item["price"]["id"]

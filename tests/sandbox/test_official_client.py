@@ -1,4 +1,4 @@
-"""Stripe's own client pages through the sandbox and reads the same objects as raw requests do."""
+"""Stripe's official client pages through the sandbox and reads the same objects as raw requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def official(company: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[strip
 
 
 @pytest.mark.parametrize("name", ["customers", "refunds", "subscriptions", "invoice_items", "payouts"])
-def test_it_pages_to_the_same_objects(official: stripe.StripeClient, company: Client, name: str) -> None:
+def test_official_client_lists_the_same_objects(official: stripe.StripeClient, company: Client, name: str) -> None:
     service = getattr(official.v1, name)
     found = [one.id for one in service.list({"limit": 100}).auto_paging_iter()]
     path = f"/v1/{name.replace('_', '')}"
@@ -30,22 +30,22 @@ def test_it_pages_to_the_same_objects(official: stripe.StripeClient, company: Cl
 
 
 @pytest.mark.parametrize("path", ["/v1/charges", "/v1/balance", "/v1/account", "/v1/invoices"])
-def test_it_reads_the_same_bodies(official: stripe.StripeClient, company: Client, path: str) -> None:
+def test_official_client_reads_the_same_bodies(official: stripe.StripeClient, company: Client, path: str) -> None:
     assert official.raw_request("get", path).data == company.get(path)
 
 
-def test_it_passes_windows_and_expansions(official: stripe.StripeClient, company: Client) -> None:
+def test_official_client_sends_ranges_and_expansions(official: stripe.StripeClient, company: Client) -> None:
     middle = company.all("/v1/charges")[500]["created"]
     page = official.v1.charges.list({"created": {"lt": middle}, "expand": ["data.customer"], "limit": 5})
     raw = company.get("/v1/charges", {"created[lt]": middle, "expand[]": "data.customer", "limit": 5})
     assert [one.to_dict() for one in page.data] == raw["data"]
 
 
-def test_it_understands_the_errors(official: stripe.StripeClient, company: Client) -> None:
+def test_official_client_recognizes_errors(official: stripe.StripeClient, company: Client) -> None:
     with pytest.raises(stripe.InvalidRequestError) as missing:
         official.v1.charges.retrieve("ch_3none")
     assert (missing.value.http_status, missing.value.code) == (404, "resource_missing")
     assert (missing.value.request_id or "").startswith("req_")
-    refused = stripe.StripeClient("sk_test_wrong_key", base_addresses={"api": company.sandbox.url})
+    rejected = stripe.StripeClient("sk_test_wrong_key", base_addresses={"api": company.sandbox.url})
     with pytest.raises(stripe.AuthenticationError):
-        refused.v1.balance.retrieve()
+        rejected.v1.balance.retrieve()

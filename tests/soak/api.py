@@ -1,8 +1,8 @@
-"""Requests that nobody would write, to every route of the API, for minutes: `python -m tests.soak.api`.
+"""Sends unusual generated requests to every route of the API for minutes: `python -m tests.soak.api`.
 
-Schemathesis makes them from the OpenAPI document, in the order in which one makes what another needs. No answer may be
-a server error but 503, nor one that the document does not describe. Everything is in a temporary home, with the
-simulated Stripe; the exit code is Schemathesis's.
+Schemathesis generates the requests from the OpenAPI document, in the order of their dependencies. No response may be a
+server error other than 503, and the document must describe every response. The test uses a temporary home directory
+and the simulated Stripe. The exit code is that of Schemathesis.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from stripe_sandbox import Sandbox
 
 KEY = "sk_test_demo_full_4242"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-#: The token goes by the environment: arguments can be seen by others. What there is stays until the end.
+#: The environment holds the token, because other users can see arguments. DELETE requests use other names, so that
+#: the objects created here remain.
 CONFIG = """
 hooks = "hooks.py"
 headers = {{ Authorization = "Bearer ${{TOKEN}}" }}
@@ -53,12 +54,12 @@ def toml(_context, value):
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--examples", type=int, default=100, help="requests of each operation")
-    words.add_argument("--seed", type=int, default=1)
-    given = words.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=100, help="maximum number of requests per operation")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Sandbox(scale=0.05) as sandbox:
-        # Accounts that requests make are of the simulated Stripe, too.
+        # Accounts created by requests use the simulated Stripe, too.
         os.environ["STRIPE_API_BASE"] = sandbox.url
         home = Path(folder, "home")
         with open_app(Settings(home=home, state_url=None, port=0)) as app:
@@ -70,19 +71,19 @@ def main() -> int:
             server = PageServer(app, announce=lambda _link: None)
             server.start()
             try:
-                return _asked(Path(folder), server.url, app.tokens.create("soak").secret, run, given)
+                return _run_schemathesis(Path(folder), server.url, app.tokens.create("soak").secret, run, options)
             finally:
                 server.stop()
 
 
-def _asked(folder: Path, url: str, token: str, run: str, given: argparse.Namespace) -> int:
+def _run_schemathesis(folder: Path, url: str, token: str, run: str, options: argparse.Namespace) -> int:
     config = folder / "schemathesis.toml"
     config.write_text(CONFIG.format(run=run), encoding="utf-8")
     (folder / "hooks.py").write_text(HOOKS, encoding="utf-8")
     program = Path(sys.executable).with_name("schemathesis")
     command = [
         str(program), "--config-file", str(config), "run", f"{url}/api/v1/openapi.json", "--checks", CHECKS,
-        "--max-examples", str(given.examples), "--seed", str(given.seed), "--continue-on-failure",
+        "--max-examples", str(options.examples), "--seed", str(options.seed), "--continue-on-failure",
     ]  # fmt: skip
     return subprocess.run(command, env={**os.environ, "TOKEN": token}, cwd=folder, check=False).returncode
 

@@ -1,8 +1,9 @@
-"""The command line that kills itself at a chosen moment: `python -m tests.soak.killed FILE WORDS…`.
+"""A command line that kills itself at a chosen moment: `python -m tests.soak.killed FILE ARGUMENT…`.
 
-Moments are counted in each phase of a run or a pull: calls of functions of ours, and of others by them. When a phase
-begins, the file is read: `PHASE N` kills the process at the N-th moment of the phase, `count` prints the number of
-moments of each phase once it is over. Without the file nothing happens.
+A moment is a profiler event in Counterfoil's code: a call or return of one of its functions, or of a C function that it
+calls. Moments are counted in each phase of a run or a pull. At the start of a phase, the file is read: `PHASE N` kills
+the process at the N-th moment of the phase; `count` prints the number of moments when the phase ends. Without the file,
+the process is not killed.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ import counterfoil
 from counterfoil.cli import main
 
 PHASES = ("extract", "load", "finish")
-_OURS = f"{Path(counterfoil.__file__).parent}{os.sep}"
-_HERE = os.getpid()
+_PACKAGE = f"{Path(counterfoil.__file__).parent}{os.sep}"
+_PROCESS = os.getpid()
 
 
 class Moments:
-    """Counts the moments of the phase that a run is in."""
+    """Counts the moments of the current phase."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -35,45 +36,47 @@ class Moments:
     def enter(self, phase: str | None) -> None:
         if phase == self._phase:
             return
-        said = self._file.read_text().split() if self._file.exists() else []
-        if self._phase is not None and said == ["count"]:
+        command = self._file.read_text().split() if self._file.exists() else []
+        if self._phase is not None and command == ["count"]:
             os.write(2, f"moments {self._phase} {self._count}\n".encode())
         self._phase, self._count = phase, 0
-        self._kill = int(said[1]) if said[:1] == [phase] else None
+        self._kill = int(command[1]) if command[:1] == [phase] else None
 
     def see(self, frame: FrameType, event: str, _argument: Any) -> None:
         file = frame.f_code.co_filename
-        if not file.startswith(_OURS):
+        if not file.startswith(_PACKAGE):
             return
         if event in ("call", "return"):
-            self._turn(Path(file.removeprefix(_OURS)).as_posix(), frame.f_code.co_name, event)
+            self._change_phase(Path(file.removeprefix(_PACKAGE)).as_posix(), frame.f_code.co_name, event)
         self._count += 1
         if self._phase is not None and self._count == self._kill:
-            os.kill(_HERE, signal.SIGKILL)
+            os.kill(_PROCESS, signal.SIGKILL)
 
-    def _turn(self, file: str, name: str, event: str) -> None:
+    def _change_phase(self, file: str, name: str, event: str) -> None:
         match file, name, event:
             case ("runs/attempt.py", "extract", "call") | ("runs/pull.py", "pull", "call"):
                 self.enter("extract")
-            case ("runs/pull.py", "_load", "call") | ("runs/attempt.py", "load", "call"):
+            case ("runs/attempt.py", "load", "call"):
+                self.enter("load")
+            case ("destinations/duckdb/destination.py", "load", "call") if self._is_pull:
                 self.enter("load")
             case ("runs/attempt.py", "finish", "call"):
                 self.enter("finish")
-            case ("destinations/duckdb/destination.py", "load", "return") if self._of_pull:
+            case ("destinations/duckdb/destination.py", "load", "return") if self._is_pull:
                 self.enter("finish")
             case ("runs/attempt.py", "finish", "return") | ("runs/pull.py", "pull", "return"):
                 self.enter(None)
 
     @property
-    def _of_pull(self) -> bool:
+    def _is_pull(self) -> bool:
         return "pull" in sys.argv
 
 
-def run(file: Path, words: list[str]) -> None:
+def run(file: Path, arguments: list[str]) -> None:
     moments = Moments(file)
     threading.setprofile(moments.see)
     sys.setprofile(moments.see)
-    main(words)
+    main(arguments)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Pulls and a service, killed at moments spread over reading, loading and finishing: `python -m tests.soak.kills`.
+"""Kills pulls and a service while they extract, load and finish: `python -m tests.soak.kills`.
 
-After each kill the table is what it was, or complete; then the pull is resumed, or the service started again, and the
-table has to hold exactly what Stripe has, each row once. Prints what it found, as Markdown, and ends with 1 when a
-table was wrong.
+After each kill, the table must be unchanged or complete. Then the pull is resumed or the service is restarted, and the
+table must contain each of Stripe's rows exactly once. Prints the results as Markdown, and exits with 1 if a table was
+wrong.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Kills:
     def __init__(self, center: Center, folder: Path) -> None:
         self.center = center
         self._moment = folder / "moment"
-        self._words = (folder / "words").open("a+")
+        self._output = (folder / "output").open("a+")
         self._environment = os.environ | {
             "COUNTERFOIL_HOME": str(center.settings.home),
             "STRIPE_API_KEY": KEY,
@@ -47,76 +47,76 @@ class Kills:
         self.loaded: Counter[str] = Counter()
         self.wrong: list[str] = []
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.soak.killed", str(self._moment), *words]
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.soak.killed", str(self._moment), *arguments]
         return subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL, stderr=self._words, text=True
+            command, cwd=ROOT, env=self._environment, stdout=subprocess.DEVNULL, stderr=self._output, text=True
         )
 
-    def at(self, moment: str) -> None:
-        """What the next phase of a process is to do."""
+    def set_moment(self, moment: str) -> None:
+        """Sets the moment at which the next phase is killed, or `count`."""
         self._moment.write_text(moment)
 
-    def safe(self) -> None:
-        """From here on nothing is killed."""
+    def disable(self) -> None:
+        """Disables kills."""
         self._moment.unlink(missing_ok=True)
 
     def counted(self) -> dict[str, int]:
-        """The moments of each phase that the last process counted."""
-        self._words.seek(0)
-        lines = [line.split() for line in self._words if line.startswith("moments ")]
+        """The number of moments in each phase, as counted by the last process."""
+        self._output.seek(0)
+        lines = [line.split() for line in self._output if line.startswith("moments ")]
         return {phase: int(count) for _, phase, count in lines}
 
     def change(self) -> None:
         self.center.create("charge")
 
-    def killed(self, what: str, moment: str, before: list[tuple[object, ...]]) -> None:
-        """Counts a kill, and checks the table that it left."""
+    def record_kill(self, process: str, moment: str, before: list[tuple[object, ...]]) -> None:
+        """Counts a kill, and checks the resulting table."""
         phase = moment.split(maxsplit=1)[0]
         self.kills[phase] += 1
         if self.center.snapshot("charges") == before:
             return
         self.loaded[phase] += 1
-        self.check(f"{what}, killed at {moment}, before it was resumed")
+        self.check(f"{process}, killed at {moment}, before it was resumed")
 
     def check(self, when: str) -> None:
-        """The table holds each of Stripe's rows once."""
+        """Checks that the table contains each of Stripe's rows once."""
         ids, truth = self.center.ids("charges"), self.center.truth("charges")
         if ids != truth:
             lost, extra = Counter(truth) - Counter(ids), Counter(ids) - Counter(truth)
             self.wrong.append(f"{when}: {lost.total()} rows missing, {extra.total()} too many")
 
 
-def spread(counted: dict[str, int], kills: int) -> Iterator[str]:
-    """Moments, evenly over each phase, and as many in each; then some more, since a phase may end before one."""
+def spread_moments(counted: dict[str, int], kills: int) -> Iterator[str]:
+    """Moments distributed evenly over each phase, the same number in each, and spares in case a phase ends early."""
     for number in [*range(kills), *range(len(PHASES))]:
         phase = PHASES[number % len(PHASES)]
         share = (number // len(PHASES) + 0.5) / -(-kills // len(PHASES))
         yield f"{phase} {max(1, int(counted[phase] * share))}"
 
 
-def ended(process: subprocess.Popen[str]) -> int:
+def wait(process: subprocess.Popen[str]) -> int:
     return process.wait(MOST_SECONDS)
 
 
 def pulls(kills: Kills, count: int) -> int:
-    """Pulls that are killed, each resumed; how many were killed."""
-    words = ("pull", "charges", "--to", f"duckdb:///{kills.center.settings.home / FILE}", "--overwrite")
-    kills.at("count")
-    assert ended(kills.start(*words)) == 0, "a pull in peace"
+    """Kills and resumes pulls; returns the number of kills."""
+    command = ("pull", "charges", "--to", f"duckdb:///{kills.center.settings.home / FILE}", "--overwrite")
+    kills.set_moment("count")
+    assert wait(kills.start(*command)) == 0, "the pull failed without kills"
     done = 0
-    for moment in spread(kills.counted(), count):
+    for moment in spread_moments(kills.counted(), count):
         if done == count:
             break
         kills.change()
         before = kills.center.snapshot("charges")
-        kills.at(moment)
-        code = ended(kills.start(*words, "--resume"))
-        kills.safe()
+        kills.set_moment(moment)
+        code = wait(kills.start(*command, "--resume"))
+        kills.disable()
         if code == -signal.SIGKILL:
             done += 1
-            kills.killed("a pull", moment, before)
-            code = ended(kills.start(*words, "--resume"))
+            kills.record_kill("a pull", moment, before)
+            code = wait(kills.start(*command, "--resume"))
         if code:
             kills.wrong.append(f"a pull, killed at {moment}: ended with {code}")
         kills.check(f"a pull, killed at {moment}")
@@ -124,34 +124,34 @@ def pulls(kills: Kills, count: int) -> int:
 
 
 def service(kills: Kills, count: int) -> int:
-    """A service that is killed in runs of a dataset, and started again; how many times."""
+    """Kills and restarts a service during runs of a dataset; returns the number of kills."""
     center = kills.center
-    made = center.dataset("charges", method="replace")
+    dataset = center.dataset("charges", method="replace")
     process = kills.start("serve", "--port", "0")
     done = 0
     try:
-        kills.at("count")
-        _over(center, _queued(center, made.id), process)
-        for moment in spread(kills.counted(), count):
+        kills.set_moment("count")
+        _finished(center, _queued(center, dataset.id), process)
+        for moment in spread_moments(kills.counted(), count):
             if done == count:
                 break
             kills.change()
             before = center.snapshot("charges")
-            kills.at(moment)
-            run = _queued(center, made.id)
-            _over(center, run, process)
-            kills.safe()
+            kills.set_moment(moment)
+            run = _queued(center, dataset.id)
+            _finished(center, run, process)
+            kills.disable()
             if process.poll() is not None:
                 done += 1
-                kills.killed("a service", moment, before)
+                kills.record_kill("a service", moment, before)
                 process = kills.start("serve", "--port", "0")
-            status = _over(center, run, process)
+            status = _finished(center, run, process)
             if status != "succeeded":
                 kills.wrong.append(f"a service, killed at {moment}: its run is {status}")
             kills.check(f"a service, killed at {moment}")
     finally:
         process.send_signal(signal.SIGTERM)
-        ended(process)
+        wait(process)
     return done
 
 
@@ -164,8 +164,8 @@ def _queued(center: Center, dataset: str) -> Run:
         queue.close()
 
 
-def _over(center: Center, run: Run, process: subprocess.Popen[str]) -> str:
-    """The run's status once it is over, or its process."""
+def _finished(center: Center, run: Run, process: subprocess.Popen[str]) -> str:
+    """The run's status after the run or its process has ended."""
     until = time.monotonic() + MOST_SECONDS
     while (status := center.runs.get(run.id).status) in ("queued", "running") and process.poll() is None:
         if time.monotonic() > until:
@@ -175,23 +175,23 @@ def _over(center: Center, run: Run, process: subprocess.Popen[str]) -> str:
 
 
 def main() -> None:
-    """Ends with 1 when a table was wrong."""
+    """Exits with 1 if a table was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.kills")
-    parser.add_argument("--kills", type=int, default=40, help="of pulls, and as many of a service")
+    parser.add_argument("--kills", type=int, default=40, help="number of kills of pulls, and of a service")
     parser.add_argument("--scale", type=float, default=0.1)
-    given = parser.parse_args()
+    options = parser.parse_args()
     wrong: list[str] = []
-    for what, work in (("pulls", pulls), ("a service", service)):
+    for killed, work in (("pulls", pulls), ("a service", service)):
         started = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder, Sandbox(scale=given.scale) as stripe:
+        with tempfile.TemporaryDirectory() as folder, Sandbox(scale=options.scale) as stripe:
             center = Center(Path(folder) / "home", stripe)
             center.state.now = utc_now
             kills = Kills(center, Path(folder))
-            done = work(kills, given.kills)
+            done = work(kills, options.kills)
             rows = len(center.ids("charges"))
             center.state.close()
-        told = ", ".join(f"{kills.kills[phase]} in {phase}" for phase in PHASES)
-        print(f"- {done} kills of {what}: {told}; {kills.loaded.total()} of them left the new table complete;")
+        phases = ", ".join(f"{kills.kills[phase]} in {phase}" for phase in PHASES)
+        print(f"- {done} kills of {killed}: {phases}; {kills.loaded.total()} of them left the new table complete;")
         print(f"  {rows} rows at the end, {len(kills.wrong)} wrong. {time.monotonic() - started:.0f} s.", flush=True)
         wrong += kills.wrong
     for line in wrong:

@@ -1,6 +1,6 @@
-"""A process that makes the steps of runs, for a soak that kills it.
+"""A process that executes the steps of runs, for a soak test that kills it.
 
-A run's id, an attempt's number and Stripe's time come in, the run's status goes out.
+It reads the id of a run, the number of an attempt and Stripe's time, and prints the status of the run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from counterfoil.runs.attempt import Attempt
 
 
 def main() -> None:
-    """Until its input ends."""
+    """Processes lines until the input ends."""
     now = datetime.now(UTC)
     with open_app(clock=lambda: now) as app:
         attempt = Attempt(app.records)
@@ -24,7 +24,7 @@ def main() -> None:
             for name in ORDER:
                 try:
                     getattr(attempt, name)(run, int(number))
-                except Exception as error:  # noqa: BLE001 - as the engine does
+                except Exception as error:  # noqa: BLE001 - like the engine
                     attempt.failed(run, int(number), error)
                     break
             print(app.records.runs.get(run).status, flush=True)

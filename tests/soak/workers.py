@@ -1,7 +1,7 @@
-"""Workers on one Postgres, of which one is killed and another stands still for a while: `python -m tests.soak.workers`.
+"""Workers on one Postgres; one is killed and another is suspended for a while: `python -m tests.soak.workers`.
 
-Datasets of many accounts are due at once. Each run has to end, once, with its table right, and Stripe has to refuse
-almost nothing. Prints what it found, as Markdown, and ends with 1 when that is not so.
+Datasets of many accounts are due at once. Each run must end exactly once with a correct table, and Stripe may reject
+at most 1% of the requests. Prints the results as Markdown, and exits with 1 if a condition is not met.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from tests.postgres import running
 
 REPORTS = ("charges", "customers", "refunds", "coupons", "plans", "invoices", "subscriptions", "invoiceitems")
 COUNTERFOIL = str(Path(sys.executable).with_name("counterfoil"))
-#: Longer than after which a process that is not heard of is dead.
-STILL_SECONDS = 75
+#: Longer than the time after which an unresponsive process is considered dead.
+SUSPENDED_SECONDS = 75
 MOST_SECONDS = 900
 
 
 def main() -> None:
-    """Ends with 1 when a run is lost or doubled, or a table is wrong."""
+    """Exits with 1 if a run is lost or duplicated, or a table is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.workers")
     parser.add_argument("--accounts", type=int, default=20)
     parser.add_argument("--datasets", type=int, default=200)
     parser.add_argument("--scale", type=float, default=0.1)
     parser.add_argument("--latency-ms", type=int, default=100)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(running(connections=100))  # as a server has unless told otherwise
+        server = stack.enter_context(running(connections=100))  # the default of a Postgres server
         settings = Settings(
             home=folder / "home",
             archive_path=folder / "archive",
@@ -52,18 +52,18 @@ def main() -> None:
             secret_key_file=_ring(folder),
         )
         stripes = [
-            stack.enter_context(Sandbox(scale=given.scale, seed=seed, rps=25, latency_ms=given.latency_ms))
-            for seed in range(given.accounts)
+            stack.enter_context(Sandbox(scale=options.scale, seed=seed, rps=25, latency_ms=options.latency_ms))
+            for seed in range(options.accounts)
         ]
         app = stack.enter_context(open_app(settings))
-        _prepare(app, stripes, given.datasets)
+        _prepare(app, stripes, options.datasets)
         for stripe in stripes:
             stripe.ask("requests?reset=true")
         started = time.monotonic()
-        told = _work(app, settings, folder, given.datasets)
-        print(f"- {given.datasets} datasets of {given.accounts} accounts, three workers on one Postgres; {told}.")
-        ill = _look(app, stripes, folder, given.datasets, time.monotonic() - started)
-    sys.exit(1 if ill else 0)
+        result = _work(app, settings, folder, options.datasets)
+        print(f"- {options.datasets} datasets of {options.accounts} accounts, three workers on one Postgres; {result}.")
+        problems = _check(app, stripes, folder, options.datasets, time.monotonic() - started)
+    sys.exit(1 if problems else 0)
 
 
 def _ring(folder: Path) -> Path:
@@ -92,7 +92,7 @@ def _prepare(app: App, stripes: list[Sandbox], datasets: int) -> None:
 
 
 def _work(app: App, settings: Settings, folder: Path, datasets: int) -> str:
-    """Three workers: one is killed when a part is done, another then stands still."""
+    """Starts three workers; after a tenth of the runs, kills one and suspends another."""
     environment = {
         **os.environ,
         "COUNTERFOIL_HOME": str(settings.home),
@@ -100,21 +100,23 @@ def _work(app: App, settings: Settings, folder: Path, datasets: int) -> str:
         "COUNTERFOIL_STATE_URL": str(settings.secret("state_url")),
         "COUNTERFOIL_SECRET_KEY_FILE": str(folder / "ring"),
     }
-    words = (folder / "words").open("w")
-    workers = [subprocess.Popen([COUNTERFOIL, "worker"], env=environment, stdout=words, stderr=words) for _ in range(3)]
-    killed, still, steady = workers
+    output = (folder / "output").open("w")
+    workers = [
+        subprocess.Popen([COUNTERFOIL, "worker"], env=environment, stdout=output, stderr=output) for _ in range(3)
+    ]
+    killed, suspended, steady = workers
     began = time.monotonic()
     try:
         _until(lambda: _ended(app) >= datasets // 10, steady)
         killed.kill()
-        still.send_signal(signal.SIGSTOP)
+        suspended.send_signal(signal.SIGSTOP)
         stopped_at = time.monotonic()
-        _until(lambda: _ended(app) == datasets or time.monotonic() - stopped_at > STILL_SECONDS, steady)
-        still.send_signal(signal.SIGCONT)
+        _until(lambda: _ended(app) == datasets or time.monotonic() - stopped_at > SUSPENDED_SECONDS, steady)
+        suspended.send_signal(signal.SIGCONT)
         _until(lambda: _ended(app) == datasets, steady)
         return (
-            f"one killed and one standing still for {STILL_SECONDS} s after a tenth of the runs, "
-            f"all ended {time.monotonic() - began:.0f} s after the start"
+            f"after a tenth of the runs, one was killed and one was suspended for {SUSPENDED_SECONDS} s; "
+            f"all runs had ended {time.monotonic() - began:.0f} s after the start"
         )
     finally:
         for worker in workers:
@@ -122,9 +124,9 @@ def _work(app: App, settings: Settings, folder: Path, datasets: int) -> str:
             worker.send_signal(signal.SIGTERM)
         for worker in workers:
             worker.wait(60)
-        words.close()
-        for line in (folder / "words").read_text().splitlines():
-            if "taken" in line or "error" in line.lower():
+        output.close()
+        for line in (folder / "output").read_text().splitlines():
+            if "reassigned" in line or "requeued" in line or "error" in line.lower():
                 print(line, file=sys.stderr)
 
 
@@ -133,23 +135,23 @@ def _ended(app: App) -> int:
 
 
 def _until(condition: Callable[[], bool], steady: subprocess.Popen[bytes]) -> None:
-    """Looks five times a second, for as long as the worker that nobody disturbs is there."""
+    """Polls the condition five times a second while the undisturbed worker is alive."""
     began = time.monotonic()
     while not condition():
         with suppress(subprocess.TimeoutExpired):
-            raise SystemExit(f"a worker ended by itself: {steady.wait(0.2)}")
+            raise SystemExit(f"a worker exited unexpectedly: {steady.wait(0.2)}")
         if time.monotonic() - began > MOST_SECONDS:
-            raise SystemExit("the workers do not work")
+            raise SystemExit(f"the runs did not end within {MOST_SECONDS} s")
 
 
-def _look(app: App, stripes: list[Sandbox], folder: Path, datasets: int, seconds: float) -> list[str]:
-    """What is wrong, after it was printed."""
+def _check(app: App, stripes: list[Sandbox], folder: Path, datasets: int, seconds: float) -> list[str]:
+    """Prints the results, and returns the problems."""
     runs = app.records.runs.list(limit=10_000)
     by_dataset = Counter(run.dataset for run in runs)
     statuses = Counter(run.status for run in runs)
-    ill = [f"{datasets - len(by_dataset)} datasets without a run"] if len(by_dataset) < datasets else []
-    ill += [f"{name} has {count} runs" for name, count in by_dataset.items() if count > 1]
-    ill += [f"{run.id}: {run.status}: {run.error}" for run in runs if run.status != "succeeded"][:10]
+    problems = [f"{datasets - len(by_dataset)} datasets without a run"] if len(by_dataset) < datasets else []
+    problems += [f"{name} has {count} runs" for name, count in by_dataset.items() if count > 1]
+    problems += [f"{run.id}: {run.status}: {run.error}" for run in runs if run.status != "succeeded"][:10]
     for shop, stripe in enumerate(stripes):
         file = app.settings.home / f"shop{shop:02}.duckdb"
         with duckdb.connect(file, read_only=True) as tables:
@@ -157,28 +159,27 @@ def _look(app: App, stripes: list[Sandbox], folder: Path, datasets: int, seconds
             for name in names:
                 if name.startswith("t") and name[1:4].isdigit():
                     report = name[5:]
-                    theirs = sorted(stripe.ask(f"truth/{report}")["ids"])
-                    ours = sorted(each for (each,) in tables.execute(f'SELECT id FROM "{name}"').fetchall())
-                    if ours != theirs:
-                        ill.append(f"{file.name}: {name} has {len(ours)} rows of {len(theirs)}")
-    asked, refused = Counter[str](), 0
+                    expected = sorted(stripe.ask(f"truth/{report}")["ids"])
+                    found = sorted(each for (each,) in tables.execute(f'SELECT id FROM "{name}"').fetchall())
+                    if found != expected:
+                        problems.append(f"{file.name}: {name} has {len(found)} rows, expected {len(expected)}")
+    requests, rejected = Counter[str](), 0
     for stripe in stripes:
         for endpoint, by_status in stripe.ask("requests")["endpoints"].items():
-            asked[endpoint] += sum(by_status.values())
-            refused += by_status.get("429", 0)
+            requests[endpoint] += sum(by_status.values())
+            rejected += by_status.get("429", 0)
     attempts = Counter(run.attempt for run in runs)
     print(
         f"- Runs: {', '.join(f'{count} {status}' for status, count in statuses.items())}; attempts: {dict(attempts)}."
     )
-    print(
-        f"- {asked.total():,} requests, {refused} of them 429 ({refused / max(1, asked.total()):.2%}). {seconds:.0f} s."
-    )
-    print(f"- Wrong: {len(ill)}.")
-    for line in ill:
+    share = rejected / max(1, requests.total())
+    print(f"- {requests.total():,} requests, {rejected} with 429 ({share:.2%}). {seconds:.0f} s.")
+    print(f"- Wrong: {len(problems)}.")
+    for line in problems:
         print(f"  - {line}")
-    if refused > asked.total() * 0.01:
-        ill.append("more than 1 % of the requests were refused")
-    return ill
+    if rejected > requests.total() * 0.01:
+        problems.append("Stripe rejected more than 1% of the requests")
+    return problems
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A state in a temporary home, a clock that stands still until it is told, and rows to begin with."""
+"""A state in a temporary home directory, a clock that tests advance, an account and a dataset."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ MakeDataset = Callable[..., Dataset]
 
 @dataclass
 class StandingClock:
+    """A clock that moves only by `advance`."""
+
     at: datetime = datetime(2027, 1, 4, 12, tzinfo=UTC)
 
     def __call__(self) -> datetime:
@@ -38,7 +40,7 @@ class StandingClock:
 
 
 @pytest.fixture(autouse=True)
-def _no_state_of_the_developers(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_state_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STATE_URL", "SECRET_KEY"):
         monkeypatch.delenv(f"COUNTERFOIL_{name}", raising=False)
         monkeypatch.delenv(f"COUNTERFOIL_{name}_FILE", raising=False)
@@ -46,7 +48,7 @@ def _no_state_of_the_developers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def made_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh state's file, made once: the tests copy it."""
+    """The file of a new state, which the tests copy."""
     home = tmp_path_factory.mktemp("made")
     open_state(Settings(home=home, state_url=None)).close()
     return home / "state.db"
@@ -54,7 +56,7 @@ def made_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def template(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Makes databases, each in a moment, with a fresh state or with nothing; the address of each."""
+    """Creates databases quickly, with a new state or empty, and returns their URLs."""
     with postgres.connected() as connection:
         connection.execute("CREATE DATABASE made")
     open_state(Settings(home=tmp_path_factory.mktemp("made"), state_url=_address(postgres, "made"))).close()
@@ -74,11 +76,11 @@ def _address(server: Server, database: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Of a state in SQLite, and again in Postgres; a test that is marked `sqlite` is of files, `empty` of no state."""
+    """Settings for a state in SQLite and in Postgres. The mark `sqlite` omits Postgres; `empty` gives no tables."""
     if request.param == "sqlite":
         return Settings(home=tmp_path / "home")
     if request.node.get_closest_marker("sqlite") is not None:
-        pytest.skip("only SQLite's state is a file")
+        pytest.skip("only for a state in a file")
     empty = request.node.get_closest_marker("empty") is not None
     return Settings(home=tmp_path / "home", state_url=request.getfixturevalue("template")(empty=empty))
 
@@ -124,11 +126,11 @@ def account(accounts: Accounts) -> Account:
 
 @pytest.fixture
 def make_dataset(datasets: Datasets, account: Account) -> MakeDataset:
-    """Adds a dataset of charges with a table of its own, but for what is given."""
+    """Adds a dataset of charges with a separate table; keywords override its fields."""
 
-    def make(name: str = "Charges", **given: Any) -> Dataset:
+    def make(name: str = "Charges", **fields: Any) -> Dataset:
         table = Target(url="duckdb:///stripe.duckdb", table=name.lower().replace(" ", "_"))
-        return datasets.add(name, **({"account": account.id, "report": "charges", "targets": (table,)} | given))
+        return datasets.add(name, **({"account": account.id, "report": "charges", "targets": (table,)} | fields))
 
     return make
 

@@ -1,4 +1,4 @@
-"""However many processes look for what is due, each due instant is handed out once."""
+"""Concurrent claims of due datasets: each due time is claimed once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.state.conftest import MakeDataset, StandingClock
 
 DATASETS, ROUNDS, PROCESSES = 10, 6, 4
 
-#: Claims every quarter of an hour, waiting for nobody, and prints what it was handed.
+#: A process that claims due datasets every quarter of an hour of its own clock, and prints its claims.
 CLAIMS = """
 import json, sys
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ from counterfoil.state.runs import Runs
 start, rounds = datetime.fromisoformat(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
-handed = []
+claims = []
 with open_state(load_settings()) as state:
     datasets, runs = Datasets(state), Runs(state)
     for step in range(1, rounds + 1):
@@ -39,14 +39,14 @@ with open_state(load_settings()) as state:
                 made = [runs.create(dataset.id, "schedule", due_at) for dataset, due_at in claimed]
             if not claimed:
                 break
-            handed += [[dataset.id, due_at.isoformat()] for dataset, due_at in claimed]
+            claims += [[dataset.id, due_at.isoformat()] for dataset, due_at in claimed]
             for run in made:
                 runs.finish(run.id, "succeeded") if run.status == "queued" else None
-print(json.dumps(handed))
+print(json.dumps(claims))
 """
 
 
-def test_processes_that_claim_at_once_are_handed_each_instant_once(
+def test_concurrent_processes_claim_each_due_time_once(
     make_dataset: MakeDataset, state: State, clock: StandingClock
 ) -> None:
     for number in range(DATASETS):
@@ -66,28 +66,26 @@ def test_processes_that_claim_at_once_are_handed_each_instant_once(
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    handed = []
+    claims = []
     for process in processes:
-        told, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
         assert process.returncode == 0
-        handed += [(dataset, datetime.fromisoformat(due)) for dataset, due in json.loads(told)]
-    assert len(handed) == len(set(handed))
-    assert {dataset for dataset, _ in handed} == {dataset.id for dataset in Datasets(state).list()}
+        claims += [(dataset, datetime.fromisoformat(due)) for dataset, due in json.loads(output)]
+    assert len(claims) == len(set(claims))
+    assert {dataset for dataset, _ in claims} == {dataset.id for dataset in Datasets(state).list()}
     end = clock() + timedelta(minutes=15 * ROUNDS)
-    assert max(due for _, due in handed) <= end
+    assert max(due for _, due in claims) <= end
     assert {dataset.next_due_at for dataset in Datasets(state).list()} == {end + timedelta(minutes=15)}
-    kept = Runs(state).list(limit=10_000)
-    assert {(run.dataset, run.due_at) for run in kept} == set(handed)
-    assert len(kept) == len(handed)
+    created = Runs(state).list(limit=10_000)
+    assert {(run.dataset, run.due_at) for run in created} == set(claims)
+    assert len(created) == len(claims)
 
 
-def test_many_that_are_due_in_one_minute_are_claimed_in_batches_and_none_is_lost(
-    make_dataset: MakeDataset, state: State, clock: StandingClock
-) -> None:
+def test_batches_of_claims_lose_no_due_dataset(make_dataset: MakeDataset, state: State, clock: StandingClock) -> None:
     with state.begin():
         made = {make_dataset(f"Number {number}", schedule=Every(1, "hours")).id for number in range(120)}
     clock.advance(hours=1)
     datasets = Datasets(state)
-    handed = [dataset.id for _ in range(4) for dataset, _ in datasets.claim_due(clock(), limit=50)]
-    assert len(handed) == len(made)
-    assert set(handed) == made
+    claimed = [dataset.id for _ in range(4) for dataset, _ in datasets.claim_due(clock(), limit=50)]
+    assert len(claimed) == len(made)
+    assert set(claimed) == made

@@ -1,11 +1,11 @@
-"""A dataset is remembered as it was made, owns its tables, and says when it is due."""
+"""Datasets: storage, ownership of tables, pauses, dependencies and due times."""
 
 from __future__ import annotations
 
 import pytest
 
 from counterfoil.destinations.kinds import target_key
-from counterfoil.errors import RunError, SettingsError
+from counterfoil.errors import INVALID_TABLE, NameTaken, RunError, SettingsError
 from counterfoil.schedules import Every, Manual, next_after, parse
 from counterfoil.settings import Settings
 from counterfoil.state import State
@@ -18,7 +18,7 @@ from tests.state.conftest import KEY, MakeDataset, StandingClock
 HOURLY = Every(1, "hours")
 
 
-def test_a_dataset_comes_back_as_it_was_made(
+def test_added_dataset_is_returned_unchanged(
     make_dataset: MakeDataset, datasets: Datasets, account: Account, clock: StandingClock
 ) -> None:
     targets = (
@@ -55,15 +55,13 @@ def test_a_dataset_comes_back_as_it_was_made(
     assert made.created_at == made.updated_at == clock()
 
 
-def test_a_dataset_without_a_schedule_is_never_due(dataset: Dataset, datasets: Datasets, clock: StandingClock) -> None:
+def test_dataset_without_schedule_is_never_due(dataset: Dataset, datasets: Datasets, clock: StandingClock) -> None:
     assert dataset.schedule == Manual()
     assert dataset.next_due_at is None
     assert datasets.claim_due(clock.advance(days=1_000)) == ()
 
 
-def test_an_edit_changes_what_is_given_and_nothing_else(
-    make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock
-) -> None:
+def test_edit_changes_only_given_fields(make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock) -> None:
     made = make_dataset(schedule=HOURLY)
     datasets.set_bookmark(made.id, {"as_of": 5})
     clock.advance(hours=5)
@@ -74,7 +72,7 @@ def test_an_edit_changes_what_is_given_and_nothing_else(
     assert (edited.next_due_at, edited.targets) == (made.next_due_at, made.targets)
 
 
-def test_another_schedule_counts_from_now(make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock) -> None:
+def test_new_schedule_counts_from_now(make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock) -> None:
     make_dataset(schedule=HOURLY)
     clock.advance(hours=5)
     daily = parse("daily at 06:00", "UTC")
@@ -82,27 +80,28 @@ def test_another_schedule_counts_from_now(make_dataset: MakeDataset, datasets: D
     assert datasets.edit("Charges", schedule=Manual()).next_due_at is None
 
 
-def test_another_method_takes_the_period_away(make_dataset: MakeDataset, datasets: Datasets) -> None:
+def test_new_method_clears_partition(make_dataset: MakeDataset, datasets: Datasets) -> None:
     make_dataset(method="partition", partition=Partition(unit="day", last=3))
     assert datasets.edit("Charges", method="replace").partition is None
 
 
-def test_a_name_is_taken_once(make_dataset: MakeDataset, datasets: Datasets) -> None:
+def test_duplicate_name_is_rejected(make_dataset: MakeDataset, datasets: Datasets) -> None:
     make_dataset("Charges")
     make_dataset("Other")
-    with pytest.raises(SettingsError, match="already a dataset 'Charges'"):
+    with pytest.raises(NameTaken, match="dataset 'Charges'"):
         make_dataset("Charges", targets=(Target(url="duckdb:///b.duckdb", table="t"),))
-    with pytest.raises(SettingsError, match="already a dataset 'Charges'"):
+    with pytest.raises(NameTaken, match="dataset 'Charges'"):
         datasets.edit("Other", name="Charges")
 
 
-def test_an_unknown_dataset_names_the_nearest(dataset: Dataset, datasets: Datasets) -> None:
-    with pytest.raises(SettingsError, match="no dataset 'charge'") as caught:
+def test_unknown_dataset_suggests_nearest_name(dataset: Dataset, datasets: Datasets) -> None:
+    with pytest.raises(SettingsError, match="'charge'") as caught:
         datasets.get("charge")
+    assert caught.value.code == "dataset_not_found"
     assert "'Charges'" in (caught.value.hint or "")
 
 
-def test_a_table_that_another_dataset_owns_is_refused_however_it_is_spelled(
+def test_table_of_another_dataset_is_rejected_in_every_spelling(
     make_dataset: MakeDataset, datasets: Datasets, settings: Settings
 ) -> None:
     owner = make_dataset("Owner", targets=(Target(url="duckdb:///data/stripe.duckdb", table="charges"),))
@@ -114,30 +113,31 @@ def test_a_table_that_another_dataset_owns_is_refused_however_it_is_spelled(
     ):
         taken = Target(url=url, table="CHARGES")
         assert datasets.owner_of(taken) == owner
-        with pytest.raises(SettingsError, match="belongs to the dataset 'Owner'"):
+        with pytest.raises(SettingsError, match="'Owner'") as added:
             make_dataset("Third", targets=(taken,))
-        with pytest.raises(SettingsError, match="belongs to the dataset 'Owner'"):
+        with pytest.raises(SettingsError, match="'Owner'") as edited:
             datasets.edit("Other", targets=(taken,))
+        assert added.value.code == edited.value.code == INVALID_TABLE
     assert datasets.owner_of(Target(url="duckdb:///data/stripe.duckdb", table="refunds")) is None
     assert [target.table for target in datasets.get("Other").targets] == ["other"]
     assert datasets.edit("Owner", targets=owner.targets) == owner
 
 
 @pytest.mark.parametrize("url", ["domo://me:hunter2@api.domo.com", "domo://me@api.domo.com?secret=hunter2"])
-def test_a_destination_that_holds_the_secret_of_a_client_is_not_kept(make_dataset: MakeDataset, url: str) -> None:
-    with pytest.raises(SettingsError, match="holds a password") as caught:
+def test_destination_with_secret_is_rejected(make_dataset: MakeDataset, url: str) -> None:
+    with pytest.raises(SettingsError, match="password") as caught:
         make_dataset("Cards", targets=(Target(url=url, table="charges"),))
     assert "?secret=env:NAME" in (caught.value.hint or "")
     assert "hunter2" not in f"{caught.value} {caught.value.hint}"
 
 
-def test_a_table_is_free_again_when_its_owner_is_gone(make_dataset: MakeDataset, datasets: Datasets) -> None:
+def test_table_is_available_after_removal_of_its_dataset(make_dataset: MakeDataset, datasets: Datasets) -> None:
     owner = make_dataset("Owner")
     datasets.remove("Owner")
-    assert make_dataset("Heir", targets=owner.targets).targets == owner.targets
+    assert make_dataset("Successor", targets=owner.targets).targets == owner.targets
 
 
-def test_the_place_of_a_table_has_no_password_and_one_spelling(settings: Settings) -> None:
+def test_target_key_is_canonical_and_has_no_password(settings: Settings) -> None:
     one = target_key("postgresql://a:secret@DB.example:5432/x", "T", home=settings.home)
     assert one == target_key("postgres://b@db.example/x/", "t", home=settings.home)
     assert "secret" not in one
@@ -161,13 +161,13 @@ def test_the_place_of_a_table_has_no_password_and_one_spelling(settings: Setting
     assert sockets[0] != sockets[1]
 
 
-def test_a_pause_takes_the_next_time_away_and_a_resume_counts_from_now(
+def test_pause_clears_due_time_and_resume_counts_from_now(
     make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock
 ) -> None:
     made = make_dataset(schedule=HOURLY)
-    paused = datasets.pause("Charges", f"Stripe refuses {KEY}.", "Replace the key.")
+    paused = datasets.pause("Charges", f"Stripe rejected {KEY}.", "Replace the key.")
     assert paused.pause == Pause(
-        reason="Stripe refuses sk_test_….", action="Replace the key.", at=clock(), code="manual"
+        reason="Stripe rejected sk_test_….", action="Replace the key.", at=clock(), code="manual"
     )
     assert paused.next_due_at is None
     assert datasets.claim_due(clock.advance(days=3)) == ()
@@ -178,54 +178,55 @@ def test_a_pause_takes_the_next_time_away_and_a_resume_counts_from_now(
     assert made.next_due_at != resumed.next_due_at
 
 
-def test_a_new_schedule_does_not_wake_a_paused_dataset(make_dataset: MakeDataset, datasets: Datasets) -> None:
+def test_new_schedule_does_not_resume_paused_dataset(make_dataset: MakeDataset, datasets: Datasets) -> None:
     make_dataset()
-    datasets.pause("Charges", "by hand")
+    datasets.pause("Charges", "manual")
     assert datasets.edit("Charges", schedule=HOURLY).next_due_at is None
 
 
-def test_a_pause_by_hand_says_how_to_resume(dataset: Dataset, datasets: Datasets) -> None:
-    pause = datasets.pause("Charges", "by hand").pause
+def test_manual_pause_has_resume_command(dataset: Dataset, datasets: Datasets) -> None:
+    pause = datasets.pause("Charges", "manual").pause
     assert pause is not None
     assert pause.action == f"counterfoil datasets resume {dataset.id}"
 
 
-def test_an_account_pauses_all_of_its_datasets_and_no_others(
+def test_pause_account_pauses_only_its_active_datasets(
     make_dataset: MakeDataset, datasets: Datasets, accounts: Accounts, account: Account
 ) -> None:
     other = accounts.add("Other", key=KEY, shown="…", fingerprint="f")
     make_dataset("One", schedule=HOURLY)
     make_dataset("Two")
-    make_dataset("Theirs", account=other.id, schedule=HOURLY)
-    datasets.pause("Two", "by hand")
+    make_dataset("Three", account=other.id, schedule=HOURLY)
+    datasets.pause("Two", "manual")
     paused = datasets.pause_account(account.id, "The key was rejected.", "counterfoil accounts key Shop")
     assert [each.name for each in paused] == ["One"]
     reasons = [each.pause and each.pause.reason for each in datasets.list()]
-    assert reasons == ["The key was rejected.", None, "by hand"]
+    assert reasons == ["The key was rejected.", None, "manual"]
 
 
-def test_a_dataset_is_followed_but_not_by_itself(make_dataset: MakeDataset, datasets: Datasets) -> None:
+def test_circular_order_of_datasets_is_rejected(make_dataset: MakeDataset, datasets: Datasets) -> None:
     make_dataset("A")
     make_dataset("B", after="A")
     make_dataset("C", after="B")
     assert [each.name for each in datasets.followers("A")] == ["B"]
     for name in ("A", "B", "C"):
-        with pytest.raises(SettingsError, match="run after itself"):
+        with pytest.raises(SettingsError, match=f"'{name}'") as caught:
             datasets.edit("A", after=name)
+        assert caught.value.code == "circular_order"
     assert datasets.edit("B", after=None).after is None
     assert datasets.edit("A", after="C").after == datasets.get("C").id
 
 
-def test_a_dataset_that_another_follows_is_not_removed_alone(make_dataset: MakeDataset, datasets: Datasets) -> None:
+def test_dataset_with_follower_is_removed_only_with_it(make_dataset: MakeDataset, datasets: Datasets) -> None:
     make_dataset("A")
     make_dataset("B", after="A")
-    with pytest.raises(SettingsError, match="'B' runs after 'A'"):
+    with pytest.raises(SettingsError, match=r"'B'.*'A'"):
         datasets.remove("A")
     datasets.remove("A", "B")
     assert datasets.list() == ()
 
 
-def test_a_dataset_is_not_removed_under_a_run(dataset: Dataset, datasets: Datasets, runs: Runs) -> None:
+def test_dataset_with_active_run_is_not_removed(dataset: Dataset, datasets: Datasets, runs: Runs) -> None:
     run = runs.create(dataset.id, "manual")
     with pytest.raises(RunError, match=run.id) as caught:
         datasets.remove("Charges")
@@ -235,12 +236,12 @@ def test_a_dataset_is_not_removed_under_a_run(dataset: Dataset, datasets: Datase
     assert runs.list() == ()
 
 
-def test_a_bookmark_is_kept_and_forgotten(dataset: Dataset, datasets: Datasets) -> None:
+def test_bookmark_is_stored_and_cleared(dataset: Dataset, datasets: Datasets) -> None:
     assert datasets.set_bookmark("Charges", {"as_of": 1, "ids": ["a"]}).bookmark == {"as_of": 1, "ids": ["a"]}
     assert datasets.set_bookmark("Charges", None).bookmark is None
 
 
-def test_a_due_dataset_is_claimed_once_with_its_instant_and_missed_times_are_skipped(
+def test_due_dataset_is_claimed_once_and_missed_times_are_skipped(
     make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock
 ) -> None:
     made = make_dataset(schedule=HOURLY)
@@ -254,7 +255,7 @@ def test_a_due_dataset_is_claimed_once_with_its_instant_and_missed_times_are_ski
     assert datasets.claim_due(clock()) == ()
 
 
-def test_a_dataset_is_due_at_its_very_instant(make_dataset: MakeDataset, datasets: Datasets) -> None:
+def test_dataset_is_due_exactly_at_its_due_time(make_dataset: MakeDataset, datasets: Datasets) -> None:
     due = make_dataset(schedule=HOURLY).next_due_at
     assert due is not None
     ((claimed, at),) = datasets.claim_due(due)
@@ -262,7 +263,7 @@ def test_a_dataset_is_due_at_its_very_instant(make_dataset: MakeDataset, dataset
     assert claimed.next_due_at == next_after(HOURLY, due)
 
 
-def test_the_longest_due_come_first_and_no_more_than_the_limit(
+def test_longest_due_datasets_are_claimed_first_up_to_limit(
     make_dataset: MakeDataset, datasets: Datasets, clock: StandingClock
 ) -> None:
     make_dataset("Later", schedule=Every(5, "hours"))
@@ -272,7 +273,7 @@ def test_the_longest_due_come_first_and_no_more_than_the_limit(
     assert [each.name for each, _ in datasets.claim_due(clock(), limit=9)] == ["Later"]
 
 
-def test_a_claim_and_its_run_are_one_transaction(
+def test_claim_and_its_run_are_one_transaction(
     make_dataset: MakeDataset, datasets: Datasets, state: State, runs: Runs, clock: StandingClock
 ) -> None:
     make_dataset(schedule=HOURLY)
@@ -293,23 +294,23 @@ def test_a_claim_and_its_run_are_one_transaction(
     assert datasets.claim_due(clock()) == ()
 
 
-def test_a_schedule_whose_zone_is_gone_pauses_its_dataset_and_holds_up_no_other(
+def test_unknown_time_zone_pauses_only_its_dataset(
     make_dataset: MakeDataset, datasets: Datasets, state: State, clock: StandingClock
 ) -> None:
     broken = make_dataset("Broken", schedule=Every(1, "hours", zone="Europe/Berlin"))
-    make_dataset("Whole", schedule=HOURLY)
+    make_dataset("Valid", schedule=HOURLY)
     with state.begin() as connection:
-        gone = {**connection.execute(table.select().where(table.c.id == broken.id)).mappings().one()["schedule"]}
-        values = {"schedule": gone | {"zone": "Europe/Atlantis"}}
+        schedule = {**connection.execute(table.select().where(table.c.id == broken.id)).mappings().one()["schedule"]}
+        values = {"schedule": schedule | {"zone": "Europe/Atlantis"}}
         connection.execute(table.update().where(table.c.id == broken.id).values(**values))
     clock.advance(hours=2)
-    assert [each.name for each, _ in datasets.claim_due(clock())] == ["Whole"]
+    assert [each.name for each, _ in datasets.claim_due(clock())] == ["Valid"]
     with state.read() as connection:
         pause = connection.execute(table.select().where(table.c.id == broken.id)).mappings().one()["pause"]
     assert "Europe/Atlantis" in pause["reason"]
 
 
-def test_a_state_without_datasets_beside_archives_of_runs_is_named_as_lost(
+def test_lost_state_is_reported_if_archives_exist_without_datasets(
     datasets: Datasets, settings: Settings, make_dataset: MakeDataset
 ) -> None:
     (settings.archive / "pull-20270101T000000Z-abc").mkdir(parents=True)

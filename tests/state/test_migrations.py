@@ -1,4 +1,4 @@
-"""The migrations make the tables that the program uses, and unmake them."""
+"""The migrations create the declared tables, and drop them."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ def _differences(state: State, declared: sa.MetaData) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), declared))
 
 
-def test_migrations_make_what_the_tables_declare(state: State) -> None:
+def test_migrations_create_declared_tables(state: State) -> None:
     assert _differences(state, metadata) == []
 
 
-def test_a_column_that_no_migration_makes_is_noticed(state: State) -> None:
+def test_comparison_detects_column_without_migration(state: State) -> None:
     other = sa.MetaData(naming_convention=metadata.naming_convention)
     for table in metadata.tables.values():
         table.to_metadata(other)
-    other.tables["runs"].append_column(sa.Column("mood", sa.String))
+    other.tables["runs"].append_column(sa.Column("extra", sa.String))
     assert len(_differences(state, other)) == 1
 
 
 @pytest.mark.sqlite
-def test_constraints_and_partial_indexes_are_the_same_in_both(state: State) -> None:
+def test_migrations_create_declared_constraints_and_partial_indexes(state: State) -> None:
     declared = sa.create_engine("sqlite://")
     metadata.create_all(declared)
     with declared.connect() as connection, state.read() as migrated:
         for table in metadata.tables:
-            for asked in ("get_check_constraints", "get_foreign_keys", "get_unique_constraints"):
-                mine, theirs = (getattr(sa.inspect(each), asked)(table) for each in (connection, migrated))
-                assert sorted(map(str, mine)) == sorted(map(str, theirs)), (table, asked)
+            for kind in ("get_check_constraints", "get_foreign_keys", "get_unique_constraints"):
+                expected, found = (getattr(sa.inspect(each), kind)(table) for each in (connection, migrated))
+                assert sorted(map(str, expected)) == sorted(map(str, found)), (table, kind)
         partial = "SELECT sql FROM sqlite_master WHERE sql LIKE '%WHERE%'"
-        found = migrated.exec_driver_sql(partial).scalars().all()
-        assert found == connection.exec_driver_sql(partial).scalars().all()
-        assert len(found) == 1
+        indexes = migrated.exec_driver_sql(partial).scalars().all()
+        assert indexes == connection.exec_driver_sql(partial).scalars().all()
+        assert len(indexes) == 1
     declared.dispose()
 
 
-def test_the_program_knows_the_newest_migration(settings: Settings) -> None:
+def test_schema_constant_is_newest_migration(settings: Settings) -> None:
     config = Config()
     config.set_main_option("script_location", "counterfoil.state:migrations")
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
 
 
-def test_migrations_go_down_to_nothing_and_up_again(state: State) -> None:
-    state.keep_setting("kept", 1)
+def test_downgrade_to_base_and_upgrade_restore_schema(state: State) -> None:
+    state.keep_setting("name", 1)
     state.migrate("base")
     with state.read() as connection:
         assert sa.inspect(connection).get_table_names() == [SCHEMA_TABLE]
@@ -65,15 +65,15 @@ def test_migrations_go_down_to_nothing_and_up_again(state: State) -> None:
     state.migrate()
     assert state.schema() == SCHEMA
     assert _differences(state, metadata) == []
-    assert state.setting("kept") is None
+    assert state.setting("name") is None
 
 
-def test_a_migration_that_fails_leaves_the_schema_as_it_was(settings: Settings, state: State) -> None:
+def test_failed_migration_leaves_schema_unchanged(settings: Settings, state: State) -> None:
     state.migrate("base")
     with state.begin() as connection:
         connection.execute(sa.text("CREATE TABLE other (run varchar)"))
         connection.execute(sa.text("CREATE INDEX ix_run_lines_run_number ON other (run)"))
     with pytest.raises(SettingsError, match=r'ix_run_lines_run_number"? already exists'):
         state.migrate()
-    with state.read() as made:
-        assert sorted(sa.inspect(made).get_table_names()) == [SCHEMA_TABLE, "other"]
+    with state.read() as connection:
+        assert sorted(sa.inspect(connection).get_table_names()) == [SCHEMA_TABLE, "other"]

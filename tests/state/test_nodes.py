@@ -1,4 +1,4 @@
-"""Processes of several machines: who is heard of is alive, and each that is dead is given to one other."""
+"""Nodes: heartbeats show which processes are alive, and each dead one is reported to one other process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def dead(nodes: Nodes, *known: str) -> set[str]:
         return found
 
 
-def test_who_is_heard_of_is_alive(nodes: Nodes, clock: StandingClock) -> None:
+def test_node_with_recent_heartbeat_is_alive(nodes: Nodes, clock: StandingClock) -> None:
     assert nodes.alive() == {"serve-a-1-x", "run-b-2-y"}
     assert nodes.alive("serve") == {"serve-a-1-x"}
     clock.advance(seconds=59)
@@ -32,7 +32,7 @@ def test_who_is_heard_of_is_alive(nodes: Nodes, clock: StandingClock) -> None:
     assert nodes.alive() == {"serve-a-1-x"}
 
 
-def test_who_left_fell_silent_or_is_known_to_be_dead_is_given_once(nodes: Nodes, clock: StandingClock) -> None:
+def test_left_silent_and_known_dead_nodes_are_reported_once(nodes: Nodes, clock: StandingClock) -> None:
     nodes.beat("serve-c-3-z", "serve")
     assert dead(nodes) == set()
     assert dead(nodes, "run-b-2-y", "never-was-0-0") == {"run-b-2-y"}
@@ -42,7 +42,7 @@ def test_who_left_fell_silent_or_is_known_to_be_dead_is_given_once(nodes: Nodes,
     assert dead(nodes) == set()
 
 
-def test_who_was_taken_for_dead_is_told_so_and_is_alive_again(nodes: Nodes, clock: StandingClock) -> None:
+def test_heartbeat_revives_node_and_reports_that_it_was_dead(nodes: Nodes, clock: StandingClock) -> None:
     clock.advance(seconds=61)
     dead(nodes)
     assert not nodes.beat("serve-a-1-x", "serve")
@@ -50,19 +50,19 @@ def test_who_was_taken_for_dead_is_told_so_and_is_alive_again(nodes: Nodes, cloc
     assert nodes.alive() == {"serve-a-1-x"}
 
 
-def test_whose_work_could_not_be_taken_up_stays(nodes: Nodes) -> None:
+def test_dead_node_stays_after_failed_takeover(nodes: Nodes) -> None:
     nodes.leave("run-b-2-y")
     with pytest.raises(KeyError), nodes.dead():
         raise KeyError
     assert dead(nodes) == {"run-b-2-y"}
 
 
-def test_two_that_look_at_once_are_not_given_the_same(nodes: Nodes, settings: Settings, clock: StandingClock) -> None:
+def test_concurrent_checks_do_not_report_same_dead_node(nodes: Nodes, settings: Settings, clock: StandingClock) -> None:
     if settings.state_url is None:
-        pytest.skip("in SQLite one process looks at a time")
+        pytest.skip("SQLite allows one writer at a time")
     nodes.leave("run-b-2-y")
     with open_state(settings, clock=clock) as other, nodes.dead() as found:
         assert found == {"run-b-2-y"}
         nodes_of_other = Nodes(other)
         assert dead(nodes_of_other) == set()
-        assert nodes_of_other.beat("serve-a-1-x", "serve"), "nobody waits for it"
+        assert nodes_of_other.beat("serve-a-1-x", "serve"), "heartbeats do not wait for the lock"

@@ -1,4 +1,4 @@
-"""When schedules fire: tables written by hand, in UTC, on both sides of changes of the clocks."""
+"""Fire times of schedules, as literal tables in UTC, before and after clock changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fires(schedule: Schedule, after: str, count: int) -> list[str]:
     return [f"{at:%m-%d %H:%M}" for at in upcoming(schedule, utc(after), count)]
 
 
-# Berlin's clocks go from 02:00 to 03:00 at 2027-03-28 01:00 UTC, and from 03:00 to 02:00 at 2027-10-31 01:00 UTC.
+# Berlin's clocks change from 02:00 to 03:00 at 2027-03-28 01:00 UTC, and from 03:00 to 02:00 at 2027-10-31 01:00 UTC.
 @pytest.mark.parametrize(
     ("schedule", "after", "expected"),
     [
@@ -86,7 +86,7 @@ def fires(schedule: Schedule, after: str, count: int) -> list[str]:
         ),
     ],
 )
-def test_times_on_both_sides_of_berlins_changes_of_2027(schedule: Schedule, after: str, expected: list[str]) -> None:
+def test_fire_times_around_clock_changes_in_berlin(schedule: Schedule, after: str, expected: list[str]) -> None:
     assert fires(schedule, after, len(expected)) == expected
 
 
@@ -95,26 +95,26 @@ def test_times_on_both_sides_of_berlins_changes_of_2027(schedule: Schedule, afte
     [
         ("America/New_York", time(2, 30), "2027-03-13 12:00", ["03-14 07:00", "03-15 06:30"]),
         ("America/New_York", time(1, 30), "2027-11-06 12:00", ["11-07 05:30", "11-08 06:30"]),
-        # Half an hour: from 02:00 to 02:30, and from 02:00 to 01:30.
+        # A change of half an hour: from 02:00 to 02:30, and from 02:00 to 01:30.
         ("Australia/Lord_Howe", time(2, 15), "2027-10-02 12:00", ["10-02 15:30", "10-03 15:15"]),
         ("Australia/Lord_Howe", time(1, 45), "2027-04-03 12:00", ["04-03 14:45", "04-04 15:15"]),
-        # At midnight: 24 April 2026 began at 01:00 in Cairo.
+        # A change at midnight: 24 April 2026 began at 01:00 in Cairo.
         ("Africa/Cairo", time(0), "2026-04-22 22:30", ["04-23 22:00", "04-24 21:00"]),
         ("Asia/Kolkata", time(2, 30), "2027-03-27 12:00", ["03-27 21:00", "03-28 21:00"]),
         # 30 December 2011 did not exist in Samoa.
         ("Pacific/Apia", time(6), "2011-12-28 20:00", ["12-29 16:00", "12-30 10:00", "12-30 16:00"]),
     ],
 )
-def test_a_local_time_fires_once_a_day_in_any_zone(zone: str, clock: time, after: str, expected: list[str]) -> None:
+def test_local_time_fires_once_a_day_in_every_zone(zone: str, clock: time, after: str, expected: list[str]) -> None:
     assert fires(At((clock,), Daily(), anchor=date(2000, 1, 1), zone=zone), after, len(expected)) == expected
 
 
-def test_times_that_a_change_of_the_clocks_puts_together_fire_once() -> None:
+def test_times_merged_by_clock_change_fire_once() -> None:
     schedule = At((time(2, 15), time(2, 45), time(3)), Daily(), zone=BERLIN)
     assert fires(schedule, "2027-03-27 12:00", 2) == ["03-28 01:00", "03-29 00:15"]
 
 
-def test_both_ends_of_the_active_hours_are_active() -> None:
+def test_active_hours_include_both_ends() -> None:
     schedule = Every(2, "hours", between=(time(8), time(18)))
     assert fires(schedule, "2027-03-01 00:00", 7) == [
         *(f"03-01 {hour:02}:00" for hour in range(8, 20, 2)),
@@ -122,29 +122,29 @@ def test_both_ends_of_the_active_hours_are_active() -> None:
     ]
 
 
-def test_active_hours_may_pass_midnight() -> None:
+def test_active_hours_can_span_midnight() -> None:
     schedule = Every(4, "hours", between=(time(22), time(4)))
     assert fires(schedule, "2027-03-01 00:00", 3) == ["03-01 04:00", "03-02 00:00", "03-02 04:00"]
 
 
-def test_the_hour_that_comes_twice_is_active_twice() -> None:
+def test_repeated_hour_is_active_twice() -> None:
     schedule = Every(30, "minutes", between=(time(2), time(2, 15)), zone=BERLIN)
     assert fires(schedule, "2027-10-30 12:00", 3) == ["10-31 00:00", "10-31 01:00", "11-01 01:00"]
 
 
-def test_days_limit_minutes_and_hours_by_the_local_date() -> None:
+def test_days_of_intervals_are_local_days() -> None:
     schedule = Every(12, "hours", days=(1,), zone="Pacific/Auckland")
     assert fires(schedule, "2027-06-01 00:00", 3) == ["06-06 12:00", "06-07 00:00", "06-13 12:00"]
 
 
-def test_nothing_fires_before_the_anchor() -> None:
+def test_schedule_never_fires_before_anchor() -> None:
     anchor = utc("2031-05-31 06:00")
     assert next_after(Every(15, "minutes", anchor=anchor), utc("2024-01-01")) == anchor
     assert next_after(Every(1, "months", anchor=anchor), utc("2024-01-01")) == anchor
     assert fires(At((time(6),), Weekdays((1, 7)), anchor=date(2031, 1, 7)), "2024-01-01", 1) == ["01-12 06:00"]
 
 
-def test_a_month_without_the_day_is_left_out_and_last_is_its_end() -> None:
+def test_month_without_the_day_is_skipped() -> None:
     thirty_first = At((time(6),), MonthDays((31,)))
     assert fires(thirty_first, "2027-01-31 12:00", 3) == ["03-31 06:00", "05-31 06:00", "07-31 06:00"]
     last = At((time(6),), MonthDays((15, "last")))
@@ -153,12 +153,12 @@ def test_a_month_without_the_day_is_left_out_and_last_is_its_end() -> None:
     assert fires(same_day, "2027-01-31 12:00", 2) == ["03-31 06:00", "05-31 06:00"]
 
 
-def test_nth_weekdays() -> None:
+def test_nth_weekday_of_month() -> None:
     assert fires(At((time(6),), NthWeekday(5, 1)), "2027-01-01", 2) == ["03-29 06:00", "05-31 06:00"]
     assert fires(At((time(6),), NthWeekday(-1, 5)), "2027-01-01", 2) == ["01-29 06:00", "02-26 06:00"]
 
 
-def test_steps_are_counted_from_the_anchor() -> None:
+def test_intervals_count_from_anchor() -> None:
     assert fires(At((time(6),), Daily(), every=3, anchor=date(2027, 1, 1)), "2027-01-01 06:00", 2) == [
         "01-04 06:00",
         "01-07 06:00",
@@ -170,18 +170,18 @@ def test_steps_are_counted_from_the_anchor() -> None:
     assert fires(fortnights, "2027-01-01", 2) == ["01-11 06:00", "01-25 06:00"]
 
 
-def test_cron_reads_days_as_debian_does() -> None:
+def test_cron_matches_days_like_debian() -> None:
     assert fires(Cron("0 6 13 * 5"), "2027-08-01", 3) == ["08-06 06:00", "08-13 06:00", "08-20 06:00"]
     assert fires(Cron("0 6 L * *"), "2027-02-01", 2) == ["02-28 06:00", "03-31 06:00"]
     assert fires(Cron("0 6 * * mon#2"), "2027-03-01", 1) == ["03-08 06:00"]
 
 
-def test_manual_never_fires() -> None:
+def test_manual_schedule_never_fires() -> None:
     assert next_after(Manual(), utc("2027-01-01")) is None
     assert fires_per_month(Manual(), utc("2027-01-01")) == 0
 
 
-def test_what_never_fires_ends() -> None:
+def test_search_for_impossible_fire_time_ends() -> None:
     assert next_after(At((time(6),), MonthDays((31,)), every=12, anchor=date(2024, 2, 1)), utc("2027-01-01")) is None
     assert next_after(Every(24, "hours", between=(time(8), time(9))), utc("2027-01-01")) is None
 
@@ -196,17 +196,17 @@ def test_what_never_fires_ends() -> None:
         (Cron("*/30 * * * *"), 30 * 48),
     ],
 )
-def test_how_often_a_schedule_fires_in_thirty_days(schedule: Schedule, count: int) -> None:
+def test_number_of_fire_times_in_thirty_days(schedule: Schedule, count: int) -> None:
     assert fires_per_month(schedule, utc("2027-06-01 00:00")) == count
 
 
-def test_an_instant_needs_a_zone() -> None:
+def test_naive_instant_is_rejected() -> None:
     with pytest.raises(ValueError, match="no time zone"):
         next_after(Every(15, "minutes"), datetime(2027, 1, 1))  # noqa: DTZ001
 
 
-def test_an_unknown_zone_is_a_setting_that_is_wrong() -> None:
-    with pytest.raises(SettingsError, match="no time zone 'Mars/Base'"):
+def test_unknown_time_zone_is_rejected() -> None:
+    with pytest.raises(SettingsError, match="time zone 'Mars/Base'"):
         next_after(At((time(6),), Daily(), zone="Mars/Base"), utc("2027-01-01"))
 
 
@@ -222,14 +222,14 @@ def test_an_unknown_zone_is_a_setting_that_is_wrong() -> None:
         Cron("*/15 8-18 * * 1-5", zone=BERLIN),
     ],
 )
-def test_five_times_are_found_of_schedules_that_seldom_or_hardly_fire(schedule: Schedule) -> None:
+def test_five_fire_times_of_rare_schedules_are_found(schedule: Schedule) -> None:
     times = upcoming(schedule, utc("2027-03-01"))
     assert len(times) == 5
     assert utc("2027-03-01") < times[0]
     assert list(times) == sorted(set(times))
 
 
-def test_microseconds_do_not_make_an_instant_fire_again() -> None:
+def test_microseconds_do_not_repeat_fire_time() -> None:
     at = utc("2027-03-01 06:00")
     schedule = At((time(6),), Daily())
     assert next_after(schedule, at - timedelta(microseconds=1)) == at

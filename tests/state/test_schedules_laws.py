@@ -1,4 +1,4 @@
-"""Laws of schedules, on both sides of changes of the clocks, and against a search through every minute."""
+"""Properties of schedules around clock changes, compared with a search through every minute."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from counterfoil.schedules import (
     upcoming,
 )
 
-#: Zones, each with days in UTC around which there is something to see.
-PLACES = {
+#: Time zones, each with interesting days in UTC, such as those of clock changes.
+ZONE_DAYS = {
     "Europe/Berlin": (date(2027, 3, 28), date(2027, 10, 31), date(2027, 12, 31)),
     "America/New_York": (date(2027, 3, 14), date(2027, 11, 7), date(2028, 2, 29)),
     "Australia/Lord_Howe": (date(2027, 4, 3), date(2027, 10, 2)),
@@ -46,7 +46,7 @@ PLACES = {
 DAYS_SEARCHED = 5
 
 clocks = st.builds(time, st.integers(0, 23), st.integers(0, 59))
-#: Times of the day at which clocks change, more often than others.
+#: Times of day, with more of those at which clocks change.
 near_changes = st.one_of(clocks, st.builds(time, st.integers(0, 3), st.sampled_from((0, 15, 29, 30, 45))))
 weekdays = st.lists(st.integers(1, 7), min_size=1, max_size=4).map(tuple)
 anchors = st.builds(
@@ -55,7 +55,7 @@ anchors = st.builds(
     st.integers(0, 365 * 1440),
 )
 anchor_days = st.dates(date(2010, 1, 1), date(2011, 12, 1))
-zones = st.sampled_from(sorted(PLACES))
+zones = st.sampled_from(sorted(ZONE_DAYS))
 
 elapsed = st.builds(
     Every,
@@ -93,14 +93,14 @@ at = st.builds(
 )
 
 
-def listed(values: tuple[int, ...]) -> str:
+def comma_separated(values: tuple[int, ...]) -> str:
     return ",".join(map(str, values))
 
 
 minute_fields = st.sampled_from(("*", "*/7", "*/15", "*/30", "0", "30", "1,31", "15-20", "59"))
 hour_fields = st.sampled_from(("*", "*/2", "*/5", "0", "2", "1-3", "2,3", "23"))
 day_fields = st.sampled_from(("*", "*/2", "1-28", "28,29,30,31"))
-weekday_fields = st.just("*") | weekdays.map(listed)
+weekday_fields = st.just("*") | weekdays.map(comma_separated)
 crons = st.builds(
     lambda fields, zone: Cron(" ".join(fields), zone=zone),
     st.tuples(minute_fields, hour_fields, day_fields, st.just("*"), weekday_fields),
@@ -111,22 +111,22 @@ schedules = st.one_of(elapsed, dates, at, crons)
 
 @st.composite
 def moments(draw: st.DrawFn, schedule: Schedule) -> datetime:
-    """An instant, mostly within a day of a change of the clocks."""
-    day = draw(st.sampled_from(PLACES[schedule.zone]))
+    """An instant, usually within a day of a clock change."""
+    day = draw(st.sampled_from(ZONE_DAYS[schedule.zone]))
     start = datetime.combine(day, time(), UTC)
     return start + timedelta(seconds=draw(st.integers(-86_400, 172_800)), microseconds=draw(st.sampled_from((0, 1))))
 
 
 @cache
 def minutes(zone: str, day: date) -> list[tuple[datetime, datetime]]:
-    """Every minute around the day: the instant, and what the clocks show."""
+    """Every minute around the day: the instant and the local time."""
     start = datetime.combine(day, time(), UTC) - timedelta(days=2)
     every = (start + timedelta(minutes=minute) for minute in range(DAYS_SEARCHED * 1440))
     return [(instant, instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0)) for instant in every]
 
 
 def searched(schedule: Schedule, table: list[tuple[datetime, datetime]]) -> list[datetime]:
-    """The minutes of the table at which the schedule fires, by nothing but looking at each."""
+    """The minutes of the table at which the schedule fires, found by testing each minute."""
     match schedule:
         case Every(unit="minutes" | "hours"):
             step = schedule.n * (60 if schedule.unit == "hours" else 1)
@@ -139,14 +139,14 @@ def searched(schedule: Schedule, table: list[tuple[datetime, datetime]]) -> list
                 and is_active(schedule.between, local.time())
             ]
         case Cron() if schedule.text.split()[0].startswith("*") or schedule.text.split()[1].startswith("*"):
-            return [at for at, local in table if in_cron(schedule.text, local)]
+            return [at for at, local in table if matches_cron(schedule.text, local)]
         case _:
             found = reached(local_times(schedule, table), table)
             return [at for at in found if not isinstance(schedule, Every) or at >= schedule.anchor]
 
 
 def reached(wanted: list[datetime], table: list[tuple[datetime, datetime]]) -> list[datetime]:
-    """A local time fires at the first minute at which the clocks have come to it, or passed it."""
+    """A local time fires at the first minute at which the local clock shows or has passed it."""
     found, index = [], 0
     for clock in sorted(wanted):
         while index < len(table) and table[index][1] < clock:
@@ -169,7 +169,7 @@ def local_times(schedule: Schedule, table: list[tuple[datetime, datetime]]) -> l
         case Cron():
             clocks_of_day = [time(hour, minute) for hour in range(24) for minute in range(60)]
             every = [datetime.combine(day, clock) for day in days for clock in clocks_of_day]
-            found = [clock for clock in every if in_cron(schedule.text, clock)]
+            found = [clock for clock in every if matches_cron(schedule.text, clock)]
     return [clock for clock in found if clock > first]
 
 
@@ -204,7 +204,7 @@ def is_named(schedule: At, day: date) -> bool:
             return months % schedule.every == 0 and day.day == nth
 
 
-def in_cron(text: str, clock: datetime) -> bool:
+def matches_cron(text: str, clock: datetime) -> bool:
     minute, hour, day, _, weekday = text.split()
     by_day = in_field(day, clock.day, 1, 31)
     by_weekday = in_field(weekday, clock.isoweekday(), 1, 7)
@@ -227,9 +227,9 @@ def within(schedule: Schedule, start: datetime, end: datetime) -> Iterator[datet
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data(), schedule=schedules)
-def test_a_schedule_fires_when_a_search_through_every_minute_says(data: st.DataObject, schedule: Schedule) -> None:
-    table = minutes(schedule.zone, data.draw(st.sampled_from(PLACES[schedule.zone])))
-    # The table's first day is left out: a clock of before it may be reached there.
+def test_fire_times_match_search_through_every_minute(data: st.DataObject, schedule: Schedule) -> None:
+    table = minutes(schedule.zone, data.draw(st.sampled_from(ZONE_DAYS[schedule.zone])))
+    # Omits the table's first day: an earlier local time may fire on it.
     start, end = table[1440][0], table[-1][0]
     expected = [at for at in searched(schedule, table) if start < at < end]
     assert list(within(schedule, start, end)) == expected
@@ -237,7 +237,7 @@ def test_a_schedule_fires_when_a_search_through_every_minute_says(data: st.DataO
 
 @settings(deadline=None)
 @given(data=st.data(), schedule=schedules)
-def test_the_next_instant_is_strictly_later_and_none_lies_between(data: st.DataObject, schedule: Schedule) -> None:
+def test_next_fire_time_is_the_first_later_one(data: st.DataObject, schedule: Schedule) -> None:
     moment = data.draw(moments(schedule))
     following = next_after(schedule, moment)
     if following is not None:
@@ -249,7 +249,7 @@ def test_the_next_instant_is_strictly_later_and_none_lies_between(data: st.DataO
 
 @settings(deadline=None)
 @given(data=st.data(), schedule=schedules)
-def test_upcoming_is_in_order_without_doubles_and_what_stepping_finds(data: st.DataObject, schedule: Schedule) -> None:
+def test_upcoming_matches_repeated_next_after(data: st.DataObject, schedule: Schedule) -> None:
     moment = data.draw(moments(schedule))
     found = upcoming(schedule, moment, 8)
     assert all(earlier < later for earlier, later in pairwise(found))
@@ -263,22 +263,22 @@ def test_upcoming_is_in_order_without_doubles_and_what_stepping_finds(data: st.D
 
 @settings(deadline=None, max_examples=50)
 @given(data=st.data(), schedule=at)
-def test_a_month_is_the_thirty_days_after_the_instant(data: st.DataObject, schedule: Schedule) -> None:
+def test_month_is_thirty_days_after_instant(data: st.DataObject, schedule: Schedule) -> None:
     moment = data.draw(moments(schedule))
     end = moment + timedelta(days=30)
     assert fires_per_month(schedule, moment) == sum(1 for at in upcoming(schedule, moment, 200) if at <= end)
 
 
 @given(schedules | st.builds(Manual, zones))
-def test_json_gives_the_same_schedule_back(schedule: Schedule) -> None:
+def test_json_round_trip_preserves_schedule(schedule: Schedule) -> None:
     assert from_json(as_json(schedule)) == schedule
 
 
 @given(schedules | st.builds(Manual, zones))
-def test_words_give_the_same_schedule_back(schedule: Schedule) -> None:
+def test_phrase_round_trip_preserves_schedule(schedule: Schedule) -> None:
     assert parse(describe(schedule), schedule.zone) == schedule
 
 
 @given(schedules)
-def test_a_schedule_is_a_value(schedule: Schedule) -> None:
+def test_equal_schedules_have_equal_hashes(schedule: Schedule) -> None:
     assert hash(schedule) == hash(from_json(as_json(schedule)))

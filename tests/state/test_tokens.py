@@ -1,4 +1,4 @@
-"""Tokens are kept by their hashes, found by them, and end."""
+"""Tokens: stored as hashes, found by them, expired and revoked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from counterfoil.state.tokens import Tokens
 from tests.state.conftest import MakeDataset, StandingClock
 
 
-def test_a_token_is_found_by_its_hash_and_works_until_it_expires(state: State, clock: StandingClock) -> None:
+def test_token_is_found_by_hash_and_valid_until_expiry(state: State, clock: StandingClock) -> None:
     tokens = Tokens(state)
     made = tokens.add(" nightly ", "h1", "read", clock.at + timedelta(days=1))
     assert tokens.find("h1") == made
@@ -22,14 +22,14 @@ def test_a_token_is_found_by_its_hash_and_works_until_it_expires(state: State, c
     assert tokens.find("h2") is None
 
 
-def test_a_use_is_kept(state: State, clock: StandingClock) -> None:
+def test_last_use_is_stored(state: State, clock: StandingClock) -> None:
     tokens = Tokens(state)
     made = tokens.add("nightly", "h1", "full", None)
     tokens.used(made.id)
     assert tokens.list()[0].last_used_at == clock.at
 
 
-def test_a_revoked_token_gives_its_name_free_and_stays_in_the_list(state: State, clock: StandingClock) -> None:
+def test_revoked_token_releases_its_name_and_stays_listed(state: State, clock: StandingClock) -> None:
     tokens = Tokens(state)
     first = tokens.add("nightly", "h1", "full", None)
     with pytest.raises(NameTaken):
@@ -39,13 +39,15 @@ def test_a_revoked_token_gives_its_name_free_and_stays_in_the_list(state: State,
     second = tokens.add("nightly", "h2", "full", None)
     assert [one.id for one in tokens.list()] == [second.id, first.id]
     assert tokens.revoke(second.id).id == second.id
-    with pytest.raises(SettingsError, match="revoked already"):
+    with pytest.raises(SettingsError, match="'nightly'") as caught:
         tokens.revoke("nightly")
-    with pytest.raises(SettingsError, match="There is no token 'nights'"):
+    assert caught.value.code == "token_revoked"
+    with pytest.raises(SettingsError, match="'nights'") as caught:
         tokens.revoke("nights")
+    assert caught.value.code == "token_not_found"
 
 
-def test_runs_behind_a_run_are_those_that_are_older_also_within_one_moment(
+def test_runs_before_a_run_are_older_even_at_same_instant(
     runs: Runs, make_dataset: MakeDataset, clock: StandingClock
 ) -> None:
     for number in range(6):

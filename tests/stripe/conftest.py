@@ -1,4 +1,4 @@
-"""The server that stands in for Stripe, clients of it, and an event loop whose time passes at once."""
+"""A server in place of Stripe, clients of it, and an event loop with virtual time."""
 
 from __future__ import annotations
 
@@ -27,32 +27,36 @@ def server() -> Iterator[StripeServer]:
 
 @pytest.fixture
 def settings() -> Settings:
-    """No limit that a test could notice."""
+    """Limits too high to affect a test."""
     return Settings(rate_global=1e6, rate_endpoint=1e6, rate_share=1)
 
 
 @pytest.fixture
 def make_client(server: StripeServer, settings: Settings) -> Iterator[Callable[..., Client]]:
-    made: list[Client] = []
+    clients: list[Client] = []
 
-    def make(key: str = KEY, **chosen: Any) -> Client:
-        given = {"api_base": server.url, "settings": settings, "backoff": Backoff(tries=6, base_seconds=0)} | chosen
-        made.append(Client(key, **given))
-        return made[-1]
+    def make(key: str = KEY, **options: Any) -> Client:
+        arguments = {
+            "api_base": server.url,
+            "settings": settings,
+            "backoff": Backoff(tries=6, base_seconds=0),
+        } | options
+        clients.append(Client(key, **arguments))
+        return clients[-1]
 
     yield make
-    for client in made:
+    for client in clients:
         async_bridge.run(client.close())
 
 
 class _Instant(selectors.DefaultSelector):
-    """Instead of waiting it moves the loop's clock."""
+    """Moves the clock of the loop instead of waiting."""
 
     now = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None:
-            raise AssertionError("everyone waits and no timer is set")
+            raise AssertionError("all tasks wait and no timer is set")
         self.now += max(0.0, timeout)
         return super().select(0)
 
@@ -68,7 +72,7 @@ class _VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 @pytest.fixture
 def in_virtual_time() -> Callable[[Coroutine[Any, Any, T]], T]:
-    """Runs a coroutine on a loop whose timers fire at once, in their order."""
+    """Runs a coroutine on a loop whose timers fire at once, in order."""
 
     def run(coroutine: Coroutine[Any, Any, T]) -> T:
         with asyncio.Runner(loop_factory=_VirtualTimeLoop) as runner:

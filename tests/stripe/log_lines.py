@@ -1,4 +1,4 @@
-"""What our loggers write, as values."""
+"""The output of our loggers as values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from counterfoil import logging as log
 
 @contextmanager
 def logged() -> Iterator[list[dict[str, Any]]]:
-    """The lines of the block, filled in at its end, debug ones included."""
+    """The log lines of the block, including debug, available after its end."""
     lines: list[dict[str, Any]] = []
     written = io.StringIO()
     log.configure("json", level=logging.DEBUG)

@@ -1,4 +1,4 @@
-"""A small server that answers by a function, on loopback, in a thread of its own."""
+"""A small HTTP server on loopback, in its own thread; its responses come from a function."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ KEY = "sk_test_51AbcDefGhiJklMnoPqrStu4242"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request as the server saw it."""
+class Received:
+    """A request as the server received it."""
 
     method: str
     path: str
@@ -26,8 +26,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Says:
-    """What the server is to answer. `cut` sends that much of the body and hangs up."""
+class Response:
+    """A response of the server. With `cut`, it sends that many bytes of the body and closes the connection."""
 
     status: int = 200
     body: bytes = b'{"object": "list", "data": [], "has_more": false}'
@@ -35,15 +35,15 @@ class Says:
     cut: int | None = None
 
 
-Answers = Callable[[Asked], Says]
+Respond = Callable[[Received], Response]
 
 
 class StripeServer:
-    """On loopback, in a thread of its own; `answers` may be exchanged at any time."""
+    """A server on loopback, in its own thread. `respond` can be replaced at any time."""
 
     def __init__(self, certificate: ssl.SSLContext | None = None) -> None:
-        self.answers: Answers = lambda asked: Says()
-        self.asked: list[Asked] = []
+        self.respond: Respond = lambda request: Response()
+        self.received: list[Received] = []
         self.connections: set[object] = set()
         self._certificate = certificate
         self._ready = threading.Event()
@@ -74,20 +74,20 @@ class StripeServer:
         form = [(key, str(value)) for key, value in (await request.post()).items()]
         headers = {str(key): value for key, value in request.headers.items()}
         self.connections.add(request.transport)
-        self.asked.append(Asked(request.method, request.path, list(request.query.items()), headers, form))
-        says = self.answers(self.asked[-1])
-        if says.headers.get("Transfer-Encoding") == "chunked":
-            headers = {name: value for name, value in says.headers.items() if name != "Transfer-Encoding"}
-            response = web.StreamResponse(status=says.status, headers=headers)
+        self.received.append(Received(request.method, request.path, list(request.query.items()), headers, form))
+        sent = self.respond(self.received[-1])
+        if sent.headers.get("Transfer-Encoding") == "chunked":
+            headers = {name: value for name, value in sent.headers.items() if name != "Transfer-Encoding"}
+            response = web.StreamResponse(status=sent.status, headers=headers)
             response.enable_chunked_encoding()
             await response.prepare(request)
-            with suppress(ConnectionError):  # the client may have enough of it
-                await response.write(says.body)
+            with suppress(ConnectionError):  # the client may close the connection first
+                await response.write(sent.body)
             return response
-        if says.cut is None:
-            return web.Response(status=says.status, body=says.body, headers=says.headers)
+        if sent.cut is None:
+            return web.Response(status=sent.status, body=sent.body, headers=sent.headers)
         assert request.transport is not None
-        head = f"HTTP/1.1 {says.status} OK\r\nContent-Length: {len(says.body)}\r\n\r\n".encode()
-        request.transport.write((head if says.cut else b"") + says.body[: says.cut])
+        head = f"HTTP/1.1 {sent.status} OK\r\nContent-Length: {len(sent.body)}\r\n\r\n".encode()
+        request.transport.write((head if sent.cut else b"") + sent.body[: sent.cut])
         request.transport.close()
         return web.Response()

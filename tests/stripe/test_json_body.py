@@ -1,4 +1,4 @@
-"""Parsing of bodies: every digit, and values that UTF-8 text or a finite number cannot express."""
+"""Parsing of bodies: all digits of integers, and values that are not valid text or finite numbers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_integers_keep_every_digit(number: int, padding: bytes) -> None:
         assert (found["n"], found["list"], type(found["n"])) == (number, [number, number], int)
 
 
-def test_long_digits_in_identifiers_leave_the_body_to_the_quick_parser() -> None:
+def test_long_digits_in_identifiers_do_not_change_the_parsing() -> None:
     body = b"{" + PADDING + b'"id": "ch_' + b"1" * 30 + b'", "x": 1.5}'
     assert parsed(body) == orjson.loads(body)
 
@@ -52,7 +52,7 @@ def test_long_digits_in_identifiers_leave_the_body_to_the_quick_parser() -> None
         (rb'{"\ud800": {"id": 1, "x": NaN}}', {r"\ud800": {"id": 1, "x": escaped("NaN")}}),
     ],
 )
-def test_value_that_text_cannot_hold_is_escaped_in_its_place(written: bytes, value: Any) -> None:
+def test_value_that_is_not_valid_text_or_number_is_escaped_in_place(written: bytes, value: Any) -> None:
     assert parsed(b'{"id": "ch_1", "it": ' + written + b', "amount": 100}') == {
         "id": "ch_1",
         "it": value,
@@ -61,18 +61,18 @@ def test_value_that_text_cannot_hold_is_escaped_in_its_place(written: bytes, val
 
 
 @pytest.mark.parametrize("identifier", [rb'"ch_\ud800"', b'"ch_\xff"'])
-def test_identifier_that_is_not_text_is_an_error(identifier: bytes) -> None:
+def test_identifier_that_is_not_valid_text_is_an_error(identifier: bytes) -> None:
     with pytest.raises(IllegibleIdentifierError):
         parsed(b'{"data": [{"id": ' + identifier + b"}]}")
 
 
 @pytest.mark.parametrize("body", [b"", b'{"id": "ch_1"', b'{"n": 184467440737095516160', b'{"a": "\xff', b"<html>"])
-def test_body_that_is_not_whole_is_no_value(body: bytes) -> None:
+def test_incomplete_body_is_an_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parsed(body)
 
 
-def test_body_of_any_depth_is_read_or_refused() -> None:
+def test_deeply_nested_body_is_parsed_or_rejected() -> None:
     deep = b'{"a":' * 900 + b"1" + b"}" * 900
     assert parsed(deep)["a"]["a"]
     with pytest.raises(TooDeepError):
@@ -84,7 +84,7 @@ def answered(body: bytes) -> Answer | Failure:
     return read(Question(address_of(STRIPE), Key(KEY), "/v1/charges"), Reply(200, headers, body, len(body)))
 
 
-def test_answer_with_an_escaped_value_counts() -> None:
+def test_response_with_an_escaped_value_is_accepted() -> None:
     found = answered(rb'{"object": "list", "data": [{"id": "ch_1", "description": "\ud800"}]}')
     assert isinstance(found, Answer)
     assert found.body["data"] == [{"id": "ch_1", "description": escaped(r"\ud800")}]
@@ -93,12 +93,12 @@ def test_answer_with_an_escaped_value_counts() -> None:
 @pytest.mark.parametrize(
     "body",
     [b'{"object": "list", "data": [', b'{"object": "charge", "id": "ch_\xff"}', b'{"a":' * 5000 + b"1" + b"}" * 5000],
-    ids=["cut", "illegible identifier", "deep"],
+    ids=["incomplete", "illegible identifier", "deep"],
 )
-def test_answer_that_can_not_be_read_is_requested_again(body: bytes) -> None:
+def test_unreadable_response_is_requested_again(body: bytes) -> None:
     found = answered(body)
     assert isinstance(found, Failure)
-    assert type(found.error) is StripeUnavailable
+    assert (type(found.error), found.error.code) == (StripeUnavailable, "invalid_body")
     assert found.retry
 
 
@@ -116,6 +116,6 @@ _VALUES = st.recursive(
 
 @settings(deadline=None)
 @given(value=st.dictionaries(st.text(max_size=5), _VALUES, max_size=5), large=st.booleans())
-def test_any_json_is_parsed_as_the_exact_parser_does(value: dict[str, Any], large: bool) -> None:
+def test_any_json_is_parsed_exactly(value: dict[str, Any], large: bool) -> None:
     value = value | ({"pad": "x" * 20_000} if large else {})
     assert parsed(json.dumps(value, ensure_ascii=False).encode()) == value

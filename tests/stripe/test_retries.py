@@ -1,4 +1,4 @@
-"""How long a request is retried, in time that passes at once, and what ends it early."""
+"""The time limit of retries, in virtual time, and the reasons to end them early."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def failure(*, retry: bool = True, from_api: bool = True, retry_after: float = 0
 
 @dataclass
 class Host:
-    """Fails for a time, then answers; each try takes as long as it is given, or its timeout."""
+    """Fails for `down_seconds`, then answers; each try takes `try_seconds`, or its timeout if that is shorter."""
 
     down_seconds: float = float("inf")
     try_seconds: float = 0.1
@@ -48,34 +48,36 @@ class Host:
     def note(self, state: tenacity.RetryCallState) -> None:
         self.waits.append(state.upcoming_sleep)
 
-    async def asked(self, backoff: Backoff, *, known: bool = True) -> Outcome:
+    async def request(self, backoff: Backoff, *, known: bool = True) -> Outcome:
         outcome = await retried(self, backoff, known=lambda: known, note=self.note)
         self.ended_at = asyncio.get_running_loop().time()
         return outcome
 
 
 @pytest.mark.parametrize("down_seconds", [10, 60, 299.9])
-def test_an_outage_shorter_than_the_budget_is_outlasted(in_virtual_time: InVirtualTime, down_seconds: float) -> None:
+def test_request_survives_an_outage_shorter_than_the_budget(
+    in_virtual_time: InVirtualTime, down_seconds: float
+) -> None:
     host = Host(down_seconds)
-    assert in_virtual_time(host.asked(FIVE_MINUTES)) is ANSWER
+    assert in_virtual_time(host.request(FIVE_MINUTES)) is ANSWER
     assert down_seconds <= host.ended_at < 305
 
 
 def test_a_request_is_retried_for_five_minutes_and_no_longer(in_virtual_time: InVirtualTime) -> None:
     host = Host()
-    assert in_virtual_time(host.asked(FIVE_MINUTES)) is host.fails
+    assert in_virtual_time(host.request(FIVE_MINUTES)) is host.fails
     assert 300 <= host.ended_at <= 305
     assert len(host.tried_at) > 20
 
 
-def test_a_host_that_never_answers_is_given_up_within_the_budget(in_virtual_time: InVirtualTime) -> None:
+def test_silent_host_times_out_within_the_budget(in_virtual_time: InVirtualTime) -> None:
     host = Host(try_seconds=float("inf"))
-    in_virtual_time(host.asked(FIVE_MINUTES))
+    in_virtual_time(host.request(FIVE_MINUTES))
     assert host.timeouts[:2] == [100, 100]
     assert 300 <= host.ended_at <= 305
 
 
-def test_a_try_late_in_the_budget_has_five_seconds(in_virtual_time: InVirtualTime) -> None:
+def test_late_try_has_a_timeout_of_five_seconds(in_virtual_time: InVirtualTime) -> None:
     async def timeout_after(seconds: float, budget_seconds: float) -> float:
         budget = Budget(budget_seconds)
         budget.start()
@@ -87,7 +89,7 @@ def test_a_try_late_in_the_budget_has_five_seconds(in_virtual_time: InVirtualTim
     assert in_virtual_time(timeout_after(0.9, 1)) == 1
 
 
-def test_the_wait_for_a_turn_before_the_first_try_is_not_counted(in_virtual_time: InVirtualTime) -> None:
+def test_wait_before_the_first_try_does_not_use_the_budget(in_virtual_time: InVirtualTime) -> None:
     async def spent() -> tuple[float, float]:
         budget = Budget(300)
         await asyncio.sleep(1000)
@@ -100,65 +102,63 @@ def test_the_wait_for_a_turn_before_the_first_try_is_not_counted(in_virtual_time
     assert in_virtual_time(spent()) == (0, pytest.approx(7))
 
 
-def test_waits_are_drawn_from_a_growing_and_bounded_range(in_virtual_time: InVirtualTime) -> None:
+def test_waits_are_random_in_a_growing_bounded_range(in_virtual_time: InVirtualTime) -> None:
     host = Host()
-    in_virtual_time(host.asked(FIVE_MINUTES))
+    in_virtual_time(host.request(FIVE_MINUTES))
     assert all(0 <= wait <= min(16, 0.5 * 2**number) for number, wait in enumerate(host.waits))
     assert max(host.waits) > 2
     assert len(set(host.waits)) > 10
 
 
-def test_retry_after_is_the_least_wait(in_virtual_time: InVirtualTime) -> None:
+def test_retry_after_is_the_minimum_wait(in_virtual_time: InVirtualTime) -> None:
     host = Host(40, fails=failure(retry_after=7))
-    assert in_virtual_time(host.asked(FIVE_MINUTES)) is ANSWER
+    assert in_virtual_time(host.request(FIVE_MINUTES)) is ANSWER
     assert host.waits
     assert all(7 <= wait <= 7 + 16 for wait in host.waits)
 
 
 def test_a_retry_after_beyond_the_budget_ends_the_retries_at_once(in_virtual_time: InVirtualTime) -> None:
     host = Host(fails=failure(retry_after=301))
-    assert in_virtual_time(host.asked(FIVE_MINUTES)) is host.fails
+    assert in_virtual_time(host.request(FIVE_MINUTES)) is host.fails
     assert len(host.tried_at) == 1
     assert host.ended_at < 1
 
 
-def test_a_host_that_never_answered_like_stripe_is_given_up_soon(in_virtual_time: InVirtualTime) -> None:
+def test_host_that_never_answered_like_stripe_fails_after_thirty_seconds(in_virtual_time: InVirtualTime) -> None:
     stranger = Host(fails=failure(from_api=False))
-    in_virtual_time(stranger.asked(FIVE_MINUTES, known=False))
+    in_virtual_time(stranger.request(FIVE_MINUTES, known=False))
     assert FIRST_CONTACT_SECONDS <= stranger.ended_at <= FIRST_CONTACT_SECONDS + 5
     for host, known in ((Host(fails=failure(from_api=False)), True), (Host(), False)):
-        in_virtual_time(host.asked(FIVE_MINUTES, known=known))
+        in_virtual_time(host.request(FIVE_MINUTES, known=known))
         assert host.ended_at > 280
 
 
 @pytest.mark.parametrize("down_seconds", [10, 29])
-def test_a_host_that_is_away_for_less_than_half_a_minute_at_first_is_reached(
-    in_virtual_time: InVirtualTime, down_seconds: float
-) -> None:
+def test_unknown_host_is_reached_after_a_short_outage(in_virtual_time: InVirtualTime, down_seconds: float) -> None:
     host = Host(down_seconds, fails=failure(from_api=False))
-    assert in_virtual_time(host.asked(FIVE_MINUTES, known=False)) is ANSWER
+    assert in_virtual_time(host.request(FIVE_MINUTES, known=False)) is ANSWER
 
 
-def test_a_failure_that_will_stay_is_not_retried(in_virtual_time: InVirtualTime) -> None:
+def test_permanent_failure_is_not_retried(in_virtual_time: InVirtualTime) -> None:
     host = Host(fails=failure(retry=False))
-    assert in_virtual_time(host.asked(FIVE_MINUTES)) is host.fails
+    assert in_virtual_time(host.request(FIVE_MINUTES)) is host.fails
     assert len(host.tried_at) == 1
 
 
-def test_tries_can_be_bounded_too(in_virtual_time: InVirtualTime) -> None:
+def test_number_of_tries_can_be_limited(in_virtual_time: InVirtualTime) -> None:
     host = Host()
-    in_virtual_time(host.asked(Backoff(tries=3)))
+    in_virtual_time(host.request(Backoff(tries=3)))
     assert len(host.tried_at) == 3
 
 
 def test_cancellation_ends_a_wait_at_once(in_virtual_time: InVirtualTime) -> None:
     async def canceled() -> float:
         host = Host(fails=failure(retry_after=200))
-        asked = asyncio.create_task(host.asked(FIVE_MINUTES))
+        task = asyncio.create_task(host.request(FIVE_MINUTES))
         await asyncio.sleep(5)
-        asked.cancel()
-        await asyncio.wait([asked])
-        assert asked.cancelled()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
         assert len(host.tried_at) == 1
         return asyncio.get_running_loop().time()
 

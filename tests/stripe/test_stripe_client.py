@@ -1,4 +1,4 @@
-"""What the client sends, what it makes of answers, and what never leaves it."""
+"""The requests of the client, its handling of responses, and the secrecy of the key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 from log_lines import logged
-from stripe_server import KEY, Asked, Says, StripeServer
+from stripe_server import KEY, Received, Response, StripeServer
 
 from counterfoil import __version__
 from counterfoil.errors import (
@@ -48,27 +48,27 @@ LACKS_CHARGES = (
 )
 
 
-def refusal(status: int, *, headers: dict[str, str] | None = None, **error: Any) -> Says:
-    return Says(status, orjson.dumps({"error": {"type": "invalid_request_error"} | error}), JSON | (headers or {}))
+def refusal(status: int, *, headers: dict[str, str] | None = None, **error: Any) -> Response:
+    return Response(status, orjson.dumps({"error": {"type": "invalid_request_error"} | error}), JSON | (headers or {}))
 
 
-def ok(body: object, **headers: str) -> Says:
-    return Says(200, orjson.dumps(body), JSON | headers)
+def ok(body: object, **headers: str) -> Response:
+    return Response(200, orjson.dumps(body), JSON | headers)
 
 
-def in_turn(*says: Says) -> Callable[[Asked], Says]:
-    """One answer after the other; the last one stays."""
-    left = list(says)
-    return lambda asked: left.pop(0) if len(left) > 1 else left[0]
+def in_order(*responses: Response) -> Callable[[Received], Response]:
+    """One response after the other; the last one is repeated."""
+    remaining = list(responses)
+    return lambda request: remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
 
 def get(client: Client, path: str = "/v1/charges", params: Params | None = None, version: str | None = None) -> Any:
     return async_bridge.run(client.get(path, params, version=version))
 
 
-def test_a_request_carries_key_version_name_and_asks_for_gzip(server: StripeServer, make_client: MakeClient) -> None:
+def test_request_sends_key_version_user_agent_and_accepts_gzip(server: StripeServer, make_client: MakeClient) -> None:
     get(make_client())
-    sent = server.asked[0].headers
+    sent = server.received[0].headers
     assert sent["Authorization"] == f"Bearer {KEY}"
     assert sent["Stripe-Version"] == API_VERSION == "2026-05-27.dahlia"
     assert sent["User-Agent"] == f"counterfoil/{__version__}"
@@ -76,24 +76,22 @@ def test_a_request_carries_key_version_name_and_asks_for_gzip(server: StripeServ
     assert "Stripe-Account" not in sent
 
 
-def test_the_connected_account_and_another_version_are_sent_when_given(
-    server: StripeServer, make_client: MakeClient
-) -> None:
+def test_connected_account_and_version_are_sent_if_set(server: StripeServer, make_client: MakeClient) -> None:
     get(make_client(stripe_account="acct_1Connected"), version="2020-08-27")
-    assert server.asked[0].headers["Stripe-Account"] == "acct_1Connected"
-    assert server.asked[0].headers["Stripe-Version"] == "2020-08-27"
+    assert server.received[0].headers["Stripe-Account"] == "acct_1Connected"
+    assert server.received[0].headers["Stripe-Version"] == "2020-08-27"
 
 
-def test_an_organization_key_names_the_account_as_its_context(server: StripeServer, make_client: MakeClient) -> None:
+def test_organization_key_sends_the_account_as_context(server: StripeServer, make_client: MakeClient) -> None:
     get(make_client("sk_org_live_AbcDefGhiJkl", stripe_account="acct_1Connected"))
-    assert server.asked[0].headers["Stripe-Context"] == "acct_1Connected"
-    assert "Stripe-Account" not in server.asked[0].headers
+    assert server.received[0].headers["Stripe-Context"] == "acct_1Connected"
+    assert "Stripe-Account" not in server.received[0].headers
 
 
-def test_parameters_arrive_as_stripe_wants_them(server: StripeServer, make_client: MakeClient) -> None:
+def test_parameters_are_encoded_as_stripe_expects(server: StripeServer, make_client: MakeClient) -> None:
     params = {"limit": 100, "created[gte]": 1680000000, "expand": ["data.a", "data.b"], "pending": True, "q": "a&b=ü +"}
     get(make_client(), "/v1/invoiceitems?subscription=sub_1", params)
-    assert server.asked[0].query == [
+    assert server.received[0].query == [
         ("subscription", "sub_1"),
         ("limit", "100"),
         ("created[gte]", "1680000000"),
@@ -107,162 +105,200 @@ def test_parameters_arrive_as_stripe_wants_them(server: StripeServer, make_clien
 def test_the_preview_is_posted_as_a_form(server: StripeServer, make_client: MakeClient) -> None:
     client = make_client()
     async_bridge.run(client.post("/v1/invoices/create_preview", {"subscription": "sub_1", "expand": ["lines"]}))
-    assert (server.asked[0].method, server.asked[0].query) == ("POST", [])
-    assert server.asked[0].form == [("subscription", "sub_1"), ("expand[]", "lines")]
+    assert (server.received[0].method, server.received[0].query) == ("POST", [])
+    assert server.received[0].form == [("subscription", "sub_1"), ("expand[]", "lines")]
     assert client.requests == {"POST /v1/invoices/create_preview": 1}
 
 
 @pytest.mark.parametrize("path", ["/v1/charges", "/v1/invoices", "/v1/invoices/create_preview/", ""])
-def test_nothing_else_is_ever_posted(server: StripeServer, make_client: MakeClient, path: str) -> None:
-    with pytest.raises(ValueError, match="not a read"):
+def test_post_to_another_path_is_rejected(server: StripeServer, make_client: MakeClient, path: str) -> None:
+    with pytest.raises(ValueError, match=r"^POST "):
         async_bridge.run(make_client().post(path))
-    assert server.asked == []
+    assert server.received == []
 
 
 @pytest.mark.parametrize(
     "path",
     ["", "v1/charges", "//evil.example/v1", "https://evil.example/v1", "/v1/../x", "/v1/charges/a b", "@evil/v1"],
 )
-def test_a_path_cannot_lead_elsewhere(server: StripeServer, make_client: MakeClient, path: str) -> None:
+def test_invalid_path_is_rejected(server: StripeServer, make_client: MakeClient, path: str) -> None:
     with pytest.raises(ValueError, match="not a path"):
         get(make_client(), path)
-    assert server.asked == []
+    assert server.received == []
 
 
-def test_an_id_with_a_slash_stays_one_part_of_the_path(server: StripeServer, make_client: MakeClient) -> None:
+def test_id_with_a_slash_is_one_segment_of_the_path(server: StripeServer, make_client: MakeClient) -> None:
     client = make_client()
     get(client, "/v1/coupons/50%2Foff%20now")
     assert client.requests == {"GET /v1/coupons/{id}": 1}
-    assert server.asked[0].path == "/v1/coupons/50/off now"
+    assert server.received[0].path == "/v1/coupons/50/off now"
 
 
-def test_an_answer_brings_body_stripes_clock_request_id_and_size(server: StripeServer, make_client: MakeClient) -> None:
-    packed = gzip.compress(b'{"object": "list", "data": [' + b"1," * 5000 + b"1]}")
+def test_answer_contains_body_date_request_id_and_size(server: StripeServer, make_client: MakeClient) -> None:
+    compressed = gzip.compress(b'{"object": "list", "data": [' + b"1," * 5000 + b"1]}")
     date = {"Date": "Tue, 14 Nov 2023 22:13:20 GMT", "Content-Encoding": "gzip"}
-    server.answers = lambda asked: Says(200, packed, JSON | date)
+    server.respond = lambda request: Response(200, compressed, JSON | date)
     client = make_client()
     answer = get(client)
     assert answer.body["data"] == [1] * 5001
     assert answer.date == 1_700_000_000
     assert answer.request_id == "req_7"
-    assert answer.bytes == len(packed) == client.bytes
+    assert answer.bytes == len(compressed) == client.bytes
 
 
-def test_connections_are_used_again(server: StripeServer, make_client: MakeClient) -> None:
+def test_connections_are_reused(server: StripeServer, make_client: MakeClient) -> None:
     client = make_client()
     for _ in range(5):
         get(client)
     assert len(server.connections) == 1
 
 
-# One row for each reaction: what Stripe says, tries made, the error that remains, words in its message.
-REACTIONS: dict[str, tuple[Says, int, type[CounterfoilError], str]] = {
-    "400": (refusal(400, message="Unknown parameter: x"), 1, RunError, "Unknown parameter: x"),
-    "400 that should be retried": (refusal(400, headers={"Stripe-Should-Retry": "true"}), 6, RunError, "400"),
-    "400 of a gated product": (refusal(400, message=GATED), 1, AccountError, "cannot be read on this account"),
-    "401": (refusal(401, message="Invalid API Key provided: sk_test_***4242"), 1, KeyRejected, "sk_test_…4242"),
-    "402": (refusal(402, message="Declined"), 1, RunError, "Declined"),
-    "403": (refusal(403, message=LACKS_CHARGES), 1, PermissionMissing, "lacks rak_charge_read"),
-    "403 without a name": (refusal(403, message="No."), 1, PermissionMissing, "may not read this: No."),
-    "404": (refusal(404, code="resource_missing", message="No such charge"), 1, RunError, "No such charge"),
-    "408": (Says(408, b"<html>Timeout</html>", HTML), 6, StripeUnavailable, "408"),
-    "409": (refusal(409, message="conflict"), 6, StripeUnavailable, "409"),
-    "424": (refusal(424, message="depends"), 6, StripeUnavailable, "424"),
-    "429": (refusal(429, headers={"Stripe-Rate-Limited-Reason": "endpoint-rate"}), 6, RateLimited, "endpoint-rate"),
-    "429 of a lock": (refusal(429, code="lock_timeout"), 6, RateLimited, "lock_timeout"),
-    "429 that should not be": (refusal(429, headers={"Stripe-Should-Retry": "false"}), 1, RateLimited, "429"),
-    "500": (refusal(500, message="oops"), 6, StripeUnavailable, "500: oops"),
-    "500 that should not be": (refusal(500, headers={"Stripe-Should-Retry": "false"}), 1, StripeUnavailable, "500"),
-    "502 as a page": (Says(502, b"<html>Bad gateway</html>", HTML), 6, StripeUnavailable, "502"),
-    "503 of nothing": (Says(503, b"", {}), 6, StripeUnavailable, "503"),
-    "504": (refusal(504), 6, StripeUnavailable, "504"),
-    "cut before the head": (Says(cut=0), 6, StripeUnavailable, "broke off"),
-    "half a body": (Says(cut=10), 6, StripeUnavailable, "broke off"),
-    "half a gzip": (
-        Says(body=gzip.compress(b'{"object": "list"}')[:-9], headers=JSON | {"Content-Encoding": "gzip"}),
+# Each response with the number of tries, and the class, the code and a value of the error.
+RESPONSES: dict[str, tuple[Response, int, type[CounterfoilError], str | None, str]] = {
+    "400": (refusal(400, message="Unknown parameter: x"), 1, RunError, None, "Unknown parameter: x"),
+    "400 to retry": (refusal(400, headers={"Stripe-Should-Retry": "true"}), 6, RunError, None, "400"),
+    "400 for an unavailable product": (refusal(400, message=GATED), 1, AccountError, None, "issuing/overview"),
+    "401": (refusal(401, message="Invalid API Key provided: sk_test_***4242"), 1, KeyRejected, None, "sk_test_…4242"),
+    "402": (refusal(402, message="Declined"), 1, RunError, None, "Declined"),
+    "403": (refusal(403, message=LACKS_CHARGES), 1, PermissionMissing, None, "rak_charge_read"),
+    "403 without a permission": (refusal(403, message="No."), 1, PermissionMissing, None, "No."),
+    "404": (refusal(404, code="resource_missing", message="No charge"), 1, RunError, "resource_missing", "No charge"),
+    "408": (Response(408, b"<html>Timeout</html>", HTML), 6, StripeUnavailable, None, "408"),
+    "409": (refusal(409, message="conflict"), 6, StripeUnavailable, None, "409"),
+    "424": (refusal(424, message="depends"), 6, StripeUnavailable, None, "424"),
+    "429": (
+        refusal(429, headers={"Stripe-Rate-Limited-Reason": "endpoint-rate"}),
+        6,
+        RateLimited,
+        None,
+        "endpoint-rate",
+    ),
+    "429 for a lock": (refusal(429, code="lock_timeout"), 6, RateLimited, "lock_timeout", "lock_timeout"),
+    "429 not to retry": (refusal(429, headers={"Stripe-Should-Retry": "false"}), 1, RateLimited, None, "429"),
+    "500": (refusal(500, message="oops"), 6, StripeUnavailable, None, "500: oops"),
+    "500 not to retry": (refusal(500, headers={"Stripe-Should-Retry": "false"}), 1, StripeUnavailable, None, "500"),
+    "502 as HTML": (Response(502, b"<html>Bad gateway</html>", HTML), 6, StripeUnavailable, None, "502"),
+    "503 without a body": (Response(503, b"", {}), 6, StripeUnavailable, None, "503"),
+    "504": (refusal(504), 6, StripeUnavailable, None, "504"),
+    "closed before the head": (Response(cut=0), 6, StripeUnavailable, "response_interrupted", "127.0.0.1"),
+    "incomplete body": (Response(cut=10), 6, StripeUnavailable, "response_interrupted", "127.0.0.1"),
+    "incomplete gzip": (
+        Response(body=gzip.compress(b'{"object": "list"}')[:-9], headers=JSON | {"Content-Encoding": "gzip"}),
         6,
         StripeUnavailable,
-        "broke off",
+        "response_interrupted",
+        "127.0.0.1",
     ),
-    "half a JSON": (Says(body=b'{"object": "li', headers=JSON), 6, StripeUnavailable, "not whole JSON"),
-    "a page": (Says(body=b"<html>Log in</html>", headers=HTML), 6, StripeUnavailable, "does not answer like Stripe"),
-    "a refusing page": (Says(403, b"<html>No</html>", HTML), 1, SettingsError, "does not answer like Stripe"),
-    "JSON of another program": (Says(404, b'{"detail": "Not Found"}', JSON), 1, SettingsError, "like Stripe"),
-    "an empty answer": (Says(200, b"", HTML), 6, StripeUnavailable, "does not answer like Stripe"),
-    "a list": (ok([1, 2]), 6, StripeUnavailable, "does not answer like Stripe"),
-    "an object of someone else": (Says(200, b'{"ok": true}', {}), 6, StripeUnavailable, "does not answer like Stripe"),
-    "an empty object": (ok({}), 6, StripeUnavailable, "an empty object"),
-    "an error behind 200": (
+    "incomplete JSON": (
+        Response(body=b'{"object": "li', headers=JSON),
+        6,
+        StripeUnavailable,
+        "invalid_body",
+        "complete JSON",
+    ),
+    "HTML": (
+        Response(body=b"<html>Log in</html>", headers=HTML),
+        6,
+        StripeUnavailable,
+        "not_stripe",
+        "(200, text/html)",
+    ),
+    "HTML with 403": (Response(403, b"<html>No</html>", HTML), 1, SettingsError, "not_stripe", "(403, text/html)"),
+    "JSON of another program": (
+        Response(404, b'{"detail": "Not Found"}', JSON),
+        1,
+        SettingsError,
+        "not_stripe",
+        "(404, application/json)",
+    ),
+    "empty body": (Response(200, b"", HTML), 6, StripeUnavailable, "not_stripe", "(200, text/html)"),
+    "array": (ok([1, 2]), 6, StripeUnavailable, "not_stripe", "(200, application/json)"),
+    "object of another program": (
+        Response(200, b'{"ok": true}', {}),
+        6,
+        StripeUnavailable,
+        "not_stripe",
+        "(200, application/octet-stream)",
+    ),
+    "empty object": (ok({}), 6, StripeUnavailable, "empty_object", "127.0.0.1"),
+    "error with 200": (
         ok({"error": {"message": "We are sorry", "code": "oops"}}),
         6,
         StripeUnavailable,
-        "200 with an error: We are sorry",
+        "oops",
+        "We are sorry",
     ),
-    "an error of text behind 200": (ok({"error": "We are sorry"}), 6, StripeUnavailable, "We are sorry"),
-    "201": (Says(201, b'{"object": "list"}', JSON), 6, StripeUnavailable, "answers 201"),
-    "204": (Says(204, b"", JSON), 6, StripeUnavailable, "answers 204"),
-    "206": (Says(206, b'{"object": "list", "data": []}', JSON), 6, StripeUnavailable, "answers 206"),
-    "206 of an error": (refusal(206, message="half"), 6, StripeUnavailable, "answers 206"),
-    "a redirect": (
-        Says(302, b"", {"Location": "https://evil.example/?key=1"}),
+    "text error with 200": (ok({"error": "We are sorry"}), 6, StripeUnavailable, None, "We are sorry"),
+    "201": (Response(201, b'{"object": "list"}', JSON), 6, StripeUnavailable, "unexpected_status", "201"),
+    "204": (Response(204, b"", JSON), 6, StripeUnavailable, "unexpected_status", "204"),
+    "206": (Response(206, b'{"object": "list", "data": []}', JSON), 6, StripeUnavailable, "unexpected_status", "206"),
+    "206 with an error": (refusal(206, message="half"), 6, StripeUnavailable, "unexpected_status", "206"),
+    "redirect": (
+        Response(302, b"", {"Location": "https://evil.example/?key=1"}),
         1,
         SettingsError,
-        "a redirect to evil.example (302)",
+        "redirected",
+        "evil.example (302)",
     ),
-    "a redirect that explains itself": (
+    "redirect with an error": (
         refusal(307, message="Elsewhere", headers={"Location": "https://evil.example"}),
         1,
         SettingsError,
-        "a redirect to evil.example (307)",
+        "redirected",
+        "evil.example (307)",
     ),
-    "a redirect to nowhere": (Says(301, b"", {"Location": "https://[evil"}), 1, SettingsError, "a redirect (301)"),
+    "redirect to an invalid URL": (
+        Response(301, b"", {"Location": "https://[evil"}),
+        1,
+        SettingsError,
+        "redirected",
+        "redirect (301)",
+    ),
 }
 
 
-@pytest.mark.parametrize("name", REACTIONS)
-def test_every_answer_has_its_reaction(server: StripeServer, make_client: MakeClient, name: str) -> None:
-    says, tries, error_class, words = REACTIONS[name]
-    server.answers = lambda asked: says
+@pytest.mark.parametrize("name", RESPONSES)
+def test_each_response_leads_to_its_error(server: StripeServer, make_client: MakeClient, name: str) -> None:
+    response, tries, error_class, code, value = RESPONSES[name]
+    server.respond = lambda request: response
     client = make_client()
     with pytest.raises(CounterfoilError) as caught:
         get(client)
     error = caught.value
-    assert type(error) is error_class
-    assert words in error.message
-    assert len(server.asked) == tries
+    assert (type(error), error.code) == (error_class, code)
+    assert value in error.message
+    assert len(server.received) == tries
     assert client.retries == tries - 1
     assert client.requests == {"GET /v1/charges": tries}
     assert error.path == "/v1/charges"
     assert error.hint
-    if says.headers.get("Request-Id") and says.cut is None and says.status != 200:
-        assert error.code == orjson.loads(says.body or b"{}").get("error", {}).get("code") or says.status < 400
+    if response.headers.get("Request-Id") and response.cut is None and response.status != 200:
         assert error.request_id == "req_7"
-        assert error.status == says.status
+        assert error.status == response.status
 
 
-@pytest.mark.parametrize("name", [name for name, row in REACTIONS.items() if row[1] > 1])
-def test_what_is_tried_again_succeeds_when_stripe_recovers(
+@pytest.mark.parametrize("name", [name for name, row in RESPONSES.items() if row[1] > 1])
+def test_retried_request_succeeds_when_stripe_recovers(
     server: StripeServer, make_client: MakeClient, name: str
 ) -> None:
-    server.answers = in_turn(*[REACTIONS[name][0]] * 5, ok({"object": "charge"}))
+    server.respond = in_order(*[RESPONSES[name][0]] * 5, ok({"object": "charge"}))
     client = make_client()
     assert get(client).body == {"object": "charge"}
     assert client.retries == 5
 
 
 @pytest.mark.parametrize("date", [None, "today", "", "Thu, 01 Jan 1970 00:00:00 GMT"])
-def test_an_answer_without_a_valid_date_is_not_accepted(date: str | None) -> None:
+def test_response_without_a_valid_date_is_rejected(date: str | None) -> None:
     headers = {"Request-Id": "req_1"} | ({} if date is None else {"Date": date})
     failure = read(
         Question(address_of(STRIPE), Key(KEY), "/v1/charges"), Reply(200, headers, b'{"object": "list"}', 18)
     )
     assert isinstance(failure, Failure)
-    assert type(failure.error) is StripeUnavailable
-    assert "Date header" in failure.error.message
+    assert (type(failure.error), failure.error.code) == (StripeUnavailable, "missing_date")
     assert (failure.retry, failure.error.request_id) == (True, "req_1")
 
 
-def test_a_login_page_in_the_place_of_stripe_is_transient() -> None:
+def test_login_page_instead_of_stripe_is_a_transient_error() -> None:
     reply = Reply(200, {"Date": DATE, **HTML}, b"<html>Log in</html>", 19)
     failure = read(Question(address_of(STRIPE), Key(KEY), "/v1/charges"), reply)
     assert isinstance(failure, Failure)
@@ -270,9 +306,9 @@ def test_a_login_page_in_the_place_of_stripe_is_transient() -> None:
     assert (failure.retry, failure.from_api) == (True, False)
 
 
-def test_an_object_with_a_field_called_error_is_an_answer(server: StripeServer, make_client: MakeClient) -> None:
+def test_object_with_an_error_field_is_accepted(server: StripeServer, make_client: MakeClient) -> None:
     body = {"object": "scheduled_query_run", "id": "sqr_1", "error": {"message": "A query that failed"}}
-    server.answers = lambda asked: ok(body)
+    server.respond = lambda request: ok(body)
     assert get(make_client()).body == body
 
 
@@ -291,73 +327,72 @@ def test_an_object_with_a_field_called_error_is_an_answer(server: StripeServer, 
     ],
 )
 @pytest.mark.parametrize("status", [200, 206, 429, 503])
-def test_retry_after_is_read_in_both_its_forms(status: int, headers: dict[str, str], seconds: float) -> None:
+def test_retry_after_is_read_as_seconds_or_date(status: int, headers: dict[str, str], seconds: float) -> None:
     failure = read(Question(address_of(STRIPE), Key(KEY), "/v1/charges"), Reply(status, headers, b"{}", 2))
     assert isinstance(failure, Failure)
     assert (failure.retry, failure.retry_after) == (True, seconds)
 
 
-def test_a_request_is_retried_as_long_as_its_time_lasts(server: StripeServer, make_client: MakeClient) -> None:
-    server.answers = in_turn(*[refusal(500)] * 20, ok({"object": "list"}))
+def test_request_is_retried_until_its_budget_ends(server: StripeServer, make_client: MakeClient) -> None:
+    server.respond = in_order(*[refusal(500)] * 20, ok({"object": "list"}))
     client = make_client(backoff=Backoff(base_seconds=0))
     assert get(client).body == {"object": "list"}
     assert client.retries == 20
 
 
-def test_the_time_for_retries_is_a_setting(server: StripeServer, make_client: MakeClient) -> None:
-    server.answers = lambda asked: refusal(500, headers={"Retry-After": "3"})
+def test_retry_seconds_setting_limits_the_retries(server: StripeServer, make_client: MakeClient) -> None:
+    server.respond = lambda request: refusal(500, headers={"Retry-After": "3"})
     quick = Settings(rate_global=1e6, rate_endpoint=1e6, retry_seconds=2.5)
     with pytest.raises(StripeUnavailable):
         get(make_client(settings=quick, backoff=None))
-    assert len(server.asked) == 1
+    assert len(server.received) == 1
 
 
-def test_the_wait_for_a_turn_takes_no_time_of_the_retries(server: StripeServer, make_client: MakeClient) -> None:
+def test_wait_for_a_permit_does_not_use_the_budget(server: StripeServer, make_client: MakeClient) -> None:
     one_at_a_time = Settings(rate_global=1e6, rate_endpoint=1e6, in_flight=1)
     client = make_client(settings=one_at_a_time, backoff=Backoff(budget_seconds=1, base_seconds=0))
 
-    async def asked_behind_another() -> object:
+    async def request_after_another() -> object:
         permit = await client.limiter.acquire("GET /v1/charges")
-        asked = asyncio.create_task(client.get("/v1/charges"))
-        await asyncio.wait([asked], timeout=1.1)
+        request = asyncio.create_task(client.get("/v1/charges"))
+        await asyncio.wait([request], timeout=1.1)
         client.limiter.release(permit)
-        return (await asked).body
+        return (await request).body
 
-    server.answers = in_turn(refusal(500), ok({"object": "list"}))
-    assert async_bridge.run(asked_behind_another()) == {"object": "list"}
+    server.respond = in_order(refusal(500), ok({"object": "list"}))
+    assert async_bridge.run(request_after_another()) == {"object": "list"}
 
 
-def test_a_server_that_never_answers_is_given_up_when_the_time_is_over(
-    server: StripeServer, make_client: MakeClient
-) -> None:
-    go_on = threading.Event()
+def test_silent_server_times_out_at_the_end_of_the_budget(server: StripeServer, make_client: MakeClient) -> None:
+    proceed = threading.Event()
 
-    def silent(asked: Asked) -> Says:
-        go_on.wait(10)
-        return Says()
+    def silent(request: Received) -> Response:
+        proceed.wait(10)
+        return Response()
 
-    server.answers = silent
+    server.respond = silent
     client = make_client(backoff=Backoff(budget_seconds=0.3, base_seconds=0))
     try:
-        with pytest.raises(StripeUnavailable, match="does not answer"):
+        with pytest.raises(StripeUnavailable) as caught:
             get(client)
     finally:
-        go_on.set()
+        proceed.set()
+    assert caught.value.code == "request_timeout"
     assert client.requests == {"GET /v1/charges": 1}
 
 
-def test_one_wrong_date_does_not_change_the_time(server: StripeServer, make_client: MakeClient) -> None:
+def test_single_wrong_date_does_not_change_the_clock(server: StripeServer, make_client: MakeClient) -> None:
     wrong = "Tue, 14 Nov 2023 23:13:20 GMT"
     for dates in ([DATE, wrong], [wrong, DATE], [DATE, wrong, DATE], [DATE, DATE, DATE.replace("2023", "1999")]):
-        server.answers = in_turn(*[ok({"object": "list"}, Date=date) for date in dates])
+        server.respond = in_order(*[ok({"object": "list"}, Date=date) for date in dates])
         client = make_client()
         for _ in dates:
             get(client)
         assert client.date == 1_700_000_000
 
 
-def test_an_error_keeps_stripes_code_and_parameter(server: StripeServer, make_client: MakeClient) -> None:
-    server.answers = lambda asked: refusal(400, code="resource_missing", param="starting_after", message="gone")
+def test_error_has_the_code_and_parameter_of_stripe(server: StripeServer, make_client: MakeClient) -> None:
+    server.respond = lambda request: refusal(400, code="resource_missing", param="starting_after", message="gone")
     with pytest.raises(RunError) as caught:
         get(make_client())
     assert (caught.value.code, caught.value.param, caught.value.status) == ("resource_missing", "starting_after", 400)
@@ -370,27 +405,28 @@ def test_an_error_keeps_stripes_code_and_parameter(server: StripeServer, make_cl
         ("rk_live_AbcDefGhiJklMno", "https://dashboard.stripe.com/apikeys"),
     ],
 )
-def test_a_refused_key_is_told_with_its_page_and_where_to_set_another(
+def test_error_of_a_rejected_key_names_dashboard_page_and_setting(
     server: StripeServer, make_client: MakeClient, key: str, page: str
 ) -> None:
-    server.answers = lambda asked: refusal(401)
+    server.respond = lambda request: refusal(401)
     with pytest.raises(KeyRejected) as caught:
         get(make_client(key))
-    assert caught.value.hint == f"Look up or make a key at {page}, and set STRIPE_API_KEY to it."
+    assert f" {page}," in (caught.value.hint or "")
+    assert "STRIPE_API_KEY" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("base", ["api.stripe.com", "127.0.0.1:8322", "localhost:8322", "user:secret@api.stripe.com"])
-def test_an_address_without_its_scheme_is_told_what_lacks(base: str) -> None:
-    with pytest.raises(SettingsError, match="has no https://") as caught:
+def test_address_without_a_scheme_is_rejected_without_its_password(base: str) -> None:
+    with pytest.raises(SettingsError, match="https://") as caught:
         address_of(base)
     assert "STRIPE_API_BASE" in (caught.value.hint or "")
     assert "secret" not in str(caught.value)
 
 
-def test_a_missing_permission_is_named_with_the_page_where_it_is_given(
+def test_error_of_a_missing_permission_names_it_and_the_dashboard_page(
     server: StripeServer, make_client: MakeClient
 ) -> None:
-    server.answers = lambda asked: refusal(403, message=LACKS_CHARGES)
+    server.respond = lambda request: refusal(403, message=LACKS_CHARGES)
     with pytest.raises(PermissionMissing) as caught:
         get(make_client("rk_live_AbcDefGhiJklMno"))
     assert caught.value.permission == "rak_charge_read"
@@ -399,11 +435,9 @@ def test_a_missing_permission_is_named_with_the_page_where_it_is_given(
     assert "rak_charge_read" in caught.value.hint
 
 
-def test_each_retry_writes_a_line_with_its_reason_and_the_third_is_a_warning(
-    server: StripeServer, make_client: MakeClient
-) -> None:
+def test_each_retry_is_logged_and_the_third_is_a_warning(server: StripeServer, make_client: MakeClient) -> None:
     oops = refusal(500, message="oops " * 100)
-    server.answers = in_turn(oops, oops, oops, refusal(429, code="lock_timeout"), ok({"object": "list"}))
+    server.respond = in_order(oops, oops, oops, refusal(429, code="lock_timeout"), ok({"object": "list"}))
     with logged() as lines:
         get(make_client())
     assert [(line["level"], line["attempt"], line["endpoint"], line["request_id"]) for line in lines] == [
@@ -415,19 +449,19 @@ def test_each_retry_writes_a_line_with_its_reason_and_the_third_is_a_warning(
     assert "oops" in lines[0]["reason"]
 
 
-def test_a_line_about_a_retry_fits_a_terminal(
+def test_log_line_of_a_retry_fits_a_terminal(
     server: StripeServer, make_client: MakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.answers = lambda asked: refusal(500, message="oops " * 100)
+    server.respond = lambda request: refusal(500, message="oops " * 100)
     with pytest.raises(StripeUnavailable):
         get(make_client())
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1  # one warning in ten seconds, however many requests are in trouble
+    assert len(lines) == 1  # at most one warning in ten seconds for all requests
     assert all(len(line) <= 125 and "oops" in line for line in lines)
 
 
-def test_the_waits_are_drawn_from_a_growing_and_bounded_range(server: StripeServer, make_client: MakeClient) -> None:
-    server.answers = lambda asked: refusal(500)
+def test_waits_are_random_in_a_growing_bounded_range(server: StripeServer, make_client: MakeClient) -> None:
+    server.respond = lambda request: refusal(500)
     client = make_client(backoff=Backoff(tries=9, base_seconds=0.001, cap_seconds=0.004))
     with logged() as lines, pytest.raises(StripeUnavailable):
         get(client)
@@ -437,7 +471,7 @@ def test_the_waits_are_drawn_from_a_growing_and_bounded_range(server: StripeServ
 
 
 def test_a_429_slows_down_the_account_for_all_its_clients(server: StripeServer, make_client: MakeClient) -> None:
-    server.answers = in_turn(
+    server.respond = in_order(
         refusal(429, headers={"Stripe-Rate-Limited-Reason": "endpoint-concurrency"}), ok({"object": "list"})
     )
     client, other = make_client(), make_client()
@@ -448,19 +482,19 @@ def test_a_429_slows_down_the_account_for_all_its_clients(server: StripeServer, 
 
 
 def test_a_lock_timeout_changes_no_limit(server: StripeServer, make_client: MakeClient) -> None:
-    server.answers = in_turn(refusal(429, code="lock_timeout"), ok({"object": "list"}))
+    server.respond = in_order(refusal(429, code="lock_timeout"), ok({"object": "list"}))
     client = make_client()
     get(client)
     assert client.slots("/v1/charges") == 4
 
 
-def test_a_cancelled_request_gives_its_slot_back(server: StripeServer, make_client: MakeClient) -> None:
+def test_cancelled_request_releases_its_slot(server: StripeServer, make_client: MakeClient) -> None:
     client = make_client(settings=Settings(rate_global=1e6, rate_endpoint=1e6, in_flight=1))
-    seen, go_on = threading.Event(), threading.Event()
+    seen, proceed = threading.Event(), threading.Event()
 
-    def slow(asked: Asked) -> Says:
+    def slow(request: Received) -> Response:
         seen.set()
-        go_on.wait(10)
+        proceed.wait(10)
         return ok({"object": "list"})
 
     async def cancel_in_flight() -> object:
@@ -468,27 +502,28 @@ def test_a_cancelled_request_gives_its_slot_back(server: StripeServer, make_clie
         await asyncio.to_thread(seen.wait, 10)
         running.cancel()
         await asyncio.wait([running])
-        go_on.set()
+        proceed.set()
         return (await client.get("/v1/charges")).body
 
-    server.answers = slow
+    server.respond = slow
     assert async_bridge.run(asyncio.wait_for(cancel_in_flight(), 20)) == {"object": "list"}
-    # Stripe has seen the cancelled one, too.
+    # The cancelled request has reached Stripe, too.
     assert client.requests == {"GET /v1/charges": 2}
 
 
-def test_a_refused_connection_names_the_host_and_is_no_request(server: StripeServer, make_client: MakeClient) -> None:
+def test_refused_connection_names_the_host_and_counts_no_request(server: StripeServer, make_client: MakeClient) -> None:
     client = make_client()
     server.stop()
     with pytest.raises(StripeUnavailable) as caught:
         get(client)
-    assert f"127.0.0.1:{server.port} cannot be reached: " in caught.value.message
-    assert caught.value.hint == f"Check the network, and that 127.0.0.1:{server.port} can be reached from here."
+    assert caught.value.code == "host_unreachable"
+    assert f"127.0.0.1:{server.port}" in caught.value.message
+    assert f"127.0.0.1:{server.port}" in (caught.value.hint or "")
     assert client.requests == {}
     assert client.retries == 5
 
 
-def test_a_closed_client_says_so(make_client: MakeClient) -> None:
+def test_closed_client_raises_an_error(make_client: MakeClient) -> None:
     client = make_client()
     get(client)
     async_bridge.run(client.close())
@@ -497,7 +532,7 @@ def test_a_closed_client_says_so(make_client: MakeClient) -> None:
         get(client)
 
 
-def test_a_client_leaves_nothing_open_behind_it(server: StripeServer, settings: Settings) -> None:
+def test_client_closes_its_connections(server: StripeServer, settings: Settings) -> None:
     async def use() -> None:
         async with Client(KEY, api_base=server.url, settings=settings) as client:
             await client.get("/v1/charges")
@@ -506,13 +541,13 @@ def test_a_client_leaves_nothing_open_behind_it(server: StripeServer, settings: 
     gc.collect()  # an open session or connection would warn, and warnings are errors
 
 
-# Who is it?
+# The identity of the account.
 
 ACCOUNT = {"object": "account", "id": "acct_1Own", "settings": {"dashboard": {"display_name": "Rocket Rides"}}}
 
 
 @pytest.mark.parametrize(
-    ("says", "chosen", "expected"),
+    ("response", "options", "expected"),
     [
         (ok(ACCOUNT), {}, AccountIdentity("acct_1Own", False, "Rocket Rides")),
         (ok(ACCOUNT), {"key": "rk_live_AbcDefGhiJklMno"}, AccountIdentity("acct_1Own", True, "Rocket Rides")),
@@ -527,20 +562,22 @@ ACCOUNT = {"object": "account", "id": "acct_1Own", "settings": {"dashboard": {"d
         (refusal(404, message="Unrecognized request URL"), {}, None),
     ],
 )
-def test_the_account_is_told_as_well_as_stripe_tells_it(
-    server: StripeServer, make_client: MakeClient, says: Says, chosen: dict[str, str], expected: AccountIdentity | None
+def test_account_is_identified_as_far_as_stripe_allows(
+    server: StripeServer,
+    make_client: MakeClient,
+    response: Response,
+    options: dict[str, str],
+    expected: AccountIdentity | None,
 ) -> None:
-    server.answers = lambda asked: says
-    client = make_client(**chosen)
+    server.respond = lambda request: response
+    client = make_client(**options)
     assert async_bridge.run(client.account()) == (expected or AccountIdentity(f"key_{client.fingerprint}", False))
     assert async_bridge.run(client.account()).livemode is client.livemode
-    assert len(server.asked) == 1
+    assert len(server.received) == 1
 
 
-def test_a_403_that_names_permission_and_account_tells_the_account(
-    server: StripeServer, make_client: MakeClient
-) -> None:
-    server.answers = lambda asked: refusal(403, message=LACKS_CHARGES)
+def test_403_with_an_account_id_identifies_the_account(server: StripeServer, make_client: MakeClient) -> None:
+    server.respond = lambda request: refusal(403, message=LACKS_CHARGES)
     assert async_bridge.run(make_client().account()).id == "acct_1Sandbox"
 
 
@@ -557,20 +594,20 @@ def test_a_403_that_names_permission_and_account_tells_the_account(
         {},
     ],
 )
-def test_only_an_account_with_its_id_tells_the_account(
+def test_response_without_an_account_id_is_not_accepted(
     server: StripeServer, make_client: MakeClient, body: dict[str, Any]
 ) -> None:
-    server.answers = lambda asked: ok(body)
+    server.respond = lambda request: ok(body)
     client = make_client(backoff=Backoff(tries=2, base_seconds=0))
     with pytest.raises(StripeUnavailable):
         async_bridge.run(client.account())
-    assert len(server.asked) == 2
-    server.answers = in_turn(ok(body), ok(ACCOUNT))
+    assert len(server.received) == 2
+    server.respond = in_order(ok(body), ok(ACCOUNT))
     assert async_bridge.run(client.account()).id == "acct_1Own"
 
 
-def test_a_rejected_key_is_refused_by_the_account(server: StripeServer, make_client: MakeClient) -> None:
-    server.answers = lambda asked: refusal(401, message="Invalid API Key provided")
+def test_account_request_with_a_rejected_key_fails(server: StripeServer, make_client: MakeClient) -> None:
+    server.respond = lambda request: refusal(401, message="Invalid API Key provided")
     with pytest.raises(KeyRejected):
         async_bridge.run(make_client().account())
 
@@ -578,7 +615,7 @@ def test_a_rejected_key_is_refused_by_the_account(server: StripeServer, make_cli
 def test_two_keys_of_one_account_share_its_limits_once_it_is_known(
     server: StripeServer, make_client: MakeClient
 ) -> None:
-    server.answers = lambda asked: ok(ACCOUNT)
+    server.respond = lambda request: ok(ACCOUNT)
     one, other = make_client("sk_test_AAAAAAAAAAAAAAAA"), make_client("rk_test_BBBBBBBBBBBBBBBB")
     assert one.limiter is not other.limiter
     async_bridge.run(one.account())
@@ -586,21 +623,21 @@ def test_two_keys_of_one_account_share_its_limits_once_it_is_known(
     assert one.limiter is other.limiter
 
 
-def test_a_fingerprint_tells_keys_apart_and_shows_nothing_of_them(make_client: MakeClient) -> None:
+def test_fingerprint_distinguishes_keys_without_revealing_them(make_client: MakeClient) -> None:
     one, other = make_client(), make_client(KEY[:-1] + "3")
     assert one.fingerprint != other.fingerprint
     assert one.fingerprint == make_client().fingerprint
     assert "4242" not in one.fingerprint
 
 
-# What never leaves it.
+# The secrecy of the key.
 
 SECRET = KEY.removeprefix("sk_test_")
 SPILL = f"Invalid API Key: {KEY}; customer jane.doe+x@example.co.uk paid with 4242 4242 4242 4242 or 4000056655665556"
 
 
-def everything_said(error: BaseException) -> Iterator[str]:
-    """The error as each reader of it may print it, with all errors behind it."""
+def all_texts(error: BaseException) -> Iterator[str]:
+    """The error in every form that may be printed, with its causes and contexts."""
     yield from traceback.TracebackException.from_exception(error, capture_locals=True).format()
     chain: list[BaseException] = [error]
     while chain:
@@ -608,38 +645,38 @@ def everything_said(error: BaseException) -> Iterator[str]:
         yield repr(one)
         yield str(one)
         yield repr(vars(one)) if hasattr(one, "__dict__") else ""
-        chain += [behind for behind in (one.__cause__, one.__context__) if behind is not None]
+        chain += [other for other in (one.__cause__, one.__context__) if other is not None]
 
 
-@pytest.mark.parametrize("name", REACTIONS)
+@pytest.mark.parametrize("name", RESPONSES)
 def test_no_error_or_log_line_shows_the_key(server: StripeServer, make_client: MakeClient, name: str) -> None:
-    server.answers = lambda asked: REACTIONS[name][0]
+    server.respond = lambda request: RESPONSES[name][0]
     client = make_client()
     with logged() as lines, pytest.raises(CounterfoilError) as caught:
         get(client)
-    said = [*everything_said(caught.value), repr(lines), repr(client), str(client)]
-    assert not [text for text in said if SECRET in text]
+    texts = [*all_texts(caught.value), repr(lines), repr(client), str(client)]
+    assert not [text for text in texts if SECRET in text]
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 500])
-def test_what_stripe_quotes_is_redacted(server: StripeServer, make_client: MakeClient, status: int) -> None:
-    server.answers = lambda asked: refusal(status, message=SPILL)
+def test_secrets_in_messages_of_stripe_are_redacted(server: StripeServer, make_client: MakeClient, status: int) -> None:
+    server.respond = lambda request: refusal(status, message=SPILL)
     with logged() as lines, pytest.raises(CounterfoilError) as caught:
         get(make_client())
-    said = "".join(everything_said(caught.value)) + repr(lines)
-    assert not [secret for secret in (SECRET, "jane", "example.co", "4242 4242", "4000056655665556") if secret in said]
-    assert "Invalid API Key" in said
+    text = "".join(all_texts(caught.value)) + repr(lines)
+    assert not [secret for secret in (SECRET, "jane", "example.co", "4242 4242", "4000056655665556") if secret in text]
+    assert "Invalid API Key" in text
 
 
-def test_a_broken_connection_shows_no_key_either(server: StripeServer, make_client: MakeClient) -> None:
+def test_connection_error_does_not_show_the_key(server: StripeServer, make_client: MakeClient) -> None:
     client = make_client()
     server.stop()
     with pytest.raises(StripeUnavailable) as caught:
         get(client)
-    assert not [text for text in everything_said(caught.value) if SECRET in text]
+    assert not [text for text in all_texts(caught.value) if SECRET in text]
 
 
-def test_a_client_shows_only_the_kind_of_its_key_and_four_letters(
+def test_repr_of_a_client_shows_only_prefix_and_four_letters_of_its_key(
     server: StripeServer, make_client: MakeClient
 ) -> None:
     assert repr(make_client()) == f"Client(sk_test_…4242, 127.0.0.1:{server.port})"

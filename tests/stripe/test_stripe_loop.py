@@ -1,4 +1,4 @@
-"""The two doors into the event loop: `run` and `stream`."""
+"""The two entry points of the event loop: `run` and `stream`."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ async def running_thread() -> threading.Thread:
 
 
 def interrupt_main_thread() -> None:
-    """As Ctrl-C does."""
+    """Sends the signal of Ctrl-C."""
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 class Numbers:
-    """An async iterator that tells what became of it."""
+    """An async iterator that records its progress and whether it was closed."""
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.made = 0
+        self.produced = 0
         self.closed = threading.Event()
         self.full = threading.Event()
 
     async def __call__(self) -> AsyncIterator[int]:
         try:
             for number in range(self.count):
-                self.made += 1
-                if self.made == 8:
+                self.produced += 1
+                if self.produced == 8:
                     self.full.set()
                 yield number
         finally:
@@ -57,16 +57,16 @@ def test_all_callers_share_one_daemon_thread() -> None:
     assert thread is not threading.current_thread()
 
 
-def test_run_raises_what_the_coroutine_raises_with_its_traceback() -> None:
-    async def break_down() -> None:
+def test_run_raises_the_exception_of_the_coroutine_with_its_traceback() -> None:
+    async def fail() -> None:
         raise LookupError("lost")
 
     with pytest.raises(LookupError, match="lost") as caught:
-        async_bridge.run(break_down())
-    assert "break_down" in "".join(traceback.format_exception(caught.value))
+        async_bridge.run(fail())
+    assert "in fail" in "".join(traceback.format_exception(caught.value))
 
 
-def test_run_on_the_loop_itself_is_refused_instead_of_waiting_for_ever() -> None:
+def test_run_on_the_loop_thread_raises_instead_of_deadlocking() -> None:
     async def from_inside() -> None:
         async_bridge.run(asyncio.sleep(0))
 
@@ -74,7 +74,7 @@ def test_run_on_the_loop_itself_is_refused_instead_of_waiting_for_ever() -> None
         async_bridge.run(from_inside())
 
 
-def test_an_interrupt_cancels_the_coroutine_and_waits_until_it_has_cleaned_up() -> None:
+def test_interrupt_cancels_the_coroutine_and_waits_for_its_cleanup() -> None:
     cleaned = threading.Event()
 
     async def wait_long() -> None:
@@ -89,7 +89,7 @@ def test_an_interrupt_cancels_the_coroutine_and_waits_until_it_has_cleaned_up() 
     assert cleaned.is_set()
 
 
-def test_the_callers_log_context_comes_along() -> None:
+def test_coroutine_has_the_log_context_of_its_caller() -> None:
     async def bound() -> dict[str, object]:
         return structlog.contextvars.get_contextvars()
 
@@ -98,27 +98,27 @@ def test_the_callers_log_context_comes_along() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 8, 9, 1000])
-def test_a_stream_brings_every_item_once_in_order(count: int) -> None:
+def test_stream_yields_every_item_once_in_order(count: int) -> None:
     numbers = Numbers(count)
     assert list(async_bridge.stream(numbers)) == list(range(count))
     assert numbers.closed.is_set()
 
 
-def test_a_stream_makes_no_more_than_its_buffer_ahead() -> None:
+def test_stream_produces_at_most_its_buffer_ahead() -> None:
     numbers = Numbers(1000)
     stream = async_bridge.stream(numbers, buffer=8)
     assert next(stream) == 0
     numbers.full.wait()
     async_bridge.run(asyncio.sleep(0))
-    assert numbers.made <= 1 + 8
+    assert numbers.produced <= 1 + 8
     assert list(stream) == list(range(1, 1000))
 
 
-def test_nothing_is_asked_for_before_the_first_item_is() -> None:
+def test_stream_starts_at_the_first_next() -> None:
     numbers = Numbers(3)
     async_bridge.stream(numbers)
     async_bridge.run(asyncio.sleep(0))
-    assert numbers.made == 0
+    assert numbers.produced == 0
 
 
 def test_closing_a_stream_closes_the_iterator_before_it_returns() -> None:
@@ -127,10 +127,10 @@ def test_closing_a_stream_closes_the_iterator_before_it_returns() -> None:
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert numbers.closed.is_set()
-    assert numbers.made < 1000
+    assert numbers.produced < 1000
 
 
-def test_closing_a_stream_cancels_an_iterator_that_waits() -> None:
+def test_closing_a_stream_cancels_a_waiting_iterator() -> None:
     cancelled = threading.Event()
 
     async def one_then_silence() -> AsyncIterator[int]:
@@ -156,17 +156,17 @@ def test_an_error_in_the_consumer_closes_the_iterator() -> None:
     assert numbers.closed.is_set()
 
 
-def test_the_items_before_an_error_arrive_before_it_and_its_traceback_is_kept() -> None:
-    async def three_then_break_down() -> AsyncIterator[int]:
+def test_stream_yields_the_items_before_an_error_and_keeps_its_traceback() -> None:
+    async def three_then_fail() -> AsyncIterator[int]:
         for number in range(3):
             yield number
         raise LookupError("lost")
 
     got: list[int] = []
     with pytest.raises(LookupError) as caught:
-        got.extend(async_bridge.stream(three_then_break_down, buffer=1))
+        got.extend(async_bridge.stream(three_then_fail, buffer=1))
     assert got == [0, 1, 2]
-    assert "three_then_break_down" in "".join(traceback.format_exception(caught.value))
+    assert "three_then_fail" in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_interrupt_of_the_consumer_closes_the_iterator() -> None:
@@ -175,7 +175,7 @@ def test_an_interrupt_of_the_consumer_closes_the_iterator() -> None:
     async def interrupt() -> AsyncIterator[int]:
         try:
             yield 1
-            asyncio.get_running_loop().call_later(0.05, interrupt_main_thread)  # the consumer waits by then
+            asyncio.get_running_loop().call_later(0.05, interrupt_main_thread)  # by then the consumer waits
             await asyncio.sleep(60)
         finally:
             closed.set()
@@ -186,7 +186,7 @@ def test_an_interrupt_of_the_consumer_closes_the_iterator() -> None:
     assert closed.is_set()
 
 
-def test_an_iterator_without_aclose_is_streamed_too() -> None:
+def test_iterator_without_aclose_is_streamed() -> None:
     class Plain:
         left = 3
 
@@ -202,13 +202,13 @@ def test_an_iterator_without_aclose_is_streamed_too() -> None:
     assert list(async_bridge.stream(Plain)) == [2, 1, 0]
 
 
-def test_two_streams_can_be_read_in_turns() -> None:
+def test_two_streams_can_be_read_alternately() -> None:
     assert list(zip(async_bridge.stream(Numbers(50)), async_bridge.stream(Numbers(50)), strict=True)) == [
         (n, n) for n in range(50)
     ]
 
 
-def test_a_stream_that_is_forgotten_on_the_loops_own_thread_does_not_block_it() -> None:
+def test_stream_dropped_on_the_loop_thread_does_not_block_it() -> None:
     numbers = Numbers(1000)
     streams = [async_bridge.stream(numbers)]
     next(streams[0])

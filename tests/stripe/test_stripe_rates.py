@@ -1,4 +1,4 @@
-"""The arithmetic of the limits and the line of those who wait, in virtual time."""
+"""The arithmetic of the rate limits and the queue of waiting requests, in virtual time."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from counterfoil.stripe.limiter import Limiter, limiter_for, share_rates
 from counterfoil.stripe.rates import FIRST_SLOTS, MORE_SLOTS, Limits
 
 CHARGES, REFUNDS = "GET /v1/charges", "GET /v1/refunds"
-#: Stripe's own limits, whatever the environment says.
-STRIPES: dict[str, Any] = {"rate_global": None, "rate_endpoint": 25.0, "rate_share": 1.0, "in_flight": 64}
+#: Stripe's limits, independent of the environment.
+STRIPE_LIMITS: dict[str, Any] = {"rate_global": None, "rate_endpoint": 25.0, "rate_share": 1.0, "in_flight": 64}
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
-def limits(*, live: bool = True, **chosen: Any) -> Limits:
-    return Limits(live=live, settings=Settings(**(STRIPES | chosen)), now=0.0)
+def limits(*, live: bool = True, **options: Any) -> Limits:
+    return Limits(live=live, settings=Settings(**(STRIPE_LIMITS | options)), now=0.0)
 
 
-def limiter(*, live: bool = True, **chosen: Any) -> Limiter:
-    """On the running loop's clock."""
-    settings = Settings(**(STRIPES | chosen))
+def limiter(*, live: bool = True, **options: Any) -> Limiter:
+    """A limiter with the clock of the running loop."""
+    settings = Settings(**(STRIPE_LIMITS | options))
     return Limiter(live=live, settings=settings, clock=asyncio.get_running_loop().time)
 
 
 def starts(limits: Limits, endpoint: str, since: float, seconds: float) -> int:
-    """How many requests that end at once may start in the time."""
+    """The number of instantaneous requests that may start in this time."""
     now, count = since, 0
     while (now := now + limits.wait(endpoint, now)) < since + seconds:
         limits.start(endpoint, now)
@@ -50,19 +50,19 @@ async def ask(limiter: Limiter, endpoint: str, latency_seconds: float, reason: s
 
 
 async def seconds_for(limiter: Limiter, requests: int, latency_seconds: float) -> float:
-    """From the first request to the last, with as many workers as the limiter has slots, as a reader would."""
-    started, left, working = list[float](), requests, set[asyncio.Task[float]]()
-    while left or working:
-        while left and len(working) < limiter.slots(CHARGES):
+    """From the first request to the last, with one worker per slot of the limiter, like a reader."""
+    started, remaining, working = list[float](), requests, set[asyncio.Task[float]]()
+    while remaining or working:
+        while remaining and len(working) < limiter.slots(CHARGES):
             working.add(asyncio.create_task(ask(limiter, CHARGES, latency_seconds)))
-            left -= 1
+            remaining -= 1
         done, working = await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
         started.extend(task.result() for task in done)
     return max(started) - min(started)
 
 
 @pytest.mark.parametrize(
-    ("live", "chosen", "rate"),
+    ("live", "options", "rate"),
     [
         (True, {}, 25),
         (True, {"rate_share": 0.8}, 20),
@@ -73,10 +73,8 @@ async def seconds_for(limiter: Limiter, requests: int, latency_seconds: float) -
         (True, {"rate_endpoint": 0.5}, 0.5),
     ],
 )
-def test_the_rate_is_the_smaller_of_the_accounts_and_the_endpoints(
-    live: bool, chosen: dict[str, float], rate: float
-) -> None:
-    assert starts(limits(live=live, **chosen), CHARGES, 0.0, 100.0) == pytest.approx(rate * 100, rel=0.01, abs=1)
+def test_rate_is_the_lower_one_of_account_and_endpoint(live: bool, options: dict[str, float], rate: float) -> None:
+    assert starts(limits(live=live, **options), CHARGES, 0.0, 100.0) == pytest.approx(rate * 100, rel=0.01, abs=1)
 
 
 def test_the_nodes_of_an_account_share_its_rate_evenly() -> None:
@@ -86,13 +84,13 @@ def test_the_nodes_of_an_account_share_its_rate_evenly() -> None:
     assert starts(shared, REFUNDS, 100.0, 100.0) == pytest.approx(500, rel=0.01)
 
 
-def test_two_endpoints_share_the_accounts_rate() -> None:
+def test_two_endpoints_share_the_rate_of_the_account() -> None:
     shared = limits(live=False)
     shared.start(REFUNDS, 0.0)
     assert shared.wait(CHARGES, 0.0) == pytest.approx(1 / 25)
 
 
-def test_a_pause_saves_up_no_more_than_a_tenth_of_a_second() -> None:
+def test_pause_allows_a_burst_of_a_tenth_of_a_second() -> None:
     rested = limits()
     rested.wait(CHARGES, 0.0)
     count = 0
@@ -106,7 +104,7 @@ def test_a_pause_saves_up_no_more_than_a_tenth_of_a_second() -> None:
     ("reason", "charges", "refunds"),
     [
         ("endpoint-rate", 12.5, 25),
-        ("global-rate", 25, 25),  # half of the 100 of the account is still more than the 25 of each
+        ("global-rate", 25, 25),  # half of the account's 100 is still more than the endpoint's 25
         ("endpoint-concurrency", 25, 25),
         ("resource-specific", 25, 25),
         ("lock_timeout", 25, 25),
@@ -114,9 +112,7 @@ def test_a_pause_saves_up_no_more_than_a_tenth_of_a_second() -> None:
         (None, 25, 25),
     ],
 )
-def test_a_429_for_a_rate_halves_that_rate_and_others_halve_none(
-    reason: str | None, charges: float, refunds: float
-) -> None:
+def test_only_a_429_for_a_rate_halves_that_rate(reason: str | None, charges: float, refunds: float) -> None:
     hit = limits()
     hit.start(CHARGES, 1.0)
     hit.finish(CHARGES, 1.0, 1.1, reason)
@@ -124,14 +120,14 @@ def test_a_429_for_a_rate_halves_that_rate_and_others_halve_none(
     assert starts(hit, REFUNDS, 1.1, 0.9) == pytest.approx(refunds * 0.9, abs=3.5)
 
 
-def test_a_global_429_halves_the_accounts_rate() -> None:
+def test_global_429_halves_the_rate_of_the_account() -> None:
     hit = limits(rate_endpoint=1000, live=False)
     hit.start(CHARGES, 1.0)
     hit.finish(CHARGES, 1.0, 1.1, "global-rate")
     assert starts(hit, REFUNDS, 1.1, 0.9) == pytest.approx(12.5 * 0.9, abs=2.5)
 
 
-def test_429s_to_requests_from_before_the_halving_do_not_halve_again() -> None:
+def test_429s_of_earlier_requests_do_not_halve_again() -> None:
     hit = limits()
     for _ in range(3):
         hit.start(CHARGES, 1.0)
@@ -140,7 +136,7 @@ def test_429s_to_requests_from_before_the_halving_do_not_halve_again() -> None:
     assert starts(hit, CHARGES, 1.15, 0.8) == pytest.approx(12.5 * 0.8, abs=3.5)
 
 
-def test_a_halved_rate_comes_back_step_by_step() -> None:
+def test_halved_rate_recovers_step_by_step() -> None:
     hit = limits()
     hit.start(CHARGES, 0.0)
     hit.finish(CHARGES, 0.0, 0.0, "endpoint-rate")
@@ -150,7 +146,7 @@ def test_a_halved_rate_comes_back_step_by_step() -> None:
     assert by_second[13] == pytest.approx(25, abs=1)
 
 
-def test_however_often_a_rate_is_halved_something_is_left() -> None:
+def test_repeatedly_halved_rate_has_a_minimum() -> None:
     hit = limits()
     for hundredth in range(100):
         hit.start(CHARGES, hundredth / 100)
@@ -169,7 +165,7 @@ def test_a_429_for_concurrency_halves_the_slots_of_its_scope(reason: str, refund
     assert hit.slots(REFUNDS, 0.1) == refunds
 
 
-def test_slots_that_were_halved_come_back_one_by_one_while_tokens_go_unused() -> None:
+def test_halved_slots_recover_one_by_one_while_tokens_are_unused() -> None:
     hit = limits()
     for _ in range(4):
         hit.start(CHARGES, 0.0)
@@ -177,13 +173,13 @@ def test_slots_that_were_halved_come_back_one_by_one_while_tokens_go_unused() ->
     assert [hit.slots(CHARGES, 0.1 + second) for second in (1, 4, 6, 9, 12)] == [2, 2, 3, 3, 4]
 
 
-def test_slots_stay_as_they_are_while_some_are_free() -> None:
+def test_slots_do_not_grow_while_some_are_free() -> None:
     idle = limits()
     idle.start(CHARGES, 0.0)
     assert idle.slots(CHARGES, 3600.0) == FIRST_SLOTS
 
 
-def test_slots_grow_by_the_tokens_that_go_unused_up_to_the_cap() -> None:
+def test_slots_grow_with_unused_tokens_up_to_the_cap() -> None:
     busy = limits(in_flight=40)
     grown = []
     for tenth in range(25):
@@ -201,7 +197,7 @@ def test_an_endpoint_never_has_more_slots_than_the_account() -> None:
 
 
 @pytest.mark.parametrize(("latency_seconds", "least_share"), [(0.15, 0.99), (1.0, 0.95), (2.7, 0.85)])
-def test_a_long_listing_uses_the_whole_rate_whatever_the_latency(
+def test_long_listing_uses_the_full_rate_at_any_latency(
     in_virtual_time: Run, latency_seconds: float, least_share: float
 ) -> None:
     async def main() -> float:
@@ -210,7 +206,7 @@ def test_a_long_listing_uses_the_whole_rate_whatever_the_latency(
     assert 1000 / float(in_virtual_time(main())) >= least_share * 25
 
 
-def test_four_listings_side_by_side_use_the_whole_rate_of_the_account(in_virtual_time: Run) -> None:
+def test_four_parallel_listings_use_the_full_rate_of_the_account(in_virtual_time: Run) -> None:
     async def main() -> float:
         asks = limiter()
         endpoints = (CHARGES, REFUNDS, "GET /v1/customers", "GET /v1/balance_transactions")
@@ -220,7 +216,7 @@ def test_four_listings_side_by_side_use_the_whole_rate_of_the_account(in_virtual
     assert in_virtual_time(main()) >= 0.98 * 100
 
 
-def test_a_strict_server_of_the_same_rate_answers_hardly_ever_429(in_virtual_time: Run) -> None:
+def test_strict_server_with_the_same_rate_rarely_answers_429(in_virtual_time: Run) -> None:
     async def main() -> float:
         clock, rng = asyncio.get_running_loop().time, random.Random(1)
         asks, tokens, filled_at, refused = limiter(), 5.0, 0.0, 0
@@ -228,7 +224,7 @@ def test_a_strict_server_of_the_same_rate_answers_hardly_ever_429(in_virtual_tim
         async def one() -> None:
             nonlocal tokens, filled_at, refused
             permit = await asks.acquire(CHARGES)
-            await asyncio.sleep(rng.uniform(0.005, 0.06))  # the way there
+            await asyncio.sleep(rng.uniform(0.005, 0.06))  # the latency of the request
             tokens, filled_at = min(5.0, tokens + (clock() - filled_at) * 25), clock()
             late = tokens < 1
             refused, tokens = refused + late, tokens - (not late)
@@ -241,7 +237,7 @@ def test_a_strict_server_of_the_same_rate_answers_hardly_ever_429(in_virtual_tim
     assert in_virtual_time(main()) < 0.01
 
 
-def test_a_server_of_half_the_rate_is_found_out_and_still_used(in_virtual_time: Run) -> None:
+def test_limiter_adapts_to_a_server_with_half_the_rate(in_virtual_time: Run) -> None:
     async def main() -> tuple[int, int]:
         clock = asyncio.get_running_loop().time
         asks, tokens, filled_at, served, refused = limiter(), 12.0, 0.0, 0, 0
@@ -258,7 +254,7 @@ def test_a_server_of_half_the_rate_is_found_out_and_still_used(in_virtual_time: 
     assert refused <= 0.05 * served
 
 
-def test_waiters_are_served_in_their_order(in_virtual_time: Run) -> None:
+def test_waiters_are_served_in_order(in_virtual_time: Run) -> None:
     async def main() -> list[int]:
         asks, order = limiter(), list[int]()
 
@@ -274,7 +270,7 @@ def test_waiters_are_served_in_their_order(in_virtual_time: Run) -> None:
     assert in_virtual_time(main()) == list(range(50))
 
 
-def test_endpoints_take_turns_at_the_accounts_rate(in_virtual_time: Run) -> None:
+def test_endpoints_alternate_at_the_rate_of_the_account(in_virtual_time: Run) -> None:
     async def main() -> list[str]:
         asks, order = limiter(live=False), list[str]()
 
@@ -289,7 +285,7 @@ def test_endpoints_take_turns_at_the_accounts_rate(in_virtual_time: Run) -> None
     assert in_virtual_time(main()) == [CHARGES, REFUNDS] * 20
 
 
-def test_a_waiter_of_a_slow_endpoint_holds_up_no_other(in_virtual_time: Run) -> None:
+def test_slow_endpoint_does_not_block_another(in_virtual_time: Run) -> None:
     async def main() -> float:
         asks = limiter(in_flight=64)
         slow = [asyncio.create_task(ask(asks, CHARGES, 1000.0)) for _ in range(5)]
@@ -303,7 +299,7 @@ def test_a_waiter_of_a_slow_endpoint_holds_up_no_other(in_virtual_time: Run) -> 
     assert in_virtual_time(main()) < 0.1
 
 
-def test_a_cancelled_waiter_leaves_its_place_to_the_next(in_virtual_time: Run) -> None:
+def test_cancelled_waiter_is_skipped(in_virtual_time: Run) -> None:
     async def main() -> list[float]:
         asks = limiter()
         tasks = [asyncio.create_task(ask(asks, CHARGES, 0.0)) for _ in range(4)]
@@ -316,7 +312,7 @@ def test_a_cancelled_waiter_leaves_its_place_to_the_next(in_virtual_time: Run) -
     assert in_virtual_time(main()) == pytest.approx([0.0, 0.04])
 
 
-def test_a_waiter_cancelled_when_it_is_admitted_gives_back_slot_and_token(in_virtual_time: Run) -> None:
+def test_waiter_cancelled_at_admission_returns_slot_and_token(in_virtual_time: Run) -> None:
     async def main() -> tuple[float, int]:
         asks = limiter(in_flight=1)
         first = await asks.acquire(CHARGES)
@@ -333,12 +329,12 @@ def test_a_waiter_cancelled_when_it_is_admitted_gives_back_slot_and_token(in_vir
     assert in_virtual_time(main()) == (pytest.approx(1.0), 1)
 
 
-def test_a_withdrawn_request_gives_back_its_slot_and_its_token() -> None:
-    made = limits(in_flight=1)
-    made.start(CHARGES, 0.0)
-    assert made.wait(CHARGES, 0.0) > 0
-    made.withdraw(CHARGES, 0.0)
-    assert made.wait(CHARGES, 0.0) == 0
+def test_withdrawn_request_returns_slot_and_token() -> None:
+    single = limits(in_flight=1)
+    single.start(CHARGES, 0.0)
+    assert single.wait(CHARGES, 0.0) > 0
+    single.withdraw(CHARGES, 0.0)
+    assert single.wait(CHARGES, 0.0) == 0
 
 
 def test_the_account_never_has_more_in_flight_than_the_cap(in_virtual_time: Run) -> None:
@@ -360,16 +356,16 @@ def test_the_account_never_has_more_in_flight_than_the_cap(in_virtual_time: Run)
     assert in_virtual_time(main()) == 6
 
 
-def test_a_limiter_works_again_after_its_loop_has_ended(in_virtual_time: Run) -> None:
-    kept = Limiter(live=True, settings=Settings(**STRIPES))
+def test_limiter_works_after_its_loop_has_ended(in_virtual_time: Run) -> None:
+    reused = Limiter(live=True, settings=Settings(**STRIPE_LIMITS))
 
     async def leave_waiters() -> None:
-        waiting = [asyncio.create_task(kept.acquire(CHARGES)) for _ in range(9)]
+        waiting = [asyncio.create_task(reused.acquire(CHARGES)) for _ in range(9)]
         await asyncio.sleep(0)
         assert not all(task.done() for task in waiting)
 
     async def one() -> str:
-        return (await kept.acquire(REFUNDS)).endpoint
+        return (await reused.acquire(REFUNDS)).endpoint
 
     in_virtual_time(leave_waiters())
     assert in_virtual_time(one()) == REFUNDS
@@ -380,7 +376,7 @@ def test_a_limiter_works_again_after_its_loop_has_ended(in_virtual_time: Run) ->
     rate=st.sampled_from([0.7, 5.0, 25.0]),
     slots=st.integers(1, 20),
 )
-def test_whatever_happens_the_rate_and_the_cap_are_kept(data: st.DataObject, rate: float, slots: int) -> None:
+def test_rate_and_cap_are_never_exceeded(data: st.DataObject, rate: float, slots: int) -> None:
     held = limits(rate_endpoint=rate, in_flight=slots)
     now, running, begun = 0.0, list[float](), list[float]()
     reasons = st.sampled_from([None, None, None, "endpoint-rate", "endpoint-concurrency", "global-rate", "other"])
@@ -409,14 +405,14 @@ def test_clients_of_one_account_share_a_limiter_and_others_do_not() -> None:
     assert limiter_for("acct_alias", live=True, settings=settings) is first
 
 
-def test_processes_share_the_rates_of_an_account_that_they_all_have_runs_of() -> None:
+def test_processes_with_runs_of_an_account_share_its_rates() -> None:
     settings = Settings()
     known = limiter_for("acct_of_two", live=True, settings=settings)
     try:
         share_rates(3, {"acct_of_two": 2, "acct_of_one": 1})
         assert known.nodes == 2
         assert limiter_for("acct_of_one", live=True, settings=settings).nodes == 1
-        assert limiter_for("acct_of_nobody_yet", live=True, settings=settings).nodes == 3
+        assert limiter_for("acct_without_runs", live=True, settings=settings).nodes == 3
         share_rates(3, {})
         assert known.nodes == 3
     finally:

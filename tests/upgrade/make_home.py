@@ -1,7 +1,7 @@
-"""Makes a home with a queued, a delayed and a half-loaded run, for the test of the next version.
+"""Creates a home directory with a queued, a delayed and a partly loaded run, for the test of the next version.
 
-`python -m tests.upgrade.make_home` writes `sqlite.tar.xz` and `postgres.tar.xz` beside this file. Run it in a checkout
-of a release, and commit both with the next one.
+`python -m tests.upgrade.make_home` writes `sqlite.tar.xz` and `postgres.tar.xz` next to this file. Run it in a checkout
+of a release, and commit both files with the next release.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tests.runs.test_kills import Processes, queued
 
 HERE = Path(__file__).parent
 SCALE = 0.02
-#: What a service that was killed leaves behind, and no later process reads.
+#: Files that a killed service leaves behind and that no later process reads.
 _LEFT_OUT = (".lock", ".partial", "nodes")
 
 
 def make(home: Path, state_url: str | None) -> None:
-    """A home whose service was killed while it loaded charges; refunds wait for an attempt, customers for a worker."""
+    """Kills a service while it loads charges; refunds await another attempt, and customers are queued."""
     os.environ |= {"COUNTERFOIL_HOME": str(home), "COUNTERFOIL_RETRY_SECONDS": "1"}
     os.environ |= {"COUNTERFOIL_RATE_GLOBAL": "1000", "COUNTERFOIL_RATE_ENDPOINT": "1000"}
     if state_url is not None:
@@ -60,7 +60,7 @@ def _packed(home: Path, name: str, dump: str = "") -> None:
 
 
 def main() -> None:
-    """Makes both homes."""
+    """Creates both home directories."""
     for kind in ("sqlite", "postgres"):
         server: Server | None
         with running() if kind == "postgres" else nullcontext() as server, tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A home of the version before: what its service had begun when it was killed is finished by this one."""
+"""With a home directory of the previous version, this version finishes the runs that its killed service started."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _unpacked(kind: str, to: Path) -> Path:
 
 
 def _restored(server: Server, dump: Path) -> str:
-    """The address of a database that holds what was dumped."""
+    """Restores a dump to a new database; returns its URL."""
     name = f"h{uuid.uuid4().hex}"
     with server.connected() as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
@@ -36,7 +36,7 @@ def _restored(server: Server, dump: Path) -> str:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_runs_that_the_version_before_had_begun_are_finished(
+def test_runs_started_by_previous_version_are_finished(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = _unpacked(kind, tmp_path)

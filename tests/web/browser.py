@@ -1,4 +1,4 @@
-"""A browser without a screen or a network: it asks the application in this process, and keeps cookies."""
+"""A browser without a screen or a network: it calls the application in this process, and stores cookies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode, urljoin
 
 HOST = "127.0.0.1:8321"
-#: What Chromium sends when a person goes to an address, and when they follow a link or send a form of the page.
+#: Headers of Chromium for a typed URL, and for a followed link or a submitted form of the page.
 TYPED = {"sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "accept": "text/html"}
 FOLLOWED = TYPED | {"sec-fetch-site": "same-origin"}
 
@@ -25,7 +25,7 @@ class Answer:
         return self.body.decode()
 
     def __getitem__(self, name: str) -> str:
-        """A header; KeyError when there is none."""
+        """A header; KeyError if it is missing."""
         return dict(self.headers)[name]
 
     def get(self, name: str) -> str | None:
@@ -38,7 +38,7 @@ class Browser:
     host: str = HOST
     address: str = "127.0.0.1"
     cookies: dict[str, str] = field(default_factory=dict)
-    #: What the last answer set, as it stood in the header.
+    #: The `Set-Cookie` headers of the last response.
     set_cookie: list[str] = field(default_factory=list)
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Answer:

@@ -1,4 +1,4 @@
-"""An app on a state of its own, and its page with a clock that stands still until it is told."""
+"""An app with its own state, and its page with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.web.browser import Browser
 
 @dataclass
 class StandingClock:
-    """The wall's clock and the monotonic one, moved together."""
+    """The wall clock and the monotonic clock; both stand still until the test advances them."""
 
     at: datetime = datetime(2027, 1, 4, 12, tzinfo=UTC)
     began: datetime = field(init=False)
@@ -46,7 +46,7 @@ class StandingClock:
 
 @pytest.fixture(scope="session")
 def made_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh state's file, made once: the tests copy it."""
+    """The file of an empty state, created once; each test copies it."""
     home = tmp_path_factory.mktemp("made")
     open_app(Settings(home=home, state_url=None)).close()
     return home / "state.db"
@@ -71,7 +71,7 @@ def app(tmp_path: Path, made_state: Path, clock: StandingClock, monkeypatch: pyt
 
 @dataclass
 class Site:
-    """A page, and what its service would print."""
+    """A page, and the login links that its service would print."""
 
     page: FastAPI
     door: Auth
@@ -92,7 +92,7 @@ MakeSite = Callable[..., Site]
 
 
 class _Current:
-    """The app of the test that runs."""
+    """Delegates to the app of the current test."""
 
     app: App
 
@@ -104,8 +104,8 @@ _current = _Current()
 _routers: dict[Callable[..., APIRouter], APIRouter] = {}
 
 
-def _made_once(routes: Callable[..., APIRouter]) -> Callable[[App], APIRouter]:
-    """Routes that ask the app of the test that runs. To make them takes as long as a test."""
+def _created_once(routes: Callable[..., APIRouter]) -> Callable[[App], APIRouter]:
+    """Routes that use the app of the current test. They are created once, since that takes as long as a test."""
     if routes not in _routers:
         _routers[routes] = routes(_current)
     return lambda _app: _routers[routes]
@@ -113,7 +113,7 @@ def _made_once(routes: Callable[..., APIRouter]) -> Callable[[App], APIRouter]:
 
 @pytest.fixture
 def make_site(app: App, clock: StandingClock) -> MakeSite:
-    """A page of the app: its password, host, public address, and more that `make_app` takes."""
+    """Creates a page of the app with a password, a host, a public URL and further arguments of `make_app`."""
 
     def make(password: str | None = None, host: str = "127.0.0.1", url: str | None = None, **more: Any) -> Site:
         links = Links(clock.seconds)
@@ -127,11 +127,11 @@ def make_site(app: App, clock: StandingClock) -> MakeSite:
             throttle=Throttle(clock.seconds),
         )
         _current.app = app
-        # Pages need none of the routes of programs.
+        # These tests do not use the API.
         routes = {"pages": PAGES, "resources": ()} | {
             name: more.pop(name) for name in ("pages", "resources") if name in more
         }
-        made = {name: [_made_once(each) for each in found] for name, found in routes.items()}
+        made = {name: [_created_once(each) for each in found] for name, found in routes.items()}
         return Site(make_app(app, reach, **made, **more), door, printed)
 
     return make
@@ -149,7 +149,7 @@ RESTRICTED = "rk_test_restricted4242"
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
-    """A simulated Stripe with keys that may read everything, and one that may read charges and customers."""
+    """A simulated Stripe with keys for all reports, and one with permissions for charges and customers only."""
     with Sandbox(scale=0.05) as serving:
         serving.control("keys", key=LIVE)
         serving.control("keys", key=RESTRICTED, permissions=["rak_charge_read", "rak_customer_read"])

@@ -1,9 +1,11 @@
-"""Forms of a page as a browser would send them: what is typed, ticked and chosen, and the button that is pressed."""
+"""Forms of a page as a browser submits them, and the errors shown in them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
@@ -18,21 +20,21 @@ class Form:
 
     action: str
     pairs: Pairs = field(default_factory=list)
-    #: Fields that can be chosen or typed into, hidden ones not among them.
+    #: The visible fields.
     shown: set[str] = field(default_factory=set)
 
     def __getitem__(self, name: str) -> str:
         return dict(self.pairs)[name]
 
     def filled(self, changes: dict[str, str | Sequence[str]]) -> Pairs:
-        """With other values for some fields; a list ticks several, and none."""
+        """The pairs with changed values; a list selects any number of values."""
         kept = [(name, value) for name, value in self.pairs if name not in changes]
         for name, value in changes.items():
             kept += [(name, value)] if isinstance(value, str) else [(name, one) for one in value]
         return kept
 
     def send(self, browser: Browser, **changes: str | Sequence[str]) -> Answer:
-        """Presses the button `go`, with the fields changed; `_` stands for `:` in their names."""
+        """Submits the form with changed fields."""
         return send(browser, self.action, self.filled(changes))
 
 
@@ -41,11 +43,22 @@ def send(browser: Browser, path: str, pairs: Pairs, **headers: str) -> Answer:
 
 
 def form_of(text: str, action: str) -> Form:
-    """The form of the page that is sent to `action`."""
+    """The form of the page that is submitted to `action`."""
     reader = _Reader(action)
     reader.feed(text)
-    assert reader.found is not None, f"no form is sent to {action}"
+    assert reader.found is not None, f"no form with the action {action}"
     return reader.found
+
+
+def errors(answer: Answer) -> str:
+    """The errors of fields on the page: messages and hints."""
+    found = re.findall(r'<p class="field-error.*?</p>', answer.text, re.DOTALL)
+    return unescape(" ".join(re.sub("<[^>]*>", " ", one) for one in found))
+
+
+def codes(answer: Answer) -> list[str]:
+    """The codes of the errors on the page."""
+    return re.findall(r'data-code="(\w+)"', answer.text)
 
 
 class _Reader(HTMLParser):

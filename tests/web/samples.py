@@ -1,4 +1,4 @@
-"""A data center with datasets in every state, for the pages that list them."""
+"""A Data Center with datasets of every status, for the pages that list them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOW = datetime(2027, 1, 4, 12, tzinfo=UTC)
 
 
 class Clock:
-    """Stands still until it is set."""
+    """A clock that stands still until the test sets it."""
 
     def __init__(self, at: datetime = NOW) -> None:
         self.at = at
@@ -28,7 +28,7 @@ class Clock:
 
 
 class Samples:
-    """Fills a state; runs end at the clock's time."""
+    """Fills a state. Runs end at the time of the clock."""
 
     def __init__(self, settings: Settings, now: datetime = NOW) -> None:
         self.now = now
@@ -36,7 +36,7 @@ class Samples:
         self.app: App = open_app(settings, clock=self.clock)
 
     def account(self, name: str, *, live: bool = False, missing: Sequence[str] = ()) -> Account:
-        """A saved account that may read all reports but those missing."""
+        """A saved account whose key can read all reports except `missing`."""
         from counterfoil.app.connection import catalogue
 
         word = "live" if live else "test"
@@ -62,7 +62,7 @@ class Samples:
         after: str | None = None,
         **fields: object,
     ) -> Dataset:
-        """A dataset with a table of its own."""
+        """A dataset with its own table."""
         target = Target(url="duckdb:///counterfoil.duckdb", table="t" + re.sub(r"\W+", "_", name.lower()))
         return self.app.records.datasets.add(
             name,
@@ -75,7 +75,7 @@ class Samples:
         )
 
     def ran(self, dataset: Dataset, rows: Sequence[int], *, last_ago: timedelta = timedelta(minutes=12)) -> None:
-        """Runs that succeeded an hour apart, the last one some time ago."""
+        """Successful runs, one per hour; the last one ended `last_ago` ago."""
         for index, count in enumerate(rows):
             self.clock.at = self.now - last_ago - timedelta(hours=len(rows) - 1 - index)
             self._ended(dataset, count)
@@ -91,7 +91,7 @@ class Samples:
         self.clock.at = self.now
 
     def running(self, dataset: Dataset, rows: int = 1200) -> None:
-        """A run that goes on."""
+        """An active run."""
         run = self.app.records.runs.create(dataset.id, "manual").id
         owner = self.app.records.runs.begin_attempt(run)
         self.app.records.runs.update(run, owner=owner, counts=Counts(read=rows))
@@ -111,7 +111,7 @@ class Samples:
 
 
 def every_state(settings: Settings, now: datetime = NOW) -> Samples:
-    """Two accounts, and datasets that run, wait, fail, are late, paused, new and well."""
+    """Two accounts, and datasets that are running, waiting, failed, late, paused, new and OK."""
     made = Samples(settings, now)
     live, test = made.account("Northwind Books", live=True), made.account("Sandbox", missing=["transfers"])
     charges = made.dataset("Charges, hourly", live)
@@ -125,13 +125,13 @@ def every_state(settings: Settings, now: datetime = NOW) -> Samples:
     made.failed(
         refunds,
         DestinationRejected(
-            "Table refunds has columns that are not of this dataset: note, owner",
+            "table refunds has columns of another program: note, owner",
             hint="Choose another table.",
         ),
     )
     waiting = made.dataset("Transfers", live, "transfers")
     made.ran(waiting, [410, 412])
-    made.waiting(waiting, DestinationBusy("counterfoil.duckdb is held by process 4121", hint="Close it there."))
+    made.waiting(waiting, DestinationBusy("counterfoil.duckdb is locked by process 4121", hint="Close it there."))
     made.clock.at = now - timedelta(hours=6)
     late = made.dataset("Subscriptions", test, "subscriptions")
     made.clock.at = now

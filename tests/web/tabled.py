@@ -1,4 +1,4 @@
-"""Datasets with tables and runs for the pages that show them, and a browser that sees an answer while it comes."""
+"""Datasets with tables and runs for the pages that show them, and a browser that observes streamed responses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from counterfoil.state.run import Counts, Run
 from counterfoil.stripe.client import AccountIdentity
 from tests.web.browser import Browser
 
-#: 1,000 charges, a quarter of them without a currency, one with a hostile description.
+#: Charges: a quarter without a currency, one with a hostile description.
 ROWS = """
 CREATE TABLE {table} AS SELECT 'ch_' || lpad(i::VARCHAR, 7, '0') AS id, to_timestamp(1700000000 + i // 10) AS created,
   i AS amount, (i / 100)::DECIMAL(22,3) AS amount_major,
@@ -32,7 +32,7 @@ FROM range({rows}) t(i)
 
 
 def account(app: App, name: str = "Shop") -> Account:
-    """An account that may read everything."""
+    """An account whose key can read all reports."""
     checked = Checked(
         at=app.state.now(),
         livemode=False,
@@ -47,7 +47,7 @@ def account(app: App, name: str = "Shop") -> Account:
 
 
 def dataset(app: App, name: str = "Charges", schedule: str = "every 1 hours", **fields: Any) -> Dataset:
-    """A dataset of charges whose table is not there yet."""
+    """A dataset of charges without a table."""
     known = next((one.account for one in app.datasets.list()), None)
     return app.records.datasets.add(
         name,
@@ -60,13 +60,13 @@ def dataset(app: App, name: str = "Charges", schedule: str = "every 1 hours", **
 
 
 def fill(app: App, made: Dataset, rows: int = 1000) -> None:
-    """Makes the dataset's table."""
+    """Creates the table of the dataset."""
     with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
         file.execute(ROWS.format(table=made.targets[0].table, rows=rows))
 
 
 def ran(app: App, made: Dataset, clock: Any, counts: Counts, requests: int = 3) -> Run:
-    """A run that succeeded, and took two seconds."""
+    """A successful run of two seconds."""
     runs = app.records.runs
     run = runs.create(made.id, "manual").id
     owner = runs.begin_attempt(run)
@@ -77,7 +77,7 @@ def ran(app: App, made: Dataset, clock: Any, counts: Counts, requests: int = 3) 
 
 
 def began(app: App, made: Dataset, read: int = 0) -> tuple[str, str]:
-    """A run that goes on, and the token of its attempt."""
+    """An active run, and the token of its attempt."""
     run = app.records.runs.create(made.id, "manual").id
     owner = app.records.runs.begin_attempt(run)
     plan = {"method": "replace", "whole": True}
@@ -86,14 +86,14 @@ def began(app: App, made: Dataset, read: int = 0) -> tuple[str, str]:
 
 
 def failed(app: App, made: Dataset, error: CounterfoilError) -> str:
-    """A run that failed."""
+    """A failed run."""
     run, owner = began(app, made)
     app.records.runs.finish(run, "failed", owner=owner, error=error)
     return run
 
 
 def watching(browser: Browser, saw: Callable[[str], bool]) -> Browser:
-    """A browser that shows `saw` each piece of an answer when it comes, and goes away once that says so."""
+    """A browser that passes each chunk of a response to `saw`, and disconnects when that returns true."""
     page = browser.page
 
     async def watched(scope: Any, receive: Any, send: Any) -> None:

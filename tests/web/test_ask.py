@@ -1,4 +1,4 @@
-"""Questions: one SELECT, its answer, its mistakes, and those that are kept."""
+"""The page Ask: a SELECT, its result and errors, and saved queries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ask(owner: Browser, sql: str) -> tuple[int, str]:
     return answer.status, answer.text
 
 
-def test_an_answer_is_a_table_and_a_chart(owner: Browser) -> None:
+def test_result_has_a_table_and_a_chart(owner: Browser) -> None:
     status, text = ask(owner, "SELECT currency, count(*) AS n FROM charges WHERE currency IS NOT NULL GROUP BY 1")
     assert status == 200
     assert "<b>2 rows</b>" in text
@@ -35,7 +35,7 @@ def test_an_answer_is_a_table_and_a_chart(owner: Browser) -> None:
     assert "<html" not in text
 
 
-def test_months_make_a_line_and_rows_without_a_label_make_no_chart(owner: Browser) -> None:
+def test_months_make_a_line_chart_and_unlabeled_rows_make_none(owner: Browser) -> None:
     _, text = ask(owner, "SELECT '2026-0' || i AS month, i * 10 AS n FROM range(1, 6) t(i)")
     assert "chart-line" in text
     assert '<svg class="chart"' not in ask(owner, "SELECT amount, id FROM charges LIMIT 5")[1]
@@ -43,7 +43,7 @@ def test_months_make_a_line_and_rows_without_a_label_make_no_chart(owner: Browse
     assert '<svg class="chart"' not in ask(owner, "SELECT id, amount FROM charges LIMIT 100")[1]
 
 
-def test_a_mistake_keeps_the_text_and_is_pointed_at(owner: Browser) -> None:
+def test_error_keeps_the_query_and_shows_its_position(owner: Browser) -> None:
     answer = owner.post("/ask", {"sql": "SELECT id,\n  amount\nFORM charges"})
     assert answer.status == 422
     assert "SELECT id,\n  amount\nFORM charges</textarea>" in answer.text
@@ -54,7 +54,7 @@ def test_a_mistake_keeps_the_text_and_is_pointed_at(owner: Browser) -> None:
     assert "amount" in text
 
 
-def test_a_place_in_a_long_line_is_found(owner: Browser) -> None:
+def test_position_in_a_long_line_is_found(owner: Browser) -> None:
     sql = "SELECT " + ", ".join(f"{n} AS n{n}" for n in range(60)) + " FORM charges"
     _, text = ask(owner, sql)
     found = re.search(r'data-error-line="1" data-error-column="(\d+)"', text)
@@ -77,20 +77,20 @@ def test_a_place_in_a_long_line_is_found(owner: Browser) -> None:
         "",
     ],
 )
-def test_anything_but_one_select_is_refused(app: App, owner: Browser, sql: str) -> None:
+def test_statements_other_than_one_select_are_rejected(app: App, owner: Browser, sql: str) -> None:
     status, text = ask(owner, sql)
     assert status == 422
     assert "root:" not in text
     assert app.tables.count("Charges") == 1000
 
 
-def test_of_too_many_rows_the_first_are_shown(owner: Browser) -> None:
+def test_large_result_is_limited(owner: Browser) -> None:
     _, text = ask(owner, "SELECT a.id FROM charges a, charges b")
-    assert "only the first 10,000 are taken" in text
+    assert "first 10,000" in text
     assert text.count("<tr>") == 501
 
 
-def test_an_answer_is_exported_as_it_is(owner: Browser) -> None:
+def test_result_is_exported_exactly(owner: Browser) -> None:
     sql = "SELECT id, amount_major, created, description FROM charges WHERE amount IN (998, 999) ORDER BY id"
     answer = owner.post("/ask/answer.csv", {"sql": sql, "name": "The last two"})
     assert answer["content-disposition"] == 'attachment; filename="the-last-two.csv"'
@@ -104,18 +104,18 @@ def test_an_answer_is_exported_as_it_is(owner: Browser) -> None:
     assert "SELECT nothing FROM charges</textarea>" in wrong.text
 
 
-def test_what_a_spreadsheet_would_run_is_exported_with_an_apostrophe(owner: Browser) -> None:
+def test_formulas_are_exported_with_an_apostrophe(owner: Browser) -> None:
     answer = owner.post("/ask/answer.csv", {"sql": """SELECT '=1+1' AS "=a", -5 AS b, -5.5 AS c, '-' AS d"""})
     assert answer.text.splitlines() == ["'=a,b,c,d", "'=1+1,-5,-5.5,'-"]
 
 
-def test_values_are_never_markup(owner: Browser) -> None:
+def test_values_are_escaped(owner: Browser) -> None:
     _, text = ask(owner, "SELECT '<img src=x onerror=alert(1)>' AS \"<b>\", 1 AS n UNION ALL SELECT 'b', 2")
     assert "<img" not in text
     assert "<b>&lt;" not in text
 
 
-def test_questions_are_saved_replaced_and_removed(app: App, owner: Browser) -> None:
+def test_queries_are_saved_replaced_and_removed(app: App, owner: Browser) -> None:
     answer = owner.post("/ask/questions", {"name": " By  month ", "sql": "SELECT 1"})
     assert answer.status == 303
     text = owner.follow(answer).text
@@ -129,30 +129,30 @@ def test_questions_are_saved_replaced_and_removed(app: App, owner: Browser) -> N
 
 
 @pytest.mark.parametrize(("name", "sql"), [("", "SELECT 1"), ("x", "  "), ("x" * 101, "SELECT 1")])
-def test_what_can_not_be_saved_keeps_the_text(owner: Browser, name: str, sql: str) -> None:
+def test_invalid_query_is_not_saved_and_keeps_the_text(owner: Browser, name: str, sql: str) -> None:
     answer = owner.post("/ask/questions", {"name": name, "sql": sql})
     assert answer.status == 422
     assert f"{sql}</textarea>" in answer.text
 
 
-def test_tables_and_columns_are_there_to_complete_from(owner: Browser) -> None:
+def test_tables_and_columns_are_listed_for_completion(owner: Browser) -> None:
     text = owner.get("/ask/tables", headers=PART).text
     assert 'data-table="charges"' in text
     assert re.findall(r'data-column="(\w+)"', text)[:3] == ["id", "created", "amount"]
 
 
-def test_a_table_that_is_named_is_asked_for(owner: Browser) -> None:
+def test_table_parameter_fills_in_a_query(owner: Browser) -> None:
     assert "FROM charges\nLIMIT 100</textarea>" in owner.get("/ask?table=charges").text
     assert "FROM &#34;a&#34;&#34;; DROP" in owner.get('/ask?table=a"%3B+DROP').text
 
 
-def test_no_form_opens_another_file(owner: Browser) -> None:
+def test_form_cannot_open_another_file(owner: Browser) -> None:
     answer = owner.post("/ask", {"sql": "SELECT count(*) FROM charges", "place": "duckdb:////etc/x"}, headers=PART)
     assert "1,000" in answer.text
 
 
-def test_no_table_yet_teaches_the_next_step(site: Site) -> None:
-    assert "There is no table to ask yet" in site.owner().get("/ask").text
+def test_page_without_tables_shows_the_next_step(site: Site) -> None:
+    assert "No tables yet" in site.owner().get("/ask").text
 
 
 @pytest.fixture
@@ -165,9 +165,7 @@ def appended(app: App, owner: Browser) -> str:
     return "books"
 
 
-def test_a_question_that_adds_up_several_runs_is_answered_with_a_warning(
-    app: App, owner: Browser, appended: str
-) -> None:
+def test_query_that_adds_up_snapshots_has_a_warning(app: App, owner: Browser, appended: str) -> None:
     (warning,) = app.tables.ask(f"SELECT sum(amount) FROM {appended}").warnings
     assert (warning.code, warning.table, warning.runs, warning.latest) == ("snapshots_added", appended, 2, None)
     status, text = ask(owner, f"SELECT sum(amount) FROM {appended}")
@@ -185,17 +183,13 @@ def test_a_question_that_adds_up_several_runs_is_answered_with_a_warning(
         "SELECT sum(amount) FROM charges",
     ],
 )
-def test_a_question_that_tells_runs_apart_or_adds_nothing_up_has_no_warning(
-    app: App, owner: Browser, appended: str, sql: str
-) -> None:
+def test_query_of_single_snapshots_has_no_warning(app: App, owner: Browser, appended: str, sql: str) -> None:
     assert appended == "books"
     assert app.tables.ask(sql).warnings == ()
     assert "data-warning" not in ask(owner, sql)[1]
 
 
-def test_a_table_of_one_run_has_no_warning_and_a_view_of_the_latest_is_named(
-    app: App, owner: Browser, appended: str
-) -> None:
+def test_warning_names_the_view_of_the_latest_snapshot(app: App, owner: Browser, appended: str) -> None:
     with duckdb.connect(str(Path(app.settings.home, "a.duckdb"))) as file:
         file.execute("CREATE VIEW books__latest AS SELECT * FROM books WHERE _run = 'r2'")
     (warning,) = app.tables.ask(f"SELECT count(*) FROM {appended}").warnings

@@ -1,4 +1,4 @@
-"""Values as cells: exact, short, and told apart."""
+"""Values as cells of a table: exact, shortened, and distinguished by kind."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from counterfoil.web.cells import SHOWN, Money, cell, whole
         (b"\x00\xff", "text", "00ff"),
     ],
 )
-def test_a_value_is_shown_as_what_it_is(value: Any, kind: str, text: str) -> None:
+def test_value_has_kind_and_text(value: Any, kind: str, text: str) -> None:
     shown = cell(value)
     assert (shown.kind, str(shown.text)) == (kind, text)
 
 
-def test_minor_units_stay_and_tell_their_amount_and_major_ones_show_it() -> None:
+def test_minor_units_have_the_amount_as_title() -> None:
     minor, major = Money(currency="currency", major=False), Money(currency="currency", major=True)
     assert (cell(1999, money=minor, currency="usd").text, cell(1999, money=minor, currency="usd").title) == (
         "1,999",
@@ -45,11 +45,11 @@ def test_minor_units_stay_and_tell_their_amount_and_major_ones_show_it() -> None
     assert cell(Decimal("1.500"), money=major, currency=None).text == "1.500"
 
 
-def test_an_instant_says_its_zone() -> None:
+def test_instant_shows_its_zone() -> None:
     assert "2027-01-04 12:00:01 UTC" in str(cell(datetime(2027, 1, 4, 12, 0, 1, tzinfo=UTC)).text)
 
 
-def test_a_long_text_is_shortened_and_whole_elsewhere() -> None:
+def test_long_text_is_shortened() -> None:
     text = '{"a": "' + "x" * 500 + '"}'
     shown = cell(text, is_json=True)
     assert shown.more
@@ -59,5 +59,5 @@ def test_a_long_text_is_shortened_and_whole_elsewhere() -> None:
     assert cell("two\nlines").more
 
 
-def test_what_looks_like_json_and_is_none_stays_as_it_is() -> None:
+def test_invalid_json_is_unchanged() -> None:
     assert whole("{not json") == "{not json"

@@ -1,4 +1,4 @@
-"""An option of a dataset reaches the command line, the form, the API and the configuration file from the table."""
+"""Every option of the table of options is in the command line, the form, the API and the configuration file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stripe_sandbox import Sandbox
 from tests.web.conftest import FULL, Site
 from tests.web.forms import form_of
 
-#: Another value than the default for every option, as a configuration file has it.
+#: A value other than the default for every option, as in a configuration file.
 GIVEN: dict[str, Any] = {
     "description": "For the books",
     "options": {"customer": "cus_1"},
@@ -51,7 +51,7 @@ GIVEN: dict[str, Any] = {
     "deep_checks": "weekly on Sunday at 03:00 in UTC",
     "hold": True,
 }
-#: Options that the form composes from several fields, and those that it does not offer.
+#: Options that the form composes from several fields, and options that it does not offer.
 COMPOSED = {"options", "since", "until", "last_days", "leave_out", "hash", "partition", "deleted", "to", "schedule"}
 COMPOSED |= {"zone", "after"}
 NOT_IN_FORM = {"checks", "deep_checks", "hold"}
@@ -61,7 +61,7 @@ every_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda option: opt
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    """A dataset for which every option is given."""
+    """A dataset with a value for every option."""
     now = datetime(2027, 1, 4, tzinfo=UTC)
     fields = read_changes(GIVEN)
     targets = tuple(Target(url=url, table=fields["table"]) for url in fields.pop("to"))
@@ -77,7 +77,7 @@ def test_every_option_has_a_value_here() -> None:
 
 
 @every_option
-def test_option_is_a_word_of_the_configuration_file(option: Option, dataset: Dataset) -> None:
+def test_option_is_a_field_of_the_configuration_file(option: Option, dataset: Dataset) -> None:
     table = dataset_table(dataset, account="Shop", after="Refunds")
     assert table[option.name] == GIVEN[option.name]
     (entry,) = read_config(write_config({}, {"Charges": table})).datasets
@@ -85,7 +85,7 @@ def test_option_is_a_word_of_the_configuration_file(option: Option, dataset: Dat
 
 
 @every_option
-def test_option_that_is_left_out_of_the_file_has_its_default(option: Option, dataset: Dataset) -> None:
+def test_option_missing_in_the_file_has_its_default(option: Option, dataset: Dataset) -> None:
     without = {name: value for name, value in GIVEN.items() if name != option.name}
     restored = read_changes(without | {option.name: None}, dataset)
     group = option.group or option.field
@@ -113,12 +113,12 @@ def test_option_is_stored(option: Option) -> None:
     assert option.group == "targets" or (option.group or option.field) in datasets.c
 
 
-def test_every_option_is_in_the_form_but_those_of_checks() -> None:
+def test_form_has_every_option_except_checks() -> None:
     assert {option.name for option in OPTIONS} - {option.name for option in FIELDS} == COMPOSED | NOT_IN_FORM
 
 
 @pytest.mark.parametrize("option", FIELDS, ids=lambda option: option.name)
-def test_field_of_the_form_holds_the_option_and_changes_nothing_else(option: Option, dataset: Dataset) -> None:
+def test_field_of_the_form_changes_only_its_option(option: Option, dataset: Dataset) -> None:
     before = replace(dataset, after=None, partition=None, choice=replace(dataset.choice, last_days=None))
     form = typed_of(before)
     assert form.value(option) == GIVEN[option.name]

@@ -1,4 +1,4 @@
-"""Each dataset has one status, the same on every page and in every answer; a table that was rolled back says so."""
+"""A dataset has one status, which is the same on every page, in the API and on the command line."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.web.conftest import Site, StandingClock
 from tests.web.tabled import dataset, ran
 from tests.web.test_dataset import figure
 
-WELL = passed("keys", "double keys", "No two rows have the same id.")
-ILL = failed("balance", "payments", "They differ.", {})
+PASS = passed("keys", "double keys", "No two rows have the same id.")
+FAIL = failed("balance", "payments", "They differ.", {})
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def owner(site: Site) -> Browser:
 
 
 def _status(app: App, made: Dataset) -> str:
-    """The status, once it is the same in the list, in the API and on the command line."""
+    """The status, which must be the same in the list, in the API and on the command line."""
     shown = app.datasets.show(made.id)
     (listed,) = (one for one in app.datasets.list() if one.dataset.id == made.id)
     assert shown.status == listed.status
@@ -52,7 +52,7 @@ def _failed(app: App, made: Dataset, clock: StandingClock, code: str | None = No
     clock.advance(seconds=1)
     run = app.records.runs.create(made.id, "schedule")
     owner = app.records.runs.begin_attempt(run.id)
-    app.records.runs.finish(run.id, "failed", owner=owner, error=RunError("It failed", hint="Do this.", code=code))
+    app.records.runs.finish(run.id, "failed", owner=owner, error=RunError("it failed", hint="Do this.", code=code))
 
 
 def _rolled_back(app: App, made: Dataset, clock: StandingClock, to: Run) -> Run:
@@ -65,16 +65,16 @@ def _rolled_back(app: App, made: Dataset, clock: StandingClock, to: Run) -> Run:
     return app.records.runs.get(run.id)
 
 
-def test_status_follows_an_order(app: App, clock: StandingClock) -> None:
+def test_first_applicable_status_is_shown(app: App, clock: StandingClock) -> None:
     made = dataset(app)
     assert _status(app, made) == "new"
     _succeeded(app, made, clock)
     assert _status(app, made) == "ok"
-    _succeeded(app, made, clock, [WELL])
+    _succeeded(app, made, clock, [PASS])
     assert _status(app, made) == "verified"
-    _succeeded(app, made, clock, [WELL, ILL])
+    _succeeded(app, made, clock, [PASS, FAIL])
     assert _status(app, made) == "attention"
-    _succeeded(app, made, clock, [WELL])
+    _succeeded(app, made, clock, [PASS])
     clock.advance(days=1)
     assert _status(app, made) == "late"
     _failed(app, made, clock)
@@ -89,20 +89,18 @@ def test_status_follows_an_order(app: App, clock: StandingClock) -> None:
 @pytest.mark.parametrize(
     ("code", "cause"), [(None, "run_failed"), ("unknown", "run_failed"), (TABLE_WOULD_SHRINK, "table_would_shrink")]
 )
-def test_cause_of_attention_is_decided_by_the_code_of_the_error(
+def test_cause_of_attention_depends_on_the_error_code(
     app: App, clock: StandingClock, code: str | None, cause: str
 ) -> None:
     made = dataset(app)
     _failed(app, made, clock, code)
     summary = summary_dict(app.datasets.show(made.id))
-    assert summary["attention"] == {"cause": cause, "message": "It failed", "hint": "Do this."}
+    assert summary["attention"] == {"cause": cause, "message": "it failed", "hint": "Do this."}
 
 
-def test_paused_dataset_is_shown_as_neither_verified_nor_in_need_of_attention(
-    app: App, owner: Browser, clock: StandingClock
-) -> None:
+def test_paused_dataset_has_no_other_status(app: App, owner: Browser, clock: StandingClock) -> None:
     made = dataset(app)
-    _succeeded(app, made, clock, [WELL])
+    _succeeded(app, made, clock, [PASS])
     app.datasets.pause(made.id)
     for page in ("/", f"/datasets/{made.id}"):
         text = owner.get(page).text
@@ -111,13 +109,11 @@ def test_paused_dataset_is_shown_as_neither_verified_nor_in_need_of_attention(
         assert words == ["Paused"], page
 
 
-def test_rolled_back_table_shows_the_version_and_the_next_update(
-    app: App, owner: Browser, clock: StandingClock
-) -> None:
+def test_rolled_back_table_shows_version_and_next_update(app: App, owner: Browser, clock: StandingClock) -> None:
     made = dataset(app)
-    first = _succeeded(app, made, clock, [WELL])
+    first = _succeeded(app, made, clock, [PASS])
     clock.advance(minutes=20)
-    second = _succeeded(app, made, clock, [WELL])
+    second = _succeeded(app, made, clock, [PASS])
     back = _rolled_back(app, made, clock, first)
     shown = app.datasets.show(made.id)
     assert _status(app, made) == "rolled_back"
@@ -126,12 +122,12 @@ def test_rolled_back_table_shows_the_version_and_the_next_update(
     assert shown.rollback.at == back.finished_at
     assert summary_dict(shown)["rollback"]["run"] == first.id
     text = owner.get(f"/datasets/{made.id}").text
-    assert "This table holds the version of" in text
+    assert "holds the version of" in text
     assert "&lt;time" not in text
-    assert "The next update is" in text
-    assert figure(text, "Last brought up to date").startswith("25 minutes"), "not the time of the rollback"
+    assert "The next update" in text
+    assert figure(text, "Last updated").startswith("25 minutes"), "not the time of the rollback"
     assert "Next update" in owner.get("/").text
-    assert "holds the version of" in list_line(shown)[-1]
+    assert f"version of {first.finished_at:%Y-%m-%d %H:%M}" in list_line(shown)[-1]
     _rolled_back(app, made, clock, second)
     assert app.datasets.show(made.id).rollback is None, "the newest version"
     _rolled_back(app, made, clock, back)
@@ -140,12 +136,12 @@ def test_rolled_back_table_shows_the_version_and_the_next_update(
     assert again.run == first.id
     _failed(app, made, clock)
     assert app.datasets.show(made.id).rollback is not None, "a failed run changes no table"
-    _succeeded(app, made, clock, [WELL])
+    _succeeded(app, made, clock, [PASS])
     assert app.datasets.show(made.id).rollback is None
     assert _status(app, made) == "verified"
 
 
-def test_shrinking_table_has_a_button_that_accepts_it(app: App, owner: Browser, clock: StandingClock) -> None:
+def test_shrinking_table_can_be_accepted(app: App, owner: Browser, clock: StandingClock) -> None:
     made = dataset(app)
     _failed(app, made, clock, TABLE_WOULD_SHRINK)
     assert 'name="action" value="allow-shrink"' in owner.get(f"/datasets/{made.id}").text

@@ -1,4 +1,4 @@
-"""Hints in the page's words: whatever the calls say, no command and no flag is left in it."""
+"""Hints on the page name its controls, and no commands or options of the command line."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ import counterfoil
 from counterfoil.web.hints import on_page
 
 ROOT = Path(counterfoil.__file__).parent
-#: What only the command line shows, and the sandbox, which is not ours.
+#: Packages whose texts the page does not show, and the page itself.
 _ELSEWHERE = ("cli", "sandbox", "web")
 _COMMAND = re.compile(r"(?<![\w-])--[a-z]|counterfoil [a-z]+")
-#: These speak of the program, to whoever starts it.
-_OF_THE_PROGRAM = re.compile(
-    r"counterfoil (that|did|keeps|state upgrade|serve|processes|and restore)|upgrade counterfoil$"
-)
+#: Commands for the operator who starts the program.
+_OF_THE_PROGRAM = re.compile(r"counterfoil (that|state upgrade|serve|processes|and restore)|upgrade counterfoil$")
 
 
 def texts() -> Iterator[str]:
-    """The strings of every room below the page, less docstrings; `x` stands for what is filled in."""
+    """The string literals of every other package without docstrings; `x` stands for an inserted value."""
     for path in sorted(ROOT.rglob("*.py")):
         if path.relative_to(ROOT).parts[0] in _ELSEWHERE:
             continue
@@ -39,7 +37,7 @@ def texts() -> Iterator[str]:
                 yield node.value
 
 
-def test_no_hint_of_a_call_names_a_command_on_the_page() -> None:
+def test_hints_on_the_page_contain_no_commands() -> None:
     found = [text for text in texts() if _COMMAND.search(text) and not _OF_THE_PROGRAM.search(text)]
     assert len(found) > 20
     left = [(text, on_page(text)) for text in found if _COMMAND.search(on_page(text))]
@@ -47,35 +45,32 @@ def test_no_hint_of_a_call_names_a_command_on_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hint", "said"),
+    ("hint", "control"),
     [
-        ("counterfoil datasets resume Charges of 'A & B'", "Resume it, and it runs again from its next time on."),
-        ("Wait for it, or: counterfoil runs cancel run_1", "Wait for it, or cancel it under Runs."),
-        (
-            "Load the rest without reading Stripe again: counterfoil run 'A B' --allow-shrink",
-            "Load the rest without reading Stripe again, with “Accept and load”.",
-        ),
-        (
-            "Did you mean 'Charges'? `counterfoil datasets list` shows them all.",
-            "Did you mean 'Charges'? The Data Center shows them all.",
-        ),
-        (
-            "The key was lost. Enter the key again: counterfoil accounts key 'A B'",
-            "The key was lost. Replace the key on the account’s page.",
-        ),
-        (
-            "Choose another table, or say --overwrite to replace them with the first run.",
-            "Choose another table, or let the first run replace them.",
-        ),
-        (
-            "Choose another table, or say that it may be overwritten (--overwrite).",
-            "Choose another table in the dataset’s Settings.",
-        ),
+        ("counterfoil datasets resume Charges of 'A & B'", "Resume the dataset"),
+        ("Wait for it, or: counterfoil runs cancel run_1", "the page Runs"),
+        ("Load the rest from the archive: counterfoil run 'A B' --allow-shrink", "“Accept and load”"),
+        ("Did you mean 'Charges'? Run: counterfoil datasets list", "'Charges'? Open the Data Center"),
+        ("List the runs of this dataset: counterfoil runs list 'A B'", "History"),
+        ("Run: counterfoil tokens list", "the page API"),
+        ("The key was lost. Enter the key again: counterfoil accounts key 'A B'", "the account’s page"),
+        ("Choose another table, or pass --overwrite to replace them with the first run.", "let the first run"),
+        ("Choose another table, or pass --overwrite to replace this one.", "the dataset’s Settings"),
+    ],
+)
+def test_hint_names_a_control_of_the_page(hint: str, control: str) -> None:
+    assert control in on_page(hint)
+    assert not _COMMAND.search(on_page(hint))
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
         ("For example: --option status=all", "For example: status=all"),
         ("--until 2027-01-01 is not after --since 2027-01-02", "until 2027-01-01 is not after since 2027-01-02"),
         ("Wait -- then try a--b again.", "Wait -- then try a--b again."),
         (None, ""),
     ],
 )
-def test_a_hint_says_what_to_do_on_the_page(hint: str | None, said: str) -> None:
-    assert on_page(hint) == said
+def test_options_become_names_of_fields(hint: str | None, shown: str) -> None:
+    assert on_page(hint) == shown

@@ -1,4 +1,4 @@
-"""The Data Center: what is listed, in which order, and what teaches the next step where nothing is."""
+"""The Data Center: the list of datasets with its filters and order, and the list of accounts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakePage = Callable[[App], Browser]
 
 @pytest.fixture(scope="session")
 def made_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state that every page of these tests begins with."""
+    """The state with datasets of every status."""
     home = tmp_path_factory.mktemp("full")
     every_state(Settings(home=home, state_url=None)).app.close()
     return home / "state.db"
@@ -37,7 +37,7 @@ def _with_its_key(app: App, made_state: Path) -> None:
 
 @pytest.fixture
 def samples(app: App) -> Iterator[Samples]:
-    """To change what is in the page's state."""
+    """Samples that share the state of the page, to change it."""
     made = Samples(app.settings)
     yield made
     made.app.close()
@@ -52,7 +52,7 @@ def names(text: str) -> list[str]:
     return [unescape(name) for name in re.findall(r'<a class="cell-main"[^>]*>([^<]*)</a>', text)]
 
 
-def test_each_dataset_has_its_status(samples: Samples) -> None:
+def test_each_dataset_has_a_status(samples: Samples) -> None:
     found = {row.name: row.status for row in home_rows(samples.app)}
     assert found == {
         "Refunds for the finance team's monthly close in Europe": "attention",
@@ -68,15 +68,15 @@ def test_each_dataset_has_its_status(samples: Samples) -> None:
     }
 
 
-def test_a_pause_that_nobody_asked_for_needs_attention(samples: Samples) -> None:
+def test_automatic_pause_needs_attention(samples: Samples) -> None:
     dataset = samples.app.datasets.get("Customers")
-    samples.app.records.datasets.pause_account(dataset.account, "Stripe refused the key", "Replace it.")
+    samples.app.records.datasets.pause_account(dataset.account, "Stripe rejected the key", "Replace it.")
     found = {row.name: (row.status, row.problem) for row in home_rows(samples.app)}
-    assert found["Customers"] == ("attention", "Stripe refused the key")
+    assert found["Customers"] == ("attention", "Stripe rejected the key")
     assert found["All Invoices"][0] == "paused"
 
 
-def test_what_is_broken_comes_first(samples: Samples, browser: Browser) -> None:
+def test_list_is_sorted_by_status(samples: Samples, browser: Browser) -> None:
     text = browser.get("/").text
     by_name = {row.name: row.status for row in home_rows(samples.app)}
     order = [STATUSES.index(by_name[name]) for name in names(text)]
@@ -84,14 +84,14 @@ def test_what_is_broken_comes_first(samples: Samples, browser: Browser) -> None:
     assert len(order) == 10
 
 
-def test_a_row_says_rows_runs_account_and_what_is_wrong(samples: Samples, browser: Browser) -> None:
+def test_row_shows_counts_runs_account_and_error(samples: Samples, browser: Browser) -> None:
     text = browser.get("/").text
     assert "2,403,551" in text
     assert "+800" in text
-    assert "Table refunds has columns that are not of this dataset: note, owner" in text
-    assert "counterfoil.duckdb is held by process 4121" in text
+    assert ">Table refunds has columns of another program: note, owner<" in text
+    assert ">counterfoil.duckdb is locked by process 4121<" in text
     assert "After Charges, hourly" in text
-    assert "Rows of the last 14 runs" in text
+    assert "last 14 runs" in text
     assert text.count(">Live</span>") == 5
 
 
@@ -113,18 +113,16 @@ def test_a_row_says_rows_runs_account_and_what_is_wrong(samples: Samples, browse
         ("page=99&status=late", ["Subscriptions"]),
     ],
 )
-def test_the_list_is_narrowed_and_ordered_as_asked(
-    samples: Samples, browser: Browser, query: str, found: list[str]
-) -> None:
+def test_list_is_filtered_and_sorted(samples: Samples, browser: Browser, query: str, found: list[str]) -> None:
     assert names(browser.get(f"/?{query}").text) == found
 
 
-def test_the_list_is_narrowed_to_an_account(samples: Samples, browser: Browser) -> None:
+def test_list_is_filtered_by_account(samples: Samples, browser: Browser) -> None:
     account = samples.app.accounts.get("Sandbox").id
     assert len(names(browser.get(f"/?account={account}").text)) == 5
 
 
-def test_filters_keep_what_else_was_asked_and_count_what_they_would_show(samples: Samples, browser: Browser) -> None:
+def test_filters_keep_other_parameters_and_show_counts(samples: Samples, browser: Browser) -> None:
     text = browser.get("/?search=north&sort=-rows").text
     chips = re.findall(r'<a class="chip" href="([^"]*)"[^>]*>([^<]*) <span class="count">(\d+)', text)
     assert ("/?search=north&amp;sort=-rows&amp;status=running", "Running", "2") in chips
@@ -132,13 +130,13 @@ def test_filters_keep_what_else_was_asked_and_count_what_they_would_show(samples
     assert "Late" not in [label for _, label, _ in chips]
 
 
-def test_a_list_without_a_match_leads_back_to_all(samples: Samples, browser: Browser) -> None:
-    text = browser.get("/?search=nothing+of+the+kind").text
-    assert "No dataset is like that" in text
-    assert 'value="nothing of the kind"' in text
+def test_list_without_matches_keeps_the_search(samples: Samples, browser: Browser) -> None:
+    text = browser.get("/?search=no+such+name").text
+    assert "No matching datasets" in text
+    assert 'value="no such name"' in text
 
 
-def test_several_datasets_go_to_one_action_and_back_to_the_same_list(samples: Samples, browser: Browser) -> None:
+def test_selected_datasets_are_submitted_with_the_list_url(samples: Samples, browser: Browser) -> None:
     text = browser.get("/?status=ok").text
     assert '<form class="bulk" id="bulk" action="/datasets/actions" method="post">' in text
     assert '<input type="hidden" name="next" value="/?status=ok">' in text
@@ -147,7 +145,7 @@ def test_several_datasets_go_to_one_action_and_back_to_the_same_list(samples: Sa
     assert set(re.findall(r'name="action" value="(\w+)"', text)) == {"run", "pause", "resume", "delete"}
 
 
-def test_names_of_others_are_text(app: App, samples: Samples, browser: Browser) -> None:
+def test_names_and_errors_are_escaped(app: App, samples: Samples, browser: Browser) -> None:
     hostile = "<img src=x onerror=alert(1)>'\"--"
     made = samples.dataset(hostile, samples.app.accounts.get("Sandbox"))
     samples.failed(made, StripeUnavailable("<script>alert(2)</script>", hint='" onmouseover="alert(3)'))
@@ -158,7 +156,7 @@ def test_names_of_others_are_text(app: App, samples: Samples, browser: Browser) 
     assert not re.search(r'<[^>]*" onmouseover="', text)
 
 
-def test_accounts_say_how_they_fare_and_who_uses_them(samples: Samples, browser: Browser) -> None:
+def test_accounts_show_validity_reports_and_datasets(samples: Samples, browser: Browser) -> None:
     text = browser.get("/accounts").text
     every = len(catalogue())
     assert f"All {every} reports" in text
@@ -173,13 +171,13 @@ def test_accounts_say_how_they_fare_and_who_uses_them(samples: Samples, browser:
 @pytest.mark.parametrize(
     ("cookie", "shown"), [("dark", 'data-theme="dark"'), ("light", 'data-theme="light"'), ('x" onload="a', None)]
 )
-def test_the_theme_is_the_one_chosen_and_else_the_systems(browser: Browser, cookie: str, shown: str | None) -> None:
+def test_theme_comes_from_the_cookie(browser: Browser, cookie: str, shown: str | None) -> None:
     browser.cookies["counterfoil-theme"] = cookie
     (html,) = re.findall(r"<html[^>]*>", browser.get("/").text)
     assert (shown in html) if shown else ("data-theme" not in html)
 
 
-def test_the_banner_tells_that_the_data_is_invented(make_site: MakeSite) -> None:
-    told = "Invented data of an invented company."
-    assert told in make_site(banner=told).owner().get("/").text
-    assert told not in make_site().owner().get("/").text
+def test_banner_is_shown_if_set(make_site: MakeSite) -> None:
+    banner = "Sample data."
+    assert banner in make_site(banner=banner).owner().get("/").text
+    assert banner not in make_site().owner().get("/").text

@@ -1,4 +1,4 @@
-"""The Data Center with nothing in it, with an account alone, and with more than one page of datasets."""
+"""The Data Center without accounts, without datasets, and with more than one page of datasets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def browser(site: Site) -> Browser:
     return site.owner()
 
 
-def test_without_an_account_the_page_teaches_to_connect_one_or_to_try_the_sandbox(browser: Browser) -> None:
+def test_page_without_accounts_offers_connection_and_sandbox(browser: Browser) -> None:
     for path in ("/", "/accounts"):
         text = browser.get(path).text
         assert "Connect a Stripe account" in text
@@ -28,7 +28,7 @@ def test_without_an_account_the_page_teaches_to_connect_one_or_to_try_the_sandbo
     assert browser.post("/accounts/sandbox").status == 404
 
 
-def test_a_click_connects_a_simulated_stripe_once_and_leads_to_its_first_dataset(
+def test_sandbox_is_connected_once_and_opens_the_form_of_a_dataset(
     app: App, make_site: MakeSite, sandbox: Sandbox
 ) -> None:
     browser = make_site(sandbox=lambda: (sandbox.url, FULL)).owner()
@@ -41,25 +41,25 @@ def test_a_click_connects_a_simulated_stripe_once_and_leads_to_its_first_dataset
     assert len(app.accounts.list()) == 1
 
 
-def test_a_simulated_stripe_that_can_not_start_is_told(make_site: MakeSite) -> None:
+def test_error_of_the_sandbox_is_shown(make_site: MakeSite) -> None:
     def start() -> tuple[str, str]:
-        raise SettingsError("Something else listens there", hint="Look what it is.")
+        raise SettingsError("port 12111 is unavailable", hint="Use another port.")
 
     answer = make_site(sandbox=start).owner().post("/accounts/sandbox")
     assert answer.status == 400
-    assert "Something else listens there" in answer.text
+    assert ">Port 12111 is unavailable<" in answer.text
 
 
-def test_with_an_account_alone_the_page_teaches_to_make_a_dataset(app: App, browser: Browser) -> None:
+def test_page_without_datasets_offers_a_new_dataset(app: App, browser: Browser) -> None:
     made = Samples(app.settings)
     made.account("Sandbox")
     made.app.close()
     text = browser.get("/").text
-    assert "Make the first dataset" in text
+    assert "Create your first dataset" in text
     assert 'href="/datasets/new"' in text
 
 
-def test_many_datasets_come_in_pages(app: App, browser: Browser) -> None:
+def test_long_list_is_paginated(app: App, browser: Browser) -> None:
     made = Samples(app.settings)
     account = made.account("Sandbox")
     for number in range(52):

@@ -1,4 +1,4 @@
-"""A dataset's proof: checks with their figures, the statement as a file, and the badge where datasets are listed."""
+"""The page Proof: checks with figures, the statement as a file, and the status in the Data Center."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def owner(site: Site) -> Browser:
 
 
 def proved(app: App, clock: StandingClock, *checks: Check) -> Dataset:
-    """A dataset whose last run was checked."""
+    """A dataset with checks of its last run."""
     made = dataset(app)
     fill(app, made)
     run = ran(app, made, clock, Counts(read=1000, added=1000))
@@ -38,25 +38,23 @@ def proved(app: App, clock: StandingClock, *checks: Check) -> Dataset:
     return app.datasets.get(made.id)
 
 
-WELL = passed("coverage", "pages", "Every page is kept.", {"pages": 12})
-ILL = failed("balance", "payments", "They differ.", BALANCE, [{"currency": "usd", "difference_minor": 1}])
-UNTOLD = inconclusive("references", "customer in customers", "Nobody was asked.")
+PASS = passed("coverage", "pages", "Every page is stored.", {"pages": 12})
+FAIL = failed("balance", "payments", "They differ.", BALANCE, [{"currency": "usd", "difference_minor": 1}])
+INCONCLUSIVE = inconclusive("references", "customer in customers", "Stripe was unreachable.")
 
 
-def test_a_dataset_without_checks_offers_to_make_them(app: App, owner: Browser, clock: StandingClock) -> None:
+def test_dataset_without_checks_offers_verification(app: App, owner: Browser, clock: StandingClock) -> None:
     made = proved(app, clock)
     text = owner.get(f"/datasets/{made.id}/proof").text
-    assert "Not proved yet" in text
+    assert "Not verified yet" in text
     assert f'action="/datasets/{made.id}/proof"' in text
 
 
-def test_checks_are_told_with_result_reason_figures_and_differences(
-    app: App, owner: Browser, clock: StandingClock
-) -> None:
-    made = proved(app, clock, WELL, ILL, not_applicable("payouts", "payouts", "There is none."))
+def test_checks_show_result_reason_figures_and_differences(app: App, owner: Browser, clock: StandingClock) -> None:
+    made = proved(app, clock, PASS, FAIL, not_applicable("payouts", "payouts", "There is none."))
     text = owner.get(f"/datasets/{made.id}/proof").text
-    for told in ("Every page is kept.", "They differ.", "1,050.00 usd in the table, 1,049.99 usd at Stripe"):
-        assert told in text
+    for shown in ("Every page is stored.", "They differ.", "1,050.00 usd in the table, 1,049.99 usd at Stripe"):
+        assert shown in text
     assert "currency usd, difference 0.01 usd" in text
     assert re.findall(r'class="badge tone-(\w+)"[^>]*>(Pass|Fail|Not applicable)<', text) == [
         ("ok", "Pass"),
@@ -65,12 +63,10 @@ def test_checks_are_told_with_result_reason_figures_and_differences(
     ]
 
 
-def test_a_chart_shows_each_balance_as_computed_and_as_stripe_says(
-    app: App, owner: Browser, clock: StandingClock
-) -> None:
-    made = proved(app, clock, ILL)
+def test_chart_compares_the_balance_with_stripe(app: App, owner: Browser, clock: StandingClock) -> None:
+    made = proved(app, clock, FAIL)
     text = owner.get(f"/datasets/{made.id}/proof").text
-    chart = re.search(r"<title>The balance in usd .*?</title><desc>(.*?)</desc>(.*?)</svg>", text, re.DOTALL)
+    chart = re.search(r"<title>The balance in usd.*?</title><desc>(.*?)</desc>(.*?)</svg>", text, re.DOTALL)
     assert chart is not None
     assert re.findall(r">([\d,.k]+)</text>", chart[2]) == ["0", "500", "1k", "1.5k"], "in dollars"
     assert chart[1] == "In the table: 1,050.00 usd; At Stripe: 1,049.99 usd"
@@ -78,47 +74,48 @@ def test_a_chart_shows_each_balance_as_computed_and_as_stripe_says(
 
 @pytest.mark.parametrize(
     ("checks", "status"),
-    [((WELL,), "Verified"), ((WELL, UNTOLD), "Partly verified"), ((WELL, ILL), "Needs attention")],
+    [((PASS,), "Verified"), ((PASS, INCONCLUSIVE), "Partly verified"), ((PASS, FAIL), "Needs attention")],
 )
-def test_the_data_center_shows_what_is_proved_and_what_failed(
+def test_data_center_shows_results_of_checks(
     app: App, owner: Browser, clock: StandingClock, checks: tuple[Check, ...], status: str
 ) -> None:
     proved(app, clock, *checks)
     text = owner.get("/").text
     assert re.search(rf'data-name="Status"><span class="status [^"]*">.*?<span>{status}</span>', text, re.DOTALL)
-    assert ("A check failed: payments. They differ." in text) == (status == "Needs attention")
+    assert (">Check failed: payments: " in text) == (status == "Needs attention")
 
 
-def test_the_data_center_shows_the_rows_that_the_checks_counted(app: App, owner: Browser, clock: StandingClock) -> None:
-    proved(app, clock, passed("coverage", "table", "It is as it should be.", {"rows": 4321}))
+def test_data_center_shows_rows_counted_by_checks(app: App, owner: Browser, clock: StandingClock) -> None:
+    proved(app, clock, passed("coverage", "table", "The table is complete.", {"rows": 4321}))
     assert re.search(r'data-name="Rows"><span>4,321</span>', owner.get("/").text)
 
 
-def test_each_of_its_pages_says_how_it_is_proved(app: App, owner: Browser, clock: StandingClock) -> None:
-    made = proved(app, clock, WELL, UNTOLD)
+def test_every_page_of_the_dataset_shows_the_result(app: App, owner: Browser, clock: StandingClock) -> None:
+    made = proved(app, clock, PASS, INCONCLUSIVE)
     for page in ("", "/schema", "/history"):
         assert "Partly verified" in owner.get(f"/datasets/{made.id}{page}").text
 
 
 @pytest.mark.parametrize(
     ("form", "begins"),
-    [("txt", "Statement of proof: FAIL\n"), ("html", "<!doctype html>"), ("json", '{\n  "result": "FAIL"')],
+    [("txt", "Statement of completeness: FAIL\n"), ("html", "<!doctype html>"), ("json", '{\n  "result": "FAIL"')],
 )
-def test_the_statement_is_a_file(app: App, owner: Browser, clock: StandingClock, form: str, begins: str) -> None:
-    made = proved(app, clock, ILL)
+def test_statement_is_a_file(app: App, owner: Browser, clock: StandingClock, form: str, begins: str) -> None:
+    made = proved(app, clock, FAIL)
     answer = owner.get(f"/datasets/{made.id}/proof.{form}")
     assert answer.text.startswith(begins)
     assert re.fullmatch(rf'attachment; filename="charges-[\w-]+\.{form}"', answer["content-disposition"])
 
 
-def test_what_can_not_be_proved_says_why(app: App, owner: Browser) -> None:
+def test_dataset_without_successful_run_cannot_be_verified(app: App, owner: Browser) -> None:
     made = dataset(app)
     answer = owner.post(f"/datasets/{made.id}/proof", {})
     assert answer.status == 409
-    assert "There is nothing to prove: no run of" in answer.text
+    assert "Nothing to verify" in answer.text
+    assert "&#39;Charges&#39;" in answer.text
 
 
-def test_words_of_checks_are_words(app: App, owner: Browser, clock: StandingClock) -> None:
+def test_texts_of_checks_are_escaped(app: App, owner: Browser, clock: StandingClock) -> None:
     hostile = failed("recount", "rows", "<b>bold</b>", {"x": "<i>"}, [{"id": "<script>alert(1)</script>"}])
     made = proved(app, clock, hostile)
     for form in ("", ".html"):
@@ -129,7 +126,7 @@ def test_words_of_checks_are_words(app: App, owner: Browser, clock: StandingCloc
 
 @dataclass
 class Slow:
-    """Stands for a proof: it has told where it is, and goes on when it may."""
+    """Replaces a proof: it reports its progress, then waits until the test lets it end."""
 
     begun: threading.Event = field(default_factory=threading.Event)
     may_end: threading.Event = field(default_factory=threading.Event)
@@ -166,10 +163,10 @@ def begun(owner: Browser, made: Dataset, slow: Slow) -> str:
     return owner.get(f"/datasets/{made.id}/proof").text
 
 
-def test_a_proof_that_goes_on_is_seen_and_is_not_begun_twice(
+def test_running_proof_is_shown_and_not_started_twice(
     app: App, owner: Browser, clock: StandingClock, slow: Slow
 ) -> None:
-    made = proved(app, clock, WELL)
+    made = proved(app, clock, PASS)
     text = begun(owner, made, slow)
     assert "<dd>recount: rows</dd>" in text
     assert "<dd>41</dd>" in text
@@ -181,20 +178,18 @@ def test_a_proof_that_goes_on_is_seen_and_is_not_begun_twice(
     assert slow.calls == 1
 
 
-def test_why_a_proof_came_to_nothing_is_told_once(app: App, owner: Browser, clock: StandingClock, slow: Slow) -> None:
-    made = proved(app, clock, WELL)
-    slow.error = TransientError("Stripe was away")
+def test_error_of_a_proof_is_shown_once(app: App, owner: Browser, clock: StandingClock, slow: Slow) -> None:
+    made = proved(app, clock, PASS)
+    slow.error = TransientError("Stripe is unreachable")
     begun(owner, made, slow)
     slow.may_end.set()
     owner.get(f"/datasets/{made.id}/proof/live")
-    assert "Stripe was away" in owner.get(f"/datasets/{made.id}/proof").text
-    assert "Stripe was away" not in owner.get(f"/datasets/{made.id}/proof").text
+    assert "Stripe is unreachable" in owner.get(f"/datasets/{made.id}/proof").text
+    assert "Stripe is unreachable" not in owner.get(f"/datasets/{made.id}/proof").text
 
 
-def test_a_service_that_goes_down_ends_a_proof(
-    app: App, site: Site, owner: Browser, clock: StandingClock, slow: Slow
-) -> None:
-    begun(owner, proved(app, clock, WELL), slow)
+def test_proof_ends_with_the_service(app: App, site: Site, owner: Browser, clock: StandingClock, slow: Slow) -> None:
+    begun(owner, proved(app, clock, PASS), slow)
     page: Any = site.page
     page.state.closing.set()
     for thread in threading.enumerate():

@@ -1,4 +1,4 @@
-"""How values are written; the parts, which fit the content security policy; and the style sheet."""
+"""Formatting of values; template components and the content security policy; the style sheet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from jinja2 import UndefinedError
 from tools.gallery import gallery
 
-from counterfoil.errors import SettingsError
+from counterfoil.errors import NameTaken, SettingsError
 from counterfoil.web import charts, formatting
 from counterfoil.web.rendering import HERE, STATIC, environment, static
 
@@ -34,7 +34,7 @@ class Tags(HTMLParser):
 
 
 def part(source: str, **values: object) -> str:
-    """What a template of the parts makes."""
+    """The HTML of a template string."""
     return environment().from_string(source).render(now=NOW, **values)
 
 
@@ -52,7 +52,26 @@ def test_numbers_are_grouped(value: int | None, digits: int | None, shown: str) 
     assert formatting.number(value, digits) == shown
 
 
-def test_a_long_name_breaks_behind_its_points_and_underscores_and_is_no_markup() -> None:
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the file is locked", "The file is locked"),
+        ("can't connect", "Can't connect"),
+        ("not found: ch_1", "Not found: ch_1"),
+        ("--limit 0 is too small", "--limit 0 is too small"),
+        ("'x' is not a number", "'x' is not a number"),
+        ("3 rows differ", "3 rows differ"),
+        ("counterfoil.duckdb is locked", "counterfoil.duckdb is locked"),
+        ("brand_new is not a column", "brand_new is not a column"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_sentence_case_capitalizes_words_only(text: str | None, shown: str) -> None:
+    assert formatting.sentence_case(text) == shown
+
+
+def test_long_name_breaks_after_dots_and_underscores() -> None:
     assert formatting.breakable("a.b_c__d") == "a.<wbr>b_<wbr>c__<wbr>d"
     assert formatting.breakable("<b>_&") == "&lt;b&gt;_<wbr>&amp;"
 
@@ -71,7 +90,7 @@ def test_a_long_name_breaks_behind_its_points_and_underscores_and_is_no_markup()
         (12, None, "12"),
     ],
 )
-def test_money_has_its_currency_and_that_currencys_digits(amount: int | None, currency: str | None, shown: str) -> None:
+def test_money_has_currency_and_its_digits(amount: int | None, currency: str | None, shown: str) -> None:
     assert formatting.money(amount, currency) == shown
 
 
@@ -111,11 +130,11 @@ def test_sizes_are_in_thousands(count: int, shown: str) -> None:
         (timedelta(days=-400), "1 year ago"),
     ],
 )
-def test_distances_are_told_in_the_largest_unit(away: timedelta, shown: str) -> None:
+def test_distances_use_the_largest_unit(away: timedelta, shown: str) -> None:
     assert f">{shown}</time>" in formatting.ago(NOW + away, NOW)
 
 
-def test_an_instant_is_a_time_in_utc_for_the_script_to_put_into_the_browsers_zone() -> None:
+def test_instant_is_a_time_element_in_utc() -> None:
     at = datetime.fromisoformat("2027-01-04T13:30:05+01:00")
     assert formatting.instant(at, seconds=True) == (
         '<time datetime="2027-01-04T12:30:05Z" title="2027-01-04 12:30:05 UTC" data-local="second">'
@@ -124,7 +143,7 @@ def test_an_instant_is_a_time_in_utc_for_the_script_to_put_into_the_browsers_zon
     assert formatting.instant(None) == "–"
 
 
-def test_no_part_has_a_style_or_a_script_that_the_policy_refuses() -> None:
+def test_no_component_violates_the_content_policy() -> None:
     for tag, attrs in Tags(gallery()).found:
         assert "style" not in attrs, (tag, attrs)
         assert tag != "style"
@@ -133,8 +152,8 @@ def test_no_part_has_a_style_or_a_script_that_the_policy_refuses() -> None:
         assert not any((attrs.get(name) or "").startswith("javascript:") for name in ("href", "action"))
 
 
-def test_the_style_sheet_has_every_class_of_every_part() -> None:
-    """Else `tools/styles.py` was forgotten, or a class is misspelled."""
+def test_style_sheet_has_every_class_of_the_templates() -> None:
+    """Otherwise run `tools/styles.py`, or correct the name of the class."""
     sheet = (STATIC / "app.css").read_text()
     known = {re.sub(r"\\(.)", r"\1", name) for name in re.findall(r"\.((?:[\w-]|\\.)+)", sheet)}
     sources = [text.read_text() for text in (HERE / "templates").rglob("*.html")]
@@ -143,7 +162,7 @@ def test_the_style_sheet_has_every_class_of_every_part() -> None:
     assert used - known == set()
 
 
-def test_every_control_has_a_label_and_every_reference_leads_to_an_element() -> None:
+def test_controls_have_labels_and_references_resolve() -> None:
     tags = Tags(gallery())
     ids = tags.all("id")
     assert len(ids) == len(set(ids))
@@ -163,30 +182,33 @@ def test_every_control_has_a_label_and_every_reference_leads_to_an_element() -> 
         assert {word for value in tags.all(name) for word in value.split()} <= set(ids), name
 
 
-def test_a_field_keeps_what_was_typed_and_ties_its_error_to_it() -> None:
+def test_field_keeps_input_and_references_its_error() -> None:
     text = part(
-        '{% from "parts/forms.html" import field %}{{ field("name", "Name", typed, error="That is taken.") }}',
+        '{% from "parts/forms.html" import field %}{{ field("name", "Name", typed, error=error) }}',
         typed='"><script>alert(1)</script>',
+        error=NameTaken("dataset 'x' already exists", hint="Choose another.", code="taken"),
     )
     (attrs,) = [attrs for tag, attrs in Tags(text).found if tag == "input"]
     assert attrs["value"] == '"><script>alert(1)</script>'
     assert attrs["aria-invalid"] == "true"
     assert attrs["aria-describedby"] == "field-name-error"
     assert "<script>" not in text
+    assert 'id="field-name-error" data-code="taken"' in text
+    assert re.search(r">Dataset &#39;x&#39; already exists<span[^>]*>Choose another\.</span>", text) is not None
 
 
-def test_an_error_box_says_what_happened_what_to_do_and_which_request_it_was() -> None:
+def test_error_box_shows_message_hint_and_request() -> None:
     source = '{% from "parts/notices.html" import error_box %}{{ error_box(error) }}'
-    error = SettingsError("There is no <b>table</b>", hint="Choose another.", path="/v1/charges", request_id="req_1")
+    error = SettingsError("no <b>table</b>", hint="Choose another.", path="/v1/charges", request_id="req_1")
     text = part(source, error=error)
-    assert "There is no &lt;b&gt;table&lt;/b&gt;" in text
-    assert "Choose another." in text
+    assert ">No &lt;b&gt;table&lt;/b&gt;</p>" in text
+    assert ">Choose another.</p>" in text
     assert "/v1/charges · request req_1" in text
     assert 'role="alert"' in text
     assert part(source, error=None).strip() == ""
 
 
-def test_a_pane_shows_its_content_only_while_it_is_open() -> None:
+def test_pane_shows_content_only_while_open() -> None:
     source = (
         '{% from "parts/panels.html" import step %}'
         '{% call step(2, "Details", state, "Charges", href) %}<input>{% endcall %}'
@@ -199,7 +221,7 @@ def test_a_pane_shows_its_content_only_while_it_is_open() -> None:
 
 
 @pytest.mark.parametrize(("page", "words"), [(1, "1–50 of 101 rows"), (3, "101–101 of 101 rows")])
-def test_pages_say_where_they_are_and_lead_no_further_than_the_ends(page: int, words: str) -> None:
+def test_pagination_shows_position_and_stops_at_the_ends(page: int, words: str) -> None:
     text = part(
         '{% from "parts/table.html" import pagination %}{{ pagination(page, 50, 101, url) }}',
         page=page,
@@ -214,7 +236,7 @@ def test_pages_say_where_they_are_and_lead_no_further_than_the_ends(page: int, w
     ("sort", "aria", "href"),
     [("rows", "ascending", "-rows"), ("-rows", "descending", "rows"), ("name", None, "-rows")],
 )
-def test_a_head_turns_its_order_around_and_says_which_it_is(sort: str, aria: str | None, href: str) -> None:
+def test_column_head_reverses_the_order(sort: str, aria: str | None, href: str) -> None:
     text = part(
         '{% from "parts/table.html" import sort_head %}'
         '{{ sort_head("Rows", "rows", sort, url, num=True, first="down") }}',
@@ -225,44 +247,44 @@ def test_a_head_turns_its_order_around_and_says_which_it_is(sort: str, aria: str
     assert Tags(text).all("href") == [href]
 
 
-def test_what_a_template_is_not_given_is_an_error() -> None:
+def test_undefined_value_is_an_error() -> None:
     with pytest.raises(UndefinedError):
         part("{{ forgotten }}")
 
 
-def test_the_address_of_a_file_changes_with_its_contents() -> None:
+def test_static_url_depends_on_the_content() -> None:
     assert re.fullmatch(r"/static/app\.js\?v=[0-9a-f]{10}", static("app.js"))
     assert static("app.js").split("=")[1] != static("app.css").split("=")[1]
 
 
-def test_nothing_is_fetched_from_elsewhere() -> None:
+def test_nothing_is_loaded_from_other_sites() -> None:
     sheet = (STATIC / "app.css").read_text()
     assert "@import" not in sheet
     assert [url for url in re.findall(r"url\(([^)]*)\)", sheet) if not url.strip("\"'").startswith("data:")] == []
     assert not [src for src in Tags(gallery()).all("src") if not src.startswith("/static/")]
 
 
-def test_bars_stand_on_zero_and_are_as_high_as_their_values() -> None:
+def test_bars_start_at_zero_and_are_proportional() -> None:
     drawn = charts.bars([("Mon", 100), ("Tue", 50), ("Wed", None), ("Thu", 0)], title="Rows", height=230)
     heights = [float(attrs["height"] or 0) for tag, attrs in Tags(drawn).found if tag == "rect"]
     assert heights == [200.0, 100.0, 0.0]
     assert "<desc>Mon: 100; Tue: 50; Wed: none; Thu: 0</desc>" in drawn
 
 
-def test_a_line_breaks_where_nothing_is_known() -> None:
+def test_line_breaks_at_missing_values() -> None:
     drawn = charts.line([("a", 1), ("b", None), ("c", 2), ("d", 3)], title="Rows")
     lines = [attrs["d"] or "" for tag, attrs in Tags(drawn).found if attrs.get("class") == "chart-line"]
     assert [line.count("L") for line in lines] == [0, 1]
 
 
-def test_charts_take_what_there_is() -> None:
+def test_charts_accept_empty_and_constant_values() -> None:
     assert charts.sparkline([], title="Rows") == ""
     assert "<title>&lt;b&gt;</title>" in charts.sparkline([5, 5, 5], title="<b>")
     assert "NaN" not in charts.line([], title="Rows") + charts.bars([("a", 0)], title="Rows")
 
 
 @pytest.mark.parametrize(("high", "top"), [(0, 1), (7, 8), (1_208_996, 1_500_000), (0.3, 0.3), (100, 100)])
-def test_scales_end_at_a_round_number_no_lower_than_the_highest(high: float, top: float) -> None:
+def test_scale_ends_at_a_round_number_above_the_maximum(high: float, top: float) -> None:
     scale = charts.ticks(high)
     assert scale[0] == 0
     assert scale[-1] == pytest.approx(top)

@@ -1,18 +1,17 @@
-"""A change of a dataset whose next run would replace what a table holds is saved only when that is said."""
+"""An edit after which the next run would replace rows of the table is saved only with confirmation."""
 
 from __future__ import annotations
-
-from html import unescape
 
 from counterfoil import connect
 from counterfoil.app.app import App
 from counterfoil.app.values import Choice
+from counterfoil.errors import REPLACES_ROWS
 from stripe_sandbox import Sandbox
 from tests.web.conftest import FULL, Site
-from tests.web.forms import form_of
+from tests.web.forms import codes, form_of
 
 
-def test_a_table_that_holds_more_is_taken_over_only_with_a_tick(site: Site, app: App, sandbox: Sandbox) -> None:
+def test_replacing_rows_requires_confirmation(site: Site, app: App, sandbox: Sandbox) -> None:
     with connect(FULL, api_base=sandbox.url) as connection:
         connection.pull("coupons", to=f"duckdb:////{app.settings.home}/counterfoil.duckdb")
     account = app.accounts.add("Shop", FULL, api_base=sandbox.url).id
@@ -22,7 +21,7 @@ def test_a_table_that_holds_more_is_taken_over_only_with_a_tick(site: Site, app:
     naming = form_of(owner.get(f"{place}?pane=naming").text, place)
 
     refused = naming.send(owner, go="save", table="coupons")
-    assert "rows of a wider choice; the next run replaces them." in unescape(refused.text)
+    assert codes(refused) == [REPLACES_ROWS]
     assert app.datasets.get(made.id).targets[0].table == "few"
 
     again = form_of(refused.text, place)

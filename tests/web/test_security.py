@@ -1,4 +1,4 @@
-"""What stands before every route: names, origins, sizes, headers, errors, the log, and the port."""
+"""The checks before every route: host names, origins, sizes; headers, errors, the request log and the port."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from html import unescape
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,16 +27,16 @@ from tests.web.conftest import MakeSite, Site
 PASSWORD = "correct horse battery"
 PART = FOLLOWED | {"hx-request": "true", "sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "accept": "*/*"}
 ERRORS = {
-    "settings": SettingsError("There is no dataset Charges", hint="Choose one of the list."),
-    "account": AccountError("The key may not read this", hint="Give it the permission."),
-    "busy": TransientError("The file is held by another process", hint="Try again."),
-    "run": RunError("Its rows are kept no longer", hint="Run it anew."),
+    "settings": SettingsError("dataset 'Charges' not found", hint="Choose another.", code="dataset_not_found"),
+    "account": AccountError("the key lacks a permission", hint="Add the permission."),
+    "busy": TransientError("the file is locked", hint="Try again."),
+    "run": RunError("the archive is deleted", hint="Run it again."),
     "unforeseen": ZeroDivisionError("sk_test_" + "51Counterfoil4242 is secret"),
 }
 
 
 def trying(_app: App) -> APIRouter:
-    """Routes that stand in for pages."""
+    """Routes in place of pages."""
     router = APIRouter()
 
     @router.api_route("/fails/{how}", methods=["GET", "POST"])
@@ -62,7 +63,7 @@ def trying(_app: App) -> APIRouter:
 
 
 def watching(_app: App) -> APIRouter:
-    """Routes that tell of progress."""
+    """Routes that stream progress."""
     router = APIRouter()
 
     @router.get("/counts")
@@ -78,7 +79,7 @@ def watching(_app: App) -> APIRouter:
     @router.get("/lost")
     def lost(request: Request) -> Response:
         def look() -> events.Seen:
-            raise SettingsError("It was deleted")
+            raise SettingsError("the run was deleted")
 
         return events.stream(request, look)
 
@@ -112,25 +113,25 @@ def site(make_site: MakeSite) -> Site:
         "books.example.com",
     ],
 )
-def test_a_name_that_is_not_ours_gets_nothing(site: Site, host: str) -> None:
+def test_unknown_host_name_is_rejected(site: Site, host: str) -> None:
     answer = site.owner().ask("GET", "/health", headers=TYPED | {"host": host})
     assert answer.status == 421
     assert "ok" not in answer.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8321", "localhost:9000", "LOCALHOST", "[::1]:8321", "127.0.0.2"])
-def test_names_of_this_machine_are_ours_also_behind_a_tunnel(site: Site, host: str) -> None:
+def test_loopback_names_are_accepted_with_any_port(site: Site, host: str) -> None:
     assert site.browser(host=host).get("/health").status == 200
 
 
-def test_the_public_name_is_ours_too_and_no_other(make_site: MakeSite) -> None:
+def test_public_name_is_accepted(make_site: MakeSite) -> None:
     site = make_site(PASSWORD, url="https://books.example.com")
     assert site.browser(host="books.example.com").get("/health").status == 200
     assert site.browser(host="books.example.com:443").get("/health").status == 200
     assert site.browser(host="evil.example").get("/health").status == 421
 
 
-def test_a_page_on_every_address_answers_to_addresses_but_to_no_unknown_name(make_site: MakeSite) -> None:
+def test_page_on_all_interfaces_accepts_addresses_only(make_site: MakeSite) -> None:
     site = make_site(PASSWORD, host="0.0.0.0")
     assert site.browser(host="192.168.1.7:8321").get("/health").status == 200
     assert site.browser(host="evil.example:8321").get("/health").status == 421
@@ -151,25 +152,25 @@ CROSS = [
 
 
 @pytest.mark.parametrize("headers", CROSS)
-def test_what_changes_things_has_to_come_from_the_page_itself(site: Site, headers: dict[str, str]) -> None:
+def test_cross_origin_post_is_rejected(site: Site, headers: dict[str, str]) -> None:
     answer = site.owner().post("/size", {"a": "b"}, headers=headers | {"accept": "text/html"})
     assert answer.status == 403
-    assert "not asked for by this page" in answer.text
+    assert "Cross-origin" in answer.text
 
 
 @pytest.mark.parametrize("headers", [{"sec-fetch-site": "same-origin"}, {"origin": f"http://{HOST}"}])
-def test_what_comes_from_the_page_itself_is_done(site: Site, headers: dict[str, str]) -> None:
+def test_same_origin_post_is_accepted(site: Site, headers: dict[str, str]) -> None:
     assert site.owner().post("/size", {"a": "b"}, headers=headers).text == "3"
 
 
-def test_behind_https_the_origin_is_https(make_site: MakeSite) -> None:
+def test_public_https_url_requires_https_origin(make_site: MakeSite) -> None:
     site = make_site(PASSWORD, url="https://books.example.com")
     browser = site.browser(host="books.example.com")
     for origin, status in (("http://books.example.com", 403), ("https://books.example.com", 303)):
         assert browser.post("/login", {"password": PASSWORD}, headers={"origin": origin}).status == status
 
 
-def test_other_sites_may_link_to_a_page_but_not_use_it(site: Site) -> None:
+def test_other_sites_can_link_but_not_embed(site: Site) -> None:
     owner = site.owner()
     foreign = {"sec-fetch-site": "cross-site", "accept": "text/html"}
     linked = foreign | {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
@@ -180,7 +181,7 @@ def test_other_sites_may_link_to_a_page_but_not_use_it(site: Site) -> None:
         assert owner.get("/health", headers=headers | {"sec-fetch-site": "same-site"}).status == 403
 
 
-def test_every_answer_has_the_headers_of_a_strict_page(site: Site) -> None:
+def test_every_response_has_security_headers(site: Site) -> None:
     owner = site.owner()
     answers = [
         site.browser().get("/login"),
@@ -204,14 +205,14 @@ def test_every_answer_has_the_headers_of_a_strict_page(site: Site) -> None:
     assert kept == ["no-store"] * 6 + ["no-cache", "no-store"]
 
 
-def test_the_policy_runs_nothing_that_is_not_a_file_of_ours() -> None:
+def test_content_policy_allows_own_files_only() -> None:
     rules = dict(rule.split(" ", 1) for rule in POLICY.split("; "))
     assert rules["default-src"] == rules["frame-ancestors"] == rules["base-uri"] == "'none'"
     assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == rules["form-action"] == "'self'"
     assert "unsafe" not in POLICY
 
 
-def test_files_with_their_digest_are_kept_for_good(site: Site) -> None:
+def test_versioned_files_are_cached_indefinitely(site: Site) -> None:
     assert "immutable" in site.browser().get("/static/app.css?v=0123456789")["cache-control"]
     assert "immutable" not in site.browser().get("/static/no.css?v=0123456789")["cache-control"]
 
@@ -219,49 +220,51 @@ def test_files_with_their_digest_are_kept_for_good(site: Site) -> None:
 @pytest.mark.parametrize(
     ("how", "status"), [("settings", 400), ("account", 422), ("busy", 503), ("run", 409), ("unforeseen", 500)]
 )
-def test_errors_say_what_happened_and_what_to_do(site: Site, how: str, status: int) -> None:
+def test_errors_show_message_and_hint(site: Site, how: str, status: int) -> None:
     error = ERRORS[how]
     answer = site.owner().post(f"/fails/{how}")
     assert answer.status == status
     if how == "unforeseen":
-        assert "did not expect" in answer.text
+        assert "Internal error" in answer.text
         assert not any(word in answer.text for word in ("Traceback", "ZeroDivision", "secret", "fails/"))
         return
-    assert error.message in answer.text
-    assert error.hint in answer.text
+    text = unescape(answer.text)
+    assert f">{error.message[:1].upper()}{error.message[1:]}</p>" in text
+    assert f">{error.hint}</p>" in text
+    assert (f'data-code="{error.code}"' in text) == (error.code is not None)
 
 
-def test_a_name_that_is_not_there_is_not_found(site: Site) -> None:
+def test_unknown_name_responds_404(site: Site) -> None:
     assert site.owner().get("/fails/settings").status == 404
 
 
-def test_a_part_of_a_page_gets_a_fragment_and_its_place(site: Site) -> None:
+def test_htmx_error_is_a_fragment_with_a_target(site: Site) -> None:
     answer = site.owner().post("/fails/busy", headers=PART)
     assert (answer.status, answer["hx-retarget"], answer["hx-reswap"]) == (422, "#problem", "innerHTML")
-    assert "held by another process" in answer.text
+    assert "The file is locked" in answer.text
     assert "<html" not in answer.text
 
 
-def test_a_form_that_is_not_as_it_should_be_is_told_by_name(site: Site) -> None:
+def test_invalid_form_names_the_fields(site: Site) -> None:
     answer = site.owner().post("/typed", {"rows": "<script>alert(1)</script>"})
     assert answer.status == 400
-    assert "Not as it should be: rows" in answer.text
+    assert "Invalid fields: rows" in answer.text
     assert "<script>alert" not in answer.text
 
 
-def test_a_script_of_the_page_gets_words_instead_of_a_page(site: Site) -> None:
+def test_script_gets_errors_as_plain_text(site: Site) -> None:
     headers = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors", "accept": "text/event-stream"}
     answer = site.owner().get("/fails/settings", headers=headers)
-    assert answer.text == "There is no dataset Charges\nChoose one of the list.\n"
+    assert answer.text == "Dataset 'Charges' not found\nChoose another.\n"
     assert site.browser().get("/fails/settings", headers=headers).status == 401
 
 
-def test_an_answer_that_breaks_in_its_middle_is_not_ended_as_if_it_were_whole(site: Site) -> None:
+def test_broken_stream_aborts_the_response(site: Site) -> None:
     with pytest.raises(OSError, match="disk full"):
         site.owner().get("/breaks")
 
 
-def test_a_request_that_is_too_large_is_refused_whatever_length_it_tells(site: Site) -> None:
+def test_large_request_is_rejected_with_any_content_length(site: Site) -> None:
     owner = site.owner()
     assert owner.ask("POST", "/size", headers=FOLLOWED, body=b"x" * MOST_BYTES).text == str(MOST_BYTES)
     for pieces in (1, 7):
@@ -272,7 +275,7 @@ def test_a_request_that_is_too_large_is_refused_whatever_length_it_tells(site: S
         assert owner.ask("POST", "/size", headers=headers).status == 413
 
 
-def test_progress_tells_what_changed_and_ends(site: Site) -> None:
+def test_progress_sends_changes_and_an_end(site: Site) -> None:
     answer = site.owner().get("/counts", headers=FOLLOWED | {"accept": "text/event-stream"})
     assert answer["content-type"].startswith("text/event-stream")
     assert answer["cache-control"] == "no-store"
@@ -284,7 +287,7 @@ def test_progress_tells_what_changed_and_ends(site: Site) -> None:
     )
 
 
-def test_progress_of_what_is_gone_ends(site: Site) -> None:
+def test_progress_of_deleted_record_ends(site: Site) -> None:
     answer = site.owner().get("/lost")
     assert answer.text.endswith("event: end\ndata: \n\n")
     assert "deleted" not in answer.text
@@ -298,7 +301,7 @@ def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("log_lines")
-def test_the_log_tells_of_requests_without_tokens_and_queries(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_request_log_omits_tokens_and_queries(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     owner = site.owner()
     owner.get("/nothing?email=jenny%40example.com")
     owner.get("/line%0A2027-01-01%20forged")
@@ -323,7 +326,7 @@ def asked(url: str, path: str, **headers: str) -> http.client.HTTPResponse:
     return answer
 
 
-def test_a_page_is_served_from_the_link_on_and_ends_when_told(app: App) -> None:
+def test_server_accepts_its_link_and_stops(app: App) -> None:
     server = PageServer(app, lambda: {"ok": True, "node": "n1"}, announce=lambda _link: None, port=0, pages=[watching])
     server.start()
     try:
@@ -349,7 +352,7 @@ def test_a_page_is_served_from_the_link_on_and_ends_when_told(app: App) -> None:
         socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0), timeout=5)
 
 
-def test_health_that_is_not_well_is_503_and_says_no_more_to_strangers(make_site: MakeSite) -> None:
+def test_unhealthy_service_responds_503_without_details(make_site: MakeSite) -> None:
     def broken() -> dict[str, object]:
         raise OSError("disk full")
 
@@ -358,21 +361,25 @@ def test_health_that_is_not_well_is_503_and_says_no_more_to_strangers(make_site:
     assert (unwell.status, unwell.text) == (503, '{"ok":false}')
 
 
-def test_a_port_in_use_is_told_at_once(app: App) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SettingsError, match="can't be used"):
-        PageServer(app, announce=print, port=taken.getsockname()[1])
+def test_port_in_use_is_rejected_at_creation(app: App) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError) as raised:
+            PageServer(app, announce=print, port=port)
+    assert f"port {port} on 127.0.0.1" in raised.value.message
+    assert "--port" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "books.lan"])
-def test_another_address_than_the_loopback_needs_a_password(app: App, host: str) -> None:
-    with pytest.raises(SettingsError, match=f"could reach the page on {host}") as told:
+def test_address_beyond_loopback_requires_a_password(app: App, host: str) -> None:
+    with pytest.raises(SettingsError, match=f"password is required .* on {host}$") as raised:
         PageServer(app, announce=print, host=host, port=0)
-    assert "COUNTERFOIL_PASSWORD" in (told.value.hint or "")
+    assert "COUNTERFOIL_PASSWORD" in (raised.value.hint or "")
 
 
-def test_a_public_address_needs_a_password(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_url_requires_a_password(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     app.settings = Settings(home=app.settings.home, url="https://books.example.com")
-    with pytest.raises(SettingsError, match="could reach the page at https://books"):
+    with pytest.raises(SettingsError, match=r"password is required .* at https://books"):
         PageServer(app, announce=print, port=0)
     app.settings = Settings(home=app.settings.home, url="https://books.example.com", password=PASSWORD)
     server = PageServer(app, announce=print, port=0)
@@ -381,7 +388,7 @@ def test_a_public_address_needs_a_password(app: App, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.9"])
-def test_the_loopback_needs_none(app: App, host: str) -> None:
+def test_loopback_requires_no_password(app: App, host: str) -> None:
     server = PageServer(app, announce=print, host=host, port=0)
     server.stop()
     assert server.link().startswith(f"http://{host}:")
@@ -390,14 +397,14 @@ def test_the_loopback_needs_none(app: App, host: str) -> None:
 @pytest.mark.parametrize(
     "url", ["books.example.com", "ftp://books", "https://books/path", "https://u:p@books", "https://"]
 )
-def test_a_public_address_that_is_none_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_public_url_is_rejected(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COUNTERFOIL_URL", url)
-    with pytest.raises(SettingsError, match="COUNTERFOIL_URL is not valid"):
+    with pytest.raises(SettingsError, match="invalid COUNTERFOIL_URL"):
         load_settings()
 
 
-def test_the_address_of_a_client_is_the_proxys_word_only_behind_one(app: App) -> None:
-    """Else a stranger would be another one with each guess."""
+def test_forwarded_address_is_ignored_without_proxy(app: App) -> None:
+    """Otherwise each guess could claim another address."""
     app.settings = Settings(home=app.settings.home, password=PASSWORD)
     server = PageServer(app, announce=print, port=0)
     server.start()

@@ -1,4 +1,4 @@
-"""Sessions outlive restarts, slide, and end; what is kept of them opens nothing."""
+"""Sessions survive restarts, are extended by use, and expire; their stored form can't be used to sign in."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def sessions(app: App) -> SessionService:
     return app.sessions
 
 
-def test_a_session_is_found_by_its_token_alone(sessions: SessionService) -> None:
+def test_session_is_found_only_by_its_token(sessions: SessionService) -> None:
     token = sessions.begin()
     assert sessions.find(token) is not None
     for other in ("", "x", token[:-1], token + "=", token.upper(), "\udcff"):
         assert sessions.find(other) is None
 
 
-def test_a_session_that_is_used_lasts_for_ninety_days(sessions: SessionService, clock: StandingClock) -> None:
+def test_used_session_lasts_ninety_days(sessions: SessionService, clock: StandingClock) -> None:
     token = sessions.begin()
     for _ in range(9):
         clock.advance(days=9.9)
@@ -44,7 +44,7 @@ def test_unused_session_lasts_fourteen_days(sessions: SessionService, clock: Sta
     assert sessions.knows(token)
 
 
-def test_a_use_is_noted_once_an_hour(sessions: SessionService, app: App, clock: StandingClock) -> None:
+def test_use_is_recorded_once_an_hour(sessions: SessionService, app: App, clock: StandingClock) -> None:
     token = sessions.begin()
     before = app.state.setting("page_sessions")
     clock.advance(minutes=59)
@@ -55,14 +55,14 @@ def test_a_use_is_noted_once_an_hour(sessions: SessionService, app: App, clock: 
     assert app.state.setting("page_sessions") != before
 
 
-def test_what_is_kept_holds_no_token(sessions: SessionService, app: App) -> None:
+def test_state_contains_no_session_token(sessions: SessionService, app: App) -> None:
     token = sessions.begin()
     kept = json.dumps(app.state.setting("page_sessions"))
     assert len(kept) > 64
     assert token not in kept
 
 
-def test_sessions_that_are_over_are_forgotten_and_the_number_is_bounded(
+def test_expired_sessions_are_deleted_and_number_is_limited(
     sessions: SessionService, app: App, clock: StandingClock
 ) -> None:
     first = sessions.begin()
@@ -76,7 +76,7 @@ def test_sessions_that_are_over_are_forgotten_and_the_number_is_bounded(
     assert len(app.state.setting("page_sessions")) == 1
 
 
-def test_sessions_that_begin_side_by_side_are_all_kept(sessions: SessionService) -> None:
+def test_concurrent_sessions_are_all_stored(sessions: SessionService) -> None:
     begun: list[str] = []
     threads = [threading.Thread(target=lambda: begun.append(sessions.begin())) for _ in range(8)]
     for thread in threads:
@@ -87,13 +87,13 @@ def test_sessions_that_begin_side_by_side_are_all_kept(sessions: SessionService)
     assert len(set(begun)) == 8
 
 
-def test_a_session_outlives_a_restart(site: Site, app: App, clock: StandingClock) -> None:
+def test_session_survives_restart(site: Site, app: App, clock: StandingClock) -> None:
     owner = site.owner()
     with open_app(app.settings, clock=clock) as again:
         assert again.sessions.find(next(iter(owner.cookies.values()))) is not None
 
 
-def test_the_cookie_is_opaque_and_out_of_the_reach_of_scripts(site: Site) -> None:
+def test_cookie_is_opaque_and_http_only(site: Site) -> None:
     owner = site.owner()
     (cookie,) = owner.set_cookie
     assert cookie.startswith("counterfoil_8321=")
@@ -103,7 +103,7 @@ def test_the_cookie_is_opaque_and_out_of_the_reach_of_scripts(site: Site) -> Non
     assert "Domain" not in cookie
 
 
-def test_behind_https_the_cookie_is_for_that_host_alone(make_site: MakeSite) -> None:
+def test_https_cookie_is_bound_to_the_host(make_site: MakeSite) -> None:
     site = make_site(password="correct horse battery", url="https://books.example.com")
     browser = site.browser(host="books.example.com")
     answer = browser.post("/login", {"password": "correct horse battery"})
@@ -113,7 +113,7 @@ def test_behind_https_the_cookie_is_for_that_host_alone(make_site: MakeSite) -> 
     assert {"Secure", "HttpOnly", "Path=/"} <= set(cookie.split("; "))
 
 
-def test_logging_out_ends_the_session_on_the_server(site: Site) -> None:
+def test_logout_ends_the_session_on_the_server(site: Site) -> None:
     owner = site.owner()
     thief = site.browser(cookies=dict(owner.cookies))
     assert thief.get("/nothing").status == 404
@@ -123,7 +123,7 @@ def test_logging_out_ends_the_session_on_the_server(site: Site) -> None:
     assert thief.get("/nothing").status == 303
 
 
-def test_signing_in_again_ends_the_session_before(site: Site, app: App) -> None:
+def test_new_login_ends_the_previous_session(site: Site, app: App) -> None:
     owner = site.owner()
     before = dict(owner.cookies)
     owner.get(f"/login?token={site.door.links.make()}")
@@ -132,7 +132,7 @@ def test_signing_in_again_ends_the_session_before(site: Site, app: App) -> None:
     assert owner.get("/nothing").status == 404
 
 
-def test_another_password_ends_all_sessions_and_the_same_one_none(make_site: MakeSite) -> None:
+def test_changed_password_ends_all_sessions(make_site: MakeSite) -> None:
     cookies = make_site(password="correct horse battery").browser()
     cookies.post("/login", {"password": "correct horse battery"})
 
@@ -144,7 +144,7 @@ def test_another_password_ends_all_sessions_and_the_same_one_none(make_site: Mak
     assert not is_in("correct horse battery")
 
 
-def test_setting_or_removing_a_password_ends_all_sessions(make_site: MakeSite) -> None:
+def test_setting_or_removing_a_password_ends_sessions(make_site: MakeSite) -> None:
     owner = make_site().owner()
     assert make_site().browser(cookies=dict(owner.cookies)).get("/nothing").status == 404
     make_site("correct horse battery")

@@ -1,4 +1,4 @@
-"""A stranger gets nothing. Every route is asked, as the route table has them: a new one can't be forgotten."""
+"""Requests without a session get no data. The tests call every route of the route table, so they cover new routes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from counterfoil.web.pages import PAGES
 from tests.web.browser import FOLLOWED, TYPED, Browser
 from tests.web.conftest import MakeSite, Site, StandingClock
 
-#: Whoever adds to this list says that strangers may have it.
+#: Routes that work without a session.
 PUBLIC = {("GET", "/health"), ("GET", "/login"), ("POST", "/login"), ("POST", "/login/link")}
 FOLDERS = {"/static"}
 
@@ -40,7 +40,7 @@ HOSTILE = [
     "-1",
     "x" * 3000,
 ]
-#: What forms and addresses of any page may have, beside what a route declares.
+#: Common names of fields and parameters, in addition to those that a route declares.
 NAMES = ("name", "q", "sort", "page", "tab", "next", "token", "sql", "table", "destination")
 
 REFUSED = {303, 401, 403, 404, 405}
@@ -53,7 +53,7 @@ class Route:
     names: frozenset[str] = frozenset()
 
     def to(self, value: str) -> str:
-        """Its address, with the value for each of its parts that vary."""
+        """The path with the value for each parameter."""
         return re.sub(r"\{[^}]*\}", quote(value, safe=""), self.path)
 
     @property
@@ -62,12 +62,12 @@ class Route:
 
 
 def routes(page: FastAPI) -> Iterator[Route]:
-    """Each method of each route but those of programs, which `tests/api` asks; a kind that is not known here fails."""
+    """Each method of each route except those of the API, which `tests/api` covers. Unknown kinds of routes fail."""
     for found in iter_route_contexts(page.routes):
         if isinstance(found.original_route, Mount):
-            assert found.path in FOLDERS, f"{found.path} is open to strangers"
+            assert found.path in FOLDERS, f"{found.path} is public"
             continue
-        assert isinstance(found.original_route, APIRoute), f"what is {found.original_route}?"
+        assert isinstance(found.original_route, APIRoute), f"unknown kind of route: {found.original_route}"
         assert found.path is not None
         if found.path.startswith("/api/"):
             continue
@@ -78,7 +78,7 @@ def routes(page: FastAPI) -> Iterator[Route]:
 
 
 def late(_app: App) -> APIRouter:
-    """A page that nobody thought of when the guard was written."""
+    """Routes that the guard does not know."""
     router = APIRouter()
 
     @router.api_route("/late/{name}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -86,7 +86,7 @@ def late(_app: App) -> APIRouter:
         return PlainTextResponse("a secret")
 
     @router.get("/static-secrets/{name}")
-    def beside(name: str) -> Response:
+    def similar(name: str) -> Response:
         return PlainTextResponse("a secret")
 
     @router.get("/login/{name:path}")
@@ -106,15 +106,15 @@ def ask(browser: Browser, route: Route, value: str = "1", **headers: str) -> tup
     return answer.status, answer.text
 
 
-def remembered(app: App) -> list[str]:
-    """All that the state holds, but for who is signed in."""
+def content(app: App) -> list[str]:
+    """The content of the state without the sessions."""
     with sqlite3.connect(app.settings.home / "state.db") as connection:
         lines = [line for line in connection.iterdump() if "'page_" not in line]
     connection.close()
     return lines
 
 
-def test_the_route_table_is_walked(site: Site) -> None:
+def test_route_table_is_complete(site: Site) -> None:
     found = {(route.method, route.path) for route in routes(site.page)}
     assert found >= PUBLIC
     assert ("DELETE", "/late/{name}") in found
@@ -122,8 +122,8 @@ def test_the_route_table_is_walked(site: Site) -> None:
     assert len(found) >= len(PUBLIC) + 10
 
 
-def test_without_a_session_every_route_is_refused_but_the_short_list(site: Site, app: App) -> None:
-    before = remembered(app)
+def test_requests_without_session_reach_public_routes_only(site: Site, app: App) -> None:
+    before = content(app)
     for route in routes(site.page):
         status, text = ask(site.browser(), route)
         if route.is_public:
@@ -131,20 +131,20 @@ def test_without_a_session_every_route_is_refused_but_the_short_list(site: Site,
         else:
             assert status in (303, 401), route
             assert text in ("", "Sign in first.\n"), route
-    assert remembered(app) == before
+    assert content(app) == before
 
 
-def test_with_an_expired_session_every_route_is_refused(site: Site, app: App, clock: StandingClock) -> None:
+def test_expired_session_is_rejected(site: Site, app: App, clock: StandingClock) -> None:
     owner = site.owner()
     clock.advance(days=14)
-    before = remembered(app)
+    before = content(app)
     for route in routes(site.page):
         if not route.is_public:
             assert ask(owner, route)[0] in (303, 401), route
-    assert remembered(app) == before
+    assert content(app) == before
 
 
-def test_with_an_ended_or_invented_session_every_route_is_refused(site: Site) -> None:
+def test_ended_or_forged_session_is_rejected(site: Site) -> None:
     owner = site.owner()
     ended = dict(owner.cookies)
     owner.post("/logout")
@@ -154,9 +154,9 @@ def test_with_an_ended_or_invented_session_every_route_is_refused(site: Site) ->
                 assert ask(site.browser(cookies={"counterfoil_8321": value}), route)[0] in (303, 401), route
 
 
-def test_from_another_origin_nothing_is_changed_and_nothing_is_read(site: Site, app: App) -> None:
+def test_cross_origin_requests_are_rejected(site: Site, app: App) -> None:
     owner = site.owner()
-    before = remembered(app)
+    before = content(app)
     for route in routes(site.page):
         for origin in ("cross-site", "same-site"):
             foreign = {"sec-fetch-site": origin, "origin": "https://evil.example"}
@@ -164,10 +164,10 @@ def test_from_another_origin_nothing_is_changed_and_nothing_is_read(site: Site, 
             assert ask(owner, route, **embedded)[0] == 403, route
             if route.method not in ("GET", "HEAD", "OPTIONS"):
                 assert ask(owner, route, **foreign)[0] == 403, route
-    assert remembered(app) == before
+    assert content(app) == before
 
 
-def test_from_a_browser_that_tells_less_nothing_is_changed_either(site: Site) -> None:
+def test_requests_without_fetch_metadata_change_nothing(site: Site) -> None:
     owner = site.owner()
     for route in routes(site.page):
         if route.method not in ("GET", "HEAD", "OPTIONS"):
@@ -176,7 +176,7 @@ def test_from_a_browser_that_tells_less_nothing_is_changed_either(site: Site) ->
                 assert answer.status == 403, route
 
 
-def test_under_another_name_every_route_is_refused(site: Site) -> None:
+def test_other_host_names_are_rejected(site: Site) -> None:
     owner = site.owner(host="127.0.0.1:8321")
     for route in routes(site.page):
         for host in ("evil.example", "evil.example:8321", "127.0.0.1.evil.example:8321"):
@@ -185,27 +185,27 @@ def test_under_another_name_every_route_is_refused(site: Site) -> None:
             assert "secret" not in text
 
 
-def test_hostile_names_do_no_harm_to_strangers_answers(site: Site, app: App) -> None:
-    before = remembered(app)
+def test_hostile_input_without_session_is_harmless(site: Site, app: App) -> None:
+    before = content(app)
     for route in routes(site.page):
         for value in HOSTILE:
             status, text = hostile(site.browser(), route, value)
             assert status in REFUSED | {200, 400, 429}, (route, value)
             assert "secret" not in text, (route, value)
-    assert remembered(app) == before
+    assert content(app) == before
 
 
-def test_hostile_names_do_no_harm_to_the_owner(site: Site, app: App) -> None:
+def test_hostile_input_with_session_is_harmless(site: Site, app: App) -> None:
     for route in routes(site.page):
         owner = site.owner()
         for value in HOSTILE:
             status, text = hostile(owner, route, value)
             assert status < 500, (route, value, text)
-    assert any("CREATE TABLE datasets" in line for line in remembered(app))
+    assert any("CREATE TABLE datasets" in line for line in content(app))
 
 
 def hostile(browser: Browser, route: Route, value: str) -> tuple[int, str]:
-    """The value wherever the route takes one; what comes back must not run, nor be what a file holds."""
+    """Sends the value in every field and parameter. The response must not contain executable markup or a file."""
     fields = urlencode(dict.fromkeys({*route.names, *NAMES}, value), errors="surrogatepass")
     if route.method in ("GET", "HEAD", "OPTIONS"):
         answer = browser.ask(route.method, f"{route.to(value)}?{fields}", headers=FOLLOWED)
@@ -248,21 +248,21 @@ def hostile(browser: Browser, route: Route, value: str) -> tuple[int, str]:
         "*",
     ],
 )
-def test_ways_around_lead_nowhere(site: Site, path: str) -> None:
+def test_path_tricks_are_rejected(site: Site, path: str) -> None:
     answer = site.browser().ask("GET", path, headers=TYPED)
     assert answer.status in (303, 404)
     assert not any(word in answer.text for word in ("secret", "import", "root:"))
 
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", "get", "POST\t", "X"])
-def test_other_methods_lead_nowhere(site: Site, method: str) -> None:
+def test_other_methods_are_rejected(site: Site, method: str) -> None:
     for path in ("/late/1", "/login", "/health", "/static/app.css"):
         answer = site.browser().ask(method, path, headers=FOLLOWED)
         assert answer.status in REFUSED
         assert "secret" not in answer.text
 
 
-def test_a_method_that_a_header_or_a_field_names_instead_is_not_taken(site: Site) -> None:
+def test_method_override_is_ignored(site: Site) -> None:
     headers = FOLLOWED | {"x-http-method-override": "DELETE", "x-forwarded-host": "evil.example", "x-original-url": "/"}
     answer = site.browser().ask("GET", "/health", headers=headers)
     assert (answer.status, answer.text) == (200, '{"ok":true}')

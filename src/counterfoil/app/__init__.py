@@ -1,1 +1,1 @@
-"""The calls that the command line, the page and other programs make."""
+"""Operations for the command line, the UI, the API and other programs."""

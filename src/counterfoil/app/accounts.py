@@ -1,4 +1,4 @@
-"""The calls on saved accounts. A key is tried at Stripe before anything of it is stored."""
+"""Operations on accounts. Each key is tested at Stripe before it is stored."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ class Readable:
 
     report: str
     title: str
-    #: None when that was never tried.
+    #: None if this was never tested.
     readable: bool | None
-    #: What the key lacks (`rak_…`); None when it lacks nothing.
+    #: The missing permission (`rak_…`); None if none is missing.
     permission: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class KeysRotated:
-    """What a rotation of the vault did."""
+    """The result of a rotation of the vault."""
 
-    #: Keys of accounts that were encrypted anew.
+    #: Number of re-encrypted account keys.
     keys: int
-    #: Accounts whose keys are lost, by name.
+    #: Names of the accounts with lost keys.
     locked: tuple[str, ...]
-    #: Whether keys of hashed columns are lost: what is hashed later does not join with what was hashed before.
+    #: Whether keys of hashed columns are lost: later hashes do not join with earlier ones.
     hash_keys_lost: bool
-    #: Alerts whose addresses are lost, by name.
+    #: Names of the alerts with lost URLs.
     alerts_lost: tuple[str, ...] = ()
 
 
@@ -70,9 +70,9 @@ class AccountService:
         api_base: str | None = None,
         stripe_account: str | None = None,
     ) -> Account:
-        """Saves a key, or a reference to one (`env:NAME`, `file:/path`), after Stripe has taken it.
+        """Saves a key, or a reference to a key (`env:NAME`, `file:/path`), after Stripe has accepted it.
 
-        Raises what Stripe says to the key, and StripeUnavailable while it can't be reached; then nothing is stored.
+        Raises KeyRejected or another error from Stripe, or StripeUnavailable; then nothing is stored.
         """
         return self.prepared(name, key, reference=reference, api_base=api_base, stripe_account=stripe_account)()
 
@@ -85,7 +85,7 @@ class AccountService:
         api_base: str | None = None,
         stripe_account: str | None = None,
     ) -> Callable[[], Account]:
-        """All of `add` but the storing, which is what it gives back."""
+        """Tests the key as `add` does; returns a function that stores the account."""
         name = names.checked_name("account", name)
         if any(account.name == name for account in self._accounts.list()):
             raise names.taken("account", name)
@@ -102,9 +102,9 @@ class AccountService:
         )
 
     def connect(self, key: str, *, api_base: str | None = None, stripe_account: str | None = None) -> Account:
-        """Saves a key under the name of the Stripe account that it is of; one that is saved already is not saved again.
+        """Saves a key under the name of its Stripe account; if the key is already saved, updates that account.
 
-        Raises as `add`.
+        Raises the same errors as `add`.
         """
         api_base, stripe_account = (api_base or STRIPE).rstrip("/"), stripe_account or None
         secret = _given(key, None)
@@ -123,21 +123,21 @@ class AccountService:
         return self._accounts.list()
 
     def get(self, name_or_id: str) -> Account:
-        """The account of a name or an id."""
+        """The account with this name or id."""
         return self._accounts.get(name_or_id)
 
     def check(self, name_or_id: str) -> Account:
-        """Tries the key again and keeps what Stripe says.
+        """Tests the key again and stores the result.
 
-        Raises KeyRejected, SettingsError for a reference that leads to another account's key by now, and AccountError
-        for a key that can't be decrypted: all are kept with the account. A TransientError changes nothing.
+        Raises KeyRejected, SettingsError if a reference now points to another account's key, and AccountError if the
+        key cannot be decrypted; the account stores these errors. A TransientError changes nothing.
         """
         account = self._accounts.get(name_or_id)
         secret = self._accounts.key(account.id)
         try:
             checked = self._ask(secret, account.api_base, account.stripe_account)
         except KeyRejected as error:
-            error.hint = f"{error.hint} Then: counterfoil accounts key {shlex.quote(account.name)}"
+            error.hint = f"{error.hint}, then run: counterfoil accounts key {shlex.quote(account.name)}"
             self._accounts.reject(account.id, error.message)
             raise
         another = _another(account, checked)
@@ -145,22 +145,22 @@ class AccountService:
             self._accounts.reject(account.id, another.message)
             raise another
         if account.reference is not None and Key(secret).fingerprint != account.fingerprint:
-            # Another key of the same account is kept there by now.
+            # The reference now points to another key of the same account.
             return self._accounts.replace_key(account.id, **_kept(secret, account.reference), checked=checked)
         return self._accounts.set_check(account.id, checked)
 
     def rename(self, name_or_id: str, name: str) -> Account:
-        """Gives another name."""
+        """Renames the account."""
         return self._accounts.rename(name_or_id, name)
 
     def replace_key(self, name_or_id: str, key: str | None = None, *, reference: str | None = None) -> Account:
-        """Another key of the same Stripe account and mode, after Stripe has taken it; SettingsError for any other."""
+        """Replaces the key after Stripe has accepted it; SettingsError for another Stripe account or mode."""
         return self.prepared_key(name_or_id, key, reference=reference)()
 
     def prepared_key(
         self, name_or_id: str, key: str | None = None, *, reference: str | None = None
     ) -> Callable[[], Account]:
-        """All of `replace_key` but the storing, which is what it gives back."""
+        """Tests the key as `replace_key` does; returns a function that stores it."""
         account = self._accounts.get(name_or_id)
         secret = _given(key, reference)
         checked = self._ask(secret, account.api_base, account.stripe_account)
@@ -170,26 +170,26 @@ class AccountService:
         return partial(self._accounts.replace_key, account.id, **_kept(secret, reference), checked=checked)
 
     def used_by(self, name_or_id: str) -> tuple[str, ...]:
-        """The names of the datasets that read the account: they would stop without it."""
+        """Names of the datasets that use the account."""
         return self._accounts.used_by(name_or_id)
 
     def paused(self, name_or_id: str) -> tuple[str, ...]:
-        """The names of those of them that are paused."""
+        """Names of the paused datasets that use the account."""
         account = self._accounts.get(name_or_id).id
         return tuple(one.name for one in self._datasets.list() if one.account == account and one.pause is not None)
 
     def remove(self, name_or_id: str, *, with_datasets: bool = False) -> tuple[str, ...]:
-        """Forgets the account and its key; with `with_datasets` those that read it too, whose names are returned.
+        """Removes the account, its key and, with `with_datasets`, its datasets; returns the names of these datasets.
 
-        Their tables stay.
+        Tables are not deleted.
         """
         account = self._accounts.get(name_or_id).id
-        gone = [one.id for one in self._datasets.list() if one.account == account] if with_datasets else []
-        with delete_archives(self._state, gone):
+        removed = [one.id for one in self._datasets.list() if one.account == account] if with_datasets else []
+        with delete_archives(self._state, removed):
             return self._accounts.remove(account, with_datasets=with_datasets)
 
     def rotate(self) -> KeysRotated:
-        """Encrypts every key anew under the first master key; those that are lost stay as they are."""
+        """Re-encrypts every key with the first master key; lost keys remain unchanged."""
         rotated = self._accounts.rotate()
         alerts_lost, hash_keys_lost = self._alerts.rotate(), False
         try:
@@ -199,7 +199,7 @@ class AccountService:
         return KeysRotated(rotated.keys, rotated.locked, hash_keys_lost, alerts_lost)
 
     def _ask(self, secret: str, api_base: str, stripe_account: str | None) -> Checked:
-        # Only what asks Stripe pays for the import of what does.
+        # Imported here, so that operations without API requests start faster.
         from counterfoil.http.async_bridge import run as wait_for
         from counterfoil.runs.check_account import check_account
         from counterfoil.stripe.client import Client
@@ -212,7 +212,7 @@ class AccountService:
             return check_account(client, at=self._state.now())
         except KeyRejected as error:
             page = "https://dashboard.stripe.com/" + ("apikeys" if client.livemode else "test/apikeys")
-            error.hint = f"Look up or make a key at {page}."
+            error.hint = f"Find or create a key at {page}"
             raise
         except TransientError as error:
             error.hint = f"Nothing was stored. {error.hint or 'Try again later.'}"
@@ -222,7 +222,7 @@ class AccountService:
 
 
 def readable(account: Account) -> tuple[Readable, ...]:
-    """What the account's key may read, in the menu's order, as it was found when it was tried last."""
+    """The key's access to each report at its last test, in the order of the menu."""
     return tuple(
         Readable(
             report.key,
@@ -235,55 +235,52 @@ def readable(account: Account) -> tuple[Readable, ...]:
 
 
 def mode(account: Account) -> str | None:
-    """`live`, `test`, or None when it was never tried."""
+    """`live`, `test`, or None if the key was never tested."""
     return _MODES[account.livemode]
 
 
 def account_dict(account: Account) -> dict[str, Any]:
-    """The account for JSON. Holds no key."""
+    """The account as a dictionary for JSON, without the key."""
     shown = plain_fields(account, *(name for name in Account.__slots__ if name not in _NOT_SHOWN))
     return {**shown, "mode": mode(account), "reports": plain(readable(account))}
 
 
-#: What `reports` tells better, and what is of no use to anyone outside.
+#: Internal fields, and fields that `reports` replaces.
 _NOT_SHOWN = frozenset({"fingerprint", "livemode", "readable", "missing"})
 
 
 def _free_name(checked: Checked, taken: Collection[str]) -> str:
-    """What Stripe calls the account, with the mode where another one is called that, or with a number."""
-    # A name that Stripe's own rules allow and ours do not gives way to the id.
-    said = redacted(checked.display_name or "").strip()[:80]
-    wanted = said if said.isprintable() and said else checked.stripe_id or "Stripe"
-    told = f"{wanted} ({_MODES[checked.livemode]})" if checked.livemode is not None else wanted
-    numbered = (f"{told} {n}" for n in range(2, len(taken) + 3))
-    return next(name for name in (wanted, told, *numbered) if name.casefold() not in taken)
+    """The display name at Stripe; if it is taken, with the mode, or with a number."""
+    # A display name that is not a valid account name is replaced by the id.
+    display_name = redacted(checked.display_name or "").strip()[:80]
+    wanted = display_name if display_name.isprintable() and display_name else checked.stripe_id or "Stripe"
+    with_mode = f"{wanted} ({_MODES[checked.livemode]})" if checked.livemode is not None else wanted
+    numbered = (f"{with_mode} {n}" for n in range(2, len(taken) + 3))
+    return next(name for name in (wanted, with_mode, *numbered) if name.casefold() not in taken)
 
 
 def _given(key: str | None, reference: str | None) -> str:
     if (key is None) == (reference is None):
-        raise ValueError("an account has a key or a reference to one")
+        raise ValueError("either a key or a reference to a key is required")
     return resolve(checked_reference(reference)) if reference is not None else str(key).strip()
 
 
 def _kept(secret: str, reference: str | None) -> dict[str, Any]:
-    """What the state keeps: the key, or the reference in its place."""
-    told = Key(secret)
-    kept = {"key": secret} if reference is None else {"reference": reference}
-    return {"shown": repr(told), "fingerprint": told.fingerprint, **kept}
+    """The stored values: the key or its reference, its masked form and its fingerprint."""
+    key = Key(secret)
+    stored = {"key": secret} if reference is None else {"reference": reference}
+    return {"shown": repr(key), "fingerprint": key.fingerprint, **stored}
 
 
 def _another(account: Account, checked: Checked) -> SettingsError | None:
-    """What is wrong with a key that is not of the account's Stripe account and mode."""
-    # A key that may not be asked whose it is is known by itself, and can't be told from one of another account.
+    """The error for a key of another Stripe account or mode; None for a matching key."""
+    # A key that cannot read its account has an id of its own (`key_…`), which cannot be compared.
     known = [one for one in (account.stripe_id, checked.stripe_id) if one and not one.startswith("key_")]
     if account.livemode is not None and account.livemode != checked.livemode:
         now, before = _MODES[checked.livemode], _MODES[account.livemode]
-        said = f"This is a {now} key, and the account {account.name!r} is {before}"
+        message = f"the key is a {now} key, but account {account.name!r} uses {before} mode"
     elif len(set(known)) > 1:
-        said = f"This is a key of {checked.stripe_id}, and the account {account.name!r} is {account.stripe_id}"
+        message = f"the key belongs to {checked.stripe_id}, but account {account.name!r} to {account.stripe_id}"
     else:
         return None
-    return SettingsError(
-        said,
-        hint="Its datasets would mix two sets of books. Add the key as an account of its own: counterfoil accounts add",
-    )
+    return SettingsError(message, hint="Add the key as a separate account: counterfoil accounts add")

@@ -1,4 +1,4 @@
-"""The data center: settings and state, opened once, and the calls on what is in it."""
+"""The app: settings and state, with a service for each kind of object."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class App:
-    """Accounts, datasets and runs of one state. Closes with `with`, or with `close`; safe to share between threads."""
+    """Accounts, datasets and runs of one state. Use it in a `with` block, or call `close`. Thread-safe."""
 
     def __init__(self, settings: Settings, state: State) -> None:
         from counterfoil.state.vault import Vault
@@ -40,7 +40,7 @@ class App:
 
     @cached_property
     def records(self) -> RunContext:
-        """What is remembered, as the steps of runs take it."""
+        """The stored objects, for the steps of runs."""
         from counterfoil.runs.run_context import RunContext
         from counterfoil.state.accounts import Accounts
         from counterfoil.state.alerts import Alerts
@@ -62,85 +62,85 @@ class App:
 
     @cached_property
     def accounts(self) -> AccountService:
-        """Saved keys of Stripe."""
+        """Operations on accounts."""
         from counterfoil.app.accounts import AccountService
 
         return AccountService(self.state, self.vault)
 
     @cached_property
     def datasets(self) -> DatasetService:
-        """What is read with them, where to and when."""
+        """Operations on datasets."""
         from counterfoil.app.datasets.service import DatasetService
 
         return DatasetService(self.state, self.vault)
 
     @cached_property
     def config(self) -> ConfigService:
-        """Both of them as a file."""
+        """Accounts and datasets as a configuration file."""
         from counterfoil.app.config.service import ConfigService
 
         return ConfigService(self.state, self.accounts, self.datasets)
 
     @cached_property
     def runs(self) -> RunService:
-        """Datasets run, watched, canceled and gone back to."""
+        """Operations on runs."""
         from counterfoil.app.runs import RunService
 
         return RunService(self.state, self.records)
 
     @cached_property
     def proofs(self) -> ProofService:
-        """What is checked of datasets."""
+        """Verification of datasets."""
         from counterfoil.app.proofs import ProofService
 
         return ProofService(self.records)
 
     @cached_property
     def tables(self) -> TableService:
-        """What is in the tables of datasets."""
+        """Tables of datasets."""
         from counterfoil.app.tables import TableService
 
         return TableService(self.records)
 
     @cached_property
     def alerts(self) -> AlertService:
-        """Who is told of what happens."""
+        """Operations on alerts."""
         from counterfoil.app.alerts import AlertService
 
         return AlertService(self.records.alerts)
 
     @cached_property
     def metrics(self) -> MetricService:
-        """How all of it fares, for Prometheus."""
+        """Metrics for Prometheus."""
         from counterfoil.app.metrics import MetricService
 
         return MetricService(self.datasets, self.records)
 
     @cached_property
     def questions(self) -> SavedQueryService:
-        """What is asked again and again."""
+        """Saved queries."""
         from counterfoil.app.saved_queries import SavedQueryService
 
         return SavedQueryService(self.state)
 
     @cached_property
     def sessions(self) -> SessionService:
-        """Who is signed in to the page."""
+        """Sessions of the UI."""
         from counterfoil.app.sessions import SessionService
 
         return SessionService(self.state)
 
     @cached_property
     def tokens(self) -> TokenService:
-        """With which other programs come in."""
+        """Tokens for the API."""
         from counterfoil.app.tokens import TokenService
 
         return TokenService(self.state)
 
     def fill(self, dataset: str, to: str, *, wait: bool = True, look: Look | None = None) -> Run:
-        """Makes a dataset's table in a destination anew from what is kept; one that is new becomes the dataset's.
+        """Rebuilds a dataset's table in a destination from archives; adds the destination to the dataset if it is new.
 
-        RunError when the dataset has not run yet, or what it takes is kept no longer; then nothing is changed.
+        RunError if no run has succeeded or an archive is deleted; then nothing is changed.
         """
         self.runs.kept(dataset)
         urls = [target.url for target in self.datasets.get(dataset).targets]
@@ -149,7 +149,7 @@ class App:
         return self.runs.fill(dataset, to, wait=wait, look=look)
 
     def close(self) -> None:
-        """Gives the state back."""
+        """Closes the state."""
         self.state.close()
 
     def __enter__(self) -> Self:
@@ -160,9 +160,9 @@ class App:
 
 
 def open_app(settings: Settings | None = None, *, clock: Clock | None = None) -> App:
-    """The data center of these settings, or of the environment's; its state is made when there is none.
+    """Opens the app with these settings, by default those of the environment; creates the state if it does not exist.
 
-    SettingsError says what to do about a state that is older or newer than this program.
+    SettingsError if the schema of the state is older or newer than this version.
     """
     from counterfoil.state import open_state
     from counterfoil.state.database import utc_now

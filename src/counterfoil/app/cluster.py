@@ -1,4 +1,4 @@
-"""More than one machine: what has to be so before a process works beside those of another one."""
+"""Checks before a process works together with nodes on other machines."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _FILE = "counterfoil-archive"
 
 
 def check_shared(state: State) -> None:
-    """SettingsError unless the state is one that several machines can share."""
+    """SettingsError if several machines cannot share the state."""
     if state.url.drivername == "sqlite":
         raise SettingsError(
-            "A worker shares its state with other processes, and this one is a file",
-            hint="Set COUNTERFOIL_STATE_URL to a Postgres database. On one machine alone: counterfoil serve",
+            "a worker requires a shared state in Postgres, but the state is a file",
+            hint="Set COUNTERFOIL_STATE_URL to a Postgres database, or for one machine run: counterfoil serve",
         )
 
 
 def check_beside_others(state: State, records: RunContext) -> None:
-    """What a process that is about to work with a shared state needs: the archive and destinations of the others.
+    """Checks that this process shares the archive and the destinations of the other nodes.
 
-    SettingsError names what is not shared.
+    SettingsError names the folder or destination that is not shared.
     """
     if state.url.drivername == "sqlite":
         return
@@ -40,14 +40,14 @@ def check_beside_others(state: State, records: RunContext) -> None:
         for target in dataset.targets:
             if kind_of(target.url).local:
                 raise SettingsError(
-                    f"The dataset {dataset.name!r} has its table in {redacted(target.url)}, which one machine has, "
-                    f"and others work on this state: {', '.join(sorted(elsewhere))}",
-                    hint="Move it to a database that all of them reach, or stop the processes of the others.",
+                    f"the table of dataset {dataset.name!r} in {redacted(target.url)} is local to one machine, "
+                    f"but nodes on other machines use this state: {', '.join(sorted(elsewhere))}",
+                    hint="Move the table to a database that all machines can reach, or stop the other nodes.",
                 )
 
 
 def _check_archive(state: State, records: RunContext) -> None:
-    """Whether the archive's folder is the one that the others have: a file in it says so."""
+    """Checks by an id in a file that this process uses the same archive folder as the other nodes."""
     folder = records.settings.archive
     file = folder / _FILE
     with state.begin():
@@ -64,7 +64,6 @@ def _check_archive(state: State, records: RunContext) -> None:
         found = ""
     if found != known:
         raise SettingsError(
-            f"The archive {folder} is not the one of the other processes on this state",
-            hint="Set COUNTERFOIL_ARCHIVE_PATH to the folder that all machines share. If the old one is lost, "
-            f"write {known} into {file}.",
+            f"the archive {folder} differs from the archive of the other nodes",
+            hint=f"Set COUNTERFOIL_ARCHIVE_PATH to the shared folder, or write {known} to {file} if that is lost.",
         )

@@ -1,4 +1,4 @@
-"""A connection to one account, and what the catalogue holds."""
+"""The connection to one Stripe account, and the catalogue of reports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
 
 
 class PullArguments(TypedDict, total=False):
-    """The arguments of a pull that decide what it reads and where to; see `Connection.pull`."""
+    """The arguments of a pull that select its data and destination; see `Connection.pull`."""
 
     to: str
     table: str | None
@@ -44,11 +44,11 @@ class PullArguments(TypedDict, total=False):
 
 
 class Connection:
-    """A Stripe account, open for reading. Closes with `with`, or with `close`.
+    """A connection to a Stripe account. Use it in a `with` block, or call `close`.
 
-    Raises SettingsError for a key or an address that can't be right; what Stripe thinks of the key shows at the
-    first read. A connection belongs to the process that opened it: it holds the key, so that it can't be pickled, and
-    sockets and a thread, so that it raises RunError in a forked child.
+    Raises SettingsError for an invalid key or URL; Stripe checks the key at the first request. A connection belongs to
+    the process that opened it: it cannot be pickled, because it holds the key, and it raises RunError in a forked
+    child, because sockets and threads do not survive a fork.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Connection:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "A connection can't be pickled or copied: it holds the key. Call counterfoil.connect() where it is needed."
+            "cannot pickle or copy a connection, because it holds the key; call counterfoil.connect() where it is used"
         )
 
     def close(self) -> None:
-        """Ends the connections to Stripe. In a forked child it leaves them to the parent."""
+        """Closes the sockets to Stripe; in a forked child, leaves them to the parent."""
         from counterfoil.http.async_bridge import run
 
         self._closed = True
@@ -97,17 +97,19 @@ class Connection:
     def _check_open(self) -> None:
         if self._process != os.getpid():
             raise RunError(
-                "This connection was opened by another process, and its sockets are not usable after a fork",
-                hint="Call counterfoil.connect() in each process, with processes=N to share the account's rates.",
+                "the connection was opened by another process and cannot be used after a fork",
+                hint="Call counterfoil.connect() in each process, with processes=N to share the rate limits.",
                 code="connection_forked",
             )
         if self._closed:
             raise RunError(
-                "This connection is closed", hint="Read within the `with`, or connect again.", code="connection_closed"
+                "the connection is closed",
+                hint="Use it within the `with` block, or connect again.",
+                code="connection_closed",
             )
 
     def account(self) -> AccountIdentity:
-        """Whose key it is, asked once; raises what Stripe says to the key, or that it can't be reached."""
+        """The account of the key, requested once; raises KeyRejected or another error from Stripe."""
         from counterfoil.http.async_bridge import run
 
         self._check_open()
@@ -115,7 +117,7 @@ class Connection:
 
     @property
     def requests(self) -> int:
-        """Requests to Stripe so far."""
+        """The number of API requests so far."""
         return sum(self._client.requests.values())
 
     def read(
@@ -127,11 +129,12 @@ class Connection:
         limit: int | None = None,
         options: Mapping[str, str] | None = None,
     ) -> Reader:
-        """The report's rows as a stream of Arrow batches, in the order of their arrival; nothing is stored.
+        """Streams the report's rows as Arrow batches, in order of arrival; stores nothing.
 
-        Columns are the report's, then `_account`, `_run`, `_synced_at`, `_api_version`, `_deleted`, `_deleted_at`,
-        `_extra`; the schema is known before the first row. `since` and `until` bound the creation, half open; with
-        `limit` the newest so many come in Stripe's order. A reader can be read once: later readings raise RunError.
+        The columns are those of the report, then `_account`, `_run`, `_synced_at`, `_api_version`, `_deleted`,
+        `_deleted_at`, `_extra`; the schema is known before the first row. `since` and `until` are a half-open range of
+        the time of creation; `limit` reads the N newest rows in Stripe's order. A reader can be read once; reading it
+        again raises RunError.
         """
         from counterfoil.runs.plans.pull_plan import plan
         from counterfoil.runs.read import read
@@ -149,11 +152,11 @@ class Connection:
         until: Instant | None = None,
         options: Mapping[str, str] | None = None,
     ) -> tuple[Window, ...]:
-        """At most `count` windows that make up the range, oldest first, each to be read by a process of its own.
+        """Divides the range into at most `count` windows, oldest first, to be read by parallel processes.
 
-        They hold about as many rows each, as far as a few pages of the list tell. Their `since` and `until` are what
-        `read` takes; the outer ones are those given, None where none was. What is little, or has no time of creation,
-        is one window.
+        The windows have about the same number of rows, estimated from a few pages. Pass their `since` and `until` to
+        `read`; the outer bounds are the given ones, or None. A small report, or one without a time of creation, is one
+        window.
         """
         from counterfoil.extract.estimates.balanced_windows import even_windows
         from counterfoil.http.async_bridge import run
@@ -186,12 +189,12 @@ class Connection:
         observe: Observe = unobserved,
         explain: Explain | None = None,
     ) -> Pulled:
-        """Reads the report and loads it into a table, in one transaction; see `counterfoil pull --help`.
+        """Reads the report and loads it into a table in one transaction; see `counterfoil pull --help`.
 
-        A replace that narrows a fuller table needs `overwrite`, or a `confirm` that answers True to its question.
-        One with unchanged options that would remove more than half of a table needs `allow_shrink`; with `resume` the
-        rows that the refused pull read are loaded then, without reading them again.
-        `explain` is called before anything is read, with what that will probably take.
+        A replace with a narrower selection than the rows in the table needs `overwrite`, or a `confirm` that answers
+        True. A replace with unchanged options that would delete more than half of the table needs `allow_shrink`; with
+        `resume`, it loads the rows that the rejected pull has read. `explain` is called with the estimated cost before
+        the pull.
         """
         from counterfoil.runs.plans.pull_plan import plan
         from counterfoil.runs.pull import pull
@@ -217,7 +220,7 @@ class Connection:
             )
 
     def at_stake(self, report: str, **pull: Unpack[PullArguments]) -> OverwriteRisk | None:
-        """The rows that the same pull would ask about before it leaves them out; None when it would not ask."""
+        """The rows that the same pull would ask to replace; None if it would not ask."""
         from counterfoil.runs.plans.overwrite_check import overwrite_risk
 
         chosen, name = self._planned(report, pull)
@@ -226,13 +229,13 @@ class Connection:
             return overwrite_risk(destination, chosen, name, method, identity=self.account())
 
     def check(self, report: str, **pull: Unpack[PullArguments]) -> None:
-        """Raises what the same pull would raise before its first request: `pull` calls it by itself."""
+        """Raises the errors that the same pull raises before its first request; `pull` does the same checks."""
         _, name = self._planned(report, pull)
         with self._checked(pull.get("to", DEFAULT_DESTINATION), name):
             pass
 
     def _planned(self, report: str, pull: PullArguments) -> tuple[Plan, str]:
-        """What a pull reads, and its table; SettingsError for arguments that can't be."""
+        """The plan of a pull and its table; SettingsError for invalid arguments."""
         from counterfoil.runs.plans.pull_plan import plan
 
         self._check_open()
@@ -269,12 +272,12 @@ def _found(key: str) -> Report:
 
 def _key(given: str) -> str:
     if not isinstance(given, str):
-        raise SettingsError(f"Invalid API key: it is of type {type(given).__name__}", hint="Give it as a string.")
+        raise SettingsError(f"invalid API key: type {type(given).__name__}", hint="Pass the key as a string.")
     return resolve(checked_reference(given)) if is_reference(given) else given
 
 
 def _shared(settings: Settings, processes: int) -> Settings:
-    """The settings of one of so many processes that read an account side by side: an even part of its rates."""
+    """The settings for one of `processes` parallel processes: an equal share of the account's rate limits."""
     processes = whole_number(processes, "processes")
     in_flight = max(1, settings.in_flight // processes)
     return settings.model_copy(update={"rate_share": settings.rate_share / processes, "in_flight": in_flight})
@@ -284,29 +287,29 @@ def _check_method(method: str) -> None:
     known = get_args(PullMethod)
     if method not in known:
         raise SettingsError(
-            f"Invalid method for a pull: {method!r}",
-            hint=f"Choose {' or '.join(known)}. A dataset can also merge and partition.",
+            f"invalid method for a pull: {method!r}",
+            hint=f"Use {' or '.join(known)}; datasets also support merge and partition.",
         )
 
 
 def _table(key: str, chosen: str | None) -> str:
     if chosen is not None and not chosen.strip():
-        raise SettingsError("--table is empty", hint=f"Name a table, or leave it out: it is {key} then.")
+        raise SettingsError("--table is empty", hint=f"Pass a table name, or omit --table to use {key}.")
     return key if chosen is None else chosen
 
 
 def working_folder() -> Path:
-    """Where relative destinations are; SettingsError when it is gone."""
+    """The current folder, against which relative destinations are resolved; SettingsError if it does not exist."""
     try:
         return Path.cwd()
     except OSError as error:
         raise SettingsError(
-            f"The working folder can't be used: {error.strerror}", hint="Go to a folder that is there: cd ~"
+            f"cannot use the current folder: {error.strerror}", hint="Change to an existing folder: cd ~"
         ) from error
 
 
 def destination_name(to: str) -> str:
-    """How the destination is called in results, without anything secret."""
+    """The name of the destination in results, without secrets."""
     from counterfoil.destinations import open_destination
 
     destination = open_destination(to, relative_to=working_folder(), settings=load_settings())
@@ -325,11 +328,12 @@ def connect(
     relative_to: Path | None = None,
     processes: int = 1,
 ) -> Connection:
-    """A connection to the account of the key, which is given itself, or by where it is: `env:NAME` or `file:/path`.
+    """Opens a connection with an API key or a reference to a key: `env:NAME` or `file:/path`.
 
-    `stripe_account` is a connected account of a platform; `api_base` is for a simulated Stripe; `relative_to` is the
-    folder of relative destinations, the working folder unless given. Of `processes` that read the account side by side
-    each says so, and takes an even part of its rates; within a process connections share them by themselves.
+    `stripe_account` is a connected account of a platform; `api_base` is the URL of a simulated Stripe; `relative_to` is
+    the folder of relative destinations, by default the current folder. If several processes read the account in
+    parallel, pass their number as `processes`: each uses an equal share of the rate limits. Connections within a
+    process share the limits automatically.
     """
     return Connection(
         api_key,
@@ -342,19 +346,19 @@ def connect(
 
 
 def catalogue() -> tuple[str, ...]:
-    """The keys of all reports, in the menu's order."""
+    """The keys of all reports, in the order of the menu."""
     from counterfoil.reports.catalogue import REPORTS
 
     return tuple(report.key for report in REPORTS)
 
 
 def has_created(key: str) -> bool:
-    """Whether the report can be narrowed by the time of creation."""
+    """Whether the report can be filtered by time of creation."""
     return _found(key).created is not None
 
 
 def describe_reports() -> list[dict[str, Any]]:
-    """The catalogue in the menu's order, as plain values."""
+    """The catalogue in the order of the menu, as dictionaries for JSON."""
     from counterfoil.columns.schema import SQL_TYPES
     from counterfoil.columns.system import SYSTEM_COLUMNS
     from counterfoil.reports.catalogue import REPORTS

@@ -1,4 +1,4 @@
-"""How many digits a currency has, for those who show amounts."""
+"""The number of decimal digits of each currency, for formatting amounts."""
 
 from counterfoil.columns.money import DIGITS as CURRENCY_DIGITS
 

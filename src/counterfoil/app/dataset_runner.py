@@ -1,4 +1,4 @@
-"""A saved dataset run by its name, for programs that have no other business with the state."""
+"""Running a saved dataset by its name, for programs that do not otherwise use the state."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from counterfoil.extras import missing_extra
 
 
 def run_dataset(dataset: str, *, allow_shrink: bool = False) -> dict[str, Any]:
-    """Runs a dataset, by name or id, waits until the run is over, and tells it as `GET /api/v1/runs/{run}` does.
+    """Runs a dataset by name or id, waits for the end and returns the run like `GET /api/v1/runs/{run}`.
 
-    The state is that of the environment's settings. A service that is alive does the work, else this process, with the
-    datasets that follow it. How it failed is told, not raised; RunError names a run of it that goes on already.
-    `allow_shrink` lets it remove more than half of its table.
+    Uses the state from the settings of the environment. If a service is running, it executes the run; otherwise this
+    process does, with the datasets that run after it. A failed run is returned, not raised; RunError names a run of the
+    dataset that is already active. `allow_shrink` allows the run to delete more than half of the table.
     """
     try:
         from counterfoil.app.app import open_app

@@ -1,4 +1,4 @@
-"""What a report's rows will be: known without a key, before Stripe is asked."""
+"""The schema of a report's rows, available without a key and without API requests."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["Description", "describe"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A report of the catalogue, with the schema that `Connection.read` gives its rows."""
+    """A report of the catalogue, with the schema of the rows from `Connection.read`."""
 
     key: str
     title: str
     description: str
-    #: Columns that tell rows apart.
+    #: Columns that identify a row.
     primary_key: tuple[str, ...]
-    #: The column that `since` and `until` bound; None where nothing does.
+    #: The column that `since` and `until` apply to; None if the report has none.
     created: str | None
-    #: Whether rows never change once they are there.
+    #: Whether rows never change after their creation.
     immutable: bool
     schema: pa.Schema
-    #: Text columns that hold JSON.
+    #: Text columns that contain JSON.
     json_columns: tuple[str, ...]
-    #: A line for the reader of each column.
+    #: Description of each column.
     comments: Mapping[str, str]
 
 
 def describe(report: str) -> Description:
-    """The report of a key; SettingsError names the nearest where there is none."""
+    """The description of a report; SettingsError suggests the closest key if there is none."""
     from counterfoil.columns.schema import arrow_schema, is_json
     from counterfoil.reports.catalogue import columns_of
     from counterfoil.reports.catalogue import report as report_of

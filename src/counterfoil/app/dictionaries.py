@@ -1,4 +1,4 @@
-"""Values for JSON: what `--json` prints, the API sends and `run_dataset` returns."""
+"""Values as JSON, for `--json`, the API and `run_dataset`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses as dictionaries, instants in RFC 3339 to the second, schedules in words."""
+    """Dataclasses as dictionaries, times in RFC 3339 to the second, schedules as text."""
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
     if isinstance(value, Schedule):
@@ -28,12 +28,12 @@ def plain(value: Any) -> Any:
 
 
 def plain_fields(value: object, *names: str) -> dict[str, Any]:
-    """Some fields of a value."""
+    """The named fields of a value."""
     return {name: plain(getattr(value, name)) for name in names}
 
 
 def plain_second(unix: int | None) -> str | None:
-    """An instant in Unix seconds, as RFC 3339 in UTC."""
+    """A time in Unix seconds, as RFC 3339 in UTC."""
     return plain(datetime.fromtimestamp(unix, UTC)) if unix is not None else None
 
 

@@ -1,4 +1,4 @@
-"""How datasets, runs and the service fare, as Prometheus reads it. All of it is asked of the state at each look."""
+"""Prometheus metrics of datasets, runs and the service, read from the state at each scrape."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from counterfoil.app.datasets.service import DatasetService, DatasetSummary
 from counterfoil.runs.run_context import RunContext
 from counterfoil.state.check import worst
 
-#: What Prometheus calls the form.
+#: The content type of the Prometheus text format.
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PROOFS = {"PASS": 1.0, "FAIL": 0.0}
 
 
 class MetricService:
-    """The figures."""
+    """Metrics of datasets, runs and the service."""
 
     def __init__(self, datasets: DatasetService, records: RunContext) -> None:
         self._datasets = datasets
         self._records = records
 
     def text(self, health: Mapping[str, Any]) -> bytes:
-        """In the text form of Prometheus; `health` is the service's own."""
+        """The metrics in the Prometheus text format; `health` comes from the service."""
         shown = self._datasets.list()
         registry = CollectorRegistry()
         registry.register(_Look([*self._of_datasets(shown), *self._of_runs(shown), *_of_service(health)]))
         return generate_latest(registry)
 
     def _of_datasets(self, shown: Sequence[DatasetSummary]) -> Iterator[Metric]:
-        updated = _gauge("dataset_updated_timestamp_seconds", "When its newest successful run ended, in Unix seconds.")
-        due = _gauge("dataset_due_timestamp_seconds", "When it is due next, in Unix seconds.")
-        failures = _gauge("dataset_failures", "Runs in a row that failed.")
-        paused = _gauge("dataset_paused", "1 while it does not run by itself.")
-        proved = _gauge("dataset_proved", "1 when every check of its tables passed, 0 when one failed.")
+        updated = _gauge("dataset_updated_timestamp_seconds", "End of the last successful run, in Unix seconds.")
+        due = _gauge("dataset_due_timestamp_seconds", "Next due time, in Unix seconds.")
+        failures = _gauge("dataset_failures", "Consecutive failed runs.")
+        paused = _gauge("dataset_paused", "1 while the dataset is paused.")
+        proved = _gauge("dataset_proved", "1 if all checks of the tables passed, 0 if a check failed.")
         updated_at = self._records.runs.updated_at()
         for one in shown:
             dataset, labels = one.dataset, _labels(one)
@@ -51,8 +51,8 @@ class MetricService:
         yield from (updated, due, failures, paused, proved)
 
     def _of_runs(self, shown: Sequence[DatasetSummary]) -> Iterator[Metric]:
-        ended = CounterMetricFamily("counterfoil_runs", "Runs that ended.", labels=[*_LABELS, "status"])
-        active = _gauge("runs_active", "Runs that are not over.", "status")
+        ended = CounterMetricFamily("counterfoil_runs", "Ended runs.", labels=[*_LABELS, "status"])
+        active = _gauge("runs_active", "Queued, running and waiting runs.", "status")
         known = {one.dataset.id: _labels(one) for one in shown}
         counts: dict[str, int] = {"queued": 0, "running": 0, "waiting": 0}
         for (dataset, status), number in self._records.runs.counts().items():
@@ -77,9 +77,9 @@ def _gauge(name: str, about: str, *labels: str) -> GaugeMetricFamily:
 
 
 def _of_service(health: Mapping[str, Any]) -> Iterator[Metric]:
-    yield GaugeMetricFamily("counterfoil_up", "1 while the service claims what is due.", value=float(health["ok"]))
+    yield GaugeMetricFamily("counterfoil_up", "1 while the service claims due datasets.", value=float(health["ok"]))
     if "nodes" in health:
-        yield GaugeMetricFamily("counterfoil_nodes", "Processes that work on this state.", value=health["nodes"])
+        yield GaugeMetricFamily("counterfoil_nodes", "Nodes that use this state.", value=health["nodes"])
     queue = _gauge("queue", "Attempts in the queue.", "status")
     for status, number in health.get("queue", {}).items():
         queue.add_metric([status], number)
@@ -87,7 +87,7 @@ def _of_service(health: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 class _Look:
-    """What was found in one look, as a collector."""
+    """The metrics of one scrape, as a collector."""
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self._metrics = metrics

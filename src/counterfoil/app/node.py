@@ -1,4 +1,4 @@
-"""This process as one that works: the engine, put together with the state and the steps of runs."""
+"""This process as a node: connects the engine with the state and the steps of runs."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from counterfoil.state.datasets import Dataset, Datasets
 from counterfoil.state.nodes import BEAT_SECONDS, Nodes
 from counterfoil.stripe.limiter import share_rates
 
-#: How often it is looked whether datasets are late.
+#: Interval between checks for late datasets.
 _LOOK_EVERY = timedelta(minutes=1)
-#: How often what is kept no longer is removed.
+#: Interval between deletions of expired archives.
 _CLEAN_EVERY = timedelta(hours=1)
-#: How long the queue remembers attempts that ended.
+#: Retention of ended attempts in the queue.
 _REMEMBERED = timedelta(days=30)
 
 
 def node_of(state: State, role: Role) -> Node:
-    """This process, among those that work on the state."""
+    """The node of this process."""
     folder = state.settings.home / "nodes"
     if state.url.drivername == "sqlite":
         return Node(folder, role=role)
@@ -43,12 +43,12 @@ def node_of(state: State, role: Role) -> Node:
 
 
 def open_queue(state: State) -> Queue:
-    """The queue beside the state."""
+    """The queue of the state."""
     return Queue(engine_url(state.settings.home, state.settings.secret("state_url")))
 
 
 def dispatch_of(state: State, records: RunContext, queue: Queue, attempt: Attempt) -> Dispatch:
-    """How runs get into the queue."""
+    """The dispatcher, which adds runs to the queue."""
     return Dispatch(
         _Running(records.datasets),
         records.runs,
@@ -68,9 +68,9 @@ def serve(
     started: Callable[[str], None] = lambda _node: None,
     stopping: threading.Event | None = None,
 ) -> bool:
-    """Claims what is due and works, until `stopping`; see `Service.run`. `started` is told the node's id.
+    """Runs the service until `stopping` is set; see `Service.run`. `started` receives the id of the node.
 
-    SettingsError where it can't work beside the processes of other machines.
+    SettingsError if the node cannot work together with nodes on other machines.
     """
     check_beside_others(state, records)
     stopping = stopping or threading.Event()
@@ -97,7 +97,7 @@ def serve(
 
 
 class OneRun:
-    """A worker for as long as one run takes, where no service is alive to do the work."""
+    """A worker for the duration of one run, if no service is running."""
 
     def __init__(self, state: State, records: RunContext, queue: Queue) -> None:
         stopping = threading.Event()
@@ -116,19 +116,19 @@ class OneRun:
         )
         self._upkeep = _Upkeep(state, records, queue, self._node)
         self.works = False
-        #: False once it has left while an attempt did not come to an end: the process is to be left by `os._exit`.
+        #: False if an attempt did not end in time: the process must exit by `os._exit`.
         self.ended = True
 
     def served(self) -> bool:
-        """Whether a service is alive."""
+        """Whether a service is running."""
         return self._node.others("serve") > 0
 
     def alone(self) -> bool:
-        """Whether no other process works."""
+        """Whether no other node is running."""
         return self._node.others() == 0
 
     def keep_up(self) -> None:
-        """Works from here on if no service does, and takes up what processes left that are dead."""
+        """Starts the worker if no service is running, and requeues the work of dead nodes."""
         if not self.works and not self.served():
             self._node.join()
             self._worker.start()
@@ -139,12 +139,12 @@ class OneRun:
                     self._worker.recover(dead)
 
     def check(self, run: str) -> None:
-        """Raises the error of an attempt of this process that could not be recorded: nothing will tell the run."""
+        """Raises the error of an attempt of this process if the run could not store it."""
         if run in self._worker.unrecorded:
             raise self._worker.unrecorded[run]
 
     def check_queue(self) -> None:
-        """Raises when this process works and can't take an attempt from the queue, because the disk is full."""
+        """Raises an error if the worker of this process cannot use the queue, because the disk is full."""
         if self.works:
             self._worker.check_queue()
 
@@ -161,7 +161,7 @@ class OneRun:
 
 
 class _Running:
-    """The datasets as the engine sees them: those that are paused follow nobody."""
+    """The datasets for the engine: paused datasets do not run after others."""
 
     def __init__(self, datasets: Datasets) -> None:
         self._datasets = datasets
@@ -174,7 +174,7 @@ class _Running:
 
 
 class _Upkeep:
-    """What is done beside the runs: alerts are sent, and what is kept no longer is removed."""
+    """Background tasks: sends alerts and deletes expired archives."""
 
     def __init__(self, state: State, records: RunContext, queue: Queue, node: Node) -> None:
         self._state = state
@@ -185,7 +185,7 @@ class _Upkeep:
         self._clean_at = self._look_at = datetime.min.replace(tzinfo=UTC)
 
     def turn(self) -> None:
-        """In each turn of a service: most of them do nothing."""
+        """Runs in each cycle of a service, and mostly does nothing."""
         now = self._state.now()
         if isinstance(self._node, SharedNode):
             share_rates(1 + self._node.others("serve"), self._queue.sharing())
@@ -196,7 +196,7 @@ class _Upkeep:
         self._clean(now)
 
     def once(self) -> None:
-        """For a process that ends: what there is to send is sent before."""
+        """Deletes expired archives and sends pending alerts before the process ends."""
         self._clean(self._state.now())
         self._sender.send_due()
 
@@ -219,6 +219,6 @@ def _partition(records: RunContext) -> Callable[[str], str]:
         try:
             return records.accounts.get(account).stripe_id or account
         except SettingsError:
-            return account  # it was removed; its last run still has a place
+            return account  # the account was removed; its last run still needs a partition
 
     return partition

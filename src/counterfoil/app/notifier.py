@@ -1,4 +1,4 @@
-"""Sending notices, through Apprise: it knows some hundred services by the addresses that it gives them."""
+"""Sending of notifications through Apprise, which supports about a hundred services by URL."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _log = get_logger("counterfoil.alerts")
-_FORM = "Give an address of Apprise's, such as mailto://user:password@host or slack://…: see docs/alerts.md."
-#: Whose addresses end in a path of somebody's own, which may hold a secret.
+_FORM = "Use an Apprise URL, such as mailto://user:password@host. See: counterfoil docs alerts"
+#: Schemes with a user-defined path, which may contain a secret.
 _OF_ONES_OWN = frozenset({"json", "jsons", "xml", "xmls", "form", "forms"})
 
 
 class Sender:
-    """Sends what is due, in a thread of its own, so that nobody waits for a slow service."""
+    """Sends due notifications in a background thread, so that a slow service blocks nothing."""
 
     def __init__(self, alerts: Alerts) -> None:
         self._alerts = alerts
         self._thread: threading.Thread | None = None
 
     def now_and_then(self, now: datetime) -> None:
-        """Begins when something is due and nothing is being sent."""
+        """Starts sending if a notification is due and no thread is sending."""
         at = self._alerts.next_try_at()
         if at is None or at > now or (self._thread is not None and self._thread.is_alive()):
             return
@@ -38,14 +38,14 @@ class Sender:
         self._thread.start()
 
     def send_due(self) -> int:
-        """Sends what is due; how many arrived."""
+        """Sends due notifications; returns how many were delivered."""
         arrived = 0
         for notice in self._alerts.claim():
             try:
                 send(notice.url, notice.title, notice.body)
             except (TransientError, SettingsError) as error:
                 again = self._alerts.not_sent(notice, error.message)
-                _log.warning("an alert did not arrive", alert=notice.alert, error=error.message, again=str(again))
+                _log.warning("alert not delivered", alert=notice.alert, error=error.message, again=str(again))
             else:
                 self._alerts.sent(notice)
                 arrived += 1
@@ -53,31 +53,31 @@ class Sender:
 
 
 def address(url: str) -> str:
-    """How an address is shown, with nothing secret in it; SettingsError when it is none."""
+    """The URL without secrets, for display; SettingsError if it is invalid."""
     found = _place(url)
-    told = str(found.url(privacy=True)).partition("?")[0]
-    if told.partition("://")[0] in _OF_ONES_OWN:
-        told = "/".join([*told.split("/")[:3], "…"])
-    return redacted(told)
+    shown = str(found.url(privacy=True)).partition("?")[0]
+    if shown.partition("://")[0] in _OF_ONES_OWN:
+        shown = "/".join([*shown.split("/")[:3], "…"])
+    return redacted(shown)
 
 
 def send(url: str, title: str, body: str) -> None:
-    """Sends one notice; TransientError with the service's own words when it did not arrive."""
+    """Sends one notification; TransientError with the service's message if it was not delivered."""
     apprise, place = _apprise(), _place(url)
-    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:
+    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:
         arrived = place.notify(title=title, body=body)
-        words = said.getvalue().strip().splitlines()
+        lines = log.getvalue().strip().splitlines()
     if not arrived:
-        # What it says may repeat a part of the address.
-        reason = words[-1] if words else "The service did not take it."
-        raise TransientError(redacted(reason).rstrip("."), hint="Look whether the address is still right.")
+        # The message may repeat a part of the URL.
+        reason = lines[-1] if lines else "the service rejected it"
+        raise TransientError(redacted(reason).rstrip("."), hint="Check that the URL is still valid.")
 
 
 def _place(url: str) -> Any:
     found = _apprise().Apprise.instantiate(url.strip())
     if found is None:
-        # Never repeated: it holds a password or a token.
-        raise SettingsError("That is no address that can be told of anything", hint=_FORM)
+        # The URL is not in the message: it contains a password or a token.
+        raise SettingsError("invalid alert URL", hint=_FORM)
     return found
 
 
@@ -85,16 +85,17 @@ def _place(url: str) -> Any:
 def _apprise() -> ModuleType:
     try:
         with warnings.catch_warnings():
-            # Python's own, of modules that Apprise still looks for.
+            # Deprecation warnings of Python for modules that Apprise imports.
             warnings.simplefilter("ignore")
             import apprise
 
-            apprise.Apprise.instantiate("json://localhost")  # it loads its services at the first address
+            apprise.Apprise.instantiate("json://localhost")  # loads the services, which happens at the first URL
     except ModuleNotFoundError as error:
         raise SettingsError(
-            "Alerts need the package apprise", hint="pip install 'counterfoil[alerts]', and start the service again."
+            "alerts require the package apprise",
+            hint="Install it, then restart the service: pip install 'counterfoil[alerts]'",
         ) from error
-    # They would tell the log what they do, addresses included.
+    # At lower levels they log their URLs.
     for name in ("apprise", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return apprise

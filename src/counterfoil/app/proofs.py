@@ -1,4 +1,4 @@
-"""Proofs: checks made now, and statements of what was checked."""
+"""Verification of datasets: new checks, and statements of completeness from stored checks."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import PROOF
 from counterfoil.version import __version__
 
-#: How long a person waits for a destination that another process holds.
+#: How long a user waits for a destination that another process has locked.
 _BUSY_SECONDS = 10.0
 _ACTIVE: tuple[Status, ...] = ("queued", "running", "waiting")
 
 
 class ProofService:
-    """What is proved of datasets, which go by name or id."""
+    """Verification of datasets, by name or id."""
 
     def __init__(self, records: RunContext) -> None:
         self._records = records
@@ -53,11 +53,11 @@ class ProofService:
         observe: Observe = unobserved,
         check: Callable[[], None] | None = None,
     ) -> Statement:
-        """Makes every check of a dataset's tables now, and keeps them with the run that left the tables as they are.
+        """Makes every check of a dataset's tables now, and stores the results with the run of the tables' version.
 
-        So many windows are read again, chosen by the seed, or with None everything. RunError while the dataset runs.
-        `observe` is told the check that is made and the requests so far; what `check` raises, which is called
-        meanwhile, ends it, and then nothing is kept of the table that was looked at.
+        `recount` is the number of windows to read again, selected by the seed; None for all data. RunError if a run is
+        active. `observe` receives the current check and the number of API requests. `check` is called periodically; an
+        exception from it stops the verification, and the results of the current table are not stored.
         """
         dataset = self._records.datasets.get(name_or_id)
         run = self._proved_run(dataset)
@@ -85,24 +85,24 @@ class ProofService:
         return self._statement(dataset, run, requests=client.requests.total())
 
     def check_provable(self, name_or_id: str) -> None:
-        """RunError when there is nothing to prove, or when the dataset runs."""
+        """RunError if the dataset has no successful run, or if a run is active."""
         self._proved_run(self._records.datasets.get(name_or_id))
 
     def kept(self, name_or_id: str, run: str | None = None) -> Statement:
-        """The latest checks of a run, or of the one that left the tables as they are."""
+        """The statement of the latest checks of a run, by default the run of the tables' version."""
         dataset = self._records.datasets.get(name_or_id)
         found = self._proved_run(dataset, idle=False) if run is None else self._records.runs.get(run)
         if found.dataset != dataset.id:
             other = self._records.datasets.get(found.dataset).name
             raise SettingsError(
-                f"The run {found.id} is not one of {dataset.name!r}, but of {other!r}",
-                hint=f"Its own: counterfoil runs list {shlex.quote(dataset.name)}",
+                f"run {found.id} belongs to dataset {other!r}, not {dataset.name!r}",
+                hint=f"List its runs: counterfoil runs list {shlex.quote(dataset.name)}",
             )
         other_run = rollback_target(found)
         return self._statement(dataset, self._records.runs.get(other_run) if other_run else found)
 
     def of_dataset(self, dataset: Dataset) -> tuple[StoredCheck, ...]:
-        """The latest checks of what is in the dataset's tables."""
+        """The latest checks of the version in the dataset's tables."""
         run = (dataset.bookmark or {}).get("run")
         return () if run is None else self._records.checks.of_run(run)
 
@@ -111,18 +111,18 @@ class ProofService:
         return self._records.checks.of_run(run)
 
     def _proved_run(self, dataset: Dataset, *, idle: bool = True) -> Run:
-        """The run whose rows are in the tables."""
+        """The run of the version in the tables."""
         active = next(iter(self._records.runs.list(dataset.id, _ACTIVE, 1)), None) if idle else None
         if active is not None:
             raise RunError(
-                f"The dataset {dataset.name!r} has a run that is not over: {active.id} ({active.status})",
-                hint=f"Wait for it, or: counterfoil runs cancel {active.id}",
+                f"dataset {dataset.name!r} has an active run: {active.id} ({active.status})",
+                hint=f"Wait for it to end, or: counterfoil runs cancel {active.id}",
             )
         for run in self._records.runs.list(dataset.id, "succeeded", 1):
             other = rollback_target(run)
             return run if other is None else self._records.runs.get(other)
         raise RunError(
-            f"There is nothing to prove: no run of {dataset.name!r} has succeeded",
+            f"nothing to verify: no run of {dataset.name!r} has succeeded",
             hint=f"Run it first: counterfoil run {shlex.quote(dataset.name)}",
         )
 
@@ -136,7 +136,7 @@ class ProofService:
 
     def _statement(self, dataset: Dataset, run: Run, *, requests: int | None = None) -> Statement:
         if not run.plan:
-            raise RunError(f"The run {run.id} read nothing: it {run.status}", hint="There is nothing to prove of it.")
+            raise RunError(f"run {run.id} has no data to verify: it {run.status}", hint="Choose another run.")
         plan = from_json(run.plan)
         return Statement(
             dataset=dataset.name,
@@ -158,11 +158,11 @@ class ProofService:
 
 
 def _choice(plan: DatasetPlan) -> str:
-    """What of the report, in words."""
-    told: list[str] = [narrowed_by(plan.plan).strip(" ()")]
+    """The selected data of the report, as text."""
+    parts: list[str] = [narrowed_by(plan.plan).strip(" ()")]
     lists: tuple[tuple[str, Any], ...] = (("without", plan.choice.left_out), ("hashed", plan.choice.hashed))
-    told += [f"{said} {', '.join(names)}" for said, names in lists if names]
-    return "; ".join(each for each in told if each) or "everything"
+    parts += [f"{label} {', '.join(names)}" for label, names in lists if names]
+    return "; ".join(each for each in parts if each) or "everything"
 
 
 def _places(records: RunContext, dataset: Dataset) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Runs: started, watched, canceled, gone back to, and the rows that they brought."""
+"""Operations on runs: start, cancel, roll back, inspect, and read their rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from counterfoil.engine.state_wait import patiently
 from counterfoil.errors import RunError, SettingsError
 from counterfoil.logging import redacted
 from counterfoil.runs.cancellation import Canceled
-from counterfoil.runs.loads.rollback import check_rollback, plan_rollback, rollback_target
+from counterfoil.runs.loads.rollback import ARCHIVE_REMOVED, check_rollback, plan_rollback, rollback_target
 from counterfoil.runs.loads.size_check import TABLE_WOULD_SHRINK
 from counterfoil.runs.loads.table_load import schema_of
 from counterfoil.runs.outcome import Outcomes, table_name_of
@@ -30,12 +30,12 @@ from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import Attempt as Tried
 from counterfoil.state.run import Line, LoadRecord, Run, Status
 
-#: How often a run that is waited for is looked at, in seconds.
+#: Poll interval while waiting for a run, in seconds.
 _LOOK_SECONDS = 0.2
 _LOOKS_A_TURN = 5
-#: How often it is looked for a run that follows another.
+#: Maximum number of polls for a run that follows another run.
 _FOLLOWER_LOOKS = 50
-#: Runs after which an earlier one can't continue any more.
+#: After a run with one of these statuses, earlier runs cannot resume.
 _DECIDES: tuple[Status, ...] = ("queued", "running", "waiting", "succeeded", "failed")
 _OVER = frozenset({"succeeded", "failed", "canceled", "skipped"})
 
@@ -44,38 +44,38 @@ Look = Callable[[Run], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail:
-    """A run with all that is known of it."""
+    """All details of a run."""
 
     run: Run
     dataset: str
     attempts: tuple[Tried, ...]
     loads: tuple[LoadRecord, ...]
-    #: Whether the rows that it brought are still kept.
+    #: Whether its archive is still stored.
     kept: bool
-    #: When it is tried again, if it waits for that.
+    #: The time of the next attempt of a waiting run.
     next_attempt_at: datetime | None
-    #: The latest of each.
+    #: The latest result of each check.
     checks: tuple[StoredCheck, ...] = ()
 
 
 class RunService:
-    """What can be done with the runs of datasets. Datasets are given by name or id."""
+    """Operations on the runs of datasets, by the dataset's name or id."""
 
     def __init__(self, state: State, records: RunContext) -> None:
         self._state = state
         self._records = records
-        #: False when an attempt of this process did not come to an end: the process is to be left by `os._exit`.
+        #: False if an attempt of this process did not end in time: the process must exit by `os._exit`.
         self.ended = True
 
     def start(self, dataset: str, *, wait: bool = True, look: Look | None = None, allow_shrink: bool = False) -> Run:
-        """Runs a dataset now; RunError names the run of it that is not over.
+        """Runs a dataset now; RunError names a run of the dataset that is already active.
 
-        Where no service is alive, this process does the work and comes back when the run is over, and those of the
-        datasets that follow it. A run that a process left which is dead is gone on with. Else it comes back at once.
-        With `wait` it comes back when the run is over in either case, and without it also when the run waits for
-        another attempt. `look` is shown the runs meanwhile.
-        With `allow_shrink` the run may remove more than half of the table; one that was stopped for that continues
-        from its archive, without reading Stripe again.
+        If a service is running, it executes the run, and this method returns immediately unless `wait` is set.
+        Otherwise this process executes the run and the runs after it, and resumes a run of a dead process; it returns
+        when they end and, without `wait`, also when a run waits for its next attempt. `look` is called with the runs
+        while they are in progress.
+        With `allow_shrink`, the run may delete more than half of the table; a run that failed for this resumes from its
+        archive, without API requests.
         """
         found = self._records.datasets.get(dataset)
 
@@ -86,13 +86,13 @@ class RunService:
             if left is None:
                 return one.dispatch.start(found.id).id
             one.dispatch.mend()
-            self._records.runs.log(left.id, "info", "Taken up again: the process that worked on it is gone.")
+            self._records.runs.log(left.id, "info", "Resumed after the end of its process.")
             return left.id
 
         return self._work(begin, wait=wait, look=look)
 
     def stopped(self, dataset: Dataset) -> Run | None:
-        """The dataset's run that stopped since its table would shrink, if it can continue from its archive."""
+        """The dataset's newest run, if it failed because its table would shrink and can resume from its archive."""
         newest = next(iter(self._records.runs.list(dataset.id, _DECIDES, 1)), None)
         if newest is None or newest.status != "failed" or (newest.error or {}).get("code") != TABLE_WOULD_SHRINK:
             return None
@@ -105,7 +105,7 @@ class RunService:
         stopped, runs = self.stopped(dataset), self._records.runs
         if stopped is not None:
             run = runs.reopen(stopped.id, allowing_shrink(stopped.plan))
-            runs.log(run.id, "info", "Continues from its archive: the table may shrink.")
+            runs.log(run.id, "info", "Resumed from its archive; the table may shrink.")
             one.dispatch.resume(run)
             return run.id
         if left is not None:
@@ -119,27 +119,27 @@ class RunService:
         return made.id
 
     def revert(self, run: str, *, wait: bool = True, look: Look | None = None) -> Run:
-        """Makes the tables of a run's dataset what they were after it, from what is kept; as a run of its own."""
+        """Rolls back the tables of a run's dataset to this run, from archives; returns the run of the rollback."""
         other = self._records.runs.get(run)
         check_rollback(self._records.runs, self._records.settings, other)
-        return self._back_to(other, f"Goes back to the run {other.id}.", None, wait=wait, look=look)
+        return self._back_to(other, f"Rollback to run {other.id}", None, wait=wait, look=look)
 
     def fill(self, dataset: str, to: str, *, wait: bool = True, look: Look | None = None) -> Run:
-        """Makes the dataset's table in one of its destinations anew from what is kept; Stripe is not asked."""
+        """Rebuilds the dataset's table in one destination from archives, without API requests."""
         found, run = self._records.datasets.get(dataset), self.kept(dataset)
         into = next((one for one in found.targets if one.url == to), None)
         if into is None:
             known = ", ".join(redacted(one.url) for one in found.targets)
-            raise SettingsError(f"{redacted(to)} is no destination of {found.name!r}", hint=f"It has {known}.")
-        return self._back_to(run, f"Fills {table_name_of(into)} from what is kept.", into, wait=wait, look=look)
+            raise SettingsError(f"{redacted(to)} is not a destination of {found.name!r}", hint=f"Use one of {known}.")
+        return self._back_to(run, f"Backfill of {table_name_of(into)} from archives", into, wait=wait, look=look)
 
     def kept(self, dataset: str) -> Run:
-        """The last run of a dataset, what it takes to make its table being kept; else RunError says why it is not."""
+        """The last run of a dataset, if archives can rebuild its table; RunError if they cannot."""
         found = self._records.datasets.get(dataset)
         last = (found.bookmark or {}).get("run")
         if last is None:
             raise RunError(
-                f"Nothing is kept of {found.name!r} to fill a table from: no run of it has succeeded",
+                f"no archive of {found.name!r} to fill a table from: no run has succeeded",
                 hint=f"Run it first: counterfoil run {shlex.quote(found.name)}",
             )
         run = self._records.runs.get(last)
@@ -159,30 +159,30 @@ class RunService:
         return self._work(begin, wait=wait, look=look)
 
     def cancel(self, run: str) -> Run:
-        """Ends a run: one that waits at once, one that runs within about two seconds; its tables stay as they are.
+        """Cancels a run: a waiting run at once, a running one within about two seconds. Its tables remain unchanged.
 
-        RunError when it is over. What comes back may still be running.
+        RunError if the run has ended. The returned run may still be running.
         """
         before = self._records.runs.get(run)
         self._records.runs.request_cancel(run)
         with self._queue() as queue:
             one = OneRun(self._state, self._records, queue)
             if not one.dispatch.withdraw(before) and one.alone():
-                # Nobody is there to see the request.
+                # No process would see the request.
                 endings = Outcomes(self._records)
-                endings.failed(run, before.attempt, Canceled(f"The run {run} was canceled"))
+                endings.failed(run, before.attempt, Canceled(f"run {run} was canceled"))
         return self._records.runs.get(run)
 
     def served(self) -> bool:
-        """Whether a service is alive, which works off what is queued."""
+        """Whether a service is running, which executes queued runs."""
         return node_of(self._state, "run").others("serve") > 0
 
     def next_attempt_at(self, run: Run) -> datetime | None:
-        """When a run that waits is tried again."""
+        """The time of the next attempt of a waiting run."""
         if run.status != "waiting":
             return None
         ended_at = self._records.runs.attempts(run.id)[-1].finished_at or run.created_at
-        if run.error is None:  # it was told to continue
+        if run.error is None:  # a user resumed it
             return ended_at
         return ended_at + timedelta(minutes=self._records.datasets.get(run.dataset).retry.every_minutes)
 
@@ -198,17 +198,17 @@ class RunService:
         *,
         before: str | None = None,
     ) -> tuple[Run, ...]:
-        """The newest runs first; with `before` (a run's id) those that are behind it."""
+        """Runs, newest first; with `before` (a run's id), only runs older than that run."""
         known = None if dataset is None else self._records.datasets.get(dataset).id
         behind = None if before is None else self._records.runs.get(before)
         return self._records.runs.list(known, status, limit, before=behind)
 
     def get(self, run: str) -> Run:
-        """The run of an id; SettingsError names the nearest."""
+        """The run with this id; SettingsError suggests the closest id."""
         return self._records.runs.get(run)
 
     def show(self, run: str) -> RunDetail:
-        """Everything about a run but its log and its rows."""
+        """All details of a run except its log and its rows."""
         found = self._records.runs.get(run)
         return RunDetail(
             run=found,
@@ -221,30 +221,31 @@ class RunService:
         )
 
     def lines(self, run: str, *, after: int = 0) -> tuple[Line, ...]:
-        """The run's log from behind a line on."""
+        """The log of the run, after line number `after`."""
         self._records.runs.get(run)
         return self._records.runs.lines(run, after=after)
 
     def rows(self, run: str) -> pa.RecordBatchReader:
-        """The rows that a run brought, as they were loaded; RunError when they are kept no longer."""
+        """The rows that a run read, as they were loaded; RunError if its archive is deleted."""
         found = self._records.runs.get(run)
         other = rollback_target(found)
         if other is not None:
-            raise RunError(f"The run {run} read nothing: it went back to {other}", hint=f"Ask for the rows of {other}.")
+            raise RunError(f"run {run} is a rollback to {other} and has no rows", hint=f"Use the rows of run {other}.")
         ledger = read_ledger(archive_of(self._records.settings, run))
         if ledger is None:
             if found.status != "succeeded":
-                raise RunError(f"The run {run} brought no rows: it is {found.status}")
+                raise RunError(f"run {run} has no rows: it is {found.status}")
             raise RunError(
-                f"The rows of the run {run} are kept no longer",
-                hint="COUNTERFOIL_ARCHIVE_DAYS says for how long rows of runs are kept.",
+                f"the archive of run {run} was removed",
+                hint="Set COUNTERFOIL_ARCHIVE_DAYS to keep archives of later runs longer.",
+                code=ARCHIVE_REMOVED,
             )
         for part in ledger.parts:
             verify(part)
         return read_parts(ledger.parts, schema_of(from_json(found.plan)))
 
     def _left(self, dataset: str) -> Run | None:
-        """The run of a dataset that is not over, unless it waits for a time that has not come."""
+        """The active run of a dataset, unless it waits for a later attempt."""
         for run in self._records.runs.list(dataset, ("queued", "running", "waiting"), 1):
             next_at = self.next_attempt_at(run)
             return run if next_at is None or next_at <= self._records.now() else None
@@ -285,7 +286,7 @@ class RunService:
         return found
 
     def _await_followers(self, run: Run, one: OneRun, look: Look | None) -> None:
-        """Those that run after it run here too: no service would take them up."""
+        """Executes the runs after it in this process too: no service would."""
         if not one.works or run.status != "succeeded":
             return
         for dataset in self._records.datasets.followers(run.dataset):
@@ -294,7 +295,7 @@ class RunService:
                 self._await_followers(self._awaited(follower, one, look, wait=False), one, look)
 
     def _follower(self, run: Run, dataset: str) -> str | None:
-        """The run that was made because this one succeeded, which happens a moment after it has."""
+        """The run created after this one succeeded, which happens with a short delay."""
         pause = threading.Event()
         for _ in range(_FOLLOWER_LOOKS):
             for newest in self._records.runs.list(dataset, limit=1):
@@ -304,7 +305,7 @@ class RunService:
         return None
 
     def _leaves(self, run: Run, one: OneRun) -> bool:
-        """Whether there is nothing to wait for but what a service does, or the next attempt."""
+        """Whether to stop waiting, because a service executes the run or the next attempt is later."""
         next_at = self.next_attempt_at(run)
         return not one.works or (next_at is not None and next_at > self._records.now())
 

@@ -1,4 +1,4 @@
-"""Who is signed in to the page: what the cookies hold is known by its hash alone, and outlives restarts."""
+"""Sessions of users who are signed in to the UI. Stores only hashes of the tokens; sessions survive restarts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from counterfoil.state import State
 
-#: How long a session lasts that nobody uses, and how long any lasts.
+#: Maximum idle time and maximum lifetime of a session.
 IDLE = timedelta(days=14)
 LONGEST = timedelta(days=90)
-#: A use is noted when the one noted before is older: most requests write nothing.
+#: Minimum interval between two recorded uses, so that most requests write nothing.
 _NOTED_EVERY = timedelta(hours=1)
-#: Most sessions at a time; the one that was not used for longest makes room.
+#: Maximum number of sessions; the least recently used ones are deleted.
 _MOST = 100
 _KEPT = "page_sessions"
 _TURN = "page_sessions_turn"
@@ -31,18 +31,18 @@ class Session:
     """A browser that is signed in."""
 
     started_at: datetime
-    #: Its last use, as it is noted: up to an hour early.
+    #: The last recorded use, up to an hour before the last use.
     seen_at: datetime
 
 
 class SessionService:
-    """Begin, find and end sessions. A token is told once, by `begin`."""
+    """Begin, find and end sessions. Only `begin` returns the token."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     def begin(self) -> str:
-        """A new session's token."""
+        """Creates a session; returns its token."""
         token = secrets.token_urlsafe(32)
         now = self._state.now()
         with self._changing() as kept:
@@ -52,39 +52,39 @@ class SessionService:
         return token
 
     def find(self, token: str) -> Session | None:
-        """The session of the token, which is used by this; None when there is none or it expired."""
+        """The session of the token, whose use is recorded; None if it does not exist or has expired."""
         found = self._valid(token)
         now = self._state.now()
         if found is None or now - found.seen_at < _NOTED_EVERY:
             return found
         with self._changing() as kept:
-            if _hash(token) not in kept:  # ended meanwhile
+            if _hash(token) not in kept:  # ended concurrently
                 return None
             kept[_hash(token)] = _noted(Session(found.started_at, now))
         return found
 
     def knows(self, token: str) -> bool:
-        """Whether the token was a session's in the last 90 days that was not ended, even if it expired."""
+        """Whether the token belongs to a session of the last 90 days that was not ended, even if expired."""
         return _hash(token) in self._read()
 
     def end(self, token: str) -> None:
-        """Ends the session of the token, if there is one."""
+        """Ends the session of the token, if it exists."""
         if self.knows(token):
             with self._changing() as kept:
                 kept.pop(_hash(token), None)
 
     def end_all(self) -> None:
-        """Signs everybody out."""
+        """Signs out all users."""
         with self._changing() as kept:
             kept.clear()
 
     def password_hash(self) -> str | None:
-        """The hash of the password with which the sessions began; None when there was none."""
+        """The hash of the password that the sessions used; None without a password."""
         found = self._state.setting(_PASSWORD)
         return found["hash"] if found else None
 
     def keep_password_hash(self, value: str | None) -> None:
-        """Keeps that hash. Sessions that began with another password, or without one, end."""
+        """Stores the hash of a new password and ends all sessions."""
         with self._state.begin():
             self._state.keep_setting(_PASSWORD, {"hash": value})
             self.end_all()
@@ -103,10 +103,10 @@ class SessionService:
 
     @contextmanager
     def _changing(self) -> Iterator[_Kept]:
-        """What is kept, to be changed; those that nobody needs to know any more are left out."""
+        """The stored sessions, to be changed in a transaction; removes sessions past their maximum lifetime."""
         with self._state.begin():
             now = self._state.now()
-            # Written first: in Postgres, another process that changes them waits here until this one is through.
+            # Written first: in Postgres, this locks out other processes until the transaction ends.
             self._state.keep_setting(_TURN, now.isoformat())
             kept = {name: one for name, one in self._read().items() if now - _session(one).started_at < LONGEST}
             yield kept

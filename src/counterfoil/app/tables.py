@@ -1,4 +1,4 @@
-"""What is in the tables of datasets: pages, profiles and exports of one, and questions over all of them."""
+"""Tables of datasets: pages of rows, column profiles, exports and SQL queries."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from counterfoil.state.dataset import Dataset, Target
 
 __all__ = ["Answer", "Column", "Filter", "Page", "Profile", "SnapshotsAdded", "TableService", "Test", "View"]
 
-#: Limits of a question of a person's.
+#: Limits of a query: time and rows.
 ASK_SECONDS, ASK_ROWS = 30, 10_000
-#: How many rows of an export are sorted.
+#: Exports with more rows are not sorted.
 SORTED_ROWS = 50_000
-#: How long a person waits for a destination that another process holds.
+#: How long a user waits for a destination that another process has locked.
 _BUSY_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Name and type, as the destination spells it, and what the report says of it."""
+    """A column: its name, its type in the destination, and its description in the report."""
 
     name: str
     type: str
@@ -50,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some rows of a table. `total` counts the rows that the filters leave."""
+    """Some rows of a table. `total` is the number of rows that match the filters."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -60,7 +60,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What is in one column. `distinct` is about right; the greatest and the least are as text."""
+    """The profile of a column. `distinct` is approximate; `least` and `greatest` are text."""
 
     column: Column
     rows: int
@@ -68,13 +68,13 @@ class Profile:
     distinct: int
     least: str | None
     greatest: str | None
-    #: The most frequent values with how often.
+    #: The most frequent values with their counts.
     top: tuple[tuple[str | None, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotsAdded:
-    """A warning: the question adds up an append table, which holds the rows of several runs."""
+    """A warning: the query aggregates an append table, which contains snapshots of several runs."""
 
     table: str
     runs: int
@@ -84,20 +84,20 @@ class SnapshotsAdded:
 
     @property
     def message(self) -> str:
-        """What is odd about the answer."""
-        return f"{self.table} holds the rows of {self.runs} runs, and this question adds all of them up"
+        """The problem of the result."""
+        return f"{self.table} contains snapshots of {self.runs} runs, and this query aggregates all of them"
 
     @property
     def hint(self) -> str:
-        """What to ask instead."""
+        """The recommended query."""
         if self.latest is not None:
-            return f"{self.latest} has only the rows of the latest run."
-        return "Choose one run by the column _run, or group by it."
+            return f"Query {self.latest} for only the rows of the latest run."
+        return "Filter by one value of the column _run, or group by it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a question gave: its first 10,000 rows at most, whether there were more, and what is odd about them."""
+    """The result of a query: at most 10,000 rows, whether rows were cut, and warnings."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -106,18 +106,18 @@ class Answer:
 
 
 class TableService:
-    """Tables of datasets, by the dataset's name or id; of several tables the first that can be asked."""
+    """Tables of datasets, by the dataset's name or id; of several tables, the first that supports queries."""
 
     def __init__(self, records: RunContext) -> None:
         self._records = records
 
     def columns(self, dataset: str) -> tuple[Column, ...]:
-        """The columns of the table; RunError while there is none."""
+        """The columns of the table; RunError if the table does not exist yet."""
         with self._opened(dataset) as (found, target, destination):
             return self._columns(found, target, destination)
 
     def count(self, dataset: str, view: View | None = None) -> int:
-        """How many rows the view has."""
+        """The number of rows of the view."""
         with self._opened(dataset) as (found, target, destination):
             names = _typed(self._columns(found, target, destination))
             rows: int = self._one(destination, count_sql(target.table, names, view or View()))["rows"]
@@ -126,7 +126,7 @@ class TableService:
     def page(
         self, dataset: str, view: View, *, limit: int = 50, offset: int = 0, only: Collection[str] | None = None
     ) -> Page:
-        """A page of the view, in the report's own order unless it is sorted; of all columns or `only` of some."""
+        """A page of the view, in the report's order unless it is sorted; all columns, or `only` these."""
         with self._opened(dataset) as (found, target, destination):
             columns = self._columns(found, target, destination)
             names = _typed(columns)
@@ -136,7 +136,7 @@ class TableService:
             ordered = _in_order(view, found, columns)
             stored = destination.kind.ordered
             if stored or destination.kind.dialect == "postgresql":
-                # A table of DuckDB's is stored in the report's order; Postgres' are in none.
+                # Tables in DuckDB are stored in the report's order; tables in Postgres have no order.
                 ordered = view if view.sort and stored else ordered
                 sql = page_sql(
                     target.table,
@@ -154,11 +154,11 @@ class TableService:
             return Page(columns=shown, rows=_rows(table), total=total, offset=offset)
 
     def profile(self, dataset: str, column: str, view: View | None = None) -> Profile:
-        """What is in a column of the view."""
+        """The profile of a column of the view."""
         view = view or View()
         with self._opened(dataset) as (found, target, destination):
             columns = self._columns(found, target, destination)
-            told = self._one(
+            values = self._one(
                 destination, profile_sql(target.table, _typed(columns), column, view, destination.kind.dialect)
             )
             top = destination.query(
@@ -166,19 +166,18 @@ class TableService:
             ).read_all()
             return Profile(
                 column=next(one for one in columns if one.name.lower() == column.lower()),
-                rows=told["rows"],
-                nulls=told["nulls"],
-                distinct=told["distinct_values"],
-                least=told["least"],
-                greatest=told["greatest"],
+                rows=values["rows"],
+                nulls=values["nulls"],
+                distinct=values["distinct_values"],
+                least=values["least"],
+                greatest=values["greatest"],
                 top=tuple((value, rows) for value, rows in _rows(top)),
             )
 
     def export(self, dataset: str, view: View | None = None) -> pa.RecordBatchReader:
-        """All rows of the view as a stream; the destination is held until it is read to its end or closed.
+        """Streams all rows of the view; the destination stays open until the reader is exhausted or closed.
 
-        More than 50,000 rows come as they are stored, whatever the view is sorted by: to sort whole rows takes more
-        memory the more there are.
+        More than 50,000 rows are in stored order, without sorting: the memory for a sort grows with the rows.
         """
         view = view or View()
         with self._opened(dataset) as (found, target, destination):
@@ -189,13 +188,13 @@ class TableService:
             return destination.query(rows_sql(target.table, names, ordered))
 
     def ask(self, question: str, *, url: str | None = None) -> Answer:
-        """The answer to one SELECT over the tables of a destination; RunError says why there is none.
+        """Runs one SELECT over the tables of a destination; RunError if it fails.
 
-        The destination is that of the URL, or the one that most datasets have.
+        The destination is `url`, or by default the destination of most datasets.
         """
         url = url or next(iter(self.places()), None)
         if url is None:
-            raise SettingsError("There is no table to ask yet", hint="Create a dataset and run it first.")
+            raise SettingsError("no tables to query yet", hint="Create a dataset and run it first.")
         destination = self._open(url)
         try:
             with _kept(destination):
@@ -209,7 +208,7 @@ class TableService:
         return Answer(columns=columns, rows=tuple(rows[:ASK_ROWS]), cut=len(rows) > ASK_ROWS, warnings=warnings)
 
     def _warnings(self, destination: Destination, question: str, url: str) -> Iterator[SnapshotsAdded]:
-        """Append tables of which the question adds up the rows of several runs."""
+        """A warning for each append table whose snapshots the query aggregates."""
         datasets = (one for one in self._records.datasets.list() if one.method == "append")
         appended = {target.table for one in datasets for target in one.targets if target.url == url}
         for table in sorted(destination.adds_up(question)):
@@ -223,7 +222,7 @@ class TableService:
                 yield SnapshotsAdded(table=table, runs=runs, latest=latest)
 
     def places(self) -> dict[str, tuple[str, ...]]:
-        """The destinations of all datasets that can be asked, with the tables that are there, the fullest first."""
+        """The destinations that support queries, with the tables of datasets, those with most tables first."""
         found: dict[str, list[str]] = {}
         for dataset in self._records.datasets.list():
             for target in filter(lambda one: "query" in kind_of(one.url).guarantees, dataset.targets):
@@ -231,7 +230,7 @@ class TableService:
         return {url: tuple(sorted(found[url])) for url in sorted(found, key=lambda url: (-len(found[url]), url))}
 
     def destination_name(self, url: str) -> str:
-        """Where a destination is, in full and without anything secret."""
+        """The full name of a destination, without secrets."""
         destination = self._open(url)
         try:
             return destination.name
@@ -239,10 +238,7 @@ class TableService:
             destination.close()
 
     def names(self, url: str) -> dict[str, tuple[str, ...]]:
-        """Tables of datasets in a destination, and views beside them, with their columns, for completion.
-
-        Those that are not there lack.
-        """
+        """Existing tables of datasets in a destination, and their views, with their columns, for completion."""
         destination = self._open(url)
         try:
             known: list[str] = []
@@ -254,9 +250,9 @@ class TableService:
         return {table: tuple(name for name, _ in columns) for table, columns in tables.items() if columns}
 
     def current(self, dataset: Dataset, target: Target) -> str | None:
-        """What has each row of a dataset once: its table, or the view of an append table's latest snapshot.
+        """The relation with each row of a dataset once: the table, or the view of an append table's latest snapshot.
 
-        None where the destination has no such view.
+        None if the destination has no such view.
         """
         if dataset.method != "append":
             return target.table
@@ -286,9 +282,9 @@ class TableService:
     def _columns(dataset: Dataset, target: Target, destination: Destination) -> tuple[Column, ...]:
         known = destination.columns(target.table)
         if known is None:
-            raise RunError(f"The dataset {dataset.name!r} has no table yet", hint="Run it first.")
-        told = {column.name: column.description for column in report_of(dataset.report).columns}
-        return tuple(Column(name, kind, told.get(name, "")) for name, kind in known)
+            raise RunError(f"dataset {dataset.name!r} has no table yet", hint="Run it first.")
+        descriptions = {column.name: column.description for column in report_of(dataset.report).columns}
+        return tuple(Column(name, kind, descriptions.get(name, "")) for name, kind in known)
 
     @staticmethod
     def _one(destination: Destination, sql: str) -> dict[str, Any]:
@@ -297,7 +293,7 @@ class TableService:
 
 
 def _kept(destination: Destination) -> AbstractContextManager[object]:
-    """What one question fetches from a store is there for the next."""
+    """Keeps data from an object store cached between queries."""
     return destination.holding() if destination.kind.caches else nullcontext()
 
 
@@ -306,7 +302,7 @@ def _typed(columns: Sequence[Column]) -> list[tuple[str, str]]:
 
 
 def _in_order(view: View, dataset: Dataset, columns: Sequence[Column]) -> View:
-    """The report's order behind what was chosen, so that pages never overlap."""
+    """Appends the report's order to the sort columns, so that pages never overlap."""
     names = {column.name for column in columns}
     order = [name for name in report_of(dataset.report).order if name.removeprefix("-") in names]
     chosen = {name.removeprefix("-") for name in view.sort}

@@ -1,4 +1,4 @@
-"""The calls on tokens, with which other programs come in. A token is told once, when it is made."""
+"""Operations on API tokens. The secret is returned only when a token is created."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from counterfoil.state.tokens import Scope, Token, Tokens
 
 __all__ = ["FORM", "NewToken", "Scope", "Token", "TokenService"]
 
-#: A prefix by which scanners of leaked secrets know them, and 256 random bits.
+#: A prefix for secret scanners, and 256 random bits.
 FORM = re.compile(r"cf_[0-9a-f]{64}")
 _PERIOD = re.compile(r"(\d{1,5})\s*([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _LONGEST = timedelta(days=3660)
-#: A use is noted when the one noted before is older: most requests write nothing.
+#: Minimum interval between two recorded uses, so that most requests write nothing.
 _NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A new token, and what is known of it from now on."""
+    """A new token with its secret."""
 
     token: Token
     secret: str = field(repr=False)
@@ -40,24 +40,24 @@ class TokenService:
         self._tokens = Tokens(state)
 
     def create(self, name: str, *, read_only: bool = False, expires: str | None = None) -> NewToken:
-        """A new token. `expires` is a period such as `90d`, `12h` or `2w`; without it, it lasts until it is revoked.
+        """Creates a token. `expires` is a period such as `90d`, `12h` or `2w`; by default the token never expires.
 
-        SettingsError when another one that was not revoked has the name.
+        SettingsError if another token with this name is not revoked.
         """
         until = None if not (expires or "").strip() else self._state.now() + _period(str(expires))
         secret = f"cf_{secrets.token_hex(32)}"
         return NewToken(self._tokens.add(name, _hash(secret), "read" if read_only else "full", until), secret)
 
     def list(self) -> tuple[Token, ...]:
-        """All of them, the newest first; those that do not work any more too."""
+        """All tokens, newest first, including expired and revoked ones."""
         return self._tokens.list()
 
     def revoke(self, name_or_id: str) -> Token:
-        """Lets a token work no more, at once."""
+        """Revokes a token immediately."""
         return self._tokens.revoke(name_or_id)
 
     def find(self, secret: str) -> Token | None:
-        """What is known of a token, whose use this is; None for one that does not work, or was never made."""
+        """Finds the token with this secret and records its use; None if it is unknown, expired or revoked."""
         if FORM.fullmatch(secret) is None:
             return None
         found, now = self._tokens.find(_hash(secret)), self._state.now()
@@ -79,13 +79,12 @@ def _period(words: str) -> timedelta:
     length = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else timedelta()
     if not timedelta() < length <= _LONGEST:
         raise SettingsError(
-            f"{redacted(words)!r} is not a period that a token can last",
-            hint="Give hours, days or weeks, such as 12h, 90d or 4w, up to ten years.",
+            f"invalid lifetime of a token: {redacted(words)!r}",
+            hint="Use hours, days or weeks, such as 12h, 90d or 4w, up to ten years.",
         )
     return length
 
 
 def _hash(secret: str) -> str:
-    # Looked up by hash, so that how long the look-up takes says nothing about a token. They are random: no salt, and
-    # nothing slow, would make them harder to guess.
+    # The lookup by hash prevents timing attacks. Tokens are random, so a salt or a slow hash would add no security.
     return sha256(secret.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""The values that the calls give back, for whoever names them in annotations."""
+"""Types of the values that the services return, for annotations."""
 
 from counterfoil.app.datasets.service import DatasetSummary, PlannedDataset
 from counterfoil.app.datasets.usage_forecast import UsageForecast

@@ -1,4 +1,4 @@
-"""What a run read, kept on disk: the spool of pages, the parts cut from it, and the ledger of what they cover."""
+"""The archive of a run on disk: the spool of pages, the parts made from it, and the ledger of their coverage."""
 
 from counterfoil.archive.archive import Archive
 from counterfoil.archive.claim import claim, sweep

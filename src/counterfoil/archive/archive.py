@@ -17,10 +17,10 @@ from counterfoil.values import Part
 
 
 class Archive:
-    """Keeps what one run reads. Leaving the `with` by an exception keeps the spool and drops the part at hand.
+    """Stores the pages and rows of one run. An exception in the `with` block keeps the spool and drops the open part.
 
-    On a folder that a killed attempt left, the spool goes on behind its valid prefix, and the parts are cut anew:
-    the pages of `read_spool` are to be written again first.
+    In the folder of a killed attempt, the spool continues after its valid prefix, and all parts are removed. The caller
+    must first write the rows of the pages of `read_spool` again.
     """
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
@@ -32,34 +32,34 @@ class Archive:
             remove_ledger(folder)
             remove_parts(folder)
         self._removed = False
-        #: For the ledger: what could not be read, a sentence each.
+        #: For the ledger: the objects that could not be read, one sentence each.
         self.skipped: tuple[str, ...] = ()
         self.spool = Spool(folder / "pages.spool")
         self._parts = PartWriter(folder, schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Adds rows; a part is cut about every 64 MB or 200,000 rows."""
+        """Adds rows. A new part starts about every 64 MB or 200,000 rows."""
         self._parts.write(batch)
 
     def parts(self) -> tuple[Part, ...]:
-        """The parts cut so far; all of them once the archive is closed."""
+        """The finished parts; all parts once the archive is closed."""
         return tuple(self._parts.parts)
 
     @property
     def ledger(self) -> Ledger:
-        """What the spool covers, with the parts cut so far."""
+        """The coverage of the spool, with the finished parts."""
         return replace(self.spool.ledger, parts=self.parts(), skipped=self.skipped)
 
     def close(self) -> None:
-        """Cuts the last part and writes the ledger; a second call changes nothing."""
+        """Finishes the last part and writes the ledger; a second call has no effect."""
         self._parts.cut()
         self.spool.close()
         write_ledger(self.folder, self.ledger)
-        # What Arrow keeps for the next batch would stand beside what the load takes: 40 to 60 MB at its peak.
+        # Arrow's unused memory would add 40 to 60 MB to the peak of the load.
         pa.default_memory_pool().release_unused()
 
     def remove(self) -> None:
-        """Removes the folder and all that is in it."""
+        """Removes the folder with its contents."""
         self._parts.abandon()
         with writing(self.folder):
             self.spool.close()

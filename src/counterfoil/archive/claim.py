@@ -1,4 +1,4 @@
-"""The folder of a run's archive: one process at a time, gone when the run has succeeded, kept for a while if not."""
+"""The folder of a run's archive: used by one process at a time, removed on success, kept for some time on failure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from counterfoil.archive.spool import has_pages
 from counterfoil.errors import SettingsError
 from counterfoil.file_locks import remove_unless_locked, try_lock
 
-#: What a failed pull left is swept up after a week.
+#: The archive of a failed pull is removed after a week.
 KEPT_SECONDS = 7 * 86_400
 
 
 @contextmanager
 def claim(root: Path, name: str, *, keep: bool = False) -> Iterator[Path]:
-    """A folder `root/name` that no other process uses; it is removed when the block ends well, or without a page.
+    """A folder `root/name` that no other process uses; removed if the block succeeds or leaves no pages.
 
-    What an earlier run left there is removed first, unless it is to be kept. While another process works there, the
-    folder gets a name of its own, and nobody will look for what is in it. SettingsError when it can't be made.
+    Unless `keep` is set, files of an earlier run are removed first. If another process uses that folder, this one gets
+    a different name and is always removed at the end. SettingsError if the folder can't be created.
     """
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -41,8 +41,8 @@ def claim(root: Path, name: str, *, keep: bool = False) -> Iterator[Path]:
             raise
     except OSError as error:
         raise SettingsError(
-            f"The archive folder {root} can't be used: {error.strerror or error}",
-            hint="Choose another with COUNTERFOIL_HOME or COUNTERFOIL_ARCHIVE_PATH.",
+            f"the archive folder {root} can't be used: {error.strerror or error}",
+            hint="Set COUNTERFOIL_HOME or COUNTERFOIL_ARCHIVE_PATH to another folder.",
         ) from error
     ended_well = False
     try:
@@ -56,7 +56,7 @@ def claim(root: Path, name: str, *, keep: bool = False) -> Iterator[Path]:
 
 
 def sweep(root: Path, *, now: float) -> None:
-    """Removes the folders of pulls that failed or were killed long ago; those that a process holds stay."""
+    """Removes the old folders of failed or killed pulls, except folders that a process uses."""
     for folder in {left.with_suffix("") for left in root.glob("pull-*")}:
         if now - _touched_at(folder) > KEPT_SECONDS:
             remove_unless_locked(folder)
@@ -67,17 +67,17 @@ def _touched_at(folder: Path) -> float:
         looked_at = (Path(f"{folder}.lock"), folder, *folder.glob("*"))
         return max(path.stat().st_mtime for path in looked_at if path.exists())
     except (OSError, ValueError):
-        return inf  # it went away meanwhile
+        return inf  # removed in the meantime
 
 
 def _sweep_beside(root: Path, name: str) -> None:
-    """Removes what processes left that were killed beside another one: nobody will look for it."""
+    """Removes the folders of killed processes that ran next to another one; they are never resumed."""
     for left in root.glob(f"{name}-*.lock"):
         remove_unless_locked(left.with_suffix(""))
 
 
 def _lock(root: Path, name: str) -> tuple[FileLock, bool]:
-    """The lock of the folder to use, and whether its own name is in use by another process."""
+    """The lock of the folder to use, and whether another process uses the folder with the original name."""
     shared, path = False, root / f"{name}.lock"
     while (lock := try_lock(path)) is None:
         shared, path = True, root / f"{name}-{secrets.token_hex(4)}.lock"

@@ -1,7 +1,7 @@
-"""Refuses rows whose key is missing or comes twice, before they reach a table.
+"""Rejects rows with missing or duplicate keys before they reach a table.
 
-Rows are compared by 64-bit hashes of their keys: 8 bytes a row, and 16 more while they are sorted. Keys whose hashes
-are equal are then compared themselves, so that a collision is not taken for a duplicate.
+Rows are compared by 64-bit hashes of their keys: 8 bytes per row, and 16 more while they are sorted. Keys with equal
+hashes are then compared themselves, so a collision does not count as a duplicate.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from counterfoil.values import Part
 #: The codes of the errors.
 DUPLICATE_KEYS, MISSING_KEYS = "duplicate_keys", "missing_keys"
 _BATCH_ROWS = 8_192
-#: Of more duplicate keys than this, the first are counted; it bounds the memory.
+#: Maximum number of duplicate keys that are counted, to limit memory.
 _MOST_COUNTED = 100_000
-_HINT = "No table was changed. Run the report again: everything is read anew. If this repeats, please report it."
+_HINT = "Run the report again to read everything again, and report the error if it repeats; no table was changed."
 
 Batches = Callable[[], Iterable[pa.RecordBatch]]
 
 
 def check_part_keys(parts: Sequence[Part], key: Sequence[str], *, report: str, unique: bool = True) -> None:
-    """Raises RunError for a row of the parts without a key and, where keys are `unique`, for a key of two rows."""
+    """Raises RunError if a row of the parts has no key or, for `unique` keys, if two rows have the same key."""
     check_keys(lambda: _key_batches(parts, key), key, report=report, unique=unique)
 
 
 def check_keys(batches: Batches, key: Sequence[str], *, report: str, unique: bool = True) -> None:
-    """The same of batches that hold the key's columns. They are read a second time when something is wrong."""
+    """The same for batches with the key's columns. They are read a second time if a duplicate is suspected."""
     hashes, missing = array("q"), 0
     for batch in batches():
         missing += _missing(batch, key)
@@ -42,8 +42,7 @@ def check_keys(batches: Batches, key: Sequence[str], *, report: str, unique: boo
             hashes.extend(map(hash, _keys(batch, key)))
     if missing:
         raise RunError(
-            f"{report}: {_counted(missing, 'row')} of what was read {'has' if missing == 1 else 'have'} no "
-            f"{' and '.join(key)}",
+            f"{report}: Stripe returned {_counted(missing, 'row')} without {' and '.join(key)}",
             hint=_HINT,
             code=MISSING_KEYS,
         )
@@ -55,7 +54,7 @@ def check_keys(batches: Batches, key: Sequence[str], *, report: str, unique: boo
 def checked_keys(
     batches: Iterable[pa.RecordBatch], key: Sequence[str], *, report: str
 ) -> Generator[pa.RecordBatch, None, None]:
-    """Passes the batches on; at their end raises RunError for a missing or duplicate key. Keeps the keys till then."""
+    """Yields the batches; after the last one, raises RunError for a missing or duplicate key. Keeps keys in memory."""
     kept = []
     for batch in batches:
         kept.append(batch.select(list(key)))
@@ -64,7 +63,7 @@ def checked_keys(
 
 
 def repeated_hashes(hashes: array[int]) -> pa.Array:
-    """Each hash that is there more than once, ascending."""
+    """The hashes that appear more than once, ascending."""
     if not len(hashes):
         return pa.array([], pa.int64())
     values = pa.Array.from_buffers(pa.int64(), len(hashes), [None, pa.py_buffer(hashes)])
@@ -73,7 +72,7 @@ def repeated_hashes(hashes: array[int]) -> pa.Array:
 
 
 def _refuse(batches: Batches, key: Sequence[str], suspected: set[int], report: str) -> None:
-    """Counts the keys of the suspected hashes; a collision of two keys is no error."""
+    """Raises RunError if keys with the suspected hashes are duplicates, not just collisions."""
     counts: Counter[Any] = Counter()
     for batch in batches():
         counts.update(one for one in _keys(batch, key) if hash(one) in suspected)
@@ -96,13 +95,13 @@ def _key_batches(parts: Sequence[Part], key: Sequence[str]) -> Iterator[pa.Recor
 
 
 def _keys(batch: pa.RecordBatch, key: Sequence[str]) -> Iterable[Any]:
-    """The key of each row: a value, or a tuple where several columns make it."""
+    """The key of each row: a value, or a tuple for a key of several columns."""
     columns = [batch.column(name).to_pylist() for name in key]
     return columns[0] if len(columns) == 1 else zip(*columns, strict=True)
 
 
 def _missing(batch: pa.RecordBatch, key: Sequence[str]) -> int:
-    """Rows with a null in the key."""
+    """Number of rows with a null in the key."""
     if not any(batch.column(name).null_count for name in key):
         return 0
     return sum(None in one for one in zip(*(batch.column(name).to_pylist() for name in key), strict=True))

@@ -1,4 +1,4 @@
-"""The ledger: which windows a run has read to their end, and the parts cut from them. Derived from the spool."""
+"""The ledger: the windows that a run has read to their end, and its parts. Derived from the spool."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ _NAME = "ledger.json"
 
 @dataclass(slots=True)
 class Coverage:
-    """What was read of one source."""
+    """The pages and rows of one source."""
 
     pages: int = 0
     rows: int = 0
-    #: Windows whose last page is kept, in the order in which they ended, as bounded by that page.
+    #: Windows with a stored last page, in the order in which they ended, with the bounds of that page.
     complete: list[Window] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What a run's pages cover. Its parts are filled in when the archive is closed."""
+    """The coverage of a run's pages. The parts are set when the archive is closed."""
 
     sources: dict[str, Coverage] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
-    #: Of a run that read changes: objects whose rows are all there, in the order in which they were read.
+    #: In an incremental run: parents of which all rows were read, in the order of reading.
     parents: dict[str, None] = field(default_factory=dict)
-    #: Of such a run: whether it read everything after all.
+    #: In an incremental run: whether it became a full refresh.
     whole: bool = False
-    #: What the run could not read, a sentence each.
+    #: The objects that the run could not read, one sentence each.
     skipped: tuple[str, ...] = ()
 
     @property
     def pages(self) -> int:
-        """Of all sources."""
+        """Number of pages of all sources."""
         return sum(coverage.pages for coverage in self.sources.values())
 
     @property
     def is_there(self) -> bool:
-        """Whether every part has its file."""
+        """Whether the file of every part exists."""
         return all(part.path.exists() for part in self.parts)
 
     def add(self, page: Page) -> None:
-        """Counts one page of the spool."""
+        """Adds a page of the spool."""
         coverage = self.sources.setdefault(page.source, Coverage())
         coverage.pages += 1
         coverage.rows += len(page.objects)
@@ -69,7 +69,7 @@ class Ledger:
 
 
 def write_ledger(folder: Path, ledger: Ledger) -> None:
-    """Written whole or not at all; its presence says that the run's archive was closed."""
+    """Writes the ledger atomically. A ledger on disk means that the archive was closed."""
     data = {
         "sources": {
             source: {
@@ -98,7 +98,7 @@ def write_ledger(folder: Path, ledger: Ledger) -> None:
 
 
 def read_ledger(folder: Path) -> Ledger | None:
-    """The ledger of a closed archive; None when the archive was not closed."""
+    """The ledger of a closed archive; None if the archive was not closed."""
     try:
         text = (folder / _NAME).read_bytes()
     except FileNotFoundError:
@@ -122,5 +122,5 @@ def read_ledger(folder: Path) -> Ledger | None:
 
 
 def remove_ledger(folder: Path) -> None:
-    """Says that the archive is open again."""
+    """Removes the ledger, which marks the archive as open."""
     (folder / _NAME).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Parts: the run's rows as Parquet files, each written under another name, synced, and then renamed."""
+"""Parts: the rows of a run as Parquet files. Each is written under a temporary name, synced and renamed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from counterfoil.archive.disk import sync_folder, writing
 from counterfoil.errors import RunError
 from counterfoil.values import Part
 
+#: The codes of the errors.
+PART_CHANGED, PART_UNREADABLE = "part_changed", "part_unreadable"
 _PART_ROWS = 200_000
 _PART_BYTES = 64 << 20
-#: Bytes in memory that become one row group: large enough for Parquet, small enough for a small machine.
+#: Size in memory of one row group: large enough for Parquet, small enough for a small machine.
 _GROUP_BYTES = 16 << 20
 _PATTERN = "part-*.parquet*"
 
 
 class PartWriter:
-    """Cuts batches of one schema into parts; holds at most one row group in memory."""
+    """Writes batches of one schema to parts. Keeps at most one row group in memory."""
 
     def __init__(
         self, folder: Path, schema: pa.Schema, *, part_rows: int = _PART_ROWS, part_bytes: int = _PART_BYTES
@@ -43,9 +45,9 @@ class PartWriter:
         self.parts: list[Part] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Takes the batch; ValueError when its columns are not the schema's."""
+        """Adds the batch; ValueError if its schema differs from the archive's."""
         if not batch.schema.equals(self._schema):
-            raise ValueError(f"the batch's columns are not the archive's: {batch.schema} against {self._schema}")
+            raise ValueError(f"the batch's schema differs from the archive's: {batch.schema} instead of {self._schema}")
         while batch.num_rows:
             taken = batch.slice(0, self._part_rows - self._rows)
             batch = batch.slice(taken.num_rows)
@@ -68,7 +70,7 @@ class PartWriter:
         with self._writing():
             if self._writer is None:
                 self._file = _HashedFile(self._folder / f"part-{len(self.parts) + 1:05}.parquet.partial")
-                # Without dictionaries writing is a third cheaper and, under zstd, the file no larger.
+                # Without dictionaries, writing takes a third less time, and with zstd the file is not larger.
                 self._writer = pq.ParquetWriter(
                     self._file, self._stored, compression="zstd", compression_level=1, use_dictionary=False
                 )
@@ -77,7 +79,7 @@ class PartWriter:
         self._group, self._group_bytes = [], 0
 
     def cut(self) -> None:
-        """Ends the part at hand, if there is one."""
+        """Finishes the open part, if there is one."""
         if self._group:
             self._write_group()
         if self._file is None:
@@ -102,17 +104,17 @@ class PartWriter:
             raise
 
     def abandon(self) -> None:
-        """Drops the part at hand."""
+        """Drops the open part."""
         if self._file is not None:
             self._file.discard()
             if self._writer is not None:
-                # Else the writer would end the file by itself when it is collected.
+                # Otherwise the writer would finish the file when it is garbage-collected.
                 self._writer.close()
         self._file, self._writer, self._rows, self._group, self._group_bytes = None, None, 0, [], 0
 
 
 class _HashedFile(io.RawIOBase):
-    """A new file whose SHA-256 is taken while it is written; once discarded it takes writes and keeps nothing."""
+    """A new file that computes its SHA-256 while it is written. After `discard`, writes are ignored."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -150,7 +152,7 @@ class _HashedFile(io.RawIOBase):
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema of the files: JSON columns, marked by the field's metadata, become Parquet's own JSON type."""
+    """The schema of the files: JSON columns, marked in the field's metadata, become Parquet's JSON type."""
     fields = [f.with_type(pa.json_()) if (f.metadata or {}).get(b"counterfoil") == b"json" else f for f in schema]
     return pa.schema(fields, metadata=schema.metadata)
 
@@ -160,30 +162,32 @@ def _stored(column: pa.Array, type_: pa.DataType) -> pa.Array:
 
 
 def remove_parts(folder: Path) -> None:
-    """Removes every part of the folder, whole or not."""
+    """Removes every part in the folder, finished or not."""
     for path in folder.glob(_PATTERN):
         path.unlink()
 
 
 def verify(part: Part) -> None:
-    """Raises RunError when the file is not, byte for byte, the one that was written."""
+    """Raises RunError if the file differs from the one that was written."""
     try:
         with part.path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise RunError(f"{part.path} cannot be read: {error.strerror}", hint="Run the report again.") from error
+        text = f"{part.path} cannot be read: {error.strerror}"
+        raise RunError(text, hint="Run the report again.", code=PART_UNREADABLE) from error
     if found != part.checksum:
-        raise RunError(f"{part.path} is not as it was written: its checksum differs", hint="Run the report again.")
+        text = f"{part.path} was changed after the run: its checksum differs"
+        raise RunError(text, hint="Run the report again.", code=PART_CHANGED)
 
 
 def stored_rows(part: Part) -> int:
-    """Rows that the file itself says it has; RunError when it can't be read."""
+    """The number of rows in the file's metadata; RunError if it can't be read."""
     rows: int = _read(part.path, pq.read_metadata).num_rows
     return rows
 
 
 def read_parts(parts: Sequence[Part], schema: pa.Schema | None = None) -> pa.RecordBatchReader:
-    """The rows of the parts, in their order; no parts need the schema to be given."""
+    """The rows of the parts, in order. Without parts, the result has `schema`."""
     if not parts:
         return pa.RecordBatchReader.from_batches(schema if schema is not None else pa.schema([]), iter(()))
     stored = _read(parts[0].path, pq.read_schema)
@@ -207,4 +211,5 @@ def _read(path: Path, reader: Any) -> Any:
     try:
         return reader(path)
     except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{path} cannot be read: {error}", hint="Run the report again.") from error
+        text = f"{path} cannot be read: {error}"
+        raise RunError(text, hint="Run the report again.", code=PART_UNREADABLE) from error

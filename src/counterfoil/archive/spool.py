@@ -2,7 +2,7 @@
 
 A frame is three little-endian numbers (length of the header, length of the body, CRC-32 of both lengths, header and
 body), the header as JSON, and the body: the page's objects as JSON, compressed. A file is valid up to its first frame
-that is cut short or fails its checksum; what follows that frame is never looked at.
+that is incomplete or has a wrong checksum; everything from that frame on is ignored.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _MAGIC = b"CFSPOOL2"
 _LENGTHS = struct.Struct("<II")
 _CHECKSUM = struct.Struct("<I")
 _PREFIX = _LENGTHS.size + _CHECKSUM.size
-#: The code of the error about a frame that is not a page.
-DAMAGED_SPOOL = "damaged_spool"
-#: A page has at most a hundred objects; one that claims more than this is not decompressed.
+#: The error codes for a frame that is not a page, and for a file that is not a spool.
+DAMAGED_SPOOL, NOT_A_SPOOL = "damaged_spool", "not_a_spool"
+#: Maximum decompressed size of a page, which has at most 100 objects. Larger frames are rejected.
 _MOST_BYTES = 1 << 30
 _NUMBER: tuple[type, ...] = (int, type(None))
 #: The types of a header's values, and of its position's.
@@ -48,16 +48,16 @@ _HEADER: dict[str, tuple[type, ...]] = {
     "bytes": (int,),
 }
 _POSITION: dict[str, tuple[type, ...]] = {"cursor": (str,), "newest": _NUMBER, "oldest": _NUMBER, "listed": (int,)}
-#: Level 1 costs 1.6 us an object where lz4 costs 1.2, and leaves half of its bytes.
+#: Level 1 takes 1.6 us per object, lz4 1.2; the result is half the size of lz4's.
 _CODEC = pa.Codec("zstd", compression_level=1)
 
 
 class Spool:
-    """Appends pages to one file, one writer at a time. An existing file is cut to its valid prefix and gone on with."""
+    """Appends pages to one file, one writer at a time. An existing file is truncated to its valid prefix first."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        #: What the pages cover, kept while they are appended.
+        #: The coverage of the pages, updated with each page.
         self.ledger = Ledger()
         with writing(path.parent):
             self._end = self._open_at()
@@ -77,13 +77,13 @@ class Spool:
         return end
 
     def append(self, page: Page) -> None:
-        """Keeps the page: it outlives the process when this returns, and a power cut once `close` returned."""
+        """Stores the page. It survives a crash of the process after this returns, and a power failure after `close`."""
         frame = _frame(page)
         with writing(self.path.parent):
             try:
                 _write_all(self._file, frame)
             except OSError:
-                # Half a frame would hide every later one from the reader.
+                # The reader would stop at an incomplete frame.
                 self._file.truncate(self._end)
                 self._file.seek(self._end)
                 raise
@@ -91,7 +91,7 @@ class Spool:
         self.ledger.add(page)
 
     def empty(self) -> None:
-        """Drops every page."""
+        """Removes all pages."""
         self._end = len(_MAGIC)
         with writing(self.path.parent):
             self._file.truncate(self._end)
@@ -99,7 +99,7 @@ class Spool:
         self.ledger = Ledger()
 
     def close(self) -> None:
-        """Makes the file last through a power cut; a second call does nothing."""
+        """Makes the file durable across a power failure, and closes it; a second call has no effect."""
         if not self._file.closed:
             with writing(self.path.parent):
                 os.fsync(self._file.fileno())
@@ -107,7 +107,7 @@ class Spool:
 
 
 def read_spool(path: Path) -> Iterator[Page]:
-    """The pages of the valid prefix, one at a time; none for a file that is missing or empty."""
+    """The pages of the valid prefix, one at a time; none if the file is missing or empty."""
     if path.exists():
         for page, _ in _pages(path):
             yield page
@@ -127,7 +127,7 @@ class PageNote:
 
 
 def read_notes(path: Path) -> Iterator[PageNote]:
-    """The pages of the valid prefix, whose checksums are compared and whose objects are not looked at."""
+    """The pages of the valid prefix without their objects. Checksums are verified, objects are not decoded."""
     if path.exists():
         for header, _, _ in _frames(path):
             with _decoding(path):
@@ -144,7 +144,7 @@ def read_notes(path: Path) -> Iterator[PageNote]:
 
 
 def has_pages(path: Path) -> bool:
-    """Whether the file holds more than its own mark, be it valid or not."""
+    """Whether the file has any content after its magic number, valid or not."""
     return path.exists() and path.stat().st_size > len(_MAGIC)
 
 
@@ -186,12 +186,13 @@ def _is_spool(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(len(_MAGIC))
     if start and not _MAGIC.startswith(start):
-        raise RunError(f"{path} is not a spool of this version", hint="Remove the run's archive and start it again.")
+        hint = "Remove the archive and run the report again."
+        raise RunError(f"{path} is not a spool of this version", hint=hint, code=NOT_A_SPOOL)
     return start == _MAGIC
 
 
 def _pages(path: Path) -> Iterator[tuple[Page, int]]:
-    """Each page of the valid prefix with the offset behind its frame."""
+    """Each page of the valid prefix with the offset of the end of its frame."""
     for header, body, end in _frames(path):
         with _decoding(path):
             page = _page(header, body)
@@ -199,7 +200,7 @@ def _pages(path: Path) -> Iterator[tuple[Page, int]]:
 
 
 def _frames(path: Path) -> Iterator[tuple[dict[str, Any], bytes, int]]:
-    """Header, body as it is stored, and the offset behind it, of each frame of the valid prefix."""
+    """The header, the stored body and the end offset of each frame of the valid prefix."""
     if not _is_spool(path):
         return
     left = path.stat().st_size - len(_MAGIC)
@@ -222,19 +223,19 @@ def _frames(path: Path) -> Iterator[tuple[dict[str, Any], bytes, int]]:
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
-    """Turns what a frame that is no page raises into RunError: its checksum holds, and another program wrote it."""
+    """Converts errors of a frame that is not a page to RunError. Its checksum is valid, so another program wrote it."""
     try:
         yield
     except (ValueError, KeyError, TypeError, OverflowError, MemoryError, OSError) as error:
         raise RunError(
-            f"{path} holds a frame that is not a page: {type(error).__name__}: {error}",
-            hint="Remove the run's archive and start it again.",
+            f"{path} contains a frame that is not a page: {type(error).__name__}: {error}",
+            hint="Remove the archive and run the report again.",
             code=DAMAGED_SPOOL,
         ) from error
 
 
 def _check_types(found: Any, types: Mapping[str, tuple[type, ...]]) -> None:
-    """TypeError for a value that is not of one of its types; KeyError for one that is missing."""
+    """Raises TypeError for a value with a wrong type, and KeyError for a missing value."""
     if type(found) is not dict:
         raise TypeError(f"{found!r} is not an object")
     for name, allowed in types.items():
@@ -265,13 +266,13 @@ def _page(header: dict[str, Any], body: bytes) -> Page:
 
 
 def _exact(plain: bytes) -> Any:
-    """The objects with every digit: orjson turns integers beyond 64 bits into floats, and `json` goes less deep."""
+    """The objects with all digits: orjson converts integers beyond 64 bits to floats; `json` supports less nesting."""
     try:
         return json.loads(plain)
     except RecursionError:
         objects = orjson.loads(plain)
         if encoded(objects).encode() != plain:
-            raise RunError("A page of the spool is nested too deep", hint="Start the run again.") from None
+            raise RunError("a page of the spool is nested too deeply", hint="Run the report again.") from None
         return objects
 
 

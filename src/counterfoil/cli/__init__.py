@@ -29,7 +29,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(words: Sequence[str] | None = None) -> int:
-    """The command's exit code; every error was printed on stderr. For other programs, it changes nothing else."""
+    """Runs the command in the calling process; returns its exit code. Prints every error on stderr."""
     from counterfoil.cli.commands import run
 
     return run(words)

@@ -1,4 +1,4 @@
-"""`counterfoil accounts`: keys of Stripe that are saved under a name."""
+"""`counterfoil accounts`: saved Stripe API keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from counterfoil.app.app import App as DataCenter
     from counterfoil.state.accounts import Account
 
-accounts = App(name="accounts", help="Keys of Stripe that are saved under a name, encrypted.")
+accounts = App(name="accounts", help="Manage accounts: named Stripe API keys, stored encrypted.")
 
 _FLAG = Parameter(negative=(), show_default=False)
 _JSON = Parameter(name="--json", negative=(), show_default=False)
@@ -38,27 +38,27 @@ def add(
     api_base: Annotated[str | None, Parameter(env_var="STRIPE_API_BASE")] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Save a key of Stripe's under a name.
+    """Add an account: a Stripe API key under a name.
 
-    The key is asked for without being shown, or read from stdin in a pipe; never give it as an argument. It is tried
-    before anything is stored: whose it is, test or live, and what a restricted key may read.
+    Prompts for the key without echo, or reads it from stdin in a pipe; never pass it as an argument. Tests the key
+    before storing it: its account, its mode (test or live) and the permissions of a restricted key.
 
     Parameters
     ----------
     name
-        How you call the account.
+        Name of the account.
     key_env
-        Variable of the environment to take the key from, once.
+        Environment variable to read the key from, once.
     key_file
-        File to take the key from, once.
+        File to read the key from, once.
     reference
-        Where the key is kept, and read each time instead of being stored: env:NAME or file:/path.
+        Reference to the key, read at each use instead of storing the key: env:NAME or file:/path.
     stripe_account
-        A connected account of a platform, acct_…, which is read with the platform's key.
+        Connected account of a platform (acct_…), read with the platform's key.
     api_base
-        Where another Stripe is, such as a sandbox.
+        URL of another Stripe API, such as a sandbox.
     as_json
-        The account as one JSON object.
+        Print the account as a JSON object.
     """
     with open_command_app() as app:
         key = _key(key_env, key_file, reference)
@@ -68,19 +68,19 @@ def add(
 
 @accounts.command(name="list")
 def list_accounts(*, as_json: Annotated[bool, _JSON] = False) -> None:
-    """List the saved accounts.
+    """List accounts.
 
     Parameters
     ----------
     as_json
-        One JSON object for each account.
+        Print one JSON object per account.
     """
     with open_command_app() as app:
         found = app.accounts.list()
     if as_json:
         _print_json(found)
     elif not found:
-        tell("There are no accounts yet: counterfoil accounts add NAME")
+        tell("No accounts yet. Add one with: counterfoil accounts add NAME")
     else:
         print_list(
             ("name", "mode", "stripe account", "key", "checked", "status"),
@@ -96,19 +96,21 @@ def check(
     all_accounts: Annotated[bool, Parameter(name="--all", negative=(), show_default=False)] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:
-    """Try a saved key again, and what it may read.
+    """Test a saved key and its permissions.
 
     Parameters
     ----------
     name
         The account's name or id.
     all_accounts
-        Try every account; goes on after one that fails.
+        Test every account; continue after a failure.
     as_json
-        One JSON object for each account.
+        Print one JSON object per account.
     """
     if (name is None) != all_accounts:
-        raise SettingsError("Give the name of an account, or --all", hint="counterfoil accounts list")
+        raise SettingsError(
+            "exactly one of NAME and --all is required", hint="List the accounts: counterfoil accounts list"
+        )
     with open_command_app() as app:
         if name is not None:
             account = app.accounts.check(name)
@@ -120,16 +122,16 @@ def check(
 
 @accounts.command
 def rename(name: str, new_name: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
-    """Give an account another name.
+    """Rename an account.
 
     Parameters
     ----------
     name
         The account's name or id.
     new_name
-        Its name from now on.
+        The new name.
     as_json
-        The account as one JSON object.
+        Print the account as a JSON object.
     """
     with open_command_app() as app:
         before = app.accounts.get(name)
@@ -137,7 +139,7 @@ def rename(name: str, new_name: str, /, *, as_json: Annotated[bool, _JSON] = Fal
     if as_json:
         _print_json([account])
     else:
-        say(f"{before.name} is {account.name} from now on.")
+        say(f"Renamed account {before.name} to {account.name}")
 
 
 @accounts.command
@@ -150,22 +152,22 @@ def key(
     reference: str | None = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Replace the key of an account by another one of the same Stripe account and mode.
+    """Replace the key of an account with another key of the same Stripe account and mode.
 
-    It is read and tried as by `accounts add`; the old one stays in use until the new one is stored.
+    Reads and tests the key like `accounts add`. The old key stays in use until the new one is stored.
 
     Parameters
     ----------
     name
         The account's name or id.
     key_env
-        Variable of the environment to take the key from, once.
+        Environment variable to read the key from, once.
     key_file
-        File to take the key from, once.
+        File to read the key from, once.
     reference
-        Where the key is kept, and read each time instead of being stored: env:NAME or file:/path.
+        Reference to the key, read at each use instead of storing the key: env:NAME or file:/path.
     as_json
-        The account as one JSON object.
+        Print the account as a JSON object.
     """
     with open_command_app() as app:
         account = app.accounts.get(name)
@@ -174,45 +176,45 @@ def key(
         paused = app.accounts.paused(account.id)
     _print(account, as_json=as_json)
     for dataset in paused:
-        tell(f"The dataset {dataset!r} is paused; to go on: counterfoil datasets resume {shlex.quote(dataset)}")
+        tell(f"Dataset {dataset!r} is paused. Resume it with: counterfoil datasets resume {shlex.quote(dataset)}")
 
 
 @accounts.command
 def remove(name: str, /, *, yes: Annotated[bool, _FLAG] = False, as_json: Annotated[bool, _JSON] = False) -> int:
-    """Forget an account, its key and the datasets that read it. Their tables stay.
+    """Remove an account, its key and its datasets. Tables are not deleted.
 
     Parameters
     ----------
     name
         The account's name or id.
     yes
-        Do it without asking.
+        Do not ask for confirmation.
     as_json
-        One JSON object with the names of what is gone.
+        Print the removed names as a JSON object.
     """
     with open_command_app() as app:
         account = app.accounts.get(name)
         users = app.accounts.used_by(account.id)
         for dataset in users:
-            tell(f"The dataset {dataset!r} stops, and goes too; its table stays.")
+            tell(f"Dataset {dataset!r} will be removed too. Its table is not deleted.")
         if not yes and not can_ask():
             raise SettingsError(
-                f"The account {account.name!r} was not removed: nobody is there to confirm it",
-                hint="Say --yes to remove it" + (f", with {counted(len(users), 'dataset')}." if users else "."),
+                f"account {account.name!r} not removed: no terminal to confirm on",
+                hint="Pass --yes to remove it" + (f" and its {counted(len(users), 'dataset')}." if users else "."),
             )
-        if not yes and not ask(f"Remove the account {account.name!r}?"):
-            tell("Left as it was.")
+        if not yes and not ask(f"Remove account {account.name!r}?"):
+            tell("Aborted. Nothing was removed.")
             return RunError.exit_code
-        gone = app.accounts.remove(account.id, with_datasets=True)
+        removed = app.accounts.remove(account.id, with_datasets=True)
     if as_json:
-        print_json({"removed": account.name, "datasets": list(gone)})
+        print_json({"removed": account.name, "datasets": list(removed)})
     else:
-        say(f"Removed the account {account.name}" + (f" and {counted(len(gone), 'dataset')}." if gone else "."))
+        say(f"Removed account {account.name}" + (f" and {counted(len(removed), 'dataset')}" if removed else ""))
     return 0
 
 
 def _check_one(app: DataCenter, account: Account, *, as_json: bool) -> int:
-    """Checks one of all; the exit code that it alone would have."""
+    """Checks one account; returns its exit code."""
     code = 0
     try:
         account = app.accounts.check(account.id)
@@ -228,18 +230,18 @@ def _check_one(app: DataCenter, account: Account, *, as_json: bool) -> int:
 
 
 def _key(key_env: str | None, key_file: Path | None, reference: str | None) -> str | None:
-    """The key from where the words say it is; None when it stays elsewhere."""
-    if sum(place is not None for place in (key_env, key_file, reference)) > 1:
+    """The key from the option or the prompt; None for a reference."""
+    if sum(source is not None for source in (key_env, key_file, reference)) > 1:
         raise SettingsError(
-            "The key is in more than one place", hint="Give one of --key-env, --key-file and --reference."
+            "more than one source of the key", hint="Pass only one of --key-env, --key-file and --reference."
         )
     if reference is not None:
         return None
-    return read_secret("The key, which is not shown: ", "--key", env=key_env, file=key_file)
+    return read_secret("API key: ", "--key", env=key_env, file=key_file)
 
 
 def _print(account: Account, *, as_json: bool) -> None:
-    """The account; of a restricted key, what it may read as well."""
+    """Prints the account and, for a restricted key, its access to each report."""
     from counterfoil.app.accounts import readable
 
     if as_json:
@@ -248,7 +250,7 @@ def _print(account: Account, *, as_json: bool) -> None:
     say(f"{account.name}: {_summary(account)}")
     if account.missing:
         rows = [(one.report, "yes" if one.readable else "no", one.permission or "") for one in readable(account)]
-        print_list(("report", "may be read", "permission that is missing"), rows)
+        print_list(("report", "readable", "missing permission"), rows)
 
 
 def _print_json(found: Iterable[Account]) -> None:
@@ -259,19 +261,19 @@ def _print_json(found: Iterable[Account]) -> None:
 
 
 def _summary(account: Account) -> str:
-    """Whose key it is, and how much it may read."""
+    """The key, its Stripe account and the number of readable reports."""
     from counterfoil.app.accounts import mode, readable
 
-    whose = account.stripe_id or ""
+    owner = account.stripe_id or ""
     if account.display_name:
-        whose = f"{account.display_name} ({whose})"
+        owner = f"{account.display_name} ({owner})"
     if account.stripe_id and account.stripe_id.startswith("key_"):
-        whose = "an account that this key may not name"
+        owner = "an unknown account (the key cannot read it)"
     reports = readable(account)
-    may = sum(bool(one.readable) for one in reports)
-    told = "reads every report" if may == len(reports) else f"reads {may} of {len(reports)} reports"
+    count = sum(bool(one.readable) for one in reports)
+    access = "can read all reports" if count == len(reports) else f"can read {count} of {len(reports)} reports"
     at = "" if account.api_base == STRIPE else f", at {account.api_base}"
-    return f"{mode(account)} key {account.shown} of {whose}{at}; {told}"
+    return f"{mode(account)} key {account.shown} of {owner}{at}; {access}"
 
 
 def _cells(account: Account) -> Iterator[str]:

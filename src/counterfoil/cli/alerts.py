@@ -1,4 +1,4 @@
-"""`counterfoil alerts`: who is told when something goes wrong."""
+"""`counterfoil alerts`: notifications about failures and recoveries."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from counterfoil.errors import RunError, SettingsError
 if TYPE_CHECKING:
     from counterfoil.state.alert import Alert
 
-alerts = App(name="alerts", help="Who is told when something goes wrong, and when it works again.")
+alerts = App(name="alerts", help="Manage alerts: notifications about failures and recoveries.")
 
 _FLAG = Parameter(negative=(), show_default=False)
 _JSON = Parameter(name="--json", negative=(), show_default=False)
 _ON = Parameter(name="--on", negative=())
-#: As in `state.alert`, which `--help` is not to wait for.
+#: The same as in `state.alert`, which would slow down `--help`.
 Kind = Literal["failed", "recovered", "paused", "late", "proof"]
 
 
@@ -37,29 +37,29 @@ def add(
     test: Annotated[bool, _FLAG] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Save an address that is told: of mail, Slack, Teams, Discord, a webhook and whatever else Apprise knows.
+    """Add an alert: a URL for email, Slack, Teams, Discord, webhooks or another Apprise service.
 
-    The address is asked for without being shown, or read from stdin in a pipe, since it holds a password or a token;
-    never give it as an argument. It is kept encrypted. See docs/alerts.md for examples.
+    Prompts for the URL without echo, or reads it from stdin in a pipe; never pass it as an argument: it contains a
+    password or token. Stores it encrypted. See: counterfoil docs alerts
 
     Parameters
     ----------
     name
-        How you call it.
+        Name of the alert.
     on
-        What it is told of; may be given several times. Everything unless given: a run that failed for good, the first
-        that succeeds after it, a dataset that was paused, one that is late, and a check that failed.
+        Event to send; repeatable; all by default. The events are: a run failed after all retries, a run succeeded
+        after a failure, a dataset was paused, a dataset is late, a check failed.
     url_env
-        Variable of the environment to take the address from.
+        Environment variable to read the URL from.
     url_file
-        File to take the address from.
+        File to read the URL from.
     test
-        Send a few words there at once.
+        Send a test message.
     as_json
-        The alert as one JSON object.
+        Print the alert as a JSON object.
     """
     with open_command_app() as app:
-        url = read_secret("The address, which is not shown: ", "--url", env=url_env, file=url_file)
+        url = read_secret("URL: ", "--url", env=url_env, file=url_file)
         made = app.alerts.add(name, url, **({} if not on else {"kinds": on}))
         if test:
             made = app.alerts.test(made.id)
@@ -68,17 +68,17 @@ def add(
 
 @alerts.command(name="list")
 def list_alerts(*, as_json: Annotated[bool, _JSON] = False) -> None:
-    """List who is told, of what, and whether it arrived.
+    """List alerts, their events and their delivery status.
 
     Parameters
     ----------
     as_json
-        One JSON object for each alert.
+        Print one JSON object per alert.
     """
     with open_command_app() as app:
         found = app.alerts.list()
     if not found and not as_json:
-        tell("Nobody is told of anything yet: counterfoil alerts add NAME")
+        tell("No alerts yet. Add one with: counterfoil alerts add NAME")
         return
     _print(found, as_json=as_json)
 
@@ -94,25 +94,25 @@ def edit(
     url_file: Path | None = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Change what somebody is told of, the name, or the address.
+    """Change the name, the events or the URL of an alert.
 
     Parameters
     ----------
     name
         The alert's name or id.
     rename
-        Another name.
+        New name.
     on
-        What it is told of from now on; may be given several times.
+        Event to send, instead of the present events; repeatable.
     url_env
-        Variable of the environment with another address.
+        Environment variable to read the new URL from.
     url_file
-        File with another address.
+        File to read the new URL from.
     as_json
-        The alert as one JSON object.
+        Print the alert as a JSON object.
     """
     if rename is None and not on and url_env is None and url_file is None:
-        raise SettingsError("Nothing was given to change", hint="Give --rename, --on, --url-env or --url-file.")
+        raise SettingsError("no change specified", hint="Pass --rename, --on, --url-env or --url-file.")
     with open_command_app() as app:
         url = None
         if url_env is not None or url_file is not None:
@@ -123,7 +123,7 @@ def edit(
 
 @alerts.command
 def test(name: str, /) -> None:
-    """Send a few words there now.
+    """Send a test message.
 
     Parameters
     ----------
@@ -132,32 +132,32 @@ def test(name: str, /) -> None:
     """
     with open_command_app() as app:
         found = app.alerts.test(name)
-    say(f"{found.name}: arrived at {found.shown}.")
+    say(f"Sent a test message to {found.name} ({found.shown})")
 
 
 @alerts.command
 def remove(name: str, /, *, yes: Annotated[bool, _FLAG] = False) -> int:
-    """Tell nobody there any more.
+    """Remove an alert.
 
     Parameters
     ----------
     name
         The alert's name or id.
     yes
-        Do it without asking.
+        Do not ask for confirmation.
     """
     with open_command_app() as app:
         found = app.alerts.get(name)
         if not yes and not can_ask():
             raise SettingsError(
-                f"The alert {found.name!r} was not removed: nobody is there to confirm it",
-                hint="Say --yes to remove it.",
+                f"alert {found.name!r} not removed: no terminal to confirm on",
+                hint="Pass --yes to remove it.",
             )
-        if not yes and not ask(f"Remove the alert {found.name!r}?"):
-            tell("Left as it was.")
+        if not yes and not ask(f"Remove alert {found.name!r}?"):
+            tell("Aborted. Nothing was removed.")
             return RunError.exit_code
         app.alerts.remove(found.id)
-    say(f"Removed the alert {found.name}.")
+    say(f"Removed alert {found.name}")
     return 0
 
 
@@ -169,6 +169,6 @@ def _print(found: Iterable[Alert], *, as_json: bool) -> None:
             print_json(plain(alert))
         return
     print_list(
-        ("name", "address", "told of", "last arrived", "status"),
+        ("name", "url", "events", "last sent", "status"),
         [(one.name, one.shown, ", ".join(one.kinds), shown_time(one.sent_at), one.problem or "ok") for one in found],
     )

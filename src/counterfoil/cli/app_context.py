@@ -1,4 +1,4 @@
-"""Opens the data center for a command."""
+"""Opens the app for a command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def open_command_app(*, service: bool = False) -> App:
-    """The data center of the environment's settings; a service logs as they ask for, a command warnings alone."""
+    """The app with the settings of the environment. A service uses their log format; a command logs only warnings."""
     from counterfoil.app.app import open_app
     from counterfoil.logging import configure, configure_command
     from counterfoil.settings import load_settings

@@ -15,38 +15,39 @@ from counterfoil.version import __version__
 
 app = App(
     name="counterfoil",
-    help="Stripe reports as typed, complete, current tables in your own database.",
-    help_epilogue="A key is never an argument: pull reads STRIPE_API_KEY, accounts add asks. Exit codes: 0 done, "
-    "1 the run failed, 2 wrong usage or setting, 3 the account was refused.",
+    help="Load Stripe reports into typed tables in your own database, verify them and keep them up to date.",
+    help_epilogue="Never pass an API key as an argument: pull reads STRIPE_API_KEY, accounts add prompts for the key. "
+    "Exit codes: 0 success, 1 run failed, 2 invalid usage or settings, 3 Stripe denied access.",
     version=__version__,
     error_formatter=plain_error,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command("counterfoil.cli.accounts:accounts", name="accounts", help="Keys of Stripe, saved under a name.")
-app.command("counterfoil.cli.alerts:alerts", name="alerts", help="Who is told when something goes wrong.")
-app.command("counterfoil.cli.config:apply", help="Make accounts and datasets what a file says.")
-app.command("counterfoil.cli.datasets:datasets", name="datasets", help="What is read of an account, where to and when.")
+app.command("counterfoil.cli.accounts:accounts", name="accounts", help="Manage accounts (Stripe API keys).")
+app.command("counterfoil.cli.alerts:alerts", name="alerts", help="Manage alerts about failures and recoveries.")
+app.command("counterfoil.cli.config:apply", help="Apply accounts and datasets from a TOML file.")
+app.command("counterfoil.cli.datasets:datasets", name="datasets", help="Manage datasets.")
 app.command(
-    "counterfoil.cli.demo.command:demo", help="Try it: the page on a simulated Stripe, with three months of runs."
+    "counterfoil.cli.demo.command:demo", help="Start a demo with a simulated Stripe and three months of sample runs."
 )
-app.command("counterfoil.cli.config:export", help="Print accounts and datasets as a file.")
-app.command("counterfoil.cli.prove:prove", help="Check that a dataset is complete, and print a statement.")
-app.command("counterfoil.cli.pull:pull", help="Read a report, or all of them, into a table.")
-app.command("counterfoil.cli.reports:reports", help="List what can be read: titles, columns and types.")
+app.command("counterfoil.cli.docs:docs", help="Read the documentation.")
+app.command("counterfoil.cli.config:export", help="Print accounts and datasets as a TOML file.")
+app.command("counterfoil.cli.prove:prove", help="Verify a dataset against Stripe and print a statement.")
+app.command("counterfoil.cli.pull:pull", help="Load a report, or all reports, into a table.")
+app.command("counterfoil.cli.reports:reports", help="List reports, their columns and types.")
 app.command("counterfoil.cli.run_command:run", help="Run a dataset now.")
-app.command("counterfoil.cli.runs:runs", name="runs", help="What came of datasets: how each run went, and its rows.")
-app.command("counterfoil.cli.sandbox:sandbox", help="Serve a simulated Stripe with two years of an invented company.")
-app.command("counterfoil.cli.serve:serve", help="Run datasets when they are due, until stopped.")
-app.command("counterfoil.cli.state:state", name="state", help="The database of accounts, datasets and runs.")
-app.command("counterfoil.cli.tokens:tokens", name="tokens", help="Tokens with which other programs use the service.")
-app.command("counterfoil.cli.vault:vault", name="vault", help="How saved keys are encrypted.")
+app.command("counterfoil.cli.runs:runs", name="runs", help="Inspect runs and the rows they read.")
+app.command("counterfoil.cli.sandbox:sandbox", help="Serve a simulated Stripe API with sample data.")
+app.command("counterfoil.cli.serve:serve", help="Start the service: scheduler, worker, web UI and API.")
+app.command("counterfoil.cli.state:state", name="state", help="Manage the database of accounts, datasets and runs.")
+app.command("counterfoil.cli.tokens:tokens", name="tokens", help="Manage API tokens.")
+app.command("counterfoil.cli.vault:vault", name="vault", help="Manage the encryption of saved keys.")
 
-app.command("counterfoil.cli.worker:worker", help="Run datasets beside a service, on this machine or another.")
+app.command("counterfoil.cli.worker:worker", help="Start a worker in addition to a service, on any machine.")
 
 
 def run(words: Sequence[str] | None = None) -> int:
-    """The command's exit code; every error has been told on stderr."""
+    """Runs the command; returns its exit code. Prints every error on stderr."""
     try:
         result = app(words, exit_on_error=False, print_error=True)
     except CycloptsError:
@@ -61,7 +62,7 @@ def run(words: Sequence[str] | None = None) -> int:
         fail(needed)
         return needed.exit_code
     except KeyboardInterrupt as stop:
-        tell("Stopped; a table that was not finished is as it was before.")
+        tell("Interrupted. Unfinished tables are unchanged.")
         for note in getattr(stop, "__notes__", ()):
             tell(f"  {note}")
         return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)

@@ -1,4 +1,4 @@
-"""`counterfoil apply` and `counterfoil export`: accounts and datasets as a file."""
+"""`counterfoil apply` and `counterfoil export`: accounts and datasets as a TOML file."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def apply(
     overwrite: Annotated[bool, _FLAG] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Make accounts and datasets what a TOML file says, all of it or nothing.
+    """Apply accounts and datasets from a TOML file, in one transaction.
 
-    What the file does not name stays as it is; applied again it changes nothing. No key stands in it: key = "env:NAME"
-    or key = "file:/path" says where one is. See docs/configuration.md.
+    Accounts and datasets that are not in the file remain unchanged. Applying a file twice has no further effect. The
+    file references keys: key = "env:NAME" or key = "file:/path". See: counterfoil docs configuration
 
     Parameters
     ----------
     file
         The file, or - for stdin.
     diff
-        Check everything and show what would change, without changing it.
+        Dry run: validate the file and show the changes.
     overwrite
-        Let first runs replace tables that earlier loads filled with more than a dataset holds.
+        Let first runs replace tables that contain more rows than the dataset selects.
     as_json
-        One JSON object with the changes.
+        Print the changes as a JSON object.
     """
     text = _read(file)
     with open_command_app() as app:
@@ -62,13 +62,13 @@ def apply(
 
 
 def export() -> None:
-    """Print all accounts and datasets as the TOML file that apply takes. Keys that are stored are not in it."""
+    """Print all accounts and datasets as a TOML file for apply. Stored keys are not included."""
     with open_command_app() as app:
         text, stored = app.config.export(), app.config.stored_keys()
     say(text.rstrip("\n"))
     if stored:
-        tell(f"Stored, and not in the file, is the key of {', '.join(stored)}.")
-        tell('  Where the file is to make them anew, add key = "env:NAME" or key = "file:/path".')
+        tell(f"Stored keys are not included: {', '.join(stored)}.")
+        tell('  To create these accounts from the file, add key = "env:NAME" or key = "file:/path" to each.')
 
 
 def _read(file: Path) -> str:
@@ -77,9 +77,9 @@ def _read(file: Path) -> str:
             return sys.stdin.read()
         return file.expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise SettingsError(
-            f"{file} can't be read: {reason}", hint="Name a TOML file; counterfoil export prints one."
+            f"cannot read {file}: {reason}", hint="Use a TOML file, such as the output of: counterfoil export"
         ) from error
 
 
@@ -89,10 +89,10 @@ def _lines(applied: Applied) -> Iterator[str]:
         yield f"{_SIGNS[change.action]} {change.kind} {change.name}"
         yield from (f"    {line}" for line in _words(change))
     same = len(applied.changes) - len(changed)
-    told = f"{counted(len(changed), 'change')}, {same:,} as they were"
-    yield f"{told}; nothing was changed, since this is a look only." if applied.dry_run and changed else f"{told}."
+    summary = f"{counted(len(changed), 'change')}, {same:,} unchanged"
+    yield f"{summary} (dry run: nothing was changed)" if applied.dry_run and changed else summary
     if applied.others:
-        yield f"Not in the file, and left alone: {', '.join(applied.others)}."
+        yield f"Not in the file, unchanged: {', '.join(applied.others)}"
 
 
 def _words(change: Change) -> Iterator[str]:
@@ -102,4 +102,4 @@ def _words(change: Change) -> Iterator[str]:
 
 
 def _said(words: Mapping[str, Any], word: str) -> str:
-    return json.dumps(words[word], ensure_ascii=False) if word in words else "(as usual)"
+    return json.dumps(words[word], ensure_ascii=False) if word in words else "(default)"

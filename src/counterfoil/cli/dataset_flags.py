@@ -1,4 +1,4 @@
-"""The options of a dataset as flags: the same for creating, changing and previewing one."""
+"""The options of a dataset on the command line, shared by `create`, `edit` and `preview`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from counterfoil.dataset_options import CHOICE, OPTIONS, RETRY_LIMITS, Kind, Opt
 
 FLAG = Parameter(negative=(), show_default=False)
 JSON = Parameter(name="--json", negative=(), show_default=False)
-#: Other kinds are text. Several texts are given by one flag each.
+#: Other kinds are text. A tuple is given by repeating the option.
 _TYPES: dict[Kind, Any] = {
     "number": int,
     "attempts": int,
@@ -25,13 +25,13 @@ _TYPES: dict[Kind, Any] = {
 
 class _Given:
     def given(self) -> dict[str, Any]:
-        """The options that are given, as a configuration file has them."""
+        """The given options, as in a configuration file."""
         found = {option.name: getattr(self, option.name, None) for option in OPTIONS}
         return {name: value for name, value in found.items() if value is not None}
 
 
 def _flags(options: Iterable[Option]) -> Any:
-    """A class with a field for the flag of each option; one that is not given is None."""
+    """A class with a field for each option; None if the option is not given."""
     found: list[tuple[str, Any, Any]] = []
     for option in options:
         kind: Any = Literal.__getitem__(option.choices) if option.choices else _TYPES.get(option.kind, str)
@@ -47,27 +47,27 @@ def _flags(options: Iterable[Option]) -> Any:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class ChoiceFlags(_flags(CHOICE)):  # type: ignore[misc] # its fields are those of the table
-    """What of the report."""
+class ChoiceFlags(_flags(CHOICE)):  # type: ignore[misc] # fields come from the table
+    """Options that select data of the report."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Flags(_flags(OPTIONS)):  # type: ignore[misc]
-    """What, where to, when."""
+    """All options of a dataset."""
 
     overwrite: Annotated[bool, FLAG] = False
-    """Let the first run replace a table that an earlier load filled with more than this dataset holds."""
+    """Let the first run replace a table that contains more rows than this dataset selects."""
     dry_run: Annotated[bool, FLAG] = False
-    """Check everything and show what would be, without saving it."""
+    """Validate the options and show the result without saving it."""
 
     def given(self) -> dict[str, Any]:
-        """The same. `--no-retry` is `retry = false` in a file."""
+        """The given options, as in a configuration file; `--no-retry` is `retry = false`."""
         from counterfoil.app.datasets.input import retry_conflict
 
         if self.no_retry and self.retry is not None:
             raise retry_conflict()
-        if self.retry == 0:  # which is false in a file
+        if self.retry == 0:  # 0 would count as false
             RETRY_LIMITS.check(self.retry)
         found: dict[str, Any] = super().given()
         return found | ({"retry": False} if self.no_retry else {})

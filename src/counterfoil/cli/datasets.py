@@ -1,4 +1,4 @@
-"""`counterfoil datasets`: what is read of an account, where to and when."""
+"""`counterfoil datasets`: a report of an account with its destinations and schedule."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from counterfoil.app.datasets.service import PlannedDataset
     from counterfoil.state.dataset import Dataset
 
-datasets = App(name="datasets", help="What is read of an account, where to and when.")
-datasets.command("counterfoil.cli.runs:revert", help="Make its tables what they were after an earlier run.")
+datasets = App(name="datasets", help="Manage datasets: a report of an account with its destinations and schedule.")
+datasets.command("counterfoil.cli.runs:revert", help="Roll back a dataset's tables to an earlier run.")
 
 
 @datasets.command
@@ -32,21 +32,21 @@ def create(
     flags: Flags = Flags(),  # noqa: B008 - frozen
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Save a dataset: a report of an account, where to and when.
+    """Create a dataset: a report of an account with its destinations and schedule.
 
-    Everything is checked before anything is saved, the destination too. Then the next five times are shown, and how
-    many requests a month that makes.
+    Validates all options and the destination before it saves the dataset. Prints the next five runs and the estimated
+    API requests per month.
 
     Parameters
     ----------
     name
-        How you call the dataset.
+        Name of the dataset.
     account
         The account's name or id.
     report
-        A report's key, as `counterfoil reports` lists them.
+        A report's key, as listed by `counterfoil reports`.
     as_json
-        The dataset as one JSON object.
+        Print the dataset as a JSON object.
     """
     from counterfoil.app.datasets.input import read_changes
 
@@ -72,20 +72,20 @@ def edit(
     flags: Flags = Flags(),  # noqa: B008 - frozen
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Change what is given of a dataset; an empty word, or 0, takes a choice back.
+    """Change a dataset. An empty value, or 0, restores the default of an option.
 
-    Another report is another dataset. With another account, table, method or period the next run reads everything.
+    The report cannot be changed. After a change of account, table, method or period, the next run is a full refresh.
 
     Parameters
     ----------
     name
         The dataset's name or id.
     new_name
-        Its name from now on.
+        New name.
     account
-        Another account's name or id.
+        Name or id of another account.
     as_json
-        The dataset as one JSON object.
+        Print the dataset as a JSON object.
     """
     from counterfoil.app.datasets.input import read_changes
 
@@ -94,19 +94,19 @@ def edit(
         names = {field: word for field, word in names.items() if word is not None}
         changes = read_changes(flags.given(), app.datasets.get(name)) | names
         if not (flags.given() or names):
-            raise SettingsError("There is nothing to change", hint="`counterfoil datasets edit --help` lists what can.")
+            raise SettingsError("no change specified", hint="List the options: counterfoil datasets edit --help")
         planned = app.datasets.edit(name, overwrite=flags.overwrite, dry_run=flags.dry_run, **changes)
     _print_planned(planned, "Changed", as_json=as_json)
 
 
 @datasets.command(name="list")
 def list_datasets(*, as_json: Annotated[bool, JSON] = False) -> None:
-    """List the datasets, with their next and their last runs.
+    """List datasets with their next and last runs.
 
     Parameters
     ----------
     as_json
-        One JSON object for each dataset.
+        Print one JSON object per dataset.
     """
     with open_command_app() as app:
         found = app.datasets.list()
@@ -116,7 +116,7 @@ def list_datasets(*, as_json: Annotated[bool, JSON] = False) -> None:
         for shown in found:
             print_json(summary_dict(shown))
     elif not found:
-        tell("There are no datasets yet: counterfoil datasets create NAME --account ACCOUNT --report REPORT")
+        tell("No datasets yet. Create one with: counterfoil datasets create NAME --account ACCOUNT --report REPORT")
     else:
         from counterfoil.cli.output.datasets import LIST, list_line
 
@@ -125,14 +125,14 @@ def list_datasets(*, as_json: Annotated[bool, JSON] = False) -> None:
 
 @datasets.command
 def show(name: str, /, *, as_json: Annotated[bool, JSON] = False) -> None:
-    """Tell everything about a dataset: its next five times, and the requests a month that they make.
+    """Show a dataset, its next five runs and its estimated API requests per month.
 
     Parameters
     ----------
     name
         The dataset's name or id.
     as_json
-        One JSON object.
+        Print a JSON object.
     """
     with open_command_app() as app:
         shown, outlook = app.datasets.show(name), app.datasets.outlook(name)
@@ -160,9 +160,9 @@ def preview(
     rows: int = 20,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Show the first rows of a dataset, or of a report of an account, as a run would bring them now.
+    """Preview the rows that the next run of a dataset, or a report of an account, would read.
 
-    One page is read and nothing is stored; columns that are left out or hashed are so here too.
+    Reads one page and stores nothing. Applies --leave-out and --hash.
 
     Parameters
     ----------
@@ -173,19 +173,21 @@ def preview(
     report
         Without a dataset: the report's key.
     rows
-        At most so many, up to 100.
+        Maximum number of rows, up to 100.
     as_json
-        One JSON object for each row.
+        Print one JSON object per row.
     """
     if (name is None) == (account is None or report is None) or (name is not None and (account or report)):
         raise SettingsError(
-            "A preview is of a dataset, or of a report of an account",
-            hint="Give the dataset's name, or both --account and --report.",
+            "a preview requires either a dataset, or --account and --report",
+            hint="Pass the dataset's name, or both --account and --report.",
         )
     with open_command_app() as app:
         if name is not None:
             if flags != ChoiceFlags():
-                raise SettingsError("A dataset brings its own choices", hint="Give --account and --report instead.")
+                raise SettingsError(
+                    "options cannot be combined with a dataset", hint="Pass --account and --report instead."
+                )
             found = app.datasets.preview(name, rows=rows)
         else:
             from counterfoil.app.datasets.input import read_changes
@@ -207,66 +209,68 @@ def export(
     as_is: Annotated[bool, FLAG] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Write the rows of a dataset's table into a file: CSV, Excel, Parquet or lines of JSON, by its name.
+    """Export the rows of a dataset's table to a CSV, Excel, Parquet or JSON Lines file.
 
     Parameters
     ----------
     name
         The dataset's name or id.
     file
-        Its name ends in .csv, .xlsx, .parquet or .jsonl; one that is there is replaced once the new one is whole.
+        File to write (.csv, .xlsx, .parquet or .jsonl); an existing file is replaced atomically.
     limit
-        At most so many rows.
+        Maximum number of rows.
     as_is
-        In CSV, leave text alone that a spreadsheet would run as a formula; else an apostrophe stands before it.
+        Do not escape formulas in CSV. By default, an apostrophe precedes text that a spreadsheet would execute.
     as_json
-        One JSON object that says what was written.
+        Print a JSON object with the file and the number of rows.
     """
+    from counterfoil.app.export.amounts import currencies_of
     from counterfoil.app.export.files import check_file, write_file
 
     if limit is not None and limit < 0:
-        raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 0 or more.")
+        raise SettingsError(f"invalid --limit: {limit}", hint="Use 0 or more.")
     file = file.expanduser()
     check_file(file)
     with open_command_app() as app, app.tables.export(name) as rows:
-        written = write_file(rows, file, limit=limit, as_is=as_is)
+        currencies = currencies_of(app.datasets.get(name).report)
+        written = write_file(rows, file, currencies=currencies, limit=limit, as_is=as_is)
     if as_json:
         print_json({"dataset": name, "file": str(file), "rows": written})
     else:
-        say(f"Wrote {counted(written, 'row')} into {file}.")
+        say(f"Wrote {counted(written, 'row')} to {file}")
 
 
 @datasets.command
-def pause(name: str, /, *, reason: str = "Paused by hand.", as_json: Annotated[bool, JSON] = False) -> None:
-    """Let a dataset not run by itself any more; one that runs goes on.
+def pause(name: str, /, *, reason: str = "Paused manually", as_json: Annotated[bool, JSON] = False) -> None:
+    """Pause scheduled runs. A run in progress continues.
 
     Parameters
     ----------
     name
         The dataset's name or id.
     reason
-        Why.
+        Reason for the pause.
     as_json
-        The dataset as one JSON object.
+        Print the dataset as a JSON object.
     """
     with open_command_app() as app:
         dataset = app.datasets.pause(name, reason)
     if as_json:
         _print_json(dataset)
     else:
-        say(f"{dataset.name} is paused. To go on: counterfoil datasets resume {shlex.quote(dataset.name)}")
+        say(f"Paused {dataset.name}. Resume it with: counterfoil datasets resume {shlex.quote(dataset.name)}")
 
 
 @datasets.command
 def resume(name: str, /, *, as_json: Annotated[bool, JSON] = False) -> None:
-    """Let a paused dataset run by itself again, from its next time on.
+    """Resume scheduled runs of a paused dataset.
 
     Parameters
     ----------
     name
         The dataset's name or id.
     as_json
-        The dataset as one JSON object.
+        Print the dataset as a JSON object.
     """
     with open_command_app() as app:
         dataset = app.datasets.resume(name)
@@ -274,21 +278,21 @@ def resume(name: str, /, *, as_json: Annotated[bool, JSON] = False) -> None:
         _print_json(dataset)
     else:
         due = shown_time(dataset.next_due_at, dataset.schedule.zone)
-        say(f"{dataset.name} goes on" + (f"; it runs next at {due}." if due else "."))
+        say(f"Resumed {dataset.name}" + (f". Next run: {due}" if due else ""))
 
 
 @datasets.command
 def reload(name: str, /, *, to: str | None = None, as_json: Annotated[bool, JSON] = False) -> int:
-    """Let the next run of a dataset read everything again; or fill one table from what is kept, without Stripe.
+    """Schedule a full refresh for the next run, or rebuild one table from the archive.
 
     Parameters
     ----------
     name
         The dataset's name or id.
     to
-        A destination, of the dataset or a new one, which it has from then on: its table is made anew, now.
+        Rebuild the table of this destination now, without API requests. Adds the destination if it is new.
     as_json
-        The dataset as one JSON object; with --to, the run.
+        Print the dataset as a JSON object; with --to, the run.
     """
     if to is not None:
         from counterfoil.cli.run_command import work
@@ -301,7 +305,7 @@ def reload(name: str, /, *, to: str | None = None, as_json: Annotated[bool, JSON
     if as_json:
         _print_json(dataset)
     else:
-        say(f"The next run of {dataset.name} reads everything.")
+        say(f"The next run of {dataset.name} is a full refresh.")
     return 0
 
 
@@ -314,36 +318,36 @@ def remove(
     yes: Annotated[bool, FLAG] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
-    """Forget a dataset, its runs and what is kept of them. Its table stays, unless it is to be dropped.
+    """Remove a dataset, its runs and their archives. Keeps the table unless --drop-table is passed.
 
     Parameters
     ----------
     name
         The dataset's name or id.
     drop_table
-        Remove its table as well.
+        Drop the table too.
     yes
-        Do it without asking.
+        Do not ask for confirmation.
     as_json
-        The dataset that is gone as one JSON object.
+        Print the removed dataset as a JSON object.
     """
     with open_command_app() as app:
         dataset = app.datasets.get(name)
         tables = " and ".join(app.datasets.places(dataset))
-        goes = f"its runs and its table {tables}" if drop_table else "its runs"
+        removed = f"its runs and its table {tables}" if drop_table else "its runs"
         if not yes and not can_ask():
             raise SettingsError(
-                f"The dataset {dataset.name!r} was not removed: nobody is there to confirm it",
-                hint=f"Say --yes to remove it with {goes}.",
+                f"dataset {dataset.name!r} not removed: no terminal to confirm on",
+                hint=f"Pass --yes to remove it with {removed}.",
             )
-        if not yes and not ask(f"Remove the dataset {dataset.name!r} with {goes}?"):
-            tell("Left as it was.")
+        if not yes and not ask(f"Remove dataset {dataset.name!r} with {removed}?"):
+            tell("Aborted. Nothing was removed.")
             return RunError.exit_code
         app.datasets.remove(dataset.id, drop_table=drop_table)
     if as_json:
         _print_json(dataset)
     else:
-        say(f"Removed the dataset {dataset.name} with {goes}." + ("" if drop_table else f" The table stays: {tables}."))
+        say(f"Removed dataset {dataset.name} with {removed}" + ("" if drop_table else f". Kept table {tables}"))
     return 0
 
 
@@ -357,8 +361,8 @@ def _print_planned(planned: PlannedDataset, done: str, *, as_json: bool) -> None
         print_json(planned_dict(planned))
         return
     dataset = planned.dataset
-    kept = "Nothing was saved; this would be" if planned.dry_run else f"{done}:"
-    say(f"{kept} {dataset.name}, {dataset.report} into {' and '.join(planned.places)} ({dataset.method})")
+    result = "Dry run, not saved" if planned.dry_run else done
+    say(f"{result}: {dataset.name}, {dataset.report} to {' and '.join(planned.places)} ({dataset.method})")
     print_facts(forecast_facts(dataset, planned.outlook))
 
 

@@ -1,4 +1,4 @@
-"""`counterfoil prove`: checks a dataset against Stripe, and prints the statement."""
+"""`counterfoil prove`: verifies a dataset against Stripe and prints the statement of completeness."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ def prove(
     html: Path | None = None,
     text: Path | None = None,
 ) -> int:
-    """Check that a dataset is complete and right, and print a statement that can be kept.
+    """Verify a dataset against Stripe and print a statement of completeness.
 
-    What its last run read and loaded is compared with its table, and the table with what Stripe says: the balance,
-    payouts, references to other tables, and rows that are read again. The exit code is 1 when a check fails.
+    Compares the archive of the last run with the table, and the table with Stripe: the balance, payouts, references to
+    other tables, and rows that are read again. The exit code is 1 if a check fails.
 
     Parameters
     ----------
     dataset
         The dataset's name or id.
     run
-        Check nothing, and print what was checked of this run.
+        Print the stored checks of this run without checking again.
     recount
-        How many windows of time, chosen by chance, are read again and compared field by field; "all" for everything.
+        Number of random time windows to read again and compare field by field; "all" for all data.
     seed
-        Chooses the same windows as before; a statement tells its seed.
+        Seed that selects the windows, as printed in a statement.
     payouts
-        How many of the newest payouts are added up.
+        Check the N newest payouts.
     as_json
-        The statement as one JSON object.
+        Print the statement as a JSON object.
     html
-        A file for the statement as a page that prints well.
+        File to write the statement to, as a printable HTML page.
     text
-        A file for the statement as text.
+        File to write the statement to, as text.
     """
     windows = _windows(recount)
     if payouts < 0:
-        raise SettingsError(f"--payouts {payouts} is not a number of payouts", hint="Give 0 or more.")
+        raise SettingsError(f"invalid --payouts: {payouts}", hint="Use 0 or more.")
     with open_command_app() as app:
         if run is not None:
             statement = app.proofs.kept(dataset, run)
             if not statement.checks:
-                hint = "Without --run the dataset is checked now."
-                raise RunError(f"Nothing was checked of the run {run}", hint=hint)
+                hint = "Omit --run to check the dataset now."
+                raise RunError(f"no checks stored for run {run}", hint=hint)
         else:
             with watching() as screen:
                 statement = app.proofs.prove(
@@ -84,7 +84,7 @@ def _windows(word: str) -> int | None:
     if word == "all":
         return None
     if not word.isdecimal() or not 1 <= int(word) <= 1000:
-        raise SettingsError(f"--recount {word} is not a number of windows", hint='Give 1 to 1,000, or "all".')
+        raise SettingsError(f"invalid --recount: {word}", hint='Use 1 to 1,000, or "all".')
     return int(word)
 
 
@@ -93,5 +93,5 @@ def _write(file: Path, words: str) -> None:
     try:
         path.write_text(redacted(words), encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"{path} can't be written: {error.strerror}", hint="Choose another file.") from error
-    tell(f"Wrote {path}.")
+        raise SettingsError(f"cannot write {path}: {error.strerror}", hint="Choose another file.") from error
+    tell(f"Wrote {path}")

@@ -41,39 +41,39 @@ def pull(
     explain: Annotated[bool, _FLAG] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False,
 ) -> int:
-    """Read a report, or all of them, into a table.
+    """Load a report, or all reports, into a table.
 
-    The key comes from STRIPE_API_KEY; STRIPE_API_BASE and STRIPE_ACCOUNT are honoured.
+    Reads the API key from STRIPE_API_KEY, and STRIPE_API_BASE and STRIPE_ACCOUNT if set.
 
     Parameters
     ----------
     report
-        A report's key, as `counterfoil reports` lists them, or `all`.
+        A report's key, as listed by `counterfoil reports`, or `all`.
     to
-        Such as duckdb:///file (relative), duckdb:////file (absolute), parquet:///folder,
-        postgresql://user@host/database?schema=…; docs/destinations.md has them all
+        Destination URL: duckdb:///file (relative), duckdb:////file (absolute), parquet:///folder or
+        postgresql://user@host/database. See: counterfoil docs destinations
     table
-        The table's name; the report's key unless given.
+        Table name; defaults to the report's key.
     method
-        `replace`: the whole table, atomically. `append`: one more snapshot, told apart by `_run`.
+        `replace`: replace the table atomically. `append`: add a snapshot, identified by `_run`.
     since
-        Only what was created from here on: 2026-01-31 (UTC midnight) or 2026-01-31T09:30:00Z.
+        Only objects created at or after this time: 2026-01-31 (UTC midnight) or 2026-01-31T09:30:00Z.
     until
-        Only what was created before.
+        Only objects created before this time.
     limit
-        Only the newest so many.
+        Only the N newest rows.
     option
-        NAME=VALUE, an option of the report; may be given several times.
+        Report option as NAME=VALUE; repeatable.
     overwrite
-        Replace a table that Counterfoil did not make, or one that holds more than is asked for now.
+        Replace a table that Counterfoil did not create, or that contains more rows than this pull selects.
     resume
-        Go on behind what the same pull had read when it failed, was stopped or killed.
+        Resume an interrupted pull with the same options.
     allow_shrink
-        Load even if that removes more than half of the table.
+        Load even if that deletes more than half of the table.
     explain
-        Tell first how the report is read and what that will probably take, and at the end what it took.
+        Print the plan and the estimated cost before the pull, and the actual cost after it.
     as_json
-        One JSON object on stdout for each report.
+        Print one JSON object per report.
     """
     bounds = {"since": since, "until": until, "limit": limit}
     asked = _Asked(report, to, table, method, bounds, option, overwrite, resume, allow_shrink, explain, as_json)
@@ -82,7 +82,7 @@ def pull(
         waiting = asked.keys()
         with connect_from_environment() as connection:
             try:
-                # What every report would meet is told once.
+                # Errors that affect every report are raised once.
                 connection.check(waiting[0], **asked.of(waiting[0]))
                 connection.account()
             except CounterfoilError:
@@ -98,7 +98,7 @@ def pull(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The words of the command."""
+    """The arguments of the command."""
 
     report: str
     to: str
@@ -117,23 +117,23 @@ class _Asked:
         return self.report == "all"
 
     def keys(self) -> list[str]:
-        """The reports that are asked for."""
+        """The keys of the requested reports."""
         if not self.all:
             return [self.report]
         from counterfoil.app.connection import catalogue
 
         if self.table is not None or self.option:
-            raise SettingsError("`pull all` takes no --table and no --option", hint="Pull one report at a time.")
+            raise SettingsError("`pull all` does not support --table or --option", hint="Pull one report at a time.")
         return list(catalogue())
 
     def read_whole(self, key: str) -> bool:
-        """Of all reports, those without a time of creation can't be narrowed by it, and have no newest rows."""
+        """Whether `pull all` ignores its bounds for this report, because it has no creation time."""
         from counterfoil.app.connection import has_created
 
         return self.all and any(self.bounds.values()) and not has_created(key)
 
     def of(self, key: str) -> dict[str, Any]:
-        """What the connection is asked for."""
+        """The arguments for the connection."""
         bounds = {} if self.read_whole(key) else self.bounds
         return {"to": self.to, "table": self.table, "method": self.method, "options": _options(self.option), **bounds}
 
@@ -141,11 +141,11 @@ class _Asked:
 def _explain(asked: _Asked, screen: Screen) -> Explain | None:
     if not asked.explain:
         return None
-    return lambda told: None if asked.as_json else screen.tell(plan_lines(told))
+    return lambda explanation: None if asked.as_json else screen.tell(plan_lines(explanation))
 
 
 class _Answer:
-    """Answers whether rows may go, and remembers a no."""
+    """Answers whether rows may be replaced, and records a refusal."""
 
     def __init__(self, answer: Confirm) -> None:
         self._answer = answer
@@ -157,7 +157,7 @@ class _Answer:
 
 
 def _pull(connection: Connection, asked: _Asked, waiting: list[str]) -> int:
-    """Pulls what waits, one after the other; what has ended waits no longer."""
+    """Pulls the waiting reports one by one, and removes each from the list when it starts."""
     agreed = _agreed(connection, asked, waiting)
     code = 0
     while waiting:
@@ -183,7 +183,7 @@ def _pull(connection: Connection, asked: _Asked, waiting: list[str]) -> int:
         if error is None:
             _say_pulled(asked, pulled)
         elif answer is not None and answer.declined:
-            tell(f"{key}: left as it was." if asked.all else "Left as it was.")
+            tell(f"{key}: skipped. The table is unchanged." if asked.all else "Aborted. The table is unchanged.")
             code = 1
         else:
             if asked.as_json:
@@ -204,7 +204,7 @@ def _answer(asked: _Asked, screen: Screen, agreed: bool | None) -> _Answer | Non
 
 
 def _agreed(connection: Connection, asked: _Asked, keys: Sequence[str]) -> bool | None:
-    """The answer to one question about all tables that would lose rows; None when there is nothing to be asked."""
+    """The answer to one question about all tables that would lose rows; None if there is no question."""
     if not asked.all or asked.overwrite or asked.as_json or not can_ask():
         return None
     held = []
@@ -212,14 +212,14 @@ def _agreed(connection: Connection, asked: _Asked, keys: Sequence[str]) -> bool 
         try:
             found = connection.at_stake(key, **asked.of(key))
         except CounterfoilError:
-            continue  # the pull will meet it too, and tell
+            continue  # the pull reports the same error
         if found is not None:
-            held.append(f"{found.table} ({found.told})")
-    return ask(f"These tables hold more than is asked for now: {', '.join(held)}. Replace them?") if held else None
+            held.append(f"{found.table} ({found.description})")
+    return ask(f"This pull would replace existing rows: {', '.join(held)}. Continue?") if held else None
 
 
 def connect_from_environment() -> Connection:
-    """A connection with the key of STRIPE_API_KEY; SettingsError when there is none."""
+    """A connection with the key from STRIPE_API_KEY; SettingsError if it is not set."""
     from counterfoil.app.connection import connect
     from counterfoil.logging import configure_command
     from counterfoil.settings import load_settings
@@ -230,7 +230,7 @@ def connect_from_environment() -> Connection:
     if not key.strip():
         raise SettingsError(
             "STRIPE_API_KEY is not set",
-            hint="Put a key of Stripe's there (a restricted one is best); to try without one: counterfoil demo --once",
+            hint="Set it to a Stripe API key, preferably a restricted key, or run: counterfoil demo --once",
         )
     return connect(
         key,
@@ -245,14 +245,14 @@ def _options(given: Sequence[str]) -> dict[str, str]:
     for one in given:
         name, equals, value = one.partition("=")
         if not equals or not name or not value:
-            raise SettingsError(f"--option {one!r} is not NAME=VALUE", hint="For example: --option status=all")
+            raise SettingsError(f"invalid --option: {one!r}", hint="Use NAME=VALUE, such as status=all.")
         options[name] = value
     return options
 
 
 def _say_pulled(asked: _Asked, pulled: Pulled) -> None:
     if asked.read_whole(pulled.report):
-        notice = "has no time of creation: it was read whole"
+        notice = "has no creation time; bounds ignored, all rows loaded"
         pulled = replace(pulled, warnings=(notice, *pulled.warnings))
     if asked.as_json:
         say(json.dumps(pulled.as_dict(), ensure_ascii=False))
@@ -268,7 +268,7 @@ def _say_pulled(asked: _Asked, pulled: Pulled) -> None:
 
 
 def _say_failure(asked: _Asked, key: str, error: CounterfoilError, **spent: Any) -> None:
-    """The JSON object of a report that failed."""
+    """Prints the JSON object of a failed report."""
     from counterfoil.app.connection import destination_name
     from counterfoil.runs.pull import Pulled
 

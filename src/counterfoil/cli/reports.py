@@ -13,12 +13,12 @@ from counterfoil.cli.terminal.screen import say
 
 
 def reports(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False) -> None:
-    """List what can be read.
+    """List reports.
 
     Parameters
     ----------
     as_json
-        One JSON array with keys, titles, columns, types, options and permissions.
+        Print a JSON array with the columns, types, options and permissions of each report.
     """
     from counterfoil.app.connection import describe_reports
 
@@ -27,7 +27,7 @@ def reports(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), sh
         print(json.dumps(described, indent=2, ensure_ascii=False))
         return
     rows = [(one["key"], one["title"], str(len(one["columns"])), one["description"]) for one in described]
-    names = ("report", "title", "columns", "what it is")
+    names = ("report", "title", "columns", "description")
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     if not sys.stdout.isatty() or shutil.get_terminal_size().columns < sum(widths[:3]) + 30:
         for row in (names, *rows):

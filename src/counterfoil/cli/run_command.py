@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from counterfoil.state.run import Run
 
 _FLAG = Parameter(negative=(), show_default=False)
-#: Errors of a run that are the account's.
+#: Errors of a run that have the exit code of AccountError.
 _REFUSED = frozenset(kind.__name__ for kind in (AccountError, KeyRejected, PermissionMissing))
 _JSON = Parameter(name="--json", negative=(), show_default=False)
 
@@ -40,20 +40,20 @@ def run(
 ) -> int:
     """Run a dataset now.
 
-    Where `counterfoil serve` is alive, it does the work, and this comes back at once. Else this process does it, with
-    the datasets that run after it, and comes back when all are over. Ctrl-C cancels a run of this process; after
-    SIGTERM it goes on where it was when the dataset is run again, or with the service.
+    If `counterfoil serve` is running, the service runs the dataset and this command returns immediately. Otherwise
+    this process runs the dataset and the datasets after it, and returns when all of them are complete. Ctrl-C cancels
+    a run of this process. After SIGTERM, the run resumes when the dataset runs again or the service starts.
 
     Parameters
     ----------
     dataset
         The dataset's name or id.
     wait
-        Come back when the run is over: also one that the service does, and one that waits for its next attempt.
+        Wait until the run ends, including its retries, even if the service executes it.
     allow_shrink
-        Load even if that removes more than half of the table. A run that stopped for that continues from its archive.
+        Load even if that deletes more than half of the table. Resumes a run that failed for this from its archive.
     as_json
-        One JSON object for the run, and for each that followed.
+        Print a JSON object for the run and for each run after it.
     """
     with open_command_app() as app:
         name = app.datasets.get(dataset).name
@@ -66,32 +66,32 @@ def run(
 
 
 def work(app: App, dataset: str, start: Callable[[Look], Run], *, as_json: bool) -> int:
-    """Starts a run, shows how far it is, and tells how it ended; the exit code."""
-    configure_command(app.settings.log)  # what runs say is drawn, and kept with them
+    """Starts a run, draws its progress and prints its result; returns the exit code."""
+    configure_command(app.settings.log)  # log lines of runs are drawn and stored with the run
     watch = _Watch(app.runs, dataset)
     try:
         with watching(quiet=as_json) as screen, watch.drawing(screen):
-            found = start(watch.look)
+            ended = start(watch.look)
     except KeyboardInterrupt as stop:
         if watch.seen is not None:
-            stop.add_note(_how_to_go_on(watch.seen, watch.dataset, served=app.runs.served()))
+            stop.add_note(_resume_note(watch.seen, watch.dataset, served=app.runs.served()))
         raise
     finally:
         if not app.runs.ended:
             exit_without_waiting()
-    code = _told(app.runs, found, dataset, as_json=as_json)
-    for follower in watch.others(found):
-        _told(app.runs, follower, app.runs.dataset_names()[follower.dataset], as_json=as_json)
+    code = _print_result(app.runs, ended, dataset, as_json=as_json)
+    for follower in watch.others(ended):
+        _print_result(app.runs, follower, app.runs.dataset_names()[follower.dataset], as_json=as_json)
     return code
 
 
 class _Watch:
-    """Follows a run, and those that follow it, while they are waited for."""
+    """Observes a run and the runs after it while this process waits for them."""
 
     def __init__(self, runs: RunService, dataset: str) -> None:
         self._runs = runs
         self._screen = Screen()
-        self._note, self._line = "", 0
+        self._note, self._line, self._loading = "", 0, False
         self._interrupted, self._canceled = False, ""
         self._all: dict[str, Run] = {}
         self.dataset = dataset
@@ -99,9 +99,9 @@ class _Watch:
 
     @contextmanager
     def drawing(self, screen: Screen) -> Iterator[None]:
-        """Draws on the screen; meanwhile the first Ctrl-C cancels the run, where this process works on it.
+        """Draws on the screen. Within it, the first Ctrl-C cancels the run if this process executes it.
 
-        A process that nohup started with SIGINT ignored still ignores it.
+        A process that started with SIGINT ignored, such as by nohup, still ignores it.
         """
         self._screen = screen
         earlier = signal.getsignal(signal.SIGINT)
@@ -113,37 +113,39 @@ class _Watch:
             signal.signal(signal.SIGINT, earlier)
 
     def look(self, run: Run) -> None:
-        """Sees how far it is."""
+        """Records and draws the progress of a run."""
         from counterfoil.runs.progress import Progress
+        from counterfoil.state.run import LOAD_STEP
 
         if self.seen is not None and run.id != self.seen.id:
             self.dataset = self._runs.dataset_names()[run.dataset]
         if self.seen is None or (run.id, run.attempt) != (self.seen.id, self.seen.attempt):
-            self._note = ""
+            self._note, self._loading = "", False
         self.seen = self._all[run.id] = run
         for line in self._runs.lines(run.id, after=self._line):
             self._line, self._note = line.number, line.message
+            self._loading = line.fields.get("step") == LOAD_STEP
         if self._interrupted and self._canceled != run.id:
             self._canceled = run.id
             self._cancel(run)
-        reading = run.status == "running" and not self._note.startswith("Loading")
+        reading = run.status == "running" and not self._loading
         self._screen.observe(
             Progress(
                 self.dataset,
                 "reading" if reading else "waiting",
                 rows=run.counts.read,
                 requests=sum(run.requests.values()),
-                note=self._note or "waiting for its turn",
+                note=self._note or "queued",
             )
         )
 
     def others(self, run: Run) -> list[Run]:
-        """What else was seen."""
+        """The other runs that were observed."""
         return [one for one in self._all.values() if one.id != run.id]
 
     def _cancel(self, run: Run) -> None:
-        tell("Canceling; Ctrl-C again leaves it as it is.")
-        with suppress(RunError):  # it ended in this moment
+        tell("Canceling the run. Press Ctrl-C again to exit without canceling.")
+        with suppress(RunError):  # the run has just ended
             self._runs.cancel(run.id)
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
@@ -152,14 +154,14 @@ class _Watch:
         self._interrupted = True
 
 
-def _how_to_go_on(run: Run, dataset: str, *, served: bool) -> str:
+def _resume_note(run: Run, dataset: str, *, served: bool) -> str:
     if served:
-        return f"The run {run.id} goes on in the service. To end it: counterfoil runs cancel {run.id}"
-    return f"The run {run.id} goes on where it was with: counterfoil run {shlex.quote(dataset)}, or counterfoil serve"
+        return f"Run {run.id} continues in the service. Cancel it with: counterfoil runs cancel {run.id}"
+    return f"Resume run {run.id} with counterfoil serve, or with: counterfoil run {shlex.quote(dataset)}"
 
 
-def _told(runs: RunService, run: Run, dataset: str, *, as_json: bool) -> int:
-    """Tells how the run ended, or how it stands; the exit code."""
+def _print_result(runs: RunService, run: Run, dataset: str, *, as_json: bool) -> int:
+    """Prints the result or the status of the run; returns the exit code."""
     if as_json:
         from counterfoil.app.dictionaries import detail_dict
 
@@ -173,26 +175,26 @@ def _told(runs: RunService, run: Run, dataset: str, *, as_json: bool) -> int:
             return 0
         case "queued" | "running":
             if not as_json:
-                say(f"{dataset}: the run {run.id} is in the queue of the service.")
-                tell(f"  How it goes: counterfoil runs logs {run.id} --follow")
+                say(f"{dataset}: queued run {run.id} in the service")
+                tell(f"  Follow it with: counterfoil runs logs {run.id} --follow")
             return 0
         case "canceled":
-            lefts = [line.fields["left"] for line in runs.lines(run.id) if "left" in line.fields]
-            left = lefts[-1] if lefts else "it had not begun."
-            tell(f"{dataset}: the run {run.id} was canceled; {left}")
+            notes = [line.fields["left"] for line in runs.lines(run.id) if "left" in line.fields]
+            note = notes[-1] if notes else "it had not started."
+            tell(f"{dataset}: canceled run {run.id}; {note}")
             return RunError.exit_code
     error = error_of(run)
     fail(error)
     if run.status == "waiting":
         at = shown_time(runs.next_attempt_at(run))
-        tell(f"  It is tried again at {at}, by `counterfoil serve`; or add --wait to wait for that here.")
+        tell(f"  Next attempt: {at}, by counterfoil serve. Pass --wait to wait for it here.")
     else:
-        tell(f"  More about it: counterfoil runs show {run.id}")
+        tell(f"  See the details with: counterfoil runs show {run.id}")
     return error.exit_code
 
 
 def summary(run: Run) -> str:
-    """What a run that succeeded did, in one line."""
+    """The result of a successful run in one line."""
     from counterfoil.cli.output.runs import changes, took
 
     spent = f"{counted(sum(run.requests.values()), 'request')}, {took(run.started_at, run.finished_at)}"
@@ -200,6 +202,6 @@ def summary(run: Run) -> str:
 
 
 def error_of(run: Run) -> CounterfoilError:
-    """The error that a run keeps, as it was raised as far as its exit code goes."""
-    kept = dict(run.error or {"message": run.reason or f"The run {run.id} {run.status}"})
-    return (AccountError if kept.pop("kind", "") in _REFUSED else RunError)(**kept)
+    """The stored error of a run, as an exception with the same exit code."""
+    stored = dict(run.error or {"message": run.reason or f"run {run.id} {run.status}"})
+    return (AccountError if stored.pop("kind", "") in _REFUSED else RunError)(**stored)

@@ -1,4 +1,4 @@
-"""`counterfoil runs`: what came of datasets."""
+"""`counterfoil runs`: runs and the rows they read."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from counterfoil.cli.run_command import work
 from counterfoil.cli.terminal.screen import counted, say, tell
 from counterfoil.errors import SettingsError
 
-runs = App(name="runs", help="What came of datasets: how each run went, and its rows.")
+runs = App(name="runs", help="Inspect runs and the rows they read.")
 
 _JSON = Parameter(name="--json", negative=(), show_default=False)
 _FLAG = Parameter(negative=(), show_default=False)
 _MANY = Parameter(negative=(), show_default=False)
 _Status = Literal["queued", "running", "waiting", "succeeded", "failed", "canceled", "skipped"]
 _OVER = frozenset({"succeeded", "failed", "canceled", "skipped"})
-#: How often a log that is followed, or a run that is canceled, is looked at.
+#: Poll interval for the log of a run and for the end of a canceled run.
 _LOOK_SECONDS = 0.3
-#: How long a canceled run is waited for.
+#: How long to wait for the end of a canceled run.
 _CANCEL_SECONDS = 10
 
 
@@ -39,21 +39,21 @@ def list_runs(
     limit: int = 20,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """List runs, the newest first.
+    """List runs, newest first.
 
     Parameters
     ----------
     dataset
-        Only those of one dataset, by name or id.
+        Only runs of this dataset (name or id).
     status
-        Only those of a status; may be given several times.
+        Only runs with this status; repeatable.
     limit
-        At most so many.
+        Maximum number of runs.
     as_json
-        One JSON object for each run.
+        Print one JSON object per run.
     """
     if limit < 1:
-        raise SettingsError(f"--limit {limit} is not a number of runs", hint="Give 1 or more.")
+        raise SettingsError(f"invalid --limit: {limit}", hint="Use 1 or more.")
     with open_command_app() as app:
         found, names = app.runs.list(dataset, status or None, limit), app.runs.dataset_names()
     if as_json:
@@ -62,7 +62,7 @@ def list_runs(
         for run in found:
             print_json(run_dict(run, names[run.dataset]))
     elif not found:
-        tell("There are no such runs." if dataset or status else "There are no runs yet: counterfoil run DATASET")
+        tell("No matching runs." if dataset or status else "No runs yet. Start one with: counterfoil run DATASET")
     else:
         from counterfoil.cli.output.runs import HEAD, cells
 
@@ -71,25 +71,25 @@ def list_runs(
 
 @runs.command
 def show(run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
-    """Show how a run went: times, attempts, rows, requests, warnings, error and tables.
+    """Show a run: times, attempts, rows, API requests, warnings, error and tables.
 
     Parameters
     ----------
     run
-        The run's id, as `counterfoil runs list` tells it.
+        The run's id, as listed by `counterfoil runs list`.
     as_json
-        One JSON object.
+        Print a JSON object.
     """
     with open_command_app() as app:
-        told = app.runs.show(run)
+        detail = app.runs.show(run)
     if as_json:
         from counterfoil.app.dictionaries import detail_dict
 
-        print_json(detail_dict(told))
+        print_json(detail_dict(detail))
         return
     from counterfoil.cli.output.runs import facts
 
-    print_facts(list(facts(told)))
+    print_facts(list(facts(detail)))
 
 
 @runs.command
@@ -100,16 +100,16 @@ def logs(
     follow: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:
-    """Print what a run said.
+    """Print the log of a run.
 
     Parameters
     ----------
     run
         The run's id.
     follow
-        Go on until the run is over.
+        Print new lines until the run ends.
     as_json
-        One JSON object for each line.
+        Print one JSON object per line.
     """
     from counterfoil.app.dictionaries import plain
     from counterfoil.cli.output.runs import line_of
@@ -129,19 +129,19 @@ def logs(
                     return 0
                 time.sleep(_LOOK_SECONDS)
         except KeyboardInterrupt:
-            return 128 + signal.SIGINT  # whoever follows ends it this way, and nothing was stopped
+            return 128 + signal.SIGINT  # only ends following; the run continues
 
 
 @runs.command
 def cancel(run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
-    """End a run; its tables stay as they were before it.
+    """Cancel a run. Tables that it has not loaded remain unchanged.
 
     Parameters
     ----------
     run
         The run's id.
     as_json
-        The run as one JSON object.
+        Print the run as a JSON object.
     """
     with open_command_app() as app:
         found = app.runs.cancel(run)
@@ -154,11 +154,11 @@ def cancel(run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
 
             print_json(detail_dict(app.runs.show(run)))
         elif found.status == "canceled":
-            say(f"Canceled the run {run}.")
+            say(f"Canceled run {run}")
         elif found.status in _OVER:
-            say(f"The run {run} was over before it could be canceled: {found.status}.")
+            say(f"Run {run} ended before it was canceled: {found.status}")
         else:
-            say(f"The run {run} is asked to end, and does so at its next page or part.")
+            say(f"Canceling run {run}; it ends after its current page or part")
 
 
 @runs.command
@@ -171,77 +171,79 @@ def rows(
     as_is: Annotated[bool, _FLAG] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Show the rows that a run brought, or write them into a file.
+    """Show the rows that a run read, or write them to a file.
 
-    On a terminal the first 20 are shown, with as many columns as there is room for; a pipe gets all of them as CSV.
+    A terminal shows the first 20 rows and the columns that fit; a pipe gets all rows and columns as CSV.
 
     Parameters
     ----------
     run
         The run's id.
     to
-        A file whose name ends in .csv, .xlsx, .parquet or .jsonl; one that is there is replaced once the new one is
-        whole.
+        File to write (.csv, .xlsx, .parquet or .jsonl); an existing file is replaced atomically.
     limit
-        At most so many rows.
+        Maximum number of rows.
     as_is
-        In CSV, leave text alone that a spreadsheet would run as a formula; else an apostrophe stands before it.
+        Do not escape formulas in CSV. By default, an apostrophe precedes text that a spreadsheet would execute.
     as_json
-        One JSON object for each row; with --to, one that says what was written.
+        Print one JSON object per row; with --to, one with the file and the number of rows.
     """
     if limit is not None and limit < 0:
-        raise SettingsError(f"--limit {limit} is not a number of rows", hint="Give 0 or more.")
+        raise SettingsError(f"invalid --limit: {limit}", hint="Use 0 or more.")
     if to is not None:
         from counterfoil.app.export.files import check_file
 
         to = to.expanduser()
         check_file(to)
     with open_command_app() as app:
+        from counterfoil.app.export.amounts import currencies_of
+
         reader = app.runs.rows(run)
+        currencies = currencies_of(app.runs.get(run).plan["report"])
         if to is not None:
             from counterfoil.app.export.files import write_file
 
-            written = write_file(reader, to, limit=limit, as_is=as_is)
+            written = write_file(reader, to, currencies=currencies, limit=limit, as_is=as_is)
             if as_json:
                 print_json({"run": run, "file": str(to), "rows": written})
             else:
-                say(f"Wrote {counted(written, 'row')} into {to}.")
+                say(f"Wrote {counted(written, 'row')} to {to}")
         elif as_json:
             from counterfoil.cli.output.rows import print_rows_as_json
 
-            print_rows_as_json(reader, limit)
+            print_rows_as_json(reader, limit, currencies)
         elif sys.stdout.isatty():
             from counterfoil.cli.output.rows import print_preview
 
-            shown = print_preview(reader, limit)
+            shown = print_preview(reader, limit, currencies)
             total = app.runs.get(run).counts.read
-            tell(f"{shown} of {counted(total, 'row')}. All rows and columns: counterfoil runs rows {run} --to FILE.csv")
+            tell(f"{shown} of {counted(total, 'row')}. Export all of them: counterfoil runs rows {run} --to FILE.csv")
         else:
             from counterfoil.app.export.files import write_csv
 
-            write_csv(reader, sys.stdout, limit=limit, as_is=as_is)
+            write_csv(reader, sys.stdout, currencies=currencies, limit=limit, as_is=as_is)
 
 
 def revert(dataset: str, run: str, /, *, as_json: Annotated[bool, _JSON] = False) -> int:
-    """Make a dataset's tables what they were after an earlier run.
+    """Roll back a dataset's tables to an earlier run.
 
-    They are rebuilt from the rows that runs brought, as long as those are kept, and the next run goes on from there.
+    Rebuilds the tables from archives, while they are stored. The next run continues from the restored version.
 
     Parameters
     ----------
     dataset
         The dataset's name or id.
     run
-        The id of one of its runs that succeeded.
+        The id of a successful run of the dataset.
     as_json
-        The run that did it as one JSON object.
+        Print the run that performs the rollback as a JSON object.
     """
     with open_command_app() as app:
         found = app.datasets.get(dataset)
         other = app.runs.get(run)
         if other.dataset != found.id:
             raise SettingsError(
-                f"The run {run} is not one of {found.name!r}, but of {app.runs.dataset_names()[other.dataset]!r}",
-                hint=f"Its own: counterfoil runs list {shlex.quote(found.name)}",
+                f"run {run} belongs to dataset {app.runs.dataset_names()[other.dataset]!r}, not {found.name!r}",
+                hint=f"List its runs: counterfoil runs list {shlex.quote(found.name)}",
             )
         return work(app, found.name, lambda look: app.runs.revert(run, look=look), as_json=as_json)

@@ -22,38 +22,37 @@ def sandbox(
     fault_rate: float = 0.0,
     live: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> None:
-    """Serve a simulated Stripe with two years of an invented company, until stopped.
+    """Serve a simulated Stripe API with two years of data of a fictional company.
 
-    Any key that begins with `sk_test_demo` is taken. docs/sandbox.md tells how to steer it.
+    Accepts any key that begins with `sk_test_demo`. See: counterfoil docs sandbox
 
     Parameters
     ----------
     port
-        Where to listen on 127.0.0.1; 0 picks a free one.
+        Port on 127.0.0.1; 0 picks a free port.
     seed
-        Which company; the same seed and scale give the same data.
+        Seed of the data; the same seed and scale give the same data.
     scale
-        How large; 1 is about 3,000 charges.
+        Amount of data; 1 is about 3,000 charges.
     latency_ms
-        How long each answer takes at least.
+        Minimum latency of each response, in milliseconds.
     rps
-        Requests a second to one account, then 429; unlimited unless given.
+        Requests per second and account before responses are 429; unlimited by default.
     fault_rate
         Share of requests that fail: 0 to 1.
     live
-        The company's clock runs, and every few seconds something happens: customers come, charges are refunded,
-        invoices are paid, coupons are deleted.
+        Advance the clock and change data every few seconds: new customers, refunds, paid invoices, deleted coupons.
     """
     from stripe_sandbox import LIVELY, serve
 
     if not 0 <= fault_rate <= 1:
-        raise SettingsError(f"--fault-rate {fault_rate} is not a share", hint="Give a number from 0 to 1.")
+        raise SettingsError(f"invalid --fault-rate: {fault_rate}", hint="Use a number from 0 to 1.")
     if scale <= 0:
-        raise SettingsError(f"--scale {scale} is not a size", hint="Give a number above 0.")
+        raise SettingsError(f"invalid --scale: {scale}", hint="Use a number above 0.")
     if latency_ms < 0:
-        raise SettingsError(f"--latency-ms {latency_ms} is not a time", hint="Give 0 or more milliseconds.")
+        raise SettingsError(f"invalid --latency-ms: {latency_ms}", hint="Use 0 or more milliseconds.")
     if rps is not None and not rps > 0:
-        raise SettingsError(f"--rps {rps:g} is not a rate", hint="Give a number above 0, or leave it out for no limit.")
+        raise SettingsError(f"invalid --rps: {rps:g}", hint="Use a number above 0, or omit --rps for no limit.")
     with port_taken(port), suppress(KeyboardInterrupt):
         serve(
             port=checked_port(port),
@@ -69,19 +68,19 @@ def sandbox(
 
 
 def checked_port(port: int) -> int:
-    """The port; SettingsError when it is none."""
+    """The port; SettingsError if it is out of range."""
     if not 0 <= port <= 65535:
-        raise SettingsError(f"--port {port} is not a port", hint="Give 1 to 65535, or 0 for a free one.")
+        raise SettingsError(f"invalid --port: {port}", hint="Use 1 to 65535, or 0 for a free port.")
     return port
 
 
 @contextmanager
 def port_taken(port: int) -> Iterator[None]:
-    """Says what the operating system has against the port."""
+    """Raises SettingsError with the reason of the operating system if the port cannot be used."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise SettingsError(
-            f"Port {port} can't be listened on: {reason}", hint="Choose another with --port."
+            f"cannot listen on port {port}: {reason}", hint="Choose another port with --port."
         ) from error

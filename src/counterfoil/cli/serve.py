@@ -15,20 +15,20 @@ from counterfoil.errors import SettingsError
 
 
 def serve(*, host: str | None = None, port: int | None = None) -> None:
-    """Run datasets when they are due, and those that are run by hand, until stopped; and serve the page.
+    """Start the service: the scheduler, a worker, the web UI and the API.
 
-    Open the link that is printed: it works once, within ten minutes. With COUNTERFOIL_PASSWORD set, the page asks for
-    that instead. See docs/serve.md.
+    Open the printed link to sign in: it works once and expires after ten minutes. With COUNTERFOIL_PASSWORD set, the
+    UI asks for the password instead. See: counterfoil docs serve
 
-    Ctrl-C or SIGTERM stop it within seconds: runs that are under way go on where they were after the next start.
-    Log lines go to stderr; COUNTERFOIL_LOG=json makes each a JSON object.
+    Ctrl-C or SIGTERM stops the service within seconds. Runs in progress resume after the next start.
+    Log lines go to stderr; COUNTERFOIL_LOG=json prints them as JSON objects.
 
     Parameters
     ----------
     host
-        Address that the page listens on, COUNTERFOIL_HOST or 127.0.0.1 unless given; another needs a password.
+        Address to listen on; COUNTERFOIL_HOST or 127.0.0.1 by default. Other addresses require a password.
     port
-        Port that the page listens on, COUNTERFOIL_PORT or 8321 unless given; 0 picks a free one.
+        Port to listen on; COUNTERFOIL_PORT or 8321 by default; 0 picks a free port.
     """
     if port is not None:
         checked_port(port)
@@ -42,13 +42,13 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
         from counterfoil.app.node import serve
         from counterfoil.web.server import PageServer
 
-        # On one machine alone: another node could not reach it.
+        # Only with a local state: nodes on other machines cannot reach the sandbox.
         offered = sandbox if app.settings.state_url is None else None
-        with suppress(SettingsError):  # whoever has the port may be a sandbox too; if not, runs tell
+        with suppress(SettingsError):  # another sandbox may use the port; otherwise, runs report the error
             sandbox.resume(app.accounts.list())
 
         def announce(link: str) -> None:
-            say(f"Counterfoil's new link: {link}")
+            say(f"New sign-in link: {link}")
 
         def ready(link: str) -> None:
             say(f"Counterfoil ready at {link}")

@@ -1,4 +1,4 @@
-"""`counterfoil state`: the database that remembers accounts, datasets and runs."""
+"""`counterfoil state`: the database of accounts, datasets and runs."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from cyclopts import App
 
 from counterfoil.cli.terminal.screen import say
 
-state = App(name="state", help="The database that remembers accounts, datasets and runs.")
+state = App(name="state", help="Manage the database of accounts, datasets and runs.")
 
 
 @state.command
 def upgrade() -> None:
-    """Bring the state of an older program up to this one. Stop every other counterfoil process before."""
+    """Upgrade the state to the schema of this version. Stop all other counterfoil processes first."""
     from counterfoil.settings import load_settings
     from counterfoil.state import upgrade_state
 
     before, now = upgrade_state(load_settings())
     if before is None:
-        say(f"A new state was made, with the schema {now}.")
+        say(f"Created the state with schema {now}.")
     elif before == now:
-        say(f"The state has the schema {now} already.")
+        say(f"State is up to date (schema {now}).")
     else:
-        say(f"The state was brought from the schema {before} to {now}.")
+        say(f"Upgraded the state from schema {before} to {now}.")

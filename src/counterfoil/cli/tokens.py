@@ -1,4 +1,4 @@
-"""`counterfoil tokens`: with which other programs come in."""
+"""`counterfoil tokens`: tokens for the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from counterfoil.cli.terminal.screen import say, tell
 if TYPE_CHECKING:
     from counterfoil.app.tokens import Token
 
-tokens = App(name="tokens", help="Tokens with which other programs use the service, by docs/api.md.")
+tokens = App(name="tokens", help="Manage API tokens. See: counterfoil docs api")
 
 _FLAG = Parameter(negative=(), show_default=False)
 _JSON = Parameter(name="--json", negative=(), show_default=False)
@@ -29,40 +29,40 @@ def create(
     expires: str | None = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Make a token, and print it. It is shown this once: only its hash is kept.
+    """Create a token and print it once. Only its hash is stored.
 
     Parameters
     ----------
     name
-        What it is for.
+        Purpose of the token.
     read_only
-        It may look at everything and change nothing.
+        Grant read access only.
     expires
-        How long it works: 12h, 90d, 4w; until it is revoked unless given.
+        Lifetime, such as 12h, 90d or 4w; unlimited by default.
     as_json
-        One JSON object; the token is its `token`.
+        Print a JSON object with the token in `token`.
     """
     with open_command_app() as app:
         made = app.tokens.create(name, read_only=read_only, expires=expires)
-    # Printed as it is: every other way out would take it for a secret that got lost.
+    # Printed directly: the other output functions redact secrets.
     if as_json:
         from counterfoil.app.dictionaries import plain
 
         print(json.dumps({**plain(made.token), "token": made.secret}, ensure_ascii=False), flush=True)
         return
     print(made.secret, flush=True)
-    tell("Keep it now: it is not shown again. It goes into a header, never into an address:")
+    tell("Copy the token now; it is not shown again. Send it in a header, never in a URL:")
     tell("  Authorization: Bearer TOKEN")
 
 
 @tokens.command(name="list")
 def list_tokens(*, as_json: Annotated[bool, _JSON] = False) -> None:
-    """List the tokens, those that do not work any more too.
+    """List tokens, including expired and revoked ones.
 
     Parameters
     ----------
     as_json
-        One JSON object for each token.
+        Print one JSON object per token.
     """
     with open_command_app() as app:
         found = app.tokens.list()
@@ -73,21 +73,21 @@ def list_tokens(*, as_json: Annotated[bool, _JSON] = False) -> None:
         for token in found:
             print_json(plain(token))
     elif not found:
-        tell("There are no tokens yet: counterfoil tokens create NAME")
+        tell("No tokens yet. Create one with: counterfoil tokens create NAME")
     else:
         print_list(("name", "scope", "created", "last used", "expires", "status"), rows)
 
 
 @tokens.command
 def revoke(name: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
-    """Let a token work no more, from its next request on.
+    """Revoke a token. Its next request is rejected.
 
     Parameters
     ----------
     name
         The token's name or id.
     as_json
-        The token as one JSON object.
+        Print the token as a JSON object.
     """
     with open_command_app() as app:
         token = app.tokens.revoke(name)
@@ -96,7 +96,7 @@ def revoke(name: str, /, *, as_json: Annotated[bool, _JSON] = False) -> None:
 
         print_json(plain(token))
     else:
-        say(f"The token {token.name} does not work any more.")
+        say(f"Revoked token {token.name}")
 
 
 def _cells(token: Token, status: str) -> tuple[str, ...]:

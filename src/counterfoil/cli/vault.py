@@ -1,4 +1,4 @@
-"""`counterfoil vault`: how saved keys are encrypted."""
+"""`counterfoil vault`: encryption of saved keys."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from counterfoil.cli.app_context import open_command_app
 from counterfoil.cli.output.lists import print_json
 from counterfoil.cli.terminal.screen import counted, say, tell
 
-vault = App(name="vault", help="How saved keys are encrypted.")
+vault = App(name="vault", help="Manage the encryption of saved keys.")
 
 
 @vault.command
 def rotate(*, as_json: Annotated[bool, Parameter(name="--json", negative=(), show_default=False)] = False) -> int:
-    """Encrypt every saved key anew.
+    """Re-encrypt every saved key with the first master key.
 
-    Without COUNTERFOIL_SECRET_KEY a new master key is made first; with it, put a new one before the others there, and
-    take the old ones away after this.
+    Without COUNTERFOIL_SECRET_KEY, creates a new master key first. With it, put the new master key first in the list
+    before this command, and remove the old ones afterwards.
 
     Parameters
     ----------
     as_json
-        One JSON object with the number of keys, and the accounts whose keys are lost.
+        Print a JSON object with the number of keys and the names of the accounts with lost keys.
     """
     with open_command_app() as app:
         done = app.accounts.rotate()
     for name in done.locked:
-        tell(f"The key of {name!r} can't be decrypted; enter it again: counterfoil accounts key {shlex.quote(name)}")
+        tell(f"Cannot decrypt the key of {name!r}. Enter it again: counterfoil accounts key {shlex.quote(name)}")
     if done.hash_keys_lost:
-        tell("Keys of hashed columns can't be decrypted: bring the master key back that they were encrypted with.")
+        tell("Cannot decrypt the keys of hashed columns. Restore the master key that encrypted them.")
     for name in done.alerts_lost:
-        tell(f"The address of the alert {name!r} can't be decrypted: remove it, and add it again.")
+        tell(f"Cannot decrypt the URL of alert {name!r}. Remove the alert and add it again.")
     if as_json:
         lost = {"hash_keys_lost": done.hash_keys_lost, "alerts_lost": list(done.alerts_lost)}
         print_json({"keys": done.keys, "locked": list(done.locked), **lost})
     else:
-        say(f"{counted(done.keys, 'key')} encrypted anew.")
+        say(f"Re-encrypted {counted(done.keys, 'key')}")
     return 1 if done.locked or done.hash_keys_lost or done.alerts_lost else 0

@@ -11,12 +11,12 @@ from counterfoil.engine.shutdown import Shutdown
 
 
 def worker() -> None:
-    """Run datasets beside a service and other workers, on this machine or another, until stopped.
+    """Start a worker that runs datasets together with a service and other workers.
 
-    All of them share a state in Postgres (COUNTERFOIL_STATE_URL), a folder of archives (COUNTERFOIL_ARCHIVE_PATH),
-    master keys (COUNTERFOIL_SECRET_KEY) and destinations that each can reach. See docs/scale.md.
+    All nodes share a state in Postgres (COUNTERFOIL_STATE_URL), an archive folder (COUNTERFOIL_ARCHIVE_PATH), master
+    keys (COUNTERFOIL_SECRET_KEY) and destinations that each node can reach. See: counterfoil docs scale
 
-    Ctrl-C or SIGTERM stop it within seconds: runs that are under way go on with another one, or after the next start.
+    Ctrl-C or SIGTERM stops it within seconds. Runs in progress continue on another node or after the next start.
     """
     exit_without_waiting()
     with Shutdown() as shutdown, suppress(KeyboardInterrupt), open_command_app(service=True) as app:

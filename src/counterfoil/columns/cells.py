@@ -1,4 +1,4 @@
-"""Values as Stripe sends them, to cells of a column: a quick way for a whole column, an exact one for each value."""
+"""Converts Stripe's values to cells of a column: a fast path for whole columns, an exact path for single values."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import pyarrow.compute as pc
 from counterfoil.columns.column import ColumnType
 from counterfoil.columns.schema import arrow_types
 
-#: The years 1 to 9999: what Python, Postgres and DuckDB all can tell.
+#: The years 1 to 9999: the range that Python, Postgres and DuckDB all support.
 EARLIEST = -62_135_596_800
 LATEST = 253_402_300_799
 INT64 = range(-(2**63), 2**63)
-#: Beyond it a double no longer holds every integer.
+#: The range in which a double represents every integer.
 DOUBLE = range(-(2**53), 2**53 + 1)
 
-#: A decimal string as Stripe writes it, the only writing that can be told from the number.
+#: The canonical form of a decimal string, which Stripe sends and which can be restored from the number.
 _CANONICAL = re.compile(r"0|-?(?:[1-9][0-9]{0,25}(?:\.[0-9]{0,11}[1-9])?|0\.[0-9]{0,11}[1-9])").fullmatch
 
-#: Any writing of a number whose plain one cannot be huge.
+#: Any form of a number that has a short canonical form.
 _NUMBER = re.compile(r"[+-]?[0-9]{1,60}(?:\.[0-9]{0,60})?(?:[eE][+-]?[0-9]{1,2})?").fullmatch
 
-#: Says that a value has no cell in a column.
+#: Marks a value that does not fit its column's type.
 MISFIT: Final = object()
 
-#: Where pyarrow would take values of other types and change them, as 1.5 to 1 and True to 1.0: those that may be there.
+#: The allowed types for columns where pyarrow would convert values of other types, such as 1.5 to 1 and True to 1.0.
 STRICT: Mapping[ColumnType, frozenset[type]] = {
     "integer": frozenset({int, NoneType}),
     "double": frozenset({float, int, NoneType}),
@@ -40,9 +40,9 @@ STRICT: Mapping[ColumnType, frozenset[type]] = {
 
 
 def array(kind: ColumnType, values: Sequence[Any]) -> pa.Array:
-    """The column of the values, of which JSON is text already; TypeError, ValueError or OverflowError for a misfit."""
+    """The values as a column; JSON must be text already. TypeError, ValueError or OverflowError if a value misfits."""
     if kind in STRICT and not set(map(type, values)) <= STRICT[kind]:
-        raise TypeError(f"not only values of the type {kind}")
+        raise TypeError(f"some values are not of the type {kind}")
     match kind:
         case "timestamp":
             seconds = pa.array(values, pa.int64())
@@ -56,7 +56,7 @@ def array(kind: ColumnType, values: Sequence[Any]) -> pa.Array:
             return doubles
         case "decimal":
             if not all(value is None or _CANONICAL(value) for value in values):
-                raise ValueError("not a decimal number in its plain writing")
+                raise ValueError("not a decimal number in canonical form")
             return pa.array(values, pa.string()).cast(arrow_types()[kind])
         case _:
             return pa.array(values, arrow_types()[kind])
@@ -70,7 +70,7 @@ def _check(numbers: pa.Array, fits: Callable[[Any, Any], bool]) -> None:
 
 
 def cell(kind: ColumnType, value: Any) -> Any:
-    """What a column of this type, not JSON, holds of a value that is not None, for `array`; MISFIT when it cannot."""
+    """The cell for a value that is not None, in a column that is not JSON; MISFIT if the value does not fit."""
     match kind:
         case "string":
             return value if is_text(value) else MISFIT
@@ -90,7 +90,7 @@ def cell(kind: ColumnType, value: Any) -> Any:
 
 
 def is_text(value: Any) -> bool:
-    """Whether it is a string that UTF-8 can hold."""
+    """Whether the value is a string that UTF-8 can represent."""
     if type(value) is not str:
         return False
     try:
@@ -115,7 +115,7 @@ def _decimal(value: Any) -> Any:
 
 
 def plain(number: Decimal) -> str:
-    """A decimal number without exponent, trailing zeros or a sign of zero."""
+    """A decimal number without an exponent, trailing zeros or a negative zero."""
     text = f"{number:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text

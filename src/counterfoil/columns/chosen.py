@@ -1,4 +1,4 @@
-"""The columns that a dataset has of its report: keys of metadata promoted, columns left out, columns hashed."""
+"""The columns of a dataset: the report's columns with promoted metadata keys, without some, or with hashed values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Path = tuple[str, ...]
 
 
 class Table(Protocol):
-    """What is asked of a report."""
+    """The part of a report that this module uses."""
 
     @property
     def title(self) -> str: ...
@@ -32,37 +32,37 @@ class Table(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The table's columns, and what is to be done to the objects before they are kept."""
+    """The table's columns, and the changes to objects before they are stored."""
 
     #: In the table's order, without the system columns.
     columns: tuple[Column, ...]
-    #: Places whose values are removed.
+    #: Paths of removed values.
     removed: tuple[Path, ...] = ()
-    #: Columns as they are declared, whose values are replaced by their hashes.
+    #: The declared columns with values that are replaced by hashes.
     hashed: tuple[Column, ...] = ()
-    #: The only keys of metadata that stay; None when it is not left out, or goes as a whole.
+    #: The metadata keys that remain; None if metadata is not left out, or is removed completely.
     metadata: tuple[str, ...] | None = None
-    #: Places of ids, where Stripe may send objects: what these hold could repeat what is removed.
+    #: Paths of ids for which Stripe may send objects, which could repeat removed values.
     ids: tuple[Path, ...] = ()
 
     @property
     def redacts(self) -> bool:
-        """Whether objects are changed at all."""
+        """Whether objects are changed before they are stored."""
         return bool(self.removed or self.hashed or self.metadata is not None)
 
 
 def choose(
     table: Table, *, promoted: Iterable[str] = (), left_out: Iterable[str] = (), hashed: Iterable[str] = ()
 ) -> Chosen:
-    """`promoted` are keys of metadata; `left_out` and `hashed` are names of columns, promoted ones included.
+    """`promoted` are metadata keys; `left_out` and `hashed` are names of columns, including promoted ones.
 
-    A column takes along what repeats it: `amount` its `amount_major`, a JSON column those cut from it. Only promoted
-    keys stay when `metadata` is left out. SettingsError says what can't be and what to do instead.
+    A choice also applies to the columns that repeat the values: `amount_major` for `amount`, and the columns extracted
+    from a JSON column. If `metadata` is left out, its promoted keys remain. SettingsError for an invalid choice.
     """
     ours = promoted_columns(table.title, table.columns, promoted)
     columns = tuple(_inserted(table.columns, ours))
     by_name = {column.name: column for column in columns}
-    # What was chosen of a column by its earlier name holds for the column.
+    # A choice for a column's earlier name applies to the column.
     renamed = {column.name: column.copy_of for column in columns if column.copy_of}
     out, hidden = (tuple(dict.fromkeys(renamed.get(name, name) for name in names)) for names in (left_out, hashed))
     for name in (*out, *hidden):
@@ -96,21 +96,24 @@ def _inserted(columns: Iterable[Column], ours: tuple[Column, ...]) -> Iterator[C
 
 def _check_name(title: str, name: str, by_name: Mapping[str, Column]) -> None:
     if name in {column.name for column in SYSTEM_COLUMNS}:
-        raise SettingsError(f"{name} is a column that every table has", hint="It can be neither left out nor hashed.")
+        text = f"{name} is a system column and can't be left out or hashed"
+        raise SettingsError(text, hint="Use other columns.", code="system_column")
     if name not in by_name:
         near = [known for known in by_name if name and name.lower() in known][:3]
         near = near or get_close_matches(name.lower(), by_name, n=3)
         raise SettingsError(
             f"{title} has no column {name!r}",
-            hint=f"Did you mean {' or '.join(near)}?" if near else "`counterfoil reports --json` lists its columns.",
+            hint=f"Did you mean {' or '.join(near)}?" if near else "List its columns with: counterfoil reports --json",
+            code="column_not_found",
         )
     if by_name[name].type == "major":
         whole = name.removesuffix("_major")
-        raise SettingsError(f"{name} repeats {whole}", hint=f"Choose {whole}: it takes {name} along.")
+        hint = f"Use {whole}, which includes {name}."
+        raise SettingsError(f"{name} is derived from {whole}", hint=hint, code="derived_column")
 
 
 def _with_repeats(columns: Iterable[Column], names: Collection[str]) -> Iterator[Column]:
-    """The named columns and those whose values are the same or a part of them."""
+    """The named columns, and the columns with the same values or with parts of them."""
     columns = tuple(columns)
     paths = {column.path for column in columns if column.name in names}
     for column in columns:
@@ -128,19 +131,22 @@ def _check_together(
 ) -> None:
     for name in hidden:
         if name in out:
-            raise SettingsError(f"{name} can't be both left out and hashed", hint="Choose one of the two.")
+            text = f"{name} can't be both left out and hashed"
+            raise SettingsError(text, hint="Use only one of the two.", code="conflicting_columns")
         path = by_name[name].path
         for whole in (*out, *hidden):
             above = by_name[whole].path
             if whole != name and path[: len(above)] == above and name not in stays:
                 raise SettingsError(
-                    f"{name} can't be hashed: it is cut from {whole}, which is left out or hashed as a whole",
-                    hint=f"Choose either {name} or {whole}.",
+                    f"{name} can't be hashed: it is part of {whole}, which is left out or hashed",
+                    hint=f"Use either {name} or {whole}.",
+                    code="conflicting_columns",
                 )
     if "metadata" in hidden and has_promoted:
         raise SettingsError(
-            "metadata can't be hashed as a whole while keys of it are promoted",
-            hint="Leave metadata out instead: its promoted keys stay.",
+            "metadata can't be hashed while some of its keys are promoted",
+            hint="Leave out metadata instead; its promoted keys remain.",
+            code="conflicting_columns",
         )
 
 
@@ -149,19 +155,21 @@ def _check_needed(table: Table, changed: Collection[str]) -> None:
     names = [name for name in dict.fromkeys(name.removeprefix("-") for name in needed) if name in changed]
     if names:
         raise SettingsError(
-            f"{' and '.join(names)} can be neither left out nor hashed",
-            hint=f"The rows of {table.title} are told apart, dated or ordered by that. Choose other columns.",
+            f"{' and '.join(names)} can't be left out or hashed",
+            hint=f"Use other columns; {table.title} needs these as its key, creation time or sort order.",
+            code="required_column",
         )
 
 
 def _check_currencies(columns: Iterable[Column], changed: Collection[str]) -> None:
-    """Amounts without a currency mean nothing."""
+    """Raises SettingsError if an amount would lose its currency."""
     amounts = [column for column in columns if column.currency in changed and column.name not in changed]
     if amounts:
         names = ", ".join(column.name for column in amounts if column.type != "major")
         raise SettingsError(
-            f"{amounts[0].currency} can be neither left out nor hashed: it is the currency of {names}",
-            hint=f"Keep {amounts[0].currency}, or leave those out as well.",
+            f"{amounts[0].currency} can't be left out or hashed: it is the currency of {names}",
+            hint=f"Keep {amounts[0].currency}, or leave out those columns too.",
+            code="required_column",
         )
 
 
@@ -174,7 +182,7 @@ def _as_chosen(column: Column, *, is_hashed: bool, stands_alone: bool) -> Column
 
 
 def _places(columns: Iterable[Column], gone: Collection[str]) -> Iterator[Path]:
-    """Where what is gone comes from; an object of which no declared column stays goes as a whole."""
+    """The paths of removed values. An object of which no declared column remains is removed completely."""
     columns = tuple(columns)
     whole = {column.path for column in columns}
     staying = {
@@ -182,7 +190,7 @@ def _places(columns: Iterable[Column], gone: Collection[str]) -> Iterator[Path]:
     }
     for path in dict.fromkeys(column.path for column in columns if column.name in gone):
         above = [path[:depth] for depth in range(1, len(path))]
-        if whole.isdisjoint(above):  # else a JSON column holds more than its columns tell
+        if whole.isdisjoint(above):  # a JSON column also contains undeclared values
             yield next((each for each in above if each not in staying), path)
         else:
             yield path

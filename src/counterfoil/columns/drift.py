@@ -1,4 +1,4 @@
-"""What Stripe sends beside what is declared, named once each."""
+"""Drift: differences between Stripe's objects and the declared columns, each reported once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 DriftKind = Literal["undeclared", "wrong type", "unknown currency", "escaped"]
 
-#: A map with ids for keys, sent where none was, must not fill the memory.
+#: Maximum number of differences, for example if Stripe sends a map with ids as keys.
 MOST = 1_000
 
 _JSON_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
@@ -15,12 +15,12 @@ _JSON_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", in
 
 @dataclass(slots=True)
 class Drift:
-    """One difference, with how often it was met."""
+    """One difference and its number of occurrences."""
 
-    #: Keys from the top of the object, joined by points.
+    #: Keys from the top of the object, joined by dots.
     path: str
     kind: DriftKind
-    #: The JSON type of a value that was met, or the code of the unknown currency; never a value.
+    #: The JSON type of a value, or the code of the unknown currency; never a value itself.
     example: str
     count: int
 
@@ -30,20 +30,20 @@ class Drift:
         if self.kind == "unknown currency":
             return (
                 f"unknown currency {self.example!r} in {self.path}: amounts in major units are null; "
-                f"COUNTERFOIL_CURRENCY_DIGITS={self.example}=2 says that it has two digits"
+                f"if it has two decimal digits, set COUNTERFOIL_CURRENCY_DIGITS={self.example}=2"
             )
         if self.kind == "escaped":
-            return f"{self.path} has text that UTF-8 cannot hold, or a number that is not finite: kept escaped"
-        what = "is not declared" if self.kind == "undeclared" else "does not fit its column"
-        where = "null so far" if self.example == "null" else f"{self.example}, kept in _extra"
+            return f"{self.path} has text that is not valid UTF-8, or a number that is not finite: stored escaped"
+        what = "has no column" if self.kind == "undeclared" else "does not match the type of its column"
+        where = "null so far" if self.example == "null" else f"{self.example}, stored in _extra"
         return f"{self.path} {what}: {where}"
 
 
 class Drifts(dict[tuple[str, DriftKind, str], Drift]):
-    """By path, kind and, for currencies, code."""
+    """Differences by path, kind and, for currencies, code."""
 
     def note(self, path: tuple[str, ...], kind: DriftKind, value: Any, count: int = 1) -> None:
-        """Counts a value, or a currency's code, met at a path."""
+        """Counts a value, or a currency's code, at a path."""
         where = ".".join(path)
         code = value if kind == "unknown currency" else ""
         drift = self.get((where, kind, code))

@@ -1,8 +1,8 @@
-"""Stripe's objects to record batches of declared columns; the rest goes to `_extra`. Nothing is lost, nothing inferred.
+"""Converts Stripe's objects to record batches of declared columns; all other values go to `_extra`.
 
-Objects are read a page at a time, while the processor's cache holds them, into a list of values per column; the lists
-become arrays at the end. Objects of a page mostly have the same keys in the same order: then their values are columns
-without looking up a key.
+No value is lost, and no type is inferred. Objects are processed a page at a time, while they are in the processor's
+cache, into one list of values per column. The lists become arrays at the end. The objects of a page mostly have the
+same keys in the same order; then their values are transposed to columns without looking up keys.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from counterfoil.values import ESCAPED, StripeObject, is_escaped
 
 PAGE = 100
 _NOTHING: StripeObject = {}
-#: How JSON text shows a value that was escaped.
+#: The JSON text with which an escaped value begins.
 _MARK = f'{{"{ESCAPED}":'
 
 
 class Flattener:
-    """Objects of one report to batches with one schema: the columns in order, then `_extra`."""
+    """Converts the objects of one report to batches with one schema: the columns in order, then `_extra`."""
 
     def __init__(self, columns: Iterable[Column], *, digits: Mapping[str, int] = money.NO_DIGITS) -> None:
         self.columns = tuple(columns)
         self.schema = arrow_schema((*self.columns, EXTRA))
-        #: What was met so far, over all batches.
+        #: The differences found so far, in all batches.
         self.drift = Drifts()
         #: Objects added since the last flush.
         self.rows = 0
         self._digits = digits
         self._shape = shape_of(self.columns)
         self._values: list[list[Any]] = [[] for _ in self.columns]
-        #: By row: what `_extra` holds.
+        #: The content of `_extra`, by row.
         self._extra: dict[int, dict[str, Any]] = {}
 
     def batch(self, objects: Sequence[StripeObject]) -> pa.RecordBatch:
@@ -51,9 +51,9 @@ class Flattener:
         return self.flush()
 
     def add(self, objects: Sequence[StripeObject]) -> None:
-        """Takes objects as a JSON decoder gives them; they are not changed and not kept.
+        """Adds objects from a JSON decoder, without changing them or keeping references to them.
 
-        Quickest when called with each page right after it was decoded.
+        Fastest when called with each page right after decoding it.
         """
         for start in range(0, len(objects), PAGE):
             page = objects[start : start + PAGE]
@@ -120,7 +120,7 @@ class Flattener:
     def _array(self, column: Column, values: Sequence[Any]) -> pa.Array:
         try:
             return cells.array(column.type, values)
-        except (TypeError, ValueError, OverflowError):  # some value does not fit; the exact way finds it
+        except (TypeError, ValueError, OverflowError):  # a value does not fit; the exact path finds it
             return cells.array(column.type, [self._cell(column, row, value) for row, value in enumerate(values)])
 
     def _cell(self, column: Column, row: int, value: Any) -> Any:
@@ -129,7 +129,7 @@ class Flattener:
             self._keep(row, column.path, value, "wrong type", derived=column.derived)
             return None
         if column.type == "decimal" and cell != value and not column.derived:
-            self._put(row, column.path, value)  # the number is in its column, its unusual writing here
+            self._put(row, column.path, value)  # the number is in its column, its original text here
         return cell
 
     def _add_majors(self, arrays: list[pa.Array]) -> None:
@@ -172,7 +172,7 @@ class Flattener:
 
 
 def _columns(page: Sequence[StripeObject], layouts: set[tuple[str, ...]]) -> dict[str, Sequence[Any]]:
-    """The values of keys that every object has; nearly all, and quicker than asking each object for each key."""
+    """The values of the keys that every object has. Faster than looking up each key in each object."""
     if len(layouts) == 1:
         return dict(zip(*layouts, zip(*map(dict.values, page), strict=True), strict=True))
     common = set.intersection(*map(set, layouts))

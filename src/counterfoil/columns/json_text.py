@@ -1,4 +1,4 @@
-"""Decoded JSON as JSON text, whatever it holds."""
+"""Encodes decoded JSON as JSON text, including values that orjson does not support."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 
 
 def encoded(value: Any) -> str:
-    """Compact JSON. Lone surrogates are escaped, integers keep all digits, depth has no limit."""
+    """Compact JSON text. Lone surrogates are escaped, integers keep all digits, and nesting is unlimited."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:
@@ -18,7 +18,7 @@ def encoded(value: Any) -> str:
 
 
 def canonical(value: Any) -> str:
-    """The same JSON text for equal values, in whichever order their keys came."""
+    """JSON text that is the same for equal values, regardless of the order of their keys."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except TypeError:
@@ -26,7 +26,7 @@ def canonical(value: Any) -> str:
 
 
 def _pieces(value: Any, *, by_key: bool = False) -> Iterator[str]:
-    """Without recursion, since a hostile object may be deeper than the stack."""
+    """Pieces of JSON text, without recursion, because a hostile object can be deeper than the stack."""
     stack: list[Iterator[Any]] = [iter((value,))]
     while stack:
         for item in stack[-1]:
@@ -45,7 +45,7 @@ def _pieces(value: Any, *, by_key: bool = False) -> Iterator[str]:
 
 
 class _Text(str):
-    """A piece that is JSON already."""
+    """A piece that is already JSON text."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""How many digits a currency has on Stripe's wire, and amounts in major units: exact, never through a float.
+"""The number of decimal digits of each currency at Stripe, and exact amounts in major units without floats.
 
 Stripe's lists: https://docs.stripe.com/currencies#zero-decimal, #three-decimal and #special-cases.
 """
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: UGX is on Stripe's zero-decimal list too, but its special case (500 is 5 UGX) governs what is sent.
+#: UGX is also on Stripe's zero-decimal list, but Stripe sends it with two digits as a special case (500 is 5 UGX).
 _ZERO = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf"
 _THREE = "bhd jod kwd omr tnd"
-#: ISO 4217 codes of countries, today's and those that Stripe took in earlier years. Codes to which ISO gives other than
-#: two digits and which Stripe does not list (clf, iqd, lyd, uyi, uyw) are left out: nobody should guess.
-#: isk, ugx, huf and twd are special cases of Stripe's: two digits on the wire.
+#: Current ISO 4217 codes of countries, and codes that Stripe accepted in earlier years. Codes that have other than two
+#: digits by ISO and that Stripe does not list (clf, iqd, lyd, uyi, uyw) are omitted: their digits are unknown.
+#: isk, ugx, huf and twd are special cases at Stripe, sent with two digits.
 _TWO = """
 aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd btn bwp byn bzd cad cdf chf cny cop crc cuc
 cup cve czk dkk dop dzd eek egp ern etb eur fjd fkp gbp gel ghs gip gmd gtq gyd hkd hnl hrk htg huf idr ils inr irr isk
@@ -27,7 +27,7 @@ nio nok npr nzd pab pen pgk php pkr pln qar ron rsd rub sar sbd scr sdg sek sgd 
 szl thb tjs tmt top try ttd twd tzs uah ugx usd uyu uzs ved vef ves wst xcd xcg yer zar zmk zmw zwg zwl
 """
 
-#: Digits after the point, by lower-case code.
+#: Digits after the decimal point, by lower-case code.
 DIGITS: Mapping[str, int] = MappingProxyType(
     {code: digits for codes, digits in ((_ZERO, 0), (_TWO, 2), (_THREE, 3)) for code in codes.split()}
 )
@@ -38,28 +38,28 @@ NO_DIGITS: Mapping[str, int] = MappingProxyType({})
 
 
 def is_currency(code: str) -> bool:
-    """Whether Stripe's digits of this lower-case code are known."""
+    """Whether the number of digits of this lower-case code is known."""
     return code in DIGITS
 
 
 def major(amounts: pa.Array, currencies: pa.Array, digits: Mapping[str, int] = NO_DIGITS) -> pa.Array:
-    """Amounts in minor units (int64) as DECIMAL(22,3) in major units; null without a known currency.
+    """Amounts in minor units (int64) as DECIMAL(22,3) in major units; null if the currency is unknown.
 
-    `digits` goes over Stripe's lists.
+    `digits` overrides Stripe's lists.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     factors = _factors(currencies, {**DIGITS, **digits})
     thousandths = pc.multiply(amounts.cast(pa.decimal128(19, 0)), factors)
-    # An int64 times 1,000 has at most 22 digits: the same 16 bytes, read with another scale.
+    # An int64 times 1,000 has at most 22 digits, so the same 16 bytes are reinterpreted with another scale.
     return pa.Array.from_buffers(
         pa.decimal128(22, SCALE), len(thousandths), thousandths.buffers(), offset=thousandths.offset
     )
 
 
 def unknown_currencies(currencies: pa.Array, digits: Mapping[str, int] = NO_DIGITS) -> dict[str, int]:
-    """The codes whose digits nobody told, with the number of their rows."""
+    """The codes with an unknown number of digits, with their number of rows."""
     counts = {entry["values"]: entry["counts"] for entry in currencies.value_counts().to_pylist()}
     return {
         code: count

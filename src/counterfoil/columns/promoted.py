@@ -1,4 +1,4 @@
-"""Keys of `metadata` that become text columns of their own."""
+"""Promoted columns: keys of `metadata` as separate text columns."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LONGEST_KEY = 40
 
 
 def promoted_columns(title: str, columns: Collection[Column], keys: Iterable[str]) -> tuple[Column, ...]:
-    """A column for each key, in the order of the keys; null where an object has no such key.
+    """A column for each key, in the order of the keys; null for objects without the key.
 
-    SettingsError for a report whose objects have no metadata, a key that Stripe can't have, or a name that is taken.
+    SettingsError for a report without metadata, an invalid key, or the name of an existing column.
     """
     keys = tuple(dict.fromkeys(keys))
     if keys and not any(column.path == METADATA for column in columns):
-        raise SettingsError(f"The objects of {title} have no metadata", hint="Promote no keys.")
+        raise SettingsError(f"{title} has no metadata", hint="Remove the promoted keys.", code="no_metadata")
     for key in keys:
         _check(key)
     taken = {column.name for column in columns}
@@ -31,13 +31,12 @@ def promoted_columns(title: str, columns: Collection[Column], keys: Iterable[str
     for key, name in zip(keys, names, strict=True):
         if name in taken:
             raise SettingsError(
-                f"{title} has a column {name} already, so the metadata key {key!r} can't become one",
-                hint="Leave the key where it is: the column metadata has it.",
+                f"the metadata key {key!r} can't be promoted: {title} already has a column {name}",
+                hint="Use the column metadata, which contains the key.",
+                code="column_exists",
             )
     return tuple(
-        Column(
-            name=name, type="string", path=(*METADATA, key), derived=True, description=f"The key {key!r} of metadata"
-        )
+        Column(name=name, type="string", path=(*METADATA, key), derived=True, description=f"The metadata key {key!r}")
         for key, name in zip(keys, names, strict=True)
     )
 
@@ -45,13 +44,14 @@ def promoted_columns(title: str, columns: Collection[Column], keys: Iterable[str
 def _check(key: str) -> None:
     if not 0 < len(key) <= _LONGEST_KEY or "[" in key or "]" in key:
         raise SettingsError(
-            f"{key!r} can't be a key of metadata",
-            hint=f"Stripe's keys have 1 to {_LONGEST_KEY} characters and no square brackets.",
+            f"invalid metadata key: {key!r}",
+            hint=f"Use 1 to {_LONGEST_KEY} characters without square brackets.",
+            code="invalid_metadata_key",
         )
 
 
 def _names(keys: Iterable[str]) -> Iterator[str]:
-    """`Order ID` is `metadata_order_id`; a second key of that name is `metadata_order_id_2`."""
+    """Column names: `Order ID` becomes `metadata_order_id`, a second key with that name `metadata_order_id_2`."""
     used: set[str] = set()
     for key in keys:
         words = re.sub(r"\W+", "_", unicodedata.normalize("NFKC", key).lower()).strip("_")

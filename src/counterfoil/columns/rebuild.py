@@ -1,4 +1,4 @@
-"""The object again from its row: the proof that flattening loses nothing."""
+"""Rebuilds an object from its row, which shows that flattening loses nothing."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def rebuild(columns: Iterable[Column], row: Mapping[str, Any]) -> dict[str, Any]:
-    """The object whose row this is, less nulls and empties, with ids for expanded objects.
+    """The object of a row, without nulls and empty values, and with ids instead of expanded objects.
 
-    The row has Python's values: aware instants, decimals, JSON as text.
+    The row contains Python values: aware datetimes, decimals, and JSON as text.
     """
     result: dict[str, Any] = {}
     for column in columns:
@@ -29,9 +29,9 @@ def rebuild(columns: Iterable[Column], row: Mapping[str, Any]) -> dict[str, Any]
 
 
 def without_empties(value: Any) -> Any:
-    """The value less nulls, `{}`, `[]` and objects that hold nothing else; None when nothing is left.
+    """The value without nulls, `{}`, `[]` and objects that contain only these; None if nothing is left.
 
-    Entries of lists keep their places.
+    Entries of lists keep their positions.
     """
     if isinstance(value, dict):
         kept = {

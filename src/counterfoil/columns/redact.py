@@ -1,4 +1,4 @@
-"""Takes values out of Stripe's objects, or puts hashes in their places, before anything is kept of them."""
+"""Removes values from Stripe's objects, or replaces them with hashes, before the objects are stored."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Redact = Callable[[StripeObject], StripeObject]
 
 @dataclass(slots=True)
 class _Step:
-    """What happens to the members of one object; all others stay."""
+    """The changes to the members of one object; all other members are unchanged."""
 
     removed: list[str] = field(default_factory=list)
     replaced: dict[str, Replace] = field(default_factory=dict)
     below: dict[str, _Step] = field(default_factory=dict)
-    #: The only members that stay; None for all.
+    #: The only members that remain; None for all.
     only: frozenset[str] | None = None
-    #: There is something in it, or below it, to remove or to hash.
+    #: Whether the object contains, at any depth, values to remove or to hash.
     secret: bool = False
 
     def at(self, path: Path, *, secret: bool = True) -> _Step:
@@ -43,15 +43,15 @@ class _Step:
 
 
 def redaction(chosen: Chosen, key: bytes = b"") -> Redact:
-    """From an object as Stripe sends it to a new one, of which what is left out is gone and what is hashed is text.
+    """A function that returns a copy of an object without the left-out values and with hashes as text.
 
-    Not to be applied twice: that would hash the hashes. Equal values have equal hashes as long as the key is the same;
-    ValueError when it is shorter than 16 bytes.
+    Applying it twice would hash the hashes. Equal values have equal hashes if the key is the same. ValueError if the
+    key is shorter than 16 bytes.
     """
     if not chosen.redacts:
         return lambda item: item
     if chosen.hashed and len(key) < _LEAST_KEY_BYTES:
-        raise ValueError(f"the key of the hashes has {len(key)} bytes, and must have {_LEAST_KEY_BYTES} or more")
+        raise ValueError(f"the hash key has {len(key)} bytes, but needs at least {_LEAST_KEY_BYTES}")
     top = _Step()
     for *above, last in chosen.ids:
         top.at(tuple(above), secret=False).replaced[last] = _only_id
@@ -65,12 +65,12 @@ def redaction(chosen: Chosen, key: bytes = b"") -> Redact:
 
 
 def redacted(page: Page, redact: Redact) -> Page:
-    """The page with every object redacted; where it stands in Stripe's list stays."""
+    """The page with every object redacted, at the same position in Stripe's list."""
     return replace(page, objects=[redact(item) for item in page.objects])
 
 
 def _apply(step: _Step, item: StripeObject) -> StripeObject:
-    # A new object: an object in the place of another may be shared between rows.
+    # A copy, because rows can share an embedded object.
     result = item.copy() if step.only is None else {key: item[key] for key in item if key in step.only}
     for key in step.removed:
         result.pop(key, None)
@@ -79,7 +79,7 @@ def _apply(step: _Step, item: StripeObject) -> StripeObject:
         if type(value) is dict:
             result[key] = _apply(below, value)
         elif value is not None and below.secret:
-            # What is not the object that it should be may hold the value anywhere.
+            # An unexpected type can contain the secret value anywhere.
             del result[key]
     for key, replacement in step.replaced.items():
         value = result.get(key)
@@ -89,7 +89,7 @@ def _apply(step: _Step, item: StripeObject) -> StripeObject:
 
 
 def _only_id(value: Any) -> Any:
-    """An object that was sent for an id may repeat what is left out; only its id is wanted."""
+    """The id of a value. An object that Stripe sent instead of an id can repeat left-out values."""
     if type(value) is dict:
         value = value.get("id")
         return value if cells.is_text(value) else None
@@ -97,12 +97,12 @@ def _only_id(value: Any) -> Any:
 
 
 def _hashing(key: bytes, kind: ColumnType) -> Replace:
-    # A closure, since the repr of a `partial` would show the key.
+    # A closure, because the repr of a `partial` would show the key.
     return lambda value: hmac.digest(key, _text(kind, value).encode(), "sha256").hex()[:DIGITS]
 
 
 def _text(kind: ColumnType, value: Any) -> str:
-    """Texts stand for themselves, as does the id of an expanded object; all else is hashed as its JSON."""
+    """The text to hash: a string itself, the id of an expanded object, or the JSON of any other value."""
     cell = value if kind == "json" else cells.cell(kind, value)
     if cell is cells.MISFIT:
         cell = value

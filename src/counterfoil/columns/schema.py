@@ -1,4 +1,4 @@
-"""A table's schema: in SQL as DuckDB spells types, and in Arrow. Only the latter imports pyarrow."""
+"""A table's schema in DuckDB's SQL types and in Arrow. Only the Arrow functions import pyarrow."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def is_json(field: pa.Field) -> bool:
 
 
 def sql_type(field: pa.Field) -> str:
-    """The SQL type of a field that `arrow_schema` made."""
+    """The SQL type of a field from `arrow_schema`."""
     if is_json(field):
         return SQL_TYPES["json"]
     for kind, arrow_type in arrow_types().items():
         if arrow_type == field.type:
             return SQL_TYPES[kind]
-    raise ValueError(f"no column type is {field.type} in Arrow")
+    raise ValueError(f"no column type for the Arrow type {field.type}")

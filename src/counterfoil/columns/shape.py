@@ -1,4 +1,4 @@
-"""The declared columns as the tree of objects of fixed shape that they come from."""
+"""The declared columns as a tree of the objects that contain their values."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from counterfoil.columns.column import Column
 
 @dataclass(slots=True)
 class Shape:
-    """An object of fixed shape, by its declared keys."""
+    """An object with declared keys."""
 
     path: tuple[str, ...]
-    #: Below a JSON column, which holds everything already.
+    #: Whether the object is inside a JSON column, which contains all of its values.
     derived: bool
     fields: dict[str, Field] = field(default_factory=dict)
-    #: The columns of this shape and of those below it, by index.
+    #: The column indexes of this shape and of the shapes nested in it.
     indexes: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
 class Field:
-    """A declared key: a column, an object of fixed shape, or, for derived columns below a JSON column, both."""
+    """A declared key: a column, an object, or, for derived columns inside a JSON column, both."""
 
     index: int | None = None
     shape: Shape | None = None
 
 
 def shape_of(columns: Sequence[Column]) -> Shape:
-    """The tree of all columns but the `major` ones and copies; ValueError when two of them claim one place."""
+    """The tree of all columns except the `major` columns and copies; ValueError if two columns have the same path."""
     top = Shape((), derived=False)
     for index, column in enumerate(columns):
         if column.type != "major" and not column.copy_of:
@@ -46,7 +46,7 @@ def _declare(shape: Shape, column: Column, index: int) -> None:
         shape = place.shape
     place = shape.fields.setdefault(last, Field())
     if place.index is not None:
-        raise ValueError(f"two columns come from {'.'.join(column.path)}")
+        raise ValueError(f"two columns have the path {'.'.join(column.path)}")
     place.index = index
 
 
@@ -55,7 +55,7 @@ def _close(shape: Shape, columns: Sequence[Column]) -> None:
         if place.shape is None:
             continue
         if place.index is not None and (columns[place.index].type != "json" or not place.shape.derived):
-            raise ValueError(f"{columns[place.index].name} is a column and has columns below it")
+            raise ValueError(f"{columns[place.index].name} is a column, but its object has columns too")
         _close(place.shape, columns)
     shape.indexes = tuple(_indexes(shape))
 

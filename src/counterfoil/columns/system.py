@@ -1,4 +1,4 @@
-"""The columns that every table has beside what Stripe sends."""
+"""The system columns, which every table has in addition to Stripe's fields."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 EXTRA = Column(
     name="_extra",
     type="json",
-    description="What Stripe sent beside the declared columns, or what did not fit their types, under its path",
+    description="Fields from Stripe that have no column or do not match the type of their column, by path",
 )
 
-#: Stripe marks what is gone, where it still shows it, with `deleted: true`.
+#: Stripe marks deleted objects that it still returns with `deleted: true`.
 DELETED = Column(
-    name="_deleted", type="boolean", path=("deleted",), description="Whether Stripe says that the object is gone"
+    name="_deleted", type="boolean", path=("deleted",), description="Whether the object was deleted at Stripe"
 )
 
 SYSTEM_COLUMNS = (
     Column(name="_account", type="string", description="The Stripe account that the row was read from"),
-    Column(name="_run", type="string", description="The run that brought the row"),
-    Column(name="_synced_at", type="timestamp", description="When Stripe's data was read, by Stripe's clock, in UTC"),
-    Column(name="_api_version", type="string", description="The version of Stripe's API that rendered the row"),
+    Column(name="_run", type="string", description="The run that loaded the row"),
+    Column(name="_synced_at", type="timestamp", description="When the data was read, by Stripe's clock, in UTC"),
+    Column(name="_api_version", type="string", description="The version of the Stripe API that rendered the row"),
     DELETED,
-    Column(name="_deleted_at", type="timestamp", description="When that was noticed, in UTC"),
+    Column(name="_deleted_at", type="timestamp", description="When the deletion was detected, in UTC"),
     EXTRA,
 )
 
@@ -36,7 +36,7 @@ SYSTEM_COLUMNS = (
 def with_system(
     batch: pa.RecordBatch, *, account: str, run: str, synced_at: datetime, api_version: str
 ) -> pa.RecordBatch:
-    """A flattened batch, whose last columns are DELETED and EXTRA, with all of the system columns."""
+    """A flattened batch with all system columns. The last columns of the input are DELETED and EXTRA."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""Where data goes: one protocol, one adapter for each kind of destination, chosen by URL."""
+"""Destinations: one protocol, and one adapter for each kind of destination, chosen by URL."""
 
 from counterfoil.destinations.protocol import LOADS_TABLE, Destination, Guard, Progress, Stop
 from counterfoil.destinations.urls import check_destination, open_destination

@@ -1,4 +1,4 @@
-"""Giving up: a long statement, or a wait for a lock, ends soon after somebody asked for it."""
+"""Cancellation: a long statement, or a wait for a lock, ends soon after a stop is requested."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from counterfoil.destinations.protocol import Stop
 from counterfoil.errors import RunError
 
 _ASKED_SECONDS = 0.25
-#: An interrupt between two statements is lost, so that it is repeated.
+#: An interrupt between two statements has no effect, so it is repeated.
 _REPEATED_SECONDS = 0.05
 
 
 def check_stop(stop: Stop | None) -> None:
-    """Raises when it is time to give up."""
+    """Raises RunError if a stop is requested."""
     if stop is not None and stop():
-        raise RunError("the load was stopped", hint="The table is as it was.")
+        raise RunError("the load was canceled", hint="The table is unchanged.", code="load_canceled")
 
 
 @contextmanager
 def stoppable(interrupt: Callable[[], None], stop: Stop | None) -> Iterator[None]:
-    """Interrupts the block when `stop` says so, which is then what it raises, whatever else it raised.
+    """Interrupts the block when `stop` returns True, and then raises RunError in place of any other error.
 
-    A `stop` that raises ends the block too, with what it raised.
+    An error that `stop` raises also ends the block, and is raised.
     """
     if stop is None:
         yield
@@ -39,11 +39,11 @@ def stoppable(interrupt: Callable[[], None], stop: Stop | None) -> Iterator[None
         finally:
             ended.set()
             if watch.result():
-                raise RunError("the load was stopped", hint="The table is as it was.")
+                raise RunError("the load was canceled", hint="The table is unchanged.", code="load_canceled")
 
 
 def _watch(interrupt: Callable[[], None], stop: Stop, ended: threading.Event) -> bool:
-    """Whether the block was told to stop before it ended."""
+    """Whether a stop was requested before the block ended."""
     try:
         while not ended.wait(_ASKED_SECONDS):
             if stop():
@@ -56,7 +56,7 @@ def _watch(interrupt: Callable[[], None], stop: Stop, ended: threading.Event) ->
 
 @contextmanager
 def taken(lock: threading.Lock, stop: Stop | None) -> Iterator[None]:
-    """Holds the lock, unless it is time to give up before it is free."""
+    """Holds the lock. Raises RunError if a stop is requested before the lock is free."""
     while not lock.acquire(timeout=_ASKED_SECONDS):
         check_stop(stop)
     try:

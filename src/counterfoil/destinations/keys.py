@@ -1,4 +1,4 @@
-"""What tells rows apart, and versions of a row: keys, which temporary tables call key0, key1, …, and fingerprints."""
+"""Row keys, which temporary tables name key0, key1, …, and fingerprints of row versions."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from counterfoil.destinations.protocol import same_name
 from counterfoil.destinations.sql.text import quoted
 from counterfoil.values import Load
 
-#: Which run read a row, when, and in which version: what is read again without a difference stays as it was read first.
+#: Which run read a row, when, and in which API version. A row that is read again unchanged keeps its first values.
 NOT_COMPARED = frozenset({"_run", "_synced_at", "_api_version"})
 
 
-#: Every object of Stripe's has it; a notice that an object is gone, which Counterfoil writes, has not.
+#: Every Stripe object has this column. A deletion notice, which Counterfoil writes, does not.
 OBJECT = "object"
 
 
 def is_notice(load: Load, names: Collection[str], alias: str = "") -> str:
-    """A condition in SQL: the row of the parts says that an object is gone, and makes no row where there is none.
+    """SQL condition: the row of the parts is a deletion notice, which never inserts a row.
 
-    A deleted object that Stripe shows makes one, which is marked, unless deleted rows are dropped. Without the column
-    that tells the two apart, neither does.
+    A deleted object that Stripe still returns inserts a marked row, unless deleted rows are dropped. Without the
+    column `object`, which distinguishes the two, neither inserts a row.
     """
     if "_deleted" not in names:
         return "false"
@@ -32,29 +32,29 @@ def is_notice(load: Load, names: Collection[str], alias: str = "") -> str:
 
 
 def key_names(load: Load) -> str:
-    """The keys as the temporary tables call them."""
+    """The key columns, as the temporary tables name them."""
     return ", ".join(f"key{n}" for n in range(len(load.primary_key)))
 
 
 def own_keys(load: Load, alias: str) -> str:
-    """The keys of the table's rows under those names."""
+    """The key columns of the table under those names."""
     return ", ".join(f"{alias}.{quoted(key)} AS key{n}" for n, key in enumerate(load.primary_key))
 
 
 def same_key(load: Load, one: str, other: str) -> str:
-    """Whether rows of two temporary tables have one key; nulls are the same."""
+    """SQL condition: rows of two temporary tables have the same key. Nulls are equal."""
     return " AND ".join(f"{one}.key{n} IS NOT DISTINCT FROM {other}.key{n}" for n in range(len(load.primary_key)))
 
 
 def is_key(load: Load, one: str, row: str) -> str:
-    """Whether a row of the table has the key of one of a temporary table."""
+    """SQL condition: a row of the table has the key of a row of a temporary table."""
     return " AND ".join(
         f"{one}.key{n} IS NOT DISTINCT FROM {row}.{quoted(key)}" for n, key in enumerate(load.primary_key)
     )
 
 
 def keep_first(cursor: duckdb.DuckDBPyConnection, table: str, place: str, load: Load, order: str) -> None:
-    """Of rows of a temporary table with one key, told apart by their place, leaves the first in this order."""
+    """Deletes duplicate keys from a temporary table, except the first row in `order`; `place` identifies a row."""
     names = key_names(load)
     cursor.execute(f"""
         DELETE FROM temp.{table} WHERE {place} IN (
@@ -63,13 +63,13 @@ def keep_first(cursor: duckdb.DuckDBPyConnection, table: str, place: str, load: 
             ) AS doubled ON {same_key(load, "found", "doubled")}
             QUALIFY row_number() OVER (PARTITION BY {names} ORDER BY {order}) > 1
         )
-    """)  # noqa: S608 - names of our own
+    """)  # noqa: S608 - our own names
 
 
 def fingerprint(columns: Sequence[tuple[str, str]], names: Iterable[str] | None = None) -> str:
-    """64 bits of a row's values in the columns; of rows that have only those names, the others are null.
+    """SQL: a 64-bit hash of a row's values in the columns. With `names`, all other columns count as null.
 
-    That two rows which differ have the same ones happens once in 10^19 rows.
+    Two different rows have the same hash once in 10^19 rows.
     """
     present = None if names is None else {same_name(name): name for name in names}
     values = []

@@ -1,4 +1,4 @@
-"""What is known of a kind of destination before one is opened. Pure; `kinds.py` lists them."""
+"""Facts about a kind of destination, known before one is opened. Pure; `kinds.py` lists the kinds."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from counterfoil.errors import SettingsError
 from counterfoil.table_names import FILE_NAMES, NameRules
 from counterfoil.values import Method
 
-#: `atomic`: readers see the table before or after a load, whatever kills it. `idempotent`: a run loaded twice counts
-#: once. `merge`: by primary key. `history`: every version of every row, beside the table. `latest`: a view of the
-#: latest snapshot beside each append table. `query`: answers SQL.
+#: `atomic`: readers see the table before or after a load, even if the load is killed. `idempotent`: a run loaded twice
+#: counts once. `merge`: by primary key. `history`: every version of every row, in a second table. `latest`: a view of
+#: the latest snapshot of each append table. `query`: runs SQL queries.
 Guarantee = Literal["atomic", "idempotent", "merge", "history", "latest", "query"]
 
-#: Whose SQL a destination speaks, in questions and in the types of its columns.
+#: The SQL dialect of a destination, for queries and column types.
 Dialect = Literal["duckdb", "postgresql"]
 
 
 @dataclass(frozen=True, slots=True)
 class PathUrl:
-    """A URL that names a file or folder: three slashes, a path and parameters, nothing of it percent-encoded."""
+    """A URL that names a file or folder: three slashes, a path and parameters, none of it percent-encoded."""
 
     names: Literal["file", "folder"]
     example: str
-    #: What may stand behind the `?`, with an example of each.
+    #: Parameters after the `?`, each with an example value.
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    #: Those of them that take the value of their example alone.
+    #: Parameters that accept only their example value.
     fixed: frozenset[str] = frozenset()
 
     def parsed(self, url: str, relative_to: Path) -> tuple[Path, Mapping[str, str]]:
-        """The path and the parameters of a URL; SettingsError when it names none."""
+        """The path and the parameters of a URL. SettingsError if the URL is invalid."""
         scheme, _, rest = url.partition(":")
         scheme = scheme.lower()
         rest, _, query = rest.partition("?")
         path = rest.removeprefix("//").removeprefix("/")
-        such = f"Such as {self.example}."
+        usage = f"Use a URL such as {self.example}"
         if not rest.startswith("///"):
-            hint = f"Did you mean {scheme}:///{path}?" if path and "@" not in path else such
-            raise SettingsError(f"a {scheme} destination has three slashes and no host", hint=hint)
+            hint = f"Did you mean {scheme}:///{path}?" if path and "@" not in path else usage
+            raise SettingsError(f"a {scheme} URL needs three slashes and no host", hint=hint)
         if not path.strip("/") or "\0" in path:
-            raise SettingsError(f"{scheme}:/// names no {self.names}", hint=such)
+            raise SettingsError(f"the URL {scheme}:/// names no {self.names}", hint=usage)
         if path == ":memory:":
             raise SettingsError(
-                "a table in memory would be gone with the command", hint=f"Name a file: {self.example}."
+                "a table in memory would be lost when the command ends", hint=f"Use a file: {self.example}"
             )
         found: dict[str, str] = {}
         for word in query.split("&") if query else ():
@@ -55,35 +55,35 @@ class PathUrl:
             known = self.parameters.get(name)
             if known is None or not value or (name in self.fixed and value != known):
                 takes = " and ".join(f"?{name}={value}" for name, value in self.parameters.items()) or "no parameters"
-                raise SettingsError(f"a {scheme} destination takes {takes}", hint="Remove what else is behind the ?.")
+                raise SettingsError(f"a {scheme} URL accepts {takes}", hint="Remove all other parameters.")
             found[name] = value
         return Path(relative_to, Path(path).expanduser()), found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationKind:
-    """One kind of destination: what its URL says, and what its tables can do."""
+    """One kind of destination: its URLs, and the capabilities of its tables."""
 
-    #: The schemes of its URLs, in lower case, with an example of such a URL.
+    #: The schemes of its URLs, in lower case, each with an example URL.
     schemes: Mapping[str, str]
     methods: frozenset[Method]
     guarantees: frozenset[Guarantee]
     dialect: Dialect = "duckdb"
-    #: The package beside this module, whose `destination.py` has `open_url`.
+    #: The package next to this module with `open_url` in its `destination.py`.
     package: str
-    #: The library that it needs besides those of the core, and the extra that installs it.
+    #: The library that it needs in addition to those of the core, and the extra that installs it.
     library: str = ""
     extra: str = ""
-    #: The place that a URL names, in one spelling and without passwords, and the prefix of table names there.
+    #: The location that a URL names, normalized and without passwords, and the prefix of table names there.
     identity: Callable[[str, Path], tuple[str, str]]
     names: NameRules = FILE_NAMES
-    #: How a URL with a path is read; None for all others.
+    #: The parser of a URL with a path; None for other URLs.
     path: PathUrl | None = None
-    #: Whether one machine alone has its tables.
+    #: Whether only one machine has access to its tables.
     local: bool = False
-    #: Whether a table's rows lie in the report's own order.
+    #: Whether tables store their rows in the report's order.
     ordered: bool = False
-    #: Whether a query fetches files that the next one can use again while the destination is held.
+    #: Whether a query fetches files that later queries reuse while the destination is kept open.
     caches: bool = False
 
     @property
@@ -92,12 +92,12 @@ class DestinationKind:
 
 
 def path_identity(url: str, home: Path) -> tuple[str, str]:
-    """How files lie in a folder, and who else gets a copy, makes it no other place."""
+    """The location is the path alone: the file layout and a published copy do not change it."""
     scheme, _, rest = url.partition(":")
     path = Path(rest.partition("?")[0].removeprefix("//").removeprefix("/")).expanduser()
     return f"{scheme.lower()}:{Path(home.absolute(), path).resolve()}", ""
 
 
 def last_of(query: str, name: str, default: str = "") -> str:
-    """The last value of a parameter of a URL."""
+    """The last value of a URL parameter."""
     return parse_qs(query).get(name, [default])[-1]

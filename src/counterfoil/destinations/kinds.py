@@ -1,4 +1,4 @@
-"""Every kind of destination, and which of them a URL names. Pure: the state may ask, too."""
+"""All kinds of destinations, and the kind that a URL names. Pure, so that the state can use it too."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ _BY_SCHEME = {scheme: kind for kind in KINDS for scheme in kind.schemes}
 
 
 def kind_of(url: str) -> DestinationKind:
-    """The kind that a URL names by its scheme; SettingsError when there is none."""
+    """The kind that the scheme of a URL names. SettingsError if it is unknown."""
     scheme, colon, _ = url.partition(":")
     if not colon or "/" in scheme or not scheme:
-        raise SettingsError(f"{redacted(url)!r} is not a destination", hint=f"Did you mean {redacted(_meant(url))}?")
+        raise SettingsError(f"invalid destination: {redacted(url)!r}", hint=f"Did you mean {redacted(_meant(url))}?")
     if kind := _BY_SCHEME.get(scheme.lower()):
         return kind
     through_dlt = f"{PREFIX}{scheme.lower()}"
     family = [each for each in _BY_SCHEME if each.startswith(PREFIX) == scheme.lower().startswith(PREFIX)]
     near = [through_dlt] if through_dlt in _BY_SCHEME else difflib.get_close_matches(scheme.lower(), family, n=1)
-    known = f"A URL begins with one of: {', '.join(_BY_SCHEME)}."
+    known = f"Use one of: {', '.join(_BY_SCHEME)}."
     hint = f"Did you mean {_BY_SCHEME[near[0]].schemes[near[0]]}?" if near else known
-    raise SettingsError(f"there is no destination called {scheme}", hint=hint)
+    raise SettingsError(f"unknown type of destination: {scheme}", hint=hint)
 
 
 def target_key(url: str, table: str, *, home: Path) -> str:
-    """Which table a URL and a name mean: the same for every spelling, so that two datasets can't share one.
+    """Identifies the table that a URL and a name refer to, whatever their spelling: two datasets can't share a table.
 
-    Stored. Never holds a password. Names of tables are compared without case, as DuckDB does.
+    The state stores the key. It never contains a password. Table names are case-insensitive, as in DuckDB.
     """
     place, before = kind_of(url).identity(url, home)
     return f"{place} {before}{table.casefold()}"
 
 
 def check_table_name(name: str, url: str) -> None:
-    """SettingsError names the value and the rule that it breaks, as the destination of the URL has them."""
+    """SettingsError with the value and the broken rule, by the naming rules of the URL's destination."""
     check_name(name, kind_of(url).names, url.partition(":")[0].lower())
 
 

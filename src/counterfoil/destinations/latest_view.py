@@ -1,7 +1,7 @@
-"""What the latest snapshot of an append table is, wherever it is kept: the view `<table>__latest`.
+"""The view `<table>__latest`, the same in every destination: the latest snapshot of an append table.
 
-The record of loads names, under the view's name, the run whose rows the view shows. So a load changes one row of the
-record, an empty snapshot shows no rows, and nobody who reads the view is kept waiting.
+The record of loads stores, under the view's name, the run whose rows the view shows. So a load changes one row of the
+record, an empty snapshot shows no rows, and readers of the view never wait.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 from counterfoil.destinations.protocol import LOADS_TABLE
 from counterfoil.destinations.sql.text import literal
-from counterfoil.errors import DestinationRejected
+from counterfoil.errors import INVALID_TABLE, DestinationRejected
 from counterfoil.values import Load
 
-#: What the record of loads calls the run whose rows the view shows.
+#: Method in the record of loads for the run whose rows the view shows.
 LATEST = "latest"
 
 
@@ -23,7 +23,7 @@ def latest_of(table: str) -> str:
 
 
 def has_snapshots(load: Load, columns: Iterable[str]) -> bool:
-    """Whether the load adds a snapshot whose rows can be told from those of others."""
+    """Whether the load appends a snapshot whose rows have a run."""
     return load.method == "append" and "_run" in columns
 
 
@@ -34,18 +34,19 @@ def selected(table: str, named: str, loads: str) -> str:
 
 
 def is_ours(definition: str) -> bool:
-    """Whether a view of that definition, as the database tells it, is one of ours."""
+    """Whether Counterfoil created the view with this definition, as the database stores it."""
     return LOADS_TABLE in definition
 
 
 def comment_of(table: str) -> str:
-    """One line for who looks at the view."""
+    """The comment of the view."""
     return f"The rows that the latest run added to {table}."
 
 
 def latest_name_taken(table: str, place: str) -> DestinationRejected:
-    """The refusal to put the view where something is that is not ours."""
+    """The error for a view with the name of something that Counterfoil did not create."""
     return DestinationRejected(
-        f"{latest_of(table)} in {place} was not made by Counterfoil, which shows the latest rows of {table} there",
+        f"{latest_of(table)} in {place} was not created by Counterfoil, but the latest rows of {table} need this name",
         hint="Rename it, or choose another table.",
+        code=INVALID_TABLE,
     )

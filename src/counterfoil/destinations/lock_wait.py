@@ -1,4 +1,4 @@
-"""Waiting for what another process holds: ever more seldom, up to a limit, telling once who holds it."""
+"""Waiting for a lock of another process: with growing pauses, up to a limit, and with one report of the holder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Taken = TypeVar("_Taken")
 
 
 class Locked(Exception):  # noqa: N818 - never leaves this package
-    """Raised by an attempt that another process stands in the way of; its text is who."""
+    """Raised by an attempt while another process has the lock; the text names that process."""
 
 
 def wait_for(
@@ -32,10 +32,10 @@ def wait_for(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> _Taken:
-    """The result of `attempt` once it raises no more Locked; DestinationBusy names the holder when the time is up."""
+    """Repeats `attempt` until it does not raise Locked. DestinationBusy names the holder when the time is up."""
     until = time.monotonic() + busy_seconds
     pause = 0.05
-    told = False
+    reported = False
     while True:
         check_stop(stop)
         try:
@@ -46,10 +46,10 @@ def wait_for(
                 raise DestinationBusy(
                     f"{place} is held by {held}",
                     waited_seconds=busy_seconds,
-                    hint="Close that program, or run this again when it is done.",
+                    hint="Close that program, or try again later.",
                 ) from held
-            if not told:
-                told = True
+            if not reported:
+                reported = True
                 _log.info("waiting for the destination", place=place, holder=str(held))
                 if progress:
                     progress(f"waiting for {place}, which is held by {held}")
@@ -61,7 +61,7 @@ def wait_for(
 def file_locked(
     path: Path, place: str, busy_seconds: float, progress: Progress | None = None, stop: Stop | None = None
 ) -> Iterator[None]:
-    """Locks a file, created when it is missing, against other threads and processes of this machine.
+    """Locks a file against other threads and processes of this machine; creates the file if it is missing.
 
     The file holds the id of the process that locked it last, for messages that name the holder.
     """
@@ -81,11 +81,11 @@ def file_locked(
 
 
 def program_of(pid: int, otherwise: str = "another process") -> str:
-    """`name (PID n)`, as far as /proc tells it."""
+    """`name (PID n)`, with the name from /proc if available."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         command = []
-    # The first two words name the program and its script; what follows may be anything.
+    # The first two arguments are the program and its script; later ones may contain anything.
     words = [Path(word.decode(errors="replace")).name for word in command[:2] if word and not word.startswith(b"-")]
     return f"{' '.join(words) or otherwise} (PID {pid})"

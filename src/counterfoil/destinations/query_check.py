@@ -1,4 +1,4 @@
-"""What a person may ask: one SELECT over the tables that are there, or were; no file, no setting, no other function."""
+"""Checks user queries: one SELECT over tables and their histories; no files, no settings, no other functions."""
 
 from __future__ import annotations
 
@@ -12,50 +12,52 @@ from counterfoil.destinations.duckdb.as_of import macros
 from counterfoil.destinations.protocol import same_name
 from counterfoil.errors import RunError
 
-#: Functions that give rows and read nothing.
+#: Table functions that read nothing.
 _GIVERS = frozenset({"generate_series", "range", "unnest"})
 _NAMES = "SELECT table_name FROM duckdb_tables() UNION SELECT view_name FROM duckdb_views() WHERE NOT internal"
 _AGGREGATES = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'"
-#: Of a parsed text, what calls a function.
+#: Classes of nodes of a parsed query that call a function.
 _CALLS = frozenset({"FUNCTION", "WINDOW"})
-#: Columns by which the rows of one run are told from those of another.
+#: Columns that identify the run of a row.
 OF_A_RUN = frozenset({"_run", "_synced_at"})
-_HINT = "Ask one SELECT over the datasets' tables. Anything else needs DuckDB's own command line."
+_HINT = "Use one SELECT over the datasets' tables; for anything else, use DuckDB's command line."
 
 
 def check_question(cursor: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """RunError for anything but one SELECT that reads tables and views of the destination, as they are or were.
+    """RunError unless the query is one SELECT over tables and views of the destination, or over their histories.
 
-    DuckDB's own parser says what the text is, so that a comment, a quote or a subquery can't hide anything.
+    DuckDB's own parser decides, so a comment, a quote or a subquery can't hide anything.
     """
     statements = cursor.extract_statements(sql)
     if len(statements) != 1:
         count = "nothing" if not statements else f"{len(statements)} statements"
-        raise RunError(f"This is {count}, not one SELECT", hint=_HINT)
+        raise RunError(f"expected one SELECT, got {count}", hint=_HINT)
     if statements[0].type != duckdb.StatementType.SELECT:
-        raise RunError(f"This is {statements[0].type.name}, not a SELECT", hint=_HINT)
-    ((told,),) = cursor.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
-    tree = orjson.loads(told)
+        raise RunError(f"expected a SELECT, got {statements[0].type.name}", hint=_HINT)
+    ((serialized,),) = cursor.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
+    tree = orjson.loads(serialized)
     if tree["error"]:
-        raise RunError("This is not a SELECT", hint=_HINT)
+        raise RunError("the query is not a SELECT", hint=_HINT)
     known = {name for (name,) in cursor.execute(_NAMES).fetchall()}
     for node in _nodes(tree):
         kind = node.get("type")
         if kind == "TABLE_FUNCTION":
             function = str(node.get("function", {}).get("function_name", ""))
             if function.lower() not in _GIVERS and not macros(cursor).get(same_name(function)):
-                raise RunError(f"{function}() reads more than the datasets' tables", hint=_HINT)
+                raise RunError(
+                    f"{function}() reads more than the datasets' tables", hint=_HINT, code="query_not_allowed"
+                )
         name = node.get("table_name", "")
         if kind == "BASE_TABLE" and name not in known and any(sign in name for sign in "/\\*?"):
-            raise RunError(f"{name!r} is a file, not a table", hint=_HINT)
+            raise RunError(f"{name!r} is a file, not a table", hint=_HINT, code="query_not_allowed")
 
 
 def adds_up(sql: str) -> frozenset[str]:
-    """Tables and views that one SELECT of DuckDB's names and adds up, without a word of the run that each row is of."""
+    """Tables and views that one SELECT in DuckDB's SQL aggregates without using a column that identifies runs."""
     with duckdb.connect() as database:
-        ((told,),) = database.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
+        ((serialized,),) = database.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
         added = {name for (name,) in database.execute(_AGGREGATES).fetchall()}
-    tree = orjson.loads(told)
+    tree = orjson.loads(serialized)
     if tree["error"] or _tells_runs_apart(tree):
         return frozenset()
     calls = {str(node.get("function_name", "")).lower() for node in _nodes(tree) if node.get("class") in _CALLS}
@@ -68,7 +70,7 @@ def _tells_runs_apart(tree: Any) -> bool:
 
 
 def _tables(tree: Any) -> Iterator[str]:
-    """Names of tables and views, without those that a WITH gives to a part of the question."""
+    """Names of tables and views, without those that a WITH clause defines."""
     waiting: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while waiting:
         one, given = waiting.pop()
@@ -86,7 +88,7 @@ def _tables(tree: Any) -> Iterator[str]:
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every object of the parsed text."""
+    """Every object of the parsed query."""
     waiting = [tree]
     while waiting:
         one = waiting.pop()

@@ -14,18 +14,18 @@ from counterfoil.settings import Settings
 
 
 def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Destination:
-    """The destination of a URL, by what stands before its colon: see `docs/destinations.md`.
+    """The destination of a URL, selected by its scheme: see `docs/destinations.md`.
 
-    Files and folders are below `relative_to`; with four slashes from the root.
+    A path is relative to `relative_to`; with four slashes it is absolute.
 
-    Nothing is opened or made yet. SettingsError when the URL names no destination, or a package that it takes is not
-    installed; it never repeats a password.
+    Nothing is opened or created yet. SettingsError if the URL is invalid or a required package is not installed; the
+    message never contains a password.
     """
     kind = kind_of(url)
     if kind.library and find_spec(kind.library) is None:
         raise SettingsError(
             f"{kind.example.partition(':')[0]} destinations need the package {kind.library}, which is not installed",
-            hint=f"pip install 'counterfoil[{kind.extra}]', and start this again.",
+            hint=f"Install it, then start again: pip install 'counterfoil[{kind.extra}]'",
         )
     package = import_module(f"counterfoil.destinations.{kind.package}.destination")
     destination: Destination = package.open_url(url, relative_to, settings)
@@ -33,7 +33,7 @@ def open_destination(url: str, *, relative_to: Path, settings: Settings) -> Dest
 
 
 def check_destination(destination: Destination, url: str, table: str, *, relative_to: Path, settings: Settings) -> None:
-    """Refuses what no load could do, before anything is read: the table's name, the place, its rights, its free space.
+    """Rejects a target that no load could write, before anything is read: its name, location, permissions and space.
 
     `destination` is the one of the URL. SettingsError for the name, DestinationRejected or TransientError for the rest.
     """

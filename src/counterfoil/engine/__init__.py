@@ -1,5 +1,5 @@
-"""WHEN: due datasets become runs, runs wait in a queue by account, and one attempt after another is worked off.
+"""Scheduling: due datasets become runs, runs wait in a queue by account, and a worker executes their attempts.
 
-Nothing here knows Stripe, a destination or a table of the state: what it needs of them are the protocols in `steps`
-and `due`.
+No module here depends on Stripe, a destination or a table of the state; the protocols in `steps` and `dispatch` define
+what they need.
 """

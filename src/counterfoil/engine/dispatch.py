@@ -1,4 +1,4 @@
-"""How runs get into the queue: those that are due, those that follow another, and those that a crash left out."""
+"""Puts runs into the queue: due runs, runs that follow another, and runs that a crash left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Trigger = Literal["manual", "schedule", "after"]
 
 
 class Dataset(Protocol):
-    """What the engine reads of a dataset."""
+    """The fields of a dataset that the engine reads."""
 
     @property
     def id(self) -> str: ...
@@ -27,7 +27,7 @@ class Dataset(Protocol):
 
 
 class Run(Protocol):
-    """What the engine reads of a run."""
+    """The fields of a run that the engine reads."""
 
     @property
     def id(self) -> str: ...
@@ -47,15 +47,15 @@ class Datasets(Protocol):
     """The state's datasets."""
 
     def claim_due(self, now: datetime, limit: int, /) -> Sequence[tuple[Dataset, datetime]]:
-        """At most so many that are due, each with its due time; the next call does not find them again."""
+        """At most `limit` due datasets with their due times; the next call does not return them again."""
         ...
 
     def next_due_at(self) -> datetime | None:
-        """The earliest due time of all; None when nothing has a schedule."""
+        """The earliest due time; None if no dataset has a schedule."""
         ...
 
     def followers(self, dataset: str, /) -> Sequence[Dataset]:
-        """The datasets that run after this one has succeeded, those that are paused left out."""
+        """The datasets that run after this one has succeeded, except paused ones."""
         ...
 
     def get(self, dataset: str, /) -> Dataset: ...
@@ -65,18 +65,18 @@ class Runs(Protocol):
     """The state's runs."""
 
     def create(self, dataset: str, trigger: Trigger, due_at: datetime | None, /) -> Run:
-        """A run with the status `queued`, or one that ended at once, such as `skipped`."""
+        """A run with the status `queued`, or one that has ended already, such as `skipped`."""
         ...
 
     def get(self, run: str, /) -> Run: ...
 
     def unfinished(self) -> Iterable[Run]:
-        """Those with the status `queued`, `running` or `waiting`."""
+        """The runs with the status `queued`, `running` or `waiting`."""
         ...
 
 
 class Attempts(Protocol):
-    """What is asked of the queue."""
+    """The operations of the queue that dispatch uses."""
 
     def enqueue(self, job: Job, *, delay_seconds: float = 0) -> None: ...
     def cancel(self, workflow: str) -> bool: ...
@@ -84,10 +84,10 @@ class Attempts(Protocol):
 
 
 class Dispatch:
-    """Makes runs of datasets and puts them into the queue, in the partition of their Stripe account.
+    """Creates runs of datasets and puts them into the queue, in the partition of their Stripe account.
 
-    `transaction` opens one that `datasets` and `runs` take part in; `partition` names the Stripe account of one of our
-    accounts; `failed` ends a run that the queue has lost.
+    `transaction` opens a transaction that includes `datasets` and `runs`; `partition` returns the Stripe account of a
+    saved account; `failed` ends a run that the queue has lost.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class Dispatch:
         self._failed = failed
 
     def claim(self, now: datetime, limit: int) -> int:
-        """Makes runs of at most so many datasets that are due, and enqueues them; how many were due.
+        """Creates and enqueues runs of at most `limit` due datasets; returns how many were due.
 
-        A due time and its run are one transaction, so that a crash loses neither; a crash before the run is in the
-        queue leaves it to `mend`.
+        A due time and its run are one transaction, so that a crash loses neither. After a crash before the run is in
+        the queue, `mend` enqueues it.
         """
         with self._transaction():
             claimed = self._datasets.claim_due(now, limit)
@@ -121,44 +121,44 @@ class Dispatch:
         return len(due)
 
     def start(self, dataset: str) -> Run:
-        """Runs the dataset because somebody asked for it; raises what `create` says to that."""
+        """Runs the dataset on request; raises the errors of `Runs.create`."""
         run = self._runs.create(dataset, "manual", None)
         self.enqueue(run, self._datasets.get(dataset))
         return run
 
     def follow(self, run: str) -> None:
-        """Runs the datasets that were waiting for this run's to succeed."""
+        """Runs the datasets that follow this run's dataset."""
         for dataset in self._datasets.followers(self._runs.get(run).dataset):
             self.enqueue(self._runs.create(dataset.id, "after", None), dataset)
 
     def enqueue(self, run: Run, dataset: Dataset) -> None:
-        """Puts the run's first attempt into the queue, unless the run is over or was put there before."""
+        """Puts the run's first attempt into the queue, unless the run has ended or was enqueued before."""
         if run.status == "queued":
             partition = self._partition(dataset.account)
             self._queue.enqueue(first_job(run.id, partition, dataset=dataset.id, due_at=run.due_at))
 
     def resume(self, run: Run) -> None:
-        """Puts the next attempt of a run that waits into the queue; it begins at once."""
+        """Puts the next attempt of a waiting run into the queue, without a delay."""
         partition = self._partition(self._datasets.get(run.dataset).account)
         self._queue.enqueue(job(run.id, run.attempt + 1, partition))
 
     def withdraw(self, run: Run) -> bool:
-        """Takes the run's attempt out of the queue; False when it runs, and the run has to be asked to stop."""
+        """Removes the run's attempt from the queue; False if it is running, so that the run must be asked to stop."""
         return self._queue.cancel(self._places(run)[-1].workflow)
 
     def mend(self) -> int:
-        """Looks after runs that are not over and that the queue does not have; how many there were.
+        """Requeues or ends unfinished runs that the queue does not have; returns their number.
 
-        A run that never began, and one between two attempts, goes into the queue again. One whose attempt ended
-        without a word to it, which takes a database that was away, a full disk or a queue from a backup, is tried again
-        where the dataset says so, and else fails.
+        A run that never began, or one between two attempts, is put into the queue again. An attempt can end without a
+        record in its run after an unavailable database, a full disk, or a queue restored from a backup. Such a run is
+        retried if its dataset allows it, and otherwise fails.
         """
         places = {run.id: (run, self._places(run)) for run in self._runs.unfinished()}
         known = self._queue.statuses([place.workflow for _, jobs in places.values() for place in jobs])
         lost = 0
         for run, jobs in places.values():
             found = [known[place.workflow] for place in jobs if place.workflow in known]
-            # The state is asked again after the queue was: what ended in between is not lost.
+            # The state is read again after the queue: a run that ended in between is not lost.
             if all(status == "ended" for status in found) and _same(run, self._runs.get(run.id)):
                 lost += 1
                 self._put_back(run, jobs[-1], ended=jobs[-1].workflow in known)
@@ -174,7 +174,7 @@ class Dispatch:
             self._queue.enqueue(place)
 
     def _places(self, run: Run) -> list[Job]:
-        """Where the run can be in the queue, the place that it belongs to last."""
+        """The jobs that the run can have in the queue; the one that it should have is last."""
         partition = self._partition(self._datasets.get(run.dataset).account)
         if run.attempt > 1:
             current = job(run.id, run.attempt, partition)
@@ -189,5 +189,5 @@ def _same(before: Run, now: Run) -> bool:
 
 def _lost(attempt: int) -> TransientError:
     return TransientError(
-        f"Attempt {attempt} ended without saying how", hint="The log may say more. Run the dataset again."
+        f"attempt {attempt} ended without a recorded result", hint="Check the service's log and run the dataset again."
     )

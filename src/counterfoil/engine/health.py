@@ -1,19 +1,19 @@
-"""How the service fares, and what stands before it and tells."""
+"""The health of the service, and the interface of its web server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-#: What is well, as JSON can hold it; `ok` says whether all is.
+#: The health as JSON values; `ok` is true if everything works.
 Health = Mapping[str, Any]
 
 
 class Front(Protocol):
-    """What people and watchers reach: the page. It listens once it is made, and answers between start and stop."""
+    """The web server for users and monitoring. It listens once it is created, and responds between start and stop."""
 
     def link(self) -> str:
-        """The address to be opened."""
+        """The URL to open."""
         ...
 
     def start(self) -> None: ...
@@ -21,5 +21,5 @@ class Front(Protocol):
     def stop(self) -> None: ...
 
 
-#: Makes a front that asks the service how it fares.
+#: Creates a front that reports the health of the service.
 MakeFront = Callable[[Callable[[], Health]], Front]

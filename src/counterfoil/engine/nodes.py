@@ -1,7 +1,7 @@
-"""Which processes are alive. Of this machine: each holds the lock of a file for as long as it lives.
+"""Determines which processes are alive. On one machine, each process holds a file lock while it lives.
 
-The lock falls with the process, however it ends, and no other process can get the same name: unlike a process id, it
-can't mistake one process for another. Where machines share a state, each is heard of there as well.
+The lock is released when the process ends, however it ends, and no other process can get the same name. Unlike a
+process id, it can't mistake one process for another. If machines share a state, processes also send heartbeats to it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from counterfoil.errors import CounterfoilError
 from counterfoil.file_locks import try_lock
 from counterfoil.logging import get_logger
 
-#: A service stays until it is told to stop; what works for one run leaves with it.
+#: `serve` lives until the service stops; `run` ends with its run.
 Role = Literal["serve", "run"]
 
 _log = get_logger("engine")
 
 
 class Registry(Protocol):
-    """Where processes of several machines are heard of: `state.nodes.Nodes`."""
+    """The registry of the processes of several machines: `state.nodes.Nodes`."""
 
     def beat(self, node: str, role: str) -> bool: ...
 
@@ -40,7 +40,7 @@ class Registry(Protocol):
 
 
 def this_host() -> str:
-    """The name of this machine, as it stands in the ids of its processes."""
+    """The name of this machine, as it appears in the ids of its processes."""
     return "".join(c if c.isalnum() else "-" for c in platform.node()) or "host"
 
 
@@ -50,41 +50,41 @@ def host_of(node: str) -> str:
 
 
 class Node:
-    """This process, among those that work from the same folder."""
+    """This process, among those that use the same folder."""
 
     def __init__(self, folder: Path, *, role: Role = "serve") -> None:
-        #: New for each process, so that what a dead one left can be told from what this one does.
+        #: Unique for each process, to distinguish the attempts of a dead process from this one's.
         self.id = f"{role}-{this_host()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._folder = folder
         self._lock: FileLock | None = None
 
     def join(self) -> None:
-        """From here on others see this process as alive."""
+        """Marks this process as alive."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._path(self.id)
-        while not path.exists():  # another process that looks for dead ones may have removed it before it was locked
+        while not path.exists():  # another process may have removed it as dead before it was locked
             if self._lock is not None:
                 self._lock.release()
             self._lock = FileLock(path, thread_local=False)
             self._lock.acquire()
 
     def leave(self) -> None:
-        """The process ends its work. Its file stays, since it may have left attempts for another to go on with."""
+        """Marks this process as ended. Its file stays, because another process may have to resume its attempts."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
     def others(self, role: Role | None = None) -> int:
-        """How many other processes are alive, of a role or of both."""
+        """The number of other processes that are alive, of one role or of both."""
         start = "" if role is None else f"{role}-"
         return sum(1 for name in self._files() if name.startswith(start) and self._take(name) is None)
 
     @contextmanager
     def dead(self, executors: Collection[str], *, unknown: bool) -> Iterator[set[str]]:
-        """The processes that are dead, which no other process takes for dead within the block.
+        """The dead processes, which no other process gets from this method within the block.
 
-        Those of `executors` that left no file here are dead if `unknown` says so. The files of the dead are gone
-        after the block.
+        With `unknown`, processes of `executors` without a file here count as dead. The files of dead processes are
+        removed after the block.
         """
         files = self._files()
         held = {name: lock for name in files if (lock := self._take(name, keep=True))}
@@ -110,7 +110,7 @@ class Node:
 
 
 class SharedNode(Node):
-    """The same where machines share a state: those of this one are told dead at once, others after a minute."""
+    """A node of several machines that share a state: processes of other machines count as dead after a minute."""
 
     def __init__(self, folder: Path, registry: Registry, *, role: Role = "serve", beat_seconds: float) -> None:
         super().__init__(folder, role=role)
@@ -145,6 +145,6 @@ class SharedNode(Node):
         while not self._leaving.wait(self._beat_seconds):
             try:
                 if not self._registry.beat(self.id, self._role):
-                    _log.warning("this process was taken for dead, and others have its runs", node=self.id)
+                    _log.warning("this process was considered dead and its runs were reassigned", node=self.id)
             except CounterfoilError as error:
-                _log.warning("this process could not be heard of", node=self.id, error=str(error))
+                _log.warning("heartbeat of this process failed", node=self.id, error=str(error))

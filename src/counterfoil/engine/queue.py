@@ -1,8 +1,8 @@
-"""The queue of attempts. With the worker the only module that knows DBOS.
+"""The queue of attempts. Only this module and the worker use DBOS.
 
-DBOS keeps the queue and which steps are done, in a SQLite file of ours or in Postgres. One workflow is one attempt of
-one run. Importing it takes up to two seconds, so that happens when a queue is opened. It opens no port, and speaks to
-nobody unless it is given a key for its makers' service, which it is not.
+DBOS stores the queue and the completed steps, in a SQLite file or in Postgres. One workflow is one attempt of one run.
+Importing DBOS takes up to two seconds, so it is imported when a queue is opened. It opens no port, and connects to its
+vendor's service only with a key, which it does not get.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from counterfoil.engine.steps import Job
 from counterfoil.errors import CounterfoilError
-from counterfoil.logging import get_logger
+from counterfoil.logging import get_logger, in_command
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, EnqueueOptions
@@ -28,15 +28,15 @@ T = TypeVar("T")
 
 __all__ = ["APPLICATION_VERSION", "PARTITION_CONCURRENCY", "Queue", "engine_url"]
 
-#: What workflows are marked with; a worker takes those of its own version only. Raised when the steps change.
+#: The version of workflows; a worker takes only those of its own version. Increased when the steps change.
 APPLICATION_VERSION = "2"
-#: Attempts of one Stripe account at a time, over all nodes.
+#: Concurrent attempts of one Stripe account, over all nodes.
 PARTITION_CONCURRENCY = 4
-#: The program's name in DBOS, and that of its one workflow.
+#: The program's name in DBOS, and the name of its only workflow.
 NAME = "counterfoil"
 WORKFLOW = "attempt"
 
-#: Connections to Postgres of a process, beside its worker's.
+#: Connections of a process to Postgres, in addition to its worker's.
 _CONNECTIONS = 2
 
 _QUEUE = "attempts"
@@ -48,14 +48,14 @@ _log = get_logger("engine")
 
 
 def engine_url(home: Path, state_url: str | None = None) -> str:
-    """Where the queue is kept: beside the state in Postgres, else in `engine.db`."""
+    """The URL of the queue: the state's database for Postgres, otherwise the file `engine.db`."""
     if state_url is not None and state_url.startswith("postgres"):
         return state_url
     return f"sqlite:///{home.absolute() / 'engine.db'}"
 
 
 class Queue:
-    """Attempts that wait for a worker. Any process may open it, and put attempts in and take them out."""
+    """Attempts that wait for a worker. Any process may open it, and add and remove attempts."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -63,14 +63,14 @@ class Queue:
 
     @property
     def is_local(self) -> bool:
-        """Whether only processes of this machine can work on it."""
+        """Whether only processes of this machine can use it."""
         return self.url.startswith("sqlite")
 
     def close(self) -> None:
         self._client.destroy()
 
     def enqueue(self, job: Job, *, delay_seconds: float = 0) -> None:
-        """Puts it in, once: an attempt whose workflow id is there already, waiting or ended, is left as it is."""
+        """Adds an attempt; does nothing if the queue has its workflow id already, whether it waits or has ended."""
         options: EnqueueOptions = {
             "workflow_name": WORKFLOW,
             "queue_name": _QUEUE,
@@ -82,10 +82,10 @@ class Queue:
         self._ask(lambda: self._client.enqueue(options, job.run, job.attempt, job.partition))
 
     def cancel(self, workflow: str) -> bool:
-        """Takes it out if it waits; False when it does not, and the run itself has to be asked to stop.
+        """Removes an attempt that waits; False if it does not wait, so that the run itself must be asked to stop.
 
-        One that a worker takes in this very moment ends at its next step, without a word to its run: whoever cancels
-        records that in the run, whose steps see it.
+        An attempt that a worker takes at this moment ends at its next step without a record in its run. The caller
+        therefore records the cancellation in the run, where the steps see it.
         """
         if self.statuses([workflow]).get(workflow) not in ("queued", "delayed"):
             return False
@@ -93,11 +93,11 @@ class Queue:
         return True
 
     def end(self, workflow: str) -> None:
-        """Ends it, whether it waits or runs."""
+        """Ends an attempt, whether it waits or runs."""
         self._ask(self._client.cancel_workflow, workflow)
 
     def statuses(self, workflows: Collection[str]) -> dict[str, Status]:
-        """What becomes of each; those that the queue does not know are left out."""
+        """The status of each attempt; attempts that the queue does not have are omitted."""
         names = list(workflows)
         return {
             found.workflow_id: _STATUS.get(found.status, "ended")
@@ -111,25 +111,25 @@ class Queue:
         }
 
     def counts(self) -> dict[Status, int]:
-        """How many wait, wait for their time, and run; at most 10,000 are counted."""
+        """The numbers of queued, delayed and running attempts; counts at most 10,000."""
         counts: dict[Status, int] = {"queued": 0, "delayed": 0, "running": 0}
         for found in self._unfinished(list(_STATUS)):
             counts[_STATUS[found.status]] += 1
         return counts
 
     def executors(self) -> set[str]:
-        """The processes that took the attempts which run."""
+        """The processes that have running attempts."""
         return {found.executor_id for found in self._unfinished(["PENDING"]) if found.executor_id}
 
     def sharing(self) -> dict[str, int]:
-        """How many processes have attempts of a partition, of those that run."""
+        """The number of processes with running attempts, by partition."""
         found: dict[str, set[str]] = {}
         for one in self._unfinished(["PENDING"]):
             found.setdefault(one.queue_partition_key or "", set()).add(one.executor_id or "")
         return {partition: len(executors) for partition, executors in found.items()}
 
     def purge(self, before: datetime) -> int:
-        """Forgets the attempts that ended before then; how many there were."""
+        """Deletes the attempts that ended before the given time; returns their number."""
         removed = 0
         while found := self._ask(
             self._client.list_workflows,
@@ -145,8 +145,8 @@ class Queue:
     def connections(self, most: int) -> Engine | None:
         """Connections to Postgres for a worker; None for SQLite, where DBOS opens its own.
 
-        DBOS waits for a database that it lost, but knows that by the driver's words, and not those of a refused
-        connection. Here each connection that fails counts as lost.
+        DBOS waits for a lost database, but it recognizes one by the driver's message, and not by that of a refused
+        connection. Here each failed connection counts as lost.
         """
         if self.is_local:
             return None
@@ -172,7 +172,7 @@ class Queue:
         return engine
 
     def register(self, *, worker_concurrency: int, poll_seconds: float) -> None:
-        """Writes the queue's limits into it."""
+        """Stores the queue's limits in it."""
         self._ask(
             self._client.register_queue,
             _QUEUE,
@@ -194,7 +194,7 @@ class Queue:
         )
 
     def _ask(self, call: Callable[P, T], /, *args: P.args, **given: P.kwargs) -> T:
-        """The call's result; its errors are ours."""
+        """The call's result; raises our errors for those of the database."""
         from sqlalchemy.exc import DBAPIError
 
         try:
@@ -203,14 +203,14 @@ class Queue:
             raise self.error(error) from error
 
     def error(self, error: Exception) -> Exception:
-        """The same, or ours if it is the database's."""
+        """The same error, or ours for an error of the database."""
         from sqlalchemy.exc import DBAPIError
 
         return _queue_error(self.url, error) if isinstance(error, DBAPIError) else error
 
 
 def _open(url: str) -> DBOSClient:
-    """A connection to the queue at this address, which is made or brought up to date."""
+    """A client of the queue at this URL, which is created or migrated."""
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///"))
         try:
@@ -231,13 +231,13 @@ def _open(url: str) -> DBOSClient:
         application_name=NAME,
         system_database_pool_size=_CONNECTIONS,
         lazy=True,
-        # Whoever asks knows better how long to wait for a database that is unavailable.
+        # The callers decide how long to wait for an unavailable database.
         retry_connection_errors=False,
     )
 
 
 def _queue_error(url: str, error: BaseException) -> CounterfoilError:
-    """Our error for one of the queue's database."""
+    """Our error for an error of the queue's database."""
     from sqlalchemy.engine import make_url
 
     from counterfoil.state.database_errors import database_error
@@ -247,8 +247,8 @@ def _queue_error(url: str, error: BaseException) -> CounterfoilError:
         error,
         path if path != url else make_url(url).render_as_string(hide_password=True),
         noun="queue",
-        if_damaged=f"Stop counterfoil, then delete {path}, {path}-wal and {path}-shm. They hold the queue only: it is "
-        "created anew, and runs that are not over are queued again.",
+        if_damaged=f"Stop counterfoil, then delete {path}, {path}-wal and {path}-shm: they hold only the queue, which "
+        "is recreated, and unfinished runs are queued again.",
     )
 
 
@@ -258,16 +258,18 @@ def _make_file(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     make_file(path)
     with closing(sqlite3.connect(path, timeout=30)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")  # stays with the file; DBOS itself sets none
+        connection.execute("PRAGMA journal_mode = WAL")  # persists in the file; DBOS sets none
 
 
 class _Lines(logging.Handler):
-    """DBOS's own lines as ours."""
+    """Writes the log records of DBOS to our log. A command omits them: it prints the error that they precede."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if in_command():
+            return
         say = getattr(_log, record.levelname.lower(), _log.warning)
         first, *more = [line for line in record.getMessage().splitlines() if line]
-        # A traceback in a message ends with what went wrong, and SQLAlchemy's address of more about it.
+        # A traceback in a message ends with the error, and with SQLAlchemy's link to its documentation.
         reason = [line for line in more if not line.startswith((" ", "("))][-1:]
         say(" ".join([first, *reason]), **({"exc_info": record.exc_info} if record.exc_info else {}))
 
@@ -275,6 +277,6 @@ class _Lines(logging.Handler):
 def _log_as_ours() -> None:
     logger = logging.getLogger("dbos")
     if not any(isinstance(handler, _Lines) for handler in logger.handlers):
-        logger.handlers = [_Lines()]  # DBOS adds one that writes to the terminal only where it finds none
+        logger.handlers = [_Lines()]  # without a handler, DBOS adds one that writes to the terminal
         logger.propagate = False
         logger.setLevel(logging.WARNING)

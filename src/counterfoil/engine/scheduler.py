@@ -1,4 +1,4 @@
-"""The due loop: one per process, it claims the datasets that are due and sleeps until the next one is."""
+"""The due loop of a process: claims the datasets that are due, and sleeps until the next due time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from counterfoil.logging import get_logger
 
-#: The longest sleep: so late another process's change to a schedule is seen.
+#: The longest sleep, which delays the effect of another process's change to a schedule.
 POLL_SECONDS = 15.0
 #: Datasets claimed in one transaction.
 BATCH = 100
@@ -18,15 +18,15 @@ _log = get_logger("engine")
 
 
 class Claims(Protocol):
-    """What `Dispatch` does for the loop."""
+    """The part of `Dispatch` that the loop uses."""
 
     def claim(self, now: datetime, limit: int) -> int: ...
 
 
 class DueLoop:
-    """Claims what is due, turn after turn, until it is stopped.
+    """Claims due datasets, turn by turn, until it is stopped.
 
-    `upkeep` is done in each turn, after the claims. An error of either is logged, and the next turn tries again.
+    `upkeep` is called in each turn, after the claims. An error of either is logged, and the next turn retries.
     """
 
     def __init__(
@@ -43,28 +43,28 @@ class DueLoop:
         self._upkeep = upkeep
         self._awake = threading.Event()
         self._stopped = False
-        #: Whether the turn before this one ended with an error.
+        #: Whether the previous turn ended with an error.
         self.failed = False
         #: When the last turn without an error ended; None before the first.
         self.last_turn_at: datetime | None = None
 
     def run(self) -> None:
-        """Turns until `stop`."""
+        """Takes turns until `stop`."""
         while not self._stopped:
             self._awake.wait(self.turn())
             self._awake.clear()
 
     def wake(self) -> None:
-        """A schedule has changed: the sleep ends now."""
+        """Ends the sleep, such as after a change of a schedule."""
         self._awake.set()
 
     def stop(self) -> None:
-        """Ends the loop after the claims under way."""
+        """Ends the loop after the claims in progress."""
         self._stopped = True
         self._awake.set()
 
     def turn(self) -> float:
-        """Claims everything that is due now; the seconds until the next turn, 15 at most."""
+        """Claims everything that is due now; returns the seconds until the next turn, at most 15."""
         try:
             while not self._stopped and self._claims.claim(self._clock(), BATCH) >= BATCH:
                 pass
@@ -73,8 +73,8 @@ class DueLoop:
             self._upkeep()
             now = self._clock()
             next_due_at = self._next_due_at()
-        except Exception:  # noqa: BLE001 - a state that is locked or away for a while must not end the loop
-            _log.exception("due loop failed; it tries again", seconds=POLL_SECONDS)
+        except Exception:  # noqa: BLE001 - a locked or unavailable state must not end the loop
+            _log.exception("due loop failed and will retry", seconds=POLL_SECONDS)
             self.failed = True
             return POLL_SECONDS
         self.failed = False

@@ -1,4 +1,4 @@
-"""What `counterfoil serve` runs: the due loop, the worker and what stands before them, until it is stopped."""
+"""The service that `counterfoil serve` runs: the due loop, the worker and the web server."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from counterfoil.engine.steps import Steps
 from counterfoil.engine.worker import PATIENCE_SECONDS, WORKER_CONCURRENCY, Worker
 from counterfoil.logging import get_logger
 
-#: How long attempts have to come to a page's or part's end when the service goes down.
+#: How long attempts have to finish a page or a part when the service shuts down.
 GRACE_SECONDS = 8
-#: How often runs are compared with the queue, beside once at the start.
+#: The interval at which runs are compared with the queue, after a first time at the start.
 MEND_SECONDS = 300.0
 
 _log = get_logger("engine")
@@ -30,11 +30,11 @@ def utc_now() -> datetime:
 
 
 class Service:
-    """One node: it claims what is due and works off what is queued.
+    """One node: claims due datasets and executes queued attempts.
 
-    `stopping` is set when the service goes down, and the steps look at it between pages and parts. The other values
-    are those of `Dispatch`; `node` is this process among those that work on the same state. `upkeep` is done
-    in each turn of the due loop.
+    `stopping` is set when the service shuts down; the steps check it between pages and parts. `node` is this process
+    among those that share the state. `upkeep` is called in each turn of the due loop. The other values are those of
+    `Dispatch`.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Service:
         ready: Callable[[str], None] = lambda _link: None,
         started: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Serves until `stopping` or Ctrl-C; False when an attempt did not come to an end within 8 seconds.
+        """Serves until `stopping` or Ctrl-C; False if an attempt did not end within 8 seconds.
 
-        Then its thread still runs, and the process is to be left with `os._exit`. The front is made before anything
-        begins, and `ready` is told its link once it answers; `started` is called when the work has begun.
+        Then its thread is still running, and the process must end with `os._exit`. The front is created first; `ready`
+        is called with its link once it responds; `started` is called when the work has begun.
         """
         front = None if make_front is None else make_front(self.health)
         try:
@@ -105,25 +105,25 @@ class Service:
         return ended
 
     def start(self) -> None:
-        """Takes up what dead processes of this machine left, then claims and works."""
+        """Starts the worker and the due loop, which also resumes the attempts of dead processes."""
         self.node.join()
         self._worker.start()
         self._loop.start()
         _log.info("service started", node=self.node.id)
 
     def stop(self) -> bool:
-        """Ends the loop and the work; whether every attempt came to an end or to a boundary in time."""
+        """Stops the loop and the worker; returns whether every attempt ended or reached a boundary in time."""
         self._stopping.set()
         self.due.stop()
         if self._loop.is_alive():
             self._loop.join(GRACE_SECONDS)
         ended = self._worker.stop(grace_seconds=GRACE_SECONDS)
-        if ended:  # else this process is alive for as long as its threads are
+        if ended:  # otherwise this process is alive until its threads end
             self.node.leave()
         return ended
 
     def health(self) -> dict[str, Any]:
-        """How the service fares. `ok` is false when the due loop has not come round for a minute."""
+        """The health of the service. `ok` is false if the due loop has had no successful turn for a minute."""
         turn = self.due.last_turn_at
         return {
             "ok": turn is not None and self._clock() - turn < timedelta(seconds=4 * POLL_SECONDS),
@@ -136,8 +136,8 @@ class Service:
     def _upkeep(self) -> None:
         with self.node.dead(self.queue.executors(), unknown=self.queue.is_local) as dead:
             if dead and (recovered := self._worker.recover(dead)):
-                _log.warning("attempts of a process that ended are taken up", attempts=recovered)
-        # After trouble with the state or the queue, runs may be without an attempt.
+                _log.warning("attempts of a process that ended were requeued", attempts=recovered)
+        # After errors of the state or the queue, runs may be without an attempt.
         if self._worker.settle() or self.due.failed or self._clock() >= self._mend_at:
             self.dispatch.mend()
             self._mend_at = self._clock() + timedelta(seconds=MEND_SECONDS)

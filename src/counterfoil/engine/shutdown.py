@@ -1,4 +1,4 @@
-"""How SIGTERM and Ctrl-C end a process that works: within seconds, whenever they come."""
+"""Ends a working process within seconds of SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-#: From the first signal on.
+#: Counted from the first signal.
 DEADLINE_SECONDS = 10.0
 
 
 class Shutdown:
-    """In its block the first signal sets `stopping`, and the process ends by itself or at the deadline.
+    """In its block, the first signal sets `stopping`, and the process ends by itself or at the deadline.
 
-    A second signal ends it at once. Nothing is lost by either: what a process leaves is taken up after the next start.
-    Outside of `working` the first signal also interrupts the main thread, as Ctrl-C does. SIGINT stays ignored in a
-    process that nohup started.
+    A second signal ends it at once. Neither loses work: unfinished attempts are resumed after the next start. Outside
+    of `working`, the first signal also interrupts the main thread, as Ctrl-C does. SIGINT stays ignored in a process
+    that nohup started.
     """
 
     def __init__(self, *, seconds: float = DEADLINE_SECONDS) -> None:
@@ -33,7 +33,7 @@ class Shutdown:
 
     @contextmanager
     def working(self) -> Iterator[threading.Event]:
-        """The block ends when the event is set; it is not interrupted, since code that is may swallow that."""
+        """The block ends when the event is set; it is not interrupted, since its code may swallow an interrupt."""
         self._interrupts = False
         try:
             yield self.stopping
@@ -54,7 +54,7 @@ class Shutdown:
         if self._signaled:
             os._exit(128 + number)
         self._signaled = True
-        # The main thread may hold the event's lock at this moment, and threading's own: only a bare thread is safe.
+        # The main thread may hold the locks of the event and of threading: only a low-level thread is safe.
         _thread.start_new_thread(self._end, ())
         if self._interrupts:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Waiting for a state whose database is unavailable for a while, instead of failing."""
+"""Waits for the state's database while it is unavailable, instead of failing."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from counterfoil.logging import get_logger
 
 T = TypeVar("T")
 
-#: Between two tries.
+#: The pause between two tries.
 _PAUSE_SECONDS = 1.0
-#: Longer than connecting takes: a call that failed after that long had reached the state before.
+#: Longer than connecting takes: a call that failed after that time had reached the state before.
 _WORKED_SECONDS = 45.0
 
 _log = get_logger("engine")
 
 
 def patiently(call: Callable[[], T], seconds: float, wait: Callable[[float], bool]) -> T:
-    """The result of a call that may be repeated; it is, for some seconds, while it raises StateUnavailable.
+    """The result of an idempotent call, which is repeated for up to `seconds` while it raises StateUnavailable.
 
-    `wait` pauses, and returns true to end the waiting: then, as after the seconds, the error is raised.
+    `wait` pauses, and returns true to end the waiting. Then, or after `seconds`, the error is raised.
     """
     away_since: float | None = None
     while True:

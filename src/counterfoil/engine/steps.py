@@ -1,4 +1,4 @@
-"""What the engine asks of the runs, and what it keeps of one attempt."""
+"""The steps of an attempt that the engine executes, and the jobs of the queue."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-#: The steps of one attempt, in their order. A change here, in their number or in what they answer raises
-#: `queue.APPLICATION_VERSION`.
+#: The steps of one attempt, in order. Increase `queue.APPLICATION_VERSION` after a change of the steps or of their
+#: results.
 ORDER = ("plan", "extract", "load", "prove", "finish")
 
 
 class Steps(Protocol):
     """The steps of one attempt of one run.
 
-    Each answers a reference (a short text), never data, and bears being done again: a process that is killed in a
-    step does that step once more after the restart, and no earlier one. While the service goes down a step may raise
-    anything at a page's or part's end: the error is not looked at, and the step is done again after the restart.
+    Each returns a reference (a short text), never data, and can be repeated: after a crash in a step, that step is
+    repeated, and no earlier one. While the service shuts down, a step may raise any error at the end of a page or part:
+    the error is ignored, and the step is repeated after the restart.
     """
 
     def plan(self, run: str, attempt: int) -> str: ...
@@ -26,25 +26,25 @@ class Steps(Protocol):
     def finish(self, run: str, attempt: int) -> str: ...
 
     def failed(self, run: str, attempt: int, error: Exception) -> float | None:
-        """Records why the attempt ended; the seconds until the next one, None when there is none."""
+        """Records the error of the attempt; returns the seconds until the next one, None if there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One attempt of one run, as the queue keeps it."""
+    """One attempt of one run, as the queue stores it."""
 
     run: str
     #: From 1.
     attempt: int
-    #: What it shares places with: the Stripe account.
+    #: The Stripe account, which limits concurrent attempts.
     partition: str
-    #: What makes it one: a second job of the same workflow id is not run.
+    #: The unique id: a second job with the same workflow id does not run.
     workflow: str
 
 
 def first_job(run: str, partition: str, *, dataset: str, due_at: datetime | None = None) -> Job:
-    """The first attempt; of a due time there is one, however many runs were made of it."""
+    """The first attempt of a run; all runs of one due time share the same job."""
     if due_at is None:
         return job(run, 1, partition)
     instant = due_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

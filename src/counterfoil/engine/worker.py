@@ -1,4 +1,4 @@
-"""The worker that works the queue off, on DBOS."""
+"""The worker that executes the attempts of the queue with DBOS."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from counterfoil.engine.steps import ORDER, Steps, job
 from counterfoil.errors import CounterfoilError, StateUnavailable
 from counterfoil.logging import get_logger
 
-#: Attempts at a time in one process.
+#: Concurrent attempts in one process.
 WORKER_CONCURRENCY = 8
-#: How often a worker looks for attempts, in seconds.
+#: The interval at which a worker looks for attempts.
 POLL_SECONDS = 0.5
-#: How long an attempt waits for a state that is unavailable.
+#: How long an attempt waits for an unavailable state.
 PATIENCE_SECONDS = 60.0
-#: How often an attempt is taken up again after its process died, before it counts as one that kills its process.
+#: How often an attempt is resumed after its process died; after that, the attempt counts as the cause.
 MOST_RECOVERIES = 50
 
-#: To Postgres, of a worker.
+#: Connections of a worker to Postgres.
 _WORKER_CONNECTIONS = 8
 
 T = TypeVar("T")
@@ -31,17 +31,17 @@ _log = get_logger("engine")
 
 
 class Interrupted(BaseException):
-    """The service goes down. No `Exception`, since DBOS records those as the end of a step and of the workflow."""
+    """The service is shutting down. No `Exception`, since DBOS records those as the end of the step and workflow."""
 
 
 class Worker:
-    """Works attempts off in threads of this process, at most one worker in a process.
+    """Executes attempts in threads of this process; at most one worker per process.
 
-    `after` is called with a run that succeeded, as the last durable step of its attempt: what it does must bear being
-    done again. Once `stopping` is set no further step begins, and an attempt whose step raises is left as it is.
+    `after` is called with a run that succeeded, as the last durable step of its attempt, and must be idempotent. Once
+    `stopping` is set, no further step begins, and an attempt whose step raises is left unchanged.
 
-    A step that finds the state unavailable is done again once it is back, within `patience_seconds`. `lost` is called
-    when an attempt ended and could not be recorded; `settle` then ends it in the queue.
+    A step that finds the state unavailable is repeated for up to `patience_seconds`. `lost` is called if the end of an
+    attempt could not be recorded; `settle` then ends it in the queue.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Worker:
         self._patience_seconds = patience_seconds
         self._lost = lost
         self._running = 0
-        #: Workflows that ended here, and whether the queue may not know that.
+        #: Workflows that ended here, and whether the queue may lack the record of that.
         self._over: dict[str, bool] = {}
         self._counting = threading.Lock()
         self._connections: Any = None
@@ -75,10 +75,10 @@ class Worker:
         self.unrecorded: dict[str, Exception] = {}
 
     def start(self) -> None:
-        """From here on attempts of the queue run."""
+        """Starts to execute attempts of the queue."""
         from dbos import DBOS, DBOSPortableJSONSerializer
 
-        def work(run: str, attempt: int, partition: str) -> str:  # DBOS marks it, which a method does not bear
+        def work(run: str, attempt: int, partition: str) -> str:  # DBOS sets attributes, which methods can't have
             return self._work(run, attempt, partition)
 
         self._connections = self._queue.connections(_WORKER_CONNECTIONS)
@@ -100,20 +100,20 @@ class Worker:
         DBOS.launch()
 
     def check_queue(self) -> None:
-        """Writes the queue's limits; raises when the queue can't be written, and no attempt can be taken from it."""
+        """Stores the queue's limits; raises if the queue can't be written, in which case no attempt can start."""
         self._queue.register(worker_concurrency=self._concurrency, poll_seconds=self._poll_seconds)
 
     def recover(self, executors: Iterable[str]) -> int:
-        """Puts what dead processes were running back into the queue, each where it was; how many attempts."""
+        """Requeues the running attempts of dead processes, each at its current step; returns their number."""
         from dbos import DBOS
 
-        # A public resume exists, but it asks neither whose the attempt is nor how often it was taken up before.
+        # The public resume function checks neither the owner of the attempt nor the number of its recoveries.
         return len(DBOS._recover_pending_workflows(list(executors)))
 
     def stop(self, *, grace_seconds: int = 8) -> bool:
-        """Ends the work once attempts have come to a boundary; False when some have not, and their threads go on.
+        """Ends the work once attempts have reached a boundary; False if some have not and their threads still run.
 
-        What has not ended goes on after the next start, at the step where it was.
+        Unfinished attempts resume at their step after the next start.
         """
         from dbos import DBOS
 
@@ -124,7 +124,7 @@ class Worker:
         return self._running == 0
 
     def _work(self, run: str, attempt: int, partition: str) -> str:
-        """One attempt, as a workflow: what it does beside its steps is the same each time it is gone through."""
+        """One attempt as a workflow; apart from its steps, it does the same each time that it is repeated."""
         from dbos import DBOS
 
         workflow, failed = str(DBOS.workflow_id), False
@@ -133,7 +133,7 @@ class Worker:
         try:
             return self._attempt(run, attempt, partition)
         except Exception as error:
-            failed = not self._stopping.is_set()  # else it goes on after the next start
+            failed = not self._stopping.is_set()  # otherwise it resumes after the next start
             if failed:
                 self._record(run, attempt, error)
             raise
@@ -145,18 +145,18 @@ class Worker:
                 self._lost()
 
     def _record(self, run: str, attempt: int, error: Exception) -> None:
-        """Keeps with the run why its attempt could not go on, or here if the state can't be written either."""
-        told = self._queue.error(error)
+        """Stores the error of the attempt in its run, or in `unrecorded` if the state can't be written either."""
+        cause = self._queue.error(error)
         try:
-            self._steps.failed(run, attempt, told)
-        except Exception as unwritten:  # noqa: BLE001 - whatever it is, the run is not told
-            _log.error("an attempt ended and its run could not be told", run=run, error=str(told))
-            self.unrecorded[run] = unwritten if isinstance(unwritten, CounterfoilError) else told
+            self._steps.failed(run, attempt, cause)
+        except Exception as unwritten:  # noqa: BLE001 - after any error, the run lacks the record
+            _log.error("the error of an attempt could not be recorded in its run", run=run, error=str(cause))
+            self.unrecorded[run] = unwritten if isinstance(unwritten, CounterfoilError) else cause
 
     def settle(self) -> int:
-        """Ends in the queue the attempts that ended here without a record there; how many.
+        """Ends attempts in the queue that ended here without a record there; returns their number.
 
-        A full disk leaves such attempts: each would take one of its account's places until the process ends.
+        A full disk leaves such attempts. Each would count as a running attempt of its account until the process ends.
         """
         with self._counting:
             over = dict(self._over)
@@ -168,7 +168,7 @@ class Worker:
         with self._counting:
             for workflow in over:
                 del self._over[workflow]
-            # Recording the end takes a moment: only what still runs at the next look is stuck.
+            # Recording the end takes a moment: only attempts that still run at the next check are stuck.
             self._over.update((workflow, True) for workflow, known in left.items() if not known)
         return sum(over.values())
 
@@ -191,18 +191,18 @@ class Worker:
         return "succeeded"
 
     def _step(self, name: str, run: str, attempt: int) -> dict[str, Any]:
-        """The reference, or that it failed: an error is dealt with inside the step, so that its class is known."""
+        """The reference, or the delay of the retry: errors are handled inside the step, where their class is known."""
         if self._stopping.is_set():
             raise Interrupted
         try:
             return {"reference": self._patiently(partial(getattr(self._steps, name), run, attempt))}
-        except Exception as error:  # the one place where a run's errors end
+        except Exception as error:  # the only place that handles a run's errors
             if self._stopping.is_set():
                 raise Interrupted from error
             return {"again_seconds": self._patiently(partial(self._steps.failed, run, attempt, error))}
 
     def _patiently(self, call: Callable[[], T]) -> T:
-        """The call's result, however often it has to be made again until the state is there."""
+        """The call's result; repeats the call while the state is unavailable."""
         try:
             return patiently(call, self._patience_seconds, self._stopping.wait)
         except StateUnavailable as error:

@@ -1,4 +1,4 @@
-"""How to read: each source shape once, from a report and a client to pages of Stripe's objects."""
+"""Reads reports from Stripe as pages of objects. Each source shape has one reader."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ def read(
     check: Callable[[], None] | None = None,
     keep: Callable[[Page], Page] | None = None,
 ) -> Generator[Page, None, None]:
-    """The report's objects as pages, read on the event loop while the caller works on the page before.
+    """The report's objects as pages, read on the event loop while the caller processes the previous page.
 
-    Pages come in the order of their arrival; with `limit`, the newest so many objects come in Stripe's order.
-    What `earlier` holds of the same reading is left out. With `changes` come only those, and nothing is left out.
-    Closing the iterator cancels what is in flight, as does what `check` raises, which is called while nothing comes.
-    `keep` takes each page as soon as it is there, on the event loop's thread, and gives what the caller gets.
+    Pages are in the order of their arrival. With `limit`, only the N newest objects are read, in Stripe's order. Pages
+    in `earlier` are not read again. With `changes`, only changed objects are read, and `earlier` is ignored.
+    Closing the iterator cancels the requests in flight. `check` is called while no page arrives; an exception that it
+    raises cancels them too. `keep` is called with each page on the event loop's thread as soon as the page arrives, and
+    returns the page for the caller.
     """
 
     async def pages() -> AsyncGenerator[Page, None]:

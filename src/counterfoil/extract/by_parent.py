@@ -1,4 +1,4 @@
-"""Reads all rows of a parent again, where the lists of a report's source can be narrowed to it."""
+"""Reads all rows of a parent again, for reports with lists that can be filtered by parent."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from counterfoil.reports.report import Collected, Listing, Parents, Preview, Rep
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page, StripeObject, Window
 
-#: Parents whose rows are held at a time.
+#: Parents whose rows are in memory at the same time.
 _AT_A_TIME = 32
 
 
 def requests_of_parent(report: Report) -> int:
-    """Requests that one parent takes at least."""
+    """The minimum number of requests for one parent."""
     match report.source:
         case Collected(places=places):
             return len(places)
@@ -43,13 +43,14 @@ async def rows_of_parents(
     notices: Warnings,
     params: Params,
 ) -> AsyncGenerator[Page, None]:
-    """Pages with all rows of some of the parents each, after those of `again` and those that change without an event.
+    """First the rows of the windows `again` and the rows that change without an event, then each parent's rows.
 
-    `params` are what the options send: a parent that they leave out has no rows.
+    Each later page contains all rows of several parents. `params` are the parameters of the options: a parent that they
+    exclude has no rows.
     """
     parents = report.parents
     if parents is None or parents.param is None:
-        raise ValueError(f"{report.key} is not read parent by parent")
+        raise ValueError(f"{report.key} is not read by parent")
     if isinstance(report.source, Listing):
         listed = [("again", one, params) for one in again]
         if parents.silent and not _excludes(params, parents.silent):
@@ -74,7 +75,7 @@ async def _rows(
 ) -> list[StripeObject]:
     parents, source, earlier = report.parents, report.source, ResumeState(report)
     if parents is None or parents.param is None:
-        raise ValueError(f"{report.key} is not read parent by parent")
+        raise ValueError(f"{report.key} is not read by parent")
     id_ = params[parents.param]
     own: list[StripeObject] = []
     match source:
@@ -96,7 +97,7 @@ async def _rows(
             async for page in pages:
                 rows += page.objects
     except RunError as error:
-        # Stripe knows no such parent any more, so that nothing is left of it.
+        # The parent no longer exists at Stripe, and neither do its rows.
         if error.code != "resource_missing" or error.param != parents.param:
             raise
     return list(by_id(rows).values()) if isinstance(source, Collected) else rows
@@ -105,7 +106,7 @@ async def _rows(
 async def _in_parent(
     client: Client, source: Collected, parents: Parents, id_: str, notices: Warnings
 ) -> list[StripeObject]:
-    """What hangs in the parent itself."""
+    """The rows embedded in the parent itself."""
     found: list[StripeObject] = []
     for place in source.places:
         if place.listing.path == parents.path:

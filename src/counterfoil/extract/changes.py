@@ -1,7 +1,7 @@
-"""Reads what changed: new objects from their list, and again those that Stripe's events name.
+"""Reads changes: new objects from their list, and the objects that Stripe's events name.
 
-An event is a notice and never the data: Stripe renders it in the version of its creation, with embedded lists cut
-(https://docs.stripe.com/api/events).
+Events only identify changed objects; their data is not used. Stripe renders an event in the API version of its
+creation, with truncated embedded lists (https://docs.stripe.com/api/events).
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from counterfoil.values import Page, StripeObject, Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a run reads that brings a table up to date."""
+    """What an incremental run reads."""
 
-    #: From when on objects are new, or events may tell of them, in Unix seconds.
+    #: New objects and events are read from this time on, in Unix seconds.
     since: int
-    #: What was created in these windows is read again, all of it.
+    #: All objects created in these windows are read again.
     again: tuple[Window, ...] = ()
-    #: How the table's rows lie in time, where that is known.
+    #: The distribution of the table's rows over time, if known.
     histogram: CreatedHistogram | None = None
-    #: Requests that it took to read everything: what would take more is read whole. None when unknown.
+    #: Requests of the last full refresh; an update that needs more becomes a full refresh. None if unknown.
     whole_requests: int | None = None
-    #: Whether the options let fewer objects through than there are.
+    #: Whether the options exclude objects.
     narrowed: bool = False
 
 
 async def read_changes(
     client: Client, report: Report, changes: Changes, window: Window, *, notices: Warnings, params: Mapping[str, str]
 ) -> AsyncGenerator[Page, None]:
-    """Rows that are new or may have changed; what Stripe says is gone comes as `{id, deleted: true}`.
+    """Rows that are new or may have changed. Objects that Stripe deleted are rows `{id, deleted: true}`.
 
-    Of a report that changes with its parents come all rows of each parent that changed, with the parents' ids. When
-    everything is cheaper, or the events are too old, everything comes, and at its end a page with `whole`.
+    For a report that changes with its parents: all rows of each changed parent, with the parents' ids. If a full
+    refresh takes fewer requests, or the events are too old, all rows, followed by a page with `whole`.
     """
     listings = listings_of(report)
     fields = {kind: listing.created for kind, listing in listings.items()}
@@ -68,7 +68,7 @@ async def read_changes(
         requests = len(named[""]) * requests_of_parent(report)
     else:
         requests = sum(again.cover(wanted).cost for wanted in named.values())
-    # A run that is tried again long after it was planned may come too late for the events.
+    # When a run is retried long after it was planned, Stripe may have dropped the events.
     late = bool(report.events) and client.date - changes.since > EVENTS_KEPT_SECONDS
     if named is None or late or (changes.whole_requests is not None and requests > changes.whole_requests):
         pages = _everything(client, report, window, notices, params)
@@ -107,7 +107,7 @@ async def _objects(
     named: Mapping[str, Named],
     again: Refetch,
 ) -> AsyncGenerator[Page, None]:
-    """The windows of each listing, then what events named and the windows did not bring."""
+    """The windows of each listing, then the objects that events named and the windows did not contain."""
     left = {kind: dict(wanted) for kind, wanted in named.items()}
     for kind, listing in listings.items():
         streams = [
@@ -134,7 +134,7 @@ def _page(
     *,
     last: bool,
 ) -> Page:
-    """The rows of the objects: they themselves, with a stub for each that is gone, or what hangs in them."""
+    """The rows of the objects: the objects and a stub for each deleted one, or the objects embedded in them."""
     parents: tuple[str, ...] = ()
     if isinstance(report.source, Collected):
         (place,) = report.source.places
@@ -148,12 +148,12 @@ def _page(
 
 
 def source_of(kind: str) -> str:
-    """What pages of changes say of their listing; `kind` is empty but in a union."""
+    """The `source` of pages with changes; `kind` is empty except in a union."""
     return f"changes {kind}".strip()
 
 
 def listings_of(report: Report) -> dict[str, Listing]:
-    """The lists whose objects change, by the kind that events tell."""
+    """The lists of the objects that change, by the kind in the report's event types."""
     match report.source:
         case Listing() as listing:
             return {"": listing}
@@ -166,7 +166,7 @@ def listings_of(report: Report) -> dict[str, Listing]:
 
 
 def windows_of(changes: Changes, window: Window) -> list[Window]:
-    """What a run of changes lists, as far as it is in the dataset's own window, with overlapping ones joined."""
+    """The windows that an incremental run lists, cut to the dataset's window, with overlapping windows joined."""
     return _windows((*changes.again, Window(changes.since)), window)
 
 

@@ -1,4 +1,4 @@
-"""Reads objects that Stripe lists nowhere, from the objects of other lists in which they are embedded."""
+"""Reads objects that have no list of their own, from the objects in which Stripe embeds them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from counterfoil.values import Page, StripeObject, Window
 async def read_collected(
     client: Client, source: Collected, *, notices: Warnings, earlier: ResumeState, params: Params | None = None
 ) -> AsyncGenerator[Page, None]:
-    """Each embedded object once, by the report's key; memory grows with their number only by their keys."""
+    """Each embedded object once, by the report's key. Only the keys stay in memory."""
     seen = set(earlier.keys)
     only_ids: set[str] = set()
     places = {place.listing.path: place for place in source.places}
@@ -31,10 +31,10 @@ async def read_collected(
         async for page in pages:
             new: list[StripeObject] = []
             place = places[page.source]
-            # Narrowed to a customer, Stripe lists more than without that.
-            there = [one for one in page.objects if not is_hidden(place.listing, one)]
+            # A list that is filtered by customer includes objects that the unfiltered list hides.
+            shown = [one for one in page.objects if not is_hidden(place.listing, one)]
             for path in place.at:
-                for found in found_at(there, ("*", *path)):
+                for found in found_at(shown, ("*", *path)):
                     if isinstance(found, str):
                         only_ids.add(found)
                     elif isinstance(found, dict) and (key := earlier.key(found)) not in seen:
@@ -43,12 +43,12 @@ async def read_collected(
             yield replace(page, objects=new)
     if missing := {identifier for identifier in only_ids if (identifier,) not in seen}:
         notices.add(
-            f"{len(missing)} objects are known by their id only, e.g. {min(missing)}: Stripe did not expand them"
+            f"Stripe returned only the ids of {len(missing)} objects, without expanding them, e.g. {min(missing)}"
         )
 
 
 def found_at(value: Any, path: Sequence[str]) -> Iterator[Any]:
-    """What is found at the path; `*` is every entry of a list."""
+    """The values at the path; `*` is every entry of a list."""
     if not path:
         if value is not None:
             yield value

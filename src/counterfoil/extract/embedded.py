@@ -1,6 +1,7 @@
-"""Completes lists that Stripe embeds in an object and cuts after the first few entries.
+"""Completes the lists that Stripe embeds in objects and truncates after the first few entries.
 
-How many come embedded is not stated; `has_more` is what counts, and the list's own `url` has the rest.
+Stripe does not document the number of embedded entries. `has_more` shows whether entries are missing; the rest is read
+from the list's own `url`.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from counterfoil.values import StripeObject
 
 _PAGE_ROWS = 100
 
-#: How often a list is begun anew because the entry that it would go on after was deleted meanwhile.
+#: Maximum number of starts of a list. It starts again when the entry after which it would continue was deleted.
 _MOST_STARTS = 5
-#: Lists of these have both.
+#: A list with one of these kinds can contain both.
 _SOURCES = frozenset({"bank_account", "card"})
 #: Path and query of an embedded list.
 _URL = re.compile(r"(/v1(?:/[A-Za-z0-9_.~%:@!$&'()*+,;=-]+)+)(?:\?([^#\s]*))?")
 
-#: The object once more, as it is now; None when it was deleted.
+#: Reads the current object again; None if it was deleted.
 ReadAgain = Callable[[str], Awaitable[StripeObject | None]]
 
 
@@ -55,11 +56,12 @@ async def complete(
     read_again: ReadAgain | None = None,
     optional: bool = False,
 ) -> frozenset[str]:
-    """Appends in place what is missing of the named lists of each object; returns those that were deleted meanwhile.
+    """Completes the named lists of each object in place; returns the ids of objects deleted in the meantime.
 
-    `expand` is that of the objects' own list. An object whose list Stripe does not show is read again: it may have been
-    deleted. When it is there and its list is not, that is an error, but of an `optional` list, which stays cut, with a
-    notice. StripeUnavailable when a list has entries without identifiers, or not as many as it says.
+    `expand` is the parameter of the objects' own list. If Stripe does not return a list, its object is read again,
+    because it may have been deleted. If the object still exists, a missing list is an error; an `optional` list stays
+    truncated instead, with a warning. StripeUnavailable if entries have no identifiers, or if their number differs from
+    the list's `total_count`.
     """
     found = await gather(
         [
@@ -73,7 +75,7 @@ async def complete(
 
 
 def _is_whole(embedded: Any) -> bool:
-    """Whether the list is as it should be and has nothing more."""
+    """Whether the list is valid and complete."""
     return (
         isinstance(embedded, dict)
         and embedded.get("has_more") is False
@@ -91,13 +93,13 @@ async def _complete_one(
     read_again: ReadAgain | None,
     optional: bool,
 ) -> str | None:
-    """The object's identifier when it was deleted."""
+    """The object's identifier if it was deleted, otherwise None."""
     identifier = one.get("id")
     problem: _CutError | None = None
     for _ in range(TRIES):
         try:
             if not isinstance(one.get(name), dict):
-                raise _CutError("it is not there", absent=one.get(name) is None)
+                raise _CutError("the list is missing", absent=one.get(name) is None)
             await _Embedded(client, one[name], _expand_below(name, expand)).complete()
         except _CutError as error:
             problem = error
@@ -118,14 +120,14 @@ async def _complete_one(
 
 
 def _report(problem: _CutError, name: str, identifier: str, notices: Warnings, optional: bool) -> None:
-    """A notice where the object may do without its list; StripeUnavailable otherwise."""
+    """Adds a warning if the object is usable without its list; otherwise raises StripeUnavailable."""
     if problem.absent:
-        notices.add(f"Stripe sends no {name} of these", of=identifier)
+        notices.add(f"Stripe returned these objects without {name}", of=identifier)
     elif optional and problem.missing:
-        notices.add("Stripe shows no more of these embedded lists; `has_more` in them stays true", of=problem.path)
+        notices.add("Stripe did not return the rest of these embedded lists; their `has_more` is true", of=problem.path)
     else:
         raise StripeUnavailable(
-            f"The {name} of {identifier} cannot be read to their end: {problem}",
+            f"the list {name} of {identifier} cannot be read to its end: {problem}",
             hint="Run it again later.",
             path=problem.path,
             code="invalid_answer",
@@ -133,20 +135,20 @@ def _report(problem: _CutError, name: str, identifier: str, notices: Warnings, o
 
 
 def _expand_below(name: str, expand: Sequence[str]) -> list[str]:
-    """`data.lines.data.discounts` of the parents' list is `data.discounts` of the embedded one."""
+    """Paths for the embedded list: `data.lines.data.discounts` of the parents' list becomes `data.discounts`."""
     prefix = f"data.{name}."
     return [path.removeprefix(prefix) for path in expand if path.startswith(prefix)]
 
 
 class _CutError(Exception):
-    """An embedded list that cannot be completed, or contradicts itself."""
+    """An embedded list that cannot be completed or contradicts itself."""
 
     def __init__(self, message: str, *, path: str = "", missing: bool = False, absent: bool = False) -> None:
         super().__init__(message)
         self.path = path
-        #: The object has no such list.
+        #: Whether the object has no such list.
         self.absent = absent
-        #: Stripe answers 404 for the list.
+        #: Whether Stripe answers 404 for the list.
         self.missing = missing
 
 
@@ -159,22 +161,22 @@ class _Embedded:
     expand: list[str]
 
     async def complete(self) -> None:
-        """Puts all entries in place, or none that were not there."""
+        """Adds all missing entries, or none of them."""
         entries, has_more = self.embedded.get("data"), self.embedded.get("has_more")
         problem = _entries_problem(entries)
         if problem or not isinstance(entries, list):
-            raise _CutError(problem or "it has no entries")
+            raise _CutError(problem or "the list has no entries")
         known = list(entries)
-        # A list that does not say whether it goes on is asked for the rest.
+        # The rest is also requested when `has_more` is missing.
         if has_more is not False:
             if not known and has_more is True:
-                raise _CutError("it is empty, and has_more is true")
+                raise _CutError("the list is empty, but has_more is true")
             known = await self._all(known)
         count = self.embedded.get("total_count")
         if type(count) is int and count != len(known):
-            raise _CutError(f"it has {len(known):,} entries, and total_count is {count:,}")
+            raise _CutError(f"the list has {len(known):,} entries, but total_count is {count:,}")
         if has_more is not False:
-            # In Stripe's order, so that the row is the same where `has_more` was missing.
+            # Keys in Stripe's order, so that a row does not depend on whether `has_more` was present.
             whole = {"object": "list", "data": known, "has_more": False}
             rest = {name: value for name, value in self.embedded.items() if name not in whole}
             self.embedded.clear()
@@ -185,7 +187,7 @@ class _Embedded:
         url = self.embedded.get("url")
         parts = _URL.fullmatch(url) if isinstance(url, str) else None
         if parts is None or {".", ".."} & set(parts[1].split("/")):
-            raise _CutError(f"its url {url!r} is no path of Stripe's API")
+            raise _CutError(f"the list's url {url!r} is not a path of the Stripe API")
         path = parts[1]
         params: dict[str, Any] = {**dict(parse_qsl(parts[2] or "")), "limit": _PAGE_ROWS}
         if self.expand:
@@ -199,15 +201,15 @@ class _Embedded:
                     continue
                 if error.status != 404:
                     raise
-                # Of a list that does not say whether it goes on, nothing is known to be missing.
-                goes_on = self.embedded.get("has_more") is True
-                raise _CutError("Stripe does not show it", path=path, missing=goes_on) from error
+                # Without `has_more: true` it is unknown whether entries are missing.
+                has_rest = self.embedded.get("has_more") is True
+                raise _CutError("Stripe did not return the rest of the list", path=path, missing=has_rest) from error
             except _NotContiguous:
                 known = []
-        raise _CutError("entries are deleted faster than it can be read", path=path)
+        raise _CutError("entries are deleted faster than the list can be read", path=path)
 
     async def _rest(self, path: str, params: dict[str, Any], known: Sequence[StripeObject]) -> list[StripeObject]:
-        """The known entries and those after them. Each page begins with the last entry before it."""
+        """The known entries and the entries after them. Each page begins with the last entry of the page before."""
         entries = list(known)
         seen = {one["id"] for one in entries}
         tolerated: set[Code] = set()
@@ -234,9 +236,9 @@ class _Embedded:
             if deviation is not None and deviation.code == "not_contiguous":
                 raise _NotContiguous
             if deviation is not None:
-                raise _CutError(f"{TRIES} invalid answers; the last: {deviation.detail}", path=path)
+                raise _CutError(f"{TRIES} invalid responses; the last: {deviation.detail}", path=path)
             rows = answer.body["data"]
-            # A full page that says that nothing follows is checked by one more request.
+            # A full page with `has_more: false` is verified by one more request.
             more = answer.body["has_more"] or len(rows) == _PAGE_ROWS
             entries += rows if first is None else rows[1:]
             seen.update(one["id"] for one in rows)
@@ -250,31 +252,31 @@ class _Embedded:
 
 
 class _NotContiguous(Exception):  # noqa: N818 - it ends one reading of the list, not the run
-    """The entry that a page should begin with is not there: it was deleted."""
+    """The entry with which a page should begin is missing, because it was deleted."""
 
 
 def _kinds(entries: Sequence[StripeObject]) -> frozenset[str]:
-    """What the entries of the list can be, by those that are known; empty where nothing is."""
+    """The kinds that the list's entries can have, judged by the known entries; empty if there are none."""
     known = frozenset(kind for one in entries if isinstance(kind := one.get("object"), str))
     return known | _SOURCES if known & _SOURCES else known
 
 
 def _entries_problem(entries: object) -> str | None:
-    """What is wrong with the entries of an embedded list."""
+    """The problem of the entries of an embedded list, or None."""
     if not isinstance(entries, list) or not all(type(one) is dict for one in entries):
-        return "its data is not a list of objects"
+        return "the list's data is not a list of objects"
     ids = [one.get("id") for one in entries]
     if not all(isinstance(one, str) and one for one in ids):
         return "an entry has no identifier"
     if len(set(ids)) < len(ids):
-        return "an identifier comes twice"
+        return "an identifier appears twice"
     return None
 
 
 async def read_parent(client: Client, listing: Listing, id_: str) -> StripeObject | None:
-    """The object as its list would show it, with embedded lists cut; None when it was deleted.
+    """The object as its list returns it, with truncated embedded lists; None if it was deleted.
 
-    StripeUnavailable when the answers are of other objects.
+    StripeUnavailable if the responses are about other objects.
     """
     expand = [path.removeprefix("data.") for path in listing.expand]
     path = f"{listing.path}/{quote(id_, safe='')}"
@@ -286,7 +288,7 @@ async def read_parent(client: Client, listing: Listing, id_: str) -> StripeObjec
         time = None if body.get("deleted") is True else listing.created
         return check_object(body, object=listing.object, id=id_, created=time)
 
-    # A row is deleted from the table where the object is missing: both of two answers have to say so.
+    # A missing object is deleted from the table, so two responses must agree.
     for _ in range(2):
         try:
             answer = await ask_strictly(get, check, request=path)

@@ -1,4 +1,4 @@
-"""Which objects Stripe's events name, of a report's own or of its parents'."""
+"""The ids of a report's objects, or of their parents, in Stripe's events."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from counterfoil.stripe.client import Client
 from counterfoil.values import StripeObject, Window, is_escaped
 
 EVENTS = Listing(path="/v1/events", object="event")
-#: Stripe takes as many in `types[]` (https://docs.stripe.com/api/events/list).
+#: Maximum number of `types[]` in a request (https://docs.stripe.com/api/events/list).
 _MOST_TYPES = 20
 #: Stripe keeps events for 30 days (https://docs.stripe.com/api/events/list).
 EVENTS_KEPT_SECONDS = 30 * 86_400
 
-#: Ids with their time of creation, which is known where the event's object is the one itself.
+#: Ids with their creation time, which is known only if the event's object is the object itself.
 Named = dict[str, int | None]
 
 
 async def named_since(
     client: Client, report: Report, created: Mapping[str, str | None], since: int, *, notices: Warnings
 ) -> dict[str, Named] | None:
-    """Ids of the objects that events since then name, by listing; `created` has each listing's field of it.
+    """Ids of the objects named by events since `since`, by listing; `created` is each listing's field for that time.
 
-    An event without the id is about something else, as that of an upcoming invoice is. None when an event does not
-    say what changed (it has no type, or no object): then only a full refresh can show it.
+    Events without the id are ignored, such as those about an upcoming invoice. None if an event does not identify the
+    change (it has no type or no object); only a full refresh shows such a change.
     """
     known = {event.type: event for event in report.events}
     found: dict[str, Named] = {kind: {} for kind in created}
@@ -42,7 +42,7 @@ async def named_since(
                     kind, data = known.get(str(event.get("type"))), event.get("data")
                     one = data.get("object") if isinstance(data, dict) else None
                     if kind is None or not isinstance(one, dict):
-                        notices.add("These events do not say what changed: full refresh", of=str(event["id"]))
+                        notices.add("These events do not identify what changed: full refresh", of=str(event["id"]))
                         return None
                     _note(found, kind, one, created)
     return found
@@ -63,6 +63,6 @@ def _id_at(one: Any, path: tuple[str, ...]) -> str | None:
         one = one.get(name) if isinstance(one, dict) else None
     if isinstance(one, dict):
         if is_escaped(one):
-            raise StripeUnavailable(f"The identifier at {'.'.join(path)} of an event is not text in UTF-8")
-        one = one.get("id")  # what older versions show as the object
+            raise StripeUnavailable(f"the identifier at {'.'.join(path)} of an event is not valid UTF-8")
+        one = one.get("id")  # older API versions expand the object
     return one if isinstance(one, str) and one else None

@@ -1,7 +1,7 @@
-"""Which of the changed objects are read again by windows of their list, and which one by one.
+"""Decides which changed objects are read by windows of their list, and which one by one.
 
-A page of a hundred costs one request, as does a single object; but it takes Stripe longer, and its rows have to be
-shaped and compared for nothing.
+A page of 100 objects costs one request, like a single object. But Stripe takes longer for a page, and its unchanged
+rows are processed for nothing.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from counterfoil.extract.estimates.created_histogram import CreatedHistogram
 from counterfoil.extract.windows import PAGE_ROWS
 from counterfoil.values import Window
 
-#: What a row costs beside the request that brings it, in requests: a full page is worth three objects read singly.
+#: Cost of a row in addition to its request, in requests: a full page costs as much as three single objects.
 ROW_COST = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
-    """Windows and ids that together hold all changed objects."""
+    """Windows and ids that together cover all changed objects."""
 
     windows: tuple[Window, ...]
     singly: tuple[str, ...]
-    #: In requests, rows counted by `ROW_COST`.
+    #: In requests; rows count by `ROW_COST`.
     cost: float
 
 
 def plan_fetch(
     changed: Mapping[str, int | None], histogram: CreatedHistogram | None, *, singly: bool = True
 ) -> FetchPlan:
-    """The cheapest cover of the ids, each with its `created` where that is known.
+    """The cheapest plan that covers the ids, each with its `created` if known.
 
-    Without a spread, or without `created`, objects are read singly. `singly=False` is for lists narrowed by options,
-    where only the list itself tells what belongs to it: every known second is a window then.
+    Without a histogram, or without `created`, objects are read one by one. `singly=False` is for lists filtered by
+    options, where only the list shows which objects belong to it: then every known second is a window.
     """
     known = sorted((created, id_) for id_, created in changed.items() if created is not None)
     unknown = [id_ for id_, created in changed.items() if created is None]
     if histogram is None and singly:
         return FetchPlan((), tuple(changed), len(changed) * (1 + ROW_COST))
     single = 1 + ROW_COST if singly else inf
-    #: Of the first so many ids: the least cost, and where its last group begins; None for an id read singly.
+    #: For the first N ids: the least cost, and the start of its last group; None for an id read by itself.
     best: list[tuple[float, int | None]] = [(0.0, None)]
     older = [0 if histogram is None else histogram.before(created) for created, _ in known]
     for end, (newest, _) in enumerate(known):
@@ -51,7 +51,7 @@ def plan_fetch(
         for start in range(end, -1, -1):
             rows = max(upto - older[start], end - start + 1)
             if rows > PAGE_ROWS and known[start][0] != newest:
-                break  # no window of several pages is cheaper than a window for each of them
+                break  # a window of several pages is never cheaper than one window per page
             if (cost := best[start][0] + window_cost(rows)) < least:
                 least, begins = cost, start
         best.append((least, begins))
@@ -69,5 +69,5 @@ def plan_fetch(
 
 
 def window_cost(rows: float) -> float:
-    """Of a window with so many rows, in requests."""
+    """Cost of a window with `rows` rows, in requests."""
     return max(ceil(rows / PAGE_ROWS), 1) + ROW_COST * rows

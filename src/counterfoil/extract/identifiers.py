@@ -1,4 +1,4 @@
-"""Many identifiers in little memory: 16 bytes of a hash stand for each."""
+"""A memory-efficient set of identifiers, stored as 16-byte hashes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 
 class Identifiers:
-    """A set that can be asked and added to. About 90 bytes an identifier."""
+    """A set that supports membership tests and updates. Takes about 90 bytes per identifier."""
 
     def __init__(self, identifiers: Iterable[str] = ()) -> None:
         self._hashes = {_hash(one) for one in identifiers}
@@ -19,7 +19,7 @@ class Identifiers:
         return len(self._hashes)
 
     def update(self, identifiers: Iterable[str] | Identifiers) -> None:
-        """Adds them."""
+        """Adds the identifiers."""
         if isinstance(identifiers, Identifiers):
             self._hashes |= identifiers._hashes
         else:

@@ -1,4 +1,4 @@
-"""Reads a list of Stripe's: windows in parallel where the endpoint takes `created`, else one chain of pages."""
+"""Reads a list from Stripe: parallel windows if the endpoint filters by `created`, otherwise one chain of pages."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Params = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What an interrupted reading of a list left."""
+    """The progress of an interrupted reading of a list."""
 
-    #: How far each of its windows came.
+    #: The progress of each window.
     reached: tuple[Reached, ...] = ()
-    #: The identifiers of each page's rows, one a line.
+    #: The identifiers of each page's rows, one per line.
     identifiers: tuple[str, ...] = ()
-    #: Whether the list was read as one chain without windows, and to its end.
+    #: Whether the list was read as one chain without windows, and whether to its end.
     unwindowed: bool = False
     ended: bool = False
 
@@ -48,18 +48,18 @@ class Resumed:
 class _Fetched:
     request: Request
     limit: int
-    #: None when the cursor's object was deleted.
+    #: None if the cursor's object was deleted.
     objects: list[StripeObject] | None
     has_more: bool = True
     date: int = 0
     #: Rows that were deleted while their embedded lists were read.
     deleted: frozenset[str] = frozenset()
-    #: What all answers to the request have in common.
+    #: The deviation that all responses to the request have in common.
     deviation: Deviation | None = None
     request_id: str | None = None
 
 
-#: The limiter gives more slots while its tokens go unused: how often to ask it, when no answer comes meanwhile.
+#: How often to check for additional slots while no response arrives. The limiter adds slots when tokens go unused.
 _LOOK_SECONDS = 0.1
 
 
@@ -74,11 +74,11 @@ async def read_listing(
     limit: int | None = None,
     resumed: Resumed | None = None,
 ) -> AsyncGenerator[Page, None]:
-    """Every object of the window exactly once, if it is there from before the first request until after the last.
+    """Every object of the window exactly once, if it exists from before the first request until after the last.
 
-    Pages of one window come newest first, pages of different windows in no order. With `limit` the newest so many
-    come, in order. What `resumed` covers is left out. A list that is not ordered or filtered by time as Stripe
-    documents is read as one chain without windows, with a warning.
+    Pages of one window are newest first; pages of different windows are in no order. With `limit`, only the N newest
+    objects are read, in order. Objects in `resumed` are not read again. A list that Stripe does not order or filter by
+    time as documented is read as one chain without windows, with a warning.
     """
     reading = _Reading(
         client=client,
@@ -94,7 +94,7 @@ async def read_listing(
         async for page in reading.pages():
             yield page
     except (AccountError, RunError) as error:
-        # What has answered once is not retired: an error later on is an error.
+        # A list that has answered once is not retired, so a later error is raised.
         if error.status not in listing.retired or reading.answered:
             raise
         notices.add("retired by Stripe, use connected accounts")
@@ -113,10 +113,10 @@ class _Reading:
     source: str
     params: Params
     resumed: Resumed
-    #: Rows that may still come; None for all.
+    #: Number of rows still to read; None for all.
     left: int | None
     answered: bool = False
-    #: False once the list is read as one chain, since it is not ordered or filtered by time.
+    #: False once the list is read as one chain, because Stripe does not order or filter it by time.
     windowed: bool = True
     windows: Windows = field(init=False)
     filters: Mapping[str, frozenset[str]] = field(init=False)
@@ -143,13 +143,13 @@ class _Reading:
         return (one for page in self._given for one in page.split("\n") if one)
 
     def read_without_windows(self) -> None:
-        """Starts again at the top, as one chain in which rows are told apart by their identifiers alone."""
+        """Starts again at the top, as one chain in which only identifiers distinguish rows."""
         self.windowed = False
         self.windows = Windows(Window(), created=None, parallel=False, given=self._identifiers())
         self._given.clear()
 
     async def pages(self) -> AsyncGenerator[Page, None]:
-        """The pages that are valid, in the order of their arrival."""
+        """The valid pages, in the order of their arrival."""
         if self.resumed.ended:
             return
         while not self.windows.done and self.left != 0:
@@ -171,21 +171,21 @@ class _Reading:
                         continue
                     yield self._page(fetched, fetched.objects)
             finally:
-                # Whatever else they ended with, the first error is the one that is told.
+                # Only the first error is raised; the others are dropped.
                 await asyncio.gather(*finished, return_exceptions=True)
             if unwindowed:
                 await self.cancel()
                 self.read_without_windows()
 
     def _continues_after(self, fetched: _Fetched, deviation: Deviation) -> bool:
-        """Whether the windows go on after three answers with the same deviation; raises when nothing can."""
+        """Whether windowed reading continues after three responses with the same deviation; raises if it can't."""
         if deviation.code == "not_contiguous":
             return True
         if deviation.code not in TIME_CODES or not self.windowed or self.listing.created is None:
             raise invalid(self._named(fetched.request), deviation, request_id=fetched.request_id)
         self.notices.add(
-            "Stripe does not list these by time as documented, so that they were read without windows; "
-            f"{deviation.code}: {deviation.detail}",
+            "Stripe does not list these by time as documented; they were read without windows "
+            f"({deviation.code}: {deviation.detail})",
             of=self.listing.path,
         )
         return False
@@ -220,8 +220,8 @@ class _Reading:
         created = one.get(self.listing.created or "")
         if type(created) is not int:
             raise StripeUnavailable(
-                f"{one['id']} of {self.listing.path} has no time of creation, so that it cannot be told whether it "
-                "is in the requested range",
+                f"{one['id']} of {self.listing.path} has no creation time; it is unknown whether it is in the "
+                "requested range",
                 hint="Read the report without --since and --until.",
                 path=self.listing.path,
                 code="invalid_answer",
@@ -229,7 +229,7 @@ class _Reading:
         return created in self.window
 
     async def _fetch(self, request: Request, left: int | None) -> _Fetched:
-        # A page begins with the last row of the one before, which is no row of its own.
+        # A page begins with the last row of the page before, which is not counted again.
         limit = PAGE_ROWS if left is None else min(PAGE_ROWS, left + (request.first is not None))
         params = self._sent(request, limit)
         expected = Expected(
@@ -253,13 +253,13 @@ class _Reading:
                 get, lambda body: check_page(body, expected), request=request_name(self.listing.path, params)
             )
         except RunError as error:
-            # Stripe documents no error for this; `resource_missing` on `starting_after` is what others have seen.
+            # Stripe documents no error for a deleted cursor; `resource_missing` on `starting_after` was observed.
             if request.cursor is not None and error.code == "resource_missing" and error.param == "starting_after":
                 return _Fetched(request, limit, None)
             raise
         if deviation is not None and deviation.code in TOLERABLE_CODES:
             self.tolerated.add(deviation.code)
-            self.notices.add(f"Stripe's lists differ from what is documented: {deviation.code}", of=self.listing.path)
+            self.notices.add(f"Stripe's lists differ from its documentation: {deviation.code}", of=self.listing.path)
             deviation = check_page(answer.body, expected)
         if deviation is not None:
             return _Fetched(request, limit, [], deviation=deviation, request_id=answer.request_id)
@@ -292,7 +292,7 @@ class _Reading:
         return request_name(self.listing.path, self._sent(request, PAGE_ROWS))
 
     async def cancel(self) -> None:
-        """Cancels what is in flight."""
+        """Cancels the requests in flight."""
         tasks, self._in_flight = self._in_flight, set()
         for task in tasks:
             task.cancel()
@@ -300,13 +300,13 @@ class _Reading:
 
 
 def is_hidden(listing: Listing, one: StripeObject) -> bool:
-    """Whether the list leaves it out, though it is there."""
+    """Whether the unfiltered list omits the object although it exists."""
     return bool(listing.hides and one.get(listing.hides))
 
 
 def list_page(body: Mapping[str, Any], path: str) -> tuple[list[StripeObject], bool]:
-    """`data` and `has_more` of a list, or StripeUnavailable when the answer is not a list of objects."""
+    """`data` and `has_more` of a list; StripeUnavailable if the response is not a list of objects."""
     objects, has_more = body.get("data"), body.get("has_more")
     if not isinstance(objects, list) or not isinstance(has_more, bool) or not all(type(o) is dict for o in objects):
-        raise StripeUnavailable("The answer is not a list as Stripe sends it", path=path, hint="Try again later.")
+        raise StripeUnavailable("the response is not a list of Stripe objects", path=path, hint="Try again later.")
     return objects, has_more

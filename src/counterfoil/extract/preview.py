@@ -1,4 +1,4 @@
-"""Reads invoices that do not exist yet: one preview for each object that will be invoiced."""
+"""Reads upcoming invoices: one preview for each object that will be invoiced."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from counterfoil.values import Page, StripeObject, Window
 async def read_preview(
     client: Client, source: Preview, *, notices: Warnings, earlier: ResumeState, params: Params | None = None
 ) -> AsyncGenerator[Page, None]:
-    """A page of previews for each page of the objects that are previewed; `params` narrow these."""
+    """A page of previews for each page of previewed objects; `params` filter these objects."""
     streams = [_previews(client, source, previewed, notices, earlier, params) for previewed in source.previewed]
     async with aclosing(merge_streams(streams)) as pages:
         async for page in pages:
@@ -49,23 +49,23 @@ async def _previews(
                 and (str(one["id"]),) not in earlier.keys
                 and not is_hidden(previewed.listing, one)
             ]
-            # The limiter says how many are in flight; a page of a hundred bounds how many wait.
+            # The limiter bounds the requests in flight; the page size of 100 bounds the waiting ones.
             asked = [_preview(client, source, previewed.param, one, notices) for one in live]
             found = await gather(asked)
             failed = [one for one in found if isinstance(one, RunError)]
-            # Of a few it may be their own fault; of all, the account's.
+            # If some fail, the objects may be the cause; if all fail, it is the account.
             if failed and len(failed) == len(found) and not params:
                 raise failed[0]
             for one, error in zip(live, found, strict=True):
                 if isinstance(error, RunError):
-                    notices.add(f"Stripe refuses the preview of these: {error.message}", of=str(one["id"]))
+                    notices.add(f"Stripe refused a preview of these: {error.message}", of=str(one["id"]))
             yield replace(page, objects=[one for one in found if isinstance(one, dict)])
 
 
 async def _preview(
     client: Client, source: Preview, param: str, previewed: StripeObject, notices: Warnings
 ) -> StripeObject | RunError | None:
-    """The row; None when there is nothing to come; the error when Stripe refuses this one."""
+    """The row; None if there is no upcoming invoice; the error if Stripe refuses this preview."""
     identifier = str(previewed["id"])
 
     async def post() -> Answer:
@@ -86,7 +86,7 @@ async def _preview(
 
     async def read_again(_: str) -> StripeObject:
         again = await previewed_invoice()
-        # A row is one answer: its lines belong to its amounts.
+        # A row is one response: its lines and its amounts belong together.
         invoice.clear()
         invoice.update(again)
         return again
@@ -102,7 +102,7 @@ async def _preview(
 
 
 def _may_be_true(deviation: Deviation, body: Mapping[str, Any]) -> bool:
-    """Whether Stripe may answer like that each time: an invoice that does not exist need not have an identifier."""
+    """Whether valid responses can have the deviation: an upcoming invoice does not need an identifier."""
     return deviation.code == "unconfirmed_subscription" or (
         deviation.code == "no_identifier" and body.get("id") is None
     )
@@ -116,15 +116,15 @@ def _subscription_of(body: Mapping[str, Any]) -> str | None:
 
 
 def _foreign(body: Mapping[str, Any], previewed: StripeObject, param: str) -> Deviation | None:
-    """Whether the preview is of another customer or subscription than the object that was sent."""
+    """The deviation of a preview for another customer or subscription than requested; otherwise None."""
     found, wanted = body.get("customer"), previewed.get("customer")
     if isinstance(found, str) and isinstance(wanted, str) and found != wanted:
-        return Deviation("outside_filter", f"it is of the customer {found}, not of {wanted}", frozenset({found}))
+        return Deviation("outside_filter", f"its customer is {found}, not {wanted}", frozenset({found}))
     named = _subscription_of(body)
     sent = previewed["id"] if param == "subscription" else previewed.get("subscription")
     if isinstance(named, str) and isinstance(sent, str) and named != sent:
-        return Deviation("outside_filter", f"it is of the subscription {named}, not of {sent}", frozenset({named}))
+        return Deviation("outside_filter", f"its subscription is {named}, not {sent}", frozenset({named}))
     if named != sent:
-        detail = f"it is of the subscription {named}, and {sent} was sent" if named else "it names no subscription"
+        detail = f"its subscription is {named}, but {sent} was requested" if named else "it has no subscription"
         return Deviation("unconfirmed_subscription", detail, frozenset({str(named)}))
     return None

@@ -1,4 +1,4 @@
-"""Reads known objects again: by windows of their list where that is cheaper, else one by one."""
+"""Reads known objects again: by windows of their list if that is cheaper, otherwise one by one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from counterfoil.reports.report import Listing
 from counterfoil.stripe.client import Client
 from counterfoil.values import StripeObject, Window
 
-#: How many wait for the limiter at a time.
+#: Maximum number of requests that wait for the limiter.
 _AT_A_TIME = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Refetched:
-    """Some of the objects, and the ids of those that are there no longer."""
+    """Some of the objects, and the ids of deleted ones."""
 
     objects: Sequence[StripeObject]
     gone: Sequence[str] = ()
@@ -31,24 +31,24 @@ class Refetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refetch:
-    """How objects of one report are read again."""
+    """Reads objects of one report again."""
 
     client: Client
     notices: Warnings
-    #: What the options send.
+    #: The parameters of the options.
     params: Params
-    #: Whether the list leaves out objects that are there: then it alone says what belongs to the report.
+    #: Whether the list excludes existing objects: then only the list shows which objects belong to the report.
     narrowed: bool
-    #: What was created outside of it does not belong to it either.
+    #: Objects created outside this window do not belong to the report either.
     window: Window
     histogram: CreatedHistogram | None
 
     def cover(self, wanted: Named) -> FetchPlan:
-        """How the objects would be read."""
+        """The plan for reading the objects."""
         return plan_fetch(self._within(wanted), self.histogram, singly=not self.narrowed)
 
     async def read(self, listing: Listing, wanted: Named) -> AsyncGenerator[Refetched, None]:
-        """All of them, as they are now. With a window come also others that were created in it."""
+        """The current state of all objects. Pages of a window also contain other objects created in it."""
         chosen, missing = self.cover(wanted), self._within(wanted)
         for windows in chunked(chosen.windows, _AT_A_TIME):
             streams = [
@@ -60,20 +60,20 @@ class Refetch:
                     for one in page.objects:
                         missing.pop(str(one["id"]), None)
                     yield Refetched(page.objects)
-        # Those that a window should have shown, and those that are read singly anyway.
+        # The objects missing from their window, and the objects to read one by one.
         for ids in chunked(missing, _AT_A_TIME):
             answers = await gather([self._read_one(listing, id_) for id_ in ids])
-            there = [one for one in answers if one is not None]
+            existing = [one for one in answers if one is not None]
             gone = [id_ for id_, one in zip(ids, answers, strict=True) if one is None]
             if not self.narrowed:
-                yield Refetched([one for one in there if self._is_within(listing, one)], gone)
+                yield Refetched([one for one in existing if self._is_within(listing, one)], gone)
                 continue
-            # One whose second was listed without it has left; of the others the list is asked now.
-            left = [str(one["id"]) for one in there if wanted[str(one["id"])] is not None]
+            # Objects missing from the window of their second are now excluded. For the others, the list is read now.
+            left = [str(one["id"]) for one in existing if wanted[str(one["id"])] is not None]
             yield Refetched((), [*gone, *left])
             if left:
-                self.notices.tell("These are at Stripe, and no longer among what the options let through", len(left))
-            unasked: Named = {str(one["id"]): one[listing.created or ""] for one in there if one["id"] not in left}
+                self.notices.tell("These objects exist at Stripe but no longer match the options", len(left))
+            unasked: Named = {str(one["id"]): one[listing.created or ""] for one in existing if one["id"] not in left}
             if unasked:
                 async with aclosing(self.read(listing, unasked)) as more:
                     async for found in more:
@@ -90,7 +90,7 @@ class Refetch:
 
 
 async def read_one(client: Client, listing: Listing, id_: str, *, notices: Warnings) -> StripeObject | None:
-    """The object as its list would show it; None when it was deleted."""
+    """The object as its list returns it; None if it was deleted."""
     one = await read_parent(client, listing, id_)
     if one is None or not listing.lists:
         return one
@@ -106,5 +106,5 @@ async def read_one(client: Client, listing: Listing, id_: str, *, notices: Warni
 
 
 def by_id(objects: Sequence[StripeObject]) -> Mapping[str, StripeObject]:
-    """Each object once, as it came last."""
+    """Each object once, in its latest state."""
     return {str(one["id"]): one for one in objects}

@@ -1,4 +1,4 @@
-"""What an earlier, interrupted reading of the same report left: gathered from its pages, so that reading goes on."""
+"""The progress of an interrupted reading of the same report, collected from its pages to resume from it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from counterfoil.values import Page, StripeObject
 
 @dataclass(slots=True)
 class ResumeState:
-    """Filled by `add`, page by page in the order of their arrival. Empty for a reading that starts anew."""
+    """Filled by `add`, page by page in the order of their arrival. Empty for a new reading."""
 
     report: Report
     rows: int = 0
-    #: Of reports whose rows are told apart while they are read: the keys of the rows that were there.
+    #: The keys of the rows read so far, for reports that drop duplicates while reading.
     keys: set[tuple[str, ...]] = field(default_factory=set)
-    #: Of each source, the identifiers of each page's rows, one a line.
+    #: By source: the identifiers of each page's rows, one per line.
     _identifiers: dict[str, list[str]] = field(default_factory=dict)
-    #: Sources that were read without windows, and whether to their end.
+    #: Sources that were read without windows, and whether they were read to their end.
     _unwindowed: dict[str, bool] = field(default_factory=dict)
     _reached: dict[str, dict[int | None, Reached]] = field(default_factory=dict)
 
     def add(self, page: Page) -> None:
-        """Takes note of a page."""
+        """Adds a page to the progress."""
         self.rows += len(page.objects)
         windows = self._reached.setdefault(page.source, {})
         self._identifiers.setdefault(page.source, []).append("\n".join(str(one.get("id")) for one in page.objects))
@@ -35,7 +35,7 @@ class ResumeState:
             self._unwindowed[page.source] = page.last
             return
         seconds = self._last_second(page)
-        # Also those of another window: one that lost its cursor goes on as another, from the same second.
+        # Another window can end in the same second: a window that lost its cursor continues as a new one from there.
         for other in windows.values():
             if other.position and page.position and other.position.oldest == page.position.oldest:
                 seconds |= other.last_second
@@ -46,11 +46,11 @@ class ResumeState:
         return tuple(str(one.get(name)) for name in self.report.primary_key)
 
     def reached(self, source: str) -> list[Reached]:
-        """How far each window of the source came."""
+        """The progress of each window of the source."""
         return list(self._reached.get(source, {}).values())
 
     def resumed(self, source: str) -> Resumed:
-        """What reading the source's list continues from."""
+        """The progress from which to resume the source's list."""
         return Resumed(
             tuple(self.reached(source)),
             tuple(self._identifiers.get(source, ())),
@@ -75,7 +75,7 @@ class ResumeState:
 
 
 def _before_last(page: Page) -> str | None:
-    """The row before the last one that was listed, where the page has both."""
+    """The id of the row before the last listed one, if the page contains both."""
     if page.position is None or len(page.objects) < 2 or page.objects[-1].get("id") != page.position.cursor:
         return None
     before = page.objects[-2].get("id")

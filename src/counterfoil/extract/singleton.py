@@ -1,4 +1,4 @@
-"""Reads a report that is one object: one row, or a row for each entry of its buckets."""
+"""Reads a report that consists of one object: one row, or one row for each entry of its buckets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def read_singleton(
 
 
 async def read_object(client: Client, source: Singleton) -> Answer:
-    """The object. StripeUnavailable when the answers are other objects, or lack a bucket's list."""
+    """The object; StripeUnavailable if the responses are other objects."""
 
     async def get() -> Answer:
         return await client.get(source.path)
@@ -45,8 +45,11 @@ async def read_object(client: Client, source: Singleton) -> Answer:
 
 
 def rows_of(body: StripeObject, buckets: tuple[Bucket, ...]) -> list[StripeObject]:
-    """The entries of each bucket, with its name and state, and whatever the object says beside its buckets."""
-    beside = _without(body, {bucket.path for bucket in buckets})
+    """The entries of each bucket, with the bucket's name and state and the object's other fields.
+
+    StripeUnavailable if a bucket is not a list of objects.
+    """
+    others = _without(body, {bucket.path for bucket in buckets})
     rows = []
     for bucket in buckets:
         entries: Any = body
@@ -56,12 +59,12 @@ def rows_of(body: StripeObject, buckets: tuple[Bucket, ...]) -> list[StripeObjec
             continue
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise StripeUnavailable(f"{'.'.join(bucket.path)} is not a list of amounts")
-        rows += [{**beside, **entry, "_bucket": bucket.bucket, "_state": bucket.state} for entry in entries]
+        rows += [{**others, **entry, "_bucket": bucket.bucket, "_state": bucket.state} for entry in entries]
     return rows
 
 
 def _without(body: StripeObject, paths: Collection[tuple[str, ...]]) -> StripeObject:
-    """The object without what is at the paths, and without what is empty then: a list that is no bucket stays."""
+    """The object without the values at the paths, and without objects that become empty by that."""
     left: StripeObject = {}
     for name, value in body.items():
         below = {path[1:] for path in paths if path[0] == name}

@@ -1,4 +1,4 @@
-"""All of a report's objects, by the shape of its source."""
+"""Reads all objects of a report, by the shape of its source."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whether the pages that an interrupted reading left fit together, so that reading can resume from them.
+"""Checks whether the pages of an interrupted reading are consistent, so that reading can resume from them.
 
 Every page was valid by itself when it was stored. Together they can still contradict one another: a page is stored
-twice, two windows overlap, a cursor does not continue, two rows have one identifier, a page is of another report. Which
-of them is right is unknown then, so that none is trusted. A spool that is refused needlessly costs requests, not rows.
+twice, two windows overlap, a cursor does not continue, two rows have the same identifier, or a page belongs to another
+report. Then it is unknown which page is right, and none is used. Rejecting a good spool costs requests, not rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from counterfoil.values import Page, Position, StripeObject, Window
 
 
 def contradiction(pages: Iterable[Page], report: Report, window: Window, *, limit: int | None = None) -> str | None:
-    """What the pages of a reading of the report contradict one another in, for a person; None when they fit."""
+    """A readable description of the first contradiction between the pages; None if there is none."""
     sources = _sources(report, window, limited=limit is not None)
     paths = [next(column.path for column in report.columns if column.name == name) for name in report.primary_key]
     keys = array("q")
@@ -36,15 +36,15 @@ def contradiction(pages: Iterable[Page], report: Report, window: Window, *, limi
     if overlap is not None:
         return overlap
     if len(repeated_hashes(keys)):
-        return "an identifier is there twice"
+        return "an identifier appears twice"
     if limit is not None and len(keys) > limit:
-        return f"there are {len(keys):,} rows, and {limit:,} were to be read"
+        return f"there are {len(keys):,} rows, but the limit is {limit:,}"
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """The last page of one window, told apart by its end, which never changes."""
+    """The last page of one window. A window is identified by its end, which never changes."""
 
     window: Window
     position: Position | None
@@ -53,24 +53,24 @@ class _Reached:
 
 @dataclass(slots=True)
 class _Source:
-    """The pages of one listing, as they are added."""
+    """The pages of one listing."""
 
     window: Window
-    #: The rows' time of creation; None where the list has none.
+    #: The field with the rows' creation time; None if the list has none.
     created: str | None
-    #: Whether the rows are the objects that are listed, and not what hangs in them.
+    #: Whether the rows are the listed objects, not objects embedded in them.
     rows_are_listed: bool = True
     _reached: dict[int | None, _Reached] = field(default_factory=dict)
-    #: Whether the list was read without windows, and whether to its end.
+    #: Whether the list was read without windows, and whether it was read to its end.
     _unwindowed: bool = False
     _ended: bool = False
 
     def add(self, page: Page) -> str | None:
-        """Takes note of a page; what is wrong with it, after those before."""
+        """Adds a page; returns how it contradicts the pages before it, or None."""
         if self._ended or (self._unwindowed and not page.unwindowed):
             return "it follows the end of a list that was read without windows"
         if page.unwindowed:
-            # Only identifiers tell such rows apart.
+            # Only identifiers distinguish such rows.
             self._unwindowed, self._ended = True, page.last
             return None
         known = self._reached.get(page.window.until)
@@ -81,7 +81,7 @@ class _Source:
         return found
 
     def overlap(self) -> str | None:
-        """Windows that hold the same time, once all pages were added."""
+        """A description of two overlapping windows, after all pages are added; None if there are none."""
         if self._unwindowed:
             return None
         ordered = sorted(self._reached.values(), key=lambda one: _end(one.window), reverse=True)
@@ -92,7 +92,7 @@ class _Source:
             if upper.done:
                 overlaps = _start(upper.window) < end
             else:
-                # A window whose cursor was deleted continues as another one, from its last second on.
+                # When a cursor was deleted, its window continues as a new window from its last second.
                 oldest = None if upper.position is None else upper.position.oldest
                 overlaps = oldest is None or oldest < end - 1
             if overlaps:
@@ -101,25 +101,25 @@ class _Source:
 
     def _window(self, page: Page) -> str | None:
         if _start(page.window) < _start(self.window) or _end(page.window) > _end(self.window):
-            return "its window is not within what was to be read"
+            return "its window is outside of the requested range"
         if not self._reached and page.window.until != self.window.until:
-            return "the first window does not end where reading was to begin"
+            return "the first window does not end with the requested range"
         if self.created is None and page.window != Window():
             return "the list has no windows"
         return None
 
     def _cursor(self, page: Page, known: _Reached | None) -> str | None:
         if known is None:
-            return None if page.cursor is None else "its window begins in the middle"
+            return None if page.cursor is None else "the first page of its window is missing"
         if known.done:
-            return "its window was read to its end before"
+            return "an earlier page ended its window"
         if page.cursor is None:
-            return None if self._restarts(known) else "its window begins twice"
+            return None if self._restarts(known) else "its window has two first pages"
         expected = known.position and known.position.cursor
-        return None if page.cursor == expected else f"it follows {page.cursor}, and the page before ended at {expected}"
+        return None if page.cursor == expected else f"it follows {page.cursor}, but the page before ended at {expected}"
 
     def _restarts(self, known: _Reached) -> bool:
-        """Whether a list or a window of one second can have begun anew, as when the row of its cursor was deleted."""
+        """Whether a list or a one-second window can have started again because its cursor's row was deleted."""
         if self.created is None:
             return True
         oldest, until = known.position and known.position.oldest, known.window.until
@@ -127,7 +127,7 @@ class _Source:
 
 
 def _sources(report: Report, window: Window, *, limited: bool) -> dict[str, _Source]:
-    """What the pages of a reading of everything can be of."""
+    """The sources that the pages of a full reading can have, by name."""
     match report.source:
         case Listing(path=path, created=created):
             return {path: _Source(window if created is not None else Window(), created)}
@@ -146,10 +146,10 @@ def _sources(report: Report, window: Window, *, limited: bool) -> dict[str, _Sou
 
 
 def _position(page: Page, known: _Reached | None) -> str | None:
-    """How far the window has come."""
+    """The contradiction in the page's position, or None."""
     position = page.position
     if position is None:
-        return None if page.last else "it says neither how far it came nor that it is the last"
+        return None if page.last else "it has no position and is not the last page"
     if position.newest is not None and position.oldest is not None and position.newest < position.oldest:
         return "its oldest row is newer than its newest"
     before = known.position.listed if known is not None and known.position is not None else 0
@@ -160,7 +160,7 @@ def _position(page: Page, known: _Reached | None) -> str | None:
 
 
 def _rows(page: Page, known: _Reached | None, created: str) -> str | None:
-    """Rows are in their window, newest first, and older than those of the page before."""
+    """The contradiction in the rows: they must be in their window, newest first, and older than the page before."""
     found = [one.get(created) for one in page.objects]
     times = [at for at in found if type(at) is int and at in page.window]
     if len(times) < len(found):
@@ -182,7 +182,7 @@ def _end(window: Window) -> float:
 
 
 def _at(one: StripeObject, path: Iterable[str]) -> str | None:
-    """The value at the path, as text: what is compared need not be hashable."""
+    """The value at the path as text, because values need not be hashable."""
     value: Any = one
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None

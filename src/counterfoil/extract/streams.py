@@ -1,4 +1,4 @@
-"""Several streams of pages as one, each page as soon as it is there."""
+"""Merges streams of pages, and runs coroutines concurrently."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def merge_streams(streams: Sequence[Pages]) -> Pages:
 
 
 async def gather(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results in their order; the first error cancels the rest and is raised as it is."""
+    """The results in order; the first error cancels the other coroutines and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in work]
@@ -53,7 +53,7 @@ async def gather(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def chunked(items: Iterable[T], most: int) -> Iterator[tuple[T, ...]]:
-    """At most so many at a time."""
+    """Chunks of at most `most` items."""
     left = iter(items)
     while some := tuple(islice(left, most)):
         yield some

@@ -1,4 +1,4 @@
-"""Reads several listings into one table, told apart by `_kind`."""
+"""Reads several listings into one table. The column `_kind` names the listing of each row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def read_union(
     limit: int | None,
     earlier: ResumeState,
 ) -> AsyncGenerator[Page, None]:
-    """The objects of all listings, each with its `_kind`; with `limit` the newest so many of all of them together."""
+    """The objects of all listings, each with its `_kind`; with `limit`, the N newest across all listings."""
     streams = [
         _of_kind(
             kind,

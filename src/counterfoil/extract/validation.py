@@ -1,8 +1,8 @@
-"""Whether an answer can be true: a page of a list, or a single object, compared with the request it answers.
+"""Validates responses, lists and single objects, against their request.
 
-A well-formed answer can still be wrong: a cache or a proxy can return the answer to another request, or an old one. An
-answer that deviates is requested again. Three answers that deviate in the same way show that Stripe differs from what
-we expect, and the caller decides; answers that differ from one another fail the run.
+A well-formed response can still be wrong: a cache or a proxy can return the response to another request, or an old one.
+A response that deviates from its request is requested again. Three responses with the same deviation mean that Stripe
+differs from our expectations, and the caller decides. Responses that differ from one another fail the run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from counterfoil.logging import get_logger
 from counterfoil.stripe.responses import Answer
 from counterfoil.values import Window
 
-#: Requests for one page before its deviation is believed.
+#: Requests for one page before its deviation is accepted as Stripe's behaviour.
 TRIES = 3
 
 Code = Literal[
@@ -39,15 +39,15 @@ Code = Literal[
     "invalid_embedded_list",
 ]
 
-#: Of the error when an answer shows that an earlier one, whose rows were taken, was wrong.
+#: The error code if a response shows that an earlier response was wrong after its rows were used.
 CONTRADICTION = "contradiction"
 
-#: The list is not ordered or filtered by time as Stripe documents: it can be read without windows.
+#: Stripe does not order or filter the list by time as documented. Such a list can be read without windows.
 TIME_CODES: frozenset[Code] = frozenset({"repeated_identifier", "no_time", "not_descending", "outside_window"})
-#: Harmless when every answer is like that.
+#: Harmless if every response has the deviation.
 TOLERABLE_CODES: frozenset[Code] = frozenset({"wrong_url", "short_page"})
 
-#: Filters whose value each row repeats in the field of the same name; `all` and `ended` are no status of an object.
+#: Filters with a value that each row repeats in the field of the same name. No object has the status `all` or `ended`.
 _FILTERS = frozenset({"charge", "currency", "customer", "invoice", "status", "subscription", "type"})
 _NOT_A_STATUS = frozenset({"all", "ended"})
 
@@ -56,18 +56,18 @@ _log = get_logger("counterfoil.extract")
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """What is wrong with an answer."""
+    """The difference between a response and its request."""
 
     code: Code
-    #: For a person, with the values.
+    #: A readable description with the values.
     detail: str
-    #: The identifiers in the answer, by which two deviations are compared.
+    #: The identifiers in the response, used to compare two deviations.
     identifiers: frozenset[str] = frozenset()
 
     def same_as(self, other: Deviation) -> bool:
-        """Whether both answers deviate alike: the same code, and for the most part the same rows.
+        """Whether both responses have the same deviation: the same code and mostly the same rows.
 
-        Short pages have exactly the same rows: a row that one of them omits was lost on the way.
+        Short pages must have exactly the same rows: a row that only one of them contains was lost in transit.
         """
         if self.code == "short_page":
             return self.code == other.code and self.identifiers == other.identifiers
@@ -77,30 +77,30 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a page must be like, given the request that was sent."""
+    """What a page must contain, according to its request."""
 
     path: str
     limit: int
-    #: What Stripe's `object` of each row may be; empty where it is not known.
+    #: The allowed values of each row's `object`; empty if unknown.
     objects: frozenset[str] = frozenset()
-    #: The field that the `created` filter compares; None where the list is not read by time.
+    #: The field that the `created` filter compares; None if the list is not read by time.
     created: str | None = None
-    #: The window that was sent.
+    #: The requested window.
     window: Window = field(default_factory=Window)
-    #: The row that must come first: the last one of the page before.
+    #: The row that must be first: the last row of the page before.
     first: str | None = None
-    #: No row is newer: the oldest time on the page before.
+    #: The maximum time of the rows: the oldest time on the page before.
     newest: int | None = None
-    #: Identifiers that must not come again.
+    #: Identifiers that must not appear again.
     seen: Container[str] = ()
-    #: The field of each row that must have one of these values.
+    #: Fields of each row with their allowed values.
     filters: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    #: Deviations that every answer of this list has.
+    #: Deviations that every response of this list has.
     tolerated: Collection[Code] = ()
 
 
 def filters_of(params: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """The fields of each row that the parameters fix, with the values they may have."""
+    """The fields of each row that the parameters determine, with their allowed values."""
     fixed = {name: frozenset({str(value)}) for name, value in params.items() if name in _FILTERS and "*" not in value}
     if fixed.get("status", frozenset()) & _NOT_A_STATUS:
         del fixed["status"]
@@ -110,7 +110,7 @@ def filters_of(params: Mapping[str, Any]) -> dict[str, frozenset[str]]:
 
 
 def check_page(body: Mapping[str, Any], expected: Expected) -> Deviation | None:
-    """The first deviation of a page of a list; None when there is none."""
+    """The first deviation of a page of a list; None if there is none."""
     rows, has_more = body.get("data"), body.get("has_more")
     if (
         body.get("object") != "list"
@@ -118,7 +118,7 @@ def check_page(body: Mapping[str, Any], expected: Expected) -> Deviation | None:
         or type(has_more) is not bool
         or not set(map(type, rows)) <= {dict}
     ):
-        return Deviation("not_a_list", "it is not a list of objects with has_more")
+        return Deviation("not_a_list", "the response is not a list of objects with has_more")
     ids = [row.get("id") for row in rows]
     if not set(map(type, ids)) <= {str} or "" in ids:
         wrong = next(one for one in ids if type(one) is not str or not one)
@@ -146,16 +146,16 @@ def _count(body: Mapping[str, Any], ids: Sequence[str], expected: Expected) -> F
     if len(ids) > expected.limit:
         return "too_many_rows", f"{len(ids)} rows where at most {expected.limit} were requested"
     if body["has_more"] and len(ids) <= (expected.first is not None):
-        return "empty_page", "it has no row that was not listed before, and has_more is true"
+        return "empty_page", "the page has no new row, but has_more is true"
     return None
 
 
 def _identifiers(_body: Mapping[str, Any], ids: Sequence[str], expected: Expected) -> Found:
     if len(set(ids)) < len(ids):
-        return "repeated_identifier", f"{next(one for one in ids if ids.count(one) > 1)} comes twice"
+        return "repeated_identifier", f"{next(one for one in ids if ids.count(one) > 1)} appears twice"
     if expected.first is not None and (not ids or ids[0] != expected.first):
         found = ids[0] if ids else "nothing"
-        return "not_contiguous", f"it begins with {found}, not with {expected.first}, the last row of the page before"
+        return "not_contiguous", f"the page begins with {found}, not with {expected.first}, the last row before it"
     if expected.seen and (again := [one for one in ids if one in expected.seen and one != expected.first]):
         return "repeated_identifier", f"{again[0]} was on an earlier page"
     return None
@@ -179,25 +179,25 @@ def _times(body: Mapping[str, Any], ids: Sequence[str], expected: Expected) -> F
         return "no_time", f"{wrong['id']} has the {name} {wrong.get(name)!r}"
     newest, oldest = times[0], times[-1]
     if expected.first is not None and newest != expected.newest:
-        return "contradiction", f"{expected.first} has {name} {newest}; on the page before it was {expected.newest}"
+        return "contradiction", f"{expected.first} has {name} {newest}, but had {expected.newest} on the page before"
     if times != sorted(times, reverse=True) or (expected.newest is not None and newest > expected.newest):
         return "not_descending", f"the rows from {ids[0]} to {ids[-1]} are not newest first"
     if (window.until is not None and newest >= window.until) or (window.since is not None and oldest < window.since):
         requested = f"{window.since} to {window.until} was requested"
-        return "outside_window", f"{name} from {oldest} to {newest}, where {requested}"
+        return "outside_window", f"{name} is from {oldest} to {newest}, but {requested}"
     return None
 
 
 def _list(body: Mapping[str, Any], ids: Sequence[str], expected: Expected) -> Found:
     url = body.get("url")
     if type(url) is str and url.partition("?")[0] != expected.path and "wrong_url" not in expected.tolerated:
-        return "wrong_url", f"it says that it is {url.partition('?')[0]!r}"
+        return "wrong_url", f"the list's url is {url.partition('?')[0]!r}"
     if body["has_more"] and len(ids) < expected.limit:
         return "short_page", f"{len(ids)} rows of {expected.limit}, although has_more is true"
     return None
 
 
-#: In the order in which a deviation is reported.
+#: The first check that finds a deviation reports it.
 _CHECKS: tuple[Callable[[Mapping[str, Any], Sequence[str], Expected], Found], ...] = (
     _objects,
     _count,
@@ -211,13 +211,13 @@ _CHECKS: tuple[Callable[[Mapping[str, Any], Sequence[str], Expected], Found], ..
 def check_object(
     body: Mapping[str, Any],
     *,
-    object: str,  # noqa: A002 - Stripe's own words
+    object: str,  # noqa: A002 - Stripe's name of the field
     id: str | None = None,  # noqa: A002
     created: str | None = None,
 ) -> Deviation | None:
-    """The deviation of a single object from the one that was requested; `object` empty where it is not known.
+    """The deviation of a single object from its request, or None; `object` is empty if unknown.
 
-    `created` is the field that must hold its time of creation.
+    `created` is the field that must contain its creation time.
     """
     found = body.get("id")
     if id is not None and found != id:
@@ -238,9 +238,9 @@ def _as_ids(found: object) -> frozenset[str]:
 async def ask(
     get: Callable[[], Awaitable[Answer]], check: Callable[[Mapping[str, Any]], Deviation | None], *, request: str
 ) -> tuple[Answer, Deviation | None]:
-    """The first answer without a deviation; after three that deviate alike, the last with its deviation.
+    """The first response without a deviation; after three with the same deviation, the last one with its deviation.
 
-    StripeUnavailable when the answers deviate in different ways. `request` names it for a person.
+    StripeUnavailable if the deviations differ. `request` is the name of the request in messages.
     """
     deviations: list[Deviation] = []
     while True:
@@ -248,7 +248,7 @@ async def ask(
         deviation = check(answer.body)
         if deviation is None:
             return answer, None
-        _log.debug("invalid answer", request=request, deviation=deviation.code, request_id=answer.request_id)
+        _log.debug("invalid response", request=request, deviation=deviation.code, request_id=answer.request_id)
         deviations.append(deviation)
         if len(deviations) < TRIES:
             continue
@@ -260,7 +260,7 @@ async def ask(
 async def ask_strictly(
     get: Callable[[], Awaitable[Answer]], check: Callable[[Mapping[str, Any]], Deviation | None], *, request: str
 ) -> Answer:
-    """The first answer without a deviation; StripeUnavailable after three with one."""
+    """The first response without a deviation; StripeUnavailable after three responses with one."""
     answer, deviation = await ask(get, check, request=request)
     if deviation is not None:
         raise invalid(request, deviation, request_id=answer.request_id)
@@ -268,17 +268,17 @@ async def ask_strictly(
 
 
 def request_name(path: str, params: Mapping[str, Any]) -> str:
-    """The request for a person: its path and what bounds it."""
+    """The name of the request in messages: its path and its scalar parameters."""
     bounds = [f"{name}={value}" for name, value in params.items() if not isinstance(value, list) and name != "limit"]
     return f"{path}?{'&'.join(bounds)}" if bounds else path
 
 
 def invalid(request: str, deviation: Deviation, *, request_id: str | None, differ: bool = False) -> StripeUnavailable:
-    """The error of a request whose answers can't be true."""
-    how = f"{TRIES} invalid answers that differ from one another" if differ else f"{TRIES} invalid answers"
+    """The error for a request with only invalid responses."""
+    how = f"{TRIES} invalid responses that differ from one another" if differ else f"{TRIES} invalid responses"
     return StripeUnavailable(
         f"{how} to {request}; the last: {deviation.detail}",
-        hint="Something between here and Stripe may change answers (a proxy, a cache). Run it again later.",
+        hint="Check whether a proxy or a cache between here and Stripe changes responses, and run it again later.",
         code=CONTRADICTION if deviation.code == "contradiction" else "invalid_answer",
         request_id=request_id,
         path=request.partition("?")[0],

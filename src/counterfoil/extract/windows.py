@@ -1,8 +1,8 @@
-"""Which pages of a listing to ask for next, so that many can be in flight and each object comes once.
+"""Plans the page requests of a listing, so that many can be in flight and each object is read once.
 
-No I/O and no clock: `request` says what to send, `answer` takes what came. A listing starts as one chain of pages,
-newest first; whenever a slot is free, the chain with the most pages left gives the older part of what it has not read
-to a new chain. https://docs.stripe.com/api/pagination states order and cursor; `created` has a resolution of a second.
+No I/O and no clock: `request` returns the next request, `answer` processes a response. A listing starts as one chain of
+pages, newest first. When a slot is free, the chain with the most pages left is split: a new chain takes the older part
+of its unread range. Order and cursors: https://docs.stripe.com/api/pagination. `created` has a resolution of a second.
 """
 
 from __future__ import annotations
@@ -19,114 +19,114 @@ from counterfoil.values import Position, StripeObject, Window
 
 PAGE_ROWS = 100
 
-#: A chain with fewer estimated pages left is not worth another chain's half-filled last page.
+#: A chain with fewer estimated pages left is not split: the last page of each additional chain is only half full.
 FEWEST_PAGES_TO_CUT = 4
-#: With so many in flight pages are slow, and the last chains' last pages cost more time than halves of pages do.
+#: With this many requests in flight, pages are slow. Then waiting for the last chains costs more than half-full pages.
 MANY_IN_FLIGHT = 16
 FEWEST_PAGES_OF_MANY = 2
-#: A chain whose first page is still to come is cut by what its giver saw, and only where that leaves no doubt.
+#: A chain without a page yet is split by its parent's density, and only if at least this many pages are expected.
 FEWEST_PAGES_UNSEEN = 16
 
-#: Where the search for the oldest object of an unbounded window starts to halve; older objects are still found.
+#: Initial lower bound in the search for the oldest object of an unbounded window; older objects are still found.
 FIRST_YEAR = 1_293_840_000  # 2011-01-01, the year in which Stripe opened
 
 
 HALF = 0.5
 
-#: Restarts of one chain without a new row between them, before the list counts as unreadable.
+#: Maximum number of restarts of one chain without a new row in between.
 MOST_RESTARTS = 100
 
 
 @dataclass(slots=True, eq=False)
 class Chain:
-    """Consecutive pages of one window. `since` rises when the chain gives its older part away."""
+    """Consecutive pages of one window. `since` rises when the chain is split and a child takes the older part."""
 
     since: int | None
     until: int | None
     parent: Chain | None = None
-    #: The last row listed, and the one before it. A page is requested after `before`, so that it begins with the last
-    #: row of the page before: an answer that skips or repeats rows shows.
+    #: The last row listed, and the row before it. The next page is requested after `before`, so it must begin with the
+    #: last row listed. This reveals responses that skip or repeat rows.
     cursor: str | None = None
     before: str | None = None
-    #: How often the chain started again because its cursor was deleted, since its last new row.
+    #: Restarts since the last new row. A chain restarts when its cursor was deleted.
     restarts: int = 0
-    #: Whether rows of the second `oldest` may come again: after a restart, and where an interrupted reading resumes.
+    #: Whether rows of the second `oldest` can appear again: after a restart, or when an interrupted reading resumes.
     restarted: bool = False
     #: `created` of the newest and of the oldest row seen.
     newest: int | None = None
     oldest: int | None = None
     rows: int = 0
-    #: Rows a second that the giver saw: what is known of this chain until a page of its own is there.
+    #: The parent's rows per second, used as an estimate until the chain's first page.
     inherited_density: float = 0.0
     done: bool = False
-    #: The last child was empty: the rest of this chain is denser than it looks, so its next page is waited for.
+    #: Whether the last child was empty. Then this chain is denser than estimated and is not split before its next page.
     on_hold: bool = False
-    #: Of the time that it has left, the share that it keeps when it is cut. Empty children shrink it fast, so that
-    #: a gap of years costs a handful of requests.
+    #: The share of its remaining time that the chain keeps at a split. Empty children shrink it fast, so a gap of years
+    #: costs only a few requests.
     keeps: float = HALF
-    #: Ids of the rows seen in the second `oldest`: where the chain starts again when its cursor was deleted.
+    #: Ids of the rows in the second `oldest`, at which the chain restarts when its cursor was deleted.
     last_second: set[str] = field(default_factory=set)
 
     def floor(self) -> int:
-        """The lowest `created` that the chain may still meet, as far as is known."""
+        """The lowest known bound of `created` for the rest of the chain."""
         if self.since is not None:
             return self.since
         top = self.top()
         return FIRST_YEAR if top is not None and top > FIRST_YEAR else 0
 
     def learn(self, *, empty: bool) -> None:
-        """Takes note of the first page of what it gave."""
+        """Adjusts the chain to the first page of its child."""
         self.on_hold = self.on_hold or empty
         self.keeps = self.keeps**2 if empty else HALF
 
     def top(self) -> int | None:
-        """The highest `created` that the chain may still meet; None when nothing is known."""
+        """The highest possible `created` in the rest of the chain; None if unknown."""
         return self.until if self.oldest is None else self.oldest
 
     @property
     def seen(self) -> bool:
-        """A page of its own is there."""
+        """Whether the chain has received a page."""
         return self.oldest is not None
 
     def density(self) -> float:
-        """Rows a second."""
+        """Rows per second."""
         if self.oldest is None or self.newest is None:
             return self.inherited_density
         return self.rows / (self.newest - self.oldest + 1)
 
     def pages_left(self) -> float:
-        """Estimated from the rows that it has read and the time that they span."""
+        """Estimated number of pages left, from the density of the rows read so far."""
         top = self.top()
         return 0 if top is None else self.density() * (top - self.floor()) / PAGE_ROWS
 
     def can_give(self, fewest: float) -> bool:
-        """Whether what is left is worth a chain more."""
+        """Whether enough pages are left to split the chain."""
         return not self.on_hold and self.pages_left() >= (fewest if self.seen else FEWEST_PAGES_UNSEEN)
 
     def position(self) -> Position | None:
-        """How far it has come."""
+        """The progress of the chain."""
         return None if self.cursor is None else Position(self.cursor, self.newest, self.oldest, self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far an earlier, interrupted reading came in one of its windows."""
+    """The progress of an interrupted reading within one window."""
 
     window: Window
-    #: None when the window was empty.
+    #: None if the window was empty.
     position: Position | None
     done: bool
-    #: Ids of the rows in the oldest second that was read.
+    #: Ids of the rows in the oldest second read.
     last_second: frozenset[str] = frozenset()
-    #: The row listed before the last one, where it is known.
+    #: The row listed before the last one, if known.
     before: str | None = None
 
 
 def chains_left(window: Window, reached: Iterable[Reached]) -> list[Chain]:
-    """The chains that read what earlier pages of the window left out, and nothing that they hold.
+    """The chains that read exactly the rest of the window, without the rows of earlier pages.
 
-    Earlier windows are told apart by their `until`, which never changes. A window that was cut when its reading was
-    interrupted may have had a child without a page: it takes its range back.
+    Earlier windows are identified by their `until`, which never changes. If a window was split and its child had no
+    page at the interruption, the window includes the child's range again.
     """
     known = sorted(reached, key=lambda one: inf if one.window.until is None else one.window.until, reverse=True)
     if not known:
@@ -157,7 +157,7 @@ def chains_left(window: Window, reached: Iterable[Reached]) -> list[Chain]:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One page to ask for: the rows after `after` in the window."""
+    """A request for one page: the rows after `after` in the window."""
 
     chain: Chain
     window: Window
@@ -167,15 +167,15 @@ class Request:
 
     @property
     def first(self) -> str | None:
-        """The row that the page must begin with; None where that is not known."""
+        """The row with which the page must begin; None if unknown."""
         return None if self.after == self.cursor else self.cursor
 
 
 class Windows:
-    """The chains that cover `window`; every object in it is kept from exactly one of them.
+    """The chains that cover `window`. Every object in it is returned from exactly one chain.
 
-    Without `created` there is one chain, told by identifiers alone: those already `listed` may not come again, and
-    those already `given` are not kept.
+    Without `created` there is one chain, which only identifiers bound: objects already `listed` must not appear again,
+    and objects already `given` are dropped.
     """
 
     def __init__(
@@ -191,24 +191,24 @@ class Windows:
         self._created = created
         self._parallel = parallel and created is not None
         self._waiting: deque[Chain] = deque(chains_left(window, reached))
-        #: In the order in which they were asked for, so that the same answers lead to the same cuts.
+        #: In the order of the requests, so that the same responses lead to the same splits.
         self._in_flight: dict[Chain, None] = {}
         self._most_in_flight = 0
-        #: Where a list begins nobody knows: hearsay is for windows that do not reach further back than they were told.
+        #: Whether chains without a page may be split by inherited density. The start of an unbounded list is unknown.
         self._hears = window.since is not None
-        #: Cuts by hearsay. Each may cost a request for nothing: three for four slots may be lost that way.
+        #: Splits by inherited density. Each may waste a request; at most three such splits per four slots are made.
         self._heard = 0
-        #: Of a list without `created`: rows of the chain, and rows that were read before it started.
+        #: For a list without `created`: rows of the chain, and rows read before it started.
         self._listed = Identifiers(listed)
         self._given = Identifiers(given)
 
     @property
     def done(self) -> bool:
-        """Nothing waits and nothing is in flight."""
+        """Whether no chain waits and no request is in flight."""
         return not self._waiting and not self._in_flight
 
     def request(self) -> Request | None:
-        """The next page to ask for; None when only answers can bring more."""
+        """The next request; None if there is none until a response arrives."""
         if not self._waiting and not self._cut():
             return None
         chain = self._waiting.popleft()
@@ -217,7 +217,7 @@ class Windows:
         return Request(chain, Window(chain.since, chain.until), chain.cursor, chain.before or chain.cursor)
 
     def seen(self, request: Request) -> Container[str]:
-        """Identifiers that may not be on the page, but for its first row."""
+        """Identifiers that must not be on the page, except as its first row."""
         if self._created is None:
             return self._listed
         return () if request.chain.restarted else request.chain.last_second
@@ -225,10 +225,10 @@ class Windows:
     def answer(
         self, request: Request, objects: Sequence[StripeObject], *, has_more: bool, full: bool = False
     ) -> list[StripeObject]:
-        """The objects of the page that are rows, in Stripe's order. The page is valid: see `validation.py`.
+        """The objects of the page that are rows, in Stripe's order. The page must be valid, see `validation.py`.
 
-        A chain that was cut while the page was in flight keeps only what is not its child's. A `full` page that says
-        that nothing follows is not believed: the next one begins with its last row and shows whether that is so.
+        If the chain was split while the page was in flight, the child's objects are dropped. A `full` page with
+        `has_more: false` is verified: the next request begins with its last row and shows whether more rows follow.
         """
         chain = request.chain
         self._in_flight.pop(chain, None)
@@ -242,7 +242,7 @@ class Windows:
         self._advance(chain, rows)
         if kept:
             chain.restarts = 0
-        # Nothing is left to give, if the page tells the truth.
+        # If `has_more: false` is right, nothing is left to split.
         chain.on_hold = full and not has_more
         more = has_more or full
         if more and (chain.since is None or chain.oldest is None or chain.oldest >= chain.since):
@@ -252,13 +252,13 @@ class Windows:
         return kept
 
     def cursor_lost(self, request: Request) -> None:
-        """The row of the cursor was deleted: the chain starts again at the last second that it saw, or at the top."""
+        """Restarts a chain after its cursor's row was deleted, at its oldest second or at the top."""
         chain = request.chain
         self._in_flight.pop(chain, None)
         chain.restarts += 1
         if request.cursor is None or chain.restarts > MOST_RESTARTS:
             raise StripeUnavailable(
-                f"The list cannot be read after {request.cursor}: rows are deleted faster than it is read",
+                f"the list cannot be read after {request.cursor}: rows are deleted faster than they are read",
                 hint="Run it again later.",
             )
         if self._created is None:
@@ -314,7 +314,7 @@ class Windows:
         if not parent.floor() < middle <= top:
             return False
         self._heard += not parent.seen
-        # An empty child shows that the density of its parent is not its own.
+        # An empty child shows that its parent's density does not apply to it.
         density = parent.density() if parent.keeps >= HALF else 0.0
         child = Chain(parent.since, middle, parent=parent, inherited_density=density)
         parent.since = middle

@@ -1,1 +1,1 @@
-"""Requests over HTTP from synchronous code: one event loop, timeouts, proxies, certificates, limits of size."""
+"""HTTP requests from synchronous code: one event loop, timeouts, proxies, certificates and size limits."""

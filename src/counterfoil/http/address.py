@@ -1,4 +1,4 @@
-"""The address of an API, and the proxy that leads there. Nothing here repeats a password of a URL."""
+"""The address of an API and the proxy for it. Messages never include passwords from URLs."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from counterfoil.errors import SettingsError
 class Address:
     """The origin of an API."""
 
-    #: `https://host[:port]`, or `http://` where only this machine is reached.
+    #: `https://host[:port]`, or `http://` for an address on this machine.
     base: str
-    #: With the port, when it is not the scheme's own.
+    #: With the port, unless it is the scheme's default.
     host: str
     loopback: bool
 
 
 def address(scheme: str, host: str, port: int | None) -> Address:
-    """The address of a host, by name or IP address; `port` None is the scheme's own."""
+    """The address of a host, by name or IP address; None is the scheme's default port."""
     shown = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     return Address(f"{scheme}://{shown}", shown, is_loopback(host))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
+    """Whether the host is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -37,16 +37,16 @@ def is_loopback(host: str) -> bool:
 
 
 def split(text: str, what: str, hint: str) -> tuple[SplitResult, int | None]:
-    """The parts of a URL and its port; SettingsError, which names `what`, when it is not one."""
+    """The parts of a URL and its port; if it is not a URL, SettingsError with `what` as its name."""
     try:
         return (url := urlsplit(text)), url.port
     except ValueError:
-        raise SettingsError(f"{what} is not a URL.", hint=hint) from None
+        raise SettingsError(f"{what} is not a URL", hint=hint) from None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Proxy:
-    """The proxy of the environment; its password is in the header alone."""
+    """The proxy from the environment. Only the header contains its password."""
 
     url: str
     host: str
@@ -57,16 +57,16 @@ class Proxy:
 
 
 def proxy_for(address: Address) -> Proxy | None:
-    """By HTTPS_PROXY, ALL_PROXY and NO_PROXY; this machine is always reached directly."""
+    """The proxy set by HTTPS_PROXY, ALL_PROXY and NO_PROXY; None for addresses on this machine."""
     proxies = getproxies()
     found = proxies.get("https") or proxies.get("all")
     if not found or address.loopback or proxy_bypass(address.host):
         return None
     hint = "Set HTTPS_PROXY to an http:// proxy, or NO_PROXY to the host of the API."
     found = found if "://" in found else f"http://{found}"
-    url, port = split(found, "The proxy of the environment (HTTPS_PROXY)", hint)
+    url, port = split(found, "the proxy in the environment (HTTPS_PROXY)", hint)
     if url.scheme not in {"http", "https"} or not url.hostname:
-        raise SettingsError(f"The proxy of the environment speaks {url.scheme}, which is not supported.", hint=hint)
+        raise SettingsError(f"unsupported proxy in the environment: {url.scheme}", hint=hint)
     host = url.hostname + (f":{port}" if port else "")
     headers = {}
     if url.username is not None:

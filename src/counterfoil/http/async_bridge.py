@@ -1,6 +1,6 @@
-"""One event loop in one daemon thread per process, started at first use; the rest of the program is synchronous.
+"""One event loop in a daemon thread per process, started at first use. The rest of the program is synchronous.
 
-`run` and `stream` are the two doors into it. Whoever waits at a door sleeps on a lock, and leaves by cancelling.
+`run` and `stream` are its entry points. The calling thread waits on a lock; an interrupt of it cancels the task.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
-#: How long a door waits for what it cancelled to clean up, before it leaves that to the daemon thread.
+#: Maximum wait for a cancelled task to clean up; after that, the cleanup continues in the daemon thread.
 CANCEL_SECONDS = 5.0
-#: How often whoever waits at a door asks whether to go on waiting.
+#: Interval between the calls of `check` while waiting.
 ASK_SECONDS = 0.5
 
 
 class _Thread:
-    """The loop, its thread, and the way to end both."""
+    """The event loop and its thread."""
 
     def __init__(self) -> None:
         ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
@@ -40,10 +40,10 @@ class _Thread:
             runner.run(_serve(ready))
 
     def detach(self) -> None:
-        """In a forked child: whatever its garbage collector closes there is no longer the parent's.
+        """Detaches a forked child from the parent's sockets, so that its garbage collector cannot close them.
 
-        The child shares the parent's sockets, and the kernel's list of those that the parent waits for: a socket that
-        the child takes from that list would leave the parent waiting until its time is up.
+        The child shares the parent's sockets and the kernel's list of the sockets that the parent waits for. If the
+        child removed a socket from that list, the parent would wait until its timeout.
         """
         nowhere = os.open(os.devnull, os.O_RDWR)
         for file in (*(key.fd for key in self._selector.get_map().values()), _number(self._selector)):
@@ -59,7 +59,7 @@ class _Thread:
 
 
 def _number(selector: selectors.BaseSelector) -> int | None:
-    """The descriptor of a selector that has one."""
+    """The file descriptor of a selector, if it has one."""
     fileno: Callable[[], int] | None = getattr(selector, "fileno", None)
     return fileno() if fileno is not None else None
 
@@ -93,7 +93,7 @@ def _started() -> _Thread:
             _current = _Thread()
             atexit.register(_current.stop)
         if threading.current_thread() is _current.thread:
-            raise RuntimeError("called from the event loop's own thread, which would wait for itself")
+            raise RuntimeError("called from the event loop's own thread, which would deadlock")
         return _current
 
 
@@ -103,7 +103,7 @@ class _Item(Generic[T]):
 
 
 class _Task(Generic[T]):
-    """A task on the loop as another thread sees it: what it sends, and that it is done, come out of `inbox`."""
+    """A task on the event loop, used from another thread. `inbox` receives its items, then None when it is done."""
 
     def __init__(self, start: Callable[[_Task[T]], Coroutine[Any, Any, Any]]) -> None:
         self.inbox: queue.SimpleQueue[_Item[T] | None] = queue.SimpleQueue()
@@ -112,7 +112,7 @@ class _Task(Generic[T]):
         self._task: asyncio.Task[Any] | None = None
 
     def start(self) -> None:
-        # The caller's context comes along, and with it what is bound to its log lines.
+        # The task runs in the caller's context, which includes the fields bound to its log lines.
         self.call(self._create, context=contextvars.copy_context())
 
     def call(self, function: Callable[..., Any], *, context: contextvars.Context | None = None) -> None:
@@ -129,16 +129,16 @@ class _Task(Generic[T]):
             self._task.cancel()
 
     def result(self) -> Any:
-        """What the task returned; its exception is raised with its own traceback. Only once it is done."""
+        """The result of a finished task; raises the task's exception with its traceback."""
         return self._task.result() if self._task else None
 
     def cancel(self) -> None:
         """Cancels the task and waits until it has cleaned up."""
         if not self._thread.thread.is_alive():
-            return  # in a forked child: the task goes on in the parent
+            return  # in a forked child: the task continues in the parent
         self.call(self._cancel)
         if threading.current_thread() is self._thread.thread:
-            return  # the garbage collector closes a forgotten stream on whatever thread it runs
+            return  # the garbage collector can close an abandoned stream on any thread
         try:
             while self.inbox.get(timeout=CANCEL_SECONDS) is not None:
                 pass
@@ -147,7 +147,7 @@ class _Task(Generic[T]):
 
 
 def run(coroutine: Coroutine[Any, Any, T], *, check: Callable[[], None] | None = None) -> T:
-    """The coroutine's result. An interrupt of the waiting thread cancels it, and so does a `check` that raises."""
+    """The coroutine's result. An interrupt of the waiting thread or an exception of `check` cancels the coroutine."""
     try:
         task: _Task[T] = _Task(lambda _: coroutine)
     except RuntimeError:
@@ -166,10 +166,10 @@ def run(coroutine: Coroutine[Any, Any, T], *, check: Callable[[], None] | None =
 def stream(
     make_async_iterator: Callable[[], AsyncIterator[T]], *, buffer: int = 8, check: Callable[[], None] | None = None
 ) -> Generator[T, None, None]:
-    """The items in order; at most `buffer` are made ahead of the consumer.
+    """The items in order; at most `buffer` items are produced ahead of the consumer.
 
-    The async iterator is made at the first `next`. However the consumer leaves (end, close, exception, interrupt), it
-    is closed before this returns. `check` is called while there is nothing to give, and raises to end the waiting.
+    The async iterator is created at the first `next`. It is closed before this generator ends, whether by its end,
+    `close`, an exception or an interrupt. `check` is called while no item is available, and raises to stop waiting.
     """
     room = asyncio.Semaphore(buffer)
 
@@ -182,7 +182,7 @@ def stream(
                 task.inbox.put(_Item(item))
                 await room.acquire()
         except GeneratorExit:
-            close = None  # thrown away with a loop that no longer runs: there is nothing to wait for
+            close = None  # the event loop no longer runs, so the iterator cannot be closed
             raise
         finally:
             if close is not None:

@@ -1,4 +1,4 @@
-"""One HTTP request and its result: a whole answer, or the reason why none came. The only module that knows aiohttp."""
+"""One HTTP request and its result: a complete response, or the reason of its failure. The only user of aiohttp."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from counterfoil.http.address import Address, Proxy, proxy_for
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 100.0
-#: Gzip members of one body; servers send one, and each costs a copy of the rest.
+#: Maximum number of gzip members in a body. Servers send one; each additional member costs a copy of the rest.
 _MOST_MEMBERS = 100
 
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
@@ -32,12 +32,12 @@ Headers = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer whose body came whole, decompressed."""
+    """A complete HTTP response with its decompressed body."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    #: Of the body as it was sent.
+    #: Size of the body as transferred.
     wire_bytes: int
 
     @property
@@ -48,10 +48,10 @@ class Reply:
     @property
     def retry_after(self) -> float:
         """`Retry-After` in seconds from now; 0 without one. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after"""
-        said = self.headers.get("Retry-After", "").strip()
-        if _SECONDS.fullmatch(said):
-            return float(said)
-        until, now = _unix_seconds(said), self.date
+        value = self.headers.get("Retry-After", "").strip()
+        if _SECONDS.fullmatch(value):
+            return float(value)
+        until, now = _unix_seconds(value), self.date
         return 0.0 if until is None or now is None else max(0.0, float(until - now))
 
 
@@ -65,28 +65,28 @@ def _unix_seconds(date: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that did not work: the error that it ends with, unless trying again is worth it."""
+    """A failed request: its error, and whether to retry it."""
 
     error: CounterfoilError
     retry: bool
-    #: Whether the server can have seen the request.
+    #: Whether the request may have reached the server.
     sent: bool = True
-    #: The reason that the server gives for a 429.
+    #: The server's reason for a 429.
     limited: str | None = None
-    #: When the server refused, by its clock, in Unix seconds; 0 when it did not say.
+    #: The time of the response, by the server's clock, in Unix seconds; 0 if unknown.
     date: int = 0
-    #: Seconds to wait at least before the next try: `Retry-After`.
+    #: Minimum number of seconds before the next try: `Retry-After`.
     retry_after: float = 0.0
-    #: Whether the answer has the form of the API's, an error included; False when none came.
+    #: Whether the response, which may be an error, has the form of the API; False without a response.
     from_api: bool = False
 
 
 class _TooLarge(Exception):  # noqa: N818 - never leaves this module
-    """The body exceeds the limit, on the wire or decompressed."""
+    """The body exceeds the limit, as transferred or decompressed."""
 
 
 class Transport:
-    """Connections to one address, kept open and used again."""
+    """Connections to one address, kept open and reused."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Transport:
         unavailable: type[TransientError] = TransientError,
         certificates: ssl.SSLContext | bool | None = None,
     ) -> None:
-        """`unavailable` is the error of requests without a whole answer; `certificates` are loaded if not given."""
+        """`unavailable` is the exception for requests without a complete response; `certificates` None loads them."""
         self._address = address
         self._headers = {"Accept-Encoding": "gzip", "Accept": "application/json", **headers}
         self._connections = connections
@@ -111,20 +111,20 @@ class Transport:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._closed:
-            text = f"The connection to {self._address.host} is closed"
-            raise RunError(text, hint="Read within the `with`, or connect again.")
+            text = f"the connection to {self._address.host} is closed"
+            raise RunError(text, hint="Read inside the `with` block, or connect again.")
         if self._session is None:
             if self._certificates is None:
                 self._certificates = certificates(self._address)
             self._session = aiohttp.ClientSession(
-                # No headers here: aiohttp would put a session's Authorization into the CONNECT, for the proxy to read.
+                # No headers here: aiohttp would add a session's Authorization to the CONNECT request to the proxy.
                 connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._certificates),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,  # one call for the whole body costs less than one for each chunk
-                # Not `trust_env`: it reads ~/.netrc in a thread for every request, and sends what stands there.
+                auto_decompress=False,  # one call for the whole body is faster than one per chunk
+                # Not `trust_env`: it would read ~/.netrc in a thread for every request, and send its credentials.
                 proxy=self._proxy.url if self._proxy else None,
             )
-            # aiohttp would send a GET a second time by itself, uncounted and past the limiter. It has no public switch.
+            # aiohttp would retry a GET itself, uncounted and bypassing the limiter. There is no public option for that.
             self._session._retry_connection = False
         return self._session
 
@@ -144,9 +144,9 @@ class Transport:
         headers: Headers,
         seconds: float = TOTAL_SECONDS,
     ) -> Reply | Failure:
-        """One try, limited to `seconds`. `data` is a form, or a body. Redirects are not followed.
+        """Sends one request with a timeout of `seconds`. `data` is a form or a body. Redirects are not followed.
 
-        Failures are values, since aiohttp's errors hold the request with its key.
+        Failures are returned, not raised, because aiohttp's exceptions contain the request with its key.
         """
         most = self._most_megabytes * 2**20
         try:
@@ -165,15 +165,15 @@ class Transport:
                 body = _decompressed(raw, most) if packed else raw
                 return Reply(response.status, response.headers, body, len(raw))
         except _TooLarge:
-            text = f"The answer of {self._address.host} exceeds the limit of {self._most_megabytes} MB."
-            hint = "If the answer is genuine, raise COUNTERFOIL_RESPONSE_MEGABYTES."
-            return Failure(SettingsError(text, hint=hint, path=path), retry=False)
+            text = f"the response of {self._address.host} exceeds the limit of {self._most_megabytes} MB"
+            hint = "If the response is genuine, increase COUNTERFOIL_RESPONSE_MEGABYTES."
+            return Failure(SettingsError(text, hint=hint, path=path, code="response_too_large"), retry=False)
         except (aiohttp.ClientError, TimeoutError, OSError, zlib.error) as error:
             return unreachable(error, self._address, self._proxy, path, self._unavailable, seconds=seconds)
 
 
 async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body as it was sent, of at most so many bytes; the rest of a larger one is not read."""
+    """The body as transferred; raises _TooLarge beyond `most` bytes without reading the rest."""
     if (response.content_length or 0) > most:
         raise _TooLarge
     chunks, size = [], 0
@@ -186,7 +186,7 @@ async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 def _decompressed(raw: bytes, most: int) -> bytes:
-    """All members of the gzip file, in one call each; zlib.error when it is damaged or incomplete."""
+    """The content of all gzip members; zlib.error if the data is damaged or incomplete."""
     whole, rest = b"", raw
     for _ in range(_MOST_MEMBERS):
         member = zlib.decompressobj(wbits=31)
@@ -211,47 +211,56 @@ def unreachable(
     *,
     seconds: float = TOTAL_SECONDS,
 ) -> Failure:
-    """No whole answer came. The message names the host, never the URL of the proxy: it may hold a password."""
+    """The failure of a request without a complete response.
+
+    The message contains hosts, but never the URL of the proxy, which may contain a password.
+    """
     host, by = address.host, proxy.host if proxy else ""
-    hint = f"Check the network, and that {host} can be reached from here."
+    hint = f"Check the network, and whether {host} can be reached from this machine."
     retry, sent = True, False
     match error:
         case aiohttp.ClientHttpProxyError(status=407):
-            hint = "Put its user name and password into HTTPS_PROXY."
-            return Failure(SettingsError(f"The proxy {by} wants a login.", hint=hint), retry=False, sent=False)
+            text, hint = f"the proxy {by} requires a login", "Add the user name and password to HTTPS_PROXY."
+            return Failure(SettingsError(text, hint=hint, code="proxy_login_required"), retry=False, sent=False)
         case aiohttp.ClientHttpProxyError():
-            text, hint = f"The proxy {by} answers {error.status}.", f"Ask who runs it to let {host} pass."
+            code = "proxy_error"
+            text, hint = f"the proxy {by} answered {error.status}", f"Ask its administrator to allow {host}."
         case aiohttp.ClientProxyConnectionError():
-            text, hint = f"The proxy {by} cannot be reached: {_reason(error)}.", "Check HTTPS_PROXY."
+            code = "proxy_unreachable"
+            text, hint = f"the proxy {by} cannot be reached: {_reason(error)}", "Check HTTPS_PROXY."
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            text, retry = f"The connection to {host} is not trusted: {_reason(error)}.", False
-            hint = "Where a proxy opens TLS, set SSL_CERT_FILE to its certificates; a plain http address needs http://."
+            code = "untrusted_certificate"
+            text, retry = f"the connection to {host} is not trusted: {_reason(error)}", False
+            hint = "If a proxy decrypts TLS, set SSL_CERT_FILE to its certificates; for plain http, use http://."
         case aiohttp.ClientConnectorDNSError():
-            text = f"The name {host} cannot be resolved: {_reason(error)}."
+            code, text = "host_not_found", f"the host name {host} cannot be resolved: {_reason(error)}"
         case aiohttp.ClientConnectorError():
-            text = f"{host} cannot be reached: {_reason(error)}."
+            code, text = "host_unreachable", f"{host} cannot be reached: {_reason(error)}"
         case aiohttp.ConnectionTimeoutError():
-            text = f"{host} does not take a connection within {min(CONNECT_SECONDS, seconds):.0f} seconds."
+            code = "connect_timeout"
+            text = f"connecting to {host} timed out after {min(CONNECT_SECONDS, seconds):.0f} seconds"
         case TimeoutError():
-            text, sent = f"{host} does not answer within {seconds:.0f} seconds.", True
+            code, sent = "request_timeout", True
+            text = f"the request to {host} timed out after {seconds:.0f} seconds"
         case _:
-            text, sent = f"The answer of {host} broke off ({type(error).__name__}).", True
+            code, sent = "response_interrupted", True
+            text = f"the response of {host} was interrupted ({type(error).__name__})"
             hint = "Run it again later."
-    return Failure(unavailable(text, hint=hint, path=path), retry=retry, sent=sent)
+    return Failure(unavailable(text, hint=hint, path=path, code=code), retry=retry, sent=sent)
 
 
 def _reason(error: Exception) -> str:
-    """The system's words. Never the error's own: it knows the proxy's address, password included."""
+    """The operating system's message. The exception's own message can contain the proxy's address and password."""
     cause = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return cause.verify_message
     if isinstance(cause, ConnectionError) and cause.errno:
-        return os.strerror(cause.errno)  # asyncio puts the address there, which the message has already
+        return os.strerror(cause.errno)  # asyncio's text repeats the address
     return getattr(cause, "strerror", None) or type(cause).__name__
 
 
 def certificates(address: Address) -> ssl.SSLContext | bool:
-    """The system's, or those of SSL_CERT_FILE and SSL_CERT_DIR, which OpenSSL reads; and of REQUESTS_CA_BUNDLE."""
+    """The system's certificates, or those of SSL_CERT_FILE and SSL_CERT_DIR; also those of REQUESTS_CA_BUNDLE."""
     if not address.base.startswith("https:"):
         return True
     context = ssl.create_default_context()
@@ -260,5 +269,5 @@ def certificates(address: Address) -> ssl.SSLContext | bool:
             context.load_verify_locations(**{"capath" if Path(bundle).is_dir() else "cafile": bundle})
         except OSError as error:
             hint = "Set REQUESTS_CA_BUNDLE to a file of certificates, or unset it."
-            raise SettingsError("The certificates of REQUESTS_CA_BUNDLE cannot be read.", hint=hint) from error
+            raise SettingsError("the certificates in REQUESTS_CA_BUNDLE cannot be read", hint=hint) from error
     return context

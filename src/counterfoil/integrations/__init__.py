@@ -1,4 +1,4 @@
-"""Counterfoil as a source for other engines: one module each, over the public names of `counterfoil`."""
+"""Integrations with other tools: one module per tool, built on the public API of `counterfoil`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from counterfoil import errors
 
 @contextmanager
 def engine(package: str, *, extra: str) -> Iterator[None]:
-    """Around the imports from an engine: where it is missing, the error says how to install it."""
+    """Wraps the imports of a tool. If the tool is missing, the error explains how to install it."""
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != package:
             raise
         raise ModuleNotFoundError(
-            f"counterfoil.integrations.{extra} needs {package}: pip install 'counterfoil[{extra}]'", name=error.name
+            f"counterfoil.integrations.{extra} requires {package}: pip install 'counterfoil[{extra}]'", name=error.name
         ) from error
 
 
-def may_pass(kind: str | None) -> bool:
-    """Whether an error that a run tells, by the name of its class, may pass by itself."""
+def is_transient(kind: str | None) -> bool:
+    """Whether a run's error is transient, by the name of its class."""
     found = getattr(errors, kind or "", None)
     return isinstance(found, type) and issubclass(found, errors.TransientError)

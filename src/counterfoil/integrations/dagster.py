@@ -1,7 +1,7 @@
-"""Assets of Dagster: a table for each report, pulled when it is materialized.
+"""Dagster assets for reports: one table per report, pulled when the asset is materialized.
 
-All of them are one multi-asset that can be materialized in parts: its reports share one process, and with it the
-account's rates and a destination that only one process may write.
+The assets form one multi-asset that can be materialized in parts. Its reports share one process, so they also share the
+account's rate limits and can share a destination that accepts only one writing process.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def stripe_assets(
     api_base: str | None = None,
     **of_pull: Any,
 ) -> dagster.AssetsDefinition:
-    """One asset for each report, named as it; SettingsError where there is no such report.
+    """One asset per report, with the report's key as its name; SettingsError if a report does not exist.
 
-    `key` is found when they are materialized; `of_pull` are words of `Connection.pull`. Metadata tell rows, columns,
-    requests, seconds, table, destination and warnings. One that fails keeps none of the others from being pulled;
-    `retry_policy` is heeded where the error is one that may pass by itself.
+    `key` is resolved when the assets are materialized; `of_pull` contains arguments of `Connection.pull`. The metadata
+    are rows, columns, requests, seconds, table, destination and warnings. If one report fails, the others are still
+    pulled. `retry_policy` applies to transient errors.
     """
     prefix = [key_prefix] if isinstance(key_prefix, str) else list(key_prefix)
     described = [counterfoil.describe(report) for report in reports]
@@ -51,7 +51,7 @@ def stripe_assets(
         for one in described
     ]
 
-    def pull(context):  # type: ignore[no-untyped-def]  # Dagster can't resolve annotations that are text
+    def pull(context):  # type: ignore[no-untyped-def]  # Dagster can't resolve string annotations
         failed: dict[str, counterfoil.CounterfoilError] = {}
         with counterfoil.connect(key, api_base=api_base, stripe_account=account) as stripe:
             for report, asset_key in keys.items():
@@ -60,7 +60,7 @@ def stripe_assets(
                 try:
                     pulled = stripe.pull(report, to=to, **of_pull)
                 except counterfoil.CounterfoilError as error:
-                    context.log.error("%s: %s", report, _told(error))  # noqa: TRY400 - what it says is told, not where
+                    context.log.error("%s: %s", report, _told(error))  # noqa: TRY400 - the message is enough, no traceback
                     failed[report] = error
                 else:
                     for warning in pulled.warnings:
@@ -68,7 +68,7 @@ def stripe_assets(
                     yield dagster.MaterializeResult(asset_key, metadata=_metadata(pulled))
         if failed:
             raise dagster.Failure(
-                "; ".join(f"{report}: {_told(error)}" for report, error in failed.items()),
+                " ".join(f"{report}: {_told(error)}" for report, error in failed.items()),
                 allow_retries=any(isinstance(error, counterfoil.TransientError) for error in failed.values()),
             )
 
@@ -82,10 +82,10 @@ def _columns(described: counterfoil.Description) -> dagster.TableSchema:
 
 
 def _metadata(pulled: counterfoil.Pulled) -> Mapping[str, Any]:
-    told = pulled.as_dict()
-    shown = {name: told[name] for name in ("columns", "requests", "seconds", "table", "destination")}
+    result = pulled.as_dict()
+    shown = {name: result[name] for name in ("columns", "requests", "seconds", "table", "destination")}
     return {"dagster/row_count": pulled.rows, "rows": pulled.rows, **shown, "warnings": list(pulled.warnings)}
 
 
 def _told(error: counterfoil.CounterfoilError) -> str:
-    return f"{error} {error.hint}" if error.hint else str(error)
+    return f"{error}. {error.hint}" if error.hint else f"{error}."

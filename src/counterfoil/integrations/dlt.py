@@ -1,7 +1,8 @@
-"""Resources of dlt: reports as Arrow batches, with their keys, types and what is known of their columns.
+"""dlt resources: reports as Arrow batches, with their keys, types and column descriptions.
 
-What changes at Stripe after it was made is read whole each time; only rows that never change are read on from the
-newest. What a dataset of Counterfoil does beyond that, reading what changed by Stripe's events, needs its own state.
+Reports with rows that can change are read completely each time. Only reports with immutable rows are read
+incrementally, from the newest row on. Incremental updates by Stripe's events require a Counterfoil dataset with its
+state.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ with engine("dlt", extra="dlt"):
 
 __all__ = ["counterfoil_resource", "counterfoil_source"]
 
-#: Before the newest row: Stripe may list one a little later than it was made.
+#: Overlap before the newest row, because Stripe can list an object slightly after its creation.
 OVERLAP_SECONDS = 600
 
 
@@ -37,25 +38,25 @@ def counterfoil_resource(
     until: str | datetime | None = None,
     options: Mapping[str, str] | None = None,
 ) -> DltResource:
-    """A table named as the report; SettingsError where there is no such report. `key` is found when rows are read.
+    """A table with the report's key as its name; SettingsError if the report does not exist.
 
-    Without a `write_disposition`, rows that never change (`events`) are merged from the newest on, by dlt's state of
-    the pipeline, and every other report replaces its table. A `merge` that is asked for reads the range, and keeps
-    rows that are no longer in it.
+    `key` is resolved when rows are read. By default, reports with immutable rows (`events`) are merged incrementally,
+    with dlt's pipeline state, and every other report replaces its table. With `write_disposition="merge"`, the whole
+    range is read, and rows that are no longer in it remain in the table.
     """
     described = counterfoil.describe(report)
 
     def read(first: str | datetime | None) -> Iterator[pa.RecordBatch | pa.Table]:
         with counterfoil.connect(key, api_base=api_base, stripe_account=account) as stripe:
             yield from stripe.read(described.key, since=first, until=until, options=options)
-            # Where no rows come, the table is there all the same, and emptied by a replace.
+            # Without rows, this still creates the table, and a replace empties it.
             yield described.schema.empty_table()
 
     def whole() -> Iterator[pa.RecordBatch | pa.Table]:
         yield from read(since)
 
     def onwards(
-        created: Any = dlt.sources.incremental(described.created or "", lag=OVERLAP_SECONDS),  # noqa: B008 - as dlt has it
+        created: Any = dlt.sources.incremental(described.created or "", lag=OVERLAP_SECONDS),  # noqa: B008 - required by dlt
     ) -> Iterator[pa.RecordBatch | pa.Table]:
         yield from read(created.last_value or since)
 
@@ -74,5 +75,5 @@ def counterfoil_resource(
 
 @dlt.source(name="stripe")
 def counterfoil_source(reports: Sequence[str], **of_all: Any) -> list[DltResource]:
-    """Several reports as one source; `of_all` are words of `counterfoil_resource` for each of them."""
+    """Several reports as one source; `of_all` contains arguments of `counterfoil_resource` for all of them."""
     return [counterfoil_resource(report, **of_all) for report in reports]

@@ -1,7 +1,7 @@
 """A Python data source of Spark 4: `spark.read.format("counterfoil").option("report", "charges").load()`.
 
-Partitions are windows of `created`, which the executors read side by side, each with an even part of the account's
-rates. The key is never an option, since Spark shows those: an option says where each machine finds it.
+Partitions are windows of `created`. The executors read them in parallel, each with an equal share of the account's
+rate limits. The key itself is not an option, because Spark shows options; an option contains a reference to it.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ with engine("pyspark", extra="spark"):
 __all__ = ["CounterfoilDataSource"]
 
 OPTIONS = ("report", "since", "until", "partitions", "key", "account", "api_base")
-OF_REPORT = "option."  # what a report's own option begins with: `option.status`
+OF_REPORT = "option."  # prefix of the report's options: `option.status`
 
 
 class CounterfoilDataSource(DataSource):
-    """Register it once: `spark.dataSource.register(CounterfoilDataSource)`. Options are those of `OPTIONS`."""
+    """Register it once: `spark.dataSource.register(CounterfoilDataSource)`. See `OPTIONS` for the options."""
 
     def __init__(self, options: MutableMapping[str, str]) -> None:
         super().__init__(options)
         unknown = [name for name in options if name not in OPTIONS and not name.startswith(OF_REPORT)]
         if unknown:
             raise counterfoil.SettingsError(
-                f"There is no option {unknown[0]!r}", hint=f"Those that there are: {', '.join(OPTIONS)}, option.NAME."
+                f"unknown option: {unknown[0]!r}", hint=f"Use one of: {', '.join(OPTIONS)}, option.NAME."
             )
         if "report" not in options:
-            raise counterfoil.SettingsError("Which report?", hint='Give it as an option: .option("report", "charges").')
+            raise counterfoil.SettingsError("no report given", hint='Pass it with .option("report", "charges").')
         if not options.get("key", "env:").startswith(("env:", "file:")):
             raise counterfoil.SettingsError(
-                "The option key holds a key, which Spark would show",
-                hint="Say where each machine finds it: env:STRIPE_API_KEY, or file:/path.",
+                "the option key contains a key, which Spark would show",
+                hint="Use a reference that works on each machine: env:STRIPE_API_KEY or file:/path.",
             )
 
     @classmethod
@@ -50,7 +50,7 @@ class CounterfoilDataSource(DataSource):
         return "counterfoil"
 
     def schema(self) -> StructType:
-        """The report's columns; asks Stripe nothing."""
+        """The report's columns, without a request to Stripe."""
         return from_arrow_schema(counterfoil.describe(self.options["report"]).schema)
 
     def reader(self, schema: StructType) -> Reader:
@@ -59,7 +59,7 @@ class CounterfoilDataSource(DataSource):
 
 @dataclass
 class Part(InputPartition):
-    """A window, and how many of them there are."""
+    """A window, and the total number of windows."""
 
     window: counterfoil.Window
     count: int
@@ -67,23 +67,23 @@ class Part(InputPartition):
 
 @dataclass
 class Reader(DataSourceReader):
-    """Goes to the executors as it is; `columns` are those that it gives."""
+    """Reads on the executors, to which Spark sends it. `columns` are the columns of its batches."""
 
     options: dict[str, str]
     columns: tuple[str, ...]
 
     def partitions(self) -> Sequence[Part]:
-        """As many windows as wanted at most; looks at a few pages of the list for that."""
+        """At most as many windows as requested, chosen by a few sample pages of the list."""
         wanted = self.options.get("partitions", "4")
         if not wanted.isdecimal():
-            raise counterfoil.SettingsError(f"partitions {wanted!r} is not a number", hint="Give 1 or more.")
+            raise counterfoil.SettingsError(f"invalid partitions: {wanted!r}", hint="Use a whole number of 1 or more.")
         report, since, until = (self.options.get(name) for name in ("report", "since", "until"))
         with self._connected(1) as stripe:
             windows = stripe.windows(report or "", int(wanted), since=since, until=until, options=self._of_report)
         return [Part(window, len(windows)) for window in windows]
 
     def read(self, partition: Part) -> Iterator[pa.RecordBatch]:
-        """The rows of a window, as they come."""
+        """The rows of a window, in the order of their arrival."""
         window = partition.window
         with self._connected(partition.count) as stripe:
             report, options = self.options["report"], self._of_report

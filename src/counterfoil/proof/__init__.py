@@ -1,1 +1,1 @@
-"""Is it complete: what was read and loaded, compared with what Stripe says. One file for each family of checks."""
+"""Checks of completeness: the rows read and loaded, compared with Stripe's figures. One file per family of checks."""

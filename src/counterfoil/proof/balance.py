@@ -1,7 +1,7 @@
-"""Whether the movements add up to the balance that Stripe tells, in each currency and each kind of balance.
+"""Checks whether the movements add up to Stripe's balance, for each currency and each balance type.
 
-What Stripe held at an instant is its balance now, less what moved since: so both sides are of the same movements. What
-each kind of balance is made of: https://docs.stripe.com/api/balance/balance_object and, of movements, `balance_type` in
+Stripe's balance at an instant is its current balance less the movements since then, so both sides cover the same
+movements. Parts of each balance type: https://docs.stripe.com/api/balance/balance_object, and `balance_type` in
 https://docs.stripe.com/api/balance_transactions/object.
 """
 
@@ -22,7 +22,7 @@ from counterfoil.values import Window
 #: Amounts in minor units by balance type and currency.
 Sums = Mapping[str, Mapping[str, int]]
 
-#: What each balance type is made of. Whatever else the balance has is a part of these, or is no sum of movements.
+#: The parts of each balance type. All other amounts in the balance repeat these, or are not sums of movements.
 PARTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "payments": (("available",), ("pending",)),
     "issuing": (("issuing", "available"),),
@@ -31,33 +31,33 @@ PARTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("refund_and_dispute_prefunding", "pending"),
     ),
 }
-#: Shown and never added.
+#: Amounts that are shown but never added.
 SHOWN = ("connect_reserved", "instant_available", "risk_reserved")
-#: How often the balance is asked again when it changed meanwhile.
+#: Maximum number of attempts to read a balance that does not change in the meantime.
 MOST_LOOKS = 3
-#: Pages of new movements, beyond which the table is brought up to date first.
+#: Maximum number of pages of new movements; beyond it, the table must be updated first.
 _MOST_PAGES = 50
 _NEEDED = ("net", "currency", "balance_type", "created")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What Stripe held before an instant."""
+    """Stripe's balance at an instant."""
 
     at: int
     sums: Sums
-    #: The only currency of which that is so; None for all.
+    #: The only currency that the sums cover; None for all.
     currency: str | None = None
-    #: As Stripe told it, at its latest look.
-    told: Mapping[str, Any]
+    #: The latest balance returned by Stripe.
+    stripe_balance: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """As the check keeps it, for those of later runs."""
+        """The form in which a check stores the snapshot for the checks of later runs."""
         return {
             "at": self.at,
             "currency": self.currency,
             "held": {kind: dict(amounts) for kind, amounts in self.sums.items()},
-            "told": self.told,
+            "told": self.stripe_balance,
         }
 
 
@@ -67,38 +67,40 @@ def is_moved(report: Report) -> bool:
 
 
 def lacks(columns: Iterable[Column]) -> list[str]:
-    """Columns that the sums need and the table has not, or not as they are."""
+    """Columns that the sums need but that are left out or hashed."""
     types = {column.name: column.type for column in columns}
     wanted = {"net": "integer", "created": "timestamp"}
     return [name for name in _NEEDED if types.get(name) != wanted.get(name, "string")]
 
 
 def snapshot(inquiry: StripeRequests, at: int, params: Mapping[str, str]) -> Snapshot | None:
-    """What Stripe held before the instant, looked at before and after the newest movements are read.
+    """Stripe's balance at the instant. The balance is read before and after the newest movements.
 
-    `params` narrow the movements. None when it changed at each look.
+    `params` filter the movements. None if the balance changed during each attempt.
     """
     before = inquiry.get("/v1/balance")
     for _ in range(MOST_LOOKS):
         since = moved_since(inquiry, at, params)
-        told = inquiry.get("/v1/balance")
-        # What becomes available meanwhile changes the balance's lists, and not their sum.
-        if held(told) == held(before):
-            return Snapshot(at=at, sums=_less(held(told), since), told=shown(told), currency=params.get("currency"))
+        latest = inquiry.get("/v1/balance")
+        # Amounts that become available in the meantime change the balance's lists, but not their sum.
+        if held(latest) == held(before):
+            return Snapshot(
+                at=at, sums=_less(held(latest), since), stripe_balance=shown(latest), currency=params.get("currency")
+            )
         if not inquiry.affords(2):
             return None
-        before = told
+        before = latest
     return None
 
 
 def moved_since(inquiry: StripeRequests, at: int, params: Mapping[str, str]) -> Sums:
-    """Sums of the movements from the instant on."""
+    """Sums of the movements since the instant."""
     sums: dict[str, dict[str, int]] = {}
     listed = inquiry.pages(Listing(path="/v1/balance_transactions", object="balance_transaction"), Window(at), params)
     for number, page in enumerate(listed, 1):
         if number > _MOST_PAGES:
             raise StripeUnavailable(
-                f"More than {_MOST_PAGES * 100:,} movements came since the run", hint="Run the dataset, then prove it."
+                f"more than {_MOST_PAGES * 100:,} movements since the run", hint="Run the dataset, then check it again."
             )
         for one in page.objects:
             currency, net = money_of(one, "net")
@@ -119,22 +121,22 @@ def held(balance: Mapping[str, Any]) -> Sums:
 
 
 def shown(balance: Mapping[str, Any]) -> dict[str, Any]:
-    """The balance as it is kept: each of its lists, by currency."""
+    """The balance as it is stored: each of its lists, by currency."""
     places = [place for places in PARTS.values() for place in places] + [(name,) for name in SHOWN]
-    told = {".".join(place): dict(money_of(one, "amount") for one in _entries(balance, place)) for place in places}
-    return {name: amounts for name, amounts in told.items() if amounts}
+    lists = {".".join(place): dict(money_of(one, "amount") for one in _entries(balance, place)) for place in places}
+    return {name: amounts for name, amounts in lists.items() if amounts}
 
 
 def money_of(one: Mapping[str, Any], name: str) -> tuple[str, int]:
-    """Currency and amount of what Stripe sent; StripeUnavailable when it has not both."""
+    """Currency and amount of an object from Stripe; StripeUnavailable if one of them is missing."""
     currency, amount = one.get("currency"), one.get(name)
     if not isinstance(currency, str) or type(amount) is not int:
-        raise StripeUnavailable(f"Stripe's answer has an amount without {name} or currency", hint="Try again later.")
+        raise StripeUnavailable(f"Stripe's response has an entry without {name} or currency", hint="Try again later.")
     return currency, amount
 
 
 def summed(ask: Ask, source: str, *, since: int | None, until: int) -> Sums:
-    """Sums of the table's movements that were created in `[since, until)`."""
+    """Sums of the table's movements created in `[since, until)`."""
     bounds = [f"created < to_timestamp({until})"] + ([] if since is None else [f"created >= to_timestamp({since})"])
     sums: dict[str, dict[str, int]] = {}
     within = " AND ".join(bounds)
@@ -145,7 +147,7 @@ def summed(ask: Ask, source: str, *, since: int | None, until: int) -> Sums:
 
 
 def check_balance(name: str, computed: Sums, now: Snapshot, *, then: Snapshot | None = None) -> Check:
-    """One type: the table's sums against what Stripe held, or against the difference from an earlier snapshot."""
+    """Compares the table's sums of one type with Stripe's balance, or with its change since an earlier snapshot."""
     stripe = dict(now.sums.get(name, {}))
     if then is not None:
         for code, amount in then.sums.get(name, {}).items():
@@ -158,10 +160,10 @@ def check_balance(name: str, computed: Sums, now: Snapshot, *, then: Snapshot | 
         "currencies": {code: {"table": table.get(code, 0), "stripe": stripe.get(code, 0)} for code in codes},
     }
     if name == "payments":
-        figures["told"] = now.told
+        figures["told"] = now.stripe_balance
         figures["not_added"] = {kind: dict(amounts) for kind, amounts in computed.items() if kind not in PARTS}
     if not any(table.get(code) or stripe.get(code) for code in codes):
-        return not_applicable("balance", name, f"Neither Stripe nor the table has anything in {name}.", figures)
+        return not_applicable("balance", name, f"Neither Stripe nor the table has any amount in {name}.", figures)
     differences = [
         {
             "currency": code,
@@ -172,13 +174,13 @@ def check_balance(name: str, computed: Sums, now: Snapshot, *, then: Snapshot | 
         for code in codes
         if table.get(code, 0) != stripe.get(code, 0)
     ]
-    what = "what Stripe holds" if then is None else "how Stripe's balance changed since an earlier run"
+    what = "Stripe's balance" if then is None else "the change of Stripe's balance since an earlier run"
     currencies = counted(len(codes), "currency", "currencies")
     return judged(
         "balance",
         name,
-        f"The movements add up to {what}, in {currencies}.",
-        f"The movements do not add up to {what}, in {len(differences)} of {currencies}.",
+        f"The movements add up to {what} in {currencies}.",
+        f"The movements do not add up to {what} in {len(differences)} of {currencies}.",
         figures,
         differences,
     )
@@ -187,13 +189,13 @@ def check_balance(name: str, computed: Sums, now: Snapshot, *, then: Snapshot | 
 def earlier(
     kept: Sequence[Mapping[str, Any]], *, since: int | None, until: int, currency: str | None
 ) -> Snapshot | None:
-    """Of the snapshots that earlier checks kept, the one that leaves most to compare: the oldest in the window."""
+    """The oldest snapshot of earlier checks in the window, which allows the longest comparison."""
     same = [one for one in kept if one["currency"] == currency]
     fitting = [one for one in same if one["at"] < until and (since is None or one["at"] >= since)]
     if not fitting:
         return None
     oldest = min(fitting, key=lambda one: int(one["at"]))
-    return Snapshot(at=oldest["at"], sums=oldest["held"], told=oldest["told"], currency=currency)
+    return Snapshot(at=oldest["at"], sums=oldest["held"], stripe_balance=oldest["told"], currency=currency)
 
 
 def _entries(balance: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""How a check is said: its result and reason, from what was found."""
+"""Builds checks from their result, reason, figures and differences."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from counterfoil.state.check import FAMILIES, MOST_DIFFERENCES, Check, Family, R
 __all__ = [
     "FAMILIES",
     "MOST_DIFFERENCES",
+    "NOT_POSSIBLE",
     "Check",
     "Family",
     "Result",
@@ -26,12 +27,15 @@ __all__ = [
     "worst",
 ]
 
+#: The beginning of the reason of a check that an error prevented.
+NOT_POSSIBLE = "The check was not possible"
+
 Figures = Mapping[str, Any]
 Differences = Iterable[Mapping[str, Any]]
 
 
 def passed(family: Family, name: str, reason: str, figures: Figures | None = None) -> Check:
-    """Everything is as it should be."""
+    """A check that found no difference."""
     return Check(family=family, name=name, result="PASS", reason=reason, figures=figures or {})
 
 
@@ -45,7 +49,7 @@ def _differing(
     *,
     different: int | None = None,
 ) -> Check:
-    """A check with some of its differences; `different` counts them when there are too many to be shown."""
+    """A check with differences. `different` is their number if there are more than shown."""
     shown = tuple(differences)
     return Check(
         family=family,
@@ -58,14 +62,14 @@ def _differing(
     )
 
 
-#: Something is not as it should be.
+#: A check that found differences.
 failed = partial(_differing, "FAIL")
-#: It could not be told.
+#: A check without a definite result.
 inconclusive = partial(_differing, "INCONCLUSIVE")
 
 
 def not_applicable(family: Family, name: str, reason: str, figures: Figures | None = None) -> Check:
-    """There is nothing of that kind to compare."""
+    """A check that does not apply because there is nothing to compare."""
     return Check(family=family, name=name, result="NOT APPLICABLE", reason=reason, figures=figures or {})
 
 
@@ -79,7 +83,7 @@ def judged(
     *,
     different: int | None = None,
 ) -> Check:
-    """PASS with the one reason without differences, else FAIL with the other."""
+    """PASS with the reason `well` if there are no differences, otherwise FAIL with the reason `ill`."""
     shown = tuple(differences)
     if not shown and not different:
         return passed(family, name, well, figures)
@@ -87,11 +91,11 @@ def judged(
 
 
 def made_together(family: Family, names: Sequence[str], make: Callable[[], list[Check]]) -> list[Check]:
-    """Checks of one look, or that none of them could be made, and why: that is never the run's failure."""
+    """The checks, or, if an error prevents them, INCONCLUSIVE ones with its message. The run does not fail."""
     try:
         return make()
     except (AccountError, TransientError, RunError, SettingsError) as error:
-        return [inconclusive(family, name, f"It could not be made: {_told(error)}") for name in names]
+        return [inconclusive(family, name, f"{NOT_POSSIBLE}: {_told(error)}") for name in names]
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Which checks are made: the cheap ones after each run, the deep ones when they are asked for or due."""
+"""Selects the checks: cheap ones after each run, thorough ones on request or when they are due."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from counterfoil.reports.catalogue import report as report_of
 from counterfoil.reports.report import Collected, Listing, Preview, Report, Singleton, Union
 from counterfoil.values import Window
 
-#: Of a run's requests, what its cheap checks may spend, and what they may spend besides.
+#: Limit of the API requests for a run's cheap checks: a share of the run's requests, and a fixed number in addition.
 SHARE = 0.02
 BESIDES = 3
 
@@ -31,14 +31,14 @@ SPOOL = "pages.spool"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThoroughOptions:
-    """What is looked at beyond the cheap checks."""
+    """Options of the thorough checks."""
 
     recount: Recount = field(default_factory=Recount)
     payouts: int = payouts.NEWEST
 
 
 def sources_of(report: Report, window: Window) -> dict[str, tuple[Window, ...]]:
-    """What the pages of a reading of everything cover, by the name that they have of their source."""
+    """The windows that the pages of a full refresh cover, by the name of their source."""
     match report.source:
         case Listing(created=None) as listing:
             return {listing.path: (Window(),)}
@@ -55,7 +55,7 @@ def sources_of(report: Report, window: Window) -> dict[str, tuple[Window, ...]]:
 
 
 def before_load(subject: Subject) -> list[Check]:
-    """What can be told before the rows are loaded: whether all was read, and whether each row is one."""
+    """The checks that are possible before the rows are loaded: completeness of the archive, and keys."""
     ledger = subject.ledger
     if ledger is None:
         return [_gone()]
@@ -65,13 +65,13 @@ def before_load(subject: Subject) -> list[Check]:
 
 
 def cheap_checks(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
-    """What costs no requests, or few: `affordable` of them. Without an inquiry Stripe can't be asked."""
+    """The checks with no or few API requests, at most `affordable`. `inquiry` is None if the key is unavailable."""
     with _beside(subject) as tables:
         return [*_at_hand(subject, tables), *_balance(subject, inquiry), *referenced(subject, None)]
 
 
 def archive_checks(subject: Subject) -> list[Check]:
-    """Where the destination answers no questions: what the archive tells, and how many rows the table has."""
+    """The checks for destinations without queries: of the archive, and of the table's number of rows."""
 
     def count() -> Check:
         return coverage.check_count(subject.destination.rows(subject.table), subject.expectation)
@@ -80,12 +80,12 @@ def archive_checks(subject: Subject) -> list[Check]:
 
 
 def affordable(requests: int) -> int:
-    """What the cheap checks of a run that took so many requests may spend."""
+    """The limit of API requests for the cheap checks of a run with `requests` requests."""
     return BESIDES + int(requests * SHARE)
 
 
 def thorough_checks(subject: Subject, inquiry: StripeRequests, asked: ThoroughOptions) -> list[Check]:
-    """Everything: also the table against the archive, payouts, orphans one by one, and windows read again."""
+    """All checks, including the table's contents, payouts, single missing ids, and windows read again."""
     with _beside(subject) as tables:
         copy = Copy(subject, tables, whole=asked.recount.windows is None or subject.method != "merge")
         return [
@@ -99,11 +99,11 @@ def thorough_checks(subject: Subject, inquiry: StripeRequests, asked: ThoroughOp
 
 
 def _gone() -> Check:
-    return inconclusive("coverage", "windows", "What the run read is kept no longer.")
+    return inconclusive("coverage", "windows", "The archive of the run was deleted.")
 
 
 def _at_hand(subject: Subject, tables: PartsTables) -> list[Check]:
-    """What the archive and the table tell."""
+    """The checks of the archive and of the table, without API requests."""
     ledger, ask = subject.ledger, subject.destination.query
     return [
         *([_gone()] if ledger is None else [*_read(subject, ledger), _ids(subject, ledger, tables.ask)]),
@@ -115,8 +115,8 @@ def _at_hand(subject: Subject, tables: PartsTables) -> list[Check]:
 def _read(subject: Subject, ledger: Ledger) -> list[Check]:
     spool, source = subject.folder / SPOOL, subject.report.source
     if isinstance(source, Listing) and source.retired and not ledger.pages:
-        told = "Stripe has retired this list: there was nothing to read."
-        windows = not_applicable("coverage", "windows", told)
+        reason = "Stripe has retired this list: there was nothing to read."
+        windows = not_applicable("coverage", "windows", reason)
     else:
         windows = subject.made("coverage", "windows", lambda: check_windows(read_notes(spool), subject.expected))
     return [
@@ -129,8 +129,8 @@ def _read(subject: Subject, ledger: Ledger) -> list[Check]:
 
 def _ids(subject: Subject, ledger: Ledger, ask: Ask) -> Check:
     if not ledger.is_there:
-        return inconclusive("coverage", "ids", "A part of what the run read is missing.")
-    # What is read by changes comes by windows and again by its id.
+        return inconclusive("coverage", "ids", "A part of the run's archive is missing.")
+    # An incremental run can read an object twice: in a window and by its id.
     whole = subject.whole or ledger.whole
     return subject.made(
         "coverage", "ids", lambda: coverage.check_ids(ask, subject.key, whole=whole, loaded=subject.loaded)
@@ -159,7 +159,7 @@ def _keys(subject: Subject, ask: Ask, source: str) -> list[Check]:
 
 @contextmanager
 def _beside(subject: Subject) -> Iterator[PartsTables]:
-    """A place beside the table, with what the run read as `parts`."""
+    """A temporary database for comparisons, with the run's archive as the table `parts`."""
     folders = [folder for folder in (subject.folder, subject.scratch) if folder.exists()]
     with parts_tables(folders=folders, spill=subject.scratch / "spill", megabytes=subject.megabytes) as tables:
         if subject.ledger is not None and subject.ledger.is_there:
@@ -173,31 +173,31 @@ def _balance(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
         return []
     lacking = balance.lacks(subject.report.columns)
     if lacking or subject.params.keys() - {"currency"}:
-        told = (
-            f"The table lacks {' and '.join(lacking)}, or has them hashed."
+        reason = (
+            f"The dataset leaves out or hashes {' and '.join(lacking)}."
             if lacking
-            else "The dataset's options let only some movements through."
+            else "The dataset's options exclude some movements."
         )
-        return [not_applicable("balance", name, told) for name in balance.PARTS]
+        return [not_applicable("balance", name, reason) for name in balance.PARTS]
     if inquiry is None:
-        return [inconclusive("balance", name, "Stripe could not be asked.") for name in balance.PARTS]
+        return [inconclusive("balance", name, "The Stripe key is unavailable.") for name in balance.PARTS]
     return subject.made_together("balance", tuple(balance.PARTS), lambda: _looked_at(subject, inquiry))
 
 
 def _looked_at(subject: Subject, inquiry: StripeRequests) -> list[Check]:
     checks = _compared(subject, inquiry)
     if any(check.result == "FAIL" for check in checks) and inquiry.affords(BESIDES):
-        # Two movements that cancel each other out, one before and one after the list was read, look like a fault.
+        # Two movements that cancel out, one before and one after the list was read, look like a difference.
         return _compared(subject, inquiry)
     return checks
 
 
 def _compared(subject: Subject, inquiry: StripeRequests) -> list[Check]:
-    """Each type of balance; the first check keeps the snapshot for those of later runs."""
+    """The check of each balance type. The first one stores the snapshot for the checks of later runs."""
     now = balance.snapshot(inquiry, subject.as_of, subject.params)
     if now is None:
-        told = f"The balance was another one at each of {balance.MOST_LOOKS} looks, or of as many as are spent on it."
-        return [inconclusive("balance", name, told) for name in balance.PARTS]
+        reason = f"The balance changed in each of {balance.MOST_LOOKS} attempts, or the request limit was reached."
+        return [inconclusive("balance", name, reason) for name in balance.PARTS]
     then = None
     if not subject.full:
         then = balance.earlier(
@@ -208,8 +208,8 @@ def _compared(subject: Subject, inquiry: StripeRequests) -> list[Check]:
         sums = balance.summed(subject.destination.query, subject.source, since=since, until=subject.as_of)
         checks = [balance.check_balance(name, sums, now, then=then) for name in balance.PARTS]
     else:
-        told = "The table does not hold all movements, and no earlier run kept a balance to compare with."
-        checks = [not_applicable("balance", name, told) for name in balance.PARTS]
+        reason = "The table does not contain all movements, and no earlier run stored a balance to compare with."
+        checks = [not_applicable("balance", name, reason) for name in balance.PARTS]
     first, *rest = checks
     return [replace(first, figures={**first.figures, "snapshot": now.as_json()}), *rest]
 
@@ -220,29 +220,29 @@ def _payouts(subject: Subject, inquiry: StripeRequests, newest: int) -> list[Che
         return [subject.made("payouts", "payouts", lambda: _payouts_of_table(subject, inquiry, newest))]
     if balance.is_moved(subject.report):
         if not subject.full or subject.params or balance.lacks(subject.report.columns):
-            return [not_applicable("payouts", "payouts", "The table does not hold all movements.")]
+            return [not_applicable("payouts", "payouts", "The table does not contain all movements.")]
         return [subject.made("payouts", "payouts", lambda: _payouts_by_table(subject, inquiry, newest))]
     return []
 
 
 def _payouts_of_table(subject: Subject, inquiry: StripeRequests, newest: int) -> Check:
-    """The table's payouts against the movements that Stripe lists."""
+    """Compares the table's payouts with the movements that Stripe lists."""
     found = payouts.in_table(subject.destination.query, subject.source, newest)
     return payouts.check_payouts(found, {one.id: payouts.movements(inquiry, one.id) for one in found})
 
 
 def _payouts_by_table(subject: Subject, inquiry: StripeRequests, newest: int) -> Check:
-    """Stripe's payouts against the table's movements."""
+    """Compares Stripe's payouts with the table's movements."""
     found = payouts.at_stripe(inquiry, newest, until=subject.as_of)
     of = {one.id: payouts.movements(inquiry, one.id) for one in found}
     return payouts.check_payouts(found, of, ask=subject.destination.query, source=subject.source, table=subject.table)
 
 
 def referenced(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
-    """What rows refer to in other tables; with an inquiry Stripe is asked for what is missing."""
+    """The checks of references to other tables. With `inquiry`, missing ids are looked up at Stripe."""
     checks = []
     types = {column.name: column.type for column in subject.report.columns}
-    # An id that is left out or hashed leads nowhere.
+    # An id that is left out or hashed cannot be looked up.
     intact = {column.name for column in subject.report.columns if column in report_of(subject.report.key).columns}
     for reference in subject.report.references:
         other = subject.others.get(reference.report)
@@ -253,7 +253,7 @@ def referenced(subject: Subject, inquiry: StripeRequests | None) -> list[Check]:
         theirs = {column.name: column.type for column in other.report.columns}
         same = [types.get("currency"), theirs.get("currency"), types.get(reference.amount), theirs.get("amount")]
         if reference.amount and same != ["string", "string", "integer", "integer"]:
-            reference = replace(reference, amount="")  # noqa: PLW2901 - without what is left out or hashed
+            reference = replace(reference, amount="")  # noqa: PLW2901 - without left-out or hashed columns
         checks.append(
             subject.made(
                 "references",

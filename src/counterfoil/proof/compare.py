@@ -1,4 +1,4 @@
-"""Two sets of rows compared key by key and field by field, on disk: neither is ever in memory."""
+"""Compares two sets of rows by key and field. The comparison runs on disk; neither set is in memory."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from counterfoil.destinations.sql.text import quoted
 from counterfoil.proof.check import MOST_DIFFERENCES
 from counterfoil.proof.table_queries import Ask, one, rows, shortened
 
-#: Rows that differ, of which the reason is looked for.
+#: Maximum number of differing rows that are explained.
 MOST_LOOKED_AT = 20_000
 
-#: Whether a row that differs may: its values in the table (None when it is not there), and at Stripe.
+#: Whether a difference is acceptable, by the row in the table and at Stripe (None if missing) and the changed columns.
 Excuse = Callable[[Mapping[str, Any] | None, Mapping[str, Any] | None, Sequence[str]], bool]
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What came of it."""
+    """The result of a comparison."""
 
     held: int = 0
     listed: int = 0
-    #: By kind: `missing` in the table, `extra` in it, `doubled` in it, `different`.
+    #: Number of rows by kind: `missing`, `extra` or `doubled` in the table, or `different`.
     faults: Counter[str] = field(default_factory=Counter)
-    #: By column.
+    #: Number of differences by column.
     fields: Counter[str] = field(default_factory=Counter)
     excused: int = 0
     differences: list[dict[str, Any]] = field(default_factory=list)
-    #: Whether there were so many that not all were looked at.
+    #: Whether there were too many differing rows to explain all of them.
     cut: bool = False
 
     def add(self, kind: str, key: Mapping[str, Any], changes: Sequence[dict[str, Any]] = ()) -> None:
@@ -55,22 +55,22 @@ def compare(
     brought: bool = False,
     rewritten: bool = False,
 ) -> Comparison:
-    """`held` are the table's rows, `listed` those that should be there: what stands between FROM and AS, in `place`.
+    """Compares the table's rows (`held`) with the expected rows (`listed`); both are SQL expressions for FROM.
 
-    Both have all of the columns. `brought`: what was listed and is not held is no fault, and of what was listed more
-    than once nobody knows which it is. `rewritten`: one side keeps JSON in a writing of its own.
+    Both contain all of the columns. `brought`: rows that are only listed are no difference, and rows listed more than
+    once are ignored, because it is unknown which one is right. `rewritten`: one side stores JSON reformatted.
     """
     sides = {"held": held, "listed": listed}
     keys = ", ".join(map(quoted, key))
     texts = [column for column in columns if column.type == "json"] if rewritten else []
     values = ", ".join(_text(column) for column in columns if column not in texts)
-    # Of rows as wide as they are, nothing but a fingerprint is ever joined.
+    # The rows are wide, so only their fingerprints are joined.
     for name, side in sides.items():
         fingerprints = f"SELECT {keys}, hash({values}) AS fingerprint"
         if texts:
-            told = ", ".join(f"{_text(column)} AS text{number}" for number, column in enumerate(texts))
+            aliased = ", ".join(f"{_text(column)} AS text{number}" for number, column in enumerate(texts))
             names = [f"text{number}" for number in range(len(texts))]
-            side = tables.canonical(name, f"{fingerprints}, {told} FROM {side} AS every", names)  # noqa: PLW2901
+            side = tables.canonical(name, f"{fingerprints}, {aliased} FROM {side} AS every", names)  # noqa: PLW2901
             fingerprints = f"SELECT {keys}, hash(fingerprint, {', '.join(names)}) AS fingerprint"
         tables.keep(name, f"{fingerprints} FROM {side} AS every")
     if brought:
@@ -86,7 +86,7 @@ def compare(
 
 
 def _leave_out(tables: PartsTables, key: Sequence[str]) -> None:
-    """Leaves out of both sides what was listed more than once, and what is only listed."""
+    """Removes rows listed more than once from both sides, and rows that are only listed."""
     keys = ", ".join(map(quoted, key))
     tables.keep("doubled", f"SELECT {keys} FROM listed GROUP BY {keys} HAVING count(*) > 1")  # noqa: S608 - quoted
     for name, other in (("held", ""), ("listed", f"SEMI JOIN held ON {_same(key, 'side', 'held')}")):
@@ -102,7 +102,7 @@ def _doubled(ask: Ask, key: Sequence[str], found: Comparison) -> None:
 
 
 def _differing(key: Sequence[str]) -> str:
-    """Keys whose rows are not the same in both."""
+    """SQL for the keys of rows that differ between both sides."""
     keys = ", ".join(f"coalesce(held.{quoted(name)}, listed.{quoted(name)}) AS {quoted(name)}" for name in key)
     return (
         f"SELECT DISTINCT {keys} FROM held FULL JOIN listed ON {_same(key, 'held', 'listed')} "  # noqa: S608 - quoted
@@ -113,7 +113,7 @@ def _differing(key: Sequence[str]) -> str:
 def _explain(
     ask: Ask, sides: Mapping[str, str], columns: Sequence[Column], key: Sequence[str], excuse: Excuse, found: Comparison
 ) -> None:
-    """Looks at each row that differs: what differs, and whether it may."""
+    """Explains each differing row: which columns differ, and whether that is acceptable."""
     keys = ", ".join(f"every.{quoted(name)}" for name in key)
     chosen = ", ".join(f"{_text(column)} AS {quoted(column.name)}" for column in columns)
     wide = {
@@ -149,7 +149,7 @@ def _look(
     )
     changed = [] if held is None or listed is None else list(_changed(columns, held, listed))
     if held is not None and listed is not None and not changed:
-        return  # the same, written in another way
+        return  # equal JSON in different formatting
     if excuse(held, listed, changed):
         found.excused += 1
     elif held is None:
@@ -172,7 +172,7 @@ def _changed(columns: Sequence[Column], held: Mapping[str, Any], listed: Mapping
 
 
 def _same_json(one: str | None, other: str | None) -> bool:
-    """Whether two texts say the same: members of an object have no order."""
+    """Whether two JSON texts have equal values; the order of an object's members does not matter."""
     if one is None or other is None:
         return False
     try:

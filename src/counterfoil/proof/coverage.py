@@ -1,4 +1,4 @@
-"""Whether all that was read is there: pages, rows and ids from the spool to the table add up, and what was skipped."""
+"""Checks whether pages, rows and ids agree from the spool to the table, and reports skipped objects."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from counterfoil.proof.check import MOST_DIFFERENCES, Check, failed, inconclusiv
 from counterfoil.proof.table_queries import Ask, one, plain, rows
 from counterfoil.values import Loaded, Method, Window
 
-#: What a run says of a list that Stripe no longer has.
+#: The beginning of a run's warning about a list that Stripe has retired.
 _RETIRED = "retired by Stripe"
 
 
 def check_pages(notes: Iterable[PageNote], ledger: Ledger) -> Check:
-    """The spool's valid pages against the ledger."""
+    """Compares the spool's valid pages with the ledger."""
     pages: Counter[str] = Counter()
     found: Counter[str] = Counter()
     for note in notes:
@@ -30,8 +30,8 @@ def check_pages(notes: Iterable[PageNote], ledger: Ledger) -> Check:
     return judged(
         "coverage",
         "pages",
-        "Every page that was read is kept whole, with the rows that the ledger counted.",
-        "The pages that are kept are not those that the ledger counted.",
+        "All stored pages are intact and contain the rows counted in the ledger.",
+        "The stored pages differ from those counted in the ledger.",
         {"spool": spool, "ledger": kept},
         (
             {"source": source, "spool": spool.get(source), "ledger": kept.get(source)}
@@ -42,7 +42,7 @@ def check_pages(notes: Iterable[PageNote], ledger: Ledger) -> Check:
 
 
 def check_parts(ledger: Ledger) -> Check:
-    """The ledger's rows against the files that were cut from them, byte for byte."""
+    """Compares the ledger's rows with the part files, and verifies the files byte for byte."""
     read = sum(coverage.rows for coverage in ledger.sources.values())
     counted = sum(part.rows for part in ledger.parts)
     differences: list[dict[str, Any]] = []
@@ -62,18 +62,18 @@ def check_parts(ledger: Ledger) -> Check:
     return judged(
         "coverage",
         "parts",
-        "The parts are as they were written, and hold the rows of all pages.",
-        "The parts do not hold what was read.",
+        "The parts are unchanged since the run and contain the rows of all pages.",
+        "The parts were changed, or do not contain exactly the rows that were read.",
         {"rows_read": read, "parts": len(ledger.parts), "rows_in_the_ledger": counted, "rows_in_the_parts": stored},
         differences,
     )
 
 
 def check_ids(ask: Ask, key: Sequence[str], *, whole: bool, loaded: int | None) -> Check:
-    """The ids of the parts, which are the table `parts`: each once where everything was read, and all were loaded.
+    """Checks the ids in the table `parts`: each appears once after a full refresh, and all were loaded.
 
-    `loaded` are the keys or rows that the load counted; None before it. What came and went since the run before is read
-    as gone, and makes no row: those may be missing.
+    `loaded` is the number of keys or rows that the load counted; None before the load. Objects that were created and
+    deleted since the previous run are read as deleted and create no row, so they may be missing.
     """
     keys = ", ".join(map(quoted, key))
     marked = any(rows(ask, "SELECT 1 AS marked FROM (DESCRIBE parts) WHERE column_name = '_deleted'"))
@@ -95,8 +95,8 @@ def check_ids(ask: Ask, key: Sequence[str], *, whole: bool, loaded: int | None) 
     return judged(
         "coverage",
         "ids",
-        "Every object was read once." if whole else "Every object that was read was loaded.",
-        "Objects were read more than once, or not all of them were loaded.",
+        "Every object was read exactly once." if whole else "All objects that were read were loaded.",
+        "Some objects were read more than once or were not loaded.",
         figures,
         differences,
         different=found["doubled"] + len(differences) if len(differences) >= MOST_DIFFERENCES else None,
@@ -104,24 +104,24 @@ def check_ids(ask: Ask, key: Sequence[str], *, whole: bool, loaded: int | None) 
 
 
 def check_skipped(skipped: Sequence[str], warnings: Sequence[str]) -> Check:
-    """What a run could not read, by its own words."""
+    """Reports the objects that a run could not read, from its warnings."""
     figures = {"skipped": list(skipped), "warnings": list(warnings)}
     if not skipped:
-        return passed("coverage", "skipped", "Nothing was skipped.", figures)
+        return passed("coverage", "skipped", "No objects were skipped.", figures)
     if all(sentence.startswith(_RETIRED) for sentence in skipped):
         return not_applicable("coverage", "skipped", "Stripe has retired this list: there is nothing to read.", figures)
-    told = f"Some of what Stripe has could not be read: {'; '.join(skipped)}."
-    return inconclusive("coverage", "skipped", told, figures, ({"skipped": sentence} for sentence in skipped))
+    reason = f"Some objects could not be read: {'; '.join(skipped)}."
+    return inconclusive("coverage", "skipped", reason, figures, ({"skipped": sentence} for sentence in skipped))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """How many rows a table should have, of which rows, and why."""
+    """The expected number of rows of a table, or of some of its rows, and the reason."""
 
     rows: int
-    #: A condition in SQL.
+    #: The SQL condition of the counted rows.
     where: str
-    #: What is counted and why so many, in words.
+    #: The reason for the expected number, as text.
     why: str
 
 
@@ -136,32 +136,32 @@ def expected_of(
     before: int | None,
     live: str,
 ) -> Expectation | None:
-    """What a load should leave; `before` are the table's rows after the run before, None when nobody counted them.
+    """The number of rows after a load. `before` is the number after the previous run; None if it was not counted.
 
-    `covers` are the ranges of `created` of which the load has all that Stripe lists.
+    `covers` are the ranges of `created` in which the load contains every row that Stripe lists.
     """
-    told = f"the run {run} loaded {done.rows:,}"
+    loaded = f"the run {run} loaded {done.rows:,}"
     if method == "replace":
-        return Expectation(rows=done.rows, where="true", why=f"{told} in place of all")
+        return Expectation(rows=done.rows, where="true", why=f"{loaded} and replaced all rows")
     if method == "append":
-        return Expectation(rows=done.rows, where=f"_run = {literal(run)}", why=f"{told}, marked with its name")
+        return Expectation(rows=done.rows, where=f"_run = {literal(run)}", why=f"{loaded}, with its id in _run")
     if method == "partition":
         where = f"({_within(created, covers)})"
-        return Expectation(rows=done.rows, where=where, why=f"{told} in place of those of its period")
+        return Expectation(rows=done.rows, where=where, why=f"{loaded} and replaced the rows of its period")
     if covers and (created is not None or list(covers) == [Window()]):
         where = f"({live}) AND ({_within(created, covers)})"
-        return Expectation(rows=done.rows, where=where, why=f"{told}, which is all that Stripe lists")
+        return Expectation(rows=done.rows, where=where, why=f"{loaded}, which are all rows that Stripe lists")
     if before is None:
         return None
     rows = before + done.added - (done.deleted if dropped else 0)
-    gone = f" and dropped {done.deleted:,}" if dropped else ""
+    gone = f" and deleted {done.deleted:,}" if dropped else ""
     return Expectation(
         rows=rows, where="true", why=f"there were {before:,}, and the run {run} added {done.added:,}{gone}"
     )
 
 
 def _within(created: str | None, covers: Sequence[Window]) -> str:
-    """Whether a row was created in one of the ranges."""
+    """The SQL condition for rows created in one of the ranges."""
     if Window() in covers or created is None:
         return "true"
     terms = []
@@ -173,7 +173,7 @@ def _within(created: str | None, covers: Sequence[Window]) -> str:
 
 
 def check_table(ask: Ask, table: str, expectation: Expectation | None, live: str) -> Check:
-    """The table's rows; without an expectation they are counted for the next run."""
+    """Compares the table's number of rows with the expected number; without one, counts them for the next run."""
     where = "true" if expectation is None else expectation.where
     found = one(
         ask,
@@ -183,38 +183,38 @@ def check_table(ask: Ask, table: str, expectation: Expectation | None, live: str
     figures = {"rows": found["rows"], "live_rows": found["live_rows"]}
     if expectation is None:
         return not_applicable(
-            "coverage", "table", "Nothing tells how many rows it should have: this is the first look at it.", figures
+            "coverage", "table", "The expected number of rows is unknown at the first check of the table.", figures
         )
     figures |= {"compared": found["compared"], "expected": expectation.rows}
     return judged(
         "coverage",
         "table",
-        f"The table has as many rows as it should: {expectation.why}.",
-        f"The table has {found['compared']:,} rows where it should have {expectation.rows:,}: {expectation.why}.",
+        f"The table has the expected number of rows: {expectation.why}.",
+        f"The table has {found['compared']:,} rows instead of {expectation.rows:,}: {expectation.why}.",
         figures,
         [{"rows": found["compared"], "expected": expectation.rows}] if found["compared"] != expectation.rows else (),
     )
 
 
 def check_count(rows: int | None, expectation: Expectation | None) -> Check:
-    """The number of the table's rows alone, where nothing else can be asked."""
+    """Compares only the table's number of rows, for destinations without queries."""
     figures = {"rows": rows}
     if rows is None:
-        return failed("coverage", "table", "The table is gone.", figures, [figures])
+        return failed("coverage", "table", "The table does not exist.", figures, [figures])
     if expectation is None or expectation.where != "true":
-        told = f"The table has {rows:,} rows; which ones they are can't be asked there."
-        return inconclusive("coverage", "table", told, figures)
+        reason = f"The table has {rows:,} rows. Its contents can't be checked: the destination has no queries."
+        return inconclusive("coverage", "table", reason, figures)
     figures["expected"] = expectation.rows
     return judged(
         "coverage",
         "table",
-        f"The table has as many rows as it should: {expectation.why}. What is in them can't be asked there.",
-        f"The table has {rows:,} rows where it should have {expectation.rows:,}: {expectation.why}.",
+        f"The table has the expected number of rows: {expectation.why}. Its contents were not checked.",
+        f"The table has {rows:,} rows instead of {expectation.rows:,}: {expectation.why}.",
         figures,
         [figures] if rows != expectation.rows else (),
     )
 
 
 def _some(ask: Ask, sql: str) -> list[dict[str, Any]]:
-    """The first rows of an answer, as differences."""
+    """The first rows of a query's result, as differences."""
     return [{name: plain(value) for name, value in row.items()} for row in rows(ask, f"{sql} LIMIT {MOST_DIFFERENCES}")]

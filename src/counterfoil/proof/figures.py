@@ -1,4 +1,4 @@
-"""Figures and differences of checks in words."""
+"""Formats the figures and differences of checks as text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from counterfoil.proof.check import Check, counted
 
 #: Figures that are instants, in Unix seconds.
 _INSTANTS = frozenset({"as_of", "at", "before", "from", "since", "until", "window_until"})
-#: Kept for later checks, or told by others.
+#: Not shown: stored for later checks, or shown elsewhere.
 _UNTOLD = frozenset({"snapshot", "warnings"})
 
 
 def figure_words(check: Check) -> list[tuple[str, str]]:
-    """A check's figures by name; amounts in major units."""
-    told = ((name, value) for name, value in check.figures.items() if name not in _UNTOLD)
-    figures = {name: value for name, value in told if value not in (None, [], {})}
+    """A check's figures as pairs of name and text; amounts are in major units."""
+    shown = ((name, value) for name, value in check.figures.items() if name not in _UNTOLD)
+    figures = {name: value for name, value in shown if value not in (None, [], {})}
     if check.family == "balance" and "currencies" in figures:
         return list(_balance(figures))
     if check.family == "payouts" and "payouts" in figures:
@@ -28,17 +28,17 @@ def figure_words(check: Check) -> list[tuple[str, str]]:
 
 
 def difference_words(difference: Mapping[str, Any]) -> str:
-    """One difference: `id ch_1, fault differs: amount 100 in the table, 101 expected`."""
+    """One difference as text: `fault different, id ch_1: amount 100, expected 101`."""
     fields = difference.get("fields", ())
-    told = ", ".join(
+    values = ", ".join(
         f"{_name(name)} {_amount(difference, name, value)}" for name, value in difference.items() if name != "fields"
     )
     changes = "; ".join(f"{one['column']} {_plain(one['table'])}, expected {_plain(one['expected'])}" for one in fields)
-    return f"{told}: {changes}" if changes else told
+    return f"{values}: {changes}" if changes else values
 
 
 def major(amount: int, currency: str) -> str:
-    """`1,234.50 usd`; in minor units where nobody told the currency's digits."""
+    """`1,234.50 usd`; in minor units if the currency's number of digits is unknown."""
     digits = DIGITS.get(currency.lower())
     if digits is None:
         return f"{amount:,} (minor units) {currency}"
@@ -46,7 +46,7 @@ def major(amount: int, currency: str) -> str:
 
 
 def units(currency: str) -> int:
-    """Minor units of one major unit: 100 of usd, 1 of jpy; 1 too where nobody told the currency's digits."""
+    """Minor units per major unit: 100 for usd, 1 for jpy; also 1 if the currency's number of digits is unknown."""
     return int(10 ** DIGITS.get(currency.lower(), 0))
 
 
@@ -79,7 +79,7 @@ def _name(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    """Paths of Stripe's stay as they are."""
+    """The name as text; API paths are unchanged."""
     return name if "/" in name else _name(name)
 
 
@@ -104,8 +104,8 @@ def _value(name: str, value: Any) -> str:
 
 
 def _nested(key: str, value: Any) -> str:
-    told = _value(key, value)
-    return f"({told})" if isinstance(value, Mapping) else told
+    text = _value(key, value)
+    return f"({text})" if isinstance(value, Mapping) else text
 
 
 def _range(bounds: Sequence[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Whether each row can be told from the others, and holds what its types promise."""
+"""Checks whether each row has a unique key and plausible values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from counterfoil.proof.table_queries import Ask, one, rows, shortened
 
 #: 2011-01-01, the year in which Stripe opened.
 FIRST_INSTANT = 1_293_840_000
-#: How much later than Stripe's clock a time that is past may be: what was written while it was read.
+#: How much later than Stripe's clock a past time may be, for objects created or changed while the data was read.
 SLACK_SECONDS = 86_400
 
 NAMES = ("null keys", "amounts", "instants")
@@ -22,31 +22,31 @@ NAMES = ("null keys", "amounts", "instants")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """What is looked for in each row."""
+    """One check of the values in each row."""
 
     name: str
-    #: Conditions in SQL of rows that are wrong, by a column; each with the columns that show it.
+    #: SQL conditions for invalid rows by column, and the columns to show for each.
     wrong: Mapping[str, str]
     shown: Mapping[str, Sequence[str]]
     well: str
     ill: str
-    #: What is said where there is nothing to look for.
+    #: The reason if no column can be checked.
     nothing: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_double_keys(ask: Ask, source: str, key: Sequence[str]) -> Check:
-    """Keys that more than one row has; `source` stands between FROM and AS."""
+    """Checks for keys of more than one row; `source` is the SQL expression for FROM."""
     names = ", ".join(map(quoted, key))
     filled = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in key)
     sql = f"SELECT {names}, count(*) AS rows FROM {source} AS held WHERE {filled} GROUP BY {names} HAVING count(*) > 1"  # noqa: S608 - quoted
     doubled = one(ask, f"SELECT count(*) AS keys FROM ({sql}) AS doubled")["keys"]  # noqa: S608 - quoted
-    told = " and ".join(key)
+    columns = " and ".join(key)
     return judged(
         "keys",
         "double keys",
-        f"No two rows have the same {told}.",
-        f"More than one row has the same {told}: {counted(doubled, 'time')}.",
+        f"No two rows have the same {columns}.",
+        f"Several rows have the same {columns}: {counted(doubled, 'duplicate key')}.",
         {"double_keys": doubled},
         _some(ask, f"{sql} ORDER BY {names}") if doubled else (),
         different=doubled,
@@ -63,9 +63,9 @@ def check_values(
     until: int,
     digits: Mapping[str, int],
 ) -> list[Check]:
-    """Keys that are null, amounts in major units and times, by one look at all rows.
+    """Checks null keys, amounts in major units and times, with one query over all rows.
 
-    Times that are past lie before `until`, in Unix seconds; `created` is the column with the time of creation.
+    Past times must be before `until`, in Unix seconds; `created` is the column with the creation time.
     """
     pairs = list(_pairs(columns))
     known = _known(ask, source, sorted({currency for *_, currency in pairs}), {**DIGITS, **digits}) if pairs else {}
@@ -97,31 +97,31 @@ def _judged(ask: Ask, source: str, look: _Look, found: Mapping[str, int]) -> Che
 
 
 def _null_keys(key: Sequence[str]) -> _Look:
-    told = " and ".join(key)
+    columns = " and ".join(key)
     return _Look(
         name="null keys",
-        wrong={told: " OR ".join(f"{quoted(name)} IS NULL" for name in key)},
+        wrong={columns: " OR ".join(f"{quoted(name)} IS NULL" for name in key)},
         shown={},
-        well=f"Every row has its {told}.",
-        ill=f"Rows without {told}",
+        well=f"No row has a null in {columns}.",
+        ill=f"Rows with a null in {columns}",
     )
 
 
 def _amounts(pairs: Sequence[tuple[Column, str, str]], key: Sequence[str], digits: Mapping[str, int]) -> _Look:
-    """Each amount in major units should be that in minor units, by the digits of its currency."""
+    """Each amount in major units must equal the amount in minor units, converted by the digits of its currency."""
     return _Look(
         name="amounts",
         wrong={column.name: _wrong(column.name, major, currency, digits) for column, major, currency in pairs},
         shown={column.name: (*key, column.name, major, currency) for column, major, currency in pairs},
-        well=f"Amounts in major units are those in minor units, in {counted(len(pairs), 'column')}.",
-        ill="Amounts in major units that are not what they are in minor units",
-        nothing="The table has no amount in both minor and major units.",
+        well=f"Amounts in major units equal the amounts in minor units in {counted(len(pairs), 'column')}.",
+        ill="Amounts in major units that differ from the amounts in minor units",
+        nothing="The table has no amounts in both minor and major units.",
         figures={"columns": [column.name for column, *_ in pairs]},
     )
 
 
 def _instants(columns: Sequence[Column], key: Sequence[str], created: str | None, until: int) -> _Look:
-    """Times that are past should neither be before Stripe was there nor later than it was read."""
+    """Past times must not be before Stripe's launch, nor after the data was read."""
     instants = [column.name for column in columns if column.type == "timestamp"]
     past = [name for name in instants if name == created or _is_past(name)]
     low, high = f"to_timestamp({FIRST_INSTANT})", f"to_timestamp({until + SLACK_SECONDS})"
@@ -129,15 +129,15 @@ def _instants(columns: Sequence[Column], key: Sequence[str], created: str | None
         name="instants",
         wrong={name: f"({quoted(name)} < {low} OR {quoted(name)} >= {high})" for name in past},
         shown={name: (*key, name) for name in past},
-        well=f"Times that are past are plausible, in {counted(len(past), 'column')}.",
-        ill="Times before 2011, or later than Stripe was read",
-        nothing="The table has no time that must be past.",
+        well=f"Past times are plausible in {counted(len(past), 'column')}.",
+        ill="Times before 2011 or after the data was read",
+        nothing="The table has no columns with past times.",
         figures={"columns": past},
     )
 
 
 def _pairs(columns: Sequence[Column]) -> Iterator[tuple[Column, str, str]]:
-    """Each amount with the names of its major and of its currency, where the table has all three as they are."""
+    """Each amount column with its major-unit and currency columns, if none of the three is left out or hashed."""
     types = {column.name: column.type for column in columns}
     for column in columns:
         major, currency = f"{column.name}_major", column.currency
@@ -146,14 +146,14 @@ def _pairs(columns: Sequence[Column]) -> Iterator[tuple[Column, str, str]]:
 
 
 def _known(ask: Ask, source: str, currencies: Sequence[str], digits: Mapping[str, int]) -> dict[str, int]:
-    """The digits of the currencies that the table has, where they are known."""
+    """The known numbers of digits of the currencies in the table."""
     each = (f"SELECT lower({quoted(name)}) AS code FROM {source} AS held" for name in currencies)  # noqa: S608 - quoted
     codes = [str(row["code"]) for row in rows(ask, f"SELECT DISTINCT code FROM ({' UNION ALL '.join(each)}) AS used")]  # noqa: S608 - quoted
     return {code: digits[code] for code in sorted(codes) if code in digits}
 
 
 def _wrong(amount: str, major: str, currency: str, digits: Mapping[str, int]) -> str:
-    """A condition in SQL; exact, since decimals times whole numbers are. Without digits there is no amount in major."""
+    """The SQL condition for wrong amounts, in exact decimals. If digits are unknown, the major amount must be null."""
     cases = " ".join(f"WHEN {literal(code)} THEN {10**count}" for code, count in digits.items())
     factor = f"CASE lower({quoted(currency)}) {cases} END" if cases else "NULL::INTEGER"
     expected = f"CASE WHEN ({factor}) IS NOT NULL THEN {quoted(amount)} END"
@@ -161,7 +161,7 @@ def _wrong(amount: str, major: str, currency: str, digits: Mapping[str, int]) ->
 
 
 def _is_past(name: str) -> bool:
-    """By Stripe's way to call times: `canceled_at`, `status_transitions_paid_at`; not `cancel_at`."""
+    """Whether the column contains past times, by Stripe's names: `canceled_at` does, `cancel_at` does not."""
     return name.endswith("ed_at") or name.startswith("status_transitions_")
 
 

@@ -1,6 +1,6 @@
-"""Whether each automatic payout is the sum of the movements that it paid out.
+"""Checks whether each automatic payout equals the sum of its movements.
 
-Stripe tells which these are for payouts whose reconciliation is completed:
+Stripe lists the movements of payouts with completed reconciliation:
 https://docs.stripe.com/api/balance_transactions/list (`payout`).
 """
 
@@ -21,9 +21,9 @@ from counterfoil.proof.table_queries import Ask, one, rows
 from counterfoil.reports.report import Listing, Report, Union
 from counterfoil.values import Window
 
-#: How many of the newest payouts are looked at.
+#: Default number of newest payouts to check.
 NEWEST = 30
-#: Columns that tell payouts in a table, as they are.
+#: Columns that are needed to identify payouts in a table, unhashed.
 NEEDED: Mapping[str, str] = {
     "amount": "integer",
     "automatic": "boolean",
@@ -37,7 +37,7 @@ _IDS_AT_A_TIME = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payout:
-    """A payout, and what it should come to."""
+    """A payout with its amount."""
 
     id: str
     currency: str
@@ -46,18 +46,18 @@ class Payout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movements:
-    """What a payout paid out, by Stripe: the movements' ids with their amounts, the payout's own left out."""
+    """The movements of a payout by Stripe's list: ids and amounts, without the payout's own movement."""
 
     nets: Mapping[str, int]
 
 
 def has_payouts(report: Report) -> bool:
-    """Whether the table itself holds the payouts."""
+    """Whether the report's table contains payouts."""
     return isinstance(report.source, Union) and "payout" in report.source.listings
 
 
 def in_table(ask: Ask, source: str, newest: int) -> list[Payout]:
-    """The newest automatic payouts of the table that are reconciled."""
+    """The newest reconciled automatic payouts of the table."""
     sql = (
         f"SELECT id, currency, amount FROM {source} AS held WHERE _kind = 'payout' AND automatic "  # noqa: S608 - quoted
         f"AND reconciliation_status = 'completed' ORDER BY created DESC, id DESC LIMIT {int(newest)}"
@@ -66,13 +66,13 @@ def in_table(ask: Ask, source: str, newest: int) -> list[Payout]:
 
 
 def at_stripe(inquiry: StripeRequests, newest: int, *, until: int) -> list[Payout]:
-    """The newest automatic payouts that Stripe lists as reconciled, created before the instant."""
+    """The newest reconciled automatic payouts that Stripe lists, created before the instant."""
     with closing(_reconciled(inquiry, until)) as found:
         return list(islice(found, newest))
 
 
 def _reconciled(inquiry: StripeRequests, until: int) -> Generator[Payout, None, None]:
-    # One chain of pages, newest first, which ends with the page that has the last one wanted.
+    # One chain of pages, newest first. Reading stops at the page with the last payout needed.
     for page in inquiry.pages(
         Listing(path="/v1/payouts", object="payout", created=None), Window(), {"created[lt]": until}
     ):
@@ -83,7 +83,7 @@ def _reconciled(inquiry: StripeRequests, until: int) -> Generator[Payout, None, 
 
 
 def movements(inquiry: StripeRequests, payout: str) -> Movements:
-    """By Stripe's own list of them. That an earlier payout failed and its money came back is one of them."""
+    """The movements of a payout by Stripe's list, which includes the return of an earlier failed payout."""
     nets = {
         str(each.get("id")): money_of(each, "net")[1]
         for page in inquiry.pages(
@@ -98,11 +98,11 @@ def movements(inquiry: StripeRequests, payout: str) -> Movements:
 def check_payouts(
     payouts: Sequence[Payout], of: Mapping[str, Movements], *, ask: Ask | None = None, source: str = "", table: str = ""
 ) -> Check:
-    """Sums against payouts; with `ask` the movements are those of the table `source`, called `table`."""
+    """Compares payouts with the sums of their movements; with `ask`, those in the table `source`, named `table`."""
     if not payouts:
-        return not_applicable("payouts", "payouts", "There is no automatic payout that is reconciled.")
+        return not_applicable("payouts", "payouts", "There are no reconciled automatic payouts.")
     differences: list[dict[str, Any]] = []
-    told: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
     for payout in payouts:
         nets = of[payout.id].nets
         total, found = sum(nets.values()), len(nets)
@@ -115,23 +115,23 @@ def check_payouts(
             "movements_minor": total,
             "movements": len(nets),
         }
-        told.append(figures)
+        shown.append(figures)
         if total != payout.amount or found != len(nets):
             differences.append(figures | ({"movements_in_the_table": found} if ask is not None else {}))
     return judged(
         "payouts",
         "payouts",
-        f"Each of the newest {counted(len(payouts), 'payout')} is the sum of its movements"
+        f"Each of the newest {counted(len(payouts), 'payout')} equals the sum of its movements"
         + (f" in {table}." if ask is not None else "."),
-        f"Of {counted(len(payouts), 'payout')}, not the sum of their movements: {len(differences):,}"
+        f"Of {counted(len(payouts), 'payout')}, {len(differences):,} differ from the sum of their movements"
         + (f" in {table}." if ask is not None else "."),
-        {"payouts": told},
+        {"payouts": shown},
         differences,
     )
 
 
 def _in_table(ask: Ask, source: str, ids: Sequence[str]) -> tuple[int, int]:
-    """Sum and number of the movements that the table has."""
+    """Sum and number of the movements in the table."""
     total, count = 0, 0
     for some in chunked(ids, _IDS_AT_A_TIME):
         listed = ", ".join(literal(each) for each in some)

@@ -1,4 +1,4 @@
-"""Reads windows of a list again, and compares what Stripe lists with the table, field by field."""
+"""Reads windows of a list again, and compares Stripe's objects with the table, field by field."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from counterfoil.reports.report import Preview, Report, Singleton
 from counterfoil.stripe.client import API_VERSION
 from counterfoil.values import Page, Part, Window
 
-#: Windows that are read again unless told otherwise, and rows of the table that one spans.
+#: Default number of windows to read again, and the number of the table's rows in each.
 WINDOWS = 3
 WINDOW_ROWS = 200
-#: Stripe keeps events for 30 days (https://docs.stripe.com/api/events/list); one is left for what is under way.
+#: Stripe keeps events for 30 days (https://docs.stripe.com/api/events/list); one day is a margin.
 _EVENT_SECONDS = 29 * 86_400
-#: Before the run's instant: what was listed late, and events that came late.
+#: Overlap before the run's instant, for objects and events that Stripe listed late.
 _OVERLAP_SECONDS = 600
 _BATCH_ROWS = 2_000
 RUN = next(column for column in SYSTEM_COLUMNS if column.name == "_run")
@@ -45,25 +45,25 @@ RUN = next(column for column in SYSTEM_COLUMNS if column.name == "_run")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recount:
-    """What is to be read again: so many windows, or everything (None); which windows the seed says."""
+    """The number of windows to read again, or None for everything. The seed determines the windows."""
 
     windows: int | None = WINDOWS
     seed: int = 0
 
 
 class Copy:
-    """The table's rows beside what they are compared with: all of them once, or each time those that are wanted."""
+    """A copy of the table's rows for comparisons: all rows at once, or only the requested rows each time."""
 
     def __init__(self, subject: Subject, tables: PartsTables, *, whole: bool) -> None:
         self.subject = subject
         self.tables = tables
-        #: Those that the table and its report both have.
+        #: The columns of both the table and its report.
         self.columns = _columns(subject)
         self._whole = whole
         self._written = False
 
     def rows(self, where: str) -> str:
-        """Rows for which the condition holds, as stands between FROM and AS."""
+        """The rows that match the condition, as an SQL expression for FROM."""
         if not self._written:
             batches = _held(self.subject, self.columns, "true" if self._whole else where)
             self.put("h", written(batches, (*self.columns, RUN), self.subject.scratch / "held"))
@@ -71,16 +71,16 @@ class Copy:
         return f"(SELECT * FROM h WHERE {where})"  # noqa: S608 - ours
 
     def put(self, name: str, parts: Sequence[Part]) -> None:
-        """Gives the rows of parts a name."""
+        """Creates a named table with the rows of the parts."""
         self.tables.put(name, _schema((*self.columns, RUN)), [part.path for part in parts if part.rows])
 
 
 def recount(subject: Subject, inquiry: StripeRequests, asked: Recount, copy: Copy) -> Check:
-    """Reads again and compares, of the rows that were created before the run's instant."""
+    """Reads objects created before the run's instant again, and compares them with the table."""
     figures: dict[str, Any] = {"seed": asked.seed, "before": subject.as_of}
-    told = _why_not(subject, asked)
-    if told is not None:
-        return not_applicable("recount", "rows", told, figures)
+    obstacle = _why_not(subject, asked)
+    if obstacle is not None:
+        return not_applicable("recount", "rows", obstacle, figures)
     windows = _windows(subject, inquiry, asked)
     if not windows:
         return not_applicable("recount", "rows", "The table has no rows that Stripe still lists.", figures)
@@ -102,29 +102,29 @@ def recount(subject: Subject, inquiry: StripeRequests, asked: Recount, copy: Cop
         "columns": len(copy.columns),
         **figures_of(found),
     }
-    return _judged(subject, found, figures, told=changed is not None)
+    return _judged(subject, found, figures, all_reported=changed is not None)
 
 
 def _why_not(subject: Subject, asked: Recount) -> str | None:
-    """Why the rows can't be read again; None when they can."""
+    """The reason why the rows can't be read again; None if they can."""
     if isinstance(subject.report.source, Preview | Singleton):
-        return "Each run's rows are those of a moment, which can't be read again."
+        return "The rows are a snapshot, which can't be read again."
     if asked.windows is not None and subject.report.created is None:
-        return "The rows have no time of creation to choose some by; all of them can be read again (--recount all)."
+        return "The rows have no creation time to select windows by; --recount all reads all of them again."
     if subject.api_version != API_VERSION:
-        return f"The run read version {subject.api_version} of Stripe's API, and {API_VERSION} is read now."
+        return f"The run used version {subject.api_version} of the Stripe API, but the current one is {API_VERSION}."
     return None
 
 
 def contents(subject: Subject, copy: Copy) -> Check:
-    """The table against what the run read, which is `parts` beside it: nothing is asked of Stripe.
+    """Compares the table with the run's archive, which is the table `parts`, without API requests.
 
-    Of a merge those rows that the run brought, which is what their `_run` says.
+    For a merge, only the rows that the run loaded, by their `_run`.
     """
     if subject.ledger is None:
-        return not_applicable("coverage", "contents", "What the run read is kept no longer.")
+        return not_applicable("coverage", "contents", "The archive of the run was deleted.")
     if not subject.ledger.is_there:
-        return inconclusive("coverage", "contents", "A part of what the run read is missing.")
+        return inconclusive("coverage", "contents", "A part of the run's archive is missing.")
     merged = subject.method == "merge"
     window = subject.window if subject.method == "partition" else Window()
     where = f"_run = {literal(subject.run)}" if merged else _within(subject.report, [window])
@@ -139,11 +139,11 @@ def contents(subject: Subject, copy: Copy) -> Check:
         rewritten=_rewrites(subject),
     )
     figures = figures_of(found)
-    what = "Rows that the run brought are" if merged else "The table is"
+    what = "The rows that the run loaded are" if merged else "The table is"
     if found.faults:
-        told = f"{what} not what the run read: something else has changed the table."
-        return failed("coverage", "contents", told, figures, found.differences, different=found.faults.total())
-    return passed("coverage", "contents", f"{what} what the run read, in {counted(found.held, 'row')}.", figures)
+        reason = f"{what} not identical to the archive: another program changed the table."
+        return failed("coverage", "contents", reason, figures, found.differences, different=found.faults.total())
+    return passed("coverage", "contents", f"{what} identical to the archive ({counted(found.held, 'row')}).", figures)
 
 
 def figures_of(found: Comparison) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def figures_of(found: Comparison) -> dict[str, Any]:
 
 
 def written(batches: Iterable[pa.RecordBatch], columns: Sequence[Column], folder: Path) -> tuple[Part, ...]:
-    """The batches as parts in a folder of their own."""
+    """Writes the batches as parts to a new folder."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     writer = PartWriter(folder, _schema(columns))
     for batch in batches:
@@ -169,44 +169,44 @@ def written(batches: Iterable[pa.RecordBatch], columns: Sequence[Column], folder
 
 
 def _rewrites(subject: Subject) -> bool:
-    """Whether the destination keeps what JSON says and not how it was written, as Postgres' jsonb does."""
+    """Whether the destination stores JSON reformatted, like jsonb in Postgres."""
     return subject.destination.kind.dialect == "postgresql"
 
 
 def _is_told(report: Report) -> bool:
-    """Whether events tell of every change of the report's rows."""
+    """Whether events report every change of the report's rows."""
     silent = report.parents is not None and bool(report.parents.silent)
     return not silent and report.changes not in ("reread", "immutable")
 
 
-def _judged(subject: Subject, found: Comparison, figures: Mapping[str, Any], *, told: bool) -> Check:
+def _judged(subject: Subject, found: Comparison, figures: Mapping[str, Any], *, all_reported: bool) -> Check:
     total = found.faults.total()
     if not total:
-        gone = f"; {counted(found.excused, 'row')} that changed after the run left out" if found.excused else ""
-        well = f"The table is what Stripe lists, field by field, in {counted(found.listed, 'row')}{gone}."
+        gone = f"; not compared: {counted(found.excused, 'row')} changed after the run" if found.excused else ""
+        well = f"The table matches Stripe's list field by field in {counted(found.listed, 'row')}{gone}."
         return passed("recount", "rows", well, figures)
     words = ", ".join(f"{counted(count, 'row')} {kind}" for kind, count in found.faults.items())
-    ill = f"The table is not what Stripe lists: {words}."
+    ill = f"The table differs from Stripe's list: {words}."
     only_values = set(found.faults) == {"different"}
-    if only_values and not (told and _is_told(subject.report)):
-        ill = f"{ill} Nothing tells whether that changed after the run: run the dataset and prove it again."
+    if only_values and not (all_reported and _is_told(subject.report)):
+        ill = f"{ill} These values may have changed after the run. Run the dataset and check it again."
         return inconclusive("recount", "rows", ill, figures, found.differences, different=total)
     return failed("recount", "rows", ill, figures, found.differences, different=total)
 
 
 def _columns(subject: Subject) -> tuple[Column, ...]:
-    """Those that both sides have."""
-    there = {name for name, _ in subject.destination.columns(subject.table) or ()}
-    return tuple(column for column in (*subject.report.columns, EXTRA) if column.name in there)
+    """The columns that both sides have."""
+    existing = {name for name, _ in subject.destination.columns(subject.table) or ()}
+    return tuple(column for column in (*subject.report.columns, EXTRA) if column.name in existing)
 
 
 def _schema(columns: Sequence[Column]) -> pa.Schema:
-    """JSON is text here: it is compared as such first."""
+    """The schema for comparisons. JSON is text, because it is compared as text first."""
     return pa.schema([pa.field(field.name, field.type) for field in arrow_schema(columns)])
 
 
 def _windows(subject: Subject, inquiry: StripeRequests, asked: Recount) -> list[Window]:
-    """What is listed again, in the dataset's own window and before the run's instant."""
+    """The windows to read again, within the dataset's window and before the run's instant."""
     since, created = subject.window.since, subject.report.created
     if subject.report.changes == "immutable":
         inquiry.get("/v1/events", {"limit": 1})  # for Stripe's clock
@@ -226,7 +226,7 @@ def _windows(subject: Subject, inquiry: StripeRequests, asked: Recount) -> list[
 
 
 def _piece(subject: Subject, created: str, whole: Window, where: str, piece: int, total: int) -> Window:
-    """The range from one row of the table to another; the first and the last piece reach to the ends."""
+    """The window of one piece of the table's rows. The first and the last piece extend to the ends of the range."""
     first, behind = piece * WINDOW_ROWS, (piece + 1) * WINDOW_ROWS
     return Window(
         whole.since if first == 0 else _instant(subject, created, where, first),
@@ -242,7 +242,7 @@ def _instant(subject: Subject, created: str, where: str, number: int) -> int:
 
 
 def _joined(windows: Sequence[Window]) -> list[Window]:
-    """Neighbours as one; an empty one, as of rows in one second, is left out."""
+    """The windows with adjacent ones joined, without empty ones, which occur if many rows have the same second."""
     joined: list[Window] = []
     for window in windows:
         if joined and joined[-1].until == window.since:
@@ -259,7 +259,7 @@ def _condition(created: str, window: Window) -> str:
 
 
 def _within(report: Report, windows: Sequence[Window]) -> str:
-    """Whether a row was created in one of them; without a time of creation every row was."""
+    """The SQL condition for rows created in one of the windows; without a creation time, it matches every row."""
     if report.created is None or list(windows) == [Window()]:
         return "true"
     return f"({' OR '.join(_condition(report.created, window) for window in windows)})"
@@ -268,7 +268,7 @@ def _within(report: Report, windows: Sequence[Window]) -> str:
 def _listed(
     subject: Subject, inquiry: StripeRequests, windows: Sequence[Window], columns: Sequence[Column]
 ) -> Iterator[pa.RecordBatch]:
-    """What Stripe lists now, as the dataset would keep it."""
+    """The objects that Stripe lists now, converted like the dataset's rows."""
     flattener = Flattener((*subject.report.columns, DELETED), digits=subject.digits)
     names, redact = [column.name for column in columns], subject.redact
     for window in windows:
@@ -286,7 +286,7 @@ def _pages(subject: Subject, inquiry: StripeRequests, window: Window) -> Generat
 
 
 def _held(subject: Subject, columns: Sequence[Column], where: str) -> Iterator[pa.RecordBatch]:
-    """The table's rows for which the condition holds."""
+    """The table's rows that match the condition."""
     chosen = ", ".join(
         f"CAST({quoted(column.name)} AS VARCHAR) AS {quoted(column.name)}"
         if column.type == "json"
@@ -298,7 +298,7 @@ def _held(subject: Subject, columns: Sequence[Column], where: str) -> Iterator[p
         try:
             yield batch.cast(schema)
         except pa.ArrowException as error:
-            raise SchemaConflict(f"The table {subject.table} has other types than its report: {error}") from error
+            raise SchemaConflict(f"the types of table {subject.table} differ from its report: {error}") from error
 
 
 def _none_excused(*_: object) -> bool:
@@ -311,13 +311,13 @@ def _plain(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
 
 
 def _changed_since(subject: Subject, inquiry: StripeRequests) -> frozenset[str] | None:
-    """Ids, of rows or of their parents, that events name since the run; None where nothing tells."""
+    """Ids of rows, or of their parents, in events since the run; None if events do not show all changes."""
     report = subject.report
     if not report.events:
         return frozenset() if report.changes in ("pending", "immutable") else None
     types = {column.name: column.type for column in report.columns}
     if report.parents is not None and types.get(report.parents.column) != "id":
-        return None  # left out or hashed: no row tells whose it is
+        return None  # left out or hashed: rows cannot be assigned to parents
     fields = {kind: listing.created for kind, listing in listings_of(report).items()}
     since = subject.as_of - _OVERLAP_SECONDS
     if inquiry.date and inquiry.date - since > _EVENT_SECONDS:
@@ -330,7 +330,7 @@ def _changed_since(subject: Subject, inquiry: StripeRequests) -> frozenset[str] 
 
 
 def _excuse(subject: Subject, changed: frozenset[str] | None, now: int) -> Excuse:
-    """What may differ: rows that changed after the run, and a status that changes by itself when its time comes."""
+    """Accepts differences in rows that changed after the run, and in a status that changes without an event."""
     report = subject.report
     names = [*subject.key, *([report.parents.column] if report.parents else [])]
     rule = report.pending

@@ -1,7 +1,7 @@
-"""Whether ids lead somewhere: what rows refer to in another table of the same destination is there, and agrees.
+"""Checks references: the rows to which ids refer must be in the other table of the same destination, and agree.
 
-The two tables were read at different times. What a row says was so when it was read, so that the other table must have
-what it refers to if that was read later; of newer rows nothing can be said without asking Stripe.
+The two tables were read at different times. A reference was valid when its row was read, so the other table must
+contain the id if it was read later. References of newer rows can only be checked by asking Stripe.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from counterfoil.reports.report import Listing, Reference, Report, Union
 from counterfoil.stripe.client import Client
 from counterfoil.values import Window
 
-#: Orphans that are read singly from Stripe: what a large account deletes, in some fifty seconds.
+#: Maximum number of missing ids looked up at Stripe one by one. Enough for a large account; takes about 50 seconds.
 MOST_READ = 5_000
 
-#: `newer`: it came after the other table was read. `left out`: by the other table's options. The last two are faults.
+#: `newer`: created after the other table was read. `left out`: by the other table's options. The last two are faults.
 Cause = Literal["deleted", "out of window", "left out", "newer", "lost", "unknown to Stripe"]
 _FAULTS: tuple[Cause, ...] = ("lost", "unknown to Stripe")
 
@@ -33,13 +33,13 @@ _FAULTS: tuple[Cause, ...] = ("lost", "unknown to Stripe")
 class ReferencedTable:
     """The table of another report in the same destination."""
 
-    #: What stands between FROM and AS.
+    #: The SQL expression for FROM.
     source: str
     table: str
     report: Report
-    #: All that was there by then is in it, by Stripe's clock, in Unix seconds.
+    #: The table contains everything that existed at this time, by Stripe's clock, in Unix seconds.
     as_of: int
-    #: What it holds: a range of the time of creation, and whether options let only a part of it through.
+    #: The range of the creation time of its rows, and whether options exclude rows.
     window: Window
     narrowed: bool
 
@@ -47,13 +47,13 @@ class ReferencedTable:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     referring: int
-    #: Rows whose id is not in the other table, though it should be.
+    #: Rows with an id that should be in the other table, but is not.
     orphans: int
-    #: Rows whose id is not in it, and that were read after it.
+    #: Rows with an id that is not in the other table, but which were read after it.
     later: int
-    #: Ids of both.
+    #: Distinct ids of both kinds.
     ids: int
-    #: Rows whose amount is not the other's.
+    #: Rows with an amount that differs from the other row's.
     unequal: int
 
 
@@ -66,9 +66,9 @@ def check_reference(
     created: str | None,
     inquiry: StripeRequests | None,
 ) -> Check:
-    """One reference of the rows in `source`, which stands between FROM and AS.
+    """Checks one reference of the rows in `source`, an SQL expression for FROM.
 
-    With `inquiry` what is missing is read singly at Stripe, and named with its cause.
+    With `inquiry`, missing ids are looked up at Stripe one by one, and listed with their cause.
     """
     name = f"{reference.column} in {other.table}"
     if reference.of_type:
@@ -88,11 +88,11 @@ def check_reference(
     ids = _orphans(ask, source, reference, other, created, most) if found.orphans or found.later else []
     causes: dict[str, Cause] = {}
     if inquiry is not None:
-        told = inquiry.wait_each([partial(_cause, inquiry.client, each, reference, other) for each in ids])
-        causes = dict(zip(ids, told, strict=True))
+        found_causes = inquiry.wait_each([partial(_cause, inquiry.client, each, reference, other) for each in ids])
+        causes = dict(zip(ids, found_causes, strict=True))
         figures["read_singly"] = len(causes)
         figures["causes"] = {cause: list(causes.values()).count(cause) for cause in sorted(set(causes.values()))}
-    # Those that are at fault are shown first.
+    # Faults are shown first.
     ids.sort(key=lambda each: (causes.get(each) not in _FAULTS, each))
     differences += [{reference.column: each, "cause": causes.get(each, "not looked at")} for each in ids]
     return _judged(name, found, figures, differences, reference, other, causes)
@@ -111,23 +111,23 @@ def _judged(
     wrong = sum(cause in _FAULTS for cause in causes.values())
     explicable = reference.deletable or other.narrowed or other.window != Window()
     if found.unequal:
-        rows_told = counted(found.unequal, "row")
-        told = f"Not the amount that they refer to in {other.table}: {reference.amount} of {rows_told}."
-        return failed("references", name, told, figures, differences, different=found.unequal + ids)
+        unequal_rows = counted(found.unequal, "row")
+        reason = f"{reference.amount} differs from the amount in {other.table} in {unequal_rows}."
+        return failed("references", name, reason, figures, differences, different=found.unequal + ids)
     if wrong or (found.orphans and not explicable and not causes):
-        told = f"Missing in {other.table}: {counted(wrong or ids, 'object')} that {reference.column} refers to."
-        return failed("references", name, told, figures, differences, different=ids)
+        reason = f"Missing in {other.table}: {counted(wrong or ids, 'id')} from {reference.column}."
+        return failed("references", name, reason, figures, differences, different=ids)
     if ids > len(causes):
-        told = (
-            f"Not in {other.table}: {counted(ids, 'id')}, of which {len(causes):,} were asked of Stripe. "
-            "They may have been deleted, be newer, or be what that table leaves out."
+        reason = (
+            f"Not in {other.table}: {counted(ids, 'id')}, of which {len(causes):,} were looked up at Stripe. "
+            "The objects may be deleted, newer than the table, or excluded from it."
         )
-        return inconclusive("references", name, told, figures, differences, different=ids)
-    told = f"What {counted(found.referring, 'row')} refer to is in {other.table}"
+        return inconclusive("references", name, reason, figures, differences, different=ids)
+    found_in = f"All ids of {counted(found.referring, 'row')} are in {other.table}"
     if not causes:
-        return passed("references", name, f"{told}.", figures)
+        return passed("references", name, f"{found_in}.", figures)
     words = ", ".join(f"{count:,} {cause}" for cause, count in figures["causes"].items())
-    return passed("references", name, f"{told}, but for what cannot be there ({words}).", figures)
+    return passed("references", name, f"{found_in}, except those that cannot be there ({words}).", figures)
 
 
 def _counted(ask: Ask, source: str, reference: Reference, other: ReferencedTable, created: str | None) -> _Found:
@@ -152,7 +152,7 @@ def _ref(reference: Reference) -> str:
 
 
 def _beside(source: str, reference: Reference, other: ReferencedTable) -> str:
-    """Each row with the other table's id, null where that lacks it."""
+    """SQL for each row with the id in the other table, null if it is missing there."""
     ids = f"(SELECT DISTINCT id FROM {other.source} AS every)"  # noqa: S608 - quoted
     return f"{source} AS held LEFT JOIN {ids} AS there ON there.id = {_ref(reference)}"
 
@@ -162,17 +162,17 @@ def _missing(reference: Reference) -> str:
 
 
 def _judgeable(other: ReferencedTable) -> str:
-    """Whether the other table was read after the row."""
+    """The SQL condition that the other table was read after the row."""
     return f"(held._synced_at <= to_timestamp({other.as_of}))"
 
 
 def _older(other: ReferencedTable, created: str | None) -> str:
-    """Whether the row was there, if maybe not as it is, when the other table was read."""
+    """The SQL condition that the row existed, maybe with other values, when the other table was read."""
     return "true" if created is None else f"(held.{quoted(created)} < to_timestamp({other.as_of}))"
 
 
 def _pairs(source: str, reference: Reference, other: ReferencedTable) -> str:
-    """Rows with what they refer to whose amounts differ in one currency."""
+    """SQL for rows and the rows they refer to, if both have the same currency but different amounts."""
     amount = f"held.{quoted(reference.amount)} * {reference.sign}"
     return (
         f"{source} AS held JOIN {other.source} AS other ON other.id = {_ref(reference)} "
@@ -192,7 +192,7 @@ def _unequal(ask: Ask, source: str, reference: Reference, other: ReferencedTable
 def _orphans(
     ask: Ask, source: str, reference: Reference, other: ReferencedTable, created: str | None, most: int
 ) -> list[str]:
-    """Ids that are not in the other table, each once, at most so many."""
+    """Distinct ids that are not in the other table, at most `most`."""
     judged = f"({_judgeable(other)} OR {_older(other, created)})"
     sql = (
         f"SELECT DISTINCT {_ref(reference)} AS ref FROM {_beside(source, reference, other)} "  # noqa: S608 - quoted
@@ -202,7 +202,7 @@ def _orphans(
 
 
 async def _cause(client: Client, id_: str, reference: Reference, other: ReferencedTable) -> Cause:
-    """Why the other table lacks it, by what Stripe says of it now."""
+    """The cause of an id missing in the other table, from the object's current state at Stripe."""
     for listing in _listings(other.report):
         try:
             found = (await client.get(f"{listing.path}/{quote(id_, safe='')}")).body

@@ -1,4 +1,4 @@
-"""What was proved, as a paper that can be kept: text, JSON, and HTML that prints well."""
+"""The statement of completeness as text, JSON and printable HTML."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ _RESULT_WIDTH = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """The checks of a run's rows, and all that it takes to make them again."""
+    """The checks of a run's rows, with everything needed to repeat them."""
 
     dataset: str
     #: The report's title.
     report: str
-    #: What of the report, how it is updated and where it is, in words.
+    #: The selection of the report, the update method and the tables, as text.
     choice: str
     method: str
     places: tuple[str, ...]
-    #: Our name of the account, Stripe's id of it, and whether it is live.
+    #: The account's name in Counterfoil, its id at Stripe, and whether it is live.
     account: str
     stripe_account: str
     livemode: bool
     run: str
     run_ended_at: datetime | None
-    #: All that was there by then was read, by Stripe's clock.
+    #: Everything that existed at this time was read, by Stripe's clock.
     as_of: datetime
     api_version: str
     program_version: str
     checks: tuple[StoredCheck, ...]
-    #: Requests that the checks took; None for checks that were kept.
+    #: API requests of the checks; None for stored checks.
     requests: int | None = None
 
     @property
     def result(self) -> Result | None:
-        """The worst of the checks'."""
+        """The worst result of the checks."""
         return worst(self.checks)
 
     @property
     def made_at(self) -> datetime | None:
-        """When the latest of them was made."""
+        """The time of the latest check."""
         return max((check.made_at for check in self.checks), default=None)
 
     def facts(self) -> list[tuple[str, str]]:
-        """What the statement is about, by name."""
-        told = [
+        """The facts about the run and the table, as pairs of name and text."""
+        facts = [
             ("dataset", self.dataset),
             ("report", f"{self.report}, {self.choice}"),
-            ("method", self.method),
+            ("update method", self.method),
             ("table", "\n".join(self.places)),
             ("account", f"{self.account}, {self.stripe_account}, {'live' if self.livemode else 'test'} mode"),
             ("run", self.run),
             ("run ended", statement_of(self.run_ended_at)),
-            ("read as of", f"{statement_of(self.as_of)}, by Stripe's clock"),
-            ("Stripe's API", self.api_version),
-            ("Counterfoil", self.program_version),
+            ("data as of", f"{statement_of(self.as_of)}, by Stripe's clock"),
+            ("Stripe API version", self.api_version),
+            ("Counterfoil version", self.program_version),
             ("checked", statement_of(self.made_at)),
-            ("requests", "" if self.requests is None else f"{self.requests:,}"),
+            ("API requests", "" if self.requests is None else f"{self.requests:,}"),
         ]
-        return [(name, text) for name, text in told if text]
+        return [(name, text) for name, text in facts if text]
 
     def counts(self) -> str:
         """`11 PASS, 1 FAIL`."""
@@ -77,12 +77,12 @@ class Statement:
 
 
 def statement_of(at: datetime | None) -> str:
-    """In UTC, to the second."""
+    """The time in UTC, to the second."""
     return "" if at is None else at.astimezone(UTC).isoformat(" ", "seconds").replace("+00:00", "Z")
 
 
 def as_dict(statement: Statement) -> dict[str, Any]:
-    """For JSON."""
+    """The statement as JSON data."""
     return {
         "result": statement.result,
         "dataset": statement.dataset,
@@ -103,7 +103,7 @@ def as_dict(statement: Statement) -> dict[str, Any]:
 
 
 def check_dict(check: StoredCheck) -> dict[str, Any]:
-    """One check, for JSON."""
+    """One check as JSON data."""
     return {
         "family": check.family,
         "name": check.name,
@@ -118,12 +118,12 @@ def check_dict(check: StoredCheck) -> dict[str, Any]:
 
 
 def as_text(statement: Statement) -> str:
-    """Lines of at most 100 letters, but for what can't be broken."""
+    """The statement as text, with lines of at most 100 characters where they can be wrapped."""
     return "\n".join(_lines(statement)) + "\n"
 
 
 def as_html(statement: Statement) -> str:
-    """One page that needs nothing else."""
+    """The statement as one self-contained HTML page."""
     from jinja2 import Environment, StrictUndefined
 
     place = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -141,7 +141,7 @@ def _families(statement: Statement) -> Mapping[str, list[StoredCheck]]:
 
 
 def _lines(statement: Statement) -> Iterator[str]:
-    yield f"Statement of proof: {statement.result or 'nothing was checked'}"
+    yield f"Statement of completeness: {statement.result or 'no checks'}"
     yield ""
     width = max(len(name) for name, _ in statement.facts())
     for name, text in statement.facts():

@@ -1,4 +1,4 @@
-"""What checks ask of Stripe: single answers and lists, between whose pages a signal can end the waiting."""
+"""The API requests of checks: single objects and lists. A signal can interrupt the wait for each response."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from counterfoil.values import Page, StripeObject, Window
 
 T = TypeVar("T")
 
-#: Single answers that are waited for together; the client keeps to Stripe's rates.
+#: Single objects that are requested together. The client respects Stripe's rate limits.
 _SIDE_BY_SIDE = 50
 
 
 class StripeRequests:
-    """Asks with one client; what `check` raises, which is called while nothing comes, ends the waiting.
+    """Sends requests with one client. `check` is called while waiting; an exception that it raises ends the wait.
 
-    `requests` is how many a cheap check may spend; None for as many as it takes.
+    `requests` is the limit for cheap checks; None for no limit.
     """
 
     def __init__(self, client: Client, *, check: Callable[[], None] | None = None, requests: int | None = None) -> None:
@@ -34,20 +34,20 @@ class StripeRequests:
 
     @property
     def date(self) -> int:
-        """Stripe's clock at its latest answer, in Unix seconds."""
+        """Stripe's clock at the latest response, in Unix seconds."""
         return self.client.date
 
     @property
     def spent(self) -> int:
-        """Requests so far."""
+        """Number of requests so far."""
         return self.client.requests.total() - self._before
 
     def affords(self, requests: int) -> bool:
-        """Whether so many more may be asked."""
+        """Whether the limit allows `requests` more requests."""
         return self._most is None or self.spent + requests <= self._most
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> StripeObject:
-        """One object; raises what the client does."""
+        """One object; raises the client's exceptions."""
 
         async def ask() -> StripeObject:
             return (await self.client.get(path, params)).body
@@ -55,7 +55,7 @@ class StripeRequests:
         return self.wait(ask)
 
     def wait(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """The result of what is asked on the client's loop."""
+        """The result of a coroutine on the client's event loop."""
 
         async def asked() -> AsyncIterator[T]:
             yield await ask()
@@ -64,7 +64,7 @@ class StripeRequests:
             return next(answers)
 
     def wait_each(self, asks: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-        """The same of many, side by side, in their order; what the first of those that fail raises."""
+        """The results of several coroutines, run concurrently, in order; raises the first exception."""
 
         async def asked() -> AsyncIterator[list[T]]:
             for some in chunked(asks, _SIDE_BY_SIDE):
@@ -80,6 +80,6 @@ class StripeRequests:
         def ask() -> AsyncIterator[Page]:
             return read_listing(self.client, listing, window, notices=notices, params=params)
 
-        # No more is read ahead than a page: whoever asks may have seen enough.
+        # Only one page is read ahead, because the caller may stop early.
         with closing(stream(ask, buffer=1, check=self.check)) as pages:
             yield from pages

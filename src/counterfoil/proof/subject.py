@@ -1,4 +1,4 @@
-"""What a proof is about: the rows of a run in a table, and what they are to be."""
+"""The subject of checks: the rows of a run in a table, and the expectations for them."""
 
 from __future__ import annotations
 
@@ -18,58 +18,58 @@ from counterfoil.proof.windows import Expected
 from counterfoil.reports.report import Report
 from counterfoil.values import Method, Window
 
-#: Of a row that Stripe still has.
+#: The SQL condition for rows that still exist at Stripe.
 LIVE = "_deleted IS NOT TRUE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A run, what it read and its table."""
+    """A run, its archive and its table."""
 
     run: str
-    #: With the columns that the dataset has.
+    #: With the columns of the dataset.
     report: Report
-    #: What the dataset holds: a range of the time of creation, and what its options send.
+    #: The range of the creation time of the dataset's rows, and the parameters of its options.
     window: Window
     params: Mapping[str, str]
-    #: Whether the table is to hold all that there ever was of what the options let through.
+    #: Whether the table should contain all rows since the beginning that match the options.
     full: bool
     method: Method
-    #: Whether the run read all that the dataset is to hold.
+    #: Whether the run was a full refresh.
     whole: bool
-    #: By Stripe's clock, in Unix seconds: all that was there by then was read.
+    #: By Stripe's clock, in Unix seconds: everything that existed at this time was read.
     as_of: int
     api_version: str
-    #: What the run read; None when it is kept no longer.
+    #: The archive of the run; the ledger is None if the archive was deleted.
     folder: Path
     ledger: Ledger | None
     expected: Expected
     warnings: Sequence[str] = ()
-    #: Rows that the load counted, and what the table should have after it.
+    #: Number of rows that the load counted, and the expected number of rows after it.
     loaded: int | None
     expectation: Expectation | None
     destination: Destination
     table: str
     #: Tables of the same account in the same destination, by report.
     others: Mapping[str, ReferencedTable] = field(default_factory=dict)
-    #: Done to what Stripe sends before it is compared; None for nothing.
+    #: Applied to objects from Stripe before they are compared; None for no redaction.
     redact: Redact | None = None
     digits: Mapping[str, int] = field(default_factory=dict)
-    #: Snapshots of the balance that earlier checks of the dataset kept.
+    #: Snapshots of the balance from earlier checks of the dataset.
     snapshots: Sequence[Mapping[str, Any]] = ()
-    #: Where comparisons put what they need for a while, and how much memory they take.
+    #: The folder for temporary files of comparisons, and their memory limit.
     scratch: Path
     megabytes: int
     #: Called with the name of each check before it is made.
     watch: Callable[[str], None] | None = None
 
     def made(self, family: Family, name: str, make: Callable[[], Check]) -> Check:
-        """The check, or that it could not be made, and why: that is never the run's failure."""
+        """The check, or an INCONCLUSIVE one if an error prevents it. The run never fails because of it."""
         (check,) = self.made_together(family, (name,), lambda: [make()])
         return check
 
     def made_together(self, family: Family, names: Sequence[str], make: Callable[[], list[Check]]) -> list[Check]:
-        """Checks of one look, or that none of them could be made."""
+        """Several checks from one query, or INCONCLUSIVE ones if an error prevents them."""
         if self.watch is not None:
             self.watch(f"{family}: {', '.join(names)}")
         return made_together(family, names, make)
@@ -80,10 +80,10 @@ class Subject:
 
     @property
     def condition(self) -> str:
-        """Of the rows that should be as Stripe has them: those that are not deleted, of snapshots the run's own."""
+        """The SQL condition for rows to compare with Stripe: not deleted, and with `append`, from this run."""
         return f"{LIVE} AND _run = {literal(self.run)}" if self.method == "append" else LIVE
 
     @property
     def source(self) -> str:
-        """The same rows, as stands between FROM and AS."""
+        """The same rows as an SQL expression for FROM."""
         return f"(SELECT * FROM {quoted(self.table)} WHERE {self.condition})"  # noqa: S608 - quoted

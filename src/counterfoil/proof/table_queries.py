@@ -1,4 +1,4 @@
-"""Questions to tables, as Python's values; the tables' rows never become a list."""
+"""Queries of tables, with results as Python values. Rows are streamed, never collected in a list."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 import pyarrow as pa
 
-#: Answers one SELECT.
+#: Runs one SELECT.
 Ask = Callable[[str], pa.RecordBatchReader]
 
 
 def one(ask: Ask, sql: str) -> dict[str, Any]:
-    """The only row of an answer; whole numbers are integers, whatever the database makes of sums."""
+    """The only row of a result. Sums of integers are integers, even if the database returns decimals."""
     (row,) = rows(ask, sql)
     return row
 
 
 def rows(ask: Ask, sql: str) -> Iterator[dict[str, Any]]:
-    """The rows of an answer, one at a time."""
+    """The rows of a result, one at a time."""
     for batch in ask(sql):
         for row in batch.to_pylist():
             yield {name: _whole(value) for name, value in row.items()}
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+    """The value in a form that JSON supports."""
     match value:
         case datetime():
             return value.isoformat().replace("+00:00", "Z")
@@ -40,9 +40,9 @@ def plain(value: Any) -> Any:
 
 
 def shortened(value: Any, length: int = 200) -> Any:
-    """The same, with long texts cut."""
-    told = plain(value)
-    return f"{told[: length - 1]}…" if isinstance(told, str) and len(told) > length else told
+    """The same, with long texts truncated."""
+    short = plain(value)
+    return f"{short[: length - 1]}…" if isinstance(short, str) and len(short) > length else short
 
 
 def _whole(value: Any) -> Any:
@@ -50,6 +50,6 @@ def _whole(value: Any) -> Any:
 
 
 def _is_sum(value: Decimal) -> bool:
-    """Sums of integers have no digits behind the point, not even zeros."""
+    """Whether the decimal can be a sum of integers: it has no digits after the decimal point, not even zeros."""
     exponent = value.as_tuple().exponent
     return isinstance(exponent, int) and exponent >= 0

@@ -1,4 +1,4 @@
-"""Whether the pages of a run cover what they were to cover: no gap, no page twice, each list read to its end."""
+"""Checks whether the pages of a run cover the expected windows, without gaps or duplicates, to the end of each list."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from counterfoil.archive import PageNote
 from counterfoil.proof.check import Check, judged, not_applicable
 from counterfoil.values import Window
 
-#: Windows that each source's pages are to cover, by the name that pages have of it.
+#: The windows that the pages of each source should cover, by the source's name in the pages.
 Expected = Mapping[str, Sequence[Window]]
 
 
 @dataclass(slots=True)
 class _Chain:
-    """Pages of one window, newest first, each asked for after the one before."""
+    """The pages of one window, newest first, each requested after the one before."""
 
     until: float
     since: float = -inf
@@ -29,21 +29,21 @@ class _Chain:
 
     @property
     def low(self) -> float:
-        """From where on everything has been listed; a chain that was left ends in its oldest second."""
+        """The time from which everything was listed. An unfinished chain ends in its oldest second."""
         return self.since if self.done else max(self.oldest, self.since)
 
 
 def check_windows(notes: Iterable[PageNote], expected: Expected) -> Check:
-    """Of the pages in the order in which they were kept."""
+    """Checks the pages, given in the order in which they were stored."""
     if not expected:
-        return not_applicable("coverage", "windows", "The rows were read object by object, not by windows of time.")
+        return not_applicable("coverage", "windows", "The objects were read one by one, not by time windows.")
     chains: dict[str, dict[float, _Chain]] = {source: {} for source in expected}
     differences: list[dict[str, Any]] = []
     for note in notes:
-        # What names no place in a list was read by its id.
+        # Pages without a position contain objects that were read by their ids.
         if note.source in chains and (note.position is not None or note.last):
             if note.unwindowed:
-                # One chain from the top to the end, in place of the windows.
+                # One chain from the top to the end replaces the windows.
                 chains[note.source].clear()
             differences += _add(chains[note.source], note)
     figures: dict[str, Any] = {}
@@ -61,8 +61,8 @@ def check_windows(notes: Iterable[PageNote], expected: Expected) -> Check:
     return judged(
         "coverage",
         "windows",
-        "The windows that were read cover the whole range, without a gap and without an overlap.",
-        "The windows that were read do not cover the range.",
+        "The windows cover the whole time range without gaps or overlaps.",
+        "The windows do not cover the time range without gaps or overlaps.",
         {"sources": figures},
         differences,
     )
@@ -89,10 +89,10 @@ def _add(chains: dict[float, _Chain], note: PageNote) -> Iterator[dict[str, Any]
 
 
 def _faults(chains: Sequence[_Chain], window: Window) -> Iterator[dict[str, Any]]:
-    """What is wrong with the chains, latest first, that should cover the window."""
+    """The gaps and overlaps of the chains, newest first, that should cover the window."""
     reached, left = _end(window), False
     for chain in chains:
-        # A chain whose cursor was deleted is left, and its oldest second is listed again by the next.
+        # When a chain's cursor was deleted, the next chain lists its oldest second again.
         if chain.until < reached:
             yield {"fault": "a gap", "from": _instant(chain.until), "until": _instant(reached)}
         elif chain.until > reached + left:
@@ -111,5 +111,5 @@ def _end(window: Window) -> float:
 
 
 def _instant(bound: float) -> int | None:
-    """As JSON holds it; None is unbounded."""
+    """The bound as JSON; None is unbounded."""
     return None if bound in (inf, -inf) else int(bound)

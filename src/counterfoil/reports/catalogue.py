@@ -1,4 +1,4 @@
-"""The reports in the menu's order."""
+"""The catalogue of reports, in the order of the menu."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BY_NAME = {name: report for report in REPORTS for name in (_folded(report.title
 
 
 def report(key: str) -> Report:
-    """The report of a key or a title, however they are spaced and cased; SettingsError names the nearest."""
+    """The report with a key or title, regardless of case and spacing; SettingsError suggests similar keys."""
     key = str(key)  # programs pass values of any type
     found = _BY_NAME.get(_folded(key))
     if found is not None:
@@ -53,11 +53,12 @@ def report(key: str) -> Report:
     near = get_close_matches(_folded(key), _BY_NAME, n=3, cutoff=0.5)
     keys = list(dict.fromkeys(_BY_NAME[name].key for name in near))
     raise SettingsError(
-        f"There is no report {key!r}",
-        hint=f"Did you mean {' or '.join(keys)}?" if keys else "`counterfoil reports` lists them all.",
+        f"report {key!r} not found",
+        hint=f"Did you mean {' or '.join(keys)}?" if keys else "List the reports with: counterfoil reports",
+        code="report_not_found",
     )
 
 
 def columns_of(report: Report) -> tuple[Column, ...]:
-    """Every column of the report's table, the system's included, in order."""
+    """All columns of the report's table in order, including the system columns."""
     return (*report.columns, *SYSTEM_COLUMNS)

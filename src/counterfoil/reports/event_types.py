@@ -1,4 +1,4 @@
-"""Events that lead to a customer, for the reports that are read again customer by customer."""
+"""Event types that identify a customer, for reports that are updated customer by customer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from counterfoil.reports.report import EventType
 
 
 def customer_events(prefix: str, whats: Iterable[str], *path: str) -> tuple[EventType, ...]:
-    """`prefix.what` for each of them, with the id at the path; the object's own without one."""
+    """The event types `prefix.what`, with the customer's id at the path; by default the object's own id."""
     return tuple(EventType(type=f"{prefix}.{what}", path=path or ("id",)) for what in whats)
 
 
@@ -16,7 +16,7 @@ INVOICES_OF_CUSTOMERS = customer_events(
     "invoice", ("created", "updated", "deleted", "finalized", "paid", "voided", "marked_uncollectible"), "customer"
 )
 INVOICE_ITEMS_OF_CUSTOMERS = customer_events("invoiceitem", ("created", "deleted"), "customer")
-#: What can carry a discount, or bring one to an invoice.
+#: Events of objects that can have a discount or add one to an invoice.
 DISCOUNTS_OF_CUSTOMERS = (
     *customer_events("customer", ("created", "updated", "deleted")),
     *customer_events("customer.discount", ("created", "updated", "deleted"), "customer"),
@@ -28,7 +28,7 @@ DISCOUNTS_OF_CUSTOMERS = (
     *INVOICES_OF_CUSTOMERS,
     *INVOICE_ITEMS_OF_CUSTOMERS,
 )
-#: What has a say in a customer's next invoices.
+#: Events that can change a customer's next invoices.
 NEXT_INVOICES_OF_CUSTOMERS = (
     *DISCOUNTS_OF_CUSTOMERS,
     *customer_events(

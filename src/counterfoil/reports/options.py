@@ -1,4 +1,4 @@
-"""Whether a value may be given for a report's option."""
+"""Validation of the values of a report's options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterfoil.reports.report import Option, Report
 
 
 def checked_option(report: Report, name: str, value: str) -> str:
-    """The value; SettingsError names the option or the value that is wrong, and what would be right."""
+    """The value; SettingsError if the report has no such option or the value is invalid."""
     options = {option.name: option for option in report.options}
     if name not in options:
         near = get_close_matches(name, options, n=1)
@@ -19,7 +19,7 @@ def checked_option(report: Report, name: str, value: str) -> str:
         raise SettingsError(
             f"{report.title} has no option {name!r}",
             hint=(f"Did you mean {near[0]!r}? " if near else "")
-            + (f"It has: {known}." if known else "It has no options."),
+            + (f"Use one of: {known}." if known else "Remove the option."),
         )
     _check_value(options[name], value)
     return value
@@ -28,12 +28,12 @@ def checked_option(report: Report, name: str, value: str) -> str:
 def _check_value(option: Option, value: str) -> None:
     if option.choices and value not in option.choices:
         raise SettingsError(
-            f"{value!r} is no choice of the option {option.name}", hint=f"Choose one of: {', '.join(option.choices)}."
+            f"invalid value of the option {option.name}: {value!r}", hint=f"Use one of: {', '.join(option.choices)}."
         )
     if option.pattern == "currency" and not is_currency(value):
         raise SettingsError(
-            f"{value!r} is not a currency that Stripe knows",
-            hint="Give a three-letter code in lower case, such as usd.",
+            f"unknown currency: {value!r}",
+            hint="Use a three-letter code in lower case, such as usd.",
         )
     if option.pattern == "id" and not re.fullmatch(r"[A-Za-z0-9_.-]{1,255}", value):
-        raise SettingsError(f"{value!r} can't be the value of {option.name}", hint="Give Stripe's own spelling.")
+        raise SettingsError(f"invalid value of the option {option.name}: {value!r}", hint="Use Stripe's spelling.")

@@ -1,6 +1,6 @@
-"""What a report is: a frozen literal, and the closed set of shapes that its source can have.
+"""The definition of a report: frozen data, with one of a closed set of source shapes.
 
-Each shape is read by one function of `counterfoil.extract`; a report never has code of its own.
+One function in `counterfoil.extract` reads each shape. A report never contains code.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """GET of a list, pages of 100, newest first."""
+    """GET of a list, in pages of 100, newest first."""
 
     path: str
-    #: Stripe's name of the objects, which each of them repeats in `object`; empty where it is not known.
+    #: The objects' type, as in their field `object`; empty if unknown.
     object: str = ""
-    #: The field of each object that the `created` filter compares; None where the endpoint takes no such filter.
+    #: The field of each object that the `created` filter compares; None if the endpoint has no such filter.
     created: str | None = "created"
     params: Mapping[str, str] = field(default_factory=lambda: EMPTY)
-    #: As Stripe wants them for a list: `data.tiers`.
+    #: In Stripe's form for a list: `data.tiers`.
     expand: tuple[str, ...] = ()
-    #: Embedded lists, from the top of the object, that are read to their end when Stripe cut them: `lines`, `items`.
+    #: Embedded lists at the top of the object, such as `lines` or `items`. They are read to their end.
     lists: tuple[str, ...] = ()
-    #: The list leaves out objects in which this field has a value, unless it is narrowed to a customer.
+    #: The list omits objects in which this field has a value, unless it is filtered by customer.
     hides: str = ""
-    #: Only where the report needs another version than the one that the client pins.
+    #: Only if the report needs another API version than the client's.
     api_version: str | None = None
-    #: HTTP statuses that mean "Stripe retired this": zero rows and the report's notice, not an error.
+    #: HTTP statuses that mean that Stripe retired the list: zero rows and a warning instead of an error.
     retired: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """One list of a singleton that becomes rows."""
+    """One list in a singleton. Its entries become rows."""
 
     bucket: str
     state: str
@@ -49,29 +49,29 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Singleton:
-    """One GET; one row, or with `buckets` one row per entry of each bucket's list.
+    """One GET with one row, or, with `buckets`, one row per entry of each bucket's list.
 
-    A row of a bucket is the list's entry with `_bucket`, `_state`, and what the object says beside its buckets.
+    A row of a bucket is the list's entry with `_bucket`, `_state` and the object's other fields.
     """
 
     path: str
-    #: Stripe's name of the object.
+    #: The object's type, as in its field `object`.
     object: str = ""
     buckets: tuple[Bucket, ...] = ()
-    #: Embedded lists that are read to their end when Stripe cut them.
+    #: Embedded lists, which are read to their end.
     lists: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Union:
-    """Several listings in one table, told apart by the column `_kind`."""
+    """Several listings in one table. The column `_kind` names the listing of each row."""
 
     listings: Mapping[str, Listing]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectPath:
-    """Where objects hang in another listing's objects: `("items", "data", "*", "discounts", "*")`."""
+    """Paths of objects embedded in another listing's objects: `("items", "data", "*", "discounts", "*")`."""
 
     listing: Listing
     at: tuple[tuple[str, ...], ...]
@@ -79,14 +79,14 @@ class ObjectPath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """Objects that Stripe embeds in others and lists nowhere; each id once."""
+    """Objects that Stripe embeds in others and does not list; each id once."""
 
     places: tuple[ObjectPath, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previewed:
-    """Whose next invoice is previewed: each object of the listing with one of the statuses, sent as `param`."""
+    """The objects with a next invoice to preview: those in the listing with one of the statuses, sent as `param`."""
 
     listing: Listing
     param: str
@@ -95,15 +95,15 @@ class Previewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """One POST per object; the answer is a row under `key`, and the codes of `none` are an empty answer."""
+    """One POST per object. The response is a row with the object's id in `key`; error codes in `none` mean no row."""
 
     path: str
     previewed: tuple[Previewed, ...]
     key: str
     none: frozenset[str]
-    #: Stripe's name of what the POST answers.
+    #: The type of the response, as in its field `object`.
     object: str = ""
-    #: Embedded lists that are read to their end when Stripe cut them.
+    #: Embedded lists, which are read to their end.
     lists: tuple[str, ...] = ()
 
 
@@ -112,32 +112,32 @@ Source = Listing | Singleton | Union | Collected | Preview
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventType:
-    """An event that says that an object of this report changed, and where our object's id is in `data.object`."""
+    """An event that reports a change of an object of the report, with the path of that object's id in `data.object`."""
 
     type: str
     path: tuple[str, ...] = ("id",)
-    #: In a union: which of its listings the object is of.
+    #: In a union: the listing of the object.
     kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parents:
-    """Whose rows are read again together when one of them changes: events lead to the parent's id then."""
+    """Parents of the rows. All rows of a parent are read again if one of them changes; events identify the parent."""
 
-    #: The column that holds the parent's id.
+    #: The column with the parent's id.
     column: str
-    #: The lists of the source take it as this parameter; None where the parents are the objects of the listing, and
-    #: the rows hang in them.
+    #: The parameter that filters the source's lists by parent; None if the rows are embedded in the parents, which are
+    #: the objects of the listing.
     param: str | None = None
-    #: Where the parents are themselves listed, when the source reads that list too.
+    #: The path of the parents' own list, if the source reads that list too.
     path: str = ""
-    #: What the list is narrowed by to show rows that change without any event; they are read by every run.
+    #: The filter for rows that change without any event; every run reads them again.
     silent: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """Rows that change by themselves: those whose `column` is `value`, when the time in `due` has come."""
+    """Rows that change without an event: rows with `value` in `column`, after the time in `due`."""
 
     column: str
     value: str
@@ -146,76 +146,76 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """Ids of another report's rows in a column: where both are at hand, each is to be there."""
+    """A column with ids of another report's rows. If both tables exist, the other one should contain each id."""
 
     column: str
     #: The key of the other report.
     report: str
-    #: An amount of this row that is the other's `amount` where both are in one currency, times `sign`.
+    #: A column of this row that, times `sign`, equals the other row's `amount` if both have the same currency.
     amount: str = ""
     sign: Literal[1, -1] = 1
-    #: Whether Stripe deletes objects of the other report, so that their ids lead nowhere.
+    #: Whether objects of the other report can be deleted, so that their ids cannot be found.
     deletable: bool = False
-    #: Only of rows whose `type` is this.
+    #: Only for rows with this `type`.
     of_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """A choice of the user's that narrows the report."""
+    """An option that filters the report."""
 
     name: str
-    #: What may be given; empty for a value of the form that `pattern` tells.
+    #: The allowed values; empty if `pattern` describes them.
     choices: tuple[str, ...] = ()
     default: str | None = None
-    #: The choice that leaves nothing out; None where that is to give nothing.
+    #: The value that excludes nothing; None if that is to omit the option.
     widest: str | None = None
-    #: Stripe's parameter; a choice that is a key of `sends` sends that value, None sends nothing.
+    #: Stripe's parameter. `sends` maps a choice to the value to send; None sends nothing.
     param: str = ""
     sends: Mapping[str, str | None] = field(default_factory=dict)
-    #: `currency` (three letters, known) or `id`.
+    #: `currency` (a known three-letter code) or `id`.
     pattern: Literal["", "currency", "id"] = ""
-    #: An old object may come to be let through, and no event tells of that.
+    #: Whether old objects can start to match the option without an event.
     drifts: bool = False
     description: str = ""
 
 
-#: How a change run finds what changed, beside new objects, which the list has: `events` reads again the objects that
-#: events name; `pending` those of a status that is to change by itself; `parents` all rows of each parent that events
-#: name; `reread` everything; `snapshot` has no objects, only a state; `immutable` never changes.
+#: How an incremental run finds changes, in addition to new objects in the list. `events`: objects named in events.
+#: `pending`: objects with a status that changes without an event. `parents`: all rows of the parents named in events.
+#: `reread`: everything. `snapshot`: a state without objects. `immutable`: objects never change.
 ChangeRule = Literal["events", "pending", "reread", "snapshot", "immutable", "parents"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What can be extracted. Frozen data."""
+    """A report that can be extracted. Frozen data."""
 
     key: str
-    #: As the menu shows it.
+    #: The name in the menu.
     title: str
-    #: One line in our own words.
+    #: One line for users.
     description: str
     source: Source
     #: Declared columns in the table's order, without the system columns.
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ("id",)
-    #: The column that holds the time of creation; None for reports without one.
+    #: The column with the creation time; None for reports without one.
     created: str | None = "created"
-    #: As Stripe lists it: names of columns, `-` for newest first.
+    #: Stripe's order: names of columns, with `-` for descending.
     order: tuple[str, ...] = ("-created", "-id")
-    #: Integer columns that are not money. Every integer column is in here or names its currency.
+    #: Integer columns that are not money. Every integer column is listed here or has a currency.
     not_money: frozenset[str] = frozenset()
     events: tuple[EventType, ...] = ()
     changes: ChangeRule = "events"
-    #: Of a report whose `changes` are those of its parents.
+    #: Only if `changes` is `parents`.
     parents: Parents | None = None
-    #: Of one whose `changes` are pending.
+    #: Only if `changes` is `pending`.
     pending: Pending | None = None
     references: tuple[Reference, ...] = ()
     methods: tuple[Method, ...] = ("replace", "append", "merge", "partition")
     default_method: Method = "replace"
-    #: Restricted-key permissions that reading it takes, as Stripe's errors name them (`rak_…`).
+    #: Permissions that a restricted key needs, by their names in Stripe's errors (`rak_…`).
     permissions: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
-    #: What a reader of the numbers must know, a sentence each.
+    #: Important facts for users of the table, one sentence each.
     notes: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""One attempt of a dataset's run, in steps that can each be done again: plan, extract, load, prove, finish.
+"""One attempt of a dataset's run, in repeatable steps: plan, extract, load, prove, finish.
 
-What an attempt read is kept in the run's archive, so that a later one, or the same one after a crash, goes on behind
-it. Each step takes the run over: what an earlier process of it still does is refused.
+The rows that an attempt reads are stored in the run's archive. A later attempt, or the same one after a crash, resumes
+from there. Each step takes ownership of the run, which rejects writes of an earlier process.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ from counterfoil.stripe.retries import PROOF, Backoff
 
 T = TypeVar("T")
 
-#: How often the record of a run is updated while it reads.
+#: Interval between updates of the run's record during extraction.
 _REPORT_SECONDS = 1.0
 
 
 class Attempt:
-    """The steps of every attempt in this process. Safe to share between threads."""
+    """Runs the steps of all attempts in this process. Safe to share between threads."""
 
     def __init__(self, records: RunContext, *, stopping: threading.Event | None = None) -> None:
         self._records = records
         self._stopping = stopping or threading.Event()
         self._endings = Outcomes(records)
         self._destinations = TargetDestinations(records)
-        #: The tokens of steps under way or failed, by run: only whoever holds the run may end it.
+        #: The ownership tokens of running and failed steps, by run: only the owner may end a run.
         self._owners: dict[str, str] = {}
 
     def plan(self, run: str, attempt: int) -> str:
-        """Fixes what is read, the first time; refuses a table that is not ours to write."""
+        """Makes and stores the run's plan unless it has one; raises for a table that the run may not write."""
         cancellation = self._cancellation(run)
         cancellation.check()
         with self._taken(run, attempt) as (found, owner):
@@ -112,7 +112,7 @@ class Attempt:
         held: tuple[Held, ...],
         cancellation: Cancellation,
     ) -> tuple[DatasetPlan, str | None]:
-        """The run's plan; everything is read where the key may not see what changed."""
+        """The run's plan, and the reason for a full refresh, such as a key without permission to read events."""
         most = self._records.settings.reread_requests
         plan, why = plan_run(dataset, identity, date=date, tables=held, most_requests=most)
         events = report_of(dataset.report).events
@@ -125,12 +125,12 @@ class Attempt:
                     dataset,
                     identity,
                     date=date,
-                    why=f"Everything is read: without {permission} the key can't see what changed.",
+                    why=f"Full refresh: the key lacks the permission {permission} to read events.",
                 )
         return plan, why
 
     def extract(self, run: str, attempt: int) -> str:
-        """Reads what is not in the archive yet, and cuts it into parts."""
+        """Reads the pages that are not in the archive yet, and writes their rows as parts."""
         self._cancellation(run).check()
         with self._taken(run, attempt) as (found, owner):
             if rollback_target(found):
@@ -147,10 +147,10 @@ class Attempt:
         return folder.name
 
     def load(self, run: str, attempt: int) -> str:
-        """Brings the parts into each of the dataset's tables; those that are down are tried again, or left behind."""
+        """Loads the parts into each of the dataset's tables; retries or skips tables that are unavailable."""
         with self._taken(run, attempt) as (found, owner):
             dataset, hold = self._records.datasets.get(found.dataset), self._prover(found).before_load
-            brought = RunLoader(
+            outcome = RunLoader(
                 records=self._records,
                 destinations=self._destinations,
                 dataset=dataset,
@@ -159,15 +159,15 @@ class Attempt:
                 cancellation=self._cancellation(run),
                 check=hold if dataset.proof.hold else None,
             ).all()
-            done = brought.done
+            done = outcome.done
             counts = replace(found.counts, added=done.added, changed=done.changed, deleted=done.deleted)
             self._records.runs.update(run, owner=owner, counts=counts)
-            if brought.failed:
-                self._endings.report_behind(self._records.runs.get(run), attempt, brought.failed, owner=owner)
+            if outcome.failed:
+                self._endings.report_behind(self._records.runs.get(run), attempt, outcome.failed, owner=owner)
         return "loaded"
 
     def prove(self, run: str, attempt: int) -> str:
-        """Compares what was loaded with what was read and what Stripe says. What comes of it fails no run."""
+        """Compares the loaded rows with the archive and with Stripe. A failed check does not fail the run."""
         with self._taken(run, attempt) as (found, owner):
             prover = self._prover(found)
             if rollback_target(found) or prover.dataset.proof.after == "none":
@@ -183,7 +183,7 @@ class Attempt:
         return Prover(records=self._records, dataset=self._records.datasets.get(found.dataset), run=found)
 
     def finish(self, run: str, attempt: int) -> str:
-        """Ends the run well: the dataset's bookmark is this run's from now on."""
+        """Ends the run as succeeded and makes its bookmark the dataset's, unless that changed during the run."""
         found = self._records.runs.get(run)
         if found.status != "succeeded":
             with self._taken(run, attempt) as (found, owner):
@@ -193,26 +193,26 @@ class Attempt:
         return "finished"
 
     def _goes_on(self, found: Run) -> bool:
-        """Whether the dataset is still where it was when the run was planned; a reload may have been asked for."""
+        """Whether the dataset still has the bookmark that the run was planned with; a reload clears it."""
         bookmark = self._records.datasets.get(found.dataset).bookmark or {}
         return bookmark.get("run") == from_json(found.plan).after
 
     def _bookmark(self, found: Run) -> Mapping[str, Any]:
-        """From where the dataset's next run goes on."""
+        """The dataset's bookmark after this run."""
         plan, sync_state = from_json(found.plan), None
         if plan.merge is not None:
             sync_state = _standing(plan, found, ledger_of(self._records, found.id))
         return plan.bookmark(found.id, sync_state)
 
     def failed(self, run: str, attempt: int, error: Exception) -> float | None:
-        """Ends the attempt, and the run with it unless there is another one; the seconds until that."""
+        """Ends the attempt. Returns the seconds until the next one; None if there is none and the run has ended."""
         again = self._endings.failed(run, attempt, error, owner=self._owners.get(run))
         self._owners.pop(run, None)
         return again
 
     @contextmanager
     def _taken(self, run: str, attempt: int) -> Iterator[tuple[Run, str]]:
-        """The run, and the token with which it may be written from now on."""
+        """Takes ownership of the run; yields the run and the token that its writes need."""
         owner = self._records.runs.begin_attempt(run, workflow=f"{run}-{attempt}")
         self._owners[run] = owner
         yield self._records.runs.get(run), owner
@@ -225,12 +225,12 @@ class Attempt:
             runs.update(found.id, owner=owner, counts=Counts(read=progress.rows), requests=_spent(found, client))
 
         def warn(notices: Warnings, sentences: tuple[str, ...]) -> None:
-            for sentence, count in notices.told.items():
+            for sentence, count in notices.counts.items():
                 runs.log(found.id, "info", f"{sentence}: {count:,}")
             self._warn(found, owner, plan, sentences)
 
         if plan.changes is not None:
-            # What an earlier attempt found to be changed may have changed again: it is read anew, all of it.
+            # Objects that an earlier attempt read may have changed again: read all of them again.
             shutil.rmtree(folder, ignore_errors=True)
         self._warn(found, owner, plan, tuple(drop_contradictory_pages(folder, plan.plan)))
         key, check = plan.plan.report.key, self._cancellation(found.id).check
@@ -249,12 +249,12 @@ class Attempt:
             )
 
     def _warn(self, found: Run, owner: str, plan: DatasetPlan, warnings: tuple[str, ...]) -> None:
-        """Adds warnings to those of the plan and of earlier attempts."""
+        """Logs warnings, and adds them to those of the plan and of earlier attempts."""
         for warning in warnings:
             self._records.runs.log(found.id, "warning", warning)
         known = self._records.runs.get(found.id).warnings
-        told = tuple(dict.fromkeys((*plan.warnings, *known, *warnings)))
-        self._records.runs.update(found.id, owner=owner, warnings=told)
+        merged = tuple(dict.fromkeys((*plan.warnings, *known, *warnings)))
+        self._records.runs.update(found.id, owner=owner, warnings=merged)
 
     def _redact(self, plan: DatasetPlan) -> Redact | None:
         chosen = plan.chosen
@@ -264,9 +264,9 @@ class Attempt:
 
     @contextmanager
     def _client(self, credential: str, found: Run, owner: str, *, backoff: Backoff | None = None) -> Iterator[Client]:
-        """A client with the key of one of our accounts; what it spends is added to the run's, also when it fails.
+        """A client with the key of an account. Its requests are added to the run's, even after an error.
 
-        A rejection of the key is confirmed before it is believed.
+        A rejection of the key is confirmed with a second request.
         """
         client = client_of(self._records, credential, backoff=backoff)
         try:
@@ -282,12 +282,12 @@ class Attempt:
         for _, destination in self._destinations.each(dataset):
             if dataset.method not in destination.kind.methods:
                 raise RunError(
-                    f"{destination.name} cannot {dataset.method}",
-                    hint=f"It can {' and '.join(sorted(destination.kind.methods))}.",
+                    f"{destination.name} does not support the update method {dataset.method}",
+                    hint=f"Use {' or '.join(sorted(destination.kind.methods))}.",
                 )
 
     def _held(self, dataset: Dataset, run: str, cancellation: Cancellation) -> tuple[Held, ...]:
-        """What is in the dataset's tables; of several, those that archives bring up to date need nothing read again."""
+        """What each table holds. Tables that archives can backfill are left out: they need no full refresh."""
         last = (dataset.bookmark or {}).get("run")
         ids = () if last is None else same_state(self._records, dataset, last)
 
@@ -299,7 +299,7 @@ class Attempt:
             return held, backlog
 
         looked = self._destinations.looked(dataset, run, cancellation, look).values()
-        if all(backlog.anew if backlog else held != "last" for held, backlog in looked):
+        if all(backlog.rebuild if backlog else held != "last" for held, backlog in looked):
             return tuple(held for held, _ in looked)
         return tuple(held for held, backlog in looked if backlog is None) or ("last",)
 
@@ -313,7 +313,7 @@ def _spent(found: Run, client: Client) -> Mapping[str, int]:
 
 
 def _waited(ask: Callable[[], Awaitable[T]], cancellation: Cancellation) -> T:
-    """Stripe's answer; a signal ends the wait for it."""
+    """Stripe's response; a cancellation ends the wait for it."""
 
     async def asked() -> AsyncIterator[T]:
         yield await ask()
@@ -323,7 +323,7 @@ def _waited(ask: Callable[[], Awaitable[T]], cancellation: Cancellation) -> T:
 
 
 def _standing(plan: DatasetPlan, found: Run, ledger: Ledger) -> SyncState:
-    """How the table stands after the run, for a next one that reads changes."""
+    """The table's sync state after the run, for later incremental runs."""
     report = plan.plan.report
     if plan.sync_state is None or ledger.whole:
         return state_after_full_refresh(report, ledger.parts, as_of=plan.as_of, requests=sum(found.requests.values()))

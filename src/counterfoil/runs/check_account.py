@@ -1,4 +1,4 @@
-"""Tries a key: whose it is, test or live, and which reports it may read."""
+"""Tests a key: its Stripe account, test or live mode, and the reports that it can read."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from counterfoil.reports.report import Collected, Listing, Preview, Report, Sing
 from counterfoil.state.accounts import Checked
 from counterfoil.stripe.client import PREVIEW_PATH, AccountIdentity, Client
 
-#: What stands for a permission where the product is not there for the account: no permission would help.
+#: Used instead of a permission if the account lacks the product: no permission would help.
 NOT_THERE = "not available to this account"
-#: Of the form of Stripe's ids, and no one's: the answer is 403 without the permission, and 404 with it.
+#: An id that no object has: the response is 403 without the permission, and 404 with it.
 _NOBODYS = "sub_counterfoilprobe"
 
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """The smallest request that tells whether a path may be read."""
+    """The smallest request that shows whether the key can read a path."""
 
     path: str
     params: tuple[tuple[str, str | int], ...] = ()
     version: str | None = None
-    #: Statuses that the report takes for "nothing there".
+    #: Statuses that the report treats as an empty list.
     harmless: frozenset[int] = frozenset()
 
     async def ask(self, client: Client) -> AccountError | None:
-        """What is missing. Raises KeyRejected, and TransientError while Stripe can't be reached."""
+        """The error that denies access, None for access. Raises KeyRejected, and TransientError for an outage."""
         try:
             if self.path == PREVIEW_PATH:
                 await client.post(self.path, dict(self.params))
@@ -42,15 +42,15 @@ class _Probe:
         except AccountError as error:
             return None if error.status in self.harmless else error
         except RunError:
-            pass  # it was not the key that Stripe refused
+            pass  # Stripe rejected the request, not the key
         return None
 
 
 def check_account(client: Client, *, at: datetime) -> Checked:
-    """What Stripe says of the client's key; raises what it says when it does not take it, or can't be reached.
+    """The result of the test; raises if Stripe rejects the key or is unavailable.
 
-    A restricted key is tried with one request of one row for each path that the reports read, side by side; a full
-    one may read everything.
+    A restricted key is tested with one request for one row of each path that the reports read, in parallel. An
+    unrestricted key can read everything.
     """
     return wait_for(_checked(client, at))
 

@@ -1,4 +1,4 @@
-"""Clients with the keys of saved accounts."""
+"""Stripe clients for saved accounts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from counterfoil.stripe.retries import Backoff
 
 
 def client_of(records: RunContext, credential: str, *, backoff: Backoff | None = None) -> Client:
-    """A client with the key of one of our accounts, by its id; whoever gets it closes it."""
+    """A client with the key of an account, given by its id; the caller closes it."""
     account = records.accounts.get(credential)
     return Client(
         records.accounts.key(account.id),
@@ -27,9 +27,9 @@ def client_of(records: RunContext, credential: str, *, backoff: Backoff | None =
 
 
 def confirm_rejected(client: Client, rejected: KeyRejected, seconds: float, cancellation: Cancellation) -> None:
-    """Returns if Stripe rejects the key a second time, some seconds later.
+    """Returns if Stripe rejects the key a second time, after `seconds`.
 
-    Raises StripeUnavailable if Stripe accepts the key by then or can't be reached, and what `signals` raise meanwhile.
+    Raises StripeUnavailable if Stripe then accepts the key or is unavailable, and the errors of `cancellation`.
     """
 
     async def ask() -> AsyncIterator[bool]:
@@ -39,7 +39,7 @@ def confirm_rejected(client: Client, rejected: KeyRejected, seconds: float, canc
         except KeyRejected:
             yield True
         except CounterfoilError:
-            yield False  # an error of another kind says nothing against the key
+            yield False  # other errors do not show that the key is invalid
         else:
             yield False
 
@@ -47,8 +47,8 @@ def confirm_rejected(client: Client, rejected: KeyRejected, seconds: float, canc
         confirmed = next(answers)
     if not confirmed:
         raise StripeUnavailable(
-            f"Stripe rejected the key once, and not {seconds:g} s later",
-            hint="Retry. If it happens again, give the request id to Stripe's support.",
+            f"Stripe rejected the key once, but not {seconds:g} s later",
+            hint="Retry, and send the request id to Stripe support if it happens again.",
             request_id=rejected.request_id,
             path=rejected.path,
             code=rejected.code,

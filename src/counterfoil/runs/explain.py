@@ -1,4 +1,4 @@
-"""Explains a pull: how its report is read and what that will probably take, and at the end what it took."""
+"""Explains a pull: how it reads its report, the estimated cost before it starts, and the actual cost after it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.settings import Settings
 from counterfoil.stripe.client import Client
 
-#: What every account may read in a month, at least. https://docs.stripe.com/rate-limits
+#: Stripe's minimum allowance of read requests per account and month. https://docs.stripe.com/rate-limits
 MONTHLY_READS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCost:
-    """What a reading takes, or took."""
+    """The estimated or actual cost of a pull."""
 
     windows: int
     rows: int
     requests: int
     seconds: float
-    #: Of the reads that every account has in a month.
+    #: Share of the monthly allowance of read requests.
     share_of_month: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected(RequestCost):
-    """An estimate; the rows may well be as few or as many."""
+    """An estimate, with a range for the number of rows."""
 
     rows_from: int
     rows_to: int
@@ -42,15 +42,15 @@ class Expected(RequestCost):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A pull before it runs, and after."""
+    """A pull's estimated cost and, once it has run, its actual cost."""
 
     report: str
     #: How the report is read, in words.
     how: str
-    #: Requests that the estimate took; they are not in the figures.
+    #: Requests that the estimate took; neither cost includes them.
     looks: int
     estimated: Expected
-    #: None before it ran.
+    #: None before the pull has run.
     actual: RequestCost | None = None
 
 
@@ -58,9 +58,9 @@ Explain = Callable[[Explanation], None]
 
 
 class Explainer:
-    """Tells what a plan will take, beside the pages that are kept already, and keeps count; nothing without `tell`.
+    """Estimates the cost of a plan's pages that are not archived yet, and measures it; does nothing without `tell`.
 
-    Costs one request, or a few for a long list.
+    The estimate takes one request, or a few for a long list.
     """
 
     def __init__(self, client: Client, plan: Plan, settings: Settings, kept: Ledger, tell: Explain | None) -> None:
@@ -76,12 +76,12 @@ class Explainer:
         self._started = time.monotonic()
 
     def ended(self, ledger: Ledger) -> Explanation | None:
-        """With what it took; None when nothing was told."""
+        """The explanation with the actual cost; None without `tell`."""
         if self._told is None:
             return None
         spent = self._client.requests - self._before
         actual = RequestCost(
-            # A limit ends the only one of a list before it is complete.
+            # A list with a limit has one window, which never completes.
             windows=sum(max(1, len(coverage.complete)) for coverage in ledger.sources.values()),
             rows=sum(coverage.rows for coverage in ledger.sources.values()),
             requests=spent.total(),
@@ -126,7 +126,7 @@ def _steps(report: Report, *, chain: bool) -> Iterator[str]:
             yield from _listing_steps(tuple(source.listings.values()), chain=chain)
             yield "in one table"
         case Collected():
-            yield "what hangs in the objects of other lists, each once"
+            yield "objects embedded in other lists, each once"
             yield from _listing_steps(tuple(place.listing for place in source.places), chain=False)
         case Preview():
             yield f"a POST to {source.path} for each object that will be invoiced"
@@ -136,6 +136,6 @@ def _steps(report: Report, *, chain: bool) -> Iterator[str]:
 def _listing_steps(listings: tuple[Listing, ...], *, chain: bool) -> Iterator[str]:
     paths = [listing.path for listing in listings]
     yield f"{' and '.join((', '.join(paths[:-1]), paths[-1])) if len(paths) > 1 else paths[0]} in pages of 100"
-    yield "one after the other, newest first" if chain else "windows of `created` side by side"
+    yield "one after the other, newest first" if chain else "in parallel windows of `created`"
     if lists := sorted({name for listing in listings for name in listing.lists}):
-        yield f"{' and '.join(lists)} of each object to their end"
+        yield f"all {' and '.join(lists)} of each object"

@@ -1,4 +1,4 @@
-"""The steps between Stripe and a table that all runs share: archive pages, make batches of rows, build the load."""
+"""The steps that all runs share: archive pages, make batches of rows, build the load."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from counterfoil.runs.progress import ProgressReporter
 from counterfoil.stripe.client import API_VERSION, AccountIdentity, Client
 from counterfoil.values import Load, Method, Page
 
-#: Rows of a batch: enough that the cost of a column is shared, few enough that some tens of megabytes hold them.
+#: Rows of a batch: enough to spread the cost of a column, few enough to fit into some tens of megabytes.
 BATCH_ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What the system columns say of each row of a run."""
+    """The values of the system columns for every row of a run."""
 
     run: str
     account: str
@@ -40,21 +40,21 @@ class Stamp:
 
 
 def stamp_of(report: Report, *, run: str, account: str) -> Stamp:
-    """The stamp of a run; a report can be read under another version than the one that the client pins."""
+    """The stamp of a run; a report can use another API version than the one that the client pins."""
     source = report.source
     version = source.api_version if isinstance(source, Listing) else None
     return Stamp(run, account, version or API_VERSION)
 
 
 def store_stamp(folder: Path, stamp: Stamp) -> None:
-    """Keeps the stamp with what the run reads, so that a later process can go on as the same run."""
+    """Stores the stamp in the archive, so that a later process can resume as the same run."""
     partial = folder / "run.json.partial"
     partial.write_text(json.dumps(asdict(stamp)))
     partial.replace(folder / "run.json")
 
 
 def stored_stamp(folder: Path) -> Stamp | None:
-    """The stamp of the run that was interrupted here; None when there was none."""
+    """The stamp of the interrupted run in this folder; None if there is none."""
     try:
         return Stamp(**json.loads((folder / "run.json").read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -62,7 +62,7 @@ def stored_stamp(folder: Path) -> Stamp | None:
 
 
 def new_run_id() -> str:
-    """Sorts by time, and differs between runs that start in the same second."""
+    """An id that sorts by time and differs between runs that start in the same second."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
@@ -81,8 +81,8 @@ def extract(
 ) -> None:
     """Reads the pages of the plan that are not in the archive yet, and closes the archive.
 
-    `columns` are the report's that are stored. `warn` gets what there is to say of the rows, as it was noticed and as
-    sentences, before the archive is closed: nothing is read again after that. See `spooled_pages` for the rest.
+    `columns` are the stored columns of the report. `warn` gets the warnings about the rows before the archive is
+    closed, because no row is read again after that. See `spooled_pages` for the other arguments.
     """
     flattener, notices = Flattener((*columns, DELETED), digits=digits), Warnings()
     pages = spooled_pages(client, plan, archive, notices, changes=changes, redact=redact, check=progress.check)
@@ -96,7 +96,7 @@ def extract(
 
 
 def build_load(plan: Plan, identity: AccountIdentity, *, run: str, table: str, method: Method) -> Load:
-    """How the rows of a plan come into a table; callers add what only their kind of run has."""
+    """The load of a plan's rows into a table; callers add the fields that only their kind of run has."""
     report, scope = plan.report, scope_of(plan, identity)
     return Load(
         run=run,
@@ -123,10 +123,10 @@ def spooled_pages(
     redact: Redact | None = None,
     check: Callable[[], None] | None = None,
 ) -> Generator[Page, None, None]:
-    """What an earlier attempt left in the spool, then the rest from Stripe, each page in the spool before it is given.
+    """The pages that an earlier attempt left in the spool, then the rest from Stripe.
 
-    With `changes` only those are read.
-    `redact` is done to what Stripe sends. What `check` raises, which is called while nothing comes, ends the reading.
+    Each page is in the spool before it is yielded. With `changes`, only changed objects are read. `redact` is applied
+    to Stripe's objects. `check` is called while no page arrives; an exception from it ends the reading.
     """
     earlier = ResumeState(plan.report)
     for page in read_spool(archive.spool.path):
@@ -138,7 +138,7 @@ def spooled_pages(
         archive.spool.append(kept)
         return kept
 
-    # Kept when it arrives: what waits to be shaped would be lost with the process.
+    # Pages are stored when they arrive: pages that wait to be flattened would be lost in a crash.
     fresh = read(
         client,
         plan.report,
@@ -155,16 +155,16 @@ def spooled_pages(
         try:
             yield from fresh
         except CounterfoilError as error:
-            # A page that is kept already was wrong, and nothing shows which: the next attempt reads all of them anew.
+            # A stored page is wrong, and it is unknown which one: the next attempt reads all of them again.
             if error.code == CONTRADICTION:
                 archive.spool.empty()
             raise
 
 
 def batches(pages: Iterable[Page], flattener: Flattener, stamp: Stamp) -> Iterator[pa.RecordBatch]:
-    """The pages' objects in batches of about BATCH_ROWS rows; no row, no batch.
+    """The pages' objects in batches of about BATCH_ROWS rows; no batch is empty.
 
-    All of them are stamped with the time of the first page: whatever changed at Stripe later may be missing in any.
+    All batches have the time of the first page, because later changes at Stripe may be missing from any of them.
     """
     synced_at: int | None = None
     for page in pages:
@@ -178,7 +178,7 @@ def batches(pages: Iterable[Page], flattener: Flattener, stamp: Stamp) -> Iterat
 
 def _batch(flattener: Flattener, stamp: Stamp, synced_at: int | None) -> pa.RecordBatch:
     if not synced_at:
-        raise StripeUnavailable("Stripe's answer does not say when it was made", hint="Try again later.")
+        raise StripeUnavailable("Stripe's response has no date", hint="Try again later.")
     return with_system(
         flattener.flush(),
         account=stamp.account,
@@ -189,16 +189,16 @@ def _batch(flattener: Flattener, stamp: Stamp, synced_at: int | None) -> pa.Reco
 
 
 def check_archive(archive: Archive, rows: int) -> None:
-    """Refuses a closed archive that does not hold the rows that were read."""
-    kept = sum(part.rows for part in archive.parts())
-    if kept != rows or not archive.folder.is_dir():
+    """Raises RunError if a closed archive does not hold all rows that were read."""
+    stored = sum(part.rows for part in archive.parts())
+    if stored != rows or not archive.folder.is_dir():
         raise RunError(
-            f"Of {rows:,} rows that were read, {kept:,} are in the archive {archive.folder}",
-            hint="Something else removes files there. The table is as it was; run this again.",
+            f"the archive {archive.folder} holds {stored:,} of {rows:,} rows; the table is unchanged",
+            hint="Make sure that no other program removes files there, then run this again.",
         )
 
 
 def warnings_of(notices: Iterable[str], flattener: Flattener) -> tuple[str, ...]:
-    """What a run has to tell of its rows, a sentence each."""
-    # A new field without a value is nothing to act on.
+    """A run's warnings about its rows."""
+    # A new field without a value needs no action.
     return (*notices, *(drift.message for drift in flattener.drift.values() if drift.example != "null"))

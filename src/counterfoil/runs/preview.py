@@ -1,4 +1,4 @@
-"""The first rows of a report as a dataset would have them. Nothing is stored."""
+"""The first rows of a report, as a dataset would load them. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.stripe.client import Client
 from counterfoil.values import Page
 
-#: What Stripe gives in one page.
+#: The maximum number of rows in a page.
 PAGE_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """Rows with their declared columns, `_deleted` and `_extra`; the other columns of the system come with a run."""
+    """Rows with the declared columns, `_deleted` and `_extra`; only a run adds the other system columns."""
 
     report: str
     #: Name and SQL type, in order.
     columns: tuple[tuple[str, str], ...]
-    #: Values as Python has them, the newest first; JSON columns are decoded.
+    #: Python values, newest row first; JSON columns are decoded.
     rows: tuple[dict[str, Any], ...]
     requests: int
     warnings: tuple[str, ...]
@@ -41,9 +41,9 @@ class Preview:
 def preview(
     client: Client, plan: Plan, *, redact: Redact | None, digits: Mapping[str, int], rows: int = PAGE_ROWS
 ) -> Preview:
-    """At most `rows` rows of the first page that has any; embedded lists stay as Stripe cuts them.
+    """At most `rows` rows of the first page that has any; embedded lists are truncated as Stripe sends them.
 
-    `redact` is done to what Stripe sends, as in a run.
+    `redact` is applied to Stripe's objects, as in a run.
     """
     flattener = Flattener((*plan.report.columns, DELETED), digits=digits)
     notices, before = Warnings(), sum(client.requests.values())
@@ -76,7 +76,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
 
 
 def _without_rest(report: Report) -> Report:
-    """The report without what takes a request for each object: the rest of its embedded lists."""
+    """The report without the rest of its embedded lists, which takes a request for each object."""
     source = report.source
     if isinstance(source, Listing | Singleton):
         return replace(report, source=replace(source, lists=()))

@@ -1,4 +1,4 @@
-"""The progress of a run: rows and requests, counted page by page and reported to an observer."""
+"""The progress of a run: rows and requests, counted by page and reported to an observer."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Stage = Literal["connecting", "reading", "loading", "waiting", "proving", "done"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A moment of a run."""
+    """A run's progress at one moment."""
 
     report: str
     stage: Stage
     rows: int = 0
-    #: Requests so far, those of this run alone.
+    #: Requests of this run so far.
     requests: int = 0
-    #: Requests that were tried again.
+    #: Retried requests.
     retries: int = 0
-    #: What is waited for, in words.
+    #: The reason for waiting, as text.
     note: str = ""
 
 
@@ -33,11 +33,11 @@ Observe = Callable[[Progress], None]
 
 
 def unobserved(_progress: Progress) -> None:
-    """For runs that nobody watches."""
+    """An observer that ignores the progress."""
 
 
 class ProgressReporter:
-    """Counts what a run reads and spends, and reports it, not too often."""
+    """Counts a run's rows and requests, and reports them at intervals."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ProgressReporter:
         every_seconds: float = 0.1,
         check: Callable[[], None] | None = None,
     ) -> None:
-        """At most one report in `every_seconds`, but for a new stage. What `check` raises ends the reading."""
+        """Reports at most once in `every_seconds` and at each new stage; an exception of `check` ends the reading."""
         self._client = client
         self._report = report
         self._observe = observe
@@ -57,11 +57,11 @@ class ProgressReporter:
         self._started = self._reported_at = time.monotonic()
         self._before, self._retries_before = sum(client.requests.values()), client.retries
         self._stage: Stage = "reading"
-        #: Read so far.
+        #: Rows read so far.
         self.rows = 0
 
     def counting(self, pages: Iterable[Page]) -> Iterator[Page]:
-        """Passes the pages on, and reports how many rows they are."""
+        """Yields the pages; counts and reports their rows."""
         for page in pages:
             if self.check is not None:
                 self.check()
@@ -76,11 +76,11 @@ class ProgressReporter:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run began."""
         return time.monotonic() - self._started
 
     def tell(self, stage: Stage, *, note: str = "") -> None:
-        """Reports a moment."""
+        """Reports the progress."""
         now = time.monotonic()
         if stage == self._stage and now - self._reported_at < self._every_seconds:
             return

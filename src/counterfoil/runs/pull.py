@@ -1,4 +1,4 @@
-"""One run from Stripe to a table, without a service: plan, extract, load, in a row."""
+"""One run from Stripe to a table without a service: plan, extract, load."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from counterfoil.settings import Settings
 from counterfoil.stripe.client import API_VERSION, Client
 from counterfoil.values import Method
 
-_ALLOW_SHRINK = "If these rows are deleted at Stripe, repeat the same pull with --resume --allow-shrink."
+_ALLOW_SHRINK = "If these rows were deleted at Stripe, repeat this pull with --resume --allow-shrink."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """What one pull did. `rows` are those that it loaded, `columns` those of the table."""
+    """The result of a pull. `rows` counts the loaded rows, `columns` the table's columns."""
 
     report: str
     table: str
@@ -44,13 +44,13 @@ class Pulled:
     warnings: tuple[str, ...] = ()
     error: str | None = None
     hint: str | None = None
-    #: Where it was asked for.
+    #: None unless requested.
     explained: Explanation | None = None
 
     @classmethod
-    def failed(cls, error: CounterfoilError, **told: Any) -> Pulled:
-        """The result of a pull that ended with an error; `told` are the other fields, as far as they are known."""
-        return cls(**told, error=str(error), hint=error.hint)
+    def failed(cls, error: CounterfoilError, **known: Any) -> Pulled:
+        """The result of a pull that ended with an error; `known` are the values of other fields."""
+        return cls(**known, error=str(error), hint=error.hint)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -72,10 +72,10 @@ def pull(
     observe: Observe,
     explain: Explain | None = None,
 ) -> Pulled:
-    """Loads what the plan reads into `table`; `explain` is told first what that will probably take.
+    """Loads the plan's rows into `table`; calls `explain` with the estimated cost first.
 
-    Until the load's transaction ends, the table stays as it was, whatever happens. What was read when a pull failed or
-    was killed is kept; with `resume` the next pull of the same goes on behind it.
+    The table is unchanged until the load's transaction commits. The pages of a failed or killed pull are stored; with
+    `resume`, the next identical pull continues from them.
     """
     progress = ProgressReporter(client, plan.report.key, observe)
     progress.tell("connecting")
@@ -129,7 +129,7 @@ def pull(
 
 
 def _check_rows(archive: Archive, plan: Plan) -> None:
-    """Refuses rows that cannot be told apart; their pages are removed, so that no later pull resumes from them."""
+    """Rejects missing and duplicate keys; removes the pages, so that no later pull resumes from them."""
     try:
         check_part_keys(archive.parts(), plan.report.primary_key, report=plan.report.title)
     except RunError:
@@ -139,20 +139,20 @@ def _check_rows(archive: Archive, plan: Plan) -> None:
 
 @contextmanager
 def resume_hint(archive: Archive) -> Iterator[None]:
-    """Adds to the hint of an error, or to the notes of an interrupt, that reading need not start again."""
+    """Adds to an error's hint, or to an interrupt's notes, that the pull can be resumed."""
     try:
         yield
     except (CounterfoilError, KeyboardInterrupt) as error:
         if archive.spool.ledger.pages and archive.folder.is_dir():
-            kept = "What was read is kept: --resume goes on behind it."
+            resume = "Pass --resume to continue from the stored pages."
             if isinstance(error, CounterfoilError):
-                error.hint = f"{error.hint} {kept}" if error.hint else kept
+                error.hint = f"{error.hint} {resume}" if error.hint else resume
             else:
-                error.add_note(kept)
+                error.add_note(resume)
         raise
 
 
 def _archive_name(client: Client, destination: Destination, plan: Plan, table: str) -> str:
-    """The same for the same pull, so that a later one finds what a killed one left."""
-    told = [client.fingerprint, API_VERSION, plan.report.key, plan.scope, destination.name, table]
-    return f"pull-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"
+    """The same name for identical pulls, so that a later one finds the pages of a killed one."""
+    parts = [client.fingerprint, API_VERSION, plan.report.key, plan.scope, destination.name, table]
+    return f"pull-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}"

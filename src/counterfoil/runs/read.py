@@ -1,4 +1,4 @@
-"""A report as a stream of Arrow batches, without an archive and without a destination."""
+"""A report as a stream of Arrow batches, without an archive or a destination."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from counterfoil.stripe.client import Client
 
 _log = get_logger("counterfoil.runs")
 
-_AGAIN = "Call read() again for another reader. To use rows twice, keep them: table = reader.read_all()."
+_AGAIN = "Call read() for another reader; to use rows twice, store them with: table = reader.read_all()"
 
 
 class Reader:
-    """A report's rows as Arrow record batches. They are read once, from Stripe, as they are asked for.
+    """A report's rows as Arrow record batches, read from Stripe once and on demand.
 
     It has the methods of a pyarrow.RecordBatchReader and Arrow's C stream interface, so that DuckDB, polars and pyarrow
-    scan it. Where a RecordBatchReader gives no rows, this raises RunError with a `code`: after the end
-    (`reader_exhausted`), after `close` (`reader_closed`), after an error (`reader_failed`), and once another program
+    can scan it. Where a RecordBatchReader returns no rows, this raises RunError with a `code`: after the end
+    (`reader_exhausted`), after `close` (`reader_closed`), after an error (`reader_failed`), and after another program
     took the stream (`reader_taken`).
     """
 
     def __init__(self, schema: pa.Schema, batches: Generator[pa.RecordBatch, None, None], name: str) -> None:
-        #: Known before the first row.
+        #: Available before the first row.
         self.schema = schema
         self._batches = batches
         self._name = name
         self._ended: tuple[str, str] | None = None
         self._failure: BaseException | None = None
-        #: DuckDB reads a stream in threads of its own.
+        #: DuckDB reads a stream in its own threads.
         self._reading = threading.Lock()
 
     def __repr__(self) -> str:
@@ -65,33 +65,33 @@ class Reader:
         return self._read()
 
     def read_next_batch(self) -> pa.RecordBatch:
-        """The next rows; StopIteration at the end, and RunError after it."""
+        """The next batch; raises StopIteration at the end, and RunError after it."""
         return next(self)
 
     def read_all(self) -> pa.Table:
-        """The rows that were not read yet, as a pyarrow.Table."""
+        """The remaining rows as a pyarrow.Table."""
         return pa.Table.from_batches(list(self), self.schema)
 
     def read_pandas(self, **options: Any) -> Any:
-        """The rows that were not read yet, as a pandas.DataFrame; `options` are those of pyarrow.Table.to_pandas."""
+        """The remaining rows as a pandas.DataFrame; `options` are those of pyarrow.Table.to_pandas."""
         return self.read_all().to_pandas(**options)
 
     def close(self) -> None:
-        """Stops reading. A reader that ended, or whose stream another program took, is left as it is."""
+        """Stops reading. Does nothing if the reader has ended or another program took its stream."""
         with self._reading:
             if self._ended is None:
-                self._end("reader_closed", "This reader is closed")
+                self._end("reader_closed", "the reader is closed")
 
     def __arrow_c_schema__(self) -> object:
         return self.schema.__arrow_c_schema__()
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         self._check()
-        self._ended = ("reader_taken", "The rows of this reader go to the program that took its stream")
+        self._ended = ("reader_taken", "another program took the stream of this reader")
         return pa.RecordBatchReader.from_batches(self.schema, self._rest()).__arrow_c_stream__(requested_schema)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A reader can't be pickled or copied: its rows come from Stripe once. Copy read_all() instead.")
+        raise TypeError("a reader can't be pickled or copied, since its rows can be read once; copy read_all() instead")
 
     def _rest(self) -> Iterator[pa.RecordBatch]:
         while True:
@@ -106,12 +106,12 @@ class Reader:
             try:
                 return next(self._batches)
             except StopIteration:
-                self._end("reader_exhausted", "This reader was read to its end")
+                self._end("reader_exhausted", "the reader has no more rows")
                 raise
             except BaseException as error:
-                # A generator that raised has ended for Python, which would look like the last row.
+                # Python treats a generator that raised as exhausted, which would look like the last row.
                 self._failure = error
-                self._end("reader_failed", f"Reading {self._name} failed before its end: {_told(error)}")
+                self._end("reader_failed", f"reading {self._name} failed before its end: {_told(error)}")
                 raise
 
     def _end(self, code: str, why: str) -> None:
@@ -129,7 +129,7 @@ def _told(error: BaseException) -> str:
 
 
 def read(client: Client, plan: Plan, *, settings: Settings, check: Callable[[], None]) -> Reader:
-    """The plan's rows; asking Stripe begins with the first batch. What `check` raises, before each batch, ends it."""
+    """The plan's rows. The first request is made for the first batch; `check` is called before each batch."""
     schema = arrow_schema((*plan.report.columns, *SYSTEM_COLUMNS))
     return Reader(schema, _batches(client, plan, settings, check), plan.report.key)
 

@@ -1,4 +1,4 @@
-"""Whether reading can resume from the pages that an interrupted one left: they fit together and are not too old."""
+"""Decides whether a run can resume from stored pages: they must be consistent and not too old."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from counterfoil.extract.spool_check import contradiction
 from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.values import Page
 
-#: Pages that were read longer ago are read again: too much will have changed behind them.
+#: Older pages are read again, because too many objects may have changed since.
 MOST_SECONDS = 24 * 3600
 _SPOOL = "pages.spool"
 
 
 def drop_contradictory_pages(folder: Path, plan: Plan) -> list[str]:
-    """Empties the folder of pages that contradict one another or are not of this plan, and says so."""
+    """Empties the folder and returns a warning if its pages contradict one another or the plan."""
     pages = read_spool(folder / _SPOOL)
     try:
-        found = contradiction(pages, plan.report, plan.window, limit=plan.limit)
+        problem = contradiction(pages, plan.report, plan.window, limit=plan.limit)
     except RunError as error:
-        found = error.message
-    if found is None:
+        problem = error.message
+    if problem is None:
         return []
     _empty(folder)
-    return [f"the pages that an interrupted run left contradict one another ({found}): everything was read anew"]
+    return [f"all pages were read again, because the stored ones contradict one another: {problem}"]
 
 
 def drop_old_pages(folder: Path, *, now: int) -> list[str]:
-    """Empties the folder of pages that are too old to go on behind them, and says so; `now` by Stripe's clock."""
+    """Empties the folder and returns a warning if its pages are too old to resume; `now` is by Stripe's clock."""
     first = _first(folder)
     if first is None or now - first.date <= MOST_SECONDS:
         return []
     _empty(folder)
-    return [f"the pages read on {_minute(first)} are older than a day: everything was read anew"]
+    return [f"all pages were read again, because the stored ones are older than 24 hours (from {_minute(first)})"]
 
 
 def age_of_pages(archive: Archive) -> list[str]:
-    """What the pages that are there already can't know; nothing when there are none."""
+    """A warning with the age of the stored pages; empty if there are none."""
     first = _first(archive.folder)
     if first is None:
         return []
     pages = archive.spool.ledger.pages
-    return [f"{pages:,} page{'s'[: pages != 1]} read on {_minute(first)}; what changed later is not in them"]
+    return [f"resumed from {pages:,} page{'s'[: pages != 1]} of {_minute(first)}, which lack later changes"]
 
 
 def _empty(folder: Path) -> None:

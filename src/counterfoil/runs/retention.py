@@ -1,4 +1,4 @@
-"""How long what runs read is kept: some days or some runs, whichever is more, within a size."""
+"""Removes old archives: retention by days or number of runs, whichever is longer, and by total size."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _log = get_logger("counterfoil.runs")
 
 
 def remove_expired(runs: Runs, settings: Settings) -> int:
-    """Removes the archives that are kept no longer; how many there were.
+    """Removes expired archives; returns the number of runs that lost theirs.
 
-    Those that are too old go first; then, while all of them together are too large, the oldest of runs that are over,
-    but never the last that succeeded of a dataset. Those of runs that the state does not know any more go too.
+    Archives that are too old are removed first. While the total size is too large, those of finished runs follow,
+    oldest first, except for each dataset's last run that succeeded. Archives of deleted runs are removed too.
     """
     remove_left(settings)
     for folder in _folders(settings):
         if not _is_known(runs, folder.name):
             shutil.rmtree(folder, ignore_errors=True)
-            _log.info("archive of a forgotten run removed", run=folder.name)
+            _log.info("archive of a deleted run removed", run=folder.name)
     expired = runs.expired(settings.archive_days, settings.archive_runs)
     for run in expired:
         _remove(runs, settings, run)

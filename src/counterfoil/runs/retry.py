@@ -1,4 +1,4 @@
-"""Whether a run gets another attempt."""
+"""Decides whether a run gets another attempt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from counterfoil.state.run import Run
 
 
 def is_retried(dataset: Dataset, run: Run, attempt: int, error: CounterfoilError, *, now: datetime) -> bool:
-    """Only a transient error is, as often as the dataset says, until the deadline, and unless the run is canceled."""
+    """True for a transient error, within the dataset's retries and the deadline, unless the run is canceled."""
     retry = dataset.retry
     if not isinstance(error, TransientError) or not retry.on or (run.trigger == "manual" and not retry.manual):
         return False

@@ -1,4 +1,4 @@
-"""What the steps of runs read and write of the state, and where a run keeps what it read."""
+"""The parts of the state that runs use, and the folder of a run's archive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from counterfoil.state.runs import Runs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """What the steps read and write of the state."""
+    """The parts of the state that the steps of a run read and write."""
 
     accounts: Accounts
     alerts: Alerts
@@ -30,5 +30,5 @@ class RunContext:
 
 
 def archive_of(settings: Settings, run: str) -> Path:
-    """The folder of what a run read."""
+    """The folder of a run's archive."""
     return settings.archive / "runs" / run

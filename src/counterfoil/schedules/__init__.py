@@ -1,6 +1,6 @@
-"""Schedules: values that say when a dataset is due, their instants, and their forms in words and in JSON.
+"""Schedules: values that define when a dataset is due, their instants, and their forms as phrases and as JSON.
 
-Pure: no clock and no database. `docs/schedules.md` has the rules, with examples.
+Pure: no clock and no database. `docs/schedules.md` has the rules and examples.
 """
 
 from counterfoil.schedules.fire_times import fires_per_month, instants, next_after, upcoming

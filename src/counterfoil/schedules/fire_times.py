@@ -1,6 +1,7 @@
-"""When a schedule fires. Pure: instants are given, and come back aware and in UTC.
+"""When a schedule fires. Pure: takes instants with a time zone, and returns instants in UTC.
 
-Minutes and hours count elapsed time, days and more are local time: `docs/schedules.md` has the rules and examples.
+Minutes and hours count elapsed time; days, weeks and months use local time. `docs/schedules.md` has the rules and
+examples.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from counterfoil.schedules.model import (
 )
 from counterfoil.schedules.time_zones import SECOND, Stretch, first_instant, stretches, wall_clock, zone_info
 
-#: A schedule that is silent for so long, counted from its anchor at the earliest, never fires (again).
+#: A schedule that does not fire for this long, counted from its anchor at the earliest, never fires again.
 HORIZON = timedelta(days=5 * 366)
 MONTH = timedelta(days=30)
 
 
 def next_after(schedule: Schedule, instant: datetime) -> datetime | None:
-    """The first instant strictly after this one; None when it never fires again."""
+    """The first instant strictly after this one; None if the schedule never fires again."""
     return next(instants(schedule, instant), None)
 
 
@@ -49,7 +50,7 @@ def fires_per_month(schedule: Schedule, instant: datetime) -> int:
 
 
 def instants(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    """All instants strictly after this one, in order, until it is silent for five years."""
+    """All instants strictly after this one, in order; ends if the schedule does not fire for five years."""
     if after.tzinfo is None:
         raise ValueError(f"{after} has no time zone")
     found = True
@@ -61,7 +62,7 @@ def instants(schedule: Schedule, after: datetime) -> Iterator[datetime]:
 
 
 def local_days(schedule: Every | At, zone: ZoneInfo) -> tuple[tuple[time, ...], Callable[[date], bool]]:
-    """The local times and the local days at which a schedule of days, weeks or months fires."""
+    """The local times at which a schedule of days, weeks or months fires, and a test for the local days."""
     if isinstance(schedule, At):
         return schedule.times, lambda day: day >= schedule.anchor and _is_day(schedule, day)
     anchor = wall_clock(schedule.anchor, zone)
@@ -80,7 +81,7 @@ def _earliest(schedule: Schedule, after: datetime) -> datetime:
 
 
 def _fires(schedule: Schedule, after: datetime, end: datetime) -> Iterator[datetime]:
-    """Strictly after `after` and before `end`."""
+    """The instants strictly after `after` and before `end`."""
     zone = zone_info(schedule.zone)
     start = after.astimezone(UTC).replace(microsecond=0) + SECOND
     match schedule:
@@ -101,7 +102,7 @@ def _fires(schedule: Schedule, after: datetime, end: datetime) -> Iterator[datet
 
 
 def _reached(times: Iterator[datetime], zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Local times as instants; those that a change of the clocks puts together fire once."""
+    """Local times as instants; times that become the same instant in a clock change fire once."""
     for local in times:
         at = first_instant(local, zone)
         if at >= end:
@@ -122,7 +123,7 @@ def _times(schedule: Every | At, zone: ZoneInfo, start: datetime, end: datetime)
 
 
 def _steps(every: Every, stretch: Stretch) -> Iterator[datetime]:
-    """Elapsed steps from the anchor. Where the offset stands still, local times can be reckoned with."""
+    """Elapsed steps from the anchor. The offset is constant in a stretch, so local times can be computed."""
     step = timedelta(**{every.unit: every.n})
     at = _step_from(every.anchor, step, stretch.start)
     while at < stretch.end:
@@ -140,7 +141,7 @@ def _step_from(anchor: datetime, step: timedelta, instant: datetime) -> datetime
 
 
 def _active_from(every: Every, local: datetime) -> datetime:
-    """This time when it is active; else one, not after the next active one, to go on from."""
+    """This time if it is active; otherwise a time to continue from, which is not after the next active time."""
     midnight = datetime.combine(local.date() + timedelta(days=1), time())
     if every.days is not None and local.isoweekday() not in every.days:
         return midnight

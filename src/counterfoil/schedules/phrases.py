@@ -1,4 +1,4 @@
-"""Schedules in words: what the command line takes, and a part of an English sentence that it takes as well."""
+"""Schedules as English phrases, which the command line accepts and the program shows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _FORM = re.compile(
     r"(?: at (?P<at>.+?))?"
     r"(?: from (?P<start>\S+(?: \d\S*)?))?"
 )
-#: Short ways to say something that the form above has: said first, then what it stands for.
+#: Short forms, and the phrases that the form above accepts for them.
 _SHORT: Final = (
     (re.compile(r"at (?=\d)"), "daily at "),
     (re.compile(r"(?:every )?weekdays?\b(?! on)"), "weekly on weekdays"),
@@ -61,10 +61,10 @@ _UNITS: Final = {"daily": "days", "weekly": "weeks", "monthly": "months"}
 
 
 def parse(text: str, zone: str = "UTC", *, anchor: datetime | None = None) -> Schedule:
-    """The schedule that the words mean; `in Europe/Berlin` at their end goes before `zone`.
+    """The schedule of a phrase; `in Europe/Berlin` at its end overrides `zone`.
 
-    Counts from `anchor` where the words count and do not say from when; else from midnight, or the begin of the active
-    hours, of Monday, 1 January 2024. SettingsError says what is not understood.
+    A phrase that counts without a start counts from `anchor`. Without an anchor, it counts from Monday, 1 January 2024,
+    at midnight or at the start of the active hours. SettingsError names the invalid part.
     """
     words = " ".join(text.split())
     if match := re.fullmatch(r"(.+) in (\S+)", words, re.IGNORECASE):
@@ -79,59 +79,59 @@ def parse(text: str, zone: str = "UTC", *, anchor: datetime | None = None) -> Sc
         words = re.sub(rf"^{short.pattern}", long, words)
     form = _FORM.fullmatch(words)
     if form is None:
-        raise _refusal(f"{text!r} is not a schedule", *EXAMPLES)
-    said = form.groupdict()
-    unit = cast("Unit", _UNITS.get(said["word"]) or f"{said['unit']}s")
-    if said["at"] is None and said["word"] is None:
-        return _every(said, unit, zone, anchor)
-    return _at(said, unit, zone, anchor)
+        raise _refusal(f"invalid schedule: {text!r}", *EXAMPLES)
+    parts = form.groupdict()
+    unit = cast("Unit", _UNITS.get(parts["word"]) or f"{parts['unit']}s")
+    if parts["at"] is None and parts["word"] is None:
+        return _every(parts, unit, zone, anchor)
+    return _at(parts, unit, zone, anchor)
 
 
-def _every(said: dict[str, str | None], unit: Unit, zone: str, anchor: datetime | None) -> Every:
-    between = (_clock(said["opens"]), _clock(said["closes"])) if said["opens"] and said["closes"] else None
-    if said["on"] and unit in ("weeks", "months"):
-        raise _refusal("The schedule does not say at which times", "every 2 weeks on mon at 09:00")
-    start = _start(said["start"], zone, between) if said["start"] else anchor or _default_anchor(zone, between)
-    days = _weekdays(said["on"]) if said["on"] else None
-    return Every(int(said["n"] or 1), unit, anchor=start, between=between, days=days, zone=zone)
+def _every(parts: dict[str, str | None], unit: Unit, zone: str, anchor: datetime | None) -> Every:
+    between = (_clock(parts["opens"]), _clock(parts["closes"])) if parts["opens"] and parts["closes"] else None
+    if parts["on"] and unit in ("weeks", "months"):
+        raise _refusal("the schedule has no time", "every 2 weeks on mon at 09:00")
+    start = _start(parts["start"], zone, between) if parts["start"] else anchor or _default_anchor(zone, between)
+    days = _weekdays(parts["on"]) if parts["on"] else None
+    return Every(int(parts["n"] or 1), unit, anchor=start, between=between, days=days, zone=zone)
 
 
-def _at(said: dict[str, str | None], unit: Unit, zone: str, anchor: datetime | None) -> At:
+def _at(parts: dict[str, str | None], unit: Unit, zone: str, anchor: datetime | None) -> At:
     if unit in ELAPSED:
-        raise _refusal(f"Times of the day do not go with {unit}", f"every 30 {unit} from 2027-01-04 08:15")
-    if said["opens"]:
-        raise _refusal("Active hours go with minutes and hours", "every 2 hours between 08:00 and 18:00")
-    if said["at"] is None:
-        raise _refusal("The schedule does not say at which times", "daily at 06:00, 18:00")
-    every = int(said["n"] or 1)
-    if said["start"]:
-        start = wall_clock(_start(said["start"], zone, None), zone_info(zone)).date()
+        raise _refusal(f"times of day can't be used with {unit}", f"every 30 {unit} from 2027-01-04 08:15")
+    if parts["opens"]:
+        raise _refusal("active hours require minutes or hours", "every 2 hours between 08:00 and 18:00")
+    if parts["at"] is None:
+        raise _refusal("the schedule has no time", "daily at 06:00, 18:00")
+    every = int(parts["n"] or 1)
+    if parts["start"]:
+        start = wall_clock(_start(parts["start"], zone, None), zone_info(zone)).date()
     elif anchor is not None and every > 1:
         start = wall_clock(anchor, zone_info(zone)).date()
     else:
         start = FIRST_DAY
-    times = tuple(_clock(at) for at in _listed(said["at"]))
-    return At(times, _days(unit, said["on"]), every=every, anchor=start, zone=zone)
+    times = tuple(_clock(at) for at in _listed(parts["at"]))
+    return At(times, _days(unit, parts["on"]), every=every, anchor=start, zone=zone)
 
 
 def _days(unit: Unit, named: str | None) -> Days:
     if unit == "days":
         if named:
-            raise _refusal("Days of the week do not go with each day", "weekly on mon,thu at 09:00")
+            raise _refusal("weekdays can't be used with daily", "weekly on mon,thu at 09:00")
         return Daily()
     if named is None:
-        raise _refusal("The schedule does not say on which days", "weekly on mon at 09:00", "monthly on 1 at 09:00")
+        raise _refusal("the schedule has no days", "weekly on mon at 09:00", "monthly on 1 at 09:00")
     if unit == "weeks":
         return Weekdays(_weekdays(named))
     if match := re.fullmatch(rf"(?:the )?(\S+) ({_DAY})", named):
         if match[1] not in ORDINALS and not re.fullmatch("1st|2nd|3rd|4th|5th", match[1]):
-            raise _refusal(f"A month has no {match[1]} weekday", "monthly on first monday at 06:00")
+            raise _refusal(f"a month has no {match[1]} weekday", "monthly on first monday at 06:00")
         return NthWeekday(ORDINALS.get(match[1]) or int(match[1][0]), _weekday(match[2]))
     return MonthDays(tuple(_month_day(day) for day in _listed(named)))
 
 
 def _listed(text: str) -> list[str]:
-    """What stands between commas or `and`."""
+    """The parts between commas or `and`."""
     return re.split(r" ?, ?(?:and )?| and ", text)
 
 
@@ -144,20 +144,20 @@ def _weekday(word: str) -> int:
     for number, name in enumerate(WEEKDAYS, 1):
         if len(word) > 2 and name.lower().startswith(word):
             return number
-    raise _refusal(f"{word!r} is not a day of the week", "weekly on mon,thu at 09:00")
+    raise _refusal(f"invalid day of the week: {word!r}", "weekly on mon,thu at 09:00")
 
 
 def _month_day(word: str) -> int | Literal["last"]:
     match = re.fullmatch(r"(?:the )?(?:day )?(?:(\d{1,2})(?:st|nd|rd|th)?|last)(?: day)?", word)
     if match is None:
-        raise _refusal(f"{word!r} is not a day of the month", "monthly on 1,15,last at 06:00")
+        raise _refusal(f"invalid day of the month: {word!r}", "monthly on 1,15,last at 06:00")
     return int(match[1]) if match[1] else LAST
 
 
 def _clock(word: str | None) -> time:
     match = re.fullmatch(r"(\d{1,2}):(\d{2})", word or "")
     if match is None or int(match[1]) > 23 or int(match[2]) > 59:
-        raise _refusal(f"{word!r} is not a time of the day", "daily at 06:00, 18:00")
+        raise _refusal(f"invalid time of day: {word!r}", "daily at 06:00, 18:00")
     return time(int(match[1]), int(match[2]))
 
 
@@ -166,7 +166,7 @@ def _default_anchor(zone: str, between: tuple[time, time] | None) -> datetime:
 
 
 def _start(text: str, zone: str, between: tuple[time, time] | None) -> datetime:
-    """The instant of a local date or time of the zone, or of one with an offset."""
+    """The instant of a local date or time in the zone, or of a time with an offset."""
     try:
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
             start = datetime.combine(date.fromisoformat(text), between[0] if between else time())
@@ -174,38 +174,38 @@ def _start(text: str, zone: str, between: tuple[time, time] | None) -> datetime:
             start = datetime.fromisoformat(text.upper())
         return first_instant(start, zone_info(zone)) if start.tzinfo is None else start.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise _refusal(f"{text!r} is not a time to count from", "every 5 hours from 2027-01-04 08:00") from error
+        raise _refusal(f"invalid start: {text!r}", "every 5 hours from 2027-01-04 08:00") from error
 
 
 def _refusal(problem: str, *examples: str) -> SettingsError:
-    return SettingsError(problem, hint=f"Such as {', '.join(f'`{example}`' for example in examples)}.")
+    return SettingsError(problem, hint=f"Use, for example: {', '.join(f'`{example}`' for example in examples)}.")
 
 
 def describe(schedule: Schedule) -> str:
-    """`weekdays at 07:30 in Europe/Berlin`: what `parse` reads as the same schedule."""
+    """A phrase such as `weekdays at 07:30 in Europe/Berlin`, which `parse` reads as the same schedule."""
     match schedule:
         case Manual():
             return "manual"
         case Every():
-            said = _every_words(schedule)
+            phrase = _every_words(schedule)
         case At():
-            said = f"{_days_words(schedule)} at {_joined([f'{at:%H:%M}' for at in schedule.times])}"
+            phrase = f"{_days_words(schedule)} at {_joined([f'{at:%H:%M}' for at in schedule.times])}"
             if schedule.anchor != FIRST_DAY:
-                said += f" from {schedule.anchor.isoformat()}"
+                phrase += f" from {schedule.anchor.isoformat()}"
         case Cron():
-            said = f"cron {schedule.text}"
-    return f"{said} in {schedule.zone}"
+            phrase = f"cron {schedule.text}"
+    return f"{phrase} in {schedule.zone}"
 
 
 def _every_words(every: Every) -> str:
-    said = f"every {_counted(every.n, every.unit)}"
+    phrase = f"every {_counted(every.n, every.unit)}"
     if every.days is not None:
-        said += f" on {_weekday_words(every.days)}"
+        phrase += f" on {_weekday_words(every.days)}"
     if every.between is not None:
-        said += f" between {every.between[0]:%H:%M} and {every.between[1]:%H:%M}"
+        phrase += f" between {every.between[0]:%H:%M} and {every.between[1]:%H:%M}"
     if every.anchor != _default_anchor(every.zone, every.between):
-        said += f" from {_start_words(every)}"
-    return said
+        phrase += f" from {_start_words(every)}"
+    return phrase
 
 
 def _start_words(every: Every) -> str:

@@ -1,4 +1,4 @@
-"""Schedules as plain dicts of JSON, with a version, and back."""
+"""Schedules as JSON objects with a version, and back."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ VERSION = 1
 
 
 def as_json(schedule: Schedule) -> dict[str, Any]:
-    """Strings, whole numbers, lists and nulls; equal schedules give equal dicts."""
+    """The schedule as strings, whole numbers, lists and nulls; equal schedules give equal dicts."""
     return {"version": VERSION, "zone": schedule.zone, **_fields(schedule)}
 
 
 def from_json(saved: Mapping[str, Any]) -> Schedule:
-    """The schedule that was saved; SettingsError when it is of another version, damaged, or has fields unknown here."""
+    """The saved schedule; SettingsError if it has another version, is damaged or has unknown fields."""
     if saved.get("version") != VERSION:
         raise SettingsError(
-            f"The schedule was saved in version {saved.get('version')!r}, and this program reads {VERSION}",
+            f"the schedule was saved in version {saved.get('version')!r}, but this program reads {VERSION}",
             hint="Install the version of counterfoil that saved it, or a newer one.",
         )
     try:
         schedule = _KINDS[saved["kind"]](saved)
         if as_json(schedule).keys() != saved.keys():
-            raise ValueError(f"its fields are {', '.join(saved)}")
+            raise ValueError(f"invalid fields: {', '.join(saved)}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SettingsError(
-            f"The saved schedule can't be read: {error}", hint="Give the dataset a schedule again."
+            f"the saved schedule can't be read: {error}", hint="Set the schedule of the dataset again."
         ) from error
     return schedule
 
@@ -100,7 +100,7 @@ def _at(saved: Mapping[str, Any]) -> At:
 def _zone(saved: Mapping[str, Any]) -> str:
     zone = saved["zone"]
     if not isinstance(zone, str):
-        raise TypeError(f"its zone is {zone!r}")
+        raise TypeError(f"invalid zone: {zone!r}")
     return zone
 
 

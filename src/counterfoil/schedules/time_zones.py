@@ -1,4 +1,4 @@
-"""Which instants the clocks of a time zone show: changes of the offset, and the instant of a time on the wall."""
+"""Conversions between instants and the local times of a time zone, and the changes of its offset."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Stretch(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def zone_info(name: str) -> ZoneInfo:
-    """The zone of an IANA name; SettingsError suggests others when there is none."""
-    # Looked up in the list and not just opened: a file system may not mind the case of letters, and the next one may.
+    """The zone of an IANA name; SettingsError suggests others if it does not exist."""
+    # Compared with the list of names first, because some file systems ignore the case of letters and others do not.
     if name not in _zone_names():
-        raise SettingsError(f"There is no time zone {name!r}", hint=_suggestion(name))
+        raise SettingsError(f"time zone {name!r} not found", hint=_suggestion(name))
     return ZoneInfo(name)
 
 
@@ -38,7 +38,7 @@ def _zone_names() -> frozenset[str]:
 
 
 def _suggestion(name: str) -> str:
-    """Zones of nearly that name, or with a city of nearly that name."""
+    """A hint with zones that have a similar name or city."""
     wanted = name.strip().lower().replace(" ", "_")
     known: dict[str, str] = {}
     for zone in sorted(_zone_names()):
@@ -46,13 +46,13 @@ def _suggestion(name: str) -> str:
         known[zone.lower()] = zone
     close = [known[match] for match in get_close_matches(wanted, known, n=6, cutoff=0.75)]
     if not close:
-        return "Give a name of the IANA time zone database, such as Europe/Berlin or UTC."
+        return "Use a name of the IANA time zone database, such as Europe/Berlin or UTC."
     return f"Did you mean {' or '.join(list(dict.fromkeys(close))[:3])}?"
 
 
 @lru_cache(maxsize=1024)
 def _changes(zone: ZoneInfo, year: int) -> tuple[datetime, ...]:
-    """The instants from which the zone has another offset, in a UTC year without its first instant but with its end."""
+    """The changes of the zone's offset in a UTC year, excluding its first instant and including its end."""
     found = []
     day, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     offset = _offset(day, zone)
@@ -78,7 +78,7 @@ def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
 
 
 def stretches(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Stretch]:
-    """What `[start, end)` is made of, in order and without gaps."""
+    """The stretches of `[start, end)`, in order and without gaps."""
     for year in range(start.year, end.year + 1):
         for change in _changes(zone, year):
             if start < change < end:
@@ -89,20 +89,20 @@ def stretches(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Stretc
 
 
 def wall_clock(instant: datetime, zone: ZoneInfo) -> datetime:
-    """What the zone's clocks show, without a zone."""
+    """The local time in the zone, without a zone."""
     return instant.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def first_instant(local: datetime, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the zone's clocks first show or pass this time.
 
-    A time that exists twice is its first one; one that a change leaves out is the change itself. So a later time never
-    is an earlier instant.
+    For a time that exists twice, the first instant; for a time that a change skips, the instant of the change. A later
+    time is therefore never an earlier instant.
     """
     instant = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if wall_clock(instant, zone) == local:
         return instant
-    # In a gap, fold 0 lands behind the change and fold 1 before it (PEP 495).
+    # In a gap, fold 0 is after the change and fold 1 before it (PEP 495).
     before = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
     changes = (change for year in {before.year, instant.year} for change in _changes(zone, year))
     return next(change for change in changes if before < change <= instant)

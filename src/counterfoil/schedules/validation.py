@@ -1,4 +1,4 @@
-"""What a schedule must keep before it is saved: a known zone, a next time, and enough time between two runs."""
+"""Validates a schedule before it is saved: a known zone, a next time, and enough time between two runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DAY_MINUTES = 24 * 60
 
 
 def check(schedule: Schedule, *, least_minutes: int = 15) -> None:
-    """SettingsError for an unknown zone, a schedule that never fires, and one that fires too often.
+    """Raises SettingsError for an unknown zone, a schedule that never fires, and one that fires too often.
 
-    How often is reckoned by the clock on the wall: what a change of the clocks pushes together counts for nothing.
+    The time between runs is measured in local time: a clock change that shortens it is ignored.
     """
     zone_info(schedule.zone)
     if isinstance(schedule, Manual):
@@ -27,11 +27,11 @@ def check(schedule: Schedule, *, least_minutes: int = 15) -> None:
     fires = len(upcoming(schedule, BEFORE_ALL, 2))
     if fires < 2:
         often = "never fires" if fires == 0 else "fires only once"
-        raise SettingsError(f"The schedule {often} within five years", hint=_never_hint(schedule))
+        raise SettingsError(f"the schedule {often} within five years", hint=_never_hint(schedule))
     minutes = _least_minutes_between(schedule)
     if minutes < least_minutes:
         raise SettingsError(
-            f"The schedule fires {_minutes(minutes)} after the run before",
+            f"the schedule has only {_minutes(minutes)} between two runs",
             hint=f"Leave at least {_minutes(least_minutes)} between two runs.",
         )
 
@@ -45,9 +45,9 @@ def _never_hint(schedule: Schedule) -> str:
         case Every(between=None, days=None):
             return "Choose a shorter interval."
         case Every():
-            return "None of its times falls into the active hours or days; widen them, or count from another time."
+            return "Extend the active hours or days to include a time of the schedule, or change its start."
         case _:
-            return "No month has such a day; `last` stands for a month's last day."
+            return "Use a day that exists, or `last` for the last day of a month."
 
 
 def _least_minutes_between(schedule: Every | At | Cron) -> int:
@@ -62,7 +62,7 @@ def _least_minutes_between(schedule: Every | At | Cron) -> int:
 
 
 def _wall_clock(schedule: Every | At | Cron) -> tuple[list[int], Callable[[date], bool]]:
-    """Minutes of the day at which it fires, in order, and on which days."""
+    """The minutes of the day at which it fires, in order, and a test for the days on which it fires."""
     if isinstance(schedule, Cron):
         return cron_days(schedule.text)
     times, fires = local_days(schedule, zone_info(schedule.zone))
@@ -70,7 +70,7 @@ def _wall_clock(schedule: Every | At | Cron) -> tuple[list[int], Callable[[date]
 
 
 def _has_neighbours(fires: Callable[[date], bool]) -> bool:
-    """Whether it ever fires on two days in a row."""
+    """Whether it ever fires on two consecutive days."""
     first = FIRST_DAY.toordinal()
     days = [fires(date.fromordinal(first + day)) for day in range(HORIZON.days)]
     return any(today and tomorrow for today, tomorrow in pairwise(days))

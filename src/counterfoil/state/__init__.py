@@ -1,4 +1,4 @@
-"""What is remembered: accounts, datasets, runs, in one database."""
+"""The state: accounts, datasets and runs, in one database."""
 
 from counterfoil.state.database import State, open_state, upgrade_state
 

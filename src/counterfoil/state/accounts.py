@@ -1,4 +1,4 @@
-"""Accounts: saved credentials of Stripe, what is known of them, and their keys, in the vault or by reference."""
+"""Accounts: saved Stripe credentials, the results of their tests, and their keys, in the vault or by reference."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ STRIPE = "https://api.stripe.com"
 
 _log = get_logger("counterfoil.state")
 
-#: `locked`: the master key that its key was encrypted with is gone; the key must be entered again.
+#: `locked`: the master key of its key is missing; the key must be entered again.
 Status = Literal["ok", "rejected", "locked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What Stripe said of a key when it was tried."""
+    """The result of testing a key at Stripe."""
 
     at: datetime
     status: Status = "ok"
     problem: str | None = None
     livemode: bool | None = None
-    #: `acct_…`, or `key_<fingerprint>` where the key may not be asked whose it is.
+    #: `acct_…`, or `key_<fingerprint>` if the key can't read its account.
     stripe_id: str | None = None
     display_name: str | None = None
-    #: Keys of the reports that it may read; for each of the others the permission (`rak_…`) that it lacks.
+    #: The reports that the key can read; for each other report, the permission (`rak_…`) that it lacks.
     readable: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """A saved credential. The key itself is not in here: `Accounts.key` gives it."""
+    """A saved credential, without the key itself, which `Accounts.key` returns."""
 
     id: str
     name: str
     livemode: bool | None
     stripe_id: str | None
     display_name: str | None
-    #: The key as it may be shown: `sk_test_…4242`.
+    #: The shortened key for display: `sk_test_…4242`.
     shown: str
     fingerprint: str
-    #: Where the key is kept instead of here: `env:NAME` or `file:/path`.
+    #: Where the key is stored, if not in the vault: `env:NAME` or `file:/path`.
     reference: str | None
     api_base: str
     stripe_account: str | None
@@ -68,7 +68,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What a rotation did: how many keys it encrypted anew, and the names of the accounts whose keys are lost."""
+    """The result of a rotation: the number of keys encrypted again, and the names of accounts with lost keys."""
 
     keys: int
     locked: tuple[str, ...]
@@ -120,12 +120,12 @@ class Accounts:
             return self._accounts(connection, sa.select(accounts).order_by(accounts.c.name))
 
     def get(self, name_or_id: str) -> Account:
-        """The account of a name or an id; SettingsError names the nearest."""
+        """The account with a name or an id; SettingsError suggests the nearest name."""
         with self._state.read() as connection:
             return self._one(connection, name_or_id)
 
     def rename(self, name_or_id: str, name: str) -> Account:
-        """Gives another name."""
+        """Renames the account."""
         name = names.checked_name("account", name)
         with self._state.begin() as connection:
             account = self._one(connection, name_or_id).id
@@ -145,7 +145,7 @@ class Accounts:
         reference: str | None = None,
         checked: Checked | None = None,
     ) -> Account:
-        """Another key, or another reference, for the same account; what was known of the old key is forgotten."""
+        """Replaces the account's key or reference; deletes the test result of the old key."""
         with self._state.begin() as connection:
             account = self._one(connection, name_or_id).id
             kept = self._kept(account, key, reference)
@@ -155,7 +155,7 @@ class Accounts:
             return self._one(connection, account)
 
     def set_check(self, name_or_id: str, checked: Checked) -> Account:
-        """Keeps what Stripe said of the key; one that works resumes the datasets that its rejection paused."""
+        """Stores the test result of the key; a valid key resumes the datasets that its rejection paused."""
         with self._state.begin() as connection:
             account = self._one(connection, name_or_id).id
             self._change(connection, account, **_said(checked))
@@ -164,14 +164,14 @@ class Accounts:
             return self._one(connection, account)
 
     def reject(self, name_or_id: str, problem: str) -> Account:
-        """Keeps that Stripe refused the key; what was known of it before stays."""
+        """Records that Stripe rejected the key; the rest of its test result stays."""
         with self._state.begin() as connection:
             account = self._one(connection, name_or_id).id
             self._change(connection, account, status="rejected", problem=problem, checked_at=self._state.now())
             return self._one(connection, account)
 
     def accept(self, name_or_id: str) -> Account:
-        """Keeps that Stripe takes the key, where it was refused before, and resumes the datasets that this paused."""
+        """Records that Stripe accepts a rejected key, and resumes the datasets that its rejection paused."""
         with self._state.begin() as connection:
             account = self._one(connection, name_or_id)
             if account.status == "rejected":
@@ -180,14 +180,14 @@ class Accounts:
             return self._one(connection, account.id)
 
     def used_by(self, name_or_id: str) -> tuple[str, ...]:
-        """The names of the datasets that read the account."""
+        """The names of the datasets that use the account."""
         with self._state.read() as connection:
             return _users(connection, self._one(connection, name_or_id).id)
 
     def remove(self, name_or_id: str, *, with_datasets: bool = False) -> tuple[str, ...]:
-        """Forgets the account and its key; the names of the datasets that went with it.
+        """Deletes the account and its key; returns the names of the datasets that were deleted with it.
 
-        While datasets read it that needs `with_datasets`: else SettingsError names them. Their tables stay.
+        If datasets use it, this requires `with_datasets`; otherwise SettingsError names them. Their tables stay.
         """
         from counterfoil.state.datasets import Datasets
 
@@ -195,16 +195,17 @@ class Accounts:
             account = self._one(connection, name_or_id)
             users = _users(connection, account.id)
             if users and not with_datasets:
+                count = f"{len(users)} dataset{'' if len(users) == 1 else 's'}"
                 raise SettingsError(
-                    f"The account {account.name!r} is read by {len(users)} datasets: {', '.join(users)}",
-                    hint="They would stop. Say --yes to remove them too; their tables stay.",
+                    f"the account {account.name!r} is used by {count}: {', '.join(users)}",
+                    hint="Pass --yes to remove them too; their tables stay.",
                 )
             Datasets(self._state).remove(*users)
             connection.execute(accounts.delete().where(accounts.c.id == account.id))
         return users
 
     def key(self, name_or_id: str) -> str:
-        """The key itself, for a client that is about to be made. AccountError when it must be entered again."""
+        """The key itself, for a client. AccountError if it must be entered again."""
         account = self.get(name_or_id)
         if account.reference is not None:
             return resolve(account.reference)
@@ -216,16 +217,17 @@ class Accounts:
             return self._vault.open(account.id, found.ciphertext, found.key_version)
         except AccountError as error:
             if account.status != "locked":
-                self._lock(account.id, error.message)
+                self._lock(account.id, error.sentence)
             raise AccountError(
-                f"The key of the account {account.name!r} can't be decrypted. {error.message}",
+                f"the key of the account {account.name!r} can't be decrypted: {error.message}",
                 hint=_again(account.name),
+                code=error.code,
             ) from None
 
     def rotate(self) -> Rotated:
-        """Encrypts every key anew under the first master key, in one transaction.
+        """Encrypts every key again with the first master key, in one transaction.
 
-        A ring that the operator does not give gets a new first key. Keys that can't be decrypted stay as they are.
+        A key ring that the operator does not provide gets a new first key. Keys that can't be decrypted stay unchanged.
         """
         lost = []
         with self._state.begin() as connection:
@@ -244,7 +246,7 @@ class Accounts:
 
     def _kept(self, account: str, key: str | None, reference: str | None) -> dict[str, Any]:
         if (key is None) == (reference is None):
-            raise ValueError("an account has a key or a reference to one")
+            raise ValueError("either a key or a reference is required")
         if key is None:
             return {"reference": checked_reference(str(reference)), "ciphertext": None, "key_version": None}
         ciphertext, version = self._vault.seal(account, key)
@@ -279,7 +281,7 @@ class Accounts:
 
 def _said(checked: Checked | None) -> dict[str, Any]:
     if checked is None:
-        # Nothing is known until it is tried.
+        # Everything is unknown until the key is tested.
         unknown = dict.fromkeys(("problem", "livemode", "stripe_id", "display_name", "checked_at"))
         return {**unknown, "status": "ok", "readable": [], "missing": {}}
     return {

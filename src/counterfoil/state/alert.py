@@ -1,4 +1,4 @@
-"""What an alert is: a place that is told of some kinds of things, and what it is told."""
+"""Alerts: recipients of notifications, and the notices for them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
-#: A run failed for good, and the first one that succeeds after it; a dataset was paused by the program; it was not
-#: updated for longer than its schedule says; a check of its run failed that passed before.
+#: A run failed for good; the first run after that succeeded; the program paused a dataset; a dataset was not updated
+#: for longer than its schedule requires; a check failed that passed before.
 Kind = Literal["failed", "recovered", "paused", "late", "proof"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A place that is told."""
+    """A recipient of notifications."""
 
     id: str
     name: str
-    #: Its address without what is secret in it.
+    #: Its URL without the secrets.
     shown: str
     kinds: tuple[Kind, ...]
-    #: Why the newest notice did not arrive; None when it did, or there was none.
+    #: Why the newest notice was not sent; None if it was, or if there is none.
     problem: str | None
     sent_at: datetime | None
     created_at: datetime
@@ -29,12 +29,12 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What is to be sent to one place."""
+    """A notification for one alert."""
 
     number: int
     alert: str
     title: str
     body: str
     tries: int
-    #: Where to; it holds secrets.
+    #: The URL of the alert, with secrets.
     url: str = field(repr=False)

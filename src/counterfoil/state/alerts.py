@@ -1,4 +1,4 @@
-"""Alerts: places that are told of what happens, and what is still to be sent to them."""
+"""Alerts: recipients of notifications, and the notices to send to them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from counterfoil.state.vault import Vault
 
 __all__ = ["KINDS", "Alert", "Alerts", "Kind", "Notice"]
 
-#: After which each try follows the one before; after the last one nothing follows.
+#: The waits between two tries; there is no try after the last one.
 _WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 480))
-#: How long a notice belongs to whoever sends it.
+#: How long a claimed notice is reserved for its sender.
 _LEASE = timedelta(minutes=5)
 _KEPT = timedelta(days=30)
 
 
 class Alerts:
-    """The saved alerts. Addresses are sealed in the vault, each bound to its alert."""
+    """The saved alerts. URLs are sealed in the vault, each bound to its alert."""
 
     def __init__(self, state: State, vault: Vault) -> None:
         self._state = state
         self._vault = vault
 
     def add(self, name: str, *, url: str, shown: str, kinds: Sequence[Kind] = KINDS) -> Alert:
-        """Saves a place."""
+        """Saves an alert."""
         name, alert = names.checked_name("alert", name), names.new_id("alert")
         with self._state.begin() as connection:
             self._free(connection, name)
@@ -53,12 +53,12 @@ class Alerts:
             return self._one(connection, alert)
 
     def list(self) -> tuple[Alert, ...]:
-        """All of them by name."""
+        """All alerts by name."""
         with self._state.read() as connection:
             return tuple(map(_alert, connection.execute(sa.select(alerts).order_by(alerts.c.name)).mappings()))
 
     def get(self, name_or_id: str) -> Alert:
-        """The alert of a name or an id; SettingsError names the nearest."""
+        """The alert with a name or an id; SettingsError suggests the nearest name."""
         with self._state.read() as connection:
             return self._one(connection, name_or_id)
 
@@ -71,7 +71,7 @@ class Alerts:
         url: str | None = None,
         shown: str | None = None,
     ) -> Alert:
-        """Changes what is given; an address goes with how it is shown."""
+        """Changes the given fields; `url` requires `shown`."""
         with self._state.begin() as connection:
             alert = self._one(connection, name_or_id)
             values: dict[str, Any] = {}
@@ -88,21 +88,21 @@ class Alerts:
             return self._one(connection, alert.id)
 
     def remove(self, name_or_id: str) -> Alert:
-        """Forgets the place and what was still to be sent there."""
+        """Deletes the alert and its unsent notices."""
         with self._state.begin() as connection:
             alert = self._one(connection, name_or_id)
             connection.execute(alerts.delete().where(alerts.c.id == alert.id))
             return alert
 
     def url(self, name_or_id: str) -> str:
-        """The address itself; SettingsError when it can't be decrypted any more."""
+        """The URL itself; SettingsError if it can't be decrypted."""
         alert = self.get(name_or_id)
         with self._state.read() as connection:
             row = connection.execute(sa.select(alerts).where(alerts.c.id == alert.id)).one()
         return self._opened(row)
 
     def rotate(self) -> tuple[str, ...]:
-        """Seals every address anew under the first master key; the names of those that can't be decrypted any more."""
+        """Seals every URL again with the first master key; returns the names of alerts that can't be decrypted."""
         lost = []
         with self._state.begin() as connection:
             for row in connection.execute(sa.select(alerts).order_by(alerts.c.name)).all():
@@ -116,11 +116,11 @@ class Alerts:
         return tuple(lost)
 
     def together(self) -> AbstractContextManager[object]:
-        """A transaction: what happens in it, and its being told, are one."""
+        """A transaction that contains a change and the notices about it."""
         return self._state.begin()
 
     def tell(self, kinds: tuple[Kind, ...], about: str, title: str, body: str) -> None:
-        """Leaves a notice for each place that wants one of the kinds, to be sent; never twice `about` the same."""
+        """Adds a notice for each alert that wants one of the kinds; never two `about` the same event."""
         now = self._state.now()
         with self._state.begin() as connection:
             rows = [
@@ -142,9 +142,9 @@ class Alerts:
                 connection.execute(insert.on_conflict_do_nothing(index_elements=["alert", "about"]))
 
     def claim(self, limit: int = 20) -> tuple[Notice, ...]:
-        """Notices whose time has come, the oldest first: nobody else gets them for five minutes.
+        """Due notices, oldest first; no other process gets them for five minutes.
 
-        What was sent a month ago is forgotten.
+        Deletes notices that are older than 30 days.
         """
         now, found = self._state.now(), []
         with self._state.begin() as connection:
@@ -178,7 +178,7 @@ class Alerts:
         return tuple(found)
 
     def sent(self, notice: Notice) -> None:
-        """It arrived."""
+        """Records that the notice was sent."""
         now = self._state.now()
         with self._state.begin() as connection:
             values = {"sent_at": now, "next_try_at": None}
@@ -186,7 +186,7 @@ class Alerts:
             self._change(connection, notice.alert, problem=None, sent_at=now)
 
     def not_sent(self, notice: Notice, problem: str) -> datetime | None:
-        """It did not arrive, and why; when it is tried again, None for never."""
+        """Records why the notice was not sent; returns the time of the next try, None if there is none."""
         wait = _WAITS[notice.tries - 1] if notice.tries <= len(_WAITS) else None
         again = None if wait is None else self._state.now() + wait
         with self._state.begin() as connection:
@@ -196,7 +196,7 @@ class Alerts:
         return again
 
     def next_try_at(self) -> datetime | None:
-        """When something is to be sent; None when nothing is."""
+        """The time of the next notice to send; None if there is none."""
         with self._state.read() as connection:
             found: datetime | None = connection.scalar(sa.select(sa.func.min(notices.c.next_try_at)))
             return found
@@ -206,8 +206,8 @@ class Alerts:
             return self._vault.open(row.id, row.ciphertext, row.key_version)
         except AccountError as error:
             raise SettingsError(
-                f"The address of the alert {row.name!r} can't be decrypted. {error.message}",
-                hint="Remove it, and add it again: counterfoil alerts add",
+                f"the URL of the alert {row.name!r} can't be decrypted: {error.message}",
+                hint="Remove the alert, then add it again: counterfoil alerts add",
             ) from None
 
     @staticmethod
@@ -231,9 +231,9 @@ class Alerts:
 def _checked(kinds: Sequence[Kind]) -> list[Kind]:
     for kind in kinds:
         if kind not in KINDS:
-            raise SettingsError(f"{redacted(kind)!r} is nothing to be told of", hint=f"Choose of: {', '.join(KINDS)}.")
+            raise SettingsError(f"invalid kind of event: {redacted(kind)!r}", hint=f"Use one of: {', '.join(KINDS)}.")
     if not kinds:
-        raise SettingsError("An alert that is told of nothing is none", hint=f"Choose of: {', '.join(KINDS)}.")
+        raise SettingsError("the alert has no kind of event", hint=f"Use at least one of: {', '.join(KINDS)}.")
     return [kind for kind in KINDS if kind in kinds]
 
 

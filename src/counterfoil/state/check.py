@@ -1,4 +1,4 @@
-"""What a check is: frozen values."""
+"""Checks, as frozen values."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any, Literal
 Family = Literal["coverage", "keys", "balance", "payouts", "references", "recount"]
 Result = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT APPLICABLE"]
 
-#: In the order in which statements show them.
+#: In the order of statements.
 FAMILIES: tuple[Family, ...] = ("coverage", "keys", "balance", "payouts", "references", "recount")
-#: Differences that are kept of one check; all of them are counted.
+#: The maximum number of stored differences of one check; all of them are counted.
 MOST_DIFFERENCES = 100
-#: From what must be looked at to what says nothing.
+#: From the most to the least important result.
 _WORST_FIRST: tuple[Result, ...] = ("FAIL", "INCONCLUSIVE", "PASS", "NOT APPLICABLE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One proof: what was compared, and what came of it."""
+    """One comparison with its result."""
 
     family: Family
     name: str
     result: Result
     #: A sentence.
     reason: str
-    #: What was compared, as JSON can hold it.
+    #: The compared figures, as JSON values.
     figures: Mapping[str, Any] = field(default_factory=dict)
-    #: The first so many of `different`, each as JSON can hold it.
+    #: The first ones of `different`, as JSON values.
     differences: tuple[Mapping[str, Any], ...] = ()
     different: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCheck(Check):
-    """A check of a run's rows in a table, as it was made."""
+    """A stored check of a run's rows in a table."""
 
     run: str
     url: str
@@ -45,6 +45,6 @@ class StoredCheck(Check):
 
 
 def worst(checks: Iterable[Check]) -> Result | None:
-    """The result that says most; None without checks."""
+    """The most important result; None without checks."""
     results = {check.result for check in checks}
     return next((result for result in _WORST_FIRST if result in results), None)

@@ -1,4 +1,4 @@
-"""The checks that were made of runs."""
+"""The stored checks of runs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Checks"]
 
 
 class Checks:
-    """All checks, those of earlier looks at a run too; what is asked for is the latest of each."""
+    """All checks, including earlier ones of the same run; queries return the latest of each."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     def keep(self, run: str, url: str, table: str, made: Sequence[Check]) -> datetime:
-        """Keeps checks that were made together; when."""
+        """Stores checks that were made together; returns the time."""
         now = self._state.now()
         rows = [{"run": run, "url": url, "table": table, "made_at": now, **_stored(check)} for check in made]
         if rows:
@@ -38,7 +38,7 @@ class Checks:
             return _latest({**row} for row in connection.execute(chosen.order_by(checks.c.number)).mappings())
 
     def earlier(self, dataset: str, family: Family, name: str, *, limit: int = 1000) -> tuple[StoredCheck, ...]:
-        """A dataset's checks of one name, over all of its runs, the latest first."""
+        """A dataset's checks with one name, of all of its runs, latest first."""
         chosen = (
             sa.select(checks)
             .join(runs, runs.c.id == checks.c.run)
@@ -50,7 +50,7 @@ class Checks:
             return tuple(_kept({**row}) for row in connection.execute(chosen).mappings())
 
     def last_made_at(self, dataset: str, family: Family) -> datetime | None:
-        """When a check of the family was made last of a dataset (by id)."""
+        """The time of the latest check of the family for a dataset (by id)."""
         chosen = (
             sa.select(sa.func.max(checks.c.made_at))
             .join(runs, runs.c.id == checks.c.run)
@@ -83,7 +83,7 @@ def _kept(row: Mapping[str, Any]) -> StoredCheck:
 def _latest(rows: Iterable[Mapping[str, Any]]) -> tuple[StoredCheck, ...]:
     found: dict[tuple[str, str, str, str], StoredCheck] = {}
     for check in map(_kept, rows):
-        place = (check.url, check.table, check.family, check.name)
-        found.pop(place, None)
-        found[place] = check
+        key = (check.url, check.table, check.family, check.name)
+        found.pop(key, None)
+        found[key] = check
     return tuple(sorted(found.values(), key=lambda one: (one.url, one.table, FAMILIES.index(one.family))))

@@ -1,6 +1,6 @@
-"""The state's database: where it is, that its schema is ours, and transactions on it.
+"""The state's database: its location, its schema, and its transactions.
 
-SQLite in WAL by default, Postgres by URL. Whatever goes wrong in the database leaves here as one of our errors.
+SQLite in WAL mode by default, Postgres by URL. Database errors are raised as our errors.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from counterfoil.state.tables import settings as settings_table
 
 Clock = Callable[[], datetime]
 
-#: How long a transaction waits for another process's, in SQLite.
+#: How long a transaction waits for that of another process, in SQLite.
 _BUSY_SECONDS = 30
-#: To Postgres, kept open and besides when much goes on; with the queue's own some twenty of a process at most, where a
-#: server takes a hundred in all unless told otherwise.
+#: Connections to Postgres that are kept open, and as many more under load. With those of the queue, a process uses
+#: about twenty at most; a server allows a hundred by default.
 _CONNECTIONS = 6
-#: Any number, the same in every process: holds back others while a schema is made in Postgres.
+#: An arbitrary number, the same in every process: the key of the Postgres lock for changes of the schema.
 _SCHEMA_LOCK = 0x636F756E746572
 
 
@@ -42,7 +42,7 @@ def utc_now() -> datetime:
 
 
 def open_state(settings: Settings, *, clock: Clock = utc_now) -> State:
-    """The state, made if it is not there yet; SettingsError when its schema is older or newer than this program's."""
+    """The state, created if it does not exist; SettingsError if its schema is not that of this program."""
     state = _unchecked(settings, clock)
     try:
         with state.alone():
@@ -58,7 +58,7 @@ def open_state(settings: Settings, *, clock: Clock = utc_now) -> State:
 
 
 def upgrade_state(settings: Settings) -> tuple[str | None, str]:
-    """Brings an older schema up to this program's; from which step to which. Made anew when there is none."""
+    """Upgrades the schema to this program's, or creates it; returns the old and the new version."""
     with _unchecked(settings, utc_now) as state, state.alone():
         found = state.schema()
         if found is not None and found > SCHEMA:
@@ -71,17 +71,17 @@ def upgrade_state(settings: Settings) -> tuple[str | None, str]:
 def _refuse(found: str, name: str) -> None:
     if found < SCHEMA:
         raise SettingsError(
-            f"The state {name} has the older schema {found}; this program needs {SCHEMA}",
+            f"the state {name} has the older schema {found}, but this program needs {SCHEMA}",
             hint="Stop other counterfoil processes, then run: counterfoil state upgrade",
         )
     raise SettingsError(
-        f"The state {name} has the schema {found}, which is newer than this program's {SCHEMA}",
+        f"the state {name} has the schema {found}, which is newer than this program's {SCHEMA}",
         hint="Install a newer counterfoil: pip install --upgrade counterfoil",
     )
 
 
 class State:
-    """What is remembered between runs, in one database. Safe to share between threads."""
+    """The records of the program, in one database. Safe to share between threads."""
 
     def __init__(self, url: URL, settings: Settings, clock: Clock) -> None:
         self.url = url
@@ -98,10 +98,10 @@ class State:
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """A transaction that may write: it is committed at the end, and undone when an error leaves it.
+        """A transaction that may write: committed at the end, rolled back after an error.
 
-        Inside another one of the same thread it is part of that one, and only its own part is undone.
-        SQLite lets one process write at a time: what is read here can't change before it is written.
+        Inside another transaction of the same thread it is a part of that one, and only this part is rolled back.
+        SQLite allows one writer at a time, so rows that are read here can't change before they are written.
         """
         outer: sa.Connection | None = getattr(self._open, "connection", None)
         with self._telling():
@@ -118,36 +118,36 @@ class State:
 
     @contextmanager
     def trying(self) -> Iterator[sa.Connection]:
-        """The same, undone at its end: what would come of it can be looked at, and is not there afterwards."""
+        """A transaction that is always rolled back, for a dry run of changes."""
         with suppress(_Undo), self.begin() as connection:
             yield connection
             raise _Undo
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads, and sees one moment. It waits for nobody."""
+        """A read-only transaction with a consistent snapshot, which never waits for a lock."""
         outer: sa.Connection | None = getattr(self._open, "connection", None)
         with self._telling(), nullcontext(outer) if outer is not None else self._reader.begin() as connection:
             yield connection
 
     def insert(self, table: sa.Table) -> Any:
-        """An INSERT that knows `on_conflict_do_update`, which both dialects spell in the same way."""
+        """An INSERT with `on_conflict_do_update`, which both dialects support in the same way."""
         return (sqlite_insert if self._engine.dialect.name == "sqlite" else postgres_insert)(table)
 
     def setting(self, name: str) -> Any:
-        """A value that was kept under a name; None when there is none."""
+        """The value that is stored under a name; None if there is none."""
         with self.read() as connection:
             return connection.scalar(sa.select(settings_table.c.value).where(settings_table.c.name == name))
 
     def keep_setting(self, name: str, value: Any) -> None:
-        """Keeps a value, anything that JSON can hold, under a name."""
+        """Stores a JSON value under a name."""
         values = {"value": value, "updated_at": self.now()}
         with self.begin() as connection:
             insert = self.insert(settings_table).values(name=name, **values)
             connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_=values))
 
     def schema(self) -> str | None:
-        """The step that the schema is at; None when there is nothing. SettingsError when its tables are not ours."""
+        """The version of the schema; None for an empty database. SettingsError if another program made its tables."""
         with self.read() as connection:
             inspector = sa.inspect(connection)
             if inspector.has_table(SCHEMA_TABLE):
@@ -157,29 +157,29 @@ class State:
             taken = sorted(set(inspector.get_table_names()) & set(metadata.tables))
         if taken:
             raise SettingsError(
-                f"{self.name} holds a table {taken[0]} that counterfoil did not make",
-                hint="Give COUNTERFOIL_STATE_URL a database of its own.",
+                f"the database {self.name} already contains the table {taken[0]} of another program",
+                hint="Set COUNTERFOIL_STATE_URL to a separate database.",
             )
         return None
 
     def migrate(self, to: str = SCHEMA) -> None:
-        """Takes the schema up or down to a step, in one transaction."""
+        """Upgrades or downgrades the schema to a version, in one transaction."""
         from counterfoil.state.migrations import migrate
 
         down = to == "base" or to < (self.schema() or "")
-        # Tables that refer to one another are made anew one by one, which enforced references would undo.
+        # Tables with references to each other are recreated one by one, which enforced foreign keys would prevent.
         engine = _engine(self.url, references=False)
         try:
             with self._telling(), engine.begin() as connection:
                 migrate(connection, to, down=down)
                 if engine.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-                    raise RuntimeError("a migration left rows that refer to nothing")
+                    raise RuntimeError("a migration left rows with dangling references")
         finally:
             engine.dispose()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds back other processes that want to make or change the schema."""
+        """Locks out other processes that create or change the schema."""
         if self.url.drivername == "sqlite":
             lock = _locked(Path(str(self.url.database)))
             try:
@@ -192,7 +192,7 @@ class State:
             yield
 
     def close(self) -> None:
-        """Gives every connection back."""
+        """Closes all connections."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -203,7 +203,7 @@ class State:
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        """Broken constraints stay as they are: who wrote the statement knows what they mean."""
+        """Raises our errors for those of the database, except for IntegrityError, which the callers handle."""
         try:
             yield
         except sa.exc.IntegrityError:
@@ -211,24 +211,24 @@ class State:
         except sa.exc.DBAPIError as error:
             raise database_error(error, self.name) from error
         except sa.exc.TimeoutError as error:
-            raise TransientError(f"Every connection to the state {self.name} is in use") from error
+            raise TransientError(f"every connection to the state {self.name} is in use") from error
 
 
-class _Undo(Exception):  # noqa: N818 - it is no error
-    """Leaves a transaction without a trace."""
+class _Undo(Exception):  # noqa: N818 - not an error
+    """Rolls a transaction back."""
 
 
 def _unchecked(settings: Settings, clock: Clock) -> State:
     url = _url(settings)
-    # The home is there for what else is in it, wherever the state is.
+    # The home directory has other files too, so it is created even if the state is elsewhere.
     folders = [settings.home, *([Path(str(url.database)).parent] if url.drivername == "sqlite" else [])]
     for folder in folders:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(
-                f"The folder of the state can't be made: {folder}: {error.strerror}",
-                hint="Set COUNTERFOIL_HOME to a folder that this user may write.",
+                f"can't create the folder {folder} for the state: {error.strerror}",
+                hint="Set COUNTERFOIL_HOME to a folder that this user can write to.",
             ) from error
     return State(url, settings, clock)
 
@@ -237,24 +237,24 @@ def _url(settings: Settings) -> URL:
     given = settings.secret("state_url")
     if given is None:
         return URL.create("sqlite", database=str(settings.home.absolute() / "state.db"))
-    hint = "Give sqlite:///state.db (below the home), sqlite:////var/lib/state.db or postgresql://user@host/database."
+    hint = "Use sqlite:///state.db (in COUNTERFOIL_HOME), sqlite:////var/state.db or postgresql://user@host/database."
     try:
         url = make_url(given)
     except (sa.exc.ArgumentError, ValueError) as error:
-        # Not chained: the cause may repeat what was given, with a password in it.
-        raise SettingsError(f"COUNTERFOIL_STATE_URL is not a URL ({type(error).__name__})", hint=hint) from None
+        # Not chained: the cause may contain the value, with a password.
+        raise SettingsError(f"COUNTERFOIL_STATE_URL is not a valid URL ({type(error).__name__})", hint=hint) from None
     kind = url.get_backend_name()
     if kind in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
     if kind != "sqlite":
-        raise SettingsError(f"The state can't be kept in {kind}", hint=hint)
+        raise SettingsError(f"unsupported database for the state: {kind}", hint=hint)
     if url.database in (None, "", ":memory:") or url.query:
-        raise SettingsError("COUNTERFOIL_STATE_URL names no file", hint=hint)
+        raise SettingsError("COUNTERFOIL_STATE_URL does not name a file", hint=hint)
     return URL.create("sqlite", database=str(settings.home.absolute() / Path(str(url.database)).expanduser()))
 
 
 def _locked(path: Path) -> FileLock:
-    """The lock beside the file, held; the file is made."""
+    """The acquired lock for the file, which is created."""
     lock = FileLock(f"{path}.lock", mode=0o600)
     try:
         lock.acquire()
@@ -265,7 +265,7 @@ def _locked(path: Path) -> FileLock:
     return lock
 
 
-#: Of libpq: a server that vanished without a word is noticed within half a minute instead of a quarter of an hour.
+#: Options of libpq: a vanished server is noticed within half a minute instead of a quarter of an hour.
 CONNECT = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -273,7 +273,7 @@ CONNECT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-#: How a transaction that only reads is begun.
+#: The options of read-only transactions.
 _READING: dict[str, dict[str, Any]] = {
     "sqlite": {"begin": "BEGIN"},
     "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
@@ -299,21 +299,21 @@ def _engine(url: URL, *, references: bool = True) -> sa.Engine:
         # Python's sqlite3 would begin a transaction only at the first write; `begin` below does it.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")
-        # Each commit is on the disk when it returns: a due time that was handed out stays so after a power cut.
+        # Each commit is on the disk when it returns: a claimed due time stays claimed after a power failure.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if references else 'OFF'}")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        # The write lock is taken at once: a transaction that reads first and writes later would be refused it
-        # when another process wrote in between.
+        # Takes the write lock at once: SQLite denies it to a transaction that has read if another process wrote
+        # in between.
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN IMMEDIATE"))
 
     return engine
 
 
 def _speak_plainly(connection: Any, _record: object) -> None:
-    """Instants in the one form that the driver reads, whatever the server's or the user's own is."""
+    """Sets the format of instants that the driver reads, whatever the defaults of the server and the user are."""
     connection.execute("SET DateStyle = ISO")
     connection.execute("SET TimeZone = UTC")
     connection.commit()

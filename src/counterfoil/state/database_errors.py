@@ -1,4 +1,4 @@
-"""Errors of the databases that keep the state and the queue, as ours: decided by their codes."""
+"""Converts errors of the databases of the state and the queue into our errors, by their codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SQLITE: dict[int, Problem] = {
     sqlite3.SQLITE_CORRUPT: "damaged",
     sqlite3.SQLITE_NOTADB: "damaged",
 }
-#: What SQLite reports where a full disk keeps it from making the files beside the database.
+#: SQLite reports these if a full disk prevents it from creating the files next to the database.
 _SQLITE_VAGUE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _LEAST_BYTES = 256 * 1024
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -29,37 +29,37 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SERVER: dict[str, Problem] = {"40001": "busy", "40P01": "busy", "55P03": "busy", "53300": "busy", "53100": "full"}
 _SERVER_AWAY = ("08", "57P")
 _RESTORE = (
-    "Stop counterfoil and restore the file from a backup. Without one, move it away: accounts, datasets and runs are "
-    "then created anew; tables stay."
+    "Stop counterfoil and restore the file from a backup, or move it away to start without accounts, datasets and "
+    "runs; tables stay."
 )
-_WHERE = "COUNTERFOIL_STATE_URL or COUNTERFOIL_HOME says where it is. It needs a database that this user may write."
+_WHERE = "Set COUNTERFOIL_STATE_URL or COUNTERFOIL_HOME to a database that this user can write to."
 
 
 def database_error(
     error: BaseException, name: str, *, noun: str = "state", if_damaged: str = _RESTORE
 ) -> CounterfoilError:
-    """Our error for one of SQLAlchemy's, of sqlite3's or of the file system's. `name` is a path, or a URL to show."""
+    """Our error for one of SQLAlchemy, sqlite3 or the file system. `name` is a path, or a URL without a password."""
     cause = getattr(error, "orig", None) or error
     reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     match _server_problem(error, cause) if name.startswith("postgres") else _file_problem(cause, Path(name)):
         case "away":
             return StateUnavailable(
-                f"The {noun} {name} can't be reached: {reason}",
+                f"the {noun} {name} can't be reached: {reason}",
                 hint="Start its database, or correct host, port, user and password in COUNTERFOIL_STATE_URL.",
             )
         case "busy":
             return TransientError(
-                f"The {noun} {name} is in use: {reason}",
-                hint="Another process holds it. Try again; if it stays so, look at that process.",
+                f"the {noun} {name} is in use: {reason}",
+                hint="Try again, and check the other processes that use it if the error persists.",
             )
         case "full":
             return TransientError(
-                f"The {noun} {name} can't be written, its disk is full: {reason}",
+                f"the {noun} {name} can't be written because its disk is full: {reason}",
                 hint="Free some space, then try again.",
             )
         case "damaged":
-            return SettingsError(f"The {noun} {name} is damaged: {reason}", hint=if_damaged)
-    return SettingsError(f"The {noun} {name} can't be used: {reason}", hint=_WHERE)
+            return SettingsError(f"the {noun} {name} is damaged: {reason}", hint=if_damaged)
+    return SettingsError(f"the {noun} {name} can't be used: {reason}", hint=_WHERE)
 
 
 def _file_problem(cause: BaseException, path: Path) -> Problem | None:

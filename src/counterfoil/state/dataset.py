@@ -1,4 +1,4 @@
-"""What a dataset is: frozen values, and how the state keeps them as JSON."""
+"""Datasets, as frozen values, and their JSON in the state."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from counterfoil.values import Method
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What of the report a dataset holds."""
+    """The part of its report that a dataset holds."""
 
-    #: `[since, until)` of `created` in Unix seconds, or the days before each run.
+    #: `[since, until)` of `created` in Unix seconds, or a number of days before each run.
     since: int | None = None
     until: int | None = None
     last_days: int | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    #: Keys of `metadata` that are columns of their own.
+    #: Keys of `metadata` that become separate columns.
     promoted: tuple[str, ...] = ()
     #: Names of columns.
     left_out: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """How many whole days, weeks or months of `created`, the current one included, each run replaces."""
+    """The number of whole days, weeks or months of `created`, including the current one, that each run replaces."""
 
     unit: Literal["day", "week", "month"]
     last: int
@@ -45,61 +45,61 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merge:
-    """How a merge keeps its table."""
+    """The options of a merge."""
 
-    #: Rows that Stripe deleted: kept and marked, or dropped.
+    #: Whether rows deleted at Stripe are kept and marked, or dropped.
     deleted: Literal["keep", "drop"] = "keep"
-    #: Whether every version of every row is kept beside the table.
+    #: Whether every version of every row is stored, in a second table.
     history: bool = False
-    #: Within how many days all is read again, for deletions that no event tells.
+    #: The interval of full refreshes in days, for deletions without an event.
     reread_days: int = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """Whether and how often a run that met something transient is tried again."""
+    """Whether and how often a run is retried after a transient error."""
 
     on: bool = True
     every_minutes: int = 15
     attempts: int = 3
-    #: Manual runs too.
+    #: Whether manual runs are retried too.
     manual: bool = False
 
 
-#: Checks that each run makes.
+#: The checks that each run makes.
 After = Literal["cheap", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """Which checks a dataset's runs make."""
+    """The checks that a dataset's runs make."""
 
-    #: After each run those that cost few requests, or none.
+    #: After each run: checks that cost few requests, or none.
     after: After = "cheap"
-    #: From when on the next run makes the deeper ones too; None for never.
+    #: When the next run makes the deep checks too; None for never.
     deep: Schedule | None = None
-    #: Whether a FAIL that shows before the load keeps the rows from being loaded.
+    #: Whether a FAIL before the load prevents the load.
     hold: bool = False
 
 
-#: Why a dataset is paused, for programs. Only `key_rejected` ends by itself, once Stripe accepts the key again.
+#: Why a dataset is paused, as a code. Only `key_rejected` ends automatically, once Stripe accepts the key again.
 PauseCode = Literal["manual", "key_rejected", "permission_missing", "failures", "schedule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Why a dataset does not run by itself, and what to do about it."""
+    """Why the scheduled runs of a dataset are paused, and how to resume them."""
 
     reason: str
     action: str
     at: datetime
-    #: None for a pause that an older version stored.
+    #: None for a pause that an earlier version stored.
     code: PauseCode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """An account, a report, what of it, where to, when. Fields with a default are options."""
+    """A report of an account, with its choice, targets, schedule and so on. Fields with a default are options."""
 
     id: str
     name: str
@@ -111,19 +111,19 @@ class Dataset:
     choice: Choice = field(default=Choice())
     method: Method
     partition: Partition | None = None
-    #: None for every other method than merge.
+    #: None for all methods except merge.
     merge: Merge | None = None
     targets: tuple[Target, ...]
     schedule: Schedule = field(default=Manual())
-    #: The id of the dataset after whose success this one runs.
+    #: The id of another dataset; this one runs after each success of that one.
     after: str | None = None
     retry: Retry = field(default=Retry())
     proof: Proof = field(default=Proof())
     deadline_minutes: int | None = None
     pause: Pause | None
-    #: How far the changes are known; None before the first run, or when everything is to be read again.
+    #: The instant and state that the next run continues from; None before the first run, or for a full refresh.
     bookmark: Mapping[str, Any] | None
-    #: None for a dataset that is paused, or has no schedule.
+    #: None for a dataset that is paused or has no schedule.
     next_due_at: datetime | None
     #: Failed runs in a row.
     failures: int
@@ -131,13 +131,13 @@ class Dataset:
     updated_at: datetime
 
 
-#: The options of a dataset that sets none; `OPTION_GROUPS` has the defaults of those that are stored together.
+#: The default options of a dataset; `OPTION_GROUPS` has the defaults of options that are stored together.
 DEFAULTS: Mapping[str, Any] = {one.name: one.default for one in fields(Dataset) if one.default is not MISSING}
 OPTION_GROUPS: Mapping[str, Any] = {"choice": Choice(), "merge": Merge(), "retry": Retry(), "proof": Proof()}
 
 
 def stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A dataset's fields as its row has them; fields that are not columns of it are left out."""
+    """A dataset's fields as values of its row; omits fields that are not columns."""
     made = {name: value for name, value in values.items() if name != "targets"}
     for name in ("choice", "partition", "merge", "retry"):
         if made.get(name) is not None:

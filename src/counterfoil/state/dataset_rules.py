@@ -1,4 +1,4 @@
-"""What a dataset must be before it is stored. Needs the reports and nothing else; SettingsError says what to change."""
+"""Validates a dataset before it is stored. Needs only the catalogue of reports; SettingsError says what to change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = {"day": 366, "week": 104, "month": 36}
 
 
 def check_dataset(values: Mapping[str, Any], *, least_minutes: int) -> None:
-    """The fields of a dataset, all of them, against its report and one another."""
+    """Checks all fields of a dataset against its report and against each other."""
     report = report_of(values["report"])
     check_method(report, values["method"], values["partition"])
     check_merge(values["method"], values["merge"])
@@ -34,44 +34,46 @@ def check_dataset(values: Mapping[str, Any], *, least_minutes: int) -> None:
     check_proof(values["proof"], least_minutes=least_minutes)
     _check_limits("", values)
     if len(values["description"]) > 2_000:
-        raise SettingsError("The description is too long", hint="Give at most 2,000 characters.")
+        raise SettingsError("the description is too long", hint="Use at most 2,000 characters.")
     for name in ("name", "description"):
         if redacted(values[name]) != values[name]:
-            raise SettingsError(f"The {name} holds a key of Stripe's", hint="Leave the key out: anyone may read this.")
+            raise SettingsError(f"the {name} contains a Stripe key", hint="Remove the key; users can read this text.")
 
 
 def check_method(report: Report, method: Method, partition: Partition | None) -> None:
-    """Whether the report permits the method, and the partition goes with both."""
+    """Checks that the report supports the method, and that the partition matches both."""
     if method not in report.methods:
-        reason = " has no time of creation to be partitioned by" if method == "partition" else f" can't be {method!r}"
-        raise SettingsError(f"{report.title}{reason}", hint=f"Choose one of: {', '.join(report.methods)}.")
+        reason = " has no creation time to partition by" if method == "partition" else f" does not support {method!r}"
+        raise SettingsError(f"{report.title}{reason}", hint=f"Use one of: {', '.join(report.methods)}.")
     if (partition is not None) != (method == "partition"):
         if partition is None:
-            raise SettingsError("The method partition needs a period", hint="Such as the last 3 months.")
-        raise SettingsError(f"A period does not go with the method {method}", hint="Choose partition, or no period.")
+            raise SettingsError("the partition method requires a period", hint="Use a period, such as 3 months.")
+        raise SettingsError(
+            f"the {method} method does not support a period", hint="Use the partition method, or omit the period."
+        )
     if partition is not None:
         if partition.unit not in _MOST:
-            raise SettingsError(f"{partition.unit!r} is no period", hint=f"Choose one of: {', '.join(_MOST)}.")
+            raise SettingsError(f"invalid period: {partition.unit!r}", hint=f"Use one of: {', '.join(_MOST)}.")
         most, unit = _MOST[partition.unit], f"{partition.unit}s"
-        Limits(subject="The period", least=1, most=most, unit=unit).check(partition.last)
+        Limits(subject="period", least=1, most=most, unit=unit).check(partition.last)
 
 
 def check_merge(method: Method, merge: Merge | None) -> None:
-    """Whether what was chosen of merging goes with the method."""
+    """Checks that the options of a merge match the method, and their values."""
     if merge is None:
         return
     if method != "merge":
         raise SettingsError(
-            f"What becomes of deleted rows, history and rereading do not go with the method {method}",
-            hint="Choose merge, or leave them out.",
+            f"the options deleted, history and reread_days require the merge method, not {method}",
+            hint="Use the merge method, or omit these options.",
         )
     if merge.deleted not in ("keep", "drop"):
-        raise SettingsError(f"Deleted rows can't be {merge.deleted!r}", hint="Choose keep or drop.")
+        raise SettingsError(f"invalid option for deleted rows: {merge.deleted!r}", hint="Use keep or drop.")
     _check_limits("merge", asdict(merge))
 
 
 def check_choice(report: Report, choice: Choice, method: Method) -> None:
-    """Whether the report has what was chosen of it."""
+    """Checks the choice against the report and the method."""
     for name, value in choice.options.items():
         checked_option(report, name, value)
     choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
@@ -81,57 +83,55 @@ def check_choice(report: Report, choice: Choice, method: Method) -> None:
         if value is not None
     ]
     if bounds and report.created is None:
-        raise SettingsError(
-            f"{report.title} has no time of creation to be narrowed by", hint=f"Leave out {' and '.join(bounds)}."
-        )
+        raise SettingsError(f"{report.title} has no creation time to filter by", hint=f"Omit {' and '.join(bounds)}.")
     if bounds and method == "partition":
         raise SettingsError(
-            f"The method partition does not go with {' and '.join(bounds)}",
-            hint="Its period says what is read. Leave them out, or choose another method.",
+            f"the partition method does not support {' and '.join(bounds)}",
+            hint="Use only the period of the partition, or another method.",
         )
     if choice.last_days is not None:
         if len(bounds) > 1:
             raise SettingsError(
-                f"The last {choice.last_days} days do not go with since or until", hint="Choose one of the two."
+                f"the last {choice.last_days} days can't be used with since or until", hint="Use one of the two."
             )
         _check_limits("choice", asdict(choice))
     if choice.since is not None and choice.until is not None and choice.until <= choice.since:
         raise SettingsError(
             f"until {choice.until} is not after since {choice.since}",
-            hint="The range is [since, until): until is left out.",
+            hint="Use a later until; the range excludes it.",
         )
 
 
 def check_targets(targets: tuple[Target, ...]) -> None:
-    """Whether each names a table in a place. Whether the place is there is for the destinations to say."""
+    """Checks the URL and the table name of each target, but not whether the destination exists."""
     if not targets:
-        raise SettingsError("The dataset goes nowhere", hint="Give it a destination, such as duckdb:///stripe.duckdb.")
+        raise SettingsError("the dataset has no destination", hint="Add one, such as duckdb:///stripe.duckdb.")
     for target in targets:
         if not re.match(r"[a-z][a-z0-9+]*:", target.url):
             raise SettingsError(
-                f"{redacted(target.url)!r} is not a destination", hint="Give a URL such as duckdb:///stripe.duckdb."
+                f"invalid destination: {redacted(target.url)!r}", hint="Use a URL such as duckdb:///stripe.duckdb."
             )
         if redacted(target.url) != target.url:
             raise SettingsError(
-                f"{redacted(target.url)} holds a password, and a dataset's destination is shown and kept as it is",
-                hint="Leave it out: say where it is (?password=env:NAME or ?password=file:/path), or use ~/.pgpass; "
-                "for Domo say ?secret=env:NAME.",
+                f"{redacted(target.url)} contains a password, but destinations are stored and shown in plain text",
+                hint="Replace it with a reference (?password=env:NAME or ?password=file:/path), or use ~/.pgpass; "
+                "for Domo, use ?secret=env:NAME.",
             )
         check_table_name(target.table, target.url)
 
 
 def check_proof(proof: Proof, *, least_minutes: int) -> None:
-    """Whether the checks that it asks for are there, and when the deeper ones are due makes sense."""
+    """Checks the names of the checks, and the schedule of the deep ones."""
     if proof.after not in get_args(After):
-        raise SettingsError(f"{proof.after!r} are no checks", hint=f"Choose one of: {', '.join(get_args(After))}.")
+        raise SettingsError(f"invalid checks: {proof.after!r}", hint=f"Use one of: {', '.join(get_args(After))}.")
     if proof.deep is not None:
         check(proof.deep, least_minutes=least_minutes)
     if proof.after == "none" and (proof.hold or proof.deep is not None):
-        raise SettingsError("Without checks nothing is held back, nor due", hint="Choose cheap checks, or neither.")
+        raise SettingsError("hold and deep checks can't be used without checks", hint="Use cheap checks, or omit both.")
 
 
 def _check_limits(group: str, values: Mapping[str, Any]) -> None:
-    """The numbers of a group of options."""
+    """Checks the numbers of a group of options."""
     for option in OPTIONS:
         if option.limits is not None and option.group == group and values[option.attribute] is not None:
             option.limits.check(values[option.attribute])

@@ -1,4 +1,4 @@
-"""Datasets: which there are, who owns which table, and which are due."""
+"""Datasets: their definitions, the owners of tables, and due times."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from counterfoil.values import Method
 
 __all__ = ["Choice", "Dataset", "Datasets", "Merge", "Partition", "Pause", "Proof", "Retry", "Target"]
 
-#: What `edit` changes. Another report is another dataset: its table has other columns.
+#: The fields that `edit` can change. Another report requires another dataset, because its table has other columns.
 _EDITABLE = frozenset({"name", "account", "method", "targets", *DEFAULTS})
 
 
 class Datasets:
-    """The saved datasets. Whatever is wrong with one is refused before it is stored."""
+    """The saved datasets. An invalid one is rejected before it is stored."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -56,12 +56,12 @@ class Datasets:
         method: Method | None = None,
         **options: Any,
     ) -> Dataset:
-        """Saves a dataset. `account` and `after` are names or ids; without a method the report's default is taken.
+        """Saves a dataset. `account` and `after` are names or ids; the default method is that of the report.
 
         `options` are the fields of `Dataset` that have a default.
         """
         if unknown := options.keys() - DEFAULTS.keys():
-            raise TypeError(f"A dataset has no field {min(unknown)!r}")
+            raise TypeError(f"a dataset has no field {min(unknown)!r}")
         known = report_of(report)
         values: dict[str, Any] = {
             **DEFAULTS,
@@ -93,11 +93,11 @@ class Datasets:
             return self._one(connection, dataset)
 
     def edit(self, name_or_id: str, **changes: Any) -> Dataset:
-        """Changes some fields; another schedule counts from now. All or nothing."""
+        """Changes all of the given fields or none; a new schedule counts from now."""
         for name in changes:
             if name not in _EDITABLE:
                 raise SettingsError(
-                    f"The {name} of a dataset can't be changed", hint="Create another dataset, and remove this one."
+                    f"the {name} of a dataset can't be changed", hint="Create another dataset, then remove this one."
                 )
         if "name" in changes:
             changes["name"] = names.checked_name("dataset", changes["name"])
@@ -123,7 +123,7 @@ class Datasets:
             return self._one(connection, dataset.id)
 
     def get(self, name_or_id: str) -> Dataset:
-        """The dataset of a name or an id; SettingsError names the nearest."""
+        """The dataset with a name or an id; SettingsError suggests the nearest name."""
         with self._state.read() as connection:
             return self._one(connection, name_or_id)
 
@@ -139,15 +139,15 @@ class Datasets:
             return _datasets(connection, sa.select(datasets).where(datasets.c.after == dataset.id))
 
     def owner_of(self, target: Target) -> Dataset | None:
-        """The dataset whose table it is, however it is spelled."""
+        """The dataset that owns the table, however the URL is spelled."""
         with self._state.read() as connection:
             owner = connection.scalar(sa.select(targets.c.dataset).where(targets.c.place == self._place(target)))
             return None if owner is None else self._one(connection, owner)
 
     def pause(self, name_or_id: str, reason: str, action: str | None = None, *, code: PauseCode = "manual") -> Dataset:
-        """Stops scheduled runs, with the reason and what to do; a pause that is there already stays.
+        """Pauses scheduled runs, with a reason and the next step; an earlier pause stays.
 
-        Except that a manual pause replaces one that would end by itself.
+        However, a manual pause replaces one that would end automatically.
         """
         with self._state.begin() as connection:
             dataset = self._one(connection, name_or_id)
@@ -157,7 +157,7 @@ class Datasets:
             return self._one(connection, dataset.id)
 
     def pause_account(self, account: str, reason: str, action: str) -> tuple[Dataset, ...]:
-        """Pauses every dataset of an account (by id) that runs, since its key is rejected; those that it paused."""
+        """Pauses the active datasets of an account (by id), because its key was rejected; returns them."""
         with self._state.begin() as connection:
             running = sa.select(datasets.c.id).where(datasets.c.account == account, datasets.c.pause.is_(sa.null()))
             stopped = connection.scalars(running.order_by(datasets.c.name)).all()
@@ -166,7 +166,7 @@ class Datasets:
             return tuple(self._one(connection, dataset) for dataset in stopped)
 
     def resume_account(self, account: str) -> tuple[Dataset, ...]:
-        """Resumes the datasets of an account (by id) that `pause_account` paused; those that it resumed."""
+        """Resumes the datasets of an account (by id) that `pause_account` paused; returns them."""
         paused = sa.select(datasets).where(datasets.c.account == account, datasets.c.pause.is_not(sa.null()))
         with self._state.begin() as connection:
             return tuple(
@@ -176,7 +176,7 @@ class Datasets:
             )
 
     def resume(self, name_or_id: str) -> Dataset:
-        """Lets scheduled runs go on from the next time after now; failures count from nothing again."""
+        """Resumes scheduled runs from the next due time on; resets the number of failures."""
         with self._state.begin() as connection:
             dataset = self._one(connection, name_or_id)
             due = next_after(dataset.schedule, self._state.now())
@@ -184,14 +184,14 @@ class Datasets:
             return self._one(connection, dataset.id)
 
     def set_bookmark(self, name_or_id: str, bookmark: Mapping[str, Any] | None) -> Dataset:
-        """Goes on from there at the next run; None reads everything again."""
+        """Sets the bookmark that the next run continues from; None for a full refresh."""
         with self._state.begin() as connection:
             dataset = self._one(connection, name_or_id)
             self._change(connection, dataset.id, bookmark=bookmark and dict(bookmark))
             return self._one(connection, dataset.id)
 
     def remove(self, *names_or_ids: str) -> None:
-        """Forgets datasets with their runs; their tables stay. RunError while one runs.
+        """Deletes datasets with their runs; their tables stay. RunError while one of them has an active run.
 
         SettingsError while another dataset runs after one of them.
         """
@@ -202,17 +202,17 @@ class Datasets:
             follower = connection.execute(sa.select(datasets.c.name, datasets.c.after).where(outside)).first()
             if follower:
                 raise SettingsError(
-                    f"The dataset {follower.name!r} runs after {gone[follower.after]!r}",
-                    hint="Let it run after another one, or give it a schedule. Then remove this one.",
+                    f"the dataset {follower.name!r} runs after {gone[follower.after]!r}",
+                    hint="Give it a schedule or let it run after another dataset, then remove this one.",
                 )
             connection.execute(datasets.update().where(datasets.c.id.in_(gone)).values(after=None))
             connection.execute(datasets.delete().where(datasets.c.id.in_(gone)))
 
     def claim_due(self, now: datetime, limit: int = 100) -> tuple[tuple[Dataset, datetime], ...]:
-        """Takes the datasets that are due, the longest due first, each with the instant at which it was.
+        """Claims the datasets that are due, longest due first, each with its due time.
 
-        In the same transaction each gets its next time strictly after `now`: times that were missed are skipped, and no
-        other process is handed the same instant. Inside `State.begin` the runs can be made in that transaction too.
+        In the same transaction, each gets its next due time strictly after `now`: missed times are skipped, and no
+        other process gets the same due time. Inside `State.begin`, runs can be created in that transaction too.
         """
         due = (
             sa.select(datasets)
@@ -227,9 +227,9 @@ class Datasets:
                 try:
                     following = next_after(dataset.schedule, now)
                 except SettingsError as error:
-                    # Its zone may be gone from the machine. The others must not wait for it.
+                    # Its time zone may be missing on this machine. The others must not wait for it.
                     self._pause(
-                        connection, dataset.id, error.message, error.hint or "Give it another schedule.", "schedule"
+                        connection, dataset.id, error.message, error.hint or "Set another schedule.", "schedule"
                     )
                     continue
                 self._change(connection, dataset.id, next_due_at=following)
@@ -237,7 +237,7 @@ class Datasets:
         return tuple(claimed)
 
     def next_due_at(self) -> datetime | None:
-        """The earliest time at which a dataset that is not paused is due; None when none has a schedule."""
+        """The earliest due time of the datasets that are not paused; None if none has a schedule."""
         chosen = sa.select(sa.func.min(datasets.c.next_due_at)).where(datasets.c.pause.is_(sa.null()))
         with self._state.read() as connection:
             found: datetime | None = connection.scalar(chosen)
@@ -247,7 +247,7 @@ class Datasets:
         check_dataset(values, least_minutes=self._state.settings.least_minutes)
 
     def _resolve(self, connection: sa.Connection, values: dict[str, Any], dataset: str) -> None:
-        """Puts ids where names are, and checks what only the other rows can tell."""
+        """Replaces names with ids, and makes the checks that need other rows."""
         values["account"] = _account(connection, values["account"])
         other = sa.select(datasets.c.id).where(datasets.c.name == values["name"], datasets.c.id != dataset)
         if connection.scalar(other):
@@ -266,10 +266,10 @@ class Datasets:
                 .where(targets.c.place == spelled)
             )
             if owner is not None:
-                said = "is named twice" if owner == values["name"] else f"belongs to the dataset {owner!r}"
+                problem = "is listed twice" if owner == values["name"] else f"belongs to the dataset {owner!r}"
                 raise SettingsError(
-                    f"The table {target.table} of {redacted(target.url)} {said}",
-                    hint="Choose another table; two datasets in one would overwrite each other.",
+                    f"the table {target.table} of {redacted(target.url)} {problem}",
+                    hint="Choose another table; two datasets in one table would overwrite each other.",
                     code=INVALID_TABLE,
                 )
             connection.execute(
@@ -296,7 +296,7 @@ class Datasets:
         ).first()
         if active:
             raise RunError(
-                f"The dataset {gone[active.dataset]!r} has a run that is not over: {active.id}",
+                f"the dataset {gone[active.dataset]!r} has an active run: {active.id}",
                 hint=f"Wait for it, or: counterfoil runs cancel {active.id}",
             )
 
@@ -310,13 +310,13 @@ class Datasets:
         return found[0]
 
     def _check_not_lost(self, known: Sequence[str]) -> None:
-        """SettingsError when there are archives of runs and no dataset: the state was deleted, or is elsewhere."""
+        """SettingsError if there are archives of runs but no dataset: the state was deleted or is elsewhere."""
         archive = self._state.settings.archive
-        kept = 0 if known else sum(1 for one in archive.glob("[0-9]*T*Z-*") if one.is_dir())
-        if kept:
+        count = 0 if known else sum(1 for one in archive.glob("[0-9]*T*Z-*") if one.is_dir())
+        if count:
             raise SettingsError(
-                f"The state {self._state.name} has no datasets, but {archive} holds archives of {kept} runs",
-                hint="The state was deleted or is elsewhere: restore it from a backup, or correct COUNTERFOIL_HOME or "
+                f"the state {self._state.name} has no datasets, but {archive} holds archives of {count} runs",
+                hint="Restore the state from a backup if it was deleted, or correct COUNTERFOIL_HOME or "
                 "COUNTERFOIL_STATE_URL.",
             )
 
@@ -325,7 +325,7 @@ def _datasets(connection: sa.Connection, select: sa.Select[Any]) -> tuple[Datase
     rows = connection.execute(select).mappings().all()
     of: dict[str, list[Target]] = {row["id"]: [] for row in rows}
     chosen = sa.select(targets).order_by(targets.c.dataset, targets.c.position)
-    # A single one is asked for by its id; many are cheaper to pick from all than to name.
+    # For one dataset, selects by its id; for many, selecting from all targets is cheaper than listing the ids.
     if len(rows) == 1:
         chosen = chosen.where(targets.c.dataset == rows[0]["id"])
     for row in connection.execute(chosen) if rows else ():
@@ -343,12 +343,13 @@ def _account(connection: sa.Connection, word: str) -> str:
 
 
 def _check_order(connection: sa.Connection, before: Dataset, dataset: str) -> None:
-    """A dataset that in the end runs after itself would run for ever."""
+    """SettingsError if the dataset would run after itself, directly or through others, which would never end."""
     step: str | None = before.id
     while step is not None:
         if step == dataset:
             raise SettingsError(
-                f"The dataset would run after itself: {before.name!r} already runs after it, or is the same",
-                hint="Let it run after another one, or give it a schedule.",
+                f"the dataset would run after itself: {before.name!r} already runs after it, or is the same dataset",
+                hint="Let it run after another dataset, or give it a schedule.",
+                code="circular_order",
             )
         step = connection.scalar(sa.select(datasets.c.after).where(datasets.c.id == step))

@@ -1,4 +1,4 @@
-"""The keys of hashed columns: one for each account, so that equal values stay equal, sealed in the vault."""
+"""The keys of hashed columns, sealed in the vault: one per account, so that equal values have equal hashes."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _KEY_BYTES = 32
 
 
 class HashKeys:
-    """A lost master key takes them along: what is hashed later then no longer joins with what was hashed before."""
+    """The keys by account. If a key is lost with its master key, new hashes no longer match earlier ones."""
 
     def __init__(self, state: State, vault: Vault) -> None:
         self._state = state
         self._vault = vault
 
     def key(self, account: str) -> bytes:
-        """The key of an account (by id), made at its first use. AccountError when it can't be decrypted any more."""
+        """The key of an account (by id), created at its first use. AccountError if it can't be decrypted."""
         name = _PREFIX + account
         with self._state.begin():
-            kept = self._state.setting(name)
-            if kept is None:
-                kept = self._sealed(name, secrets.token_hex(_KEY_BYTES))
-                self._state.keep_setting(name, kept)
-        return bytes.fromhex(self._opened(name, kept))
+            sealed = self._state.setting(name)
+            if sealed is None:
+                sealed = self._sealed(name, secrets.token_hex(_KEY_BYTES))
+                self._state.keep_setting(name, sealed)
+        return bytes.fromhex(self._opened(name, sealed))
 
     def rotate(self) -> None:
-        """Seals all of them anew, under the first master key.
+        """Seals all keys again with the first master key.
 
-        AccountError when one can't be decrypted any more; the others are sealed anew all the same.
+        AccountError if one can't be decrypted; the others are sealed again nevertheless.
         """
         lost: AccountError | None = None
         with self._state.begin() as connection:

@@ -1,7 +1,7 @@
-"""The processes that work on a state which several machines share: who is alive is said by a heartbeat.
+"""The processes of several machines that share a state; each sends heartbeats while it is alive.
 
-A process that has not been heard of for a minute is dead for the others, whether it is or only stands still; what it
-still does then is refused by the owner's token of its runs. The machines' clocks have to agree within some seconds.
+A process without a heartbeat for a minute counts as dead, even if it only hangs. The ownership tokens of its runs then
+reject its later writes. The machines' clocks must agree within some seconds.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import sqlalchemy as sa
 from counterfoil.state.database import State
 from counterfoil.state.tables import nodes
 
-#: How often a process is to be heard of, and after how long of silence it is dead.
+#: The interval of heartbeats, and the time without one after which a process counts as dead.
 BEAT_SECONDS = 10.0
 SILENT = timedelta(seconds=60)
 
 
 class Nodes:
-    """The table of them."""
+    """The table of processes."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     def beat(self, node: str, role: str) -> bool:
-        """It is alive. False when nobody knew it: it is new, or was taken for dead meanwhile."""
+        """Records a heartbeat. False if the process is not in the table: it is new, or was considered dead."""
         now = self._state.now()
         with self._state.begin() as connection:
             change = nodes.update().where(nodes.c.id == node).values(seen_at=now, left=False)
@@ -37,12 +37,12 @@ class Nodes:
             return False
 
     def leave(self, node: str) -> None:
-        """It works no more; whatever it was at is another's from now on."""
+        """Marks the node as dead; its work is reassigned."""
         with self._state.begin() as connection:
             connection.execute(nodes.update().where(nodes.c.id == node).values(left=True))
 
     def alive(self, role: str | None = None) -> set[str]:
-        """Those that are heard of."""
+        """The processes that are alive."""
         chosen = sa.select(nodes.c.id).where(sa.not_(nodes.c.left), nodes.c.seen_at > self._state.now() - SILENT)
         if role is not None:
             chosen = chosen.where(nodes.c.role == role)
@@ -51,9 +51,9 @@ class Nodes:
 
     @contextmanager
     def dead(self, known: Collection[str] = ()) -> Iterator[set[str]]:
-        """Those that left, fell silent or are `known` to be dead; no other process is given them within the block.
+        """Processes that left, sent no heartbeat or are `known` to be dead; no other process gets them in the block.
 
-        They are forgotten after the block, and not when it raises.
+        They are deleted after the block, unless it raises.
         """
         silent = nodes.c.seen_at <= self._state.now() - SILENT
         gone = sa.or_(nodes.c.left, silent, nodes.c.id.in_(list(known)))

@@ -1,4 +1,4 @@
-"""What a run is: frozen values."""
+"""Runs, as frozen values."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from counterfoil.logging import redacted
 from counterfoil.values import Method
 
 Trigger = Literal["manual", "schedule", "after"]
-#: `waiting` is between two attempts.
+#: `waiting`: between two attempts.
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "canceled", "skipped"]
 Ending = Literal["succeeded", "failed", "canceled"]
 Level = Literal["debug", "info", "warning", "error"]
 
 
 class LostOwnership(RunError):  # noqa: N818 - the names say what happened
-    """Another attempt may write now, or the run is over: what this one still does must not count."""
+    """Another attempt owns the run, or the run has ended: this attempt may not write any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What a run did, in rows, and how much its archive weighs."""
+    """The numbers of a run's rows, and the size of its archive."""
 
     read: int = 0
     added: int = 0
@@ -41,7 +41,7 @@ class Run:
     #: The id of the dataset.
     dataset: str
     trigger: Trigger
-    #: The instant of the schedule that it is for.
+    #: The due time that it runs for.
     due_at: datetime | None
     status: Status
     created_at: datetime
@@ -49,13 +49,13 @@ class Run:
     finished_at: datetime | None
     #: The number of the newest attempt; 0 before the first.
     attempt: int
-    #: What it reads, fixed by the first attempt; empty before.
+    #: The plan, made by the first attempt; empty before.
     plan: Mapping[str, Any]
     counts: Counts
     #: Requests by endpoint.
     requests: Mapping[str, int]
     warnings: tuple[str, ...]
-    #: `kind`, `message`, `hint`, `request_id`, `path`, `code`; None when nothing went wrong.
+    #: `kind`, `message`, `hint`, `request_id`, `path`, `code`; None without an error.
     error: Mapping[str, Any] | None
     #: The dataset's bookmark once this run has succeeded.
     bookmark: Mapping[str, Any] | None
@@ -63,15 +63,15 @@ class Run:
     owner: str | None
     cancel_requested: bool
     deadline_at: datetime | None
-    #: Why it was skipped, canceled, or read everything again.
+    #: Why it was skipped, canceled or a full refresh.
     reason: str | None
-    #: When its archive was removed; None while there may be one.
+    #: When its archive was removed; None before that.
     archive_removed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of a run."""
+    """One attempt of a run."""
 
     run: str
     number: int
@@ -79,13 +79,13 @@ class Attempt:
     started_at: datetime
     finished_at: datetime | None
     error: Mapping[str, Any] | None
-    #: The engine's name for it.
+    #: Its id in the queue.
     workflow: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRecord:
-    """That a run's rows are in a table."""
+    """The record that a run's rows are in a table."""
 
     run: str
     url: str
@@ -101,7 +101,7 @@ LOAD_STEP = "load"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line of a run's log. Numbers grow."""
+    """A line of a run's log. The numbers increase."""
 
     number: int
     at: datetime
@@ -111,7 +111,7 @@ class Line:
 
 
 def described(error: CounterfoilError) -> dict[str, Any]:
-    """An error as a run keeps it."""
+    """An error as a run stores it."""
     return {
         "kind": type(error).__name__,
         "message": error.message,
@@ -123,7 +123,7 @@ def described(error: CounterfoilError) -> dict[str, Any]:
 
 
 def without_secrets(value: Any) -> Any:
-    """What JSON can hold, with the body of each Stripe key in it replaced."""
+    """A JSON value in which the secret part of each Stripe key is replaced."""
     match value:
         case str():
             return redacted(value)

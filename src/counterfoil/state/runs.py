@@ -1,4 +1,4 @@
-"""Runs: one of a dataset at a time, whose attempt may write, how each went, what it said and where its rows are."""
+"""Runs: one active run per dataset, the ownership of attempts, their results, logs and loads."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from counterfoil.errors import CounterfoilError, RunError, SettingsError
+from counterfoil.state import names
 from counterfoil.state.database import State
 from counterfoil.state.run import (
     Attempt,
@@ -32,7 +33,7 @@ from counterfoil.state.tables import ACTIVE, attempts, datasets, loads, run_line
 
 __all__ = ["Attempt", "Counts", "Line", "LoadRecord", "Run", "Runs"]
 
-#: How many of the newest are compared with an id that does not exist.
+#: The number of newest runs that are compared with an unknown id.
 _NEAR_RUNS = 1000
 
 
@@ -51,22 +52,20 @@ class Runs:
         deadline_at: datetime | None = None,
         reason: str | None = None,
     ) -> Run:
-        """A queued run of a dataset (by id).
+        """Creates a queued run of a dataset (by id).
 
-        While another one of it is not over, a manual run is a RunError that names that one, and any other is kept as
-        skipped, with the reason. A due instant has one run: asked for again, that run is returned.
+        While the dataset has an active run, a manual run raises RunError, and any other run is stored as skipped, with
+        the reason. A due time has one run: if it exists already, it is returned.
         """
         run = self._new_id()
         with self._state.begin() as connection:
             known = connection.scalar(sa.select(datasets.c.name).where(datasets.c.id == dataset))
             if known is None:
-                raise SettingsError(
-                    f"There is no dataset {dataset}", hint="`counterfoil datasets list` shows them all."
-                )
+                raise names.unknown("dataset", dataset, ())
             values = {"id": run, "dataset": dataset, "trigger": trigger, "due_at": due_at, "deadline_at": deadline_at}
             try:
-                # The database refuses a second active run and a second run of a due instant. To look first would
-                # not do: with Postgres another process can be between its look and its insert.
+                # The database rejects a second active run and a second run of a due time. A check before the insert
+                # is not enough: with Postgres, another process can insert in between.
                 with connection.begin_nested():
                     self._insert(connection, status="queued", reason=reason, **values)
             except sa.exc.IntegrityError:
@@ -78,15 +77,15 @@ class Runs:
                     return self.create(dataset, trigger, due_at, deadline_at=deadline_at, reason=reason)
                 if trigger == "manual":
                     raise RunError(
-                        f"The dataset {known!r} has a run that is not over: {active.id} ({active.status})",
+                        f"the dataset {known!r} has an active run: {active.id} ({active.status})",
                         hint=f"Wait for it, or: counterfoil runs cancel {active.id}",
                     ) from None
-                why = f"The run {active.id} was not over."
+                why = f"Run {active.id} was still active."
                 self._insert(connection, status="skipped", reason=why, finished_at=self._state.now(), **values)
             return self._one(connection, run)
 
     def get(self, run: str) -> Run:
-        """The run of an id."""
+        """The run with an id."""
         with self._state.read() as connection:
             return self._one(connection, run)
 
@@ -98,7 +97,7 @@ class Runs:
         *,
         before: Run | None = None,
     ) -> tuple[Run, ...]:
-        """Runs, the newest first, of one dataset (by id) or all, of some statuses or all; those behind `before`."""
+        """Runs, newest first, of one dataset (by id) or all, with some statuses or all; only those before `before`."""
         chosen = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
         if before is not None:
             same = sa.and_(runs.c.created_at == before.created_at, runs.c.id < before.id)
@@ -111,13 +110,13 @@ class Runs:
             return tuple(_run({**row}) for row in connection.execute(chosen).mappings())
 
     def updated_at(self) -> Mapping[str, datetime]:
-        """When each dataset's newest successful run ended, by the dataset's id."""
+        """The end of each dataset's newest successful run, by the dataset's id."""
         chosen = sa.select(runs.c.dataset, sa.func.max(runs.c.finished_at)).where(runs.c.status == "succeeded")
         with self._state.read() as connection:
             return {row[0]: row[1] for row in connection.execute(chosen.group_by(runs.c.dataset)).all()}
 
     def counts(self) -> Mapping[tuple[str, str], int]:
-        """How many there are by dataset (id) and status."""
+        """The number of runs by dataset (id) and status."""
         chosen = sa.select(runs.c.dataset, runs.c.status, sa.func.count()).group_by(runs.c.dataset, runs.c.status)
         with self._state.read() as connection:
             return {(row[0], row[1]): row[2] for row in connection.execute(chosen).all()}
@@ -129,22 +128,22 @@ class Runs:
             return tuple(_run({**row}) for row in found)
 
     def attempts(self, run: str) -> tuple[Attempt, ...]:
-        """The attempts of a run, the first first."""
+        """The attempts of a run, oldest first."""
         chosen = sa.select(attempts).where(attempts.c.run == run).order_by(attempts.c.number)
         with self._state.read() as connection:
             return tuple(Attempt(**row) for row in connection.execute(chosen).mappings())
 
     def begin_attempt(self, run: str, *, workflow: str | None = None) -> str:
-        """The token of the attempt that may write from now on. Tokens given out before are worth nothing any more.
+        """Begins an attempt; returns the token for its writes. Earlier tokens become invalid.
 
-        A workflow that begins again after its process was killed goes on with its attempt; anything else is a new one.
-        RunError when the run is over.
+        A workflow that restarts after a crash continues its attempt; any other workflow begins a new one. RunError if
+        the run has ended.
         """
         owner, now = secrets.token_hex(16), self._state.now()
         with self._state.begin() as connection:
             found = self._one(connection, run, lock=True)
             if found.status not in ACTIVE:
-                raise RunError(f"The run {run} is over: {found.status}", hint="Start another one.")
+                raise RunError(f"run {run} has ended: {found.status}", hint="Start a new run.")
             known = workflow and connection.scalar(
                 sa.select(attempts.c.number).where(attempts.c.run == run, attempts.c.workflow == workflow)
             )
@@ -163,26 +162,26 @@ class Runs:
         return owner
 
     def owns(self, run: str, owner: str) -> bool:
-        """Whether the attempt of the token may still write."""
+        """Whether the attempt with this token may still write."""
         with self._state.read() as connection:
             chosen = sa.select(runs.c.id).where(runs.c.id == run, runs.c.owner == owner, runs.c.status == "running")
             return connection.scalar(chosen) is not None
 
     def update(self, run: str, *, owner: str | None = None, **changes: Any) -> Run:
-        """Keeps `plan`, `counts`, `requests`, `warnings`, `deadline_at` or `reason`.
+        """Stores `plan`, `counts`, `requests`, `warnings`, `deadline_at` or `reason`.
 
-        With a token: RunError when it is not the one that may write.
+        With a token: RunError if it does not allow writes any more.
         """
         unknown = changes.keys() - {"plan", "counts", "requests", "warnings", "deadline_at", "reason"}
         if unknown:
-            raise ValueError(f"a run has no {', '.join(sorted(unknown))} to be changed")
+            raise ValueError(f"fields of a run that can't be changed: {', '.join(sorted(unknown))}")
         with self._state.begin() as connection:
             self._check_owner(self._one(connection, run, lock=True), owner)
             self._change(connection, run, **_stored(changes))
             return self._one(connection, run)
 
     def wait(self, run: str, error: CounterfoilError, *, owner: str | None = None) -> Run:
-        """The attempt failed, and another one will follow."""
+        """Ends a failed attempt of a run that gets another one."""
         with self._state.begin() as connection:
             found = self._one(connection, run, lock=True)
             self._check_owner(found, owner)
@@ -192,7 +191,7 @@ class Runs:
             return self._one(connection, run)
 
     def reopen(self, run: str, plan: Mapping[str, Any]) -> Run:
-        """Lets a failed run continue with another attempt and this plan. RunError while another one is not over."""
+        """Lets a failed run continue with another attempt and this plan. RunError while another run is active."""
         values = {"status": "waiting", "finished_at": None, "error": None, "deadline_at": None, "plan": dict(plan)}
         with self._state.begin() as connection:
             found = self._one(connection, run, lock=True)
@@ -201,7 +200,7 @@ class Runs:
                     with connection.begin_nested():
                         self._change(connection, run, **values)
             except sa.exc.IntegrityError:
-                raise RunError("The dataset has a run that is not over", hint="Wait for it, or cancel it.") from None
+                raise RunError("the dataset has an active run", hint="Wait for it, or cancel it.") from None
             return self._one(connection, run)
 
     def finish(
@@ -216,24 +215,25 @@ class Runs:
         reason: str | None = None,
         **changes: Any,
     ) -> Run:
-        """Ends a run, and in the same transaction keeps the dataset's bookmark and counts its failures in a row.
+        """Ends a run and, in the same transaction, stores the dataset's bookmark and its number of failures in a row.
 
-        Unless the dataset `goes_on` from the bookmark it keeps its own.
-        A run that is over stays as it is: finishing twice is the same as once. `changes` are those of `update`.
+        The dataset gets the bookmark only if `goes_on`. A run that has ended is unchanged: the call is idempotent.
+        `changes` are those of `update`.
         """
         with self._state.begin() as connection:
-            # The dataset first, as whoever claims it does: else the two would wait for one another.
+            # Locks the dataset first, as a claim does: in the other order, the two could deadlock.
             of_it = sa.select(runs.c.dataset).where(runs.c.id == run).scalar_subquery()
             connection.execute(sa.select(datasets.c.id).where(datasets.c.id == of_it).with_for_update())
             found = self._one(connection, run, lock=True)
             if found.status not in ACTIVE:
                 return found
             self._check_owner(found, owner)
-            told = None if error is None else without_secrets(described(error))
-            self._end_attempt(connection, found, status, told)
+            failure = None if error is None else without_secrets(described(error))
+            self._end_attempt(connection, found, status, failure)
             if changes:
                 self.update(run, owner=owner, **changes)
-            values: dict[str, Any] = {"status": status, "finished_at": self._state.now(), "owner": None, "error": told}
+            now = self._state.now()
+            values: dict[str, Any] = {"status": status, "finished_at": now, "owner": None, "error": failure}
             if reason is not None:
                 values["reason"] = without_secrets(reason)
             if status == "succeeded":
@@ -242,25 +242,25 @@ class Runs:
             self._tell_dataset(connection, found.dataset, status, bookmark if goes_on else None)
             return self._one(connection, run)
 
-    def request_cancel(self, run: str, reason: str = "Canceled by hand.") -> Run:
-        """A run that no attempt works on is canceled at once, a running one is told. RunError when it is over."""
+    def request_cancel(self, run: str, reason: str = "Canceled manually.") -> Run:
+        """Cancels a queued or waiting run at once, and asks a running one to stop. RunError if it has ended."""
         with self._state.begin() as connection:
             found = self._one(connection, run, lock=True)
             if found.status not in ACTIVE:
-                raise RunError(f"The run {run} is over: {found.status}", hint="There is nothing to cancel.")
+                raise RunError(f"run {run} has ended: {found.status}", hint="Cancel only a run that has not ended.")
             self._change(connection, run, cancel_requested=True, reason=without_secrets(reason))
             if found.status != "running":
                 return self.finish(run, "canceled")
             return self._one(connection, run)
 
     def log(self, run: str, level: Level, message: str, **fields: Any) -> None:
-        """Adds a line to the run's log. Keys of Stripe's are cut out of it."""
+        """Adds a line to the run's log; removes Stripe keys from it."""
         line = {"level": level, "message": without_secrets(message), "fields": without_secrets(fields)}
         with self._state.begin() as connection:
             connection.execute(run_lines.insert().values(run=run, at=self._state.now(), **line))
 
     def lines(self, run: str, *, after: int = 0, limit: int = 10_000) -> tuple[Line, ...]:
-        """The run's log, the oldest first, from behind the line of a number on."""
+        """The lines of the run's log after the one with a number, oldest first."""
         columns = [run_lines.c[name] for name in Line.__slots__]
         chosen = sa.select(*columns).where(run_lines.c.run == run, run_lines.c.number > after)
         with self._state.read() as connection:
@@ -268,24 +268,25 @@ class Runs:
             return tuple(Line(**line) for line in found)
 
     def record_load(self, run: str, url: str, table: str, method: str, rows: int) -> LoadRecord:
-        """Keeps that the rows are in the table; again is the same as once."""
-        place = {"run": run, "url": url, "table": table}
+        """Records that the rows are in the table; idempotent."""
+        key = {"run": run, "url": url, "table": table}
         values = {"method": method, "rows": rows, "at": self._state.now()}
         with self._state.begin() as connection:
-            insert = self._state.insert(loads).values(**place, **values)
-            connection.execute(insert.on_conflict_do_update(index_elements=list(place), set_=values))
-        return LoadRecord(**place, **values)  # type: ignore[arg-type]
+            insert = self._state.insert(loads).values(**key, **values)
+            connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=values))
+        return LoadRecord(**key, **values)  # type: ignore[arg-type]
 
     def loads(self, run: str) -> tuple[LoadRecord, ...]:
-        """Where the run's rows went."""
+        """The loads of the run, oldest first."""
         chosen = sa.select(loads).where(loads.c.run == run).order_by(loads.c.at, loads.c.url, loads.c.table)
         with self._state.read() as connection:
             return tuple(LoadRecord(**row) for row in connection.execute(chosen).mappings())
 
     def expired(self, keep_days: int = 30, keep_runs: int = 10) -> tuple[Run, ...]:
-        """Runs whose archives may go, the oldest first.
+        """Runs whose archives can be removed, oldest first.
 
-        Kept are those that are not over or ended in the last days, and of each dataset the last that succeeded.
+        Excludes active runs, runs that ended in the last `keep_days`, and the last `keep_runs` successful runs of each
+        dataset.
         """
         place = sa.func.row_number().over(
             partition_by=runs.c.dataset, order_by=(runs.c.created_at.desc(), runs.c.id.desc())
@@ -302,18 +303,17 @@ class Runs:
             return tuple(_run({**row}) for row in found)
 
     def archive_removed(self, run: str) -> None:
-        """Keeps that there is no archive of the run any more."""
+        """Records that the run's archive was removed."""
         with self._state.begin() as connection:
             self._change(connection, run, archive_removed_at=self._state.now())
 
     def _new_id(self) -> str:
-        """Sorts by time, and differs between runs that are made in the same second."""
+        """An id that sorts by time and differs between runs that are created in the same second."""
         return f"{self._state.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
     def _insert(self, connection: sa.Connection, **values: Any) -> None:
         nothing = {"attempt": 0, "plan": {}, "requests": {}, "warnings": [], "cancel_requested": False}
-        now = self._state.now()
-        connection.execute(runs.insert().values(created_at=now, **nothing, **asdict(Counts()), **values))
+        connection.execute(runs.insert().values(created_at=self._state.now(), **nothing, **asdict(Counts()), **values))
 
     def _end_attempt(
         self, connection: sa.Connection, run: Run, status: Ending, error: Mapping[str, Any] | None
@@ -348,8 +348,8 @@ class Runs:
     def _check_owner(run: Run, owner: str | None) -> None:
         if owner is not None and (run.owner != owner or run.status != "running"):
             raise LostOwnership(
-                f"Another attempt of the run {run.id} has taken over, or it is over: {run.status}",
-                hint="Nothing was written by this one. Look at the run.",
+                f"another attempt of run {run.id} has taken over, or the run has ended: {run.status}",
+                hint="Look at the run; this attempt wrote nothing.",
             )
 
     @staticmethod
@@ -376,13 +376,14 @@ class Runs:
 
 
 def _unknown(connection: sa.Connection, word: str) -> SettingsError:
-    """What to raise when no run has the id."""
-    message, known = f"There is no run {without_secrets(word)!r}", "`counterfoil runs list` shows them."
+    """The error for an unknown id of a run."""
     if connection.scalar(sa.select(datasets.c.id).where(datasets.c.name == word)):
-        return SettingsError(message, hint=f"That is a dataset; its runs: counterfoil runs list {shlex.quote(word)}")
-    newest = connection.scalars(sa.select(runs.c.id).order_by(runs.c.created_at.desc()).limit(_NEAR_RUNS))
-    near = get_close_matches(word, list(newest), n=1)
-    return SettingsError(message, hint=f"Did you mean {near[0]}? {known}" if near else known)
+        hint = f"List the runs of this dataset: counterfoil runs list {shlex.quote(word)}"
+    else:
+        newest = connection.scalars(sa.select(runs.c.id).order_by(runs.c.created_at.desc()).limit(_NEAR_RUNS))
+        near = get_close_matches(word, list(newest), n=1)
+        hint = (f"Did you mean {near[0]}? " if near else "") + "Run: counterfoil runs list"
+    return SettingsError(f"run {without_secrets(word)!r} not found", hint=hint, code="run_not_found")
 
 
 def _stored(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A SQLite file of ours: made for its user alone, and never opened beside SQLite."""
+"""Creates SQLite files that only their user can access, without opening existing ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 def make_file(path: Path) -> None:
-    """Makes the file if it is not there; OSError when it can't be made or written.
+    """Creates the file if it does not exist; OSError if it can't be created or written.
 
-    SQLite gives the files that it makes beside this one the same mode. A file that is there is not opened: whoever
-    closes a file loses all locks that the process has on it, those of SQLite's connections too, and another process
-    would take away the log that these write into (https://sqlite.org/howtocorrupt.html, 2.2).
+    SQLite gives the files that it creates next to this one the same mode. An existing file is not opened: closing it
+    would release all locks of this process on it, including those of SQLite's connections, and another process could
+    then delete the log that these write to (https://sqlite.org/howtocorrupt.html, 2.2).
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))

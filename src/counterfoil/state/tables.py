@@ -1,4 +1,4 @@
-"""The tables of the state, as `migrations` make them; a test holds the two together."""
+"""The tables of the state, as `migrations` creates them; a test compares the two."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import sqlalchemy as sa
 
 from counterfoil.dataset_options import OPTIONS
 
-#: What the newest migration is called. Names are numbers, so that older and newer can be told without Alembic.
+#: The name of the newest migration. Names are numbers, so that they can be compared without Alembic.
 SCHEMA = max(one.name[:4] for one in Path(__file__).parent.glob("migrations/versions/[0-9]*.py"))
-#: Not Alembic's default: a Postgres database may hold another program's beside ours.
+#: Not Alembic's default, which another program may use in the same Postgres database.
 SCHEMA_TABLE = "counterfoil_schema"
 
-#: A run that is not over. A dataset has at most one.
+#: The statuses of a run that has not ended. A dataset has at most one such run.
 ACTIVE = ("queued", "running", "waiting")
 
 
 class Instant(sa.types.TypeDecorator[datetime]):
-    """An aware datetime in UTC; SQLite, which knows no zones, keeps it without one."""
+    """An aware datetime in UTC; SQLite has no time zones and stores it without one."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -50,7 +50,7 @@ metadata = sa.MetaData(
 )
 
 
-#: Columns of options that no other column holds.
+#: The column types of options that have their own columns.
 _OPTION_TYPES: dict[str, type[sa.types.TypeEngine[Any]]] = {"number": sa.Integer, "switch": sa.Boolean}
 
 
@@ -119,7 +119,7 @@ targets = sa.Table(
     sa.Column("position", sa.Integer, primary_key=True),
     sa.Column("url", sa.String, nullable=False),
     sa.Column("table", sa.String, nullable=False),
-    # One spelling of what `url` and `table` name, so that two datasets can't write one table.
+    # The normalized form of `url` and `table`, so that two datasets can't write to one table.
     sa.Column("place", sa.String, nullable=False, unique=True),
 )
 
@@ -152,11 +152,11 @@ runs = sa.Table(
     sa.Column("archive_removed_at", Instant),
     sa.Index("ix_runs_dataset_created_at", "dataset", "created_at"),
     sa.Index("ix_runs_created_at", "created_at"),
-    # A due time runs once, however many nodes and restarts there are.
+    # A due time runs once, regardless of the number of nodes and restarts.
     sa.Index("uq_runs_dataset_due_at", "dataset", "due_at", unique=True),
 )
 
-# One run of a dataset at a time: the database itself refuses a second one, whichever process asks.
+# One active run per dataset: the database itself rejects a second one from any process.
 _active = runs.c.status.in_(ACTIVE)
 sa.Index("uq_runs_active", runs.c.dataset, unique=True, sqlite_where=_active, postgresql_where=_active)
 
@@ -230,7 +230,7 @@ notices = sa.Table(
     metadata,
     sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("alert", sa.ForeignKey("alerts.id", ondelete="CASCADE"), nullable=False),
-    # What it tells of: nobody is told the same twice.
+    # The event that it reports: an alert gets one notice per event.
     sa.Column("about", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("title", sa.String, nullable=False),
@@ -256,7 +256,7 @@ tokens = sa.Table(
     metadata,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("name", sa.String, nullable=False),
-    # Of the token itself nothing is kept.
+    # The token itself is not stored.
     sa.Column("hash", sa.String, nullable=False, unique=True),
     sa.Column("scope", sa.String, nullable=False),
     sa.Column("created_at", Instant, nullable=False),

@@ -1,4 +1,4 @@
-"""Tokens of other programs: known by their hashes alone, with what each may do and until when."""
+"""API tokens, stored as hashes, with their scopes and expiry dates."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from counterfoil.state.tables import tokens
 
 __all__ = ["Scope", "Token", "Tokens"]
 
-#: `read` changes nothing; `full` may do what the page does.
+#: `read` changes nothing; `full` allows everything that the web interface does.
 Scope = Literal["read", "full"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """What is known of a token, which is not the token itself."""
+    """The record of a token, without the token itself."""
 
     id: str
     name: str
     scope: Scope
     created_at: datetime
-    #: As it is noted: up to a minute early.
+    #: Up to a minute early.
     last_used_at: datetime | None
-    #: None for one that lasts until it is revoked.
+    #: None for a token that does not expire.
     expires_at: datetime | None
     revoked_at: datetime | None
 
@@ -39,13 +39,13 @@ class Token:
 
 
 class Tokens:
-    """All tokens, those that were revoked too. Names are unique among those that were not."""
+    """All tokens, including revoked ones. Names are unique among tokens that are not revoked."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     def add(self, name: str, digest: str, scope: Scope, expires_at: datetime | None) -> Token:
-        """Keeps a token by its hash; SettingsError when one that was not revoked has the name."""
+        """Stores a token by its hash; SettingsError if a token that is not revoked has the name."""
         name = names.checked_name("token", name)
         made = Token(
             id=names.new_id("token"),
@@ -65,24 +65,24 @@ class Tokens:
         return made
 
     def list(self) -> tuple[Token, ...]:
-        """All of them, the newest first."""
+        """All tokens, newest first."""
         chosen = sa.select(*_COLUMNS).order_by(tokens.c.created_at.desc(), tokens.c.id)
         with self._state.read() as connection:
             return tuple(Token(**row) for row in connection.execute(chosen).mappings())
 
     def find(self, digest: str) -> Token | None:
-        """The token of a hash, whether it still works or not."""
+        """The token with a hash, valid or not."""
         with self._state.read() as connection:
             row = connection.execute(sa.select(*_COLUMNS).where(tokens.c.hash == digest)).mappings().first()
         return None if row is None else Token(**row)
 
     def used(self, token: str) -> None:
-        """Notes that a token (by id) is used now."""
+        """Records that a token (by id) was used now."""
         with self._state.begin() as connection:
             connection.execute(tokens.update().where(tokens.c.id == token).values(last_used_at=self._state.now()))
 
     def revoke(self, name_or_id: str) -> Token:
-        """From now on it does not work; SettingsError when there is none, or it was revoked before."""
+        """Revokes a token; SettingsError if it does not exist or was revoked before."""
         with self._state.begin() as connection:
             known = [Token(**row) for row in connection.execute(sa.select(*_COLUMNS)).mappings()]
             live = [one for one in known if one.revoked_at is None]
@@ -90,7 +90,9 @@ class Tokens:
             if found is None:
                 if any(name_or_id in (one.id, one.name) for one in known):
                     raise SettingsError(
-                        f"The token {name_or_id!r} is revoked already", hint="It does not work any more."
+                        f"token {name_or_id!r} is already revoked",
+                        hint="Run: counterfoil tokens list",
+                        code="token_revoked",
                     )
                 raise names.unknown("token", name_or_id, [one.name for one in live])
             now = self._state.now()

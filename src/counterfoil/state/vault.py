@@ -1,7 +1,8 @@
-"""Keys at rest: sealed under a ring of master keys, each bound to its account.
+"""Stored keys: sealed with a ring of master keys, each bound to its account.
 
-The ring is the operator's, from COUNTERFOIL_SECRET_KEY or its `_FILE`, else a file in the home, made at first use.
-It is read anew each time, so that a process sees what another one added. Nothing here shows a key of either kind.
+The operator provides the ring in COUNTERFOIL_SECRET_KEY or COUNTERFOIL_SECRET_KEY_FILE; otherwise it is a file in the
+home directory, created at first use. It is read again each time, so that a process sees the keys that another one
+added. Nothing here shows a key of either kind.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _NONCE_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """One master key. `version` names it and leads back to nothing."""
+    """One master key. `version` identifies it and reveals nothing about it."""
 
     secret: bytes = field(repr=False)
 
@@ -39,7 +40,7 @@ class Vault:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        #: Where the ring is kept when the operator gives none.
+        #: The file of the ring if the operator provides none.
         self.path = settings.home.absolute() / "secret.key"
 
     def __repr__(self) -> str:
@@ -47,23 +48,23 @@ class Vault:
 
     @property
     def given(self) -> bool:
-        """Whether the operator gives the ring; then it is the operator's to change."""
+        """Whether the operator provides the ring; only the operator can change it then."""
         return self._settings.secret_key is not None or self._settings.secret_key_file is not None
 
     @property
     def source(self) -> str:
-        """Where the ring comes from, for messages."""
+        """The source of the ring, for messages."""
         if self._settings.secret_key is not None:
             return "COUNTERFOIL_SECRET_KEY"
         return str(self._settings.secret_key_file or self.path)
 
     def seal(self, account: str, key: str) -> tuple[bytes, str]:
-        """The key under the first master key, and that one's version. Makes the file of the ring when there is none."""
+        """The sealed key, and the version of the first master key, which seals it. Creates the ring if it is empty."""
         ring = self._ring() or [self.add()]
         return self._seal(ring[0], account, key), ring[0].version
 
     def open(self, account: str, ciphertext: bytes, version: str) -> str:
-        """The key; AccountError when it can't be had any more, SettingsError when the ring is not one."""
+        """The key; AccountError if it can't be decrypted, SettingsError if the ring is invalid."""
         from cryptography.exceptions import InvalidTag
 
         for master in self._ring():
@@ -72,24 +73,26 @@ class Vault:
                     return self._open(master, account, ciphertext)
                 except InvalidTag:
                     raise AccountError(
-                        "The key was changed, or belongs to another account.", hint=ENTER_AGAIN
+                        "its encrypted value was changed or belongs to another account",
+                        hint=ENTER_AGAIN,
+                        code="sealed_key_invalid",
                     ) from None
-        raise AccountError(self._lost(version), hint=ENTER_AGAIN)
+        raise AccountError(self._lost(version), hint=ENTER_AGAIN, code="master_key_missing")
 
     def locked(self, versions: set[str]) -> dict[str, str]:
-        """Why what the versions sealed can't be opened; nothing for those that are in the ring."""
+        """Why keys sealed with these versions can't be opened, as sentences; omits versions that are in the ring."""
         try:
             known = {master.version for master in self._ring()} if versions else set()
         except SettingsError as error:
             return dict.fromkeys(versions, error.sentence)
-        return {version: self._lost(version) for version in versions - known}
+        return {version: AccountError(self._lost(version)).sentence for version in versions - known}
 
     def add(self) -> Master:
-        """A new master key, first in the ring's file. The older ones stay, for what they sealed and for old copies."""
+        """Adds a master key as the first in the ring's file. Older ones stay, for the keys and backups they sealed."""
         if self.given:
             raise SettingsError(
-                f"The master keys are given by {self.source}",
-                hint="Put a new key before the others there: openssl rand -base64 32",
+                f"the master keys come from {self.source}",
+                hint="Add a new key before the others there: openssl rand -base64 32",
             )
         master = Master(secrets.token_bytes(_KEY_BYTES))
         try:
@@ -98,13 +101,13 @@ class Vault:
                 self._write([master, *self._ring()])
         except OSError as error:
             raise SettingsError(
-                f"The vault's key can't be written: {self.path}: {error.strerror}",
-                hint="Set COUNTERFOIL_HOME to a folder that this user may write, or COUNTERFOIL_SECRET_KEY.",
+                f"can't write the master keys to {self.path}: {error.strerror}",
+                hint="Set COUNTERFOIL_HOME to a folder that this user can write to, or set COUNTERFOIL_SECRET_KEY.",
             ) from error
         return master
 
     def _write(self, ring: list[Master]) -> None:
-        # A new file takes the old one's place whole: a crash leaves one or the other, never half a key.
+        # The new file replaces the old one atomically: a crash leaves one or the other, never half a key.
         new = self.path.with_name(f"{self.path.name}.{secrets.token_hex(6)}")
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
@@ -119,7 +122,7 @@ class Vault:
             return []
         words = [word for word in re.split(r"[\s,]+", text) if word]
         if not words:
-            raise SettingsError(f"{self.source} holds no master key", hint=_FORM)
+            raise SettingsError(f"{self.source} contains no master key", hint=_FORM)
         return [Master(self._decoded(word, place)) for place, word in enumerate(words, 1)]
 
     def _kept(self) -> str | None:
@@ -128,9 +131,9 @@ class Vault:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            reason = error.strerror if isinstance(error, OSError) else "not a text file"
             raise SettingsError(
-                f"The vault's key can't be read: {self.path}: {reason}", hint="Give this user the right to read it."
+                f"can't read the master keys in {self.path}: {reason}", hint="Give this user permission to read it."
             ) from error
 
     def _decoded(self, word: str, place: int) -> bytes:
@@ -139,12 +142,12 @@ class Vault:
         except (binascii.Error, ValueError):
             secret = b""
         if len(secret) != _KEY_BYTES:
-            # Not chained: neither the word nor a part of it is repeated.
-            raise SettingsError(f"Master key {place} of {self.source} is not base64 of 32 bytes", hint=_FORM) from None
+            # Not chained, so that no part of the key is repeated.
+            raise SettingsError(f"master key {place} of {self.source} is not base64 of 32 bytes", hint=_FORM) from None
         return secret
 
     def _lost(self, version: str) -> str:
-        return f"It was encrypted with the master key {version}, which is not in {self.source}."
+        return f"it was encrypted with the master key {version}, which is not in {self.source}"
 
     @staticmethod
     def _seal(master: Master, account: str, key: str) -> bytes:
@@ -165,10 +168,9 @@ class Vault:
 
 
 ENTER_AGAIN = "Enter the key again: counterfoil accounts key NAME"
-_CHANGED = "What is stored was changed, or belongs to another account."
-_FORM = "Give base64 of 32 bytes each, apart by commas or lines: openssl rand -base64 32"
+_FORM = "Use base64 of 32 bytes for each key, separated by commas or line breaks: openssl rand -base64 32"
 
 
 def _bound(account: str, version: str) -> bytes:
-    """What a sealed key belongs to: in another account's row it does not open."""
+    """The data that a sealed key is bound to: it does not open in the row of another account."""
     return f"{account}\0{version}".encode()

@@ -1,1 +1,1 @@
-"""WHERE FROM: the only package that speaks HTTP to Stripe."""
+"""The Stripe API client: the only package that sends requests to Stripe."""

@@ -1,6 +1,6 @@
-"""The client of one Stripe account: asks within its limits, tries again where that helps, counts what it spent.
+"""The client of one Stripe account: respects its rate limits, retries transient errors and counts requests.
 
-It reads; the one POST is the preview of an invoice, which creates nothing.
+The client only reads. Its only POST is the preview of an invoice, which creates nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from counterfoil.stripe.responses import Answer, Question, read
 from counterfoil.stripe.retries import Backoff, Budget, Outcome, retried
 from counterfoil.version import __version__
 
-#: The version that `columns/stripe_columns.json` is generated from; every request is pinned to it.
+#: The API version of `columns/stripe_columns.json`. Every request is pinned to it.
 API_VERSION = "2026-05-27.dahlia"
 PREVIEW_PATH = "/v1/invoices/create_preview"
 
@@ -39,21 +39,21 @@ Params = Mapping[str, str | int | Sequence[str]]
 _PATH = re.compile(r"(/[A-Za-z0-9_.~%:@!$&'()*+,;=-]+)+")
 _ACCOUNT_ID = re.compile(r"\bacct_[A-Za-z0-9]+")
 _log = get_logger("counterfoil.stripe")
-#: Tries of a request, and the time that they take, before a line says so.
+#: Number of tries, and their duration, before a retry is logged as a warning.
 _QUIET_TRIES = 3
 _QUIET_SECONDS = 10.0
-#: Of a client with many requests in trouble a warning comes at most this often.
+#: Minimum interval between two such warnings of one client.
 _WARN_SECONDS = 10.0
 _REASON_LETTERS = 50
-#: Answers whose dates decide together what Stripe's clock says.
+#: Number of recent responses from which Stripe's clock is derived.
 _DATES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class AccountIdentity:
-    """Whom a key reads."""
+    """The account that a key can read."""
 
-    #: `acct_…`, or `key_<fingerprint>` where Stripe does not tell.
+    #: `acct_…`, or `key_<fingerprint>` if Stripe does not return the id.
     id: str
     livemode: bool
     name: str | None = None
@@ -71,7 +71,7 @@ class _Request:
 
 
 class Client:
-    """Lives on one event loop. The counters may be read from any thread."""
+    """Belongs to one event loop. The counters can be read from any thread."""
 
     def __init__(
         self,
@@ -88,12 +88,12 @@ class Client:
         self._stripe_account = stripe_account
         self._settings = settings
         self._own_limiter = limiter is None
-        # A connected account is read with its platform's key, and spends the limits of that key.
+        # Requests for a connected account use the platform's key and count towards the limits of that key.
         self._limiter = limiter or self._shared_limiter(self.fingerprint)
         backoff = backoff or Backoff()
         self._backoff = replace(backoff, budget_seconds=min(backoff.budget_seconds, settings.retry_seconds))
         self._identity: AccountIdentity | None = None
-        #: Whether the host has answered like Stripe.
+        #: Whether the host has answered like the Stripe API.
         self._known = False
         self._warned_at = -math.inf
         self._dates: deque[int] = deque(maxlen=_DATES)
@@ -110,18 +110,18 @@ class Client:
             most_megabytes=settings.response_megabytes,
             unavailable=StripeUnavailable,
         )
-        #: Requests that Stripe may have seen, by endpoint; tries count, for Stripe meters them.
+        #: Requests that may have reached Stripe, by endpoint. Retries are included because Stripe counts them.
         self.requests: Counter[str] = Counter()
-        #: Tries after the first.
+        #: Number of retries.
         self.retries = 0
-        #: Of the bodies on the wire.
+        #: Size of the response bodies as transferred.
         self.bytes = 0
 
     def __repr__(self) -> str:
         return f"Client({self._key!r}, {self._address.host})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A client of Stripe can't be pickled or copied: it holds the key.")
+        raise TypeError("a Stripe client can't be pickled or copied: it holds the key")
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,7 +134,7 @@ class Client:
 
     @property
     def fingerprint(self) -> str:
-        """Tells keys apart and leads back to none."""
+        """Identifies the key without revealing it."""
         return self._key.fingerprint
 
     @property
@@ -143,7 +143,7 @@ class Client:
 
     @property
     def restricted(self) -> bool:
-        """Whether the key may read only what was granted to it."""
+        """Whether the key is a restricted key, with only the permissions granted to it."""
         return self._key.restricted
 
     @property
@@ -153,32 +153,34 @@ class Client:
 
     @property
     def date(self) -> int:
-        """Stripe's clock, in Unix seconds; 0 before the first answer.
+        """Stripe's clock, in Unix seconds; 0 before the first response.
 
-        The median of the last few answers, the lower one of two: a wrong `Date` among them changes nothing.
+        The low median of the `Date` headers of the last responses, so a single wrong `Date` has no effect.
         """
         dates = tuple(self._dates)
         return median_low(dates) if dates else 0
 
     def slots(self, path: str) -> int:
-        """How many requests to the path's endpoint may be in flight now."""
+        """The number of requests to the path's endpoint that may be in flight now."""
         return self._limiter.slots(endpoint("POST" if path == PREVIEW_PATH else "GET", path))
 
     async def get(self, path: str, params: Params | None = None, *, version: str | None = None) -> Answer:
-        """`path` may bring a query, as the URLs of Stripe's nested lists do; ids in it are percent-encoded."""
+        """`path` can contain a query, like the URLs of Stripe's embedded lists; ids in it must be percent-encoded."""
         path, _, query = path.partition("?")
         pairs = [*parse_qsl(query, keep_blank_values=True), *_pairs(params or {})]
         return await self._answer("GET", path, pairs, None, version)
 
     async def post(self, path: str, params: Params | None = None, *, version: str | None = None) -> Answer:
-        """ValueError for any path but the preview of an invoice: this client changes nothing at Stripe."""
+        """ValueError for any path except the preview of an invoice, because the client never changes data."""
         if path != PREVIEW_PATH:
-            raise ValueError(f"POST {path} is not a read")
+            raise ValueError(f"POST {path} is not allowed: the client only reads")
         return await self._answer("POST", path, (), _pairs(params or {}), version)
 
     async def account(self) -> AccountIdentity:
-        """Asked once. Raises KeyRejected, and TransientError while Stripe cannot be reached, but nothing else: a key
-        that may not read the account is as good as any."""
+        """The key's account, requested once. Raises only KeyRejected, and TransientError while Stripe is unavailable.
+
+        A key without the permission to read the account still works for other requests.
+        """
         if self._identity is None:
             self._identity = await self._ask_account()
             if self._own_limiter and self._stripe_account is None:
@@ -206,7 +208,7 @@ class Client:
         self, method: str, path: str, query: Pairs, form: Pairs | None, version: str | None, wanted: str | None = None
     ) -> Answer:
         if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
-            raise ValueError(f"not a path of Stripe's API: {path}")
+            raise ValueError(f"not a path of the Stripe API: {path}")
         headers = {"Stripe-Version": version} if version else {}
         question = Question(self._address, self._key, path, wanted)
         request = _Request(method, path, query, form, headers, question, endpoint(method, path))
@@ -233,7 +235,7 @@ class Client:
                     seconds=budget.timeout,
                 )
             except asyncio.CancelledError:
-                self.requests[request.endpoint] += 1  # on its way by then
+                self.requests[request.endpoint] += 1  # it may have reached Stripe
                 raise
             outcome: Outcome
             if isinstance(reply, Failure):
@@ -257,14 +259,14 @@ class Client:
         failure = state.outcome.result() if state.outcome else None
         if isinstance(failure, Failure):
             error = failure.error
-            # Being told to slow down is daily business, and so is a try or two; the rest is worth an operator's eye.
+            # Rate limiting and the first retries are normal operation; only longer trouble is logged as a warning.
             long = state.attempt_number >= _QUIET_TRIES or (state.seconds_since_start or 0) > _QUIET_SECONDS
             now = asyncio.get_running_loop().time()
             write = _log.debug
             if long and error.status != 429 and now - self._warned_at >= _WARN_SECONDS:
                 write, self._warned_at = _log.warning, now
             write(
-                "asking Stripe again",
+                "retrying request",
                 endpoint=error.path,
                 attempt=state.attempt_number,
                 wait_seconds=round(state.upcoming_sleep, 3),

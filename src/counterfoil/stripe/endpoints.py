@@ -1,16 +1,16 @@
-"""Endpoints as Stripe limits and meters them: the method and the path with its ids replaced."""
+"""Endpoints as Stripe limits and counts them: the method and the path with placeholders for ids."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 
-#: First parts of paths that only group resources: /v1/issuing/cards.
+#: First path segments that only group resources: /v1/issuing/cards.
 _GROUP = re.compile(
     "apple_pay|apps|billing|billing_portal|checkout|climate|entitlements|financial_connections|forwarding|identity|"
     "issuing|radar|reporting|sigma|tax|terminal|test_helpers|treasury"
 )
-#: Words that stand where an id could.
+#: Words that appear in the position of an id.
 _WORDS = frozenset({"create_preview", "find", "history", "lines", "preview", "search", "upcoming"})
 
 

@@ -1,7 +1,7 @@
-"""JSON bodies with every digit, and with values that JSON text in UTF-8 cannot hold in an escaped form.
+"""Parses JSON bodies exactly: integers keep every digit, and values that UTF-8 cannot represent are escaped.
 
-orjson turns integers beyond 64 bits into floats and refuses lone surrogates, invalid UTF-8 and numbers that are not
-finite. Bodies that need it are parsed by the slower `json`; all others are only looked over for long runs of digits.
+orjson converts integers beyond 64 bits to floats, and rejects lone surrogates, invalid UTF-8 and numbers that are not
+finite. The slower `json` parses such bodies; all others are only searched for long runs of digits.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import orjson
 
 from counterfoil.values import escaped
 
-#: Bodies up to this size are searched by a regular expression: that needs no Arrow.
+#: Bodies up to this size are searched with a regular expression, without importing Arrow.
 _SMALL_BYTES = 16_384
-#: The shortest integer beyond 64 bits has so many digits.
+#: The number of digits of the shortest integer beyond 64 bits.
 _LONG = re.compile(rb"[0-9]{19}")
-#: The same where it can be a number: not in the middle of a text.
+#: The same in the position of a number, not inside a string.
 _LONG_NUMBER = re.compile(rb"[\s:,\[-][0-9]{19}")
-#: Python refuses to read longer ones by default.
+#: By default, Python does not parse longer integers.
 _MOST_DIGITS = 4_000
 
 
 class IllegibleIdentifierError(ValueError):
-    """An identifier is not text in UTF-8: to alter it could confuse two objects."""
+    """An identifier is not valid UTF-8. Escaping it could make two objects look the same."""
 
 
 class TooDeepError(ValueError):
-    """Objects are nested deeper than the parser goes."""
+    """The JSON is nested more deeply than the parser supports."""
 
 
 def parsed(body: bytes) -> Any:
-    """The value; ValueError when it is not whole JSON."""
+    """The parsed value; ValueError if the body is not complete JSON."""
     if not _has_long_number(body):
         try:
             return orjson.loads(body)
@@ -43,7 +43,7 @@ def parsed(body: bytes) -> Any:
     try:
         return _read(body)
     except RecursionError as error:
-        raise TooDeepError("the JSON is nested too deep") from error
+        raise TooDeepError("the JSON is nested too deeply") from error
 
 
 def _has_long_number(body: bytes) -> bool:
@@ -52,7 +52,7 @@ def _has_long_number(body: bytes) -> bool:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    # A run of 19 digits fills at least four aligned words of four bytes; that of a time fills two.
+    # A run of 19 digits fills at least four aligned words of four bytes; a Unix time fills only two.
     words = pa.Array.from_buffers(pa.uint32(), len(body) // 4, [None, pa.py_buffer(body)])
     digits = pc.equal(pc.bit_wise_and(words, _scalar(0xF0F0F0F0)), _scalar(0x30303030))
     two = pc.and_(digits[:-1], digits[1:])
@@ -87,13 +87,13 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     found = {}
     for name, value in members:
         if name == "id" and isinstance(value, str) and not _is_text(value):
-            raise IllegibleIdentifierError(f"the identifier {_plain(value)} is not text in UTF-8")
+            raise IllegibleIdentifierError(f"the identifier {_plain(value)} is not valid UTF-8")
         found[name if _is_text(name) else _plain(name)] = _legible(value)
     return found
 
 
 def _legible(value: Any) -> Any:
-    """The value with each text that UTF-8 cannot hold escaped. Objects have been here already."""
+    """The value with each string escaped that UTF-8 cannot represent. Nested objects were processed before."""
     if isinstance(value, str):
         return value if _is_text(value) else escaped(_plain(value))
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Who goes next: requests to one Stripe account wait here, first come first served, for what `rates.py` allows."""
+"""Queues the requests to one Stripe account, first come, first served, within the limits of `rates.py`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from counterfoil.stripe.rates import Limits
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """A request that may be in flight."""
+    """The permission for one request to be in flight."""
 
     endpoint: str
     started_at: float
@@ -30,7 +30,7 @@ class _Waiter:
 
 
 class Limiter:
-    """One per Stripe account in a process, on one event loop; everything but `nodes` belongs to that loop's thread."""
+    """One per Stripe account and process, on one event loop. Only `nodes` can be used from other threads."""
 
     def __init__(self, *, live: bool, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class Limiter:
 
     @property
     def nodes(self) -> int:
-        """How many nodes have a run of this account; they share its rates evenly."""
+        """The number of nodes with a run of this account. They share its rates evenly."""
         return self._limits.nodes
 
     @nodes.setter
@@ -49,11 +49,11 @@ class Limiter:
         self._limits.nodes = nodes
 
     def slots(self, endpoint: str) -> int:
-        """How many requests to this endpoint may be in flight now."""
+        """The number of requests to this endpoint that may be in flight now."""
         return self._limits.slots(endpoint, self._clock())
 
     async def acquire(self, endpoint: str) -> Permit:
-        """Waits for the request's turn. Whoever gets a permit releases it."""
+        """Waits for the request's turn. The caller must release the permit."""
         waiter = _Waiter(next(self._turns), asyncio.get_running_loop().create_future())
         self._queues[endpoint].append(waiter)
         self._admit()
@@ -61,7 +61,7 @@ class Limiter:
             return await waiter.permit
         except asyncio.CancelledError:
             if not waiter.permit.cancelled():
-                # Admitted and cancelled in the same moment.
+                # The permit was granted just before the cancellation.
                 self._limits.withdraw(endpoint, self._clock())
             self._admit()
             raise
@@ -72,7 +72,7 @@ class Limiter:
         self._admit()
 
     def _admit(self) -> None:
-        """Lets in all who may start, then sets the timer for the next."""
+        """Grants permits to all requests that may start now, then sets the timer for the next one."""
         while True:
             now = self._clock()
             waits = {endpoint: self._limits.wait(endpoint, now) for endpoint, queue in self._queues.items() if queue}
@@ -81,7 +81,7 @@ class Limiter:
                 break
             endpoint = min(ready, key=lambda endpoint: self._queues[endpoint][0].turn)
             waiter = self._queues[endpoint].popleft()
-            if not waiter.permit.cancelled():  # those have left the line
+            if not waiter.permit.cancelled():
                 self._limits.start(endpoint, now)
                 waiter.permit.set_result(Permit(endpoint, now))
         self._set_timer(min(waits.values(), default=math.inf))
@@ -95,15 +95,15 @@ class Limiter:
 
 
 _limiters: dict[tuple[str, str, bool, tuple[object, ...]], Limiter] = {}
-#: Processes that share accounts' rates, this one among them: of those that are known, and of any other.
+#: Number of processes that share each account's rates, including this one. `_nodes` applies to all other accounts.
 _sharing: dict[str, int] = {}
 _nodes = 1
 
 
 def share_rates(nodes: int, sharing: Mapping[str, int]) -> None:
-    """So many processes have runs of an account (`sharing`) from now on: each takes an even part of its rates.
+    """Sets how many processes have runs of each account (`sharing`). Each process takes an equal share of its rates.
 
-    Of an account that is not known any of the `nodes` may begin one.
+    For any other account, `nodes` applies, because each node may start a run of it.
     """
     global _nodes  # noqa: PLW0603 - of the process, like the limiters
     _nodes = nodes
@@ -116,9 +116,9 @@ def share_rates(nodes: int, sharing: Mapping[str, int]) -> None:
 def limiter_for(
     account: str, *, live: bool, settings: Settings, api_base: str = "", known: Limiter | None = None
 ) -> Limiter:
-    """The limiter that all clients of an account share; `account` is its id, or the fingerprint of a key.
+    """The limiter that all clients of an account share; `account` is its id or the fingerprint of a key.
 
-    `known` is the limiter to share under that name when there is none yet.
+    If there is none yet, `known` is shared under that name.
     """
     rates = (settings.rate_global, settings.rate_endpoint, settings.rate_share, settings.in_flight)
     name = (api_base, account, live, rates)
@@ -129,5 +129,5 @@ def limiter_for(
 
 
 if hasattr(os, "register_at_fork"):
-    # A child would wait for the permits of its parent's requests, which nobody releases there.
+    # A child process would wait for permits of its parent's requests, which are never released in the child.
     os.register_at_fork(after_in_child=_limiters.clear)

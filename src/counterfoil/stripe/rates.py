@@ -1,6 +1,6 @@
-"""How fast one Stripe account may be asked: tokens, slots for requests in flight, and what a 429 does to both.
+"""The request rate of one Stripe account: tokens, slots for requests in flight, and the effect of a 429 on both.
 
-Pure arithmetic: every instant is an argument, in seconds of any one monotonic clock. Waiting is `limiter.py`'s.
+Pure arithmetic: every instant is an argument, in seconds of one monotonic clock. `limiter.py` does the waiting.
 Limits and reasons: https://docs.stripe.com/rate-limits
 """
 
@@ -13,19 +13,19 @@ from counterfoil.settings import Settings
 LIVE_RATE = 100.0
 TEST_RATE = 25.0
 FIRST_SLOTS = 4
-#: For each token that went unused, so many more: one at a time would take as many tokens as the requests themselves.
+#: Slots added per unused token. Adding one at a time would use as many tokens as the requests themselves.
 MORE_SLOTS = 4
-#: Tokens that may pile up while a timer is late, as seconds of flow. Small, so that Stripe sees an even rate.
+#: Maximum burst of tokens, in seconds of flow, for example when a timer is late. Small, to keep the rate even.
 BURST_SECONDS = 0.1
-#: A rate that was halved comes back by this share of the full rate, this often.
+#: A halved rate recovers by this share of the full rate per interval.
 RATE_STEP, RATE_STEP_SECONDS = 0.05, 1.0
-#: However often it is halved, this share of the full rate is left.
+#: The minimum share of the full rate, however often it is halved.
 RATE_FLOOR = 1 / 32
-#: After a 429 for concurrency, one slot comes back this often.
+#: After a 429 for concurrency, one slot is added per interval.
 SLOT_STEP_SECONDS = 5.0
-#: All slots are taken and the next is due: look again after this long.
+#: Polling interval when all slots are taken and the next one is due.
 MOMENT = 0.001
-#: What floating point may swallow of a token.
+#: Tolerance for rounding errors, in tokens.
 EPSILON = 1e-6
 
 
@@ -49,7 +49,7 @@ class Bucket:
         return min(1.0, self._share + RATE_STEP * steps)
 
     def fill(self, now: float) -> float:
-        """Lets the tokens flow in until now; returns what overflowed."""
+        """Adds the tokens up to now; returns the overflow."""
         rate = self.rate(now)
         tokens = self._tokens + max(0.0, now - self._filled_at) * rate
         self._filled_at = now
@@ -63,16 +63,16 @@ class Bucket:
         self._tokens += 1
 
     def wait(self, now: float) -> float:
-        """Seconds until there is a token, once filled until now."""
+        """Seconds until a token is available; call `fill` first."""
         return _wait(1 - self._tokens, self.rate(now))
 
     def wait_unused(self, now: float, already: float) -> float:
-        """Seconds until a whole token has overflowed, of which `already` has."""
+        """Seconds until a whole token has overflowed; `already` is the part that has."""
         rate = self.rate(now)
         return _wait(_capacity(rate) + 1 - already - self._tokens, rate)
 
     def halve(self, started_at: float, now: float) -> None:
-        """On a 429 to a request of `started_at`; those sent before the last halving say nothing new."""
+        """Halves the rate after a 429. Requests started before the last halving are ignored."""
         if started_at >= self._halved_at:
             self._share = max(RATE_FLOOR, self._share_at(now) / 2)
             self._halved_at = now
@@ -87,7 +87,7 @@ def _wait(missing: float, rate: float) -> float:
 
 
 class Slots:
-    """How many requests may be in flight; grows by the tokens that go unused while all are taken."""
+    """The number of requests that may be in flight. It grows with the tokens unused while all slots are taken."""
 
     def __init__(self, limit: int, most: int) -> None:
         self.limit = limit
@@ -111,7 +111,7 @@ class Slots:
             self.limit = min(self._most, self.limit + MORE_SLOTS * tokens)
             self.unused = max(0.0, self.unused - tokens)
         else:
-            # Stripe has said where its limit is: from now on slowly.
+            # Stripe's limit is known after a 429, so grow slowly.
             self.unused = 1.0
             if now - self._stepped_at >= SLOT_STEP_SECONDS - EPSILON:
                 self.limit = min(self._most, self.limit + 1)
@@ -131,7 +131,7 @@ class Slots:
 
 
 class _Gate:
-    """What one request passes: for its endpoint, and for the account."""
+    """The rate and the slots of one endpoint or of the account."""
 
     def __init__(self, rate: float, slots: int, most: int, now: float) -> None:
         self.bucket = Bucket(rate, now)
@@ -151,7 +151,7 @@ class Limits:
 
     @property
     def nodes(self) -> int:
-        """How many nodes share the account's rates."""
+        """The number of nodes that share the account's rates."""
         return self._nodes
 
     @nodes.setter
@@ -178,13 +178,13 @@ class Limits:
                 gate.slots.grow(unused, now)
 
     def slots(self, endpoint: str, now: float) -> int:
-        """How many requests to this endpoint may be in flight."""
+        """The number of requests to this endpoint that may be in flight."""
         gate = self._gate(endpoint, now)
         self._settle(now)
         return min(gate.slots.limit, self._account.slots.limit)
 
     def wait(self, endpoint: str, now: float) -> float:
-        """Seconds until a request may start: 0 is now; infinite means that another one has to end first."""
+        """Seconds until a request may start. 0 means now; infinite means that another request must end first."""
         gate, account = self._gate(endpoint, now), self._account
         self._settle(now)
         if not account.slots.free:
@@ -199,20 +199,20 @@ class Limits:
         )
 
     def start(self, endpoint: str, now: float) -> None:
-        """Takes what `wait` found to be there."""
+        """Takes a token and a slot, after `wait` returned 0."""
         for gate in (self._gate(endpoint, now), self._account):
             gate.bucket.take()
             gate.slots.in_flight += 1
 
     def withdraw(self, endpoint: str, now: float) -> None:
-        """The request that was started is not sent after all."""
+        """Returns the token and the slot of a request that is not sent."""
         self._settle(now)
         for gate in (self._gate(endpoint, now), self._account):
             gate.bucket.give_back()
             gate.slots.in_flight -= 1
 
     def finish(self, endpoint: str, started_at: float, now: float, reason: str | None = None) -> None:
-        """`reason` is what Stripe gave with a 429, if it gave one; others back off and change nothing here."""
+        """Ends a request. `reason` is Stripe's reason for a 429, if any; a 429 without one has no effect here."""
         self._settle(now)
         gate = self._gate(endpoint, now)
         if reason is not None:

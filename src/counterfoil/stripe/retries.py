@@ -1,4 +1,4 @@
-"""Retries of one request: bounded by elapsed time, with full jitter, honouring `Retry-After`."""
+"""Retries of one request: bounded by elapsed time, with full jitter, respecting `Retry-After`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import tenacity
 from counterfoil.http.transport import TOTAL_SECONDS, Failure
 from counterfoil.stripe.responses import Answer
 
-#: How long a host that has never answered like Stripe is asked: a wrong address is reported soon.
+#: Time limit for a host that has never answered like the Stripe API, so that a wrong address is reported soon.
 FIRST_CONTACT_SECONDS = 30.0
-#: The shortest timeout of a try that begins late in the budget; the longest overrun of the budget.
+#: The shortest timeout of a try that starts late in the budget, and therefore the longest overrun of the budget.
 LEAST_TIMEOUT_SECONDS = 5.0
 
 Outcome = Answer | Failure
@@ -22,27 +22,27 @@ Outcome = Answer | Failure
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long a request is retried, and the waits in between.
+    """The time limit of a request's retries, and the waits in between.
 
-    The wait before retry n is drawn from zero to `base * 2^(n - 1)`, at most `cap`. A `Retry-After` is added to it.
+    The wait before retry n is random between zero and `base * 2^(n - 1)`, at most `cap`. A `Retry-After` is added.
     """
 
-    #: From the first try on. A client takes no more than the setting COUNTERFOIL_RETRY_SECONDS.
+    #: Counted from the first try. The setting COUNTERFOIL_RETRY_SECONDS is an upper bound.
     budget_seconds: float = math.inf
     base_seconds: float = 0.5
     cap_seconds: float = 16.0
-    #: Stops earlier, after this many tries; None leaves the time as the only bound.
+    #: Maximum number of tries; None for no maximum.
     tries: int | None = None
 
 
-#: For a request whose answer a person waits for.
+#: For interactive requests, where a user waits for the response.
 INTERACTIVE = Backoff(budget_seconds=10, tries=3)
-#: For a request of a check after a load: an outage must not hold up the run, which has succeeded.
+#: For requests of the checks after a load, where an outage must not delay a run that has succeeded.
 PROOF = Backoff(budget_seconds=30)
 
 
 class Budget:
-    """The time left for one request, from the moment of its first try; the wait for its turn before that is free."""
+    """The time left for one request, counted from its first try. The wait for a permit before that does not count."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -50,7 +50,7 @@ class Budget:
         self._started_at: float | None = None
 
     def start(self) -> None:
-        """Starts the clock at the first try; later calls change nothing."""
+        """Starts the clock at the first try; later calls have no effect."""
         if self._started_at is None:
             self._started_at = self._clock()
 
@@ -61,7 +61,7 @@ class Budget:
 
     @property
     def timeout(self) -> float:
-        """Seconds after which a try that begins now is given up."""
+        """Timeout in seconds of a try that starts now."""
         least = min(LEAST_TIMEOUT_SECONDS, self.seconds)
         return min(TOTAL_SECONDS, max(self.seconds - self.spent, least))
 
@@ -73,10 +73,10 @@ async def retried(
     known: Callable[[], bool],
     note: Callable[[tenacity.RetryCallState], None],
 ) -> Outcome:
-    """The first outcome that is not worth a retry, or the last one before the budget ends.
+    """The first outcome that needs no retry, or the last one before the budget ends.
 
-    `attempt` starts the budget. `known` says whether the host has answered like Stripe before. `note` is called before
-    each wait.
+    `attempt` starts the budget. `known` returns whether the host has answered like the Stripe API before. `note` is
+    called before each wait.
     """
     budget = Budget(backoff.budget_seconds)
 
@@ -90,7 +90,7 @@ async def retried(
 
     def wait(state: tenacity.RetryCallState) -> float:
         least = _retry_after(state)
-        # The last try comes at the end of the time, not a wait before it.
+        # The last try is made at the end of the time limit, not one wait earlier.
         return max(least, min(least + jitter(state), left(state)))
 
     def is_over(state: tenacity.RetryCallState) -> bool:
@@ -98,7 +98,7 @@ async def retried(
 
     most = () if backoff.tries is None else (tenacity.stop_after_attempt(backoff.tries),)
     retrying = tenacity.AsyncRetrying(
-        stop=tenacity.stop_any(is_over, *most),  # type: ignore[arg-type]  # a function is a condition, too
+        stop=tenacity.stop_any(is_over, *most),  # type: ignore[arg-type]  # a plain function is accepted too
         wait=wait,
         retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, Failure) and outcome.retry),
         before_sleep=note,

@@ -1,1 +1,1 @@
-"""The web page: from an API key to a trusted table without a command line."""
+"""The web interface: create and run datasets without the command line."""

@@ -1,4 +1,4 @@
-"""What came of a question: its rows, charts where they fit, a file of it, or what was wrong and where."""
+"""The result of a query for the page: rows, charts, a CSV file, or the error and its position."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from counterfoil.app.export.amounts import amount_text
 from counterfoil.app.export.formulas import escape_formula
 from counterfoil.app.tables import Answer
 from counterfoil.errors import CounterfoilError, QueryFailed
 from counterfoil.web import charts, formatting
 from counterfoil.web.cells import cells_of, is_number
 
-#: Rows of an answer that the page shows; the file has all.
+#: Rows of a result that the page shows; the CSV file has all.
 SHOWN_ROWS = 500
-#: Points that a chart can tell apart, and how many measures get one.
+#: Limits: bars of a bar chart, points of a line chart, charts per result.
 _BARS, _POINTS, _CHARTS = 40, 400, 4
 _MONTH = re.compile(r"\d{4}(-\d{2}){0,2}")
 _PLACE = re.compile(r"\n+LINE (\d+): (.*)\n( *)\^", re.DOTALL)
 _NAME = re.compile(r'(?:column|Table) "([^"]+)"|[Nn]ame "?([^\s"]+)"? does not exist')
-#: What kinds of DuckDB's errors are called here.
+#: Titles for the kinds of DuckDB errors.
 _KINDS = {
-    "Parser": "That is not SQL that DuckDB understands",
-    "Syntax": "That is not SQL that DuckDB understands",
-    "Binder": "A name does not fit",
-    "Catalog": "There is no such table or function",
+    "Parser": "Invalid SQL",
+    "Syntax": "Invalid SQL",
+    "Binder": "Invalid name",
+    "Catalog": "Table or function not found",
 }
-_OTHER = "DuckDB could not answer"
+_OTHER = "DuckDB could not run the query"
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorPosition:
-    """Where a question went wrong: its line and its column, both from 1, and the words around it."""
+    """The position of an error in a query: line and column, both from 1, and the text of the line."""
 
     line: int
     column: int
@@ -60,7 +61,7 @@ def shown_of(found: Answer, seconds: float) -> dict[str, Any]:
 
 
 def _charts(found: Answer) -> Iterator[dict[str, Any]]:
-    """A chart for each measure, when the first column labels rows that few enough charts can tell apart."""
+    """One chart per numeric column, if the first column labels each row uniquely and the rows fit into a chart."""
     if found.cut or not 2 <= len(found.rows) <= _POINTS or len(found.columns) < 2:
         return
     first, *others = found.columns
@@ -68,7 +69,7 @@ def _charts(found: Answer) -> Iterator[dict[str, Any]]:
     if is_number(first.type) and not first.type.startswith("int"):
         return
     if len({str(label) for label in labels}) < len(labels):
-        return  # several rows for one label are several courses
+        return  # rows with the same label would be several series
     in_time = isinstance(labels[0], date) or all(_MONTH.fullmatch(str(label)) for label in labels)
     if not in_time and len(labels) > _BARS:
         return
@@ -101,12 +102,15 @@ def _float(value: Any) -> float | None:
 
 
 def csv_of(found: Answer) -> Generator[bytes]:
-    """As CSV: instants in ISO 8601, decimals exact, null empty, text harmless to spreadsheets."""
+    """CSV with instants in ISO 8601, exact decimals, empty nulls, and text escaped against spreadsheet formulas."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow([escape_formula(column.name) for column in found.columns])
+    names = [column.name for column in found.columns]
+    currency = names.index("currency") if "currency" in names else None
     for row in found.rows:
-        writer.writerow([_plain(value) for value in row])
+        code = None if currency is None else str(row[currency])
+        writer.writerow([_plain(value, code) for value in row])
         if buffer.tell() > 64_000:
             yield buffer.getvalue().encode()
             buffer.seek(0)
@@ -114,16 +118,16 @@ def csv_of(found: Answer) -> Generator[bytes]:
     yield buffer.getvalue().encode()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, currency: str | None) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, str):
         return escape_formula(value)
-    return str(value) if isinstance(value, Decimal) else value
+    return amount_text(value, currency) if isinstance(value, Decimal) else value
 
 
 def problem_of(error: CounterfoilError, sql: str) -> dict[str, Any]:
-    """What went wrong, in a sentence, and where, when DuckDB says so."""
+    """The title, text, hint and position of an error, for the template; the position is None if it is unknown."""
     text = error.reason if isinstance(error, QueryFailed) else error.message
     found = _PLACE.search(text)
     place = None
@@ -131,29 +135,29 @@ def problem_of(error: CounterfoilError, sql: str) -> dict[str, Any]:
         text = text[: found.start()]
         place = _place(int(found[1]), found[2], len(found[3]), sql)
     place = place or _named(text, sql)
-    # DuckDB raises its voice now and then.
+    # Some messages of DuckDB end with an exclamation mark.
     text = re.sub(r"!(?=\s|$)", ".", text)
-    kind, _, said = text.partition(" Error: ")
-    title = _KINDS.get(kind, _OTHER) if said and " " not in kind else None
+    kind, _, detail = text.partition(" Error: ")
+    title = _KINDS.get(kind, _OTHER) if detail and " " not in kind else None
     if kind == "Binder" and place is None:
         title = _OTHER
     hint = None if error.hint == "Check the query." else error.hint
-    return {"title": title or text, "text": said if title else "", "hint": hint, "place": place}
+    return {"title": title or text, "text": detail if title else "", "hint": hint, "place": place}
 
 
-def _place(line: int, told: str, caret: int, sql: str) -> ErrorPosition:
-    """DuckDB shows a part of a long line, with dots where it is cut."""
+def _place(line: int, shown: str, caret: int, sql: str) -> ErrorPosition:
+    """The position from a message of DuckDB, which shortens long lines with dots."""
     indent = caret - len(f"LINE {line}: ")
-    cut = told.startswith("...")
-    part = told.removeprefix("...").removesuffix("...")
+    cut = shown.startswith("...")
+    part = shown.removeprefix("...").removesuffix("...")
     lines = sql.splitlines()
     start = lines[line - 1].find(part) if line <= len(lines) else -1
     column = max(start, 0) + indent - (3 if cut else 0)
-    return ErrorPosition(line=line, column=max(1, column + 1), text=told, indent=" " * max(0, indent))
+    return ErrorPosition(line=line, column=max(1, column + 1), text=shown, indent=" " * max(0, indent))
 
 
 def _named(text: str, sql: str) -> ErrorPosition | None:
-    """Where the name stands that an error names without saying where."""
+    """The position of the name that an error mentions without a position."""
     found = _NAME.search(text)
     name = found and (found[1] or found[2])
     where = name and re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", sql, re.IGNORECASE)

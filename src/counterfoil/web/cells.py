@@ -1,4 +1,4 @@
-"""Values of tables as cells: what each shows, how, and whether there is more of it than is shown."""
+"""Values of tables as cells: text, style, and whether the text is shortened."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
+from counterfoil.app.currencies import CURRENCY_DIGITS
 from counterfoil.app.datasets.columns import DatasetColumn
 from counterfoil.web import formatting
 
@@ -21,7 +22,7 @@ SHOWN = 90
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value as it is shown. `more`: the whole of it is longer."""
+    """A displayed value. `more`: the full value is longer than `text`."""
 
     kind: Kind
     text: str | Markup
@@ -31,14 +32,18 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
-    """Where a column's currency is, and whether its amounts are in major units."""
+    """The column that holds an amount's currency, and whether the amount is in major units."""
 
     currency: str
-    major: bool
+    major: bool | None
+
+
+#: A number of a query's result that may be an amount in major units.
+UNMARKED = Money(currency="currency", major=None)
 
 
 def cell(value: Any, *, is_json: bool = False, money: Money | None = None, currency: str | None = None) -> Cell:
-    """The cell of a value; `currency` is that of its row. Minor units stay, and tell the amount on hover."""
+    """The cell of a value; `currency` is the currency of its row. Minor units show the major amount on hover."""
     match value:
         case None:
             return Cell("null", "null")
@@ -58,7 +63,7 @@ def cell(value: Any, *, is_json: bool = False, money: Money | None = None, curre
 
 
 def whole(value: Any) -> str:
-    """All of a value, as text that can be copied; JSON over several lines."""
+    """The full value as text to copy; JSON is indented."""
     if value is None:
         return "null"
     if isinstance(value, datetime | date):
@@ -85,8 +90,13 @@ def cells_of(
     json_columns: Collection[str] = (),
     money: Mapping[str, Money] | None = None,
 ) -> list[list[Cell]]:
-    """Rows as cells; amounts have their currency where it is among the columns."""
+    """Rows as cells; amounts show their currency if `columns` includes the currency column.
+
+    Without `money`, as for results of queries, decimals have the digits of the column `currency`, if there is one.
+    """
     places = {name: index for index, name in enumerate(columns)}
+    if money is None and "currency" in places:
+        money = dict.fromkeys(columns, UNMARKED)
     amounts = {name: one for name, one in (money or {}).items() if one.currency in places}
     looks = [
         (name in json_columns, amounts.get(name), places[amounts[name].currency] if name in amounts else None)
@@ -102,27 +112,29 @@ def cells_of(
 
 
 def is_number(kind: str) -> bool:
-    """Whether Arrow's name of a type is one of numbers."""
+    """Whether an Arrow type name is numeric."""
     return kind.startswith(("int", "uint", "float", "double", "decimal", "halffloat"))
 
 
 def _number(value: float | Decimal, money: Money | None, currency: str | None) -> Cell:
-    if money is None or isinstance(value, float):
-        return Cell("number", _decimal(value) if isinstance(value, Decimal) else formatting.number(value))
-    told = formatting.money(value, currency)
-    return Cell("number", told) if money.major else Cell("number", formatting.number(value), told)
+    if money is None or money.major is None or isinstance(value, float):
+        digits = 2 if money is None else CURRENCY_DIGITS.get(str(currency).lower(), 2)
+        return Cell("number", _decimal(value, digits) if isinstance(value, Decimal) else formatting.number(value))
+    text = formatting.money(value, currency)
+    return Cell("number", text) if money.major else Cell("number", formatting.number(value), text)
 
 
-def _decimal(value: Decimal) -> str:
-    """Exact and never with an exponent; of the zeros at its end, those that make two digits stay."""
+def _decimal(value: Decimal, least: int) -> str:
+    """Exact and without an exponent; trailing zeros are cut down to `least` digits after the point."""
     text = formatting.number(value) if not value.is_finite() else f"{value:,f}".replace("-", "−")
     whole_part, point, digits = text.partition(".")
-    return whole_part + point + digits.rstrip("0").ljust(min(2, len(digits)), "0")
+    digits = digits.rstrip("0").ljust(min(least, len(digits)), "0")
+    return whole_part + point * bool(digits) + digits
 
 
 def _shortened(kind: Kind, text: str) -> Cell:
     line = " ".join(text[: 4 * SHOWN].split()) if kind == "text" else text
     if not text:
-        return Cell("null", '""', "An empty text")
+        return Cell("null", '""', "Empty text")
     more = len(text) > SHOWN or line != text
     return Cell(kind, line[:SHOWN] + "…" if len(line) > SHOWN else line, None, more)

@@ -1,4 +1,4 @@
-"""Charts as SVG: pure functions of numbers. Colours come from the style sheet by class; nothing runs in the browser."""
+"""Charts as SVG: pure functions of numbers. The style sheet sets colours by class; no script runs in the browser."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LABEL = 64
 
 
 def sparkline(values: Sequence[float], *, title: str, width: int = 88, height: int = 24) -> Markup:
-    """The course of a few values, without axes; the last is dotted. Its text is for screen readers and the hover."""
+    """A line of a few values without axes and with a dot on the last. `title` is for screen readers and mouse hover."""
     if not values:
         return Markup("")
     low, high = min(values), max(values)
     span = (high - low) or 1
     step = (width - 8) / max(len(values) - 1, 1)
-    # A course that never changes runs through the middle.
+    # A constant line runs through the middle.
     level = 0.5 if high == low else 0.0
     points = [
         (4 + index * step, height - 4 - ((value - low) / span or level) * (height - 8))
@@ -51,20 +51,20 @@ def bars(
     tell: Format = number,
     tones: Sequence[str] = (),
 ) -> Markup:
-    """A bar for each (label, value) over a scale from zero.
+    """A bar for each (label, value) on a scale from zero.
 
-    `tones` are classes, one for each bar: `bar-error`, `bar-mute` or none.
+    `tones` are classes, one for each bar: `bar-error`, `bar-mute` or "".
     """
     return _plotted(points, title, width, height, tell, lambda plot: _bars(points, plot, tell, tones))
 
 
 def line(points: Sequence[Point], *, title: str, width: int = 640, height: int = 200, tell: Format = number) -> Markup:
-    """A line through (label, value) over a scale from zero; it breaks where a value is None."""
+    """A line through (label, value) on a scale from zero, with a gap where a value is None."""
     return _plotted(points, title, width, height, tell, lambda plot: _line(points, plot, tell))
 
 
 def meter(share: float, *, title: str, width: int = 96, height: int = 6) -> Markup:
-    """How much of a whole, as a thin bar; `share` is 0 to 1."""
+    """A thin bar that shows `share`, from 0 to 1."""
     filled = max(0.0, min(share, 1.0)) * width
     return _svg(
         "meter",
@@ -77,7 +77,7 @@ def meter(share: float, *, title: str, width: int = 96, height: int = 6) -> Mark
 
 
 def ticks(high: float, count: int = 4, least: float = 0) -> list[float]:
-    """Round steps from zero that reach `high`, about `count` of them, none smaller than `least`."""
+    """About `count` round ticks from zero to at least `high`; no step is smaller than `least`."""
     if high <= 0:
         return [0.0, 1.0]
     rough = high / count
@@ -87,7 +87,7 @@ def ticks(high: float, count: int = 4, least: float = 0) -> list[float]:
 
 
 def short(value: float) -> str:
-    """`1.2M`, `340k`: for scales."""
+    """A short number for scales: `1.2M`, `340k`."""
     for unit, letter in ((1e9, "bn"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= unit:
             return f"{value / unit:.3g}{letter}"
@@ -95,7 +95,7 @@ def short(value: float) -> str:
 
 
 class _Plot:
-    """Where values are on the drawing."""
+    """Maps values to coordinates of the drawing."""
 
     def __init__(self, count: int, known: Sequence[float], width: int, height: int) -> None:
         whole = all(value == int(value) for value in known)
@@ -117,8 +117,8 @@ def _plotted(
 ) -> Markup:
     known = [value for _, value in points if value is not None]
     plot = _Plot(len(points), known, width, height)
-    told = "; ".join(f"{label}: {'none' if value is None else tell(value)}" for label, value in points)
-    return _svg("chart", width, height, title, *_axes(points, plot), *draw(plot), description=told)
+    description = "; ".join(f"{label}: {'none' if value is None else tell(value)}" for label, value in points)
+    return _svg("chart", width, height, title, *_axes(points, plot), *draw(plot), description=description)
 
 
 def _axes(points: Sequence[Point], plot: _Plot) -> list[Markup]:
@@ -135,7 +135,7 @@ def _axes(points: Sequence[Point], plot: _Plot) -> list[Markup]:
 
 
 def _under(plot: _Plot, index: int, label: str) -> Markup:
-    """The name of a point below the base; one that would go over the edge ends there."""
+    """The label of a point below the axis; a label that would exceed the right edge ends there."""
     x, edge = plot.x(index), plot.right + 4
     fits = x + _LABEL / 2 <= edge
     return Markup('<text class="chart-label" x="{}" y="{}" text-anchor="{}">{}</text>').format(
@@ -149,7 +149,7 @@ def _bars(points: Sequence[Point], plot: _Plot, tell: Format, tones: Sequence[st
     for index, (label, value) in enumerate(points):
         if value is None:
             continue
-        # What is there stays visible, however little it is.
+        # A small value other than zero stays visible.
         tall = max(plot.base - plot.y(value), 1.5 if value else 0)
         drawn.append(
             Markup('<rect class="bar {}" x="{}" y="{}" width="{}" height="{}" rx="2"><title>{}</title></rect>').format(
@@ -193,7 +193,7 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _svg(kind: str, width: int, height: int, title: str, *shapes: Markup, description: str = "") -> Markup:
-    told = Markup("<desc>{}</desc>").format(description) if description else Markup("")
+    details = Markup("<desc>{}</desc>").format(description) if description else Markup("")
     return Markup(
         '<svg class="{}" viewBox="0 0 {} {}" width="{}" height="{}" role="img"><title>{}</title>{}{}</svg>'
-    ).format(kind, width, height, width, height, title, told, Markup("").join(shapes))
+    ).format(kind, width, height, width, height, title, details, Markup("").join(shapes))

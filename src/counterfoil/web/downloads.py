@@ -1,4 +1,4 @@
-"""Files that are made while they are sent, and what they hold is let go of however that ends."""
+"""Files streamed while they are generated; their resources are released when the response ends or fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEDIA_TYPES = {
 
 
 class Download(StreamingResponse):
-    """A file under a name. When the browser goes away, the chunks are closed, and with them what they read from."""
+    """A file download. When the client disconnects, the chunks and their sources are closed."""
 
     def __init__(self, chunks: Generator[bytes], name: str, suffix: str) -> None:
         super().__init__(
@@ -39,6 +39,6 @@ class Download(StreamingResponse):
 
 
 def file_name(name: str) -> str:
-    """What of a name every file system takes."""
+    """The name reduced to ASCII letters, digits and hyphens, valid on every file system."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:80] or "rows"

@@ -1,4 +1,4 @@
-"""Live progress: a stream of server-sent events that looks again and again, says what changed, and ends."""
+"""Live progress: a stream of server-sent events that polls, sends changes, and ends."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from starlette.responses import StreamingResponse
 from counterfoil.errors import CounterfoilError
 from counterfoil.logging import get_logger
 
-#: How often is looked, after how long of nothing new a sign of life is sent, and after how long the browser is to
-#: come again, so that a session which ended meanwhile does not see on for ever.
+#: The polling interval; the time without changes after which a keep-alive is sent; and the longest stream. The browser
+#: then reconnects, so that an expired session stops receiving events.
 LOOK_SECONDS = 0.5
 ALIVE_SECONDS = 15
 LONGEST_SECONDS = 1800
@@ -26,7 +26,7 @@ _log = get_logger("web")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is to be shown now, and whether nothing comes after it."""
+    """The HTML to show now, and whether it is the last."""
 
     html: str
     last: bool = False
@@ -35,16 +35,16 @@ class Seen:
 def stream(
     request: Request, look: Callable[[], Seen], *, event: str = "progress", every_seconds: float = LOOK_SECONDS
 ) -> StreamingResponse:
-    """Events named `event` with what `look` sees whenever that changes; at the end one named `end`.
+    """Sends an event named `event` whenever the result of `look` changes, and an event named `end` at the end.
 
-    `look` is called in a thread. When it raises, what it raised is logged, and `end` comes: the page is to be asked
-    for anew then, which tells the error.
+    `look` is called in a thread. If it raises, the error is logged and `end` is sent: the browser then requests the
+    page, which shows the error.
     """
     closing: threading.Event = request.app.state.closing
     return StreamingResponse(
         _events(look, event, every_seconds, closing),
         media_type="text/event-stream",
-        # nginx would else keep the events back until there are 4 KB of them.
+        # Otherwise nginx buffers events until it has 4 KB.
         headers={"X-Accel-Buffering": "no"},
     )
 
@@ -53,7 +53,7 @@ async def _events(
     look: Callable[[], Seen], event: str, every_seconds: float, closing: threading.Event
 ) -> AsyncIterator[str]:
     shown: str | None = None
-    began = said_at = time.monotonic()
+    began = sent_at = time.monotonic()
     yield "retry: 1000\n\n"
     while not closing.is_set() and time.monotonic() - began < LONGEST_SECONDS:
         try:
@@ -63,10 +63,10 @@ async def _events(
             yield _message("end", "")
             return
         if seen.html != shown:
-            shown, said_at = seen.html, time.monotonic()
+            shown, sent_at = seen.html, time.monotonic()
             yield _message(event, seen.html)
-        elif time.monotonic() - said_at > ALIVE_SECONDS:
-            said_at = time.monotonic()
+        elif time.monotonic() - sent_at > ALIVE_SECONDS:
+            sent_at = time.monotonic()
             yield ": alive\n\n"
         if seen.last:
             yield _message("end", "")
@@ -75,6 +75,6 @@ async def _events(
 
 
 def _message(event: str, data: str) -> str:
-    # Each line for itself: an empty one would end the message.
+    # One `data:` per line: an empty line would end the message.
     lines = "".join(f"data: {line}\n" for line in data.splitlines() or [""])
     return f"event: {event}\n{lines}\n"

@@ -1,8 +1,8 @@
-"""Questions to begin with, by report: a title, and SQL of all destinations with a place for the table's name."""
+"""Example queries by report: a title, and SQL valid for all destinations with a placeholder for the table name."""
 
 from __future__ import annotations
 
-#: A row of a merge that is marked as deleted says what the subscription was.
+#: Rows marked as deleted by a merge are excluded: they hold the last status before the deletion.
 _BY_STATUS = """\
 SELECT status, count(*) AS subscriptions
 FROM {}
@@ -24,7 +24,7 @@ GROUP BY month
 ORDER BY month""",
         ),
         (
-            "What fails, and why",
+            "Failed charges by reason",
             """\
 SELECT failure_code, count(*) AS charges
 FROM {}

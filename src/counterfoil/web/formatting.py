@@ -1,4 +1,4 @@
-"""How values are written on the page: numbers, money, instants, durations, sizes."""
+"""Formats values for the page: numbers, money, instants, durations, sizes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from markupsafe import Markup, escape
 
 from counterfoil.app.currencies import CURRENCY_DIGITS
 
-#: For what is not there.
+#: Shown for a missing value.
 NONE = "–"
 _DURATIONS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _AGES = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3_600), ("minute", 60))
 _SIZES = ("B", "kB", "MB", "GB", "TB")
+#: A word of prose; options, file names, URLs and names of columns contain other characters.
+_WORD = re.compile(r"[a-z][a-z'’-]*(?=[,;:.]?(?:\s|$))")
 
 
 def number(value: float | Decimal | None, digits: int | None = None) -> str:
-    """`1,234,567`; with `digits` after the point, as many; a true minus sign."""
+    """`1,234,567`, with `digits` digits after the point and a typographic minus sign."""
     if value is None:
         return NONE
     text = f"{value:,}" if digits is None else f"{value:,.{digits}f}"
@@ -27,7 +29,10 @@ def number(value: float | Decimal | None, digits: int | None = None) -> str:
 
 
 def money(amount: int | Decimal | None, currency: str | None, *, digits: Mapping[str, int] = CURRENCY_DIGITS) -> str:
-    """`1,234.50 USD`, of an int in minor units or a Decimal in major ones; says so where the currency is unknown."""
+    """`1,234.50 USD`, from an int in minor units or a Decimal in major units.
+
+    Without a currency only the number; for an unknown currency the number with "minor units".
+    """
     if amount is None:
         return NONE
     if currency is None:
@@ -45,13 +50,19 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{number(count)} {noun if count == 1 else plural or noun + 's'}"
 
 
+def sentence_case(text: str | None) -> str:
+    """The text with a capital first letter; unchanged if it starts with an option, a quote, a digit or a name."""
+    text = text or ""
+    return text[:1].upper() + text[1:] if _WORD.match(text) else text
+
+
 def breakable(name: str) -> Markup:
-    """The name of a column or a path, which may go on in the next line behind a point or an underscore."""
+    """The name of a column or a path, with line breaks allowed after dots and underscores."""
     return Markup(re.sub(r"(?<=[._])(?=[^._])", "<wbr>", str(escape(name))))  # noqa: S704 - escaped before
 
 
 def instant(at: datetime | None, seconds: bool = False) -> Markup | str:
-    """A `<time>` in UTC; the script puts it into the browser's zone and leaves UTC for the hover."""
+    """A `<time>` in UTC; a script converts it to the browser's zone and keeps UTC in the title."""
     if at is None:
         return NONE
     shown = _utc(at, seconds)
@@ -60,31 +71,31 @@ def instant(at: datetime | None, seconds: bool = False) -> Markup | str:
 
 
 def ago(at: datetime | None, now: datetime | None = None) -> Markup | str:
-    """`3 minutes ago`, `in 2 hours`, as a `<time>` that the script keeps right."""
+    """`3 minutes ago`, `in 2 hours`, as a `<time>` that a script updates."""
     if at is None:
         return NONE
-    told = _distance((at - (now or datetime.now(UTC))).total_seconds())
-    return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(_iso(at), _utc(at, seconds=True), told)
+    text = _distance((at - (now or datetime.now(UTC))).total_seconds())
+    return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(_iso(at), _utc(at, seconds=True), text)
 
 
 def duration(value: float | timedelta | None) -> str:
-    """Of seconds: `820 ms`, `45 s`, `1 min 12 s`, `2 h 3 min`, `3 d 4 h`."""
+    """A duration in seconds as `820 ms`, `45 s`, `1 min 12 s`, `2 h 3 min` or `3 d 4 h`."""
     if value is None:
         return NONE
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     left = round(seconds)
-    told: list[tuple[int, str]] = []
+    parts: list[tuple[int, str]] = []
     for name, unit in _DURATIONS:
         count, left = divmod(left, unit)
-        if count or told:
-            told.append((count, name))
-    return " ".join(f"{count} {name}" for count, name in told[:2] if count)
+        if count or parts:
+            parts.append((count, name))
+    return " ".join(f"{count} {name}" for count, name in parts[:2] if count)
 
 
 def size(value: int | None) -> str:
-    """Of bytes, in thousands: `820 B`, `3.4 MB`."""
+    """A number of bytes in units of 1000: `820 B`, `3.4 MB`."""
     if value is None:
         return NONE
     amount, unit = float(value), 0
@@ -94,12 +105,12 @@ def size(value: int | None) -> str:
 
 
 def _distance(seconds: float) -> str:
-    """As the script writes it: whole units, the largest that there is one of."""
+    """Whole units, in the largest unit that fits; `static/app.js` formats the same way."""
     away = abs(seconds)
     for name, unit in _AGES:
         if away >= unit:
-            told = counted(int(away // unit), name)
-            return f"{told} ago" if seconds < 0 else f"in {told}"
+            text = counted(int(away // unit), name)
+            return f"{text} ago" if seconds < 0 else f"in {text}"
     return "just now" if seconds <= 0 else "in less than a minute"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-#: What stands within the `<svg>` of each.
+#: The content of the `<svg>` of each icon.
 SHAPES = {
     "account": '<rect x="3" y="5.5" width="18" height="13" rx="2.5"/><path d="M3 10h18M7 14.5h4"/>',
     "alert": '<path d="M12 4 2.8 19.5h18.4zM12 10v4.2M12 16.9v.1"/>',
@@ -58,8 +58,8 @@ SHAPES = {
 
 def icon(name: str, size: str = "size-4", title: str | None = None) -> Markup:
     """The icon as inline SVG, hidden from screen readers unless it has a title."""
-    told = Markup('role="img" aria-label="{}"').format(title) if title else Markup('aria-hidden="true"')
+    label = Markup('role="img" aria-label="{}"').format(title) if title else Markup('aria-hidden="true"')
     return Markup(
         '<svg class="icon {}" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.75" '
         'stroke-linecap="round" stroke-linejoin="round" {}>{}</svg>'
-    ).format(size, told, Markup(SHAPES[name]))  # noqa: S704 - our own drawings
+    ).format(size, label, Markup(SHAPES[name]))  # noqa: S704 - constants of this module

@@ -1,4 +1,4 @@
-"""uvicorn in a thread of this process, on a socket that is bound before anything else begins."""
+"""Runs uvicorn in a thread of this process, on a socket that is bound before anything else starts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from starlette.types import ASGIApp
 from counterfoil.errors import SettingsError
 from counterfoil.http.address import address
 
-#: How long answers that are under way have when the service goes down.
+#: Time for requests in progress to finish when the service stops.
 _GRACE_SECONDS = 3
 _MOST_AT_ONCE = 200
 
 
 class Listener:
-    """Listens from the beginning, answers from `start`, and is gone after `stop`; port 0 picks a free one."""
+    """Listens from creation, answers from `start`, and closes at `stop`; port 0 picks a free port."""
 
     def __init__(self, host: str, port: int) -> None:
         try:
@@ -35,8 +35,8 @@ class Listener:
                 raise
         except OSError as error:
             raise SettingsError(
-                f"Port {port} of {host} can't be used: {error.strerror or error}",
-                hint="Choose another with --port; 0 picks one that is free.",
+                f"port {port} on {host} is unavailable: {error.strerror or error}",
+                hint="Pass --port with another port, or with 0 for a free one.",
             ) from error
         self.host = host
         self.port: int = self._socket.getsockname()[1]
@@ -44,8 +44,8 @@ class Listener:
         self._thread: threading.Thread | None = None
 
     def start(self, app: ASGIApp, *, behind_proxy: bool = False) -> None:
-        """Answers. `behind_proxy`: a proxy on this machine says whom it asks for, by `X-Forwarded-For`."""
-        # Ours is the only log: the application notes its requests and its errors.
+        """Starts answering. `behind_proxy`: a proxy on this machine sends the client address in `X-Forwarded-For`."""
+        # The application logs its own requests and errors.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             app,
@@ -68,7 +68,7 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends within a few seconds."""
+        """Stops within a few seconds."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(2 * _GRACE_SECONDS)
@@ -76,6 +76,6 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """The address of this machine's own browser."""
+        """The URL for a browser on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return address("http", host, self.port).base

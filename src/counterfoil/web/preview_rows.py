@@ -1,4 +1,4 @@
-"""The first rows of a report as cells, in the columns that have values."""
+"""The first rows of a report as cells, limited to columns with values."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _NUMBERS = ("BIGINT", "DOUBLE", "DECIMAL")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewRows:
-    """What the page shows of a preview."""
+    """A preview as the page shows it."""
 
     #: Name, type, and whether it is a number.
     columns: tuple[tuple[str, str, bool], ...]
     rows: list[list[Cell]]
-    #: How many columns have no value in these rows.
+    #: Number of columns without a value in these rows.
     empty: int
     total: int
     warnings: tuple[str, ...]
 
 
 def preview_rows(preview: Preview, offer: ReportOptions) -> PreviewRows:
-    """Columns without a value in any row are only counted; amounts have their currency."""
+    """The rows as cells. Columns without any value are only counted; amounts show their currency."""
     full = [(name, kind) for name, kind in preview.columns if any(row[name] is not None for row in preview.rows)]
     names = [name for name, _ in full]
     money = {one.name: Money(currency=one.currency, major=one.major) for one in offer.columns if one.currency}

@@ -1,6 +1,6 @@
-"""What went wrong, as an answer: a page, a fragment for htmx, or plain text; what happened and what to do.
+"""Error responses: a page, a fragment for htmx, or plain text, with a message and a hint.
 
-Programs get theirs as `web.api.problems` makes them.
+`web.api.problems` makes the responses for API clients.
 """
 
 from __future__ import annotations
@@ -16,30 +16,33 @@ from starlette.responses import PlainTextResponse, Response
 
 from counterfoil.errors import AccountError, CounterfoilError, RunError, SettingsError, TransientError
 from counterfoil.web.api.problems import Refused, answer, is_api, of_error, of_request, of_status
+from counterfoil.web.formatting import sentence_case
 from counterfoil.web.hints import on_page
 from counterfoil.web.rendering import render
 
 _STATUS = {SettingsError: 400, AccountError: 422, TransientError: 503, RunError: 409}
-_TOLD = {
-    403: ("That was not asked for by this page", "Open the page itself and try again."),
-    404: ("There is nothing at this address", "It may have been renamed or deleted."),
-    405: ("This address can't be asked in that way", None),
-    413: ("That is too much for one request", "Send less at once."),
-    421: ("The page does not answer under this name", "Use the address that counterfoil serve printed."),
-    500: ("Something went wrong that Counterfoil did not expect", "The service's log says what."),
+_MESSAGES = {
+    403: ("Cross-origin request rejected", "Open the page itself and try again."),
+    404: ("No page or resource at this URL", "It may have been renamed or deleted."),
+    405: ("Method not allowed for this URL", None),
+    413: ("Request too large", "Send less data per request."),
+    421: ("Unknown host name", "Use the URL that counterfoil serve printed."),
+    500: ("Internal error", "See the log of the service for details."),
 }
 
 
-def problem(request: Request, status: int, message: str | None = None, hint: str | None = None) -> Response:
-    """An answer with a message and what to do; without them, the usual ones of the status."""
+def problem(
+    request: Request, status: int, message: str | None = None, hint: str | None = None, code: str | None = None
+) -> Response:
+    """A response with a message and a hint; without a message, with the defaults of the status."""
     if message is None:
-        message, hint = _TOLD.get(status, (HTTPStatus(status).phrase, None))
+        message, hint = _MESSAGES.get(status, (HTTPStatus(status).phrase, None))
     if is_api(request):
         return of_status(status, message, hint)
-    hint = on_page(hint)
-    known: dict[str, Any] = {"status": status, "message": on_page(message), "hint": hint}
+    message, hint = sentence_case(on_page(message)), on_page(hint)
+    known: dict[str, Any] = {"status": status, "message": message, "hint": hint, "code": code}
     if is_htmx(request):
-        # 422 is the one that htmx shows, as the frame configures it; the place is on every page.
+        # htmx shows responses with 422, as configured in base.html; every page has #problem.
         answer = render(request, "parts/problem.html", status_code=422, **known)
         answer.headers["HX-Retarget"] = "#problem"
         answer.headers["HX-Reswap"] = "innerHTML"
@@ -50,12 +53,12 @@ def problem(request: Request, status: int, message: str | None = None, hint: str
 
 
 def is_htmx(request: Request) -> bool:
-    """Whether a part of a page asks, not a person who would see a whole one."""
+    """Whether htmx requests a part of a page."""
     return request.headers.get("hx-request") == "true" and request.headers.get("hx-boosted") != "true"
 
 
 def is_navigation(request: Request) -> bool:
-    """Whether a person goes to the address, so that being sent elsewhere makes sense."""
+    """Whether the request is a navigation of a browser, which a redirect can send elsewhere."""
     mode = request.headers.get("sec-fetch-mode")
     return mode == "navigate" if mode else "text/html" in request.headers.get("accept", "")
 
@@ -66,7 +69,7 @@ def _shows_pages(request: Request) -> bool:
 
 
 def handle_problems(page: FastAPI) -> None:
-    """Errors of ours, of addresses and of forms become answers. Others are the guard's."""
+    """Registers handlers for CounterfoilError, HTTP errors and invalid forms. The guard handles all other errors."""
 
     @page.exception_handler(CounterfoilError)
     def of_ours(request: Request, error: CounterfoilError) -> Response:
@@ -74,8 +77,8 @@ def handle_problems(page: FastAPI) -> None:
             return of_error(error)
         status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
         if request.method in ("GET", "HEAD") and status == 400:
-            status = 404  # all that an address can get wrong is a name
-        return problem(request, status, str(error), error.hint)
+            status = 404  # the only setting in a URL is a name
+        return problem(request, status, str(error), error.hint, error.code)
 
     @page.exception_handler(HTTPException)
     def of_addresses(request: Request, error: HTTPException) -> Response:
@@ -88,7 +91,7 @@ def handle_problems(page: FastAPI) -> None:
         if is_api(request):
             return of_request(error)
         names = ", ".join(sorted({str(one["loc"][-1]) for one in error.errors()}))
-        return problem(request, 400, f"Not as it should be: {names}", "Go back, mend it and try again.")
+        return problem(request, 400, f"Invalid fields: {names}", "Go back, correct them and try again.")
 
     @page.exception_handler(Refused)
     def of_programs(_request: Request, error: Refused) -> Response:

@@ -1,4 +1,4 @@
-"""Proofs that go on: each in a thread of its own, one of a dataset at a time, watched by whoever looks."""
+"""Background proofs: one thread per proof, at most one proof per dataset, with progress for the page and the API."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _log = get_logger("web")
 
 
 class _PageCloses(Exception):  # noqa: N818 - the name says what happens
-    """The service goes down, and with it what was asked for on its page."""
+    """The service stops, which ends its background proofs."""
 
 
 @dataclass(slots=True)
 class Proving:
-    """A proof, how far it is, and what came of it."""
+    """A proof with its progress and its error, if any."""
 
-    #: By the monotonic clock.
+    #: A time of the monotonic clock.
     began: float
     progress: Progress | None = None
     error: CounterfoilError | None = None
@@ -32,12 +32,12 @@ class Proving:
 
     @property
     def seconds(self) -> int:
-        """How long it has taken."""
+        """Seconds since the proof started."""
         return int(time.monotonic() - self.began)
 
 
 class ProofJobs:
-    """What of an app's datasets is being proved."""
+    """The running and the last proofs of an app's datasets."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -45,9 +45,9 @@ class ProofJobs:
         self._proofs: dict[str, Proving] = {}
 
     def begin(self, dataset: str, closing: threading.Event, **how: Any) -> None:
-        """Proves a dataset, by its id, unless that goes on already; `closing` ends it. RunError when it can't be.
+        """Starts a proof of a dataset (by id) unless one is running. `closing` ends it. RunError if it is impossible.
 
-        `how` is what `ProofCalls.prove` takes: how many windows are read again, by which seed, how many payouts.
+        `how` are arguments of `ProofService.prove`: the number of windows to recount, the seed, the number of payouts.
         """
         self._app.proofs.check_provable(dataset)
         with self._lock:
@@ -60,19 +60,19 @@ class ProofJobs:
         thread.start()
 
     def of(self, dataset: str) -> Proving | None:
-        """The proof that goes on; None when there is none."""
+        """The running proof of a dataset, or None."""
         with self._lock:
             found = self._proofs.get(dataset)
         return found if found is not None and not found.over.is_set() else None
 
     def last_problem(self, dataset: str) -> CounterfoilError | None:
-        """Why the last one came to nothing, as long as `problem` has not told it."""
+        """The error of the last proof, until `problem` has returned it; None if it succeeded."""
         with self._lock:
             found = self._proofs.get(dataset)
         return found.error if found is not None and found.over.is_set() else None
 
     def problem(self, dataset: str) -> CounterfoilError | None:
-        """Why the last one came to nothing; told once."""
+        """The error of the last proof, returned once; None if it succeeded."""
         with self._lock:
             found = self._proofs.get(dataset)
             if found is None or not found.over.is_set():

@@ -1,4 +1,4 @@
-"""Templates to answers: the environment, what every page knows, and how the page is addressed."""
+"""Renders templates: the environment, the values common to all pages, and URLs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from counterfoil.web.icons import icon
 HERE = Path(__file__).resolve().parent
 STATIC = HERE / "static"
 THEMES = ("light", "dark")
-#: The cookie that remembers the theme; the script writes it.
+#: The cookie that stores the theme; `static/app.js` writes it.
 THEME_COOKIE = "counterfoil-theme"
 
 
 @cache
 def environment() -> Environment:
-    """The templates. What is not in a page's values is an error, and everything is escaped."""
+    """The template environment. Undefined values are errors, and all output is escaped."""
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -46,17 +46,18 @@ def environment() -> Environment:
         counted=formatting.counted,
         on_page=on_page,
         breakable=formatting.breakable,
+        sentence_case=formatting.sentence_case,
     )
     made.globals.update(charts=charts, icon=icon, static=static, product_version=__version__)
     return made
 
 
 def render(request: Request, name: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
-    """The page of a template.
+    """The rendered page.
 
-    Beside `values` it knows: `path`; `theme`, None for the system's; `session`, what `request.state.session` holds or
-    None; `banner`, what `app.state.banner` holds or None; `has_sandbox`, whether one can be tried; `now`; and
-    `url(**changed)`, this address with other parameters, None removing one.
+    In addition to `values` a template has: `path`; `theme`, None for the system's theme; `session`, the value of
+    `request.state.session` or None; `banner`, the value of `app.state.banner` or None; `has_sandbox`, whether a sandbox
+    is available; `now`; and `url(**changed)`, the current URL with changed parameters, where None removes one.
     """
     known = {
         "request": request,
@@ -73,12 +74,12 @@ def render(request: Request, name: str, *, status_code: int = 200, **values: Any
 
 
 def fragment(name: str, **values: Any) -> str:
-    """A template by itself, for what is sent apart from a page."""
+    """A rendered template without a page around it."""
     return environment().get_template(name).render(now=datetime.now(UTC), **values)
 
 
 def address(request: Request, **changed: object) -> str:
-    """The address of the request with some of its parameters changed; None and "" remove one."""
+    """The URL of the request with some parameters changed; None and "" remove a parameter."""
     kept = [(key, value) for key, value in request.query_params.multi_items() if key not in changed]
     added = [(key, str(value)) for key, value in changed.items() if value not in (None, "")]
     query = urlencode([*kept, *added])
@@ -87,7 +88,7 @@ def address(request: Request, **changed: object) -> str:
 
 @cache
 def static(name: str) -> str:
-    """Where a file of `static/` is served: another address for other contents, so that it can be cached for good."""
+    """The URL of a file of `static/`. It contains a digest of the content, so that it can be cached indefinitely."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
     return f"/static/{name}?v={digest}"
 

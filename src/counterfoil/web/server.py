@@ -1,4 +1,4 @@
-"""The page, put together: routes behind the guard, and the thread of the service's process that answers."""
+"""The web application: routes behind the guard, and the server thread in the process of the service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from counterfoil.web.problems import handle_problems
 from counterfoil.web.proof_jobs import ProofJobs
 from counterfoil.web.rendering import STATIC
 
-#: How the service fares; `ok` decides between 200 and 503.
+#: The health of the service; `ok` decides between status 200 and 503.
 Health = Mapping[str, Any]
 Pages = Sequence[Callable[[App], APIRouter]]
 SandboxAtHand = Callable[[], tuple[str, str]]
@@ -39,14 +39,14 @@ SandboxAtHand = Callable[[], tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageAddress:
-    """Where the page is reached, and who may come in."""
+    """The address of the page and its access control."""
 
     door: Auth
     hosts: Hosts
     port: int
-    #: Tells a new link to whoever sees the service's terminal.
+    #: Prints a new login link in the terminal of the service.
     announce: Callable[[], None]
-    #: For tokens; the door has one of its own.
+    #: For tokens; `door` has its own throttle.
     throttle: Throttle = field(default_factory=Throttle)
 
 
@@ -60,11 +60,11 @@ def make_app(
     banner: str | None = None,
     sandbox: SandboxAtHand | None = None,
 ) -> FastAPI:
-    """The application. Each of `pages` brings its routes; all take a session. `banner` stands above every page.
+    """The application with the routes of `pages`, which require a session. `banner` is shown on every page.
 
-    The routes of `resources` are below `/api/v1`, and take a token instead.
+    The routes of `resources` are below `/api/v1` and require a token instead.
 
-    `sandbox` starts a simulated Stripe for whoever has no account yet, and gives its address and a key.
+    `sandbox` starts a simulated Stripe for users without an account, and returns its URL and a key.
     """
     page = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     cookie = Cookie(reach.hosts, reach.port)
@@ -87,7 +87,7 @@ def make_app(
 
 
 class PageServer:
-    """The page in a thread. Listens from the beginning, so that a port in use is told before anything starts."""
+    """The page in a thread. Listens from creation: a port in use is reported before anything starts."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class PageServer:
         sandbox: SandboxAtHand | None = None,
         pages: Pages = PAGES,
     ) -> None:
-        """`announce` is told each new link. Host and port are the settings' unless given."""
+        """`announce` receives each new login link. `host` and `port` default to the settings."""
         settings = app.settings
         self._host = settings.host if host is None else host
         self._public = settings.url
@@ -119,19 +119,19 @@ class PageServer:
 
     @property
     def url(self) -> str:
-        """The address of the page; of the reverse proxy, where there is one."""
+        """The URL of the page, or of the reverse proxy if one is configured."""
         return self._public or self._listener.url
 
     def link(self) -> str:
-        """What to open now: with a token that works once, or the plain address where a password is asked for."""
+        """The URL to open: with a single-use token, or plain if a password is set."""
         return self.url if self._door.password.is_set else f"{self.url}/login?token={self._door.links.make()}"
 
     def start(self) -> None:
-        """Answers from now on."""
+        """Starts answering requests."""
         self._listener.start(self._page, behind_proxy=self._public is not None)
 
     def stop(self) -> None:
-        """Ends within seconds; live progress first."""
+        """Stops within seconds; live progress ends first."""
         self._page.state.closing.set()
         self._listener.stop()
 
@@ -141,7 +141,7 @@ def _check_reach(host: str, public: str | None, password: str | None) -> None:
         return
     where = f"on {host}" if not is_loopback(host) else f"at {public}"
     raise SettingsError(
-        f"Others could reach the page {where}, and it has no password",
+        f"a password is required to serve the page {where}",
         hint="Set COUNTERFOIL_PASSWORD or COUNTERFOIL_PASSWORD_FILE.",
     )
 
@@ -151,12 +151,12 @@ def _health_route(health: Callable[[], Health], cookie: Cookie, door: Auth) -> A
 
     @router.get("/health")
     def answer(request: Request) -> Response:
-        """Strangers hear whether it is well, and nothing more."""
+        """Requests without a session get `ok` only."""
         known = False
         try:
             found = health()
             known = current(request, cookie, door.sessions)
-        except Exception:  # noqa: BLE001 - whatever it is, the service is not well
+        except Exception:  # noqa: BLE001 - any error means that the service is unhealthy
             found = {"ok": False}
         return JSONResponse(dict(found) if known else {"ok": found["ok"]}, status_code=200 if found["ok"] else 503)
 
@@ -164,7 +164,7 @@ def _health_route(health: Callable[[], Health], cookie: Cookie, door: Auth) -> A
 
 
 class _Static(StaticFiles):
-    """Files whose address holds their digest may be kept for good; the others are asked for anew."""
+    """Files with a digest in their URL may be cached indefinitely; others are revalidated."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if "\0" in path:

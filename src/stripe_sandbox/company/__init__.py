@@ -1,1 +1,1 @@
-"""One invented company: its numbers in compact arrays, the same for the same seed."""
+"""An invented company, stored in compact arrays and reproducible from its seed."""

@@ -9,7 +9,7 @@ DAY = 86400
 
 
 def months_later(instant: int, months: int) -> int:
-    """The same day and time that many months later, or the month's last day where it has no such day."""
+    """The same day and time N months later, or the last day of a shorter month."""
     at = gmtime(instant)
     month = at.tm_mon - 1 + months
     year, month = at.tm_year + month // 12, month % 12 + 1
@@ -18,5 +18,5 @@ def months_later(instant: int, months: int) -> int:
 
 
 def growing(n: int, count: int, chance: float, since: int, span: int, power: float) -> int:
-    """When the n-th of so many happened: in order of n, and ever more often."""
+    """The time of the n-th of `count` occurrences, in order of n; with `power` below 1 their frequency grows."""
     return since + int(span * ((n + chance) / count) ** power)

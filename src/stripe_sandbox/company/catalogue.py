@@ -1,4 +1,4 @@
-"""What the company sells and the coupons it gives: few, so plain lists. A price's index is also its plan's."""
+"""Products, prices and coupons, in plain lists because there are few. A price and its plan share an index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Product:
     name: str
     created: int
     active: bool
-    #: None for things, else what a unit of the service is called.
+    #: The name of a unit of the service; None for goods.
     unit: str | None
 
 
@@ -31,7 +31,7 @@ class Price:
     product: int
     currency: int
     created: int
-    #: None where the price is tiered or finer than a minor unit.
+    #: None if the price is tiered or has fractions of a minor unit.
     amount: int | None
     decimal: str | None
     interval: str | None
@@ -43,7 +43,7 @@ class Price:
     nickname: str | None = None
 
     def cost(self, quantity: int) -> int:
-        """What that many units cost in one period."""
+        """The cost of `quantity` units in one period."""
         if self.tiers:
             return self._tiered(quantity)
         if self.amount is not None:
@@ -77,7 +77,7 @@ class Coupon:
     valid: bool = True
     redeem_by: int | None = None
     max_redemptions: int | None = None
-    #: Products that it is limited to.
+    #: The products to which it is limited; all products if empty.
     applies_to: tuple[int, ...] = ()
 
 
@@ -101,10 +101,10 @@ class Catalogue:
         self._sell_goods()
         self.products.append(Product("Fax gateway", start + 9 * DAY, active=False, unit=None))
         self.coupons = _coupons(start)
-        #: When each was created, in their order.
+        #: Creation times of products, prices and coupons.
         self.created = tuple([one.created for one in some] for some in (self.products, self.prices, self.coupons))
         self._coupon_index = {coupon.id: n for n, coupon in enumerate(self.coupons)}
-        #: Prices of one currency that a subscription can combine, monthly and yearly.
+        #: Prices that a subscription can combine, by currency: monthly and yearly.
         self.monthly = [self._recurring(currency, "month") for currency in range(len(CURRENCIES))]
         self.yearly = [self._recurring(currency, "year") for currency in range(len(CURRENCIES))]
         self.goods = [

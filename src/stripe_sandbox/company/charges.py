@@ -1,6 +1,6 @@
-"""What was charged: paid invoices, failed attempts, and sales of their own; then refunds, disputes, platform fees.
+"""Charges: paid invoices, failed attempts and one-off sales; then refunds, disputes, application fees and transfers.
 
-Two bursts put more than a hundred charges into one second, and for two weeks there was none.
+Two bursts put more than a hundred charges into one second, and one gap of two weeks has no charges.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stripe_sandbox.company.world import World
 
 _SALE, _PAID, _ATTEMPT = range(3)
-#: Parts into which a few refunds fall, so that a nested list of them goes over its ten.
+#: The number of partial refunds of a few objects, so that their nested lists exceed ten entries.
 MANY = 12
 ACCOUNTS = 120
 

@@ -1,4 +1,4 @@
-"""Who was given which coupon, in every place where Stripe lets a discount hang."""
+"""Discounts, in every place where Stripe allows one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def give(world: World, place: int, owner: int, coupon: int, start: int) -> int:
-    """A new discount on that owner; a coupon of one use ends with its first invoice."""
+    """Adds a discount to an owner; a coupon with the duration `once` ends with the first invoice."""
     table, terms = world.discounts, world.catalogue.coupons[coupon]
     end = 0
     if terms.duration == "once":
@@ -30,13 +30,13 @@ def give(world: World, place: int, owner: int, coupon: int, start: int) -> int:
 
 
 def _coupon(dice: int, currency: int, *, lasting: bool) -> int:
-    """A coupon that works in the currency; a lasting one never ends."""
+    """Picks a coupon that fits the currency; a lasting coupon never ends."""
     choices = (1, 3, 7 + currency, 11 + dice % 19) if lasting else (0, 1, 2, 4, 5, 7 + currency)
     return choices[(dice >> 24) % len(choices)]
 
 
 def give_lasting(world: World) -> None:
-    """Discounts of customers, subscriptions and their items."""
+    """Adds discounts to customers, subscriptions and their items."""
     customers, subs, chance = world.customers, world.subscriptions, world.chance("discount")
     for n in range(7, len(customers.created), 24):
         if not customers.deleted[n]:
@@ -46,18 +46,18 @@ def give_lasting(world: World) -> None:
         dice = chance.of(n ^ 0x5000000)
         currency = customers.currency[subs.customer[n]]
         if dice % 10 == 0 or n == 3:
-            # Some only since their last invoice: no invoice shows those.
+            # Some start after the last invoice, so no invoice shows them.
             late = (dice >> 4) % 3 == 0 and subs.status[n] == t.ACTIVE and subs.period_start[n] + 7200 < world.end
             start = subs.period_start[n] + 7200 if late else subs.created[n]
             give(world, t.ON_SUBSCRIPTION, n, _coupon(dice, currency, lasting=late), start)
         if dice % 16 == 1 or n == 3:
-            # The last item: of a wide subscription it is one that the first ten do not show.
+            # In a large subscription, the last item is not among the ten that the embedded list shows.
             owner = n * 32 + subs.items[n] - 1
             give(world, t.ON_ITEM, owner, _coupon(dice >> 8, currency, lasting=True), subs.created[n])
 
 
 def give_once(world: World) -> None:
-    """Discounts of manual invoices, of single lines of theirs, and of invoice items."""
+    """Adds discounts to manual invoices, to single lines of them, and to invoice items."""
     invoices, items, chance = world.invoices, world.invoice_items, world.chance("once")
     for n, own in invoices.items.items():
         dice = chance.of(n)

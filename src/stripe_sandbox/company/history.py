@@ -1,4 +1,4 @@
-"""What happened in the company's last thirty days, as the events that Stripe would have made of it."""
+"""The events that Stripe would have created in the company's last thirty days."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stripe_sandbox.company.money import ARRIVAL_DAYS
 if TYPE_CHECKING:
     from stripe_sandbox.company.world import World
 
-#: (event type, kind of the object that its payload shows).
+#: (event type, kind of the object in its payload).
 KINDS: tuple[tuple[str, str], ...] = (
     ("customer.created", "customer"),
     ("customer.deleted", "customer"),

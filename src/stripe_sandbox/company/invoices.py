@@ -1,4 +1,4 @@
-"""What was billed: one invoice for each period of a subscription, others made by hand, and their items."""
+"""Invoices: one for each period of a subscription, manual invoices, and invoice items."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Line(NamedTuple):
     price: int
     quantity: int
     amount: int
-    #: Position of the subscription's item, or -1.
+    #: Position of the subscription item, or -1.
     item: int
     #: Index of the invoice item, or -1.
     invoice_item: int
@@ -28,14 +28,14 @@ class Line(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """Lines with what each discount took off each of them."""
+    """Lines, and the amount that each discount took off each line."""
 
     lines: list[Line]
     discounts: list[int]
     taken: list[dict[int, int]]
 
     def totals(self) -> dict[int, int]:
-        """Every discount of the invoice and of its lines, with its whole amount."""
+        """Every discount of the invoice and its lines, with its total amount."""
         sums = dict.fromkeys(self.discounts, 0)
         for line, taken in zip(self.lines, self.taken, strict=True):
             for discount in line.discounts:
@@ -46,7 +46,7 @@ class Bill(NamedTuple):
 
 
 def invoice(world: World) -> None:
-    """Fills the invoices in order of creation, and the items that belong to them or wait."""
+    """Fills the invoices in order of creation, and all invoice items, including pending ones."""
     subs, invoices = world.subscriptions, world.invoices
     keys: list[int] = []
     for n in range(len(subs.created)):
@@ -173,7 +173,7 @@ def _keep_items(world: World, rows: list[tuple[int, ...]]) -> None:
 
 
 def total(world: World) -> None:
-    """Fills what each invoice comes to."""
+    """Fills the subtotal and the total of each invoice."""
     invoices, subs = world.invoices, world.subscriptions
     at_items, at_subs, at_customers = (
         world.discounts.at[t.ON_ITEM],
@@ -222,7 +222,7 @@ def period_lines(world: World, sub: int, *, free: bool = False) -> list[Line]:
 
 
 def bill(world: World, n: int) -> Bill:
-    """The lines of an invoice, with its discounts as they were when it was made."""
+    """The lines of an invoice, with the discounts in force at its creation."""
     invoices, at = world.invoices, world.discounts.at
     created, sub = invoices.created[n], invoices.subscription[n]
     own = at[t.ON_INVOICE].get(n)

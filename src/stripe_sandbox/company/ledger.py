@@ -1,4 +1,4 @@
-"""The balance: every movement of money as a transaction, and weekly payouts of what has become available."""
+"""The ledger: a balance transaction for every movement of money, and weekly payouts of available funds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEEK = 7 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One sort of transaction: Stripe's type and category, and the objects that cause it."""
+    """A kind of transaction: Stripe's type and reporting category, and the kind of its source."""
 
     type: str
     category: str
@@ -88,7 +88,7 @@ def _smaller_entry(world: World, kind: int, source: int) -> tuple[int, int, int,
 
 
 def settle(world: World) -> None:
-    """Fills payouts and transactions, and writes each transaction's index back to what caused it."""
+    """Fills payouts and transactions, and writes the index of each transaction to its source."""
     keys = _movements(world)
     _pay_out(world, keys)
     keys.sort()
@@ -115,12 +115,12 @@ def settle(world: World) -> None:
 
 
 def _key(kind: int, created: int, source: int) -> int:
-    """Sortable by time, and the whole transaction besides."""
+    """A key that sorts by time and encodes the transaction."""
     return created << 38 | kind << 33 | source
 
 
 def _movements(world: World) -> list[int]:
-    """Keys of every transaction but those of payouts."""
+    """Keys of all transactions except those of payouts."""
     created = world.charges.created
     keys = [_key(CHARGE, created[n], n) for n, status in enumerate(world.charges.status) if status == t.SUCCEEDED]
     created, refunds = world.refunds.created, world.refunds.status
@@ -142,7 +142,7 @@ def _movements(world: World) -> list[int]:
 
 
 def _pay_out(world: World, keys: list[int]) -> None:
-    """Every Monday what has become available since the last payout, in each currency, when it is worth it."""
+    """Pays out newly available funds every Monday, in each currency, if they are at least 1,000 minor units."""
     weeks = (world.end - world.first_payout) // WEEK + 1
     sums = [[0] * (weeks + 1) for _ in range(4)]
     for key in keys:
@@ -195,7 +195,7 @@ def _write_back(world: World) -> None:
 
 
 def balance(world: World, now: int, *, until: int | None = None) -> dict[str, tuple[list[int], list[int]]]:
-    """For each balance type, what is available and what is pending in each currency, of what was made `until` then."""
+    """The available and pending amounts per currency, by balance type, of transactions created up to `until`."""
     sums: dict[str, tuple[list[int], list[int]]] = {
         name: ([0] * 4, [0] * 4) for name in ("payments", "issuing", "refund_and_dispute_prefunding")
     }

@@ -1,4 +1,4 @@
-"""Who subscribed to what, when, and what became of it; and the schedules of some."""
+"""Subscriptions with their statuses and periods, and subscription schedules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stripe_sandbox.company.calendar import DAY, growing, months_later
 if TYPE_CHECKING:
     from stripe_sandbox.company.world import World
 
-#: Of a hundred subscriptions, how many have each status.
+#: The percentage of subscriptions with each status.
 _SHARES = ((t.ACTIVE, 44), (t.TRIALING, 6), (t.PAST_DUE, 4), (t.UNPAID, 2), (t.PAUSED, 2), (t.INCOMPLETE, 2))
 _ENDED = ((t.INCOMPLETE_EXPIRED, 3), (t.CANCELED, 37))
 _STATUS_OF = [status for status, share in _SHARES + _ENDED for _ in range(share)]
@@ -73,7 +73,7 @@ def _add(world: World, created: int, status: int, dice: int) -> None:
 
 
 def _run_periods(world: World, n: int, dice: int) -> None:
-    """How often it was billed, and its current or last period."""
+    """Fills the number of invoices, and the current or last period."""
     subs = world.subscriptions
     created, status, months = subs.created[n], subs.status[n], 12 if subs.yearly[n] else 1
     if status == t.TRIALING:
@@ -99,7 +99,7 @@ def _run_periods(world: World, n: int, dice: int) -> None:
 
 
 def schedule(world: World) -> None:
-    """Fills the subscription schedules: some still to start, some behind a running subscription, some done."""
+    """Fills the subscription schedules: some have not started, some are active, some have ended."""
     count = max(10, round(20 * world.scale))
     chance, subs, table = world.chance("schedule"), world.subscriptions, world.schedules
     running = [n for n, status in enumerate(subs.status) if status == t.ACTIVE and not subs.cancel_at_period_end[n]]

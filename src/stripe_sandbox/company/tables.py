@@ -1,6 +1,6 @@
-"""The company's numbers: one table for each kind of object, its columns compact arrays, ordered by creation.
+"""The company's data: one table for each kind of object, with compact arrays as columns, in order of creation.
 
-References between tables are indexes; -1 is none. Whatever else an object shows is derived from its index.
+References between tables are indexes; -1 is none. All other fields of an object are derived from its index.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ACTIVE, TRIALING, PAST_DUE, UNPAID, PAUSED, INCOMPLETE, INCOMPLETE_EXPIRED, CANC
 class Subscriptions:
     created: array[int] = field(default_factory=_seconds)
     customer: array[int] = field(default_factory=_indexes)
-    #: Where its prices start in the catalogue's list for its currency and interval.
+    #: Index of its first price in the catalogue's list for its currency and interval.
     first_price: array[int] = field(default_factory=_codes)
     yearly: array[int] = field(default_factory=_codes)
     items: array[int] = field(default_factory=_codes)
@@ -52,9 +52,9 @@ class Subscriptions:
     ended: array[int] = field(default_factory=_seconds)
     period_start: array[int] = field(default_factory=_seconds)
     period_end: array[int] = field(default_factory=_seconds)
-    #: Invoices so far.
+    #: Number of invoices so far.
     cycles: array[int] = field(default_factory=_codes)
-    #: What one period costs before discounts.
+    #: The cost of one period before discounts.
     amount: array[int] = field(default_factory=_amounts)
     latest_invoice: array[int] = field(default_factory=_indexes)
     schedule: array[int] = field(default_factory=_indexes)
@@ -86,9 +86,9 @@ class Invoices:
     status: array[int] = field(default_factory=_codes)
     subtotal: array[int] = field(default_factory=_amounts)
     total: array[int] = field(default_factory=_amounts)
-    #: The charge that paid it, or that failed to.
+    #: The charge that paid it, or that failed.
     charge: array[int] = field(default_factory=_indexes)
-    #: Invoice items of an invoice, by its index; most have none.
+    #: Invoice items by the index of their invoice; most invoices have none.
     items: dict[int, list[int]] = field(default_factory=dict)
 
 
@@ -102,7 +102,7 @@ class InvoiceItems:
     quantity: array[int] = field(default_factory=_codes)
     proration: array[int] = field(default_factory=_codes)
     amount: array[int] = field(default_factory=_amounts)
-    #: Pending invoice items of a customer.
+    #: Pending invoice items by customer.
     pending: dict[int, list[int]] = field(default_factory=dict)
 
 
@@ -111,15 +111,15 @@ ON_CUSTOMER, ON_SUBSCRIPTION, ON_ITEM, ON_INVOICE, ON_LINE, ON_INVOICE_ITEM = ra
 
 @dataclass(slots=True)
 class Discounts:
-    """`owner` is an index into the table that `place` names; items and lines count within their parent."""
+    """`owner` is an index into the table that `place` names; for items and lines it is parent and position."""
 
     place: array[int] = field(default_factory=_codes)
     owner: array[int] = field(default_factory=_indexes)
     coupon: array[int] = field(default_factory=_codes)
     start: array[int] = field(default_factory=_seconds)
-    #: 0 when it has no end.
+    #: 0 if it has no end.
     end: array[int] = field(default_factory=_seconds)
-    #: The discount of an owner, for each place.
+    #: Discounts by owner, for each place.
     at: tuple[dict[int, int], ...] = field(default_factory=lambda: tuple({} for _ in range(6)))
 
 
@@ -226,13 +226,13 @@ class Transactions:
     fee: array[int] = field(default_factory=_indexes)
     currency: array[int] = field(default_factory=_codes)
     payout: array[int] = field(default_factory=_indexes)
-    #: Ids of payouts that were made since, by the transactions that they took.
+    #: Ids of payouts created after generation, by transaction.
     paid_later: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Events:
-    """What happened in the last thirty days. `kind` is an index into `history.KINDS`, `subject` one into its table."""
+    """Events of the last thirty days. `kind` is an index into `history.KINDS`, `subject` one into its table."""
 
     created: array[int] = field(default_factory=_seconds)
     kind: array[int] = field(default_factory=_codes)

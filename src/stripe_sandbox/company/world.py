@@ -1,4 +1,4 @@
-"""The company: made from a seed, at a scale, with two years of history that end at a given instant."""
+"""The company, generated from a seed and a scale, with two years of history up to a given time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stripe_sandbox.company.catalogue import Catalogue
 from stripe_sandbox.company.money import EUR, JPY, KWD, USD
 from stripe_sandbox.ids import Ids
 
-#: A Monday, 04:00 UTC: payouts leave at this time of the week.
+#: The first Monday after the epoch, 04:00 UTC. Payouts are created at this time of the week.
 _MONDAY = 4 * DAY + 4 * 3600
 
 _PREFIXES = {
@@ -25,11 +25,11 @@ _PREFIXES = {
 
 
 class World:
-    """Numbers only; `objects` renders them. Two worlds of one seed, scale and end are equal."""
+    """The company's data; `objects` renders it. The same seed, scale and end give the same world."""
 
     def __init__(self, seed: int, scale: float, end: int) -> None:
         self.seed, self.scale, self.end = seed, scale, end
-        #: Moves on from the end; what is pending becomes available by it.
+        #: The current time, which starts at `end`; it determines when pending transactions become available.
         self.now = end
         self.start = end - 730 * DAY
         self.gap = (end - 400 * DAY, end - 386 * DAY)
@@ -89,7 +89,7 @@ class World:
         return Chance(self.seed, family)
 
     def customers_before(self, at: int) -> int:
-        """How many customers there were."""
+        """The number of customers at that time."""
         return bisect_right(self.customers.created, at)
 
     def item_price(self, sub: int, position: int) -> int:
@@ -100,7 +100,7 @@ class World:
         return prices[(subs.first_price[sub] + position) % len(prices)]
 
     def item_quantity(self, sub: int, position: int) -> int:
-        """Units of an item in each period; of a metered one, what is used."""
+        """Units of an item per period; for a metered item, its usage."""
         if self.catalogue.prices[self.item_price(sub, position)].metered:
             return 40 + (sub * 7 + position * 13) % 400
         return self.subscriptions.quantity[sub] if position == 0 else 1
@@ -109,11 +109,11 @@ class World:
         return self.catalogue.prices[self.item_price(sub, position)].cost(self.item_quantity(sub, position))
 
     def payout_week(self, available_on: int) -> int:
-        """The first payout, counted in weeks, that can hold money available then."""
+        """The week number of the first payout that can include funds available at that time."""
         return max(0, -((self.first_payout - available_on) // ledger.WEEK))
 
     def payout_of(self, currency: int, available_on: int) -> int:
-        """The payout that took it; -1 when none has yet."""
+        """The payout that includes funds available at that time; -1 if there is none yet."""
         week, weeks = self.payout_week(available_on), self.payouts_by_week[currency]
         last = (self.end - self.first_payout) // ledger.WEEK
         while week <= last:

@@ -1,1 +1,1 @@
-"""Life: what happens in the company as its time passes, the same for the same seed."""
+"""Simulated activity of the company as its time passes, reproducible from the seed."""

@@ -1,4 +1,4 @@
-"""Plans that are made, renamed and deleted, each with the price that it is, and products that are renamed."""
+"""Creates, renames and deletes plans together with their prices, and renames products."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from stripe_sandbox.company.people import TRADES, WORDS
 from stripe_sandbox.life.scene import Scene, metadata
 from stripe_sandbox.objects.json import Json
 
-#: Fewer plans than these are not deleted from.
+#: Plans are deleted only while there are more than this.
 _KEPT = 30
 
 
 def plan_created(scene: Scene) -> bool:
-    """With its price and, now and then, for a product of its own."""
+    """Creates a plan with its price and, sometimes, with a new product."""
     dice, world = scene.dice, scene.world
     currency, interval = dice.below(len(CURRENCIES)), dice.pick(("month", "month", "year"))
     amount = localized(dice.pick((700, 1900, 3900, 5900, 12900)) * (10 if interval == "year" else 1), currency)
@@ -61,7 +61,7 @@ def plan_created(scene: Scene) -> bool:
 
 
 def plan_updated(scene: Scene) -> bool:
-    """Renamed, or taken out of sale, or put back."""
+    """Renames, archives or reactivates a plan."""
     plan = scene.pick("plan")
     price = scene.get("price", plan["id"]) if plan else None
     if plan is None or price is None:
@@ -75,7 +75,7 @@ def plan_updated(scene: Scene) -> bool:
 
 
 def plan_deleted(scene: Scene) -> bool:
-    """Who subscribed to it keeps it (docs: delete a plan)."""
+    """Deletes a plan; existing subscriptions keep it (docs: delete a plan)."""
     overlay = scene.store.overlays["plan"]
     generated = sum(price.interval is not None for price in scene.world.catalogue.prices)
     plan = scene.pick("plan")

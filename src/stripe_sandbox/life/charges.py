@@ -1,4 +1,4 @@
-"""Sales: charges that succeed, fail, wait for the bank, or wait to be captured."""
+"""Sales: charges that succeed, fail, are pending at the bank, or await capture."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def new(
     scene: Scene, customer: Json | None, currency: int, amount: int, *, method: int, description: str,
     intent: str | None = None,
 ) -> Json:  # fmt: skip
-    """A charge that neither succeeded nor failed yet, and is not kept yet."""
+    """A charge that has neither succeeded nor failed yet, and is not stored yet."""
     world, bits = scene.world, scene.dice.bits()
     name, mail, phone, address = identity(currency, bits)
     if customer:
@@ -91,7 +91,7 @@ def new(
 
 
 def failed(charge: Json) -> Json:
-    """As it is when the card was declined."""
+    """The charge after the card was declined."""
     return charge | {
         "captured": False,
         "failure_code": "card_declined",
@@ -104,7 +104,7 @@ def failed(charge: Json) -> Json:
 
 
 def succeed(scene: Scene, charge: Json) -> Json:
-    """The charge, with the money on the balance."""
+    """The charge after it succeeded; adds the money to the balance."""
     currency, amount = currency_of(charge), charge["amount"]
     card = charge["payment_method_details"]["type"] == "card"
     moved = scene.move(
@@ -124,7 +124,7 @@ def succeed(scene: Scene, charge: Json) -> Json:
 
 
 def _with_fee(scene: Scene, charge: Json) -> Json:
-    """A charge of which the company, as a platform, takes a fee."""
+    """The charge with an application fee, which the company takes as a platform."""
     id_, account = scene.new_id("application_fee"), scene.dice.pick(scene.accounts)
     fee: Json = {
         "id": id_,
@@ -149,7 +149,7 @@ def _with_fee(scene: Scene, charge: Json) -> Json:
 
 
 def debit_settles(scene: Scene, id_: str) -> None:
-    """A bank debit arrives or bounces."""
+    """A pending bank debit succeeds or fails."""
     one = scene.get("charge", id_)
     if one is None or one["status"] != "pending":
         return
@@ -161,7 +161,7 @@ def debit_settles(scene: Scene, id_: str) -> None:
 
 
 def authorization_ends(scene: Scene, id_: str) -> None:
-    """What was authorized is captured, or given back uncaptured (docs: place a hold)."""
+    """An authorized charge is captured, or released uncaptured (docs: place a hold)."""
     one = scene.get("charge", id_)
     if one is None or one["captured"] or one["status"] != "succeeded" or one["amount_refunded"]:
         return
@@ -184,7 +184,7 @@ def updated(scene: Scene) -> bool:
 
 
 def new_refund(scene: Scene, charge: Json, amount: int) -> Json:
-    """A refund that succeeded, without its transaction, and is not kept yet."""
+    """A successful refund without its balance transaction, not stored yet."""
     return shapes.shaped_refund(
         scene.new_id("refund"),
         amount=amount,
@@ -200,7 +200,7 @@ def new_refund(scene: Scene, charge: Json, amount: int) -> Json:
 
 
 def generated_waits(scene: Scene) -> None:
-    """What the company's charges wait for: the bank, or to be captured."""
+    """Schedules the outcome of generated charges that are pending or uncaptured."""
     for n, status in enumerate(scene.world.charges.status):
         if status == t.PENDING:
             scene.later(scene.dice.below(4 * _DAY), debit_settles, scene.world.ids["charge"].of(n))

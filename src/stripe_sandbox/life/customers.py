@@ -1,4 +1,4 @@
-"""Customers who come, change and go."""
+"""Creates, updates and deletes customers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stripe_sandbox.life.scene import Scene, currency_of, metadata
 from stripe_sandbox.objects.customers import identity, remembered
 from stripe_sandbox.objects.json import Json
 
-#: In these proportions, as among the first customers.
+#: Currencies of new customers, in the same proportions as for generated customers.
 _CURRENCIES = (0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3)
 
 
@@ -70,7 +70,7 @@ def updated(scene: Scene) -> bool:
 
 
 def deleted(scene: Scene) -> bool:
-    """Subscriptions are canceled with it (docs: delete a customer), schedules too, and what waits is dropped."""
+    """Deletes a customer with its subscriptions (docs: delete a customer), schedules and pending invoice items."""
     one = scene.pick("customer")
     if one is None:
         return False

@@ -1,4 +1,4 @@
-"""A run of numbers that look random and follow from where it starts."""
+"""A pseudo-random sequence that its start value determines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Dice:
         self._state = start
 
     def bits(self) -> int:
-        """64 of them."""
+        """The next 64 bits."""
         self._state = mix(self._state)
         return self._state
 
@@ -25,7 +25,7 @@ class Dice:
         return (self.bits() >> 8) % count
 
     def chance(self, share: float) -> bool:
-        """Whether it happens, when it happens in that share of cases."""
+        """True with probability `share`."""
         return (self.bits() >> 11) < share * (1 << 53)
 
     def pick(self, some: Sequence[T]) -> T:

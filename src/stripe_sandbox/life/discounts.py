@@ -1,4 +1,4 @@
-"""Coupons that are made, renamed and deleted, and the discounts that are given of them and end."""
+"""Creates, renames and deletes coupons, and gives and ends discounts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stripe_sandbox.company.tables import ON_SUBSCRIPTION
 from stripe_sandbox.life.scene import Scene, metadata
 from stripe_sandbox.objects.json import Json
 
-#: Fewer coupons than these are not deleted from.
+#: Coupons are deleted only while there are more than this.
 _KEPT = 12
 
 
@@ -51,7 +51,7 @@ def coupon_updated(scene: Scene) -> bool:
 
 
 def coupon_deleted(scene: Scene) -> bool:
-    """What was given of it goes on."""
+    """Deletes a coupon; its discounts stay in force."""
     overlay = scene.store.overlays["coupon"]
     one = scene.pick("coupon")
     left = len(scene.world.catalogue.coupons) - len(overlay.gone) + len(overlay.added)
@@ -88,7 +88,7 @@ def customer_discount_ends(scene: Scene, customer: str, discount: str) -> bool:
 
 
 def subscription_discounted(scene: Scene) -> bool:
-    """On the subscription, or on one of its items."""
+    """Discounts a subscription or one of its items."""
     one = scene.pick("subscription", lambda sub: is_live(sub) and len(sub["discounts"]) < 2)
     if one is None:
         return False
@@ -134,7 +134,7 @@ def subscription_discount_ends(scene: Scene, subscription: str, discount: str) -
 
 
 def discounts_of(sub: Json) -> list[str]:
-    """Of a subscription and of its items."""
+    """The discounts of a subscription and of its items."""
     return [*sub["discounts"], *(discount for item in sub["items"]["data"] for discount in item["discounts"])]
 
 
@@ -146,7 +146,7 @@ def give(
     scene: Scene, currency: str, *, customer: str, subscription: str | None = None, item: str | None = None,
     invoice: str | None = None, invoice_item: str | None = None,
 ) -> Json | None:  # fmt: skip
-    """A discount of some coupon that works in the currency; None when none was met. The coupon counts it silently."""
+    """A discount from a coupon that fits the currency; None if none was found. No event reports the redemption."""
 
     def works(one: Json) -> bool:
         return one["valid"] and one["currency"] in (None, currency)
@@ -178,7 +178,7 @@ def give(
 
 
 def generated_ends(scene: Scene) -> None:
-    """Discounts of the company's that are in force and have an end."""
+    """Schedules the end of generated subscription discounts."""
     table, ids = scene.world.discounts, scene.world.ids
     for n, end in enumerate(table.end):
         if end > scene.at and table.place[n] == ON_SUBSCRIPTION:

@@ -1,4 +1,4 @@
-"""What may happen in the company, and how often: data, and the functions that do it."""
+"""The kinds of simulated activity: the frequency of each activity, and the function that performs it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from stripe_sandbox.life.scene import Scene
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """`does` answers whether it happened: sometimes there is nothing that it could happen to."""
+    """One kind of activity. `does` returns False if it found no suitable object."""
 
     kind: str
     name: str
-    #: How often, beside the others.
+    #: Frequency relative to the other activities.
     weight: int
     does: Callable[[Scene], bool]
 
@@ -74,7 +74,7 @@ HAPPENINGS: tuple[Happening, ...] = (
     Happening("transfer", "updated", 6, platform.transfer_updated),
 )
 
-#: What the company waits for when it begins to live, by kind.
+#: Functions that schedule follow-ups of generated objects when activity starts, by kind.
 BEGINNINGS: dict[str, tuple[Callable[[Scene], None], ...]] = {
     "charge": (charges.generated_waits,),
     "discount": (discounts.generated_ends,),

@@ -1,4 +1,4 @@
-"""Invoice items: single amounts that wait for a customer's next invoice."""
+"""Invoice items: amounts that are pending until a customer's next invoice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stripe_sandbox.objects.json import Json
 
 
 def created(scene: Scene) -> bool:
-    """For whichever invoice comes next or, as often, for that of a subscription."""
+    """Creates an item for the customer's next invoice or, as often, for the next invoice of a subscription."""
     sub = scene.pick("subscription", is_live) if scene.dice.chance(0.5) else None
     customer = scene.get("customer", sub["customer"]) if sub else scene.pick("customer")
     if customer is None:
@@ -20,7 +20,7 @@ def created(scene: Scene) -> bool:
 
 
 def add(scene: Scene, customer: Json, *, subscription: str | None = None) -> Json:
-    """Something that was sold to a customer besides, seldom with a discount of its own."""
+    """Bills an extra product to a customer, rarely with a discount."""
     dice, world = scene.dice, scene.world
     index = dice.pick(world.catalogue.goods[currency_of(customer)])
     price = world.catalogue.prices[index]
@@ -33,7 +33,7 @@ def add(scene: Scene, customer: Json, *, subscription: str | None = None) -> Jso
 
 
 def prorate(scene: Scene, sub: Json, price: str, units: int, amount: int, name: str) -> None:
-    """A part of a period, to be paid or (below zero) given back."""
+    """Bills a part of a period or, if `amount` is negative, credits it."""
     customer = scene.get("customer", sub["customer"])
     if customer is None or not amount:
         return
@@ -47,7 +47,7 @@ def _kept(scene: Scene, item: Json) -> Json:
 
 
 def new(scene: Scene, customer: Json, price: str, units: int, amount: int, name: str, subscription: str | None) -> Json:
-    """An invoice item that waits, and is not kept yet."""
+    """A pending invoice item that is not stored yet."""
     found = scene.store.find(price) or {}
     details = {"subscription": subscription} if subscription else None
     return scene.like("invoiceitem") | {
@@ -79,7 +79,7 @@ def _is_waiting(item: Json) -> bool:
 
 
 def revised(scene: Scene) -> bool:
-    """Another quantity, of which no event tells (FACTS 8: no invoiceitem.updated)."""
+    """Changes the quantity. Stripe has no event for this (no invoiceitem.updated)."""
     one = scene.take("invoiceitem", scene.pending_items, _is_waiting)
     if one is None or one["proration"]:
         return False

@@ -1,4 +1,4 @@
-"""Invoices: drafts that are finalized, amended or deleted, and open ones that are paid or given up."""
+"""Invoices: drafts are finalized, amended or deleted; open invoices are paid, voided or marked uncollectible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STILL_TO_PAY = ("open", "uncollectible")
 
 
 def drafted(scene: Scene) -> bool:
-    """An invoice by hand: things sold to a customer, and what of theirs waited; it takes a while until it is sent."""
+    """Drafts a manual invoice for new and pending items of a customer; it is finalized or deleted later."""
     dice = scene.dice
     waiting = scene.take("invoiceitem", scene.pending_items, lambda item: item["invoice"] is None)
     if waiting is not None and dice.chance(0.5):
@@ -47,7 +47,7 @@ def create(
     scene: Scene, id_: str, customer: Json, sub: Json | None, lines: list[billing.Line], discounts_: list[str],
     period: tuple[int, int], reason: str = "manual",
 ) -> Json:  # fmt: skip
-    """A draft, which takes the items that its lines are of."""
+    """Creates a draft and attaches the invoice items of its lines."""
     currency = sub["currency"] if sub else customer["currency"]
     done = billing.bill(scene.store, lines, discounts_, currency)
     made = billing.invoice_fields(
@@ -96,7 +96,7 @@ def create(
 
 
 def _used_up(scene: Scene, given: list[str]) -> None:
-    """Discounts that are for one invoice end with it."""
+    """Ends discounts with the duration `once`."""
     for id_ in dict.fromkeys(given):
         one = scene.store.discount(id_)
         if one is None or billing.coupon_of(scene.store, id_)["duration"] != "once":
@@ -113,7 +113,7 @@ def _line_ids(scene: Scene) -> Iterator[str]:
 
 
 def amended(scene: Scene) -> bool:
-    """One more line on a draft."""
+    """Adds a line to a draft."""
     one = scene.take("invoice", scene.drafts, lambda invoice: invoice["status"] == "draft")
     customer = scene.get("customer", one["customer"]) if one else None
     if one is None or customer is None or one["discounts"]:
@@ -148,7 +148,7 @@ def discarded(scene: Scene) -> bool:
 
 
 def discard(scene: Scene, id_: str) -> None:
-    """A draft is deleted: what had waited for it waits again, what was made with it is deleted too."""
+    """Deletes a draft: earlier items become pending again, and items created with it are deleted too."""
     one = scene.get("invoice", id_)
     if one is None or one["status"] != "draft" or one["parent"] is not None:
         return
@@ -165,7 +165,7 @@ def discard(scene: Scene, id_: str) -> None:
 
 
 def _waits_again(scene: Scene, item: Json) -> bool:
-    """Not of a customer who is gone, and not one that the company was generated with an invoice for."""
+    """False if the customer was deleted, or if the item was generated with an invoice."""
     n = BY_NAME["invoiceitem"].index(scene.world, item["id"])
     return (n is None or scene.world.invoice_items.invoice[n] < 0) and scene.get(
         "customer", item["customer"]
@@ -173,7 +173,7 @@ def _waits_again(scene: Scene, item: Json) -> bool:
 
 
 def finalize(scene: Scene, id_: str) -> None:
-    """A draft becomes open; it is charged soon, or sent and waited for."""
+    """Opens a draft, then charges it soon or sends it and awaits payment."""
     one = scene.get("invoice", id_)
     if one is None or one["status"] != "draft" or not _has_payer(scene, one):
         return
@@ -190,20 +190,20 @@ def finalize(scene: Scene, id_: str) -> None:
 
 
 def finalized(scene: Scene, one: Json) -> Json:
-    """The invoice, open or, when it comes to nothing, paid."""
+    """The invoice after finalization: open, or paid if nothing is due."""
     url = f"https://invoice.stripe.com/i/acct_sandbox/test_{one['id']}"
-    by_hand = one["collection_method"] == "send_invoice"
+    manual = one["collection_method"] == "send_invoice"
     one = scene.change(
         one,
         {
             "auto_advance": True,
             "automatically_finalizes_at": None,
-            "due_date": scene.at + 30 * _DAY if by_hand else None,
+            "due_date": scene.at + 30 * _DAY if manual else None,
             "effective_at": scene.at,
             "ending_balance": 0,
             "hosted_invoice_url": url,
             "invoice_pdf": f"https://pay.stripe.com/invoice/acct_sandbox/test_{one['id']}/pdf",
-            "next_payment_attempt": None if by_hand else scene.at + 60,
+            "next_payment_attempt": None if manual else scene.at + 60,
             "number": f"CF-{5_000_000 + scene.number():07d}",
             "status": "open",
             "status_transitions": one["status_transitions"] | {"finalized_at": scene.at},
@@ -214,7 +214,7 @@ def finalized(scene: Scene, one: Json) -> Json:
 
 
 def collect(scene: Scene, id_: str) -> None:
-    """The card is charged, up to four times in nine days."""
+    """Charges the card, up to four times in nine days."""
     one = scene.get("invoice", id_)
     if one is None or one["status"] != "open" or not _has_payer(scene, one):
         return
@@ -232,12 +232,12 @@ def paid_by_hand(scene: Scene, id_: str) -> None:
 
 
 def _has_payer(scene: Scene, one: Json) -> bool:
-    """Nobody pays for a customer who was deleted."""
+    """False if the customer was deleted."""
     return scene.get("customer", one["customer"]) is not None
 
 
 def settled(scene: Scene) -> bool:
-    """One of those that were left open is paid, voided or given up."""
+    """Pays or voids an unpaid invoice, or marks it uncollectible."""
     one = scene.take("invoice", scene.open_invoices, lambda invoice: invoice["status"] in _STILL_TO_PAY)
     if one is None:
         return False
@@ -277,7 +277,7 @@ def void(scene: Scene, id_: str) -> None:
 
 
 def attempt(scene: Scene, one: Json) -> Json:
-    """A charge for an invoice that fails; the subscription is past due then."""
+    """Adds a failed charge for an invoice; its subscription becomes past due."""
     charge = charges.failed(_charge(scene, one))
     _linked(scene, one, charge)
     scene.add(charge, tell="charge.failed")
@@ -291,7 +291,7 @@ def attempt(scene: Scene, one: Json) -> Json:
 
 
 def pay(scene: Scene, one: Json) -> Json:
-    """A charge for what remains of an invoice, which is paid by it."""
+    """Charges the remaining amount of an invoice, which becomes paid."""
     charge = charges.succeed(scene, _charge(scene, one))
     _linked(scene, one, charge)
     scene.add(charge, tell="charge.succeeded")
@@ -323,7 +323,7 @@ def _settled(scene: Scene, one: Json, *, before: Json | None = None) -> Json:
 
 
 def _charge(scene: Scene, one: Json) -> Json:
-    """A charge of what remains, of the same payment intent as the one before (docs: invoice payments)."""
+    """A charge of the remaining amount, with the previous payment intent if any (docs: invoice payments)."""
     before = scene.store.payments_of(one)
     intent = before[0]["payment"]["payment_intent"] if before else None
     customer = scene.get("customer", one["customer"])
@@ -358,7 +358,7 @@ def _payment(scene: Scene, one: Json, charge: Json, *, paid: bool) -> Json:
 
 
 def generated_waits(scene: Scene) -> None:
-    """Invoices of the company's that are drafts, or still to be paid."""
+    """Schedules or lists the generated invoices that are drafts or unpaid."""
     table, of = scene.world.invoices, scene.world.ids["invoice"].of
     for n, status in enumerate(table.status):
         if status == t.DRAFT and table.subscription[n] >= 0:

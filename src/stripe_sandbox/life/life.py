@@ -1,4 +1,4 @@
-"""When things happen: so many a day at instants of chance, and what follows from them when its time has come."""
+"""The schedule of simulated activity: N activities a day at random times, and their later consequences."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stripe_sandbox.life.scene import Scene
 from stripe_sandbox.objects.json import Json
 from stripe_sandbox.store import Store
 
-#: Other happenings are tried when there is nothing that one could happen to.
+#: Attempts to find an activity that has a suitable object.
 _TRIES = 6
 
 
 class Life:
-    """Off until it is set. Everything in it follows from the seed and from what it was set to, and when."""
+    """Off until `set` is called. The activity is determined by the seed, the settings and the times of the settings."""
 
     def __init__(self, store: Store) -> None:
         self.scene = Scene(store)
@@ -30,17 +30,17 @@ class Life:
         self._begun: set[str] = set()
         self._happenings: list[Happening] = []
         self._weights: list[int] = []
-        #: Happenings so far, those at the instant from which on they are counted, and that instant.
+        #: The number of activities so far, that number when `set` was last called, and the time of that call.
         self._count = self._counted = self._since = 0
         self._pruned = 0
 
     def set(self, per_day: float | None, kinds: Sequence[str] | None = None, *, now: int) -> None:
-        """How many happenings there are a day from now on, and of which kinds; none at all with null or 0."""
+        """Sets the number of activities a day from now on, and their kinds; None or 0 turns activity off."""
         per_day, kinds = float(per_day or 0), NAMES if kinds is None else kinds
         if per_day < 0:
-            raise ValueError("nothing happens less often than never")
+            raise ValueError("per_day must not be negative")
         if unknown := [name for name in kinds if name not in NAMES]:
-            raise ValueError(f"no kind of happening is called {', '.join(unknown)}; there are {', '.join(NAMES)}")
+            raise ValueError(f"unknown kind of activity: {', '.join(unknown)}; expected one of {', '.join(NAMES)}")
         self.per_day, self.kinds = per_day, [name for name in NAMES if name in kinds]
         self._happenings = [one for one in HAPPENINGS if one.kind in kinds]
         self._weights = list(accumulate(one.weight for one in self._happenings))
@@ -58,7 +58,7 @@ class Life:
                     begin(self.scene)
 
     def play(self, until: int) -> None:
-        """Everything happens whose time has come by then, in its order."""
+        """Performs everything that is due up to `until`, in order of time."""
         scene = self.scene
         while True:
             late, happening, consequence = scene.next_late(), self._next_happening(), scene.next_consequence()
@@ -94,16 +94,16 @@ class Life:
                 return
 
     def _prune(self, at: int) -> None:
-        """Events that Stripe no longer has."""
+        """Deletes events after Stripe's retention period."""
         if at - self._pruned > DAY:
             self._pruned = at
             self.scene.store.overlays["event"].forget(at - KEPT_DAYS * DAY)
 
     def report(self) -> Json:
-        """What it is set to, and what happened: events by type, and changes that no event tells of, by object."""
+        """The settings, the number of events by type, and the number of changes without an event by object."""
         return {
             "per_day": self.per_day or None,
             "kinds": list(self.kinds),
-            "changes": dict(sorted(self.scene.told.items())),
+            "changes": dict(sorted(self.scene.event_counts.items())),
             "silent": dict(sorted(self.scene.silent.items())),
         }

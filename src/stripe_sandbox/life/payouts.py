@@ -1,4 +1,4 @@
-"""Payouts: every Monday what is available and no payout has taken yet, in each currency."""
+"""Payouts: every Monday, the available funds of each currency that are not paid out yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stripe_sandbox.company.money import ARRIVAL_DAYS, CURRENCIES
 from stripe_sandbox.life.scene import Scene, metadata
 
 _HOUR, _DAY = 3600, 86400
-#: As in the company's history, in minor units.
+#: The minimum payout in minor units, as in the generated history.
 _LEAST = 1000
 
 
@@ -58,7 +58,7 @@ def reconciled(scene: Scene, id_: str) -> None:
 
 
 def arrives(scene: Scene, id_: str) -> None:
-    """At the bank, which takes it or, some days after it showed as paid, does not (docs: payout failures)."""
+    """Marks the payout as paid; some payouts fail days later (docs: payout failures)."""
     one = scene.get("payout", id_)
     if one is None or one["status"] != "in_transit":
         return
@@ -68,7 +68,7 @@ def arrives(scene: Scene, id_: str) -> None:
 
 
 def fails(scene: Scene, id_: str) -> None:
-    """The money is available again, for the next payout."""
+    """The payout fails, and its funds become available for the next payout."""
     one = scene.get("payout", id_)
     if one is None or one["status"] != "paid":
         return
@@ -91,7 +91,7 @@ def updated(scene: Scene) -> bool:
 
 
 def generated_waits(scene: Scene) -> None:
-    """The next Monday, and payouts of the company's that are on their way."""
+    """Schedules the next Monday, and the arrival of generated payouts in transit."""
     world = scene.world
     scene.later(WEEK - (scene.at - world.first_payout) % WEEK, week_begins)
     for n, status in enumerate(world.payouts.status):

@@ -1,4 +1,4 @@
-"""What a platform does besides: transfers to connected accounts and back, refunds of fees, its own settings."""
+"""Platform activity: transfers to connected accounts, their reversals, fee refunds, and account settings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def transfer_updated(scene: Scene) -> bool:
 
 
 def _part(scene: Scene, left: int, currency: int) -> int:
-    """All that is left, or some of it."""
+    """The remaining amount, or a part of it."""
     share = left if scene.dice.chance(0.4) else left * (1 + scene.dice.below(5)) // 10
     return rounded(share, currency) or left
 
@@ -93,7 +93,7 @@ def fee_refunded(scene: Scene) -> bool:
 
 
 def fee_refund_updated(scene: Scene) -> bool:
-    """The fee itself tells of nothing then."""
+    """Updates a fee refund; no event reports the change of the fee itself."""
     one = scene.pick("application_fee", lambda fee: bool(fee["refunds"]["data"]), tries=40)
     if one is None:
         return False
@@ -106,7 +106,7 @@ def fee_refund_updated(scene: Scene) -> bool:
 
 
 def account_updated(scene: Scene) -> bool:
-    """The company's own."""
+    """Updates the company's own account."""
     one = scene.get("account", scene.world.ids["account"].of(0))
     if one is None:
         return False

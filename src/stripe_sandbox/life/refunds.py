@@ -1,4 +1,4 @@
-"""Money that goes back: refunds, and disputes."""
+"""Refunds and disputes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _refundable(charge: Json) -> bool:
 
 
 def created(scene: Scene) -> bool:
-    """Of a charge of any age, in one part or, seldom, in several."""
+    """Refunds a charge of any age, rarely in several parts."""
     one, dice = scene.pick("charge", _refundable), scene.dice
     if one is None:
         return False
@@ -52,7 +52,7 @@ def _refund(scene: Scene, charge: Json, amount: int) -> Json:
 
 
 def refund_ends(scene: Scene, id_: str) -> None:
-    """The bank of the customer took it, or sent it back (docs: failed refunds)."""
+    """A pending refund succeeds, or the customer's bank returns it (docs: failed refunds)."""
     one = scene.get("refund", id_)
     if one is None or one["status"] != "pending":
         return
@@ -142,7 +142,7 @@ def _transactions(scene: Scene, id_: str) -> list[Json]:
 
 
 def generated_waits(scene: Scene) -> None:
-    """Refunds of the company's that are pending, and disputes that are open."""
+    """Schedules the outcome of generated refunds that are pending and disputes that are open."""
     ids = scene.world.ids
     for n, status in enumerate(scene.world.refunds.status):
         if status == t.REFUND_PENDING:

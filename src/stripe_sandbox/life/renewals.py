@@ -1,4 +1,4 @@
-"""What periods of subscriptions bring when they end: the next invoice, the end of a trial, or the end."""
+"""The end of a subscription period: the next invoice, the end of a trial, or cancellation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_due(scene: Scene) -> bool:
 
 
 def period_ends(scene: Scene) -> bool:
-    """Of the subscription whose period has been over for longest; False when there is none."""
+    """Ends the period that has been due for longest; False if none is due."""
     while is_due(scene):
         end, id_ = heappop(scene.periods)
         sub = scene.get("subscription", id_)
@@ -61,7 +61,7 @@ def _renew(scene: Scene, sub: Json, customer: Json, start: int) -> None:
 
 
 def _next_end(anchor: int, start: int, months: int) -> int:
-    """The first end of a period after an instant, counted from the anchor so that days of the month stay."""
+    """The first period end after `start`, counted from the anchor to keep the day of the month."""
     count = months
     while months_later(anchor, count) <= start:
         count += months
@@ -69,7 +69,7 @@ def _next_end(anchor: int, start: int, months: int) -> int:
 
 
 def _voided(scene: Scene, id_: str) -> None:
-    """Of a subscription whose collection is paused: finalized, and void at once."""
+    """Finalizes and voids an invoice of a subscription with paused collection."""
     one = scene.get("invoice", id_)
     if one is not None and one["status"] == "draft":
         one = invoices.finalized(scene, one)

@@ -1,4 +1,4 @@
-"""What a happening works with: the instant, the dice, the company, and what is to come of it later."""
+"""The context of an activity: the time, random numbers, the company, and scheduled consequences."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from stripe_sandbox.life.dice import Dice
 from stripe_sandbox.objects.json import Json
 from stripe_sandbox.store import Store
 
-#: Share of events that are listed later than they happened, and by how many seconds at most.
+#: The share of events that are listed late, and the maximum delay in seconds.
 _LATE, _LATEST = 0.06, 300
 
 
-#: Gets the scene, and the ids of what it is about.
+#: Called with the scene and the ids of the objects concerned.
 Consequence = Callable[..., object]
 
 
@@ -31,14 +31,14 @@ class Scene:
         self.accounts = [self.world.ids["account"].of(n) for n in range(1, ACCOUNTS + 1)]
         self.at = 0
         self.dice = Dice(0)
-        #: What was told, by type of event, and what was changed without one.
-        self.told: Counter[str] = Counter()
+        #: The number of events by type, and of changes without an event by object.
+        self.event_counts: Counter[str] = Counter()
         self.silent: Counter[str] = Counter()
-        #: Ids of open invoices, of drafts and of invoice items that wait; some are that no longer.
+        #: Ids of open invoices, drafts and pending invoice items; some may have changed since.
         self.open_invoices: list[str] = []
         self.drafts: list[str] = []
         self.pending_items: list[str] = []
-        #: When the current period of each subscription ends.
+        #: Heap of (end of the current period, id of the subscription).
         self.periods: list[tuple[int, str]] = []
         self._consequences: list[tuple[int, int, Consequence, tuple[str, ...]]] = []
         self._late: list[tuple[int, int, Json]] = []
@@ -46,12 +46,12 @@ class Scene:
         self._like: dict[str, Json] = {}
 
     def get(self, name: str, id_: str) -> Json | None:
-        """An object with its lists whole; None when it is not there, or there no longer."""
+        """An object with complete lists; None if it does not exist or was deleted."""
         one = self.store.whole(BY_NAME[name], id_)
         return None if one is None or one.get("deleted") else one
 
     def pick(self, name: str, wanted: Callable[[Json], bool] = lambda _: True, tries: int = 16) -> Json | None:
-        """One of the company's objects, of any age, though more often a new one; None when no such was met."""
+        """A random object of any age, more often a recent one; None if `tries` attempts found no match."""
         kind, overlay = BY_NAME[name], self.store.overlays[name]
         generated = len(kind.created(self.world))
         total = generated + len(overlay.order)
@@ -68,7 +68,7 @@ class Scene:
         return None
 
     def take(self, name: str, pool: list[str], wanted: Callable[[Json], bool]) -> Json | None:
-        """One of a pool, which those leave that are no longer what it is for."""
+        """A random match from a pool; removes ids that no longer match."""
         for _ in range(min(8, len(pool))):
             n = self.dice.below(len(pool))
             one = self.get(name, pool[n])
@@ -79,7 +79,7 @@ class Scene:
         return None
 
     def like(self, name: str) -> Json:
-        """The first generated object of a kind: to be shared, with other values."""
+        """The first generated object of a kind, as a template. It is shared and must not be changed."""
         if name not in self._like:
             kind, world = BY_NAME[name], self.world
             listed = (n for n in range(len(kind.created(world))) if not (kind.hidden and kind.hidden(world, n)))
@@ -90,19 +90,19 @@ class Scene:
         return self.store.new_id(family)
 
     def number(self) -> int:
-        """Counts up: for what must differ from all others, or come after them."""
+        """The next number of a counter, for values that must be unique or ascending."""
         self._numbered += 1
         return self._numbered
 
     def add(self, one: Json, *, tell: str | None = None) -> Json:
-        """A new object, its embedded lists whole."""
+        """Adds an object with complete embedded lists; `tell` is the type of its event."""
         self.store.add(BY_NAME[one["object"]], one)
         if tell:
             self.tell(tell, one)
         return one
 
     def change(self, one: Json, fields: Json, *, tell: str | None = None) -> Json:
-        """The object with other values; `tell` is the event's type. Without one it changes silently."""
+        """Changes fields and returns the object; `tell` is the type of its event, None for no event."""
         self.store.patch(BY_NAME[one["object"]], one["id"], fields)
         after = one | fields
         if tell:
@@ -111,12 +111,12 @@ class Scene:
         return after
 
     def become(self, one: Json, after: Json, *, tell: str | None = None) -> Json:
-        """The object as it is after; only what differs is changed and told."""
+        """Changes the object to `after`; the event shows only the fields that differ."""
         fields = {name: value for name, value in after.items() if name not in one or one[name] != value}
         return self.change(one, fields, tell=tell)
 
     def change_silently(self, one: Json, fields: Json) -> Json:
-        """A change that Stripe has no event for, and that is counted as such."""
+        """Makes a change for which Stripe has no event, and counts it in `silent`."""
         self.silent[f"{one['object']}.updated"] += 1
         return self.change(one, fields)
 
@@ -125,16 +125,16 @@ class Scene:
         self.tell(tell, one)
 
     def tell(self, what: str, one: Json, previous: Json | None = None) -> None:
-        """An event, which is listed at once or some minutes later."""
+        """Records an event, which is listed at once or some minutes later."""
         event = self.books.event(what, one, at=self.at, previous=previous)
-        self.told[what] += 1
+        self.event_counts[what] += 1
         if self.dice.chance(_LATE):
             heappush(self._late, (self.at + 1 + self.dice.below(_LATEST), self.number(), event))
         else:
             self.books.keep(event)
 
     def move(self, what: tuple[str, str], one: Json, amount: int, *, days: int = 0, fee: int = 0) -> str:
-        """Moves the balance now, or in so many days; the id of the transaction."""
+        """Adds a balance transaction that becomes available after `days`; returns its id."""
         moved = self.books.transaction(what, one, amount, at=self.at, available_on=self.at + days * 86400, fee=fee)
         return str(moved["id"])
 
@@ -151,17 +151,17 @@ class Scene:
         return self._consequences[0][0] if self._consequences else None
 
     def let_follow(self) -> None:
-        """The next consequence happens."""
+        """Runs the next consequence."""
         _, number, do, of = heappop(self._consequences)
         self.dice = Dice(self.world.seed << 32 ^ number)
         do(self, *of)
 
 
 def currency_of(one: Json) -> int:
-    """Which of the company's currencies."""
+    """The index of the object's currency."""
     return CURRENCIES.index(one["currency"])
 
 
 def metadata(scene: Scene, before: dict[str, Any]) -> Json:
-    """Metadata that differ from those before in one value."""
+    """The metadata with one value changed."""
     return before | {"reviewed": f"R-{scene.number():06d}"}

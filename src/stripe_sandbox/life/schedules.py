@@ -1,4 +1,4 @@
-"""Subscription schedules that are made, start, are changed, released and canceled."""
+"""Creates, starts, changes, releases and cancels subscription schedules."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def changed(scene: Scene) -> bool:
 
 
 def _release(scene: Scene, one: Json) -> None:
-    """The subscription goes on without it."""
+    """Releases a schedule; its subscription continues."""
     fields = {
         "current_phase": None,
         "released_at": scene.at,
@@ -98,7 +98,7 @@ def _release(scene: Scene, one: Json) -> None:
 
 
 def cancel(scene: Scene, one: Json) -> None:
-    """And its subscription with it (docs: cancel a schedule)."""
+    """Cancels a schedule and its subscription (docs: cancel a schedule)."""
     fields = {"canceled_at": scene.at, "current_phase": None, "status": "canceled"}
     scene.change(one, fields, tell="subscription_schedule.canceled")
     sub = scene.get("subscription", one["subscription"]) if one["subscription"] else None
@@ -107,7 +107,7 @@ def cancel(scene: Scene, one: Json) -> None:
 
 
 def of_customer(scene: Scene, customer: str) -> list[Json]:
-    """Those that are not over."""
+    """A customer's schedules that have not ended."""
     n = scene.world.ids["customer"].index(customer)
     of = scene.world.ids["subscription_schedule"].of
     found = [of(i) for i, owner in enumerate(scene.world.schedules.customer) if owner == n]

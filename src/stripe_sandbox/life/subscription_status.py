@@ -8,7 +8,7 @@ from stripe_sandbox.objects.json import Json
 
 
 def _of(scene: Scene, invoice: Json) -> Json | None:
-    """The subscription whose newest invoice it is."""
+    """The subscription of the invoice, if it is the subscription's latest invoice."""
     id_ = subscription_of(invoice)
     sub = scene.get("subscription", id_) if id_ else None
     return sub if sub and sub["latest_invoice"] == invoice["id"] else None
@@ -27,7 +27,7 @@ def failed(scene: Scene, invoice: Json) -> None:
 
 
 def given_up(scene: Scene, invoice: Json) -> None:
-    """Nobody paid: it stays, unpaid, or is canceled."""
+    """Marks the subscription as unpaid, or cancels it, after the last payment attempt failed."""
     sub = _of(scene, invoice)
     if sub is None or sub["status"] != "past_due":
         return
@@ -38,7 +38,7 @@ def given_up(scene: Scene, invoice: Json) -> None:
 
 
 def end(scene: Scene, sub: Json, *, reason: str = "cancellation_requested") -> Json:
-    """The subscription is canceled now (docs: cancel a subscription)."""
+    """Cancels the subscription immediately (docs: cancel a subscription)."""
     details = sub["cancellation_details"] | {"reason": reason}
     after = sub | {
         "canceled_at": sub["canceled_at"] or scene.at,

@@ -1,4 +1,4 @@
-"""Subscriptions that start, change, pause and end."""
+"""Starts, changes, pauses and ends subscriptions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def started(scene: Scene) -> bool:
 def start(
     scene: Scene, customer: Json, wanted: list[tuple[str, int]], *, trial: bool = False, schedule: str | None = None
 ) -> str | None:
-    """A new subscription to those prices and quantities, with its first invoice; its id, None without a price."""
+    """Creates a subscription with its first invoice and returns its id; None if all of its plans were deleted."""
     ids = scene.new_id("subscription"), scene.new_id("invoice")
     prices = [(plan, units) for plan, units in wanted if scene.store.get(BY_NAME["plan"], plan)]
     if not prices:
@@ -107,7 +107,7 @@ def _template(scene: Scene) -> Json:
 def new_item(scene: Scene, sub: str, plan: str, units: int, period: tuple[int, int]) -> Json:
     price, old = scene.store.find(plan), scene.store.get(BY_NAME["plan"], plan)
     if price is None or old is None:
-        raise LookupError(f"there is no price {plan}")
+        raise LookupError(f"price {plan} not found")
     item: Json = {
         "id": scene.new_id("subscription_item"),
         "object": "subscription_item",
@@ -139,7 +139,7 @@ def _paid_after_all(scene: Scene, invoice: str) -> None:
 
 
 def expire(scene: Scene, id_: str) -> None:
-    """The first invoice was not paid for a day (docs: incomplete_expired)."""
+    """Expires a subscription if its first invoice is still unpaid (docs: incomplete_expired)."""
     sub = scene.get("subscription", id_)
     if sub is None or sub["status"] != "incomplete":
         return
@@ -149,7 +149,7 @@ def expire(scene: Scene, id_: str) -> None:
 
 
 def updated(scene: Scene) -> bool:
-    """Another quantity, an item more or less, or only what is noted about it."""
+    """Changes a quantity, adds or removes an item, or changes only the metadata."""
     sub = scene.pick("subscription", is_live)
     if sub is None:
         return False
@@ -183,7 +183,7 @@ def _quantity_changed(scene: Scene, sub: Json) -> bool:
 
 
 def _prorate(scene: Scene, sub: Json, item: Json, units: int) -> None:
-    """What the rest of the period costs more, or (units below zero) what of it is given back."""
+    """Bills the rest of the period for added units, or credits it for removed units (below zero)."""
     start, end = item["current_period_start"], item["current_period_end"]
     if sub["status"] == "trialing" or not start <= scene.at < end:
         return
@@ -226,7 +226,7 @@ def _item_removed(scene: Scene, sub: Json) -> bool:
 
 
 def paused(scene: Scene) -> bool:
-    """Collection is paused or goes on; what is paused altogether goes on."""
+    """Pauses or resumes payment collection, or resumes a paused subscription."""
     sub = scene.pick("subscription", lambda sub: sub["status"] in ("active", "paused"))
     if sub is None:
         return False
@@ -240,7 +240,7 @@ def paused(scene: Scene) -> bool:
 
 
 def resume(scene: Scene, sub: Json) -> None:
-    """A new period begins; it is billed at the period's end."""
+    """Starts a new period, which is billed at its end."""
     interval = sub["items"]["data"][0]["plan"]["interval"]
     period = scene.at, months_later(scene.at, 12 if interval == "year" else 1)
     after = sub | moved(sub, period) | {"billing_cycle_anchor": scene.at, "status": "active"}
@@ -249,13 +249,13 @@ def resume(scene: Scene, sub: Json) -> None:
 
 
 def moved(sub: Json, period: tuple[int, int]) -> Json:
-    """The items in another period."""
+    """The items with a new period."""
     now = {"current_period_end": period[1], "current_period_start": period[0]}
     return _with_items(sub, [item | now for item in sub["items"]["data"]])
 
 
 def canceled(scene: Scene) -> bool:
-    """At once, or at the end of the period; who wanted to go may stay."""
+    """Cancels a subscription immediately or at the end of the period, or withdraws a cancellation."""
     sub = scene.pick("subscription", is_live)
     if sub is None:
         return False
@@ -274,7 +274,7 @@ def canceled(scene: Scene) -> bool:
 
 
 def of_customer(scene: Scene, customer: str) -> list[Json]:
-    """Those that are not over."""
+    """A customer's subscriptions that have not ended."""
     n = scene.world.ids["customer"].index(customer)
     of = scene.world.ids["subscription"].of
     found = [of(i) for i, owner in enumerate(scene.world.subscriptions.customer) if owner == n]
@@ -284,7 +284,7 @@ def of_customer(scene: Scene, customer: str) -> list[Json]:
 
 
 def generated_waits(scene: Scene) -> None:
-    """When periods of the company's subscriptions end, and what else they wait for."""
+    """Schedules the period ends, trial notices and expirations of generated subscriptions."""
     table, of = scene.world.subscriptions, scene.world.ids["subscription"].of
     for n, status in enumerate(table.status):
         if status in (t.ACTIVE, t.TRIALING, t.PAST_DUE, t.UNPAID):

@@ -1,1 +1,1 @@
-"""How the company's numbers look as Stripe objects, at the pinned API version."""
+"""Renders the company's data as Stripe objects of the pinned API version."""

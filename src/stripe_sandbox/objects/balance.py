@@ -1,4 +1,4 @@
-"""The balance: what is available, pending and set aside, in each currency."""
+"""The balance object: available, pending and reserved amounts per currency."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stripe_sandbox.objects.json import Json
 
 
 def balance(sums: Mapping[str, tuple[Sequence[int], Sequence[int]]]) -> Json:
-    """Stripe's shape of what is available and what is pending in each currency, by balance type."""
+    """Renders the available and pending amounts per currency, by balance type."""
     available, pending = sums["payments"]
     held = sums["refund_and_dispute_prefunding"]
     return {
@@ -29,7 +29,7 @@ def _bare(currency: int, amount: int) -> Json:
 
 
 def _typed(currency: int, amount: int) -> Json:
-    """Bank debits are a part of it in euro; the whole is cards elsewhere."""
+    """In euros, a part comes from bank debits; in other currencies, the whole amount comes from cards."""
     banked = amount // 8 if CURRENCIES[currency] == "eur" else 0
     types = {"bank_account": banked, "card": amount - banked} if banked else {"card": amount}
     return _bare(currency, amount) | {"source_types": types}

@@ -1,4 +1,4 @@
-"""Products, prices, plans and coupons, with what is shown only when asked for (`expand`)."""
+"""Products, prices, plans and coupons, and the fields that are shown only with `expand`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def price(world: World, n: int) -> Json:
 
 
 def plan(world: World, n: int) -> Json:
-    """The same price as the older API shows it; only recurring ones are plans."""
+    """The price as a plan of the older API; only recurring prices are plans."""
     one = world.catalogue.prices[n]
     return {
         "id": world.ids["price"].of(n),
@@ -136,7 +136,7 @@ def applies_to(world: World, n: int) -> Json | None:
 
 
 def currency_options(world: World, n: int) -> Json:
-    """The one price in its own currency; amounts in others are prices of their own here."""
+    """The price in its own currency only; the sandbox has a separate price for each currency."""
     one = world.catalogue.prices[n]
     own: Json = {
         "custom_unit_amount": None,

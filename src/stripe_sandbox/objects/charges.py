@@ -1,4 +1,4 @@
-"""Charges, refunds and disputes. A charge is the object of which there are most: it must be quick to make."""
+"""Charges, refunds and disputes. Charges are the most numerous objects, so rendering them must be fast."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def method_details(method: int, dice: int, amount: int, country: str) -> Json:
 
 
 def _order(n: int, dice: int) -> Json:
-    """What a shop notes on a sale."""
+    """Metadata such as a shop adds to a sale."""
     return {
         "order_id": f"{1000000 + n}",
         "channel": ("web", "app", "phone")[n % 3],

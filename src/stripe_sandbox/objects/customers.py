@@ -1,4 +1,4 @@
-"""Customers: who they are, and what other objects copy of them."""
+"""Customers, and the personal data that other objects copy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def identity(currency: int, dice: int) -> tuple[str, str, str, Json]:
-    """(name, e-mail address, phone, address) of the person whom those dice make."""
+    """(name, email address, phone, address) of the person that the random bits determine."""
     first, last = FIRST[dice % 26], LAST[(dice >> 5) % 24]
     place = PLACES[currency][(dice >> 10) % len(PLACES[currency])]
     address = {
@@ -32,14 +32,14 @@ def identity(currency: int, dice: int) -> tuple[str, str, str, Json]:
 
 
 def customer(world: World, n: int) -> Json:
-    """A customer; a deleted one is a stub."""
+    """A customer, or the stub of a deleted customer."""
     if world.customers.deleted[n]:
         return {"id": world.ids["customer"].of(n), "object": "customer", "deleted": True}
     return remembered(world, n)
 
 
 def remembered(world: World, n: int) -> Json:
-    """A customer as it is or, deleted, as it was."""
+    """A customer; for a deleted customer, its last state."""
     id_ = world.ids["customer"].of(n)
     dice, currency = world.customer_chance.of(n), world.customers.currency[n]
     name, mail, phone, address = identity(currency, dice)

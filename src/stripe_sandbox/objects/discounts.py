@@ -1,4 +1,4 @@
-"""Discounts, wherever they hang."""
+"""Discounts, on any kind of object."""
 
 from __future__ import annotations
 

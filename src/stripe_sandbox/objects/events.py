@@ -1,4 +1,4 @@
-"""Events, whose payload is an object as an old API version shows it."""
+"""Events. Their payload is an object in the shape of an old API version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RENDER: dict[str, Any] = {
     "discount": discounts.discount,
     "subscription_schedule": subscriptions.subscription_schedule,
 }
-#: What an object was when the event told of it, where it has changed since.
+#: Field values at the time of the event, for objects that have changed since.
 _THEN: dict[str, Json] = {
     "charge.succeeded": {"amount_refunded": 0, "refunded": False, "disputed": False},
     "invoice.created": {"status": "draft", "number": None, "amount_paid": 0},

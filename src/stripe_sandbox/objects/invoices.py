@@ -48,7 +48,7 @@ def parent_of_item(item: str, subscription: str | None, *, proration: bool) -> J
 
 
 def parent_of_period(item: str, subscription: str | None) -> Json:
-    """The parent of a line that bills a period of a subscription's item."""
+    """The parent of a line that bills a period of a subscription item."""
     details = {
         "invoice_item": None,
         "proration": False,
@@ -60,7 +60,7 @@ def parent_of_period(item: str, subscription: str | None) -> Json:
 
 
 def line_item(world: World, id_: str, invoice: str, line: Line, taken: dict[int, int], **where: int) -> Json:
-    """A line; `where` names its subscription, its period and its currency."""
+    """An invoice line; `where` gives its subscription, period and currency."""
     of = world.ids["discount"].of
     sub = where["subscription"]
     product = world.catalogue.products[world.catalogue.prices[line.price].product]
@@ -88,7 +88,7 @@ def shaped_line(
     id_: str, invoice: str, *, amount: int, currency: str, product: str, taken: list[Json], discounts: list[str],
     parent: Json | None, period: Json, pricing: Json, quantity: int, subscription: str | None,
 ) -> Json:  # fmt: skip
-    """A line of an invoice; `taken` is what discounts take off it."""
+    """An invoice line; `taken` lists the amounts of its discounts."""
     return {
         "id": id_,
         "object": "line_item",
@@ -184,7 +184,7 @@ def _outline(world: World, payer: int, sub: int, done: Bill) -> Json:
 def outline(
     who: Json, currency: str, *, subscription: str | None, subtotal: int, discounts: list[str], taken: list[Json]
 ) -> Json:
-    """The fields that an invoice and the preview of one have alike; `taken` is what each discount comes to."""
+    """The fields that invoices and previews share; `taken` lists the total amount of each discount."""
     gone = "deleted" in who
     total = subtotal - sum(part["amount"] for part in taken)
     details = {"metadata": {}, "subscription": subscription} if subscription else None
@@ -253,7 +253,7 @@ def subscription_of(one: Json) -> str | None:
 
 
 def invoice_item(world: World, n: int) -> Json:
-    """`date`, not `created`."""
+    """An invoice item. Its time is in `date`, not in `created`."""
     items, ids = world.invoice_items, world.ids
     sub, owner, amount = items.subscription[n], items.invoice[n], items.amount[n]
     own = world.discounts.at[t.ON_INVOICE_ITEM].get(n)
@@ -286,7 +286,7 @@ def invoice_item(world: World, n: int) -> Json:
 
 
 def invoice_payment(world: World, charge: int) -> Json:
-    """The payment that links a charge to the invoice that it paid."""
+    """The invoice payment that links a charge to its invoice."""
     charges, ids = world.charges, world.ids
     owner, paid = charges.invoice[charge], charges.status[charge] == t.SUCCEEDED
     return {

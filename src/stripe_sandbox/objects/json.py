@@ -1,4 +1,4 @@
-"""What an object is here, and the fragments that many share. Shared fragments are never changed in place."""
+"""The JSON type, and fragments that many objects share. Never change shared fragments in place."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ NO_TAX: Json = {"disabled_reason": None, "enabled": False, "liability": None}
 
 
 def nested(url: str, objects: list[Json]) -> Json:
-    """A list as it stands inside an object: its first ten entries, and where the rest is."""
+    """An embedded list: its first ten entries, and the URL of the whole list."""
     return {"object": "list", "data": objects[:10], "has_more": len(objects) > 10, "url": url}

@@ -1,4 +1,4 @@
-"""The balance and what moves it: transactions, payouts, transfers, application fees."""
+"""Balance transactions, payouts, transfers and application fees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects as API version 2020-08-27 shows them: what later versions renamed, moved or left out."""
+"""Objects in the shape of API version 2020-08-27, with fields that later versions renamed, moved or removed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Surroundings(Protocol):
-    """What an old shape shows of other objects. Ids are None, and objects too, where there is nothing."""
+    """Access to related objects that old shapes include. Ids and objects are None if there are none."""
 
     def refunds_of(self, charge: Json) -> list[Json]: ...
     def invoice_of(self, charge: str) -> str | None: ...
@@ -25,7 +25,7 @@ class Surroundings(Protocol):
 
 
 class Generated:
-    """The company as it was generated."""
+    """Related objects in their generated state."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -57,7 +57,7 @@ class Generated:
         return catalogue.price(self._world, n) if n is not None else None
 
     def plan(self, id_: str) -> Json | None:
-        """None for what is no recurring price too."""
+        """Also returns None if the price is not recurring."""
         n = self._world.ids["price"].index(id_)
         recurring = n is not None and self._world.catalogue.prices[n].interval is not None
         return catalogue.plan(self._world, n) if n is not None and recurring else None

@@ -1,1 +1,1 @@
-"""How Stripe behaves over HTTP: parameters, lists, expansion, errors, keys, limits."""
+"""Stripe's behavior over HTTP: parameters, lists, expansion, errors, keys, limits."""

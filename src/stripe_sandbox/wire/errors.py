@@ -1,4 +1,4 @@
-"""Stripe's error answers (docs.stripe.com/api/errors), with the wording that clients have observed."""
+"""Stripe's error responses (docs.stripe.com/api/errors), with the wording that clients have observed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def bad_parameter(message: str, param: str, code: str | None = None) -> StripeEr
 
 
 def masked(key: str) -> str:
-    """A key as Stripe's messages show it."""
+    """A key, masked as in Stripe's messages."""
     return f"{key[:8]}***{key[-4:]}" if len(key) > 12 else "***"
 
 

@@ -1,4 +1,4 @@
-"""`expand`: ids become objects, and what is left out unless asked for is put in (docs.stripe.com/expand)."""
+"""`expand`: replaces ids with objects and adds fields that are omitted by default (docs.stripe.com/expand)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from stripe_sandbox.objects.json import Json, nested
 from stripe_sandbox.store import Store
 from stripe_sandbox.wire.errors import bad_parameter
 
-#: Ids of objects that the sandbox does not serve: they stay ids.
+#: Prefixes of the ids of objects that the sandbox does not serve; these ids are not expanded.
 _ELSEWHERE = ("pi_", "pm_", "py_", "ba_", "ca_", "tu_", "ipi_", "mandate_")
 
 
 def expanded(store: Store, one: Any, path: Sequence[str], whole: str | None = None) -> Any:
-    """A copy of a value with the property at that path expanded; shared parts are left as they are."""
+    """A copy of a value with the property at `path` expanded; shared parts are not modified."""
     whole = whole or ".".join(path)
     if isinstance(one, list):
         return [expanded(store, entry, path, whole) for entry in one]

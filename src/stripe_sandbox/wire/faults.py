@@ -1,4 +1,4 @@
-"""Answers that go wrong: by chance at a rate, or exactly, for the next so many requests of a path."""
+"""Injected faults: at random with a given rate, or planned for the next N requests to a path."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _RATES = {
     "global-concurrency": "global-concurrency", "endpoint-concurrency": "endpoint-concurrency",
     "resource-specific": "resource-specific",
 }  # fmt: skip
-#: Faults of the transport or of the body; the others are error answers.
+#: Faults of the transport or of the body; the others are error responses.
 MANGLING = ("cut", "half", "garbage", "stuck_cursor", "hold", "status", "cut_list", "lost_object", "other_amount")
 NAMES = (*_STATUSES, *_RATES, "lock_timeout", "409", "424", "should_retry", "should_not_retry", *MANGLING)
-#: What a fault rate without kinds gives: all that a client is meant to survive by trying again.
+#: The faults of a rate without kinds: those that a client should survive by retrying.
 BY_CHANCE = ("500", "503", "global-rate", "endpoint-concurrency", "lock_timeout", "cut", "half")
 
 
 @dataclass(slots=True)
 class Fault:
-    """`seconds` is how long a hold lasts, None until it is released; `status`, `error`, `headers` are for `status`."""
+    """`seconds` is the duration of a hold (None: until released); `status`, `error` and `headers` are for `status`."""
 
     fault: str
     path: str | None = None
     count: int | None = 1
-    #: Requests to let by first.
+    #: Number of requests to skip first.
     skip: int = 0
     seconds: float | None = None
     status: int = 500
@@ -40,7 +40,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.fault not in NAMES:
-            raise ValueError(f"no fault is called {self.fault!r}; there are {', '.join(NAMES)}")
+            raise ValueError(f"unknown fault: {self.fault!r}; expected one of {', '.join(NAMES)}")
 
 
 class Faults:
@@ -62,7 +62,7 @@ class Faults:
         self.release()
 
     def release(self) -> None:
-        """Lets every request go that is held."""
+        """Releases all held requests."""
         self._released.set()
         self._released = asyncio.Event()
 
@@ -73,7 +73,7 @@ class Faults:
             await self._released.wait()
 
     def next(self, path: str) -> Fault | None:
-        """The fault that befalls this request."""
+        """The fault of this request; None if it has none."""
         for fault in self.planned:
             if fault.path not in (None, path):
                 continue
@@ -91,13 +91,13 @@ class Faults:
 
 
 def told_wrongly(fault: Fault, answer: dict[str, Any], following: dict[str, Any] | None) -> None:
-    """Changes an answer so that nothing shows it: a list that ends, an object that is left out, an amount.
+    """Changes a response undetectably: ends a list early, omits an object, or changes an amount.
 
-    `following` is the page of one object after this one; None where nothing follows.
+    `following` is the next page, with one object; None if nothing follows.
     """
     data = answer.get("data") or [{}]
     if fault.fault == "cut_list":
-        # A full page would be followed by a request for the next.
+        # After a full page, a client would request the next page.
         answer.update(data=data[: (len(data) + 1) // 2], has_more=False)
     elif fault.fault == "lost_object":
         answer["data"] = data[:1] + data[2:]
@@ -109,7 +109,7 @@ def told_wrongly(fault: Fault, answer: dict[str, Any], following: dict[str, Any]
 
 
 def raised(fault: Fault) -> None:
-    """Raises the error answer of a fault that is one."""
+    """Raises the error response of a fault, if it has one."""
     name = fault.fault
     if name in _STATUSES:
         raise StripeError(_STATUSES[name], _API_ERROR, kind="api_error")

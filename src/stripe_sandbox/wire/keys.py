@@ -1,4 +1,4 @@
-"""Which keys are taken, and what each may read."""
+"""Accepted API keys and their permissions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from stripe_sandbox.wire.errors import StripeError, masked, missing_permission
 
-#: Every key that begins so may do everything.
+#: Every key with this prefix has all permissions.
 DEMO = "sk_test_demo"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`permissions` None is all; a refused key has the code of its refusal, which may be empty."""
+    """`permissions` is None for all; `refused` is the error code of a rejected key, which may be empty."""
 
     permissions: frozenset[str] | None = None
     refused: str | None = None
@@ -31,7 +31,7 @@ class Keys:
         self._known.clear()
 
     def check(self, headers: Mapping[str, str]) -> tuple[str, Access]:
-        """The key of a request; 401 when there is none that is taken."""
+        """The key of a request and its access; raises 401 if the key is missing or rejected."""
         key = _key(headers.get("Authorization", ""))
         if not key:
             raise StripeError(
@@ -57,7 +57,7 @@ class Keys:
 
 
 def require(key: str, access: Access, permission: str, account: str) -> None:
-    """403 when a restricted key lacks a permission; write implies read."""
+    """Raises 403 if a restricted key lacks the permission; write implies read."""
     held = access.permissions
     if held is None or permission in held:
         return

@@ -1,4 +1,4 @@
-"""Stripe's limiters (docs.stripe.com/rate-limits): rates by token buckets and requests in flight, off unless set."""
+"""Stripe's limiters (docs.stripe.com/rate-limits): request rates (token buckets) and concurrency, off by default."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Bucket:
 
 
 class Limits:
-    """None is no limit. Rates run with real time, whatever the sandbox's clock says."""
+    """None means no limit. Rates use real time, not the sandbox's clock."""
 
     def __init__(self, rps: float | None = None) -> None:
         self.rps: float | None = rps
@@ -40,13 +40,13 @@ class Limits:
     def set(self, **values: float | None) -> None:
         for name, value in values.items():
             if name not in ("rps", "endpoint_rps", "concurrency", "endpoint_concurrency"):
-                raise ValueError(f"no limit is called {name!r}")
+                raise ValueError(f"unknown limit: {name!r}")
             setattr(self, name, value)
         self._buckets.clear()
 
     @contextmanager
     def entered(self, endpoint: str) -> Iterator[None]:
-        """One request; 429 with the reason when a limit refuses it."""
+        """Counts a request while it is in flight; raises 429 with the reason if it exceeds a limit."""
         if self.concurrency is not None and self._in_flight[""] >= self.concurrency:
             raise rate_limited("global-concurrency")
         if self.endpoint_concurrency is not None and self._in_flight[endpoint] >= self.endpoint_concurrency:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from stripe_sandbox.wire.errors import bad_parameter
 
 _PART = re.compile(r"\[([^\]]*)\]")
-#: What every list takes.
+#: Parameters that every list accepts.
 LISTING = frozenset({"limit", "starting_after", "ending_before", "expand"})
 BOUNDS = ("gt", "gte", "lt", "lte")
 
@@ -72,7 +72,7 @@ class Range:
 
 
 def range_of(value: Any, param: str) -> Range:
-    """An integer, or any of gt, gte, lt, lte."""
+    """Parses an integer, or any of gt, gte, lt and lte."""
     if not isinstance(value, dict):
         exact = integer(value, param)
         return Range(exact, exact)

@@ -1,4 +1,4 @@
-"""`POST /v1/invoices/create_preview`: what a subscription or a schedule that has not started would be billed next."""
+"""`POST /v1/invoices/create_preview`: the next invoice of a subscription or of a schedule that has not started."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BILLED = frozenset({"active", "trialing", "past_due", "unpaid"})
 
 
 def preview(store: Store, given: dict[str, Any]) -> Json:
-    """The invoice to come; 404 `invoice_upcoming_none` when there is none."""
+    """The upcoming invoice; raises 404 `invoice_upcoming_none` if there is none."""
     refuse_unknown(given, KNOWN)
     if "subscription" in given:
         return _of_subscription(store, str(given["subscription"]))
@@ -39,7 +39,7 @@ def none_upcoming(customer: str) -> StripeError:
 
 
 def is_billed(subscription: Json) -> bool:
-    """Whether another invoice will come of it."""
+    """Whether the subscription will be billed again."""
     return subscription["status"] in _BILLED and not subscription["cancel_at_period_end"]
 
 

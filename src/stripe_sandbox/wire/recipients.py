@@ -1,4 +1,4 @@
-"""`GET /v1/recipients`: retired in 2017, in the published API until version 2020-08-27. What it answers is a switch."""
+"""`GET /v1/recipients`: retired in 2017, published until API version 2020-08-27. The response is configurable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was asked of the sandbox: counts by endpoint and status, most in flight, and the last requests themselves."""
+"""Log of the sandbox's requests: counts by endpoint and status, peak concurrency, and the last requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Headers whose values are told; the presence of others is.
+#: Headers that are logged with their values; of other headers, only the names are logged.
 _SHOWN = ("Stripe-Version", "Stripe-Account", "User-Agent", "Accept-Encoding", "Idempotency-Key", "Content-Type")
 
 
@@ -52,7 +52,7 @@ class Requests:
         self._peaks[endpoint] = max(self._peaks[endpoint], self._now[endpoint])
 
     def leave(self, seen: Seen, status: int) -> None:
-        """`status` 0 is a connection that was cut."""
+        """`status` is 0 if the connection was cut."""
         seen.status = status
         self._in_flight -= 1
         self._now[seen.endpoint] -= 1

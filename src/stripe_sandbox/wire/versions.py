@@ -1,4 +1,4 @@
-"""API versions: all that Stripe still accepts, as the official client lists them (webhook endpoints, 16.1.0)."""
+"""API versions that Stripe still accepts, as listed in the official client (webhook endpoints, 16.1.0)."""
 
 from __future__ import annotations
 

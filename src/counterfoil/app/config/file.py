@@ -1,8 +1,8 @@
-"""Accounts and datasets as a TOML file: what it may say, read into values, and written back.
+"""The TOML file of accounts and datasets: its keys, reading and writing.
 
-A table for each: `[accounts.NAME]` with `key`, `stripe_account`, `api_base`; `[datasets.NAME]` with the words that
-`counterfoil datasets create` takes. What is left out is as if it had never been said. No key stands in a file: `key`
-says where it is, `env:NAME` or `file:/path`.
+Each account is a table `[accounts.NAME]` with `key`, `stripe_account` and `api_base`; each dataset is a table
+`[datasets.NAME]` with the options of `counterfoil datasets create`. A missing option has its default. The file never
+contains a Stripe key: `key` is a reference, `env:NAME` or `file:/path`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from counterfoil.secret_references import checked_reference
 from counterfoil.state.accounts import STRIPE, Account
 from counterfoil.state.dataset import DEFAULTS, Dataset, Target
 
-#: What may be said of an account and of a dataset, each with the types of its value.
+#: The fields of an account and of a dataset, with the types of their values.
 _ACCOUNT: Mapping[str, tuple[type, ...]] = {"key": (str,), "stripe_account": (str,), "api_base": (str,)}
 #: Other kinds are text.
 _TYPES: Mapping[Kind, tuple[type, ...]] = {
@@ -39,8 +39,8 @@ _DATASET: Mapping[str, tuple[type, ...]] = {
     "report": (str,),
     **{option.name: _TYPES.get(option.kind, (str,)) for option in OPTIONS},
 }
-_EXAMPLE = "See docs/configuration.md for an example."
-_NAMED = {str: "text", int: "a number", bool: "true or false", list: "a list of texts", dict: "a table of texts"}
+_EXAMPLE = "See: counterfoil docs configuration"
+_NAMED = {str: "a string", int: "a number", bool: "a boolean", list: "a list of strings", dict: "a table of strings"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class AccountEntry:
     """An account of the file."""
 
     name: str
-    #: Where the key is; None for one that is stored already.
+    #: The reference to the key; None for a key that is already stored.
     reference: str | None
     stripe_account: str | None
     api_base: str
@@ -56,7 +56,7 @@ class AccountEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetEntry:
-    """A dataset of the file. Other names are as they stand there."""
+    """A dataset of the file. Names of accounts and other datasets are those of the file."""
 
     name: str
     account: str
@@ -64,29 +64,29 @@ class DatasetEntry:
     to: tuple[str, ...]
     table: str
     after: str | None
-    #: The rest, as the calls on datasets take it; `method` only where it was said.
+    #: The other fields, as arguments of `DatasetService.create`; `method` only if the file has it.
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a file says."""
+    """The contents of a file."""
 
     accounts: tuple[AccountEntry, ...]
     datasets: tuple[DatasetEntry, ...]
 
 
 def read_config(text: str) -> Config:
-    """SettingsError names the table and the word that is wrong. A value is never repeated where it could be a key."""
+    """Parses a file; SettingsError names the invalid table and field, but never a value that could be a key."""
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        # Its message names the place; it may quote a character, and no more.
-        raise SettingsError(f"The file is not TOML: {error}", hint=_EXAMPLE) from None
-    _known("The file", found, ("accounts", "datasets"))
+        # The message has the position and at most one character of the file.
+        raise SettingsError(f"invalid TOML: {error}", hint=_EXAMPLE) from None
+    _known("the file", found, ("accounts", "datasets"))
     for name in ("accounts", "datasets"):
         if not isinstance(found.get(name, {}), dict):
-            raise SettingsError(f"{name} is not a table", hint=f"Write [{name}.NAME], and its words below.")
+            raise SettingsError(f"{name} is not a table", hint=f"Write [{name}.NAME] with its fields below.")
     return Config(
         tuple(_account(name, _table("accounts", name, table)) for name, table in found.get("accounts", {}).items()),
         tuple(_dataset(name, _table("datasets", name, table)) for name, table in found.get("datasets", {}).items()),
@@ -94,26 +94,26 @@ def read_config(text: str) -> Config:
 
 
 def account_table(account: Account) -> dict[str, Any]:
-    """An account as its table; without a key where that is stored."""
-    said = {
+    """The table of an account, without `key` if the key is stored."""
+    fields = {
         "key": account.reference,
         "stripe_account": account.stripe_account,
         "api_base": None if account.api_base == STRIPE else account.api_base,
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def dataset_table(dataset: Dataset, *, account: str, after: str | None) -> dict[str, Any]:
-    """A dataset as its table, with the names of its account and of the dataset before it. Omits defaults."""
+    """The table of a dataset, with the names of its account and of the dataset before it. Omits defaults."""
     target = Target(url=DEFAULT_DESTINATION, table=dataset.report)
-    usual = options_of(replace(dataset, targets=(target,), **DEFAULTS)) | {"method": None}
+    defaults = options_of(replace(dataset, targets=(target,), **DEFAULTS)) | {"method": None}
     options = options_of(dataset) | {"after": after}
-    differing = {name: value for name, value in options.items() if value != usual[name]}
+    differing = {name: value for name, value in options.items() if value != defaults[name]}
     return {"account": account, "report": dataset.report, **differing}
 
 
 def write_config(accounts: Mapping[str, Mapping[str, Any]], datasets: Mapping[str, Mapping[str, Any]]) -> str:
-    """The file of those tables."""
+    """The text of the file with these tables."""
     import tomli_w
 
     tables = {"accounts": accounts, "datasets": datasets}
@@ -128,8 +128,8 @@ def _account(name: str, table: Mapping[str, Any]) -> AccountEntry:
             reference = checked_reference(reference)
         except SettingsError:
             raise SettingsError(
-                f"[accounts.{name}]: key does not say where the key is",
-                hint="Give env:NAME or file:/path. A key itself never stands in a file.",
+                f"[accounts.{name}]: key is not a reference",
+                hint="Use env:NAME or file:/path; the file must not contain the key itself.",
             ) from None
     return AccountEntry(
         name=name,
@@ -144,19 +144,18 @@ def _dataset(name: str, table: Mapping[str, Any]) -> DatasetEntry:
     _checked(where, table, _DATASET)
     for needed in ("account", "report"):
         if needed not in table:
-            raise SettingsError(f"[{where}] names no {needed}", hint=f'Add {needed} = "…" below it.')
+            raise SettingsError(f"[{where}]: {needed} is missing", hint=f'Add {needed} = "…" to the table.')
     for option in OPTIONS:
         if option.choices and table.get(option.name, option.choices[0]) not in option.choices:
             raise SettingsError(
-                f"[{where}]: {option.name} = {redacted(table[option.name])!r} is not one of "
-                f"{', '.join(option.choices)}",
-                hint=f"Give {option.name} = {option.choices[0]!r}, or leave it out.",
+                f"[{where}]: invalid {option.name}: {redacted(table[option.name])!r}",
+                hint=f"Use one of {', '.join(option.choices)}, or omit {option.name}.",
             )
     try:
         known = report_of(table["report"])
         fields = read_changes(table)
     except SettingsError as error:
-        raise SettingsError(f"[{where}]: {error.message}", hint=error.hint) from error
+        raise SettingsError(f"[{where}]: {error.message}", hint=error.hint, code=error.code) from error
     return DatasetEntry(
         name=name,
         account=table["account"],
@@ -170,7 +169,7 @@ def _dataset(name: str, table: Mapping[str, Any]) -> DatasetEntry:
 
 def _table(kind: str, name: str, table: Any) -> Mapping[str, Any]:
     if not isinstance(table, dict):
-        raise SettingsError(f"{kind}.{name} is not a table", hint=f"Write [{kind}.{name}], and its words below.")
+        raise SettingsError(f"{kind}.{name} is not a table", hint=f"Write [{kind}.{name}] with its fields below.")
     return table
 
 
@@ -191,5 +190,5 @@ def _known(where: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in table:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"It may have {', '.join(known)}."
-            raise SettingsError(f"{where} has an unknown word {redacted(name)!r}", hint=hint)
+            hint = f"Did you mean {near[0]}?" if near else f"Use {', '.join(known)}."
+            raise SettingsError(f"{where}: unknown field {redacted(name)!r}", hint=hint)

@@ -1,4 +1,4 @@
-"""Configuration as a file: what it would change, brought about all at once or not at all; and the file of what is."""
+"""Applying a configuration file in one transaction, and exporting the present configuration as a file."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Kind = Literal["account", "dataset"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What the file makes of an account or a dataset."""
+    """The change of an account or a dataset by the file."""
 
     kind: Kind
     name: str
     action: Action
-    #: Its words before and after; of those that are the same, nothing.
+    #: The changed fields before and after.
     before: Mapping[str, Any]
     after: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
@@ -43,12 +43,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What came of a file."""
+    """The result of applying a file."""
 
     changes: tuple[Change, ...]
-    #: Datasets and accounts that the file does not name, which are as they were: `dataset Charges`.
+    #: Unchanged datasets and accounts that the file does not contain: `dataset Charges`.
     others: tuple[str, ...]
-    #: Whether it was only looked at.
     dry_run: bool
 
 
@@ -61,11 +60,10 @@ class ConfigService:
         self._datasets = datasets
 
     def apply(self, text: str, *, dry_run: bool = False, overwrite: bool = False) -> Applied:
-        """Makes accounts and datasets what the file says; those that it does not name stay as they are.
+        """Creates and changes the accounts and datasets of the file; all others remain unchanged.
 
-        Everything is done in one transaction: what is wrong with the last dataset undoes the first account. Keys that
-        are new are tried at Stripe before. A dry run does the same and undoes it. `overwrite` as in
-        `DatasetCalls.create`.
+        Applies the file in one transaction: an error in the last dataset undoes the first account. Tests new keys at
+        Stripe first. A dry run rolls the transaction back. `overwrite` as in `DatasetService.create`.
         """
         config = read_config(text)
         store = [self._prepared(entry) for entry in config.accounts]
@@ -75,23 +73,23 @@ class ConfigService:
         return Applied(changes=tuple(made), others=tuple(self._others(config)), dry_run=dry_run)
 
     def export(self) -> str:
-        """The file of all accounts and datasets; an account whose key is stored has none in it."""
+        """The file of all accounts and datasets; stored keys are omitted."""
         accounts = {one.name: account_table(one) for one in self._accounts.list()}
         return write_config(accounts, {one.dataset.name: self._table(one.dataset) for one in self._datasets.list()})
 
     def stored_keys(self) -> tuple[str, ...]:
-        """The accounts whose keys no file can tell, by name."""
+        """Names of the accounts with stored keys, which the file omits."""
         return tuple(one.name for one in self._accounts.list() if one.reference is None)
 
     def _prepared(self, entry: AccountEntry) -> Callable[[], Change]:
-        """Asks Stripe where a key is new; what is given back stores it."""
+        """Tests a new key at Stripe; returns a function that stores the account."""
         with _named("accounts", entry.name):
             known = next((one for one in self._accounts.list() if one.name == entry.name), None)
             if known is None:
                 if entry.reference is None:
                     raise SettingsError(
-                        "there is no such account, and the file does not say where its key is",
-                        hint='Add key = "env:NAME" or key = "file:/path" below its name.',
+                        "key is missing for a new account",
+                        hint='Add key = "env:NAME" or key = "file:/path" to the table.',
                     )
                 add = self._accounts.prepared(
                     entry.name, reference=entry.reference, api_base=entry.api_base, stripe_account=entry.stripe_account
@@ -114,8 +112,8 @@ class ConfigService:
                 return self._change(None, made.dataset, made.warnings)
             if known.report != entry.report:
                 raise SettingsError(
-                    f"it is of the report {known.report}, and the report of a dataset can't be changed",
-                    hint="Give it another name, or remove the dataset first.",
+                    f"the report of a dataset cannot be changed: it is {known.report}",
+                    hint="Use another dataset name, or remove the dataset first.",
                 )
             changes = self._differing(known, entry, wanted)
             if not changes:
@@ -124,7 +122,7 @@ class ConfigService:
             return self._change(known, edited.dataset, edited.warnings)
 
     def _wanted(self, entry: DatasetEntry) -> dict[str, Any]:
-        """Every field, those that were not said as they usually are."""
+        """Every field of a dataset; missing ones have their defaults."""
         method = entry.fields.get("method") or self._datasets.usual_method(entry.report, entry.to)
         merge = (entry.fields["merge"] or Merge()) if method == "merge" else entry.fields["merge"]
         return {
@@ -139,11 +137,11 @@ class ConfigService:
             if name not in ("to", "table", "after") and value != getattr(known, name)
         }
         now = self._table(known)
-        said = dataset_table(known, account=entry.account, after=entry.after)
+        new = dataset_table(known, account=entry.account, after=entry.after)
         for name in ("account", "after"):
-            if now.get(name) != said.get(name):
+            if now.get(name) != new.get(name):
                 changes[name] = getattr(entry, name)
-        # A file that was written by `export` has no password in it.
+        # An exported file contains no passwords.
         if [redacted(url) for url in entry.to] != [redacted(target.url) for target in known.targets]:
             changes["to"] = entry.to
         if any(target.table != entry.table for target in known.targets):
@@ -165,14 +163,14 @@ class ConfigService:
 
 
 def _in_order(entries: Sequence[DatasetEntry]) -> Iterator[DatasetEntry]:
-    """Those that run after another one behind it; SettingsError for a circle."""
+    """Each dataset after the dataset that it follows; SettingsError for a cycle."""
     by_name, done = {one.name: one for one in entries}, set[str]()
     for one in entries:
         chain = [one]
         while (before := by_name.get(chain[-1].after or "")) is not None and before.name not in done:
             if before in chain:
                 names = " after ".join(repr(each.name) for each in (*chain, before))
-                raise SettingsError(f"Datasets run in a circle: {names}", hint="Take one of the after out.")
+                raise SettingsError(f"cycle of datasets: {names}", hint="Remove one `after` of the cycle.")
             chain.append(before)
         for each in reversed(chain):
             if each.name not in done:
@@ -185,8 +183,8 @@ def _check_same(known: Account, entry: AccountEntry) -> None:
         before, after = getattr(known, word), getattr(entry, word)
         if before != after:
             raise SettingsError(
-                f"{word} is {before or 'not set'} for the saved account, and can't be changed",
-                hint="Give the other account a name of its own: its datasets would mix two sets of books.",
+                f"{word} of an account cannot be changed: it is {before or 'not set'}",
+                hint="Add the other account under another name.",
             )
 
 
@@ -213,7 +211,7 @@ def _compared(
 
 @contextmanager
 def _named(kind: str, name: str) -> Iterator[None]:
-    """Says which table of the file an error is about."""
+    """Adds the table of the file to an error message."""
     try:
         yield
     except CounterfoilError as error:

@@ -1,1 +1,1 @@
-"""Saved datasets: calls, input, status, columns and forecasts."""
+"""Datasets: operations, input, status, columns and forecasts."""

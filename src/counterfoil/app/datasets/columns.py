@@ -1,4 +1,4 @@
-"""What the columns of a dataset are and where their values come from."""
+"""The columns of a dataset and the origin of their values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class DatasetColumn:
     """A column that the next run fills."""
 
     name: str
-    #: As SQL.
+    #: The SQL type.
     type: str
     origin: Origin
-    #: Keys from the top of Stripe's object; empty for what Counterfoil adds.
+    #: Path of keys in Stripe's object; empty for columns of Counterfoil.
     path: tuple[str, ...]
     hashed: bool
-    #: For money: the column that holds the currency, and whether the amount is in major units.
+    #: For amounts: the column of the currency, and whether the amount is in major units.
     currency: str | None
     major: bool
     is_key: bool
@@ -34,7 +34,7 @@ class DatasetColumn:
 
 
 def dataset_columns(dataset: Dataset) -> tuple[DatasetColumn, ...]:
-    """The columns in the table's order, as the dataset's choice makes them."""
+    """The columns that the dataset selects, in the order of the table."""
     report, choice = report_of(dataset.report), dataset.choice
     chosen = choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
     hashed = {column.name for column in chosen.hashed}

@@ -1,4 +1,4 @@
-"""What goes with a dataset that is removed, beside its rows in the state."""
+"""Deletion of archives when a dataset is removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from counterfoil.state.runs import Runs
 
 @contextmanager
 def delete_archives(state: State, datasets: Iterable[str]) -> Iterator[None]:
-    """Once the block has forgotten the datasets (by id), removes what their runs read."""
+    """Deletes the archives of the datasets (by id) after the block has removed these from the state."""
     from counterfoil.runs.run_context import archive_of
 
     runs = Runs(state)

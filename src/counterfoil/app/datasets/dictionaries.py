@@ -14,7 +14,7 @@ from counterfoil.state.dataset import Dataset, Target
 
 
 def dataset_dict(dataset: Dataset) -> dict[str, Any]:
-    """A dataset by itself: others go by their ids."""
+    """A dataset, with references to other objects as ids."""
     choice = dataset.choice
     return {
         **plain_fields(dataset, *(name for name in Dataset.__slots__ if name != "bookmark")),
@@ -45,7 +45,7 @@ def summary_dict(shown: DatasetSummary) -> dict[str, Any]:
 
 
 def planned_dict(planned: PlannedDataset) -> dict[str, Any]:
-    """A dataset as it is, or would be, with its forecast and its warnings."""
+    """A created or edited dataset, with its forecast and warnings."""
     more = {"outlook": planned.outlook.as_dict(), **plain_fields(planned, "warnings", "dry_run")}
     return {**dataset_dict(planned.dataset), **more}
 

@@ -1,4 +1,4 @@
-"""A dataset that somebody still chooses: what its report offers, whether a choice holds, what it would cost."""
+"""Drafts of datasets: available options, validation and estimated cost before a dataset is saved."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ from counterfoil.stripe.client import Client
 from counterfoil.stripe.retries import INTERACTIVE
 from counterfoil.values import Method, Window
 
-#: Cron's five fields, which no words of ours look like.
+#: The five fields of cron; no other schedule looks like this.
 _CRON = re.compile(r"[\d*](\S*\s+\S+){4}")
-#: A person waits, and it is only an estimate.
+#: Few retries: a user waits, and the result is only an estimate.
 _BACKOFF = replace(INTERACTIVE, tries=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnOption:
-    """A column of a report, and whether it can be left out or hashed by itself."""
+    """A column of a report, and whether it can be left out or hashed."""
 
     name: str
     type: str
     description: str
-    #: False for what tells rows apart, dates or orders them, and for what repeats another column.
+    #: False for columns that identify, date or order rows, and for amounts in major units, which repeat a column.
     free: bool
-    #: The column of its currency, for amounts, and whether they are in major units.
+    #: For amounts: the column of the currency, and whether the amount is in major units.
     currency: str | None
     major: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
-    """What can be chosen of a report."""
+    """The available options of a report."""
 
     key: str
     title: str
@@ -60,7 +60,7 @@ class ReportOptions:
     notes: tuple[str, ...]
     options: tuple[Option, ...]
     columns: tuple[ColumnOption, ...]
-    #: Names of those by which rows are told apart, dated or ordered.
+    #: Names of the columns that identify, date or order rows.
     needed: tuple[str, ...]
     methods: tuple[Method, ...]
     default_method: Method
@@ -72,7 +72,7 @@ class ReportOptions:
 
 @cache
 def report_options(key: str) -> ReportOptions:
-    """Of a report's key; SettingsError names the nearest."""
+    """The options of the report with this key; SettingsError suggests the closest key."""
     report = report_of(key)
     return ReportOptions(
         key=report.key,
@@ -92,13 +92,13 @@ def report_options(key: str) -> ReportOptions:
 
 
 def all_report_options() -> tuple[ReportOptions, ...]:
-    """All reports in the menu's order."""
+    """The options of all reports, in the order of the menu."""
     return tuple(report_options(report.key) for report in REPORTS)
 
 
 @cache
 def permissions() -> tuple[str, ...]:
-    """What a restricted key needs to read every report."""
+    """The permissions that a restricted key needs to read every report."""
     return tuple(dict.fromkeys(name for report in REPORTS for name in report.permissions))
 
 
@@ -109,79 +109,79 @@ def zones() -> tuple[str, ...]:
 
 
 def read_input(words: str, zone: str) -> Schedule:
-    """The schedule that the words mean; five fields by themselves are a cron expression, and nothing is by hand."""
+    """The schedule of the text; five fields are a cron expression, and empty text means manual."""
     words = words.strip()
     return parse(f"cron {words}" if _CRON.fullmatch(words) else words or "manual", zone.strip() or "UTC")
 
 
 def input_of(schedule: Schedule) -> str:
-    """The schedule in words, without its zone."""
+    """The schedule as text, without its time zone."""
     return describe(schedule).removesuffix(f" in {schedule.zone}")
 
 
 class Drafts:
-    """Checks parts of a dataset as they are checked when all of it is saved; SettingsError says what to change."""
+    """Validates parts of a dataset with the checks of saving it; raises SettingsError for invalid parts."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     def option(self, report: str, name: str, value: str) -> None:
-        """Whether the report has the option and takes the value."""
+        """Checks that the report has the option and supports the value."""
         checked_option(report_of(report), name, value)
 
     def columns(self, report: str, choice: Choice) -> None:
-        """Whether the keys and columns chosen go together."""
+        """Checks the combination of metadata keys and columns."""
         choose(report_of(report), promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
 
     def choice(self, report: str, choice: Choice, method: Method | None = None) -> None:
-        """Whether all that was chosen goes together, and with the method."""
+        """Checks the combination of all selected options and the method."""
         found = report_of(report)
         check_choice(found, choice, method or found.default_method)
 
     def method(self, report: str, method: Method, partition: Partition | None) -> None:
-        """Whether the report permits it."""
+        """Checks that the report supports the method."""
         check_method(report_of(report), method, partition)
 
     def schedule(self, schedule: Schedule) -> None:
-        """Whether it fires, and not too often."""
+        """Checks that the schedule has due times, and not too many."""
         check(schedule, least_minutes=self._app.settings.least_minutes)
 
     def name(self, name: str) -> None:
-        """Whether a dataset may have it, and none does."""
+        """Checks that the name is valid and not taken."""
         name = names.checked_name("dataset", name)
         if name in self._names():
             raise names.taken("dataset", name)
 
     def target(self, url: str, table: str) -> None:
-        """Whether these can be a destination and a table, and no dataset has the table."""
+        """Checks the destination and the name of the table."""
         target = Target(url=url, table=table)
         check_targets((target,))
 
     def free_name(self, wanted: str, otherwise: str) -> str:
-        """The wanted name, the other one if a dataset has it, or that with a number."""
+        """The wanted name; if a dataset has it, the other name, or that name with a number."""
         taken = {name.casefold() for name in self._names()}
         numbered = (f"{otherwise} {n}" for n in range(2, len(taken) + 3))
         return next(name for name in (wanted, otherwise, *numbered) if name.casefold() not in taken)
 
     def free_table(self, url: str, wanted: str) -> str:
-        """The wanted table, or that with a number, which no dataset has in the destination."""
+        """The wanted table, with a number if a dataset has that table in the destination."""
         datasets = self._app.records.datasets
         spelled = (wanted, *(f"{wanted}_{n}" for n in range(2, len(datasets.list()) + 3)))
         return next((one for one in spelled if datasets.owner_of(Target(url=url, table=one)) is None), wanted)
 
     def destinations(self) -> tuple[str, ...]:
-        """Where the datasets go that there are, the one that most go to first."""
+        """The destinations of existing datasets, the most used first."""
         return tuple(self._app.tables.places())
 
     def outlook(self, schedule: Schedule, *, after: str | None = None, reads_each: int | None = None) -> UsageForecast:
-        """When it would run, and the reads that this takes."""
+        """The next runs of the schedule and the API requests per month."""
         others = {one.id: one for one in self._app.records.datasets.list()}
         return schedule_forecast(
             schedule, others.get(after or ""), others=others, reads_each=reads_each, now=self._now()
         )
 
     def reads(self, account: str, report: str, choice: Choice) -> int | None:
-        """About how many reads a full run takes; None where Stripe does not tell. Takes a few requests."""
+        """Estimates the API requests of a full refresh with a few requests; None if the estimate fails."""
         found, known = report_of(report), self._app.accounts.get(account)
         chosen = choose(found, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
         plan = Plan(replace(found, columns=chosen.columns), self._window(choice), None, choice.options)

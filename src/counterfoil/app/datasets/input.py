@@ -1,7 +1,7 @@
-"""Options of a dataset: as people give them, read into what is stored, and written back.
+"""Conversion of a dataset's options between input values and stored values.
 
 Names and types are those of a configuration file (`docs/configuration.md`); the command line, the form and the API use
-the same. None or an empty value restores the default; an option that is not given stays unchanged.
+the same. None or an empty value restores the default; a missing option remains unchanged.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from counterfoil.runs.plans.pull_plan import parse_instant
 from counterfoil.schedules import Manual, Schedule, describe, parse
 from counterfoil.state.dataset import DEFAULTS, OPTION_GROUPS, Dataset, Partition
 
-#: Options with a value of their own in a dataset; the others are its tables and its schedule.
+#: Options except those of the tables and the schedule.
 _OWN = tuple(option for option in OPTIONS if option.field.split(".")[0] not in ("targets", "schedule"))
 _PERIOD = re.compile(r"(?:last\s+)?(\d{1,6})\s*(day|week|month)s?")
 
 
 def read_changes(given: Mapping[str, Any], before: Dataset | None = None) -> dict[str, Any]:
-    """The options as fields of a dataset, for `DatasetService.create` and `edit`; other names are left out.
+    """The options as fields of a dataset, for `DatasetService.create` and `edit`; omits other names.
 
-    Only the fields that differ from `before`; without it every field that has a default. `to` and `table` are passed on
-    where they are given.
+    Returns only the fields that differ from `before`; without `before`, every field that has a default. Passes `to` and
+    `table` on if given.
     """
     given = {name: "" if value is None else value for name, value in given.items()}
     made = {name: getattr(before, name, default) for name, default in DEFAULTS.items()}
@@ -55,13 +55,13 @@ def read_group(group: str, given: Mapping[str, Any], before: Any) -> Any:
         raise SettingsError(
             f"--until {given.get('until') or _day(made.until)} is not after "
             f"--since {given.get('since') or _day(made.since)}",
-            hint="The range is [since, until): until is left out.",
+            hint="Use a later --until; the range does not include it.",
         )
     return made
 
 
 def options_of(dataset: Dataset) -> dict[str, Any]:
-    """Every option of a dataset as it would be given; another dataset goes by its id."""
+    """Every option of a dataset as an input value; `after` is an id."""
     zone = dataset.schedule.zone
     to = [redacted(target.url) for target in dataset.targets]
     made = {option.name: _written(option, _stored(dataset, option)) for option in _OWN} | {
@@ -75,7 +75,7 @@ def options_of(dataset: Dataset) -> dict[str, Any]:
 
 
 def labeled_options(dataset: Dataset) -> Iterator[tuple[str, str]]:
-    """The options that are shown in a line of their own: label and value, which is empty where there is none."""
+    """The label and the value of each option with a separate line; the value is empty if not set."""
     for option in _OWN:
         if option.label:
             value = _written(option, _stored(dataset, option))
@@ -84,7 +84,7 @@ def labeled_options(dataset: Dataset) -> Iterator[tuple[str, str]]:
 
 
 def default_of(option: Option) -> Any:
-    """The stored value of an option that is not given; None for the tables and the schedule."""
+    """The stored value of a missing option; None for the tables and the schedule."""
     if option.group in OPTION_GROUPS:
         return getattr(OPTION_GROUPS[option.group], option.attribute)
     return DEFAULTS.get(option.field)
@@ -131,7 +131,7 @@ def _written(option: Option, value: Any) -> Any:
 
 
 def _day(seconds: int) -> str:
-    """`2026-01-31`, or with the time of day where it is not midnight in UTC."""
+    """`2026-01-31`, or with the time of day if it is not midnight in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("T00:00:00+00:00")
 
 
@@ -142,16 +142,16 @@ def read_partition(words: str) -> Partition | None:
     found = _PERIOD.fullmatch(words.strip().lower())
     if found is None:
         raise SettingsError(
-            f"{redacted(words)!r} is not a period", hint="Give days, weeks or months, such as '3 months'."
+            f"invalid period: {redacted(words)!r}", hint="Use days, weeks or months, such as '3 months'."
         )
     return Partition(unit=cast("Literal['day', 'week', 'month']", found[2]), last=int(found[1]))
 
 
 def read_schedule(before: Schedule, words: str | None, zone: str | None) -> Schedule:
-    """Words as in `docs/schedules.md`; a zone that is written in them goes first."""
+    """Parses a schedule as in `docs/schedules.md`; a time zone in the text takes precedence."""
     zone = zone.strip() if zone else None
     if words is None:
-        # Said again in the other zone, since what it counts from is local there.
+        # Parsed again in the new zone, because the start of the schedule is local to it.
         return before if zone is None else parse(describe(before).removesuffix(f" in {before.zone}"), zone)
     if not words.strip():
         return Manual(zone=zone or before.zone)
@@ -159,7 +159,7 @@ def read_schedule(before: Schedule, words: str | None, zone: str | None) -> Sche
 
 
 def _retries(changes: dict[str, Any]) -> dict[str, Any]:
-    """A number of attempts or minutes turns retries on, false turns them off."""
+    """A number of attempts or minutes enables retries; false disables them."""
     attempts = changes.pop("attempts", None)
     if attempts is not None and not attempts:
         if "every_minutes" in changes:
@@ -171,12 +171,14 @@ def _retries(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def retry_conflict() -> SettingsError:
-    """A single attempt was asked for, and several."""
-    return SettingsError("--no-retry does not go with --retry or --retry-minutes", hint="Choose one of the two.")
+    """The error for a single attempt combined with several."""
+    return SettingsError(
+        "--no-retry cannot be combined with --retry or --retry-minutes", hint="Use --no-retry or the other options."
+    )
 
 
 def _pair(word: str) -> tuple[str, str]:
     name, equals, value = word.partition("=")
     if not equals or not name or not value:
-        raise SettingsError(f"--option {redacted(word)!r} is not NAME=VALUE", hint="For example: --option status=all")
+        raise SettingsError(f"invalid --option: {redacted(word)!r}", hint="Use NAME=VALUE, such as status=all.")
     return name, value

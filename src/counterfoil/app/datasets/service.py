@@ -1,4 +1,4 @@
-"""The calls on datasets. Whatever is wrong with one is refused before it is stored, its destination included."""
+"""Operations on datasets. Validates a dataset and its destinations before storing it."""
 
 from __future__ import annotations
 
@@ -39,57 +39,56 @@ from counterfoil.stripe.client import AccountIdentity, Client
 from counterfoil.stripe.retries import INTERACTIVE
 from counterfoil.values import Method, Window
 
-#: Below the home.
+#: Relative to the home directory.
 DEFAULT_DESTINATION = "duckdb:///counterfoil.duckdb"
-#: How long a person waits for a destination that another process holds.
+#: How long a user waits for a destination that another process has locked.
 _BUSY_SECONDS = 3.0
-#: Successful runs to look for a full one in.
+#: Number of successful runs to search for a full refresh.
 _LOOKED_AT = 20
-#: How a warning ends that tells of rows which are lost.
-_REPLACES = "; the next run replaces them."
-#: A change of these makes the table another one: it is read whole again.
+#: The end of a warning about lost rows.
+_REPLACES = "; the next run replaces them"
+#: A change of these fields requires a full refresh.
 _READ_ANEW = frozenset({"account", "method", "partition"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSummary:
-    """A dataset with the names of what it refers to, and its newest run."""
+    """A dataset with its account, its newest run and its status."""
 
     dataset: Dataset
     account: Account
-    #: The name of the dataset after which it runs.
+    #: The name of the dataset that it runs after.
     after: str | None
     last_run: Run | None
-    #: The latest checks of what is in its tables.
+    #: The latest checks of its tables.
     checks: tuple[StoredCheck, ...] = ()
-    #: Tables that lack the last run, since their destinations could not be loaded.
+    #: Tables without the last run, because their destination could not be loaded.
     behind: tuple[Target, ...] = ()
-    #: The one status that the page, the command line and the API show.
+    #: The status in the UI, on the command line and in the API.
     status: DatasetStatus
-    #: Where the tables hold an earlier version.
+    #: Set if the tables were rolled back to an earlier version.
     rollback: Rollback | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedDataset:
-    """A dataset as it is, or would be, with what is to be known before it runs."""
+    """The result of creating or editing a dataset, with its forecast and warnings."""
 
     dataset: Dataset
     outlook: UsageForecast
     warnings: tuple[str, ...]
-    #: Where its tables are, in full, without anything secret.
+    #: Full names of its tables, without secrets.
     places: tuple[str, ...]
-    #: Whether it was only tried.
     dry_run: bool
 
     @property
     def replaces(self) -> str | None:
-        """What a table holds that the next run replaces: one of the warnings."""
+        """The warning about rows of a table that the next run replaces, if any."""
         return next((warning for warning in self.warnings if warning.endswith(_REPLACES)), None)
 
 
 class DatasetService:
-    """Create, list, show, edit, preview, pause, resume, reload, remove. Datasets and accounts go by name or id."""
+    """Create, list, show, edit, preview, pause, resume, reload, remove; datasets and accounts by name or id."""
 
     def __init__(self, state: State, vault: Vault) -> None:
         self._state = state
@@ -115,11 +114,10 @@ class DatasetService:
     ) -> PlannedDataset:
         """Saves a dataset; `fields` are those of `state.datasets.Datasets.add`.
 
-        A destination is below the home unless it begins at the root; a table has the report's key unless it is named,
-        and the same name in each of several destinations. Without a method it is the report's, or replace where one of
-        them can't do that. A table that holds more
-        than the dataset would, by an earlier load of ours, needs `overwrite`. A dry run
-        checks the same and stores nothing.
+        Destinations are relative to the home directory. The table has the same name in each destination, by default the
+        report's key. The default method is the report's, or replace if a destination does not support that. A table
+        that earlier loads filled with more rows than the dataset selects needs `overwrite`. A dry run makes the same
+        checks and stores nothing.
         """
         known = report_of(report)
         urls = urls_of(to) or (DEFAULT_DESTINATION,)
@@ -135,13 +133,13 @@ class DatasetService:
         return self._planned(tried if dry_run else add(), warnings, dry_run=dry_run)
 
     def usual_method(self, report: str, to: Sequence[str]) -> Method:
-        """The method of a dataset that names none."""
-        usual = report_of(report).default_method
+        """The default method of a dataset with these destinations."""
+        default = report_of(report).default_method
         for url in to:
             with self._opened(Target(url=url, table=report)) as destination:
-                if usual not in destination.kind.methods:
+                if default not in destination.kind.methods:
                     return "replace"
-        return usual
+        return default
 
     def edit(
         self,
@@ -153,16 +151,16 @@ class DatasetService:
         dry_run: bool = False,
         **changes: Any,
     ) -> PlannedDataset:
-        """Changes some fields, all or none; another table, account or method is read whole by the next run.
+        """Changes fields atomically; after a change of table, account or method, the next run is a full refresh.
 
-        A destination that comes beside one that stays gets what is kept; only where that is not enough all is read.
+        An additional destination is backfilled from archives, or by a full refresh if these are not sufficient.
         """
         before = self._datasets.get(name_or_id)
         if to is not None or table is not None:
             named = {target.url: target.table for target in before.targets}
-            usual = before.targets[0].table
+            default = before.targets[0].table
             urls = urls_of(to) or tuple(named)
-            changes["targets"] = tuple(Target(url=url, table=table or named.get(url, usual)) for url in urls)
+            changes["targets"] = tuple(Target(url=url, table=table or named.get(url, default)) for url in urls)
 
         def edit() -> Dataset:
             with self._state.begin():
@@ -178,73 +176,73 @@ class DatasetService:
         return self._planned(tried if dry_run else edit(), warnings, dry_run=dry_run)
 
     def list(self) -> tuple[DatasetSummary, ...]:
-        """All datasets by name."""
+        """All datasets, by name."""
         found = self._datasets.list()
         accounts = {account.id: account for account in self._accounts.list()}
         names = {dataset.id: dataset.name for dataset in found}
         return tuple(self._shown(dataset, accounts[dataset.account], names) for dataset in found)
 
     def get(self, name_or_id: str) -> Dataset:
-        """The dataset of a name or an id."""
+        """The dataset with this name or id."""
         return self._datasets.get(name_or_id)
 
     def show(self, name_or_id: str) -> DatasetSummary:
-        """One dataset."""
+        """The summary of a dataset."""
         dataset = self._datasets.get(name_or_id)
         names = {} if dataset.after is None else {dataset.after: self._datasets.get(dataset.after).name}
         return self._shown(dataset, self._accounts.get(dataset.account), names)
 
     def outlook(self, name_or_id: str) -> UsageForecast:
-        """When it runs next, and how many requests that makes a month."""
+        """The next runs of a dataset and its API requests per month."""
         return self._outlook(self._datasets.get(name_or_id))
 
     def outlooks(self, account: str) -> dict[str, UsageForecast]:
-        """The same of every dataset of an account (by id), by the dataset's id."""
+        """The forecasts of all datasets of an account (by id), by the dataset's id."""
         every = {one.id: one for one in self._datasets.list()}
         return {one.id: self._outlook(one, every) for one in every.values() if one.account == account}
 
     def together(self, account: str, *, instead: Mapping[str, UsageForecast] | None = None) -> AccountForecast:
-        """What all datasets of an account (by id) take; with other outlooks for some, or for one that is not saved."""
+        """The API requests of all datasets of an account (by id); `instead` replaces or adds forecasts."""
         return account_forecast({**self.outlooks(account), **(instead or {})}.values())
 
     def preview(self, name_or_id: str, *, rows: int = PAGE_ROWS) -> Preview:
-        """The first rows that Stripe has for it now, as its next run would bring them. Nothing is stored."""
+        """The first rows that the next run of a dataset would read. Stores nothing."""
         dataset = self._datasets.get(name_or_id)
         return self._preview(self._accounts.get(dataset.account), report_of(dataset.report), dataset.choice, rows)
 
     def preview_report(
         self, account: str, report: str, *, choice: Choice | None = None, rows: int = PAGE_ROWS
     ) -> Preview:
-        """The same of a dataset that is not there yet."""
+        """The preview of a dataset before its creation."""
         found, known = report_of(report), self._accounts.get(account)
         choice = choice or Choice()
         check_choice(found, choice, found.default_method)
         return self._preview(known, found, choice, rows)
 
     def places(self, dataset: Dataset) -> tuple[str, ...]:
-        """Where its tables are, each as `table of URL` with the whole path; never a password."""
-        told = []
+        """Full names of its tables, each as `table of URL`, without passwords."""
+        names = []
         for target in dataset.targets:
             with self._opened(target) as destination:
-                told.append(f"{target.table} of {destination.name}")
-        return tuple(told)
+                names.append(f"{target.table} of {destination.name}")
+        return tuple(names)
 
-    def pause(self, name_or_id: str, reason: str = "Paused by hand.") -> Dataset:
-        """Stops scheduled runs; one that runs goes on."""
+    def pause(self, name_or_id: str, reason: str = "Paused manually") -> Dataset:
+        """Pauses scheduled runs; a run in progress continues."""
         return self._datasets.pause(name_or_id, reason)
 
     def resume(self, name_or_id: str) -> Dataset:
-        """Lets scheduled runs go on from the next time on."""
+        """Resumes scheduled runs."""
         return self._datasets.resume(name_or_id)
 
     def reload(self, name_or_id: str) -> Dataset:
-        """Lets the next run read everything."""
+        """Makes the next run a full refresh."""
         return self._datasets.set_bookmark(name_or_id, None)
 
     def remove(self, name_or_id: str, *, drop_table: bool = False) -> Dataset:
-        """Forgets the dataset, its runs and what is kept of them. Its table stays, unless it is to be dropped.
+        """Removes the dataset, its runs and their archives, and its table only with `drop_table`.
 
-        RunError while it runs, SettingsError while another dataset runs after it; then the table stays too.
+        RunError if a run is active, SettingsError if another dataset runs after it; then nothing is removed.
         """
         dataset = self._datasets.get(name_or_id)
         if drop_table:
@@ -263,7 +261,7 @@ class DatasetService:
 
     def _preview(self, account: Account, report: Report, choice: Choice, rows: int) -> Preview:
         if not 1 <= rows <= PAGE_ROWS:
-            raise SettingsError(f"A preview can't have {rows} rows", hint=f"Give 1 to {PAGE_ROWS}.")
+            raise SettingsError(f"invalid number of rows for a preview: {rows}", hint=f"Use 1 to {PAGE_ROWS}.")
         chosen = choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
         since = choice.since
         if choice.last_days is not None:
@@ -289,20 +287,21 @@ class DatasetService:
             wait_for(client.close())
 
     def _tried(self, change: Callable[[], Dataset]) -> Dataset:
-        """What the change makes of it, checked as it would be; then it is undone."""
+        """The dataset after the change, which is validated and then rolled back."""
         with self._state.trying():
             return change()
 
     def _check(self, dataset: Dataset, *, overwrite: bool, before: Dataset | None = None) -> tuple[str, ...]:
-        """Refuses a destination that no run could load; what else is to be known."""
+        """Raises SettingsError for a destination that runs could not load; returns warnings."""
         account = self._accounts.get(dataset.account)
         warnings = list(_of_account(account, dataset))
         for target in dataset.targets:
             with self._opened(target) as destination, _as_settings():
                 if dataset.method not in destination.kind.methods:
                     raise SettingsError(
-                        f"{redacted(destination.name)} can't {dataset.method}",
-                        hint=f"It can {', '.join(sorted(destination.kind.methods))}.",
+                        f"{redacted(destination.name)} does not support the {dataset.method} method",
+                        hint=f"Use {' or '.join(sorted(destination.kind.methods))}.",
+                        code="unsupported_method",
                     )
                 check_destination(
                     destination, target.url, target.table, relative_to=self._settings.home, settings=self._settings
@@ -312,18 +311,18 @@ class DatasetService:
                 continue
             if before is None and not overwrite:
                 raise SettingsError(
-                    f"Table {target.table} holds {held}, more than this dataset would",
-                    hint="Choose another table, or say --overwrite to replace them with the first run.",
+                    f"table {target.table} contains {held}, more than this dataset selects",
+                    hint="Choose another table, or pass --overwrite to replace them with the first run.",
                     code=REPLACES_ROWS,
                 )
-            warnings.append(f"Table {target.table} holds {held}{_REPLACES}")
+            warnings.append(f"table {target.table} contains {held}{_REPLACES}")
         return tuple(warnings)
 
     def _held(self, destination: Destination, dataset: Dataset, account: Account, target: Target) -> str | None:
         identity = AccountIdentity(account.stripe_id or f"key_{account.fingerprint}", bool(account.livemode))
         plan, _ = plan_run(dataset, identity, date=int(self._state.now().timestamp()))
         held = overwrite_risk(destination, plan.plan, target.table, dataset.method, identity=identity)
-        return None if held is None else held.told
+        return None if held is None else held.description
 
     @contextmanager
     def _opened(self, target: Target) -> Iterator[Destination]:
@@ -339,9 +338,9 @@ class DatasetService:
         found = self._outlook(dataset)
         shared = self.together(dataset.account, instead={dataset.id: found})
         warning = found.warning or (shared.warning if found.runs else None)
-        told = warnings if warning is None else (*warnings, warning)
+        every = warnings if warning is None else (*warnings, warning)
         return PlannedDataset(
-            dataset=dataset, outlook=found, warnings=told, places=self.places(dataset), dry_run=dry_run
+            dataset=dataset, outlook=found, warnings=every, places=self.places(dataset), dry_run=dry_run
         )
 
     def _outlook(self, dataset: Dataset, others: Mapping[str, Dataset] | None = None) -> UsageForecast:
@@ -372,26 +371,26 @@ class DatasetService:
 
 @contextmanager
 def _as_settings() -> Iterator[None]:
-    """What is wrong with a destination is a wrong setting while nothing runs."""
+    """Raises errors of a destination as SettingsError, because no run is involved yet."""
     try:
         yield
     except (DestinationRejected, SchemaConflict) as error:
-        # The hints of loads name flags that a dataset does not have.
+        # The hints of loads name options that datasets do not have.
         hint = error.hint if error.code == FOLDER_MISSING else "Choose another table or another destination."
-        raise SettingsError(error.message, hint=hint) from error
+        raise SettingsError(error.message, hint=hint, code=error.code) from error
 
 
 def _of_account(account: Account, dataset: Dataset) -> Iterator[str]:
     if account.status != "ok":
-        yield f"The account {account.name!r} can't be read now: {account.problem}"
+        yield f"account {account.name!r} cannot be read: {account.problem}"
     if dataset.report in account.missing:
         title = report_of(dataset.report).title
         yield (
-            f"The key of the account {account.name!r} could not read {title} when it was tried last; it lacks "
-            f"{account.missing[dataset.report]}. Once it has it: counterfoil accounts check {shlex.quote(account.name)}"
+            f"the key of account {account.name!r} lacks the permission {account.missing[dataset.report]} to read "
+            f"{title}; after granting it: counterfoil accounts check {shlex.quote(account.name)}"
         )
 
 
 def urls_of(to: str | Sequence[str] | None) -> tuple[str, ...]:
-    """One destination or several, without those that are nothing but space."""
+    """One destination or several as a tuple, without blank ones."""
     return tuple(url.strip() for url in ((to,) if isinstance(to, str) else to or ()) if url.strip())

@@ -1,4 +1,4 @@
-"""The one status of a dataset, derived in one place for the page, the command line and the API."""
+"""The status of a dataset, for the UI, the command line and the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from counterfoil.state.run import Run
     from counterfoil.state.runs import Runs
 
-#: The first that applies is the status.
+#: All statuses of a dataset.
 StatusCode = Literal[
     "running", "paused", "attention", "late", "rolled_back", "new", "verified", "partly_verified", "ok"
 ]
@@ -38,19 +38,19 @@ LABELS: dict[StatusCode, str] = {
     "paused": "Paused",
 }
 
-#: How long after its time a dataset is late.
+#: How long after its due time a dataset is late.
 GRACE = timedelta(minutes=5)
 _ACTIVE = ("queued", "running", "waiting")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetStatus:
-    """How a dataset is."""
+    """The status of a dataset."""
 
     code: StatusCode
-    #: Where it needs attention: why.
+    #: Why it needs attention.
     cause: Cause | None = None
-    #: What is wrong, and what to do.
+    #: The problem and the next step.
     message: str | None = None
     hint: str | None = None
 
@@ -61,12 +61,12 @@ class DatasetStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback:
-    """That the tables hold an earlier version."""
+    """A rollback: the tables contain an earlier version."""
 
-    #: The run whose version it is, and when that run ended.
+    #: The run of the version, and the time of its end.
     run: str
     version_at: datetime
-    #: When the tables were returned to it.
+    #: The time of the rollback.
     at: datetime
 
 
@@ -103,23 +103,23 @@ def _attention(
     dataset: Dataset, account: Account, run: Run | None, checks: Sequence[StoredCheck], behind: Sequence[Target]
 ) -> DatasetStatus | None:
     if account.status != "ok":
-        problem = account.problem or "The key of its account can't be read."
-        return _needs("account", problem, "Replace the key of its account.")
+        problem = account.problem or "the key of the account cannot be read"
+        return _needs("account", problem, "Replace the key of the account.")
     if dataset.pause is not None:
         return _needs("paused", dataset.pause.reason, dataset.pause.action)
     if run is not None and run.status == "failed":
         error = run.error or {}
         cause: Cause = "table_would_shrink" if error.get("code") == TABLE_WOULD_SHRINK else "run_failed"
-        return _needs(cause, error.get("message") or "The last run failed.", error.get("hint"))
+        return _needs(cause, error.get("message") or "the last run failed", error.get("hint"))
     failed = [check for check in checks if check.result == "FAIL"]
     if failed:
         first, more = failed[0], len(failed) - 1
-        names = f"{more + 1} checks failed: {first.name} and {more} more" if more else f"A check failed: {first.name}"
-        return _needs("check_failed", f"{names}. {first.reason}", "Its proof has the figures and the differences.")
+        names = f"{first.name} and {more} more checks failed" if more else f"check failed: {first.name}"
+        return _needs("check_failed", f"{names}: {first.reason}", "See the figures in the statement of completeness.")
     if behind:
         tables = ", ".join(f"{one.table} of {redacted(one.url)}" for one in behind)
-        hint = "The next run gives it what it lacks, or fill it from what is kept."
-        return _needs("behind", f"Not up to date: {tables}.", hint)
+        hint = "Wait for the next run, or backfill the table from the archive."
+        return _needs("behind", f"not up to date: {tables}", hint)
     return None
 
 
@@ -128,7 +128,7 @@ def _needs(cause: Cause, message: str, hint: str | None) -> DatasetStatus:
 
 
 def rollback_of(runs: Runs, dataset: Dataset, newest: Run | None) -> Rollback | None:
-    """None where the tables hold what the newest run read, or nothing."""
+    """The rollback of the tables; None if they contain the newest version, or no version."""
     if newest is None or (dataset.bookmark or {}).get("run") == newest.id:
         return None
     held, read = newest_read(runs, dataset.id)

@@ -1,4 +1,4 @@
-"""What a dataset will do: when it runs next, and how many requests that makes a month."""
+"""Forecasts of a dataset: its next runs and its API requests per month."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from counterfoil.schedules import Schedule, fires_per_month, upcoming
 from counterfoil.state.dataset import Dataset
 from counterfoil.state.run import Run
 
-#: What Stripe allots to every account, however few its transactions:
+#: Stripe's minimum allowance of API requests (GET) per month:
 #: https://docs.stripe.com/rate-limits#api-read-request-allocations
 READS_A_MONTH = 10_000
 _MUCH = 0.5
@@ -22,21 +22,21 @@ _DAYS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageForecast:
-    """Of the thirty days to come."""
+    """The forecast of a dataset for the next 30 days."""
 
-    #: The next five times of its schedule; none while it is paused, or has no schedule.
+    #: The next five scheduled times; empty for a paused dataset or one without a schedule.
     next_times: tuple[datetime, ...]
-    #: Runs in thirty days, those after another dataset's included.
+    #: Runs in 30 days, including runs after another dataset.
     runs: int
-    #: Reads (GET) of its last full run; None before there was one.
+    #: API requests (GET) of the last full refresh; None before the first one.
     reads_each: int | None
-    #: Reads of its last run that read changes, and how often in thirty days everything is read all the same.
+    #: API requests of the last incremental run, and the number of full refreshes in 30 days.
     changes_each: int | None = None
     full_runs: int = 0
 
     @property
     def reads(self) -> int | None:
-        """Reads in thirty days; None when nothing tells how many a run takes."""
+        """API requests in 30 days; None if the requests of a run are unknown."""
         if self.reads_each is None:
             return None
         if self.changes_each is None:
@@ -46,18 +46,18 @@ class UsageForecast:
 
     @property
     def share(self) -> float | None:
-        """Of the reads that every account may make in a month."""
+        """The share of Stripe's minimum allowance per month."""
         return None if self.reads is None else self.reads / READS_A_MONTH
 
     @property
     def warning(self) -> str | None:
-        """What to say when it takes more than half of them."""
+        """A warning if the dataset needs more than half of the allowance."""
         if self.reads is None:
-            return _warning("The schedule takes at least", self.runs)
-        return _warning("The schedule takes", self.reads)
+            return _warning("the schedule needs at least", self.runs)
+        return _warning("the schedule needs about", self.reads)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The forecast for JSON."""
         return {
             "next_times": [at.isoformat() for at in self.next_times],
             "runs_a_month": self.runs,
@@ -71,27 +71,27 @@ class UsageForecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountForecast:
-    """Of the thirty days to come, for all datasets of an account."""
+    """The forecast of all datasets of an account for the next 30 days."""
 
-    #: Datasets that will run.
+    #: Datasets with at least one run.
     datasets: int
-    #: Those of them of which nothing tells how many reads a run takes; each run counts as one.
+    #: Datasets with an unknown number of API requests per run; each run counts as one request.
     unknown: int
     reads: int
 
     @property
     def share(self) -> float:
-        """Of the reads that every account may make in a month."""
+        """The share of Stripe's minimum allowance per month."""
         return self.reads / READS_A_MONTH
 
     @property
     def warning(self) -> str | None:
-        """What to say when they take more than half of them."""
-        return _warning(f"The {self.datasets} datasets of the account take", self.reads)
+        """A warning if the datasets need more than half of the allowance."""
+        return _warning(f"the {self.datasets} datasets of the account need about", self.reads)
 
 
 def account_forecast(outlooks: Iterable[UsageForecast]) -> AccountForecast:
-    """What datasets take that share an account."""
+    """The sum of the forecasts of datasets that share an account."""
     running = [one for one in outlooks if one.runs]
     return AccountForecast(
         datasets=len(running),
@@ -100,19 +100,19 @@ def account_forecast(outlooks: Iterable[UsageForecast]) -> AccountForecast:
     )
 
 
-def _warning(said: str, reads: int) -> str | None:
+def _warning(subject: str, reads: int) -> str | None:
     if reads <= READS_A_MONTH * _MUCH:
         return None
     return (
-        f"{said} {reads:,} reads a month, {reads / READS_A_MONTH:.0%} of the {READS_A_MONTH:,} "
-        "that Stripe allots to every account; accounts with more than 20 transactions a month have 500 for each"
+        f"{subject} {reads:,} API requests a month, {reads / READS_A_MONTH:.0%} of Stripe's minimum allowance of "
+        f"{READS_A_MONTH:,}; accounts with more than 20 transactions a month get 500 per transaction"
     )
 
 
 def usage_forecast(
     dataset: Dataset, *, others: Mapping[str, Dataset], ended: Iterable[Run], now: datetime
 ) -> UsageForecast:
-    """`others` are all datasets by id, `ended` the dataset's runs that succeeded, the newest first."""
+    """The forecast; `others` are all datasets by id, `ended` the dataset's successful runs, newest first."""
     full, changes = _reads(dataset, ended)
     if dataset.pause is not None:
         return UsageForecast(next_times=(), runs=0, reads_each=full)
@@ -126,7 +126,7 @@ def usage_forecast(
 def schedule_forecast(
     schedule: Schedule, before: Dataset | None, *, others: Mapping[str, Dataset], reads_each: int | None, now: datetime
 ) -> UsageForecast:
-    """Of a schedule, whether or not there is a dataset with it, that also runs after `before`."""
+    """The forecast of a schedule, also before its dataset is created, with runs after the dataset `before`."""
     return UsageForecast(
         next_times=upcoming(schedule, now),
         runs=_fires(schedule, _hour(now)) + (0 if before is None else _runs(before, others, now)),
@@ -138,11 +138,11 @@ def _runs(dataset: Dataset, others: Mapping[str, Dataset], now: datetime) -> int
     if dataset.pause is not None:
         return 0
     before = others.get(dataset.after) if dataset.after is not None else None
-    # A run of the one before is taken to succeed.
+    # Assumes that runs of the dataset before succeed.
     return _fires(dataset.schedule, _hour(now)) + (0 if before is None else _runs(before, others, now))
 
 
-#: To count the times of a month takes up to a tenth of a second, and many datasets are asked for at once.
+#: Cached: counting the times of a month takes up to 0.1 s, and a list shows many datasets.
 _fires = lru_cache(maxsize=512)(fires_per_month)
 
 
@@ -151,16 +151,16 @@ def _hour(now: datetime) -> datetime:
 
 
 def _reads(dataset: Dataset, ended: Iterable[Run]) -> tuple[int | None, int | None]:
-    """Of the last run that read everything, and of the last that read changes; None where there was none."""
+    """API requests of the last full refresh and of the last incremental run; None if there was none."""
     reading = [run for run in ended if run.requests]
     full = next((_gets(run) for run in reading if run.plan.get("whole", True)), None)
     changes = next((_gets(run) for run in reading if run.plan.get("changes")), None)
     if full is None:
-        # Long ago: the bookmark still knows.
+        # The full refresh is older than these runs; the bookmark has its number.
         full = ((dataset.bookmark or {}).get("standing") or {}).get("whole_requests")
     return full, changes
 
 
 def _gets(run: Run) -> int:
-    """Stripe allots reads; requests that write have no allotment."""
+    """The number of GET requests; Stripe's allowance applies only to these."""
     return sum(count for endpoint, count in run.requests.items() if endpoint.startswith("GET "))

@@ -1,1 +1,1 @@
-"""Rows as files: CSV, Excel, Parquet and JSON lines."""
+"""Export of rows to CSV, Excel, Parquet and JSON Lines."""

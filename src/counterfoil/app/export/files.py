@@ -1,6 +1,6 @@
-"""Rows as files: CSV, Excel, Parquet or lines of JSON, streamed, and on the disk as a whole or not at all.
+"""Rows as CSV, Excel, Parquet or JSON Lines files: streamed, and written atomically.
 
-In CSV, text that a spreadsheet would run as a formula begins with an apostrophe, unless it is wanted `as_is`.
+In CSV, an apostrophe precedes text that a spreadsheet would execute as a formula, unless `as_is` is set.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from counterfoil.app.export.amounts import NO_CURRENCIES, Currencies, amounts_as_text, amounts_schema
 from counterfoil.app.export.excel import ExcelWriter
 from counterfoil.app.export.formulas import escape_formulas
 from counterfoil.errors import RunError, SettingsError
 
 
 class _JsonLines:
-    """An object for each row, written like Arrow's own writers do."""
+    """Writes an object per row, with the interface of Arrow's writers."""
 
     def __init__(self, sink: Any, _schema: pa.Schema) -> None:
         self._sink = sink
@@ -41,73 +42,91 @@ class _JsonLines:
         pass
 
 
-_WRITERS: dict[str, Callable[..., Any]] = {
-    ".csv": pyarrow.csv.CSVWriter,
+_WRITERS: dict[str, Callable[[Any, pa.Schema, Currencies], Any]] = {
+    ".csv": lambda sink, schema, currencies: pyarrow.csv.CSVWriter(sink, amounts_schema(schema, currencies)),
     ".xlsx": ExcelWriter,
-    ".parquet": lambda sink, schema: pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd"),
-    ".jsonl": _JsonLines,
+    ".parquet": lambda sink, schema, _: pyarrow.parquet.ParquetWriter(sink, schema, compression="zstd"),
+    ".jsonl": lambda sink, schema, _: _JsonLines(sink, schema),
 }
+#: Formats without a type for amounts of several currencies.
+_TEXT = (".csv", ".jsonl")
 
-#: Rows of a piece of CSV or JSON: text is much larger than what it is made of.
+#: Rows per chunk of CSV or JSON: text is much larger than Arrow data.
 _TEXT_ROWS = 1000
 _CHUNK_BYTES = 1 << 20
 
 
 def check_file(path: Path) -> None:
-    """Refuses what can't be written to, before any work is done."""
+    """Raises SettingsError before any work if the file cannot be written."""
     if path.suffix.lower() not in _WRITERS:
         raise SettingsError(
-            f"{path} is no kind of file that can be written",
-            hint=f"Give it a name that ends in {', '.join(list(_WRITERS)[:-1])} or {list(_WRITERS)[-1]}.",
+            f"unsupported file type: {path.suffix or path.name}",
+            hint=f"Use {', '.join(list(_WRITERS)[:-1])} or {list(_WRITERS)[-1]}.",
         )
     if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
-        raise SettingsError(f"{path} {what}", hint="Name a file in a folder that is there.")
+        problem = "is a folder" if path.is_dir() else "is in a folder that does not exist"
+        raise SettingsError(f"{path} {problem}", hint="Use a file in an existing folder.")
 
 
-def write_file(rows: pa.RecordBatchReader, path: Path, *, limit: int | None = None, as_is: bool = False) -> int:
-    """Writes at most so many rows into a file, by its suffix; how many there were.
+def write_file(
+    rows: pa.RecordBatchReader,
+    path: Path,
+    *,
+    currencies: Currencies = NO_CURRENCIES,
+    limit: int | None = None,
+    as_is: bool = False,
+) -> int:
+    """Writes at most `limit` rows to a file in the format of its suffix; returns the number of rows.
 
-    A file of that name is replaced, once the new one is whole.
+    Replaces an existing file atomically. Amounts have the digits of their currency, except in Parquet, which is typed.
     """
     check_file(path)
     suffix, written = path.suffix.lower(), 0
-    with _replacing(path) as sink, _WRITERS[suffix](sink, rows.schema) as writer:
+    with _replacing(path) as sink, _WRITERS[suffix](sink, rows.schema, currencies) as writer:
         for batch in first(rows, limit):
-            writer.write_batch(_fit(batch, suffix, as_is=as_is))
+            writer.write_batch(_fit(batch, suffix, currencies, as_is=as_is))
             written += batch.num_rows
     return written
 
 
-def write_csv(rows: pa.RecordBatchReader, out: TextIO, *, limit: int | None = None, as_is: bool = False) -> None:
-    """Writes at most so many rows as CSV into a stream of text."""
+def write_csv(
+    rows: pa.RecordBatchReader,
+    out: TextIO,
+    *,
+    currencies: Currencies = NO_CURRENCIES,
+    limit: int | None = None,
+    as_is: bool = False,
+) -> None:
+    """Writes at most `limit` rows as CSV to a text stream."""
     buffer = io.BytesIO()
-    with pyarrow.csv.CSVWriter(buffer, rows.schema) as writer:
+    with _WRITERS[".csv"](buffer, rows.schema, currencies) as writer:
         for batch in first(rows, limit):
-            writer.write_batch(_fit(batch, ".csv", as_is=as_is))
+            writer.write_batch(_fit(batch, ".csv", currencies, as_is=as_is))
             out.write(buffer.getvalue().decode())
             buffer.seek(0)
             buffer.truncate()
-    out.write(buffer.getvalue().decode())  # the names alone, when there was no row
+    out.write(buffer.getvalue().decode())  # only the header, if there are no rows
     out.flush()
 
 
-def file_chunks(rows: pa.RecordBatchReader, suffix: str, *, as_is: bool = False) -> Generator[bytes]:
-    """The bytes of a file of all rows, piece by piece; what is not taken any more is given back when it is closed.
+def file_chunks(
+    rows: pa.RecordBatchReader, suffix: str, *, currencies: Currencies = NO_CURRENCIES, as_is: bool = False
+) -> Generator[bytes]:
+    """Streams a file of all rows as chunks of bytes; closes the reader when the generator is closed.
 
-    A piece of Parquet is a row group, so that memory does not grow with the rows.
+    A chunk of Parquet is a row group, so memory does not grow with the number of rows.
     """
     if suffix == ".jsonl":
-        yield from _json_lines(rows)
+        yield from _json_lines(rows, currencies)
         return
     if suffix == ".xlsx":
-        yield from _workbook(rows)
+        yield from _workbook(rows, currencies)
         return
     piece = _Piece()
     try:
-        with _WRITERS[suffix](piece, rows.schema) as writer:
+        with _WRITERS[suffix](piece, rows.schema, currencies) as writer:
             yield piece.taken()
-            for batch in (_fit(one, suffix, as_is=as_is) for one in rows):
+            for batch in (_fit(one, suffix, currencies, as_is=as_is) for one in rows):
                 step = _TEXT_ROWS if suffix == ".csv" else max(1, batch.num_rows)
                 for start in range(0, batch.num_rows, step):
                     writer.write_batch(batch.slice(start, step))
@@ -118,11 +137,11 @@ def file_chunks(rows: pa.RecordBatchReader, suffix: str, *, as_is: bool = False)
         rows.close()
 
 
-def _json_lines(rows: pa.RecordBatchReader) -> Generator[bytes]:
-    """An object for each row."""
+def _json_lines(rows: pa.RecordBatchReader, currencies: Currencies) -> Generator[bytes]:
+    """A line with a JSON object per row."""
     try:
         for batch in rows:
-            yield from _lines_of(batch)
+            yield from _lines_of(_fit(batch, ".jsonl", currencies))
     finally:
         rows.close()
 
@@ -133,11 +152,11 @@ def _lines_of(batch: pa.RecordBatch) -> Generator[bytes]:
         yield "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
 
 
-def _workbook(rows: pa.RecordBatchReader) -> Generator[bytes]:
-    """Made on the disk first: it is a zip whose beginning tells of its end."""
+def _workbook(rows: pa.RecordBatchReader, currencies: Currencies) -> Generator[bytes]:
+    """Writes the workbook to disk first, because a zip file cannot be streamed."""
     try:
         with tempfile.TemporaryFile() as sink:
-            with ExcelWriter(sink, rows.schema) as writer:
+            with ExcelWriter(sink, rows.schema, currencies) as writer:
                 for batch in rows:
                     writer.write_batch(batch)
             sink.seek(0)
@@ -148,12 +167,12 @@ def _workbook(rows: pa.RecordBatchReader) -> Generator[bytes]:
 
 
 def json_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row, each of its values as `json_value` makes it."""
+    """The row with the values of `json_value`."""
     return {name: json_value(value) for name, value in row.items()}
 
 
 def json_value(value: Any) -> Any:
-    """What JSON can hold: instants as text, decimals as text too, since a float would not be exact."""
+    """The value for JSON: times as text, and decimals as text, because a float is not exact."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if hasattr(value, "isoformat"):
@@ -165,12 +184,14 @@ def json_value(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _fit(batch: pa.RecordBatch, suffix: str, *, as_is: bool = False) -> pa.RecordBatch:
-    return escape_formulas(batch) if suffix == ".csv" and not as_is else batch
+def _fit(batch: pa.RecordBatch, suffix: str, currencies: Currencies, *, as_is: bool = False) -> pa.RecordBatch:
+    if suffix == ".csv" and not as_is:
+        batch = escape_formulas(batch)
+    return amounts_as_text(batch, currencies) if suffix in _TEXT else batch
 
 
 class _Piece(io.RawIOBase):
-    """What was written since it was taken last; Arrow writes into it as into a file."""
+    """A file object for Arrow that returns the bytes written since the last call of `taken`."""
 
     def __init__(self) -> None:
         self._written: list[bytes] = []
@@ -195,7 +216,7 @@ class _Piece(io.RawIOBase):
 
 
 def first(rows: pa.RecordBatchReader, limit: int | None) -> Iterator[pa.RecordBatch]:
-    """The batches of the first so many rows, or of all."""
+    """The batches of the first `limit` rows, or of all rows."""
     left = limit
     for batch in rows:
         if left is not None and batch.num_rows >= left:
@@ -213,6 +234,8 @@ def _replacing(path: Path) -> Iterator[Any]:
             yield sink
         partial.replace(path)
     except OSError as error:
-        raise RunError(f"{path} can't be written: {error.strerror or error}", hint="Nothing was kept of it.") from error
+        raise RunError(
+            f"cannot write {path}: {error.strerror or error}", hint="Check the folder and the free disk space."
+        ) from error
     finally:
         partial.unlink(missing_ok=True)

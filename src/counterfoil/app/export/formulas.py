@@ -1,4 +1,4 @@
-"""Text that a spreadsheet would run as a formula is made harmless by an apostrophe before it.
+"""Escapes text that a spreadsheet would execute as a formula, by an apostrophe before it.
 
 https://owasp.org/www-community/attacks/CSV_Injection
 """
@@ -10,17 +10,17 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-#: What a formula begins with, or what spreadsheets skip before one.
+#: First characters of a formula, and characters that spreadsheets skip before a formula.
 _BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def escape_formula(text: str) -> str:
-    """The text, with an apostrophe where it would be a formula."""
+    """The text, with an apostrophe before it if it would be a formula."""
     return f"'{text}" if text.startswith(_BEGINNINGS) else text
 
 
 def escape_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The same of every column of text; numbers, instants and the rest are as they were."""
+    """The batch with all text columns escaped; other columns are unchanged."""
     columns = [_harmless(column) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 

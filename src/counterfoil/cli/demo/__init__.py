@@ -1,1 +1,1 @@
-"""`counterfoil demo`: the page on a simulated Stripe."""
+"""`counterfoil demo`: the service with a simulated Stripe."""

@@ -23,9 +23,9 @@ from counterfoil.errors import SettingsError
 if TYPE_CHECKING:
     from counterfoil.settings import Settings
 
-#: Above every page.
-BANNER = "Invented data, from a simulated Stripe. Its three months of runs were made at the start, by a clock set back."
-#: A fifth of the sandbox's usual company, so that its three months are made within seconds.
+#: Shown above every web page.
+BANNER = "Sample data from a simulated Stripe, with three months of sample runs."
+#: A fifth of the sandbox's default data, to create three months of runs within seconds.
 SCALE = 0.2
 
 _FLAG = Parameter(negative=(), show_default=False)
@@ -39,21 +39,21 @@ def demo(
     keep: Annotated[bool, _FLAG] = False,
     in_browser: Annotated[bool, Parameter(name="--open", negative=(), show_default=False)] = False,
 ) -> None:
-    """Try it: the page on a simulated Stripe, with three months of runs.
+    """Start a demo: the web UI with a simulated Stripe and three months of sample runs.
 
-    Fills a folder with datasets of an invented company, and prints a link to their page, which works once. Ctrl-C
-    ends everything and removes the folder.
+    Creates a folder with datasets of a fictional company and prints a sign-in link, which works once. Ctrl-C stops the
+    demo and deletes the folder.
 
     Parameters
     ----------
     once
-        Without a page: read every report into demo.duckdb in the current folder, ask it three questions in SQL, end.
+        Load every report into demo.duckdb in the current folder, run three SQL queries and exit, without the UI.
     port
-        Where the page listens: 8321 unless given, and 0 for a free port. With --once, where the simulated Stripe does.
+        Port of the UI, 8321 by default; 0 picks a free port. With --once, the port of the simulated Stripe.
     home
-        A folder that is empty, or not there yet, instead of one that is removed at the end.
+        Empty or new folder to use instead of a temporary one.
     keep
-        Keep the folder.
+        Do not delete the folder at the end.
     in_browser
         Open the link in a browser.
     """
@@ -78,31 +78,31 @@ def _serve(folder: Path, port: int | None, shutdown: Shutdown, *, show: Callable
     from stripe_sandbox import Sandbox
 
     settings = _settings(load_settings(), folder)
-    configure(settings.log, level=logging.ERROR)  # how runs fare is on the page
+    configure(settings.log, level=logging.ERROR)  # the UI shows the results of runs
     clock = WoundClock()
     with (
         suppress(KeyboardInterrupt),
         Sandbox(scale=SCALE, live=True) as sandbox,
         open_app(settings, clock=clock) as app,
     ):
-        # A key that is typed into the page is tried at the sandbox, never at Stripe.
+        # Tests keys that the user enters in the UI against the sandbox, never against Stripe.
         os.environ["STRIPE_API_BASE"] = sandbox.url
         service: list[Callable[[], Mapping[str, Any]]] = []
 
         def health() -> Mapping[str, Any]:
             return service[0]()
 
-        # Made before the history: a port that is taken is told at once.
+        # Created before the history, to report a port in use at once.
         front = PageServer(
             app,
             health,
-            announce=lambda link: say(f"Counterfoil's new link: {link}"),
+            announce=lambda link: say(f"New sign-in link: {link}"),
             host="127.0.0.1",
             port=port,
             banner=BANNER,
             sandbox=lambda: (sandbox.url, KEY),
         )
-        tell(f"An invented company lives through three months, in {folder}")
+        tell(f"Creating three months of sample runs in {folder}")
         live_through(app, sandbox, clock)
 
         def make_front(health: Callable[[], Mapping[str, Any]]) -> PageServer:
@@ -111,7 +111,7 @@ def _serve(folder: Path, port: int | None, shutdown: Shutdown, *, show: Callable
 
         def ready(link: str) -> None:
             say(f"Counterfoil ready at {link}")
-            tell("Ctrl-C ends it.")
+            tell("Press Ctrl-C to stop.")
             if show is not None:
                 show(link)
 
@@ -120,7 +120,7 @@ def _serve(folder: Path, port: int | None, shutdown: Shutdown, *, show: Callable
 
 
 def _settings(found: Settings, folder: Path) -> Settings:
-    """The environment's, but for what would lead elsewhere; the sandbox limits nobody."""
+    """The settings of the environment without other storage locations; the sandbox has no rate limits."""
     return found.model_copy(
         update={
             "home": folder,
@@ -143,12 +143,12 @@ def _folder(home: Path | None, *, keep: bool) -> Iterator[Path]:
     else:
         folder = home.expanduser().absolute()
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise SettingsError(f"--home {folder} is not an empty folder", hint="The demo begins from nothing.")
+            raise SettingsError(f"--home {folder} is not an empty folder", hint="Use an empty or new folder.")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         yield folder
     finally:
         if keep or home is not None:
-            tell(f"What the demo made is in {folder}")
+            tell(f"The demo's data is in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A simulated Stripe in the process of the service, for somebody who has no account yet."""
+"""A simulated Stripe in the process of the service, for users without a Stripe account."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from counterfoil.app.values import Account
     from stripe_sandbox import Sandbox
 
-#: Always the same, so that an account of it is found again after a restart.
+#: Fixed, so that saved sandbox accounts still work after a restart.
 PORT = 8322
-#: A small company: it shares the process with the service.
+#: Small, because it shares the process with the service.
 SCALE = 0.2
 KEY = "sk_test_demo_paper_and_ink"
 
 
 class SandboxAtHand:
-    """Started by the first call, and at the start of a service whose state has an account of it."""
+    """A sandbox that starts at the first call, or with a service that has an account for it."""
 
     def __init__(self, port: int = PORT) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -29,7 +29,7 @@ class SandboxAtHand:
         self._running: Sandbox | None = None
 
     def __call__(self) -> tuple[str, str]:
-        """The address of its API and a key; SettingsError when something else listens there."""
+        """The URL of its API and a key; SettingsError if the port is in use."""
         from stripe_sandbox import Sandbox
 
         with self._lock:
@@ -38,18 +38,18 @@ class SandboxAtHand:
                     self._running = Sandbox(scale=SCALE, live=True, port=self._port).start()
                 except OSError as error:
                     raise SettingsError(
-                        f"Something else listens on port {self._port}, where the simulated Stripe would",
-                        hint=f"If that is a sandbox of yours, connect an account with the key {KEY}, and {self.url} as "
-                        "the address of the API.",
+                        f"cannot start the simulated Stripe: port {self._port} is in use",
+                        hint=f"If another sandbox uses it, connect an account with the key {KEY} and the API URL "
+                        f"{self.url}.",
                     ) from error
         return self.url, KEY
 
     def resume(self, accounts: Iterable[Account]) -> None:
-        """Runs again where an account reads it."""
+        """Starts the sandbox if an account uses it."""
         if any(account.api_base == self.url for account in accounts):
             self()
 
     def close(self) -> None:
-        """Ends it, if it runs."""
+        """Stops the sandbox if it is running."""
         if self._running is not None:
             self._running.stop()

@@ -1,4 +1,4 @@
-"""Three months of a data center on the sandbox: real runs, at instants that are past, by a clock that is wound back."""
+"""Three months of sample runs on the sandbox: real runs at past times, with a clock that is set back."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from stripe_sandbox import Sandbox
 
 ACCOUNT = "Paper & Ink (sandbox)"
-#: May read everything until a permission is taken from it.
+#: Can read all reports until its permission for transfers is revoked.
 KEY = "rk_test_paper_and_ink"
 DAYS = 92
-#: How long before the end somebody paused refunds, and somebody took the permission to read transfers away.
+#: Time before the end at which refunds are paused, and at which the permission to read transfers is revoked.
 _PAUSED, _REFUSED = timedelta(days=24), timedelta(days=15)
-#: The service looks some seconds after each full minute.
+#: Delay after each full minute, as in the service.
 _LATE = timedelta(seconds=4)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A dataset, in the words of `datasets create`."""
+    """A dataset, with the options of `datasets create`."""
 
     name: str
     report: str
@@ -46,13 +46,13 @@ SAMPLES = (
         name="Charges",
         report="charges",
         schedule="weekly on mon at 06:00",
-        description="Each attempt to take a payment, for the weekly sales meeting.",
+        description="All payment attempts, for the weekly sales meeting.",
     ),
     Sample(
         name="Balance History",
         report="balance_transactions",
         schedule="monthly on 1,15 at 06:30",
-        description="What the bookkeeping reconciles payouts with.",
+        description="For the reconciliation of payouts in bookkeeping.",
         more={"method": "merge"},
     ),
     Sample(name="All Invoices", report="invoices", schedule="monthly on 2 at 05:00", more={"method": "merge"}),
@@ -60,18 +60,18 @@ SAMPLES = (
         name="Customers, without names",
         report="customers",
         schedule="monthly on 1 at 05:30",
-        description="The email is hashed, and names and addresses are left out, before anything is kept.",
+        description="Emails are hashed; names and phone numbers are never stored.",
         more={"method": "merge", "choice": Choice(hashed=("email",), left_out=("name", "phone"))},
     ),
     Sample(name="Subscriptions", report="subscriptions", after="Customers, without names"),
     Sample(name="Refunds", report="refunds", schedule="every 2 weeks on fri at 17:00 from 2024-01-01"),
     Sample(name="Transfers", report="transfers", schedule="every 2 weeks on thu at 09:00 from 2024-01-01"),
-    Sample(name="Coupons", report="coupons", description="Read when the price list changes."),
+    Sample(name="Coupons", report="coupons", description="Updated when the price list changes."),
 )
 
 
 class WoundClock:
-    """The state's clock: it runs, from an instant that it was wound to, until it shows the time of day again."""
+    """A clock for the state that can be set back and runs on from there."""
 
     def __init__(self) -> None:
         self._behind = timedelta()
@@ -80,16 +80,16 @@ class WoundClock:
         return datetime.now(UTC) - self._behind
 
     def wind(self, at: datetime) -> None:
-        """Goes on from an instant."""
+        """Sets the clock; it runs on from this time."""
         self._behind = datetime.now(UTC) - at
 
     def let_go(self) -> None:
-        """Shows the time of day."""
+        """Sets the clock to the real time."""
         self._behind = timedelta()
 
 
 def live_through(app: App, sandbox: Sandbox, clock: WoundClock) -> None:
-    """Connects the account, makes the datasets, and runs each whenever it was due, as a service would have."""
+    """Adds the account, creates the datasets and runs each one at its past due times, like a service."""
     end = clock()
     events: list[tuple[datetime, Callable[[], object]]] = [
         (end - _PAUSED, lambda: app.datasets.pause("Refunds")),
@@ -109,7 +109,7 @@ def live_through(app: App, sandbox: Sandbox, clock: WoundClock) -> None:
             after=sample.after,
             **sample.more,
         )
-    # Runs share the file while somebody holds it; opening it anew for each of their steps would take most of the time.
+    # Keeps the database open for all runs: opening it for each step would take most of the time.
     with database_file(app.settings.home / "counterfoil.duckdb").held([app.settings.archive.resolve()]):
         for at, happens in events:
             life.run_until(at)
@@ -121,7 +121,7 @@ def live_through(app: App, sandbox: Sandbox, clock: WoundClock) -> None:
 
 
 class _Life:
-    """Time that passes: what is due is claimed and run at its instant."""
+    """Advances the clocks, and claims and runs due datasets."""
 
     def __init__(self, app: App, sandbox: Sandbox, clock: WoundClock) -> None:
         self._records = app.records
@@ -130,17 +130,17 @@ class _Life:
         self._clock = clock
 
     def go_to(self, at: datetime) -> None:
-        """Winds both clocks."""
+        """Sets both clocks."""
         self._clock.wind(at)
         self._sandbox.clock.look_back(int(at.timestamp()))
 
     def run_until(self, end: datetime) -> None:
-        """Runs whatever is due by then."""
+        """Runs all datasets that are due before `end`."""
         datasets, runs = self._records.datasets, self._records.runs
         while (due_at := datasets.next_due_at()) is not None and due_at < end:
             self.go_to(due_at + _LATE)
             for dataset, at in datasets.claim_due(self._clock()):
-                # An invoice shows what became of it after the instant that is looked back to.
+                # Invoices show their later state even while the sandbox looks back, so checks of them would fail.
                 last = dataset.report != "invoices" and (dataset.next_due_at is None or dataset.next_due_at >= end)
                 if self._work(runs.create(dataset.id, "schedule", at), proved=last):
                     for follower in datasets.followers(dataset.id):
@@ -148,7 +148,7 @@ class _Life:
         self.go_to(end)
 
     def _work(self, run: Run, *, proved: bool) -> bool:
-        """The steps of one attempt, whose error the run keeps; checks would take a while for all of them."""
+        """Makes one attempt; the run stores its error. Checks only if `proved`, because checks take time."""
         steps = self._attempt
         prove = (steps.prove,) if proved else ()
         try:
@@ -161,7 +161,7 @@ class _Life:
 
 
 def _allow(sandbox: Sandbox, *, but: str | None = None) -> None:
-    """Lets the key read every report, or all but one."""
+    """Grants the key access to every report, or to all but one."""
     missing = report(but).permissions if but else ()
     held = {name for one in REPORTS for name in one.permissions if name not in missing}
     sandbox.control("keys", key=KEY, permissions=sorted(held))

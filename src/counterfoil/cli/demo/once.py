@@ -1,4 +1,4 @@
-"""`counterfoil demo --once`: every report of a simulated Stripe, and what SQL makes of them."""
+"""`counterfoil demo --once`: loads every report of a simulated Stripe and runs SQL queries on the tables."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ QUESTIONS = (
         """,
     ),
     (
-        "The balance: as Stripe says, and as the history adds up",
+        "Balance: reported by Stripe, and computed from the balance history",
         """
         WITH stripe AS (
-            SELECT currency, sum(amount_major) AS says FROM balance
+            SELECT currency, sum(amount_major) AS reported FROM balance
             WHERE _bucket IN ('available', 'pending') GROUP BY currency
         ), history AS (
-            SELECT currency, sum(net_major) AS adds_up FROM balance_transactions
+            SELECT currency, sum(net_major) AS computed FROM balance_transactions
             WHERE balance_type = 'payments' GROUP BY currency
         )
-        SELECT currency, says, adds_up, says - adds_up AS difference
+        SELECT currency, reported, computed, reported - computed AS difference
         FROM stripe FULL JOIN history USING (currency) ORDER BY currency
         """,
     ),
@@ -54,7 +54,7 @@ QUESTIONS = (
 
 
 def read_everything(port: int) -> None:
-    """Reads every report of a simulated Stripe, which listens on the port, into demo.duckdb, and asks it questions."""
+    """Loads every report of a simulated Stripe on the port into demo.duckdb and runs the queries."""
     from rich.console import Console
 
     from counterfoil.app.connection import catalogue, connect, working_folder
@@ -64,13 +64,13 @@ def read_everything(port: int) -> None:
     to, folder = f"duckdb:///{DATABASE}", working_folder()
     console = Console()
     started = time.monotonic()
-    # The sandbox limits nobody, so Stripe's own rates need not be kept.
+    # The sandbox has no rate limits, so Stripe's limits do not apply.
     settings = load_settings().model_copy(update={"rate_global": 10_000.0, "rate_endpoint": 10_000.0})
     with ExitStack() as stack:
         with port_taken(port):
             sandbox = stack.enter_context(Sandbox(port=checked_port(port)))
         connection = stack.enter_context(connect("sk_test_demo", api_base=sandbox.url, settings=settings))
-        console.print(f"A simulated Stripe answers at {sandbox.url}\nReading all {len(catalogue())} reports of it.\n")
+        console.print(f"Simulated Stripe ready at {sandbox.url}\nLoading all {len(catalogue())} reports.\n")
         done = []
         for key in catalogue():
             with watching() as screen:
@@ -84,7 +84,7 @@ def read_everything(port: int) -> None:
             _print_answer(console, title, destination.query(sql).read_all().to_pylist())
     finally:
         destination.close()
-    console.print(f"\nAll of it is in {DATABASE}: open it with the duckdb program, DBeaver, Python or anything else.")
+    console.print(f"\nAll tables are in {DATABASE}. Open it with DuckDB, DBeaver, Python or another tool.")
 
 
 def _print_results(console: Console, done: list[Pulled], seconds: float) -> None:
@@ -113,6 +113,17 @@ def _print_answer(console: Console, title: str, rows: list[dict[str, object]]) -
     for name, value in (rows[0] if rows else {}).items():
         table.add_column(name, justify="right" if isinstance(value, int | Decimal) else "left")
     for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int | Decimal) else str(cell) for cell in row.values()))
+        table.add_row(*(_cell(value, str(row.get("currency", "usd"))) for value in row.values()))
     console.print(f"\n[bold]{title}[/bold]")
     console.print(table)
+
+
+def _cell(value: object, currency: str) -> str:
+    """Amounts have the digits of their currency."""
+    from decimal import Decimal
+
+    from counterfoil.app.export.amounts import amount_text
+
+    if isinstance(value, Decimal):
+        return f"{Decimal(amount_text(value, currency)):,}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

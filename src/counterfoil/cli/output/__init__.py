@@ -1,1 +1,1 @@
-"""How the command line prints accounts, datasets, runs and rows."""
+"""Output of accounts, datasets, runs and rows on the command line."""

@@ -1,4 +1,4 @@
-"""Datasets, what they will do, and their first rows, as lines for a person."""
+"""Datasets, their forecasts and previews, as text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIST = ("name", "report", "account", "table", "schedule", "next run", "last run"
 
 Facts = list[tuple[str, Any]]
 
-#: Of a preview: the widest cell, and the width where there is no terminal.
+#: For a preview: the maximum width of a cell, and the total width without a terminal.
 _CELL = 24
 _WIDTH = 120
 
@@ -46,7 +46,7 @@ def list_line(shown: DatasetSummary) -> tuple[str, ...]:
 
 
 def summary_facts(shown: DatasetSummary, places: Sequence[str]) -> Facts:
-    """Everything but the outlook."""
+    """All facts of a dataset except the forecast."""
     from counterfoil.app.datasets.input import labeled_options
 
     dataset = shown.dataset
@@ -58,10 +58,10 @@ def summary_facts(shown: DatasetSummary, places: Sequence[str]) -> Facts:
         ("description", dataset.description),
         ("account", _account(shown)),
         ("report", dataset.report),
-        ("choice", "\n".join(_choice(dataset.choice)) or "everything"),
+        ("selection", "\n".join(_choice(dataset.choice)) or "everything"),
         ("method", dataset.method),
-        ("period", dataset.partition and f"the last {counted(dataset.partition.last, dataset.partition.unit)}"),
-        ("merging", dataset.merge and "\n".join(_merging(dataset.merge))),
+        ("period", dataset.partition and f"last {counted(dataset.partition.last, dataset.partition.unit)}"),
+        ("merge", dataset.merge and "\n".join(_merging(dataset.merge))),
         ("table", "\n".join(places)),
         ("behind", "\n".join(f"{one.table} of {redacted(one.url)}" for one in shown.behind)),
         ("schedule", _schedule(shown)),
@@ -69,23 +69,26 @@ def summary_facts(shown: DatasetSummary, places: Sequence[str]) -> Facts:
         *labeled_options(dataset),
         ("last run", _run(shown.last_run, zone)),
         ("checks", "\n".join(check_words(shown.checks)) or "none yet"),
-        ("proof", _proof(dataset.proof)),
-        ("failed", dataset.failures and f"{counted(dataset.failures, 'run')} in a row"),
+        ("check schedule", _proof(dataset.proof)),
+        ("failures", dataset.failures and f"{counted(dataset.failures, 'run')} in a row"),
         ("paused", pause and f"since {shown_time(pause.at, zone)}: {pause.reason}\n{pause.action}"),
     ]
 
 
 def forecast_facts(dataset: Dataset, outlook: UsageForecast) -> Facts:
-    """The next five times, and what a month takes."""
+    """The next five runs and the API requests per month."""
     times = [shown_time(at, dataset.schedule.zone) for at in outlook.next_times]
-    return [("next times", "\n".join(times) or _silent(dataset)), ("requests", _requests(outlook))]
+    return [("next runs", "\n".join(times) or _no_times(dataset)), ("requests", _requests(outlook))]
 
 
 def print_preview(preview: Preview, *, as_json: bool) -> None:
-    """A JSON object for each row, or the columns that have values, as many as there is room for."""
+    """Prints a JSON object per row, or a table of the non-empty columns that fit."""
     for warning in preview.warnings:
         tell(warning)
-    rows = preview.rows
+    from counterfoil.app.export.amounts import currencies_of, row_with_text
+
+    currencies = currencies_of(preview.report)
+    rows = [row_with_text(row, currencies) for row in preview.rows]
     if as_json:
         from counterfoil.app.export.files import json_row
 
@@ -99,15 +102,15 @@ def print_preview(preview: Preview, *, as_json: bool) -> None:
     if shown:
         print_list(names[:shown], [row[:shown] for row in cells])
     tell(
-        f"{preview.report}: the first {counted(len(rows), 'row')}, {shown} of {counted(len(preview.columns), 'column')}"
-        f" ({counted(preview.requests, 'request')}); --json shows all of them"
+        f"{preview.report}: first {counted(len(rows), 'row')}, {shown} of {counted(len(preview.columns), 'column')}"
+        f" ({counted(preview.requests, 'request')}). Pass --json to see all columns."
     )
 
 
 def _account(shown: DatasetSummary) -> str:
     from counterfoil.app.accounts import mode
 
-    return f"{shown.account.name} ({mode(shown.account) or 'not tried'})"
+    return f"{shown.account.name} ({mode(shown.account) or 'not tested'})"
 
 
 def _schedule(shown: DatasetSummary) -> str:
@@ -127,26 +130,26 @@ def _run(run: Run | None, zone: str) -> str:
 
 
 def _status(shown: DatasetSummary) -> str:
-    """The status, why it is so, and the version of a table that was rolled back."""
+    """The status, its cause, and the version of a table that was rolled back."""
     status, rollback, zone = shown.status, shown.rollback, shown.dataset.schedule.zone
-    told = [status.message] if status.message else []
+    details = [status.message] if status.message else []
     if rollback is not None:
-        told.append(f"holds the version of {shown_time(rollback.version_at, zone)}; {_next_update(shown.dataset)}")
-    return f"{status.label}: {'; '.join(told)}" if told else status.label
+        details.append(f"version of {shown_time(rollback.version_at, zone)}; {_next_update(shown.dataset)}")
+    return f"{status.label}: {'; '.join(details)}" if details else status.label
 
 
 def _next_update(dataset: Dataset) -> str:
     due = shown_time(dataset.next_due_at, dataset.schedule.zone)
-    return f"next update {due}" if due else "no update is scheduled"
+    return f"next update {due}" if due else "no update scheduled"
 
 
 def _proof(proof: Proof) -> str:
     from counterfoil.schedules import describe
 
     if proof.after == "none":
-        return "no checks"
-    deep = f"; the deeper ones {describe(proof.deep)}" if proof.deep else ""
-    return f"after each run{deep}{'; a FAIL before the load keeps the rows from being loaded' if proof.hold else ''}"
+        return "none"
+    deep = f"; deep checks {describe(proof.deep)}" if proof.deep else ""
+    return f"after each run{deep}{'; a FAIL before the load prevents the load' if proof.hold else ''}"
 
 
 def _choice(choice: Choice) -> Iterator[str]:
@@ -157,15 +160,15 @@ def _choice(choice: Choice) -> Iterator[str]:
     if choice.last_days is not None:
         yield f"created in the last {counted(choice.last_days, 'day')}"
     yield from (f"{name} {value}" for name, value in choice.options.items())
-    lists = (("with the metadata keys", choice.promoted), ("without", choice.left_out), ("hashed", choice.hashed))
-    yield from (f"{said} {', '.join(words)}" for said, words in lists if words)
+    lists = (("metadata keys", choice.promoted), ("without", choice.left_out), ("hashed", choice.hashed))
+    yield from (f"{label} {', '.join(names)}" for label, names in lists if names)
 
 
 def _merging(merge: Merge) -> Iterator[str]:
-    yield "deleted rows are kept, marked" if merge.deleted == "keep" else "deleted rows are dropped"
+    yield "keep and mark deleted rows" if merge.deleted == "keep" else "drop deleted rows"
     if merge.history:
-        yield "every version is kept in <table>__history"
-    yield f"all is read again within {counted(merge.reread_days, 'day')}"
+        yield "store every version in <table>__history"
+    yield f"full refresh within {counted(merge.reread_days, 'day')}"
 
 
 def _day(seconds: int) -> str:
@@ -175,14 +178,14 @@ def _day(seconds: int) -> str:
 def _retry(retry: Retry) -> str:
     if not retry.on:
         return "no"
-    which = "scheduled and manual" if retry.manual else "scheduled"
-    return f"at most {counted(retry.attempts, 'attempt')}, {retry.every_minutes} minutes apart ({which} runs)"
+    scope = "scheduled and manual" if retry.manual else "scheduled"
+    return f"up to {counted(retry.attempts, 'attempt')}, {retry.every_minutes} minutes apart ({scope} runs)"
 
 
-def _silent(dataset: Dataset) -> str:
+def _no_times(dataset: Dataset) -> str:
     if dataset.pause is not None:
-        return "none while it is paused"
-    return "none of its own" if dataset.after else "none: it runs when you say so"
+        return "none (paused)"
+    return "none (runs after another dataset)" if dataset.after else "none (manual)"
 
 
 def _requests(outlook: UsageForecast) -> str | None:
@@ -190,15 +193,12 @@ def _requests(outlook: UsageForecast) -> str | None:
         return None
     runs = f"{counted(outlook.runs, 'run')} in 30 days"
     if outlook.reads is None or outlook.share is None:
-        return f"{runs}; how many requests that takes is known after the first"
-    each = f"{runs} of {outlook.reads_each:,}"
+        return f"{runs}; requests are known after the first run"
+    each = f"{runs}, {outlook.reads_each:,} each"
     if outlook.changes_each is not None:
         full = min(outlook.runs, outlook.full_runs)
-        each = f"{runs} of {outlook.changes_each:,}, but {full} of {outlook.reads_each:,}"
-    return (
-        f"about {outlook.reads:,} reads a month ({each}), "
-        f"{outlook.share:.1%} of the 10,000 that every account has at least"
-    )
+        each = f"{runs}, {full} full: {outlook.reads_each:,} per full run, {outlook.changes_each:,} per incremental run"
+    return f"about {outlook.reads:,} a month ({each}), {outlook.share:.1%} of Stripe's minimum allowance of 10,000"
 
 
 def _cell(value: Any) -> str:
@@ -212,7 +212,7 @@ def _cell(value: Any) -> str:
 
 
 def _fitting(names: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
-    """How many columns there is room for; one at least."""
+    """The number of columns that fit, at least one."""
     width = shutil.get_terminal_size((_WIDTH, 24)).columns
     taken = 0
     for number, column in enumerate(zip(names, *cells, strict=True)):

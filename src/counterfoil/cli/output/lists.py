@@ -1,4 +1,4 @@
-"""How lists and single things are printed: columns in a pipe, a table on a terminal that has room for it."""
+"""Output of lists and facts: aligned columns in a pipe, a table on a terminal that is wide enough."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 from counterfoil.cli.terminal.screen import printable, say
 from counterfoil.logging import redacted
 
-#: Room that the last column needs to be worth a table.
+#: Minimum width of the last column for a table.
 _LEAST_WIDTH = 30
 
 
 def print_list(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A line a row below a line of names; on a terminal the last column is wrapped, and no other is ever cut."""
+    """Prints a header line and a line per row; on a terminal, wraps the last column and cuts no other."""
     cells = [[printable(redacted(cell.replace("\n", " "))) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
     if not sys.stdout.isatty() or shutil.get_terminal_size().columns < sum(widths[:-1]) + _LEAST_WIDTH:
@@ -38,16 +38,16 @@ def print_list(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_facts(facts: Sequence[tuple[str, Any]]) -> None:
-    """A line for each fact whose text is not empty, nor None or 0."""
-    told = [(name, text) for name, text in facts if text]
-    width = max((len(name) for name, _ in told), default=0)
-    for name, text in told:
+    """Prints a line per fact; skips empty text, None and 0."""
+    shown = [(name, text) for name, text in facts if text]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, text in shown:
         for number, line in enumerate(text.splitlines()):
             say(f"{'' if number else name:<{width}}  {line}")
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON, without what looks like a key of Stripe's."""
+    """Prints one line of JSON, with Stripe keys redacted."""
     print(redacted(json.dumps(value, ensure_ascii=False)), flush=True)
 
 

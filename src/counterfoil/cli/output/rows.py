@@ -10,20 +10,23 @@ from counterfoil.cli.output.lists import print_json, print_list
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Rows shown unless asked otherwise.
+    from counterfoil.app.export.amounts import Currencies
+
+#: Rows shown by default.
 _ROWS = 20
-#: The widest column.
+#: Maximum width of a column.
 _CELL = 40
 
 
-def print_preview(rows: pa.RecordBatchReader, limit: int | None) -> int:
-    """Prints the first rows, with as many columns as there is room for; how many rows."""
+def print_preview(rows: pa.RecordBatchReader, limit: int | None, currencies: Currencies) -> int:
+    """Prints the first rows and the columns that fit; returns the number of rows."""
+    from counterfoil.app.export.amounts import amounts_as_text
     from counterfoil.app.export.files import first
 
     shown = [
         [_cell(value) for value in row.values()]
         for batch in first(rows, _ROWS if limit is None else limit)
-        for row in batch.to_pylist()
+        for row in amounts_as_text(batch, currencies).to_pylist()
     ]
     names, room, taken = rows.schema.names, shutil.get_terminal_size().columns, 0
     widths = [max(map(len, column)) for column in zip(names, *shown, strict=True)]
@@ -34,12 +37,13 @@ def print_preview(rows: pa.RecordBatchReader, limit: int | None) -> int:
     return len(shown)
 
 
-def print_rows_as_json(rows: pa.RecordBatchReader, limit: int | None) -> None:
-    """Prints one JSON object for each row."""
+def print_rows_as_json(rows: pa.RecordBatchReader, limit: int | None, currencies: Currencies) -> None:
+    """Prints one JSON object per row."""
+    from counterfoil.app.export.amounts import amounts_as_text
     from counterfoil.app.export.files import first, json_row
 
     for batch in first(rows, limit):
-        for row in batch.to_pylist():
+        for row in amounts_as_text(batch, currencies).to_pylist():
             print_json(json_row(row))
 
 

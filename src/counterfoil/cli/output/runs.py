@@ -1,4 +1,4 @@
-"""A run in words: as a row of a list, as facts, and its log's lines."""
+"""A run as text: a row of a list, facts, and log lines."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ HEAD = ("run", "dataset", "trigger", "started", "took", "rows", "requests", "sta
 
 
 def cells(run: Run, dataset: str) -> tuple[str, ...]:
-    """What a list tells of a run, below `HEAD`."""
-    why = run.error["message"] if run.error else run.reason
+    """The cells of a run in a list; the header is `HEAD`."""
+    reason = run.error["message"] if run.error else run.reason
     return (
         run.id,
         dataset,
@@ -29,15 +29,15 @@ def cells(run: Run, dataset: str) -> tuple[str, ...]:
         took(run.started_at, run.finished_at),
         f"{run.counts.read:,}",
         f"{sum(run.requests.values()):,}",
-        f"{run.status}: {why}" if why else run.status,
+        f"{run.status}: {reason}" if reason else run.status,
     )
 
 
-def facts(told: RunDetail) -> Iterator[tuple[str, str | None]]:
-    """Everything that is known of a run, by name."""
-    run, counts = told.run, told.run.counts
+def facts(detail: RunDetail) -> Iterator[tuple[str, str | None]]:
+    """All facts of a run, by name."""
+    run, counts = detail.run, detail.run.counts
     yield "run", run.id
-    yield "dataset", told.dataset
+    yield "dataset", detail.dataset
     yield "status", "being canceled" if run.cancel_requested and run.status == "running" else run.status
     yield "reason", run.reason
     yield "trigger", run.trigger
@@ -47,46 +47,46 @@ def facts(told: RunDetail) -> Iterator[tuple[str, str | None]]:
     yield "ended", shown_time(run.finished_at, timespec="seconds")
     yield "took", took(run.started_at, run.finished_at)
     yield "deadline", shown_time(run.deadline_at, timespec="seconds")
-    yield "next attempt", shown_time(told.next_attempt_at, timespec="seconds")
+    yield "next attempt", shown_time(detail.next_attempt_at, timespec="seconds")
     if "report" in run.plan:
-        yield "reads", f"{run.plan['report']}, {_window(run.plan['window'])}"
+        yield "report", f"{run.plan['report']}, {_window(run.plan['window'])}"
         yield "method", run.plan["method"]
     yield (
         "rows",
         f"{counts.read:,} read; {counts.added:,} added, {counts.changed:,} changed, {counts.deleted:,} deleted",
     )
     yield "requests", "\n".join(f"{number:,} {path}" for path, number in sorted(run.requests.items()))
-    kept = "kept" if told.kept else "kept no longer" if run.archive_removed_at else "none"
-    yield "archive", f"{counts.bytes / 1e6:,.1f} MB, {kept}" if counts.bytes else kept
-    yield "tables", "\n".join(f"{one.table} of {one.url}: {counted(one.rows, 'row')}" for one in told.loads)
-    yield "checks", "\n".join(check_words(told.checks))
-    yield "attempts", "\n".join(_attempt(one) for one in told.attempts) if len(told.attempts) > 1 else None
+    archive = "stored" if detail.kept else "deleted" if run.archive_removed_at else "none"
+    yield "archive", f"{counts.bytes / 1e6:,.1f} MB, {archive}" if counts.bytes else archive
+    yield "tables", "\n".join(f"{one.table} of {one.url}: {counted(one.rows, 'row')}" for one in detail.loads)
+    yield "checks", "\n".join(check_words(detail.checks))
+    yield "attempts", "\n".join(_attempt(one) for one in detail.attempts) if len(detail.attempts) > 1 else None
     yield "warnings", "\n".join(run.warnings)
     yield from _error(run.error)
 
 
 def check_words(checks: Sequence[StoredCheck]) -> Iterator[str]:
-    """What the checks came to: in one word, and what did not pass."""
+    """The overall result of the checks, and each check that failed or is inconclusive."""
     if checks:
-        yield f"{worst(checks)}: counterfoil prove DATASET --run {checks[0].run} tells all of it"
-    told = (check for check in checks if check.result in ("FAIL", "INCONCLUSIVE"))
-    yield from (f"{check.result} {check.family}: {check.name}: {check.reason}" for check in told)
+        yield f"{worst(checks)} (details: counterfoil prove DATASET --run {checks[0].run})"
+    problems = (check for check in checks if check.result in ("FAIL", "INCONCLUSIVE"))
+    yield from (f"{check.result} {check.family}: {check.name}: {check.reason}" for check in problems)
 
 
 def changes(counts: Counts) -> str:
-    """What became of the table's rows."""
+    """The numbers of added, changed and deleted rows."""
     return f"{counts.added:,} added, {counts.changed:,} changed, {counts.deleted:,} deleted"
 
 
 def line_of(line: Line) -> str:
-    """A line of a run's log."""
+    """A line of the log of a run."""
     hint = line.fields.get("hint")
-    told = f"{shown_time(line.at, timespec='seconds')}  {line.level:<7}  {line.message}"
-    return f"{told}  {hint}" if hint else told
+    text = f"{shown_time(line.at, timespec='seconds')}  {line.level:<7}  {line.message}"
+    return f"{text}  {hint}" if hint else text
 
 
 def took(started_at: datetime | None, finished_at: datetime | None) -> str:
-    """`4.8 s`, `3 min 20 s`, `2 h 5 min`; of what has not ended, empty."""
+    """`4.8 s`, `3 min 20 s`, `2 h 5 min`; empty before the end."""
     if started_at is None or finished_at is None:
         return ""
     seconds = (finished_at - started_at).total_seconds()
@@ -99,7 +99,7 @@ def took(started_at: datetime | None, finished_at: datetime | None) -> str:
 def _error(error: Mapping[str, Any] | None) -> Iterator[tuple[str, str | None]]:
     if error is not None:
         yield "error", f"{error['kind']}: {error['message']}"
-        yield "what to do", error["hint"]
+        yield "hint", error["hint"]
         yield "request id", error["request_id"]
         yield "path", error["path"]
         yield "code", error["code"]
@@ -107,12 +107,12 @@ def _error(error: Mapping[str, Any] | None) -> Iterator[tuple[str, str | None]]:
 
 def _attempt(attempt: Attempt) -> str:
     at = shown_time(attempt.started_at, timespec="seconds")
-    told = f"{attempt.number}: {at}, {took(attempt.started_at, attempt.finished_at) or 'now'}, {attempt.status}"
-    return f"{told}: {attempt.error['message']}" if attempt.error else told
+    text = f"{attempt.number}: {at}, {took(attempt.started_at, attempt.finished_at) or 'now'}, {attempt.status}"
+    return f"{text}: {attempt.error['message']}" if attempt.error else text
 
 
 def _window(bounds: tuple[int | None, int | None]) -> str:
     since, until = (None if bound is None else shown_time(datetime.fromtimestamp(bound, UTC)) for bound in bounds)
     if since is None and until is None:
-        return "whatever its age"
+        return "created at any time"
     return " and ".join(f"{word} {at}" for word, at in (("created from", since), ("before", until)) if at)

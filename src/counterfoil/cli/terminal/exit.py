@@ -1,4 +1,4 @@
-"""How the process ends: as usual, or without waiting for threads that did not come to an end in time."""
+"""Process exit: normal, or immediate without waiting for threads."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _hurries = False
 
 
 def exit_without_waiting() -> None:
-    """From here on the end does not wait for threads: what they do is gone on with elsewhere, and nothing is lost.
+    """Makes the process exit without waiting for threads: their work is durable and resumes elsewhere.
 
-    Nor for the interpreter to take itself apart, which takes a large process seconds that no deadline ends.
+    It also skips the shutdown of the interpreter, which takes seconds in a large process and has no deadline.
     """
-    global _hurries  # noqa: PLW0603 - it is the process that ends
+    global _hurries  # noqa: PLW0603 - one flag per process
     _hurries = True
 
 
 def exit_process(code: int) -> NoReturn:
-    """Ends the process."""
+    """Flushes the output and ends the process."""
     sys.stdout.flush()
     sys.stderr.flush()
     if _hurries:

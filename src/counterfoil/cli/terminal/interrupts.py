@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to the command's process, from its first import to its end."""
+"""Handling of Ctrl-C and SIGTERM, from the first import to the end of the process."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: the same as Ctrl-C from whoever runs the process."""
+    """SIGTERM; handled like Ctrl-C."""
 
 
 def end_at_once() -> None:
-    """From here on a signal ends the process with its exit code, without a word: there is nothing to clean up."""
+    """Makes a signal end the process immediately and silently, with its exit code; there is nothing to clean up."""
     _handle(_end, _end)
 
 
 def interrupt_the_command() -> None:
-    """From here on a signal raises KeyboardInterrupt."""
+    """Makes a signal raise KeyboardInterrupt."""
     _handle(signal.default_int_handler, _terminate)
 
 
 def _handle(interrupt: object, terminate: object) -> None:
-    # A process that was started in the background of a script ignores Ctrl-C, and goes on doing so.
+    # A background process of a shell script starts with SIGINT ignored, and keeps ignoring it.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, interrupt)  # type: ignore[arg-type]
     signal.signal(signal.SIGTERM, terminate)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How the command line speaks: results on stdout, everything else on stderr, progress on a terminal only."""
+"""Output of the command line: results on stdout, everything else on stderr, progress only on a terminal."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
 
     from counterfoil.runs.progress import Progress
 
-#: All but the newline, and what turns the direction of text.
+#: Control characters except the newline, and characters that change the direction of text.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def plain_error(error: CycloptsError) -> str:
-    """Wrong usage as one line, in the form of our own errors."""
-    return printable(redacted(f"error: {error}\n  Try --help after the command."))
+    """A usage error in the format of the other errors."""
+    return printable(redacted(f"error: {error}\n  Pass --help to see the usage of the command."))
 
 
 def fail(error: CounterfoilError) -> None:
-    """What happened, then what to do."""
+    """Prints an error and its hint on stderr."""
     tell(f"error: {error}")
     if error.hint:
         tell(f"  {error.hint}")
 
 
 def tell(text: str) -> None:
-    """A line for the person, not for the pipe."""
+    """Prints a message on stderr."""
     print(printable(redacted(text)), file=sys.stderr)
 
 
 def say(text: str) -> None:
-    """A line of the result."""
+    """Prints a line of the result on stdout."""
     print(printable(redacted(text)), flush=True)
 
 
 def printable(text: str) -> str:
-    """Control characters spelled out: a name could otherwise move the cursor or colour the rest."""
+    """Escapes control characters: a name could otherwise move the cursor or change colors."""
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
@@ -55,7 +55,7 @@ def counted(number: int, noun: str) -> str:
 
 
 class Screen:
-    """Draws how far a run is; steps aside to ask."""
+    """Draws the progress of a run; stops drawing for messages and questions."""
 
     def __init__(self, bar: Bar | None = None) -> None:
         self._bar = bar
@@ -63,13 +63,13 @@ class Screen:
         self._started = time.monotonic()
 
     def observe(self, progress: Progress) -> None:
-        """Draws a moment of the run."""
+        """Draws the current progress."""
         if self._bar is not None and self._task is not None:
             status = printable(_status(progress, time.monotonic() - self._started))
             self._bar.update(self._task, description=progress.report, status=status)
 
     def tell(self, lines: Iterable[str]) -> None:
-        """Lines for the person, above what is drawn."""
+        """Prints messages above the progress."""
         if self._bar is not None:
             self._bar.stop()
         for line in lines:
@@ -78,7 +78,7 @@ class Screen:
             self._bar.start()
 
     def ask(self, question: str) -> bool:
-        """Yes only when the person says so."""
+        """Asks the user; True only for an explicit yes."""
         if self._bar is None:
             return ask(question)
         self._bar.stop()
@@ -90,7 +90,7 @@ class Screen:
 
 @contextmanager
 def watching(*, quiet: bool = False) -> Iterator[Screen]:
-    """A screen that draws rows, requests and rate on a terminal, and says nothing elsewhere."""
+    """A screen that draws rows, requests and rate on a terminal, and nothing elsewhere."""
     if quiet or not sys.stderr.isatty():
         yield Screen()
         return
@@ -111,16 +111,16 @@ def _status(progress: Progress, seconds: float) -> str:
         return progress.note or f"{progress.stage} {progress.rows:,} rows"
     rate = progress.rows / seconds if seconds > 0.5 else 0
     status = f"{progress.rows:,} rows  {counted(progress.requests, 'request')}  {rate:,.0f} rows/s"
-    return f"{status}  {progress.retries} tried again" if progress.retries else status
+    return f"{status}  {progress.retries} retried" if progress.retries else status
 
 
 def can_ask() -> bool:
-    """A person is there to answer."""
+    """Whether a terminal is available for questions."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(question: str) -> bool:
-    """Yes only when the person says so; an end of the input is a no."""
+    """Asks the user; True only for an explicit yes, False at the end of the input."""
     print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

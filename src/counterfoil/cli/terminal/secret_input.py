@@ -1,4 +1,4 @@
-"""What is secret, from where the words say it is: a variable, a file, a pipe or a hidden prompt; never an argument."""
+"""Input of secrets: from a variable, a file, a pipe or a prompt without echo; never from an argument."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ _LONGEST = 10_000
 
 
 def read_secret(prompt: str, flag: str, *, env: str | None, file: Path | None) -> str:
-    """The secret; `flag` is what the flags begin with. From a prompt that is left, nothing."""
+    """The secret; `flag` is the prefix of the options. Empty if the prompt is closed."""
     if env is not None and file is not None:
-        raise SettingsError("It is in more than one place", hint=f"Give one of {flag}-env and {flag}-file.")
+        raise SettingsError(
+            f"{flag}-env and {flag}-file are mutually exclusive", hint=f"Pass only one of {flag}-env and {flag}-file."
+        )
     if env is not None:
         if not os.environ.get(env, "").strip():
-            raise SettingsError(f"{env} is not set", hint="Put it into that variable, and export it.")
+            raise SettingsError(f"{env} is not set", hint=f"Set and export {env}.")
         return os.environ[env]
     if file is not None:
         return _read(file)
@@ -27,7 +29,7 @@ def read_secret(prompt: str, flag: str, *, env: str | None, file: Path | None) -
         try:
             return sys.stdin.read(_LONGEST)
         except UnicodeDecodeError as error:
-            raise SettingsError("What came from the pipe is not text", hint="Pipe it, and nothing else.") from error
+            raise SettingsError("the input from stdin is not text", hint="Pipe only the secret to stdin.") from error
     from getpass import getpass
 
     try:
@@ -41,5 +43,5 @@ def _read(file: Path) -> str:
         with file.expanduser().open(encoding="utf-8") as opened_file:
             return opened_file.read(_LONGEST)
     except (OSError, UnicodeDecodeError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SettingsError(f"{file} can't be read: {reason}", hint="Name a file that holds it.") from error
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise SettingsError(f"cannot read {file}: {reason}", hint="Use a readable file that contains it.") from error

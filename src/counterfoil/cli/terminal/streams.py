@@ -1,4 +1,4 @@
-"""stdout and stderr that outlive their reader, or a full disk: a command continues and stops printing."""
+"""stdout and stderr that survive a closed pipe or a full disk: the command continues without output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TextIO
 
 
 class _Lasting(io.TextIOWrapper):
-    #: Why output was lost, unless its reader left.
+    #: Why output was lost, unless the pipe was closed.
     error: OSError | None = None
 
     def write(self, text: str) -> int:
@@ -28,22 +28,22 @@ class _Lasting(io.TextIOWrapper):
     def _let_go(self, error: OSError) -> None:
         if not isinstance(error, BrokenPipeError):
             self.error = self.error or error
-        # What is left in the buffers goes nowhere, also at the end of the process.
+        # Discards the rest of the buffers, also at the end of the process.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
 
 
 def open_standard_streams() -> None:
-    """Opens those that the process was started without (`>&-`), to nowhere.
+    """Opens standard streams that are closed at the start (`>&-`) as /dev/null.
 
-    A database would be opened under their numbers otherwise, and what a library prints be written into it.
+    Otherwise a database file could get one of their descriptors, and output would be written to it.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             stream = open(number, "w", closefd=False)  # noqa: SIM115 - until the process ends
@@ -52,13 +52,13 @@ def open_standard_streams() -> None:
 
 
 def output_error(stream: TextIO) -> OSError | None:
-    """Why not all of the output was written; None when it was, or when its reader left."""
+    """Why output was lost; None if all of it was written, or if the pipe was closed."""
     stream.flush()
     return stream.error if isinstance(stream, _Lasting) else None
 
 
 def ignore_broken_pipe(stream: TextIO) -> TextIO:
-    """The same stream; it swallows what its reader no longer takes, and escapes what its encoding can't say."""
+    """A stream that discards output after the pipe is closed, and escapes characters outside its encoding."""
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.flush()

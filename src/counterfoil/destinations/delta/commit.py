@@ -1,4 +1,4 @@
-"""Commits to a Delta table: files and the record of the load are brought first, and one commit makes them count."""
+"""Commits to a Delta table: files and the record of the load are uploaded, then one commit makes them visible."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from counterfoil.logging import get_logger
 from counterfoil.values import Load
 
 _log = get_logger(__name__)
-#: Every so many versions Delta writes a checkpoint, and what is out of date is taken away.
+#: Versions between two checkpoints of Delta, and between two cleanups of outdated files.
 _INTERVAL = 10
-#: Files of fewer bytes are put together, up to four times as many, when there are so many of them.
+#: Files below this size are compacted, to at most four times the size, when there are this many.
 _SMALL_BYTES, _SMALL_FILES = 1 << 20, 50
-#: Runs before a replace that are noted, and records that somebody may just be about to read.
+#: Loads before a replace that stay recorded, and old records that stay for concurrent readers.
 _REMEMBERED, _RECORDS_KEPT = 1_000, 3
 
 
@@ -46,53 +46,53 @@ def commit(
     guard: Guard | None,
     stop: Stop | None,
 ) -> None:
-    """Makes the change the table's next version, together with the record of the load.
+    """Commits the change as the table's next version, together with the record of the load.
 
-    Held when somebody made another version meanwhile: then nothing is left of this one.
+    Locked if another program committed a version first; then nothing of this one remains.
     """
     number = max((table.number or 0) + 1, time.time_ns())
     record = scratch / f"{number}.json"
     record.write_bytes(orjson.dumps({"loads": [*_earlier(table, method), entry_of(load, method, change.done)]}))
-    brought: list[str] = []
+    uploaded: list[str] = []
     with ExitStack() as undo:
-        undo.callback(_take_back, storage, table, brought)
-        # The record first: by its folder a table is known as ours that was never committed.
-        _bring(storage, table, record, f"{RECORDS}/{record.name}", brought)
+        undo.callback(_take_back, storage, table, uploaded)
+        # The record first: its folder identifies a table without a commit as created by Counterfoil.
+        _upload(storage, table, record, f"{RECORDS}/{record.name}", uploaded)
         adds = []
         for file in change.written:
             check_stop(stop)
-            adds.append(_added(storage, table, file, load, brought))
+            adds.append(_added(storage, table, file, load, uploaded))
         if guard is not None:
             guard()
         undo.pop_all()
     try:
         _commit(storage, table, load, change, number, adds)
     except (DeltaError, OSError) as error:
-        _judge(storage, table, error, number, brought)
+        _judge(storage, table, error, number, uploaded)
     _settle(storage, table.name)
 
 
 def _earlier(table: TableAt, method: str) -> list[dict[str, Any]]:
-    """The notes that stay: of runs before a replace the last ones, so that a late attempt of theirs changes nothing."""
+    """The earlier entries to keep, with the latest before a replace: late attempts of those runs change nothing."""
     loads = table.loads()
     return loads[-_REMEMBERED:] if method == "replace" else loads
 
 
-def _bring(storage: Storage, table: TableAt, file: Path, name: str, brought: list[str]) -> None:
-    brought.append(name)
+def _upload(storage: Storage, table: TableAt, file: Path, name: str, uploaded: list[str]) -> None:
+    uploaded.append(name)
     storage.put(table.name, name, file)
 
 
-def _added(storage: Storage, table: TableAt, file: DataFile, load: Load, brought: list[str]) -> AddAction:
+def _added(storage: Storage, table: TableAt, file: DataFile, load: Load, uploaded: list[str]) -> AddAction:
     path = Path(file.name)
     size, stats = path.stat().st_size, _statistics(path, file.rows, load.created)
-    _bring(storage, table, path, path.name, brought)
+    _upload(storage, table, path, path.name, uploaded)
     return AddAction(path.name, size, {}, int(time.time() * 1000), data_change=True, stats=stats)
 
 
 def _statistics(path: Path, rows: int, created: str | None) -> str:
-    """What the log says of a file: its rows, and between which times of creation they are."""
-    told: dict[str, Any] = {"numRecords": rows}
+    """The statistics of a file for the log: its number of rows and its range of creation times."""
+    statistics: dict[str, Any] = {"numRecords": rows}
     metadata = pq.read_metadata(path)
     number = next(
         (n for n, name in enumerate(metadata.schema.names) if same_name(name) == same_name(created or "")), None
@@ -101,10 +101,10 @@ def _statistics(path: Path, rows: int, created: str | None) -> str:
         found = [metadata.row_group(group).column(number).statistics for group in range(metadata.num_row_groups)]
         if found and all(one is not None and one.has_min_max for one in found):
             name = metadata.schema.names[number]
-            told["minValues"] = {name: _instant(min(one.min for one in found))}
-            told["maxValues"] = {name: _instant(max(one.max for one in found))}
-            told["nullCount"] = {name: sum(one.null_count for one in found)}
-    return orjson.dumps(told).decode()
+            statistics["minValues"] = {name: _instant(min(one.min for one in found))}
+            statistics["maxValues"] = {name: _instant(max(one.max for one in found))}
+            statistics["nullCount"] = {name: sum(one.null_count for one in found)}
+    return orjson.dumps(statistics).decode()
 
 
 def _instant(at: datetime) -> str:
@@ -114,7 +114,7 @@ def _instant(at: datetime) -> str:
 def _commit(
     storage: Storage, table: TableAt, load: Load, change: Change, number: int, adds: Sequence[AddAction]
 ) -> None:
-    """One commit, on the version that the table was looked at in and on no other."""
+    """Makes one commit on exactly the version of the table that was read."""
     properties = CommitProperties(
         custom_metadata={"counterfoil": {"run": load.run}},
         max_commit_retries=0,
@@ -135,7 +135,7 @@ def _commit(
     stay = {file.name for file in change.kept}
     schema = delta_schema(change.columns, {**_comments(table), **load.comments})
     if not stay:
-        # The library takes out all files by itself then, and only then can the columns become others.
+        # The library then removes all files itself, and only then can columns change.
         table.delta.create_write_transaction(list(adds), "overwrite", schema, commit_properties=properties)
         return
     now = int(time.time() * 1000)
@@ -152,32 +152,32 @@ def _comments(table: TableAt) -> dict[str, str]:
     return {field.name: str(field.metadata["comment"]) for field in fields if "comment" in field.metadata}
 
 
-def _judge(storage: Storage, table: TableAt, error: Exception, number: int, brought: list[str]) -> None:
-    """Whether a commit that ended in an error was made all the same; raises when it was not, or nobody can say."""
+def _judge(storage: Storage, table: TableAt, error: Exception, number: int, uploaded: list[str]) -> None:
+    """Checks whether a failed commit was made all the same. Raises if it was not, or if that is unknown."""
     try:
         now = TableAt(storage, table.name)
     except (DeltaError, OSError):
-        # What was brought stays: the table may have it.
+        # The uploaded files stay: the table may contain them.
         raise TransientError(
-            f"{storage.place} does not say whether {table.name} was loaded", hint="The same is tried again, and looks."
+            f"{storage.place}: it is unknown whether {table.name} was loaded", hint="Try again."
         ) from error
     if now.number == number:
         return
-    _take_back(storage, table, brought)
+    _take_back(storage, table, uploaded)
     moved = table.delta is None or (now.delta is not None and now.delta.version() != table.delta.version())
     if conflicting(error) and moved:
         raise Locked("another program that writes to the table") from error
     raise error_of(error, storage.place) from error
 
 
-def _take_back(storage: Storage, table: TableAt, brought: Sequence[str]) -> None:
-    """Removes what no commit names."""
+def _take_back(storage: Storage, table: TableAt, uploaded: Sequence[str]) -> None:
+    """Deletes uploaded files that no commit refers to."""
     with suppress(DeltaError, OSError):
-        storage.delete(table.name, brought)
+        storage.delete(table.name, uploaded)
 
 
 def _settle(storage: Storage, name: str) -> None:
-    """What is done behind a commit; whatever comes of it, the load is done."""
+    """The work after a commit. If it fails, the load has succeeded all the same."""
     try:
         table = TableAt(storage, name)
         if table.delta is None:
@@ -190,7 +190,7 @@ def _settle(storage: Storage, name: str) -> None:
 
 
 def _tidy(storage: Storage, table: TableAt, delta: DeltaTable) -> None:
-    """Takes away what is out of date by the table's own retention, and puts small files together."""
+    """Deletes old records, compacts small files, and deletes outdated files by the table's own retention."""
     numbers = sorted(int(found.removesuffix(".json")) for found in storage.entries(table.name, RECORDS))
     old = [number for number in numbers if number <= (table.number or 0)][:-_RECORDS_KEPT]
     storage.delete(table.name, [f"{RECORDS}/{number}.json" for number in old])

@@ -1,7 +1,7 @@
 """The Delta Lake destination: a Delta table for each table, below a folder or a prefix of a bucket.
 
-Rows are written as Parquet files beside those that are there, and one commit to the table's log makes them count,
-together with the record of the load. The library for Delta tables commits; DuckDB reads and compares.
+Rows are written as new Parquet files, and one commit to the table's log makes them visible, together with the record of
+the load. The deltalake library commits; DuckDB reads and compares.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from counterfoil.errors import DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Part
 
-#: What a load writes, from the table's current version, into a folder.
+#: Writes the files of a load into a folder, based on the table's current version.
 _Build = Callable[[duckdb.DuckDBPyConnection, Version | None, Path], Change]
 
 
 class DeltaDestination:
-    """Tables in a folder of this machine, or in a bucket (`s3://…`) with options of its object store."""
+    """Tables in a local folder, or in a bucket (`s3://…`) with options for its object store."""
 
     kind = DELTA
 
@@ -62,12 +62,12 @@ class DeltaDestination:
 
     @classmethod
     def in_folder(cls, folder: Path, settings: Settings) -> DeltaDestination:
-        """Tables below a folder, whose own folder must be there."""
+        """Tables below a folder, whose parent folder must exist."""
         return cls(FolderStorage(folder.resolve()), f"delta:///{folder.resolve()}", settings)
 
     @classmethod
     def in_bucket(cls, base: str, options: Mapping[str, str], name: str, settings: Settings) -> DeltaDestination:
-        """Tables below `s3://bucket/prefix`; what the options leave open is in the variables `AWS_…`."""
+        """Tables below `s3://bucket/prefix`. Missing options come from the variables `AWS_…`."""
         return cls(BucketStorage(base, options, settings.home.resolve() / "delta"), name, settings)
 
     def load(self, load: Load, schema: pa.Schema, parts: Sequence[Part], **hooks: Unpack[LoadHooks]) -> Loaded:
@@ -91,7 +91,7 @@ class DeltaDestination:
                 own = schema_of(files[0]) if files else schema
                 check_load(load, own, self.kind)
                 made = apply(cursor, load, own, parts, files, made, into, hooks.get("stop")).made()
-            # Nothing appended under the schema adds the columns that only it has.
+            # A final append without rows adds the columns that only the schema has.
             change = apply(
                 cursor, replace(whole, method="append"), schema, (), (), made, into, hooks.get("stop")
             ).made()
@@ -161,7 +161,7 @@ class DeltaDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        """Loads, and begins anew with the newer version when another program made one meanwhile."""
+        """Loads, and starts over from the newer version if another program commits one first."""
 
         def attempt() -> Loaded:
             table = TableAt(self._storage, load.table)
@@ -186,8 +186,9 @@ class DeltaDestination:
             raise not_ours(load.table, self._storage.place)
         if table.delta is None:
             raise DestinationRejected(
-                f"{self._storage.uri(load.table)} holds something else than a Delta table, and is not overwritten",
-                hint="Choose another table, or remove it by hand.",
+                f"{self._storage.uri(load.table)} is not a Delta table and was not overwritten",
+                hint="Choose another table, or remove this one manually.",
+                code="table_not_overwritten",
             )
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The one mapping from the errors of the library for Delta tables, and of object stores, to ours."""
+"""Maps errors of the deltalake library and of object stores to Counterfoil's errors."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ from counterfoil.destinations.sql.errors import mapped as mapped_files
 from counterfoil.errors import CounterfoilError, DestinationRejected, TransientError
 from counterfoil.logging import redacted
 
-#: What an error says, what that means, and what to do. The first that fits counts.
+#: Pattern of an error text, its code, its meaning, and the hint. The first match applies.
 _REJECTED = (
     (
         r"no space left|file too large|disk quota|quota ?exceeded",
-        "has no room left: its disk is full",
-        "Free some space; the table is as it was.",
+        "disk_full",
+        "has no space left: its disk is full",
+        "Free some disk space; the table is unchanged.",
     ),
     (
         r"no[ _]?such[ _]?bucket|bucket does not exist",
-        "is in a bucket that is not there",
-        "Make the bucket first, or check AWS_REGION and the endpoint.",
+        "bucket_missing",
+        "is in a bucket that does not exist",
+        "Create the bucket, or check AWS_REGION and the endpoint.",
     ),
     (
         r"(access|permission)[ _]?denied|forbidden|unauthorized|access_?key_?id|signature|(expired|invalid)_?token",
-        "may not be read or written",
-        "Check the rights of the folder; of a bucket, what AWS_ACCESS_KEY_ID and its like say.",
+        "access_denied",
+        "can't be read or written: access denied",
+        "Check the permissions of the folder; for a bucket, check AWS_ACCESS_KEY_ID and the related variables.",
     ),
     (
         r"credential|metadata endpoint|169\.254\.169\.254|IMDS",
-        "gives no credentials",
-        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role of the machine.",
+        "credentials_missing",
+        "can't be accessed: no credentials found",
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role.",
     ),
 )
 _UNREACHABLE = (
@@ -42,20 +46,22 @@ _CONFLICTING = r"already exists|conflict|precondition|newer version|failed to co
 
 
 def conflicting(error: BaseException) -> bool:
-    """Whether the error says that somebody else made the version that was to be made."""
+    """Whether the error means that another program committed the version first."""
     return isinstance(error, CommitFailedError) or bool(re.search(_CONFLICTING, str(error), re.IGNORECASE))
 
 
 def error_of(error: BaseException, place: str) -> CounterfoilError:
-    """Our error for the library's; the answer of an object store never gets into it."""
+    """The Counterfoil error for an error of the library. It never contains an object store's response."""
     text = str(error).replace(place, "")
-    for pattern, words, hint in _REJECTED:
+    for pattern, code, meaning, hint in _REJECTED:
         if re.search(pattern, text, re.IGNORECASE):
-            return DestinationRejected(f"{place} {words}", hint=hint)
+            return DestinationRejected(f"{place} {meaning}", hint=hint, code=code)
     if re.search(_UNREACHABLE, text, re.IGNORECASE):
-        return TransientError(f"{place} can't be reached", hint="The same is tried again; the table is as it was.")
+        return TransientError(
+            f"{place} can't be reached", hint="Try again later; the table is unchanged.", code="unreachable"
+        )
     if isinstance(error, DeltaProtocolError):
-        return DestinationRejected(f"{place}: the table needs what is not supported here: {_first(text)}")
+        return DestinationRejected(f"{place}: the table needs an unsupported feature: {_first(text)}")
     return DestinationRejected(f"{place}: {_first(text) or type(error).__name__}")
 
 
@@ -65,14 +71,14 @@ def _first(text: str) -> str:
 
 @contextmanager
 def mapped(place: str) -> Iterator[None]:
-    """Lets our errors pass and turns those of the library, DuckDB, Arrow and the system into them."""
+    """Maps errors of the library, DuckDB, Arrow and the system to Counterfoil's errors, and passes those through."""
     with mapped_files(place):
         try:
             yield
         except DeltaError as error:
             raise error_of(error, place) from error
         except OSError as error:
-            # What an object store answers comes through Arrow's file system as an error of the system without a number.
+            # Arrow's file system raises error responses of an object store as OSError without a number.
             if error.errno is None:
                 raise error_of(error, place) from error
             raise

@@ -18,11 +18,11 @@ from counterfoil.destinations.sql.ordering import sorted_slices
 from counterfoil.destinations.sql.query import check_types
 from counterfoil.values import Load, Loaded
 
-#: The file of a name on this machine, with all of its columns or at least those of these names; its rows in order.
+#: Returns the local path of a named file, with all or at least the named columns, and its rows in order.
 Fetch = Callable[[str, Sequence[str] | None], Path]
 
 _GROUP_ROWS = 8_192
-#: A file that has as much is closed: what a merge rewrites for one row is not much more.
+#: A file is closed at this size, which limits what a merge rewrites for one row.
 _FILE_BYTES = 8 << 20
 
 
@@ -36,7 +36,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A table between two loads."""
+    """A version of a table."""
 
     columns: Columns
     files: tuple[DataFile, ...]
@@ -44,13 +44,13 @@ class Version:
 
     @property
     def rows(self) -> int:
-        """Rows of all the files."""
+        """The number of rows in all the files."""
         return sum(file.rows for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How the next version comes from the current one: the files that stay, and those that were written."""
+    """The change from the current to the next version: the files that stay, and the new ones."""
 
     columns: Columns
     kept: tuple[DataFile, ...]
@@ -58,12 +58,12 @@ class Change:
     done: Loaded
 
     def made(self) -> Version:
-        """The next version, while all of its files are on this machine and named by their paths."""
+        """The next version, while all of its files are local and named by their paths."""
         return Version(self.columns, (*self.kept, *self.written), lambda name, _: Path(name))
 
 
 class RowFiles:
-    """Writes rows into files of a folder, one after the other; a file that is full is followed by another."""
+    """Writes rows into files of a folder; begins a new file when one is full."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -77,9 +77,9 @@ class RowFiles:
         self._end()
 
     def add(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> int:
-        """Writes what the SELECT answers; says how many rows.
+        """Writes the result of the SELECT and returns the number of rows.
 
-        Not by COPY: DuckDB 2.0 can wait for itself for ever when that is interrupted.
+        Not by COPY: DuckDB 2.0 can deadlock when that is interrupted.
         """
         rows = 0
         for batch in cursor.sql(sql).to_arrow_reader(_GROUP_ROWS):
@@ -120,7 +120,7 @@ def insert(
     *,
     without: str = "false",
 ) -> int:
-    """Writes the rows of the parts in the load's order, but for those of the condition, and says how many."""
+    """Writes the rows of the parts in the load's order, except those that match `without`; returns their number."""
     if not files:
         return 0
     check_types(cursor, files, schema)

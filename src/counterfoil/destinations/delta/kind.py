@@ -1,4 +1,4 @@
-"""What Delta tables can do as a destination, in a folder and in a bucket."""
+"""The capabilities of Delta tables as a destination, in a folder and in a bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging parts into a Delta table: only files that have a row which differs, or is gone, are written anew."""
+"""Merges parts into a Delta table. Only files with a changed or deleted row are rewritten."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from counterfoil.destinations.sql.merge import compare, forget, is_unique, read_
 from counterfoil.destinations.sql.text import parts_source, quoted
 from counterfoil.values import Load, Loaded, Part
 
-#: The places of rows whose values differ, and of rows that are gone.
+#: The positions of changed rows, and of deleted rows.
 _REPLACED = "SELECT place FROM temp._counterfoil_matched WHERE NOT same AND NOT gone"
 _GONE = "SELECT place FROM temp._counterfoil_gone"
 
@@ -33,10 +33,10 @@ def merge(
     out: RowFiles,
     stop: Stop | None,
 ) -> tuple[tuple[DataFile, ...], Loaded]:
-    """The files that stay, and what the merge does; new rows, and what stays of the other files, are written."""
+    """The files that stay, and the counts. Writes new rows, and the remaining rows of other files."""
     if files:
-        ((given,),) = cursor.execute(f"SELECT count(*) FROM {parts_source(files)}").fetchall()  # noqa: S608 - quoted
-        check_rows(load, parts, int(given))
+        ((rows,),) = cursor.execute(f"SELECT count(*) FROM {parts_source(files)}").fetchall()  # noqa: S608 - quoted
+        check_rows(load, parts, int(rows))
     if present is None and is_unique(cursor, load, files):
         rows = insert(cursor, load, schema, files, columns, out, stop, without=is_notice(load, schema.names))
         return (), Loaded(rows=rows, added=rows)
@@ -59,7 +59,7 @@ def merge(
 
 
 class _View:
-    """The rows of files as a view with the name of the table, and `rowid`, which is the file's number and the row's."""
+    """A view of rows in files with the table's name. Its `rowid` combines the numbers of the file and the row."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, load: Load, version: Version, columns: Columns) -> None:
         self.name = f"main.{quoted(load.table)}"
@@ -71,20 +71,20 @@ class _View:
         self._judged = [(name, kind) for name, kind in columns if same_name(name) in wanted]
 
     def widen(self) -> None:
-        """Over all files, with the columns that rows are found and judged by."""
+        """Shows all files, with the columns that find rows and decide about them."""
         self._over(range(len(self._version.files)), self._judged, [name for name, _ in self._judged])
 
     def narrow(self) -> None:
-        """Over the files that have rows with keys of the parts, with all columns."""
+        """Shows the files that contain keys of the parts, with all columns."""
         self.over(self.numbers("SELECT place FROM temp._counterfoil_known"))
 
     def over(self, numbers: Sequence[int]) -> None:
-        """Over these files, with all columns."""
+        """Shows these files, with all columns."""
         self._over(numbers, self._columns, None)
 
     def numbers(self, places: str) -> list[int]:
-        """The numbers of the files in which these places are."""
-        sql = f"SELECT DISTINCT place >> 40 FROM ({places}) ORDER BY 1"  # noqa: S608 - of our own
+        """The numbers of the files with these positions."""
+        sql = f"SELECT DISTINCT place >> 40 FROM ({places}) ORDER BY 1"  # noqa: S608 - our own SQL
         return [number for (number,) in self._cursor.execute(sql).fetchall()]
 
     def _over(self, numbers: Sequence[int], columns: Columns, names: Sequence[str] | None) -> None:
@@ -98,7 +98,7 @@ class _View:
 
 
 def _remaining(load: Load, schema: pa.Schema, files: Sequence[Path], columns: Columns) -> tuple[str, str]:
-    """What stands behind SELECT and WHERE for the rows of a file that stay, of which some are marked now."""
+    """SELECT list and WHERE condition for the remaining rows of a file, some of which are now marked."""
     if load.deleted == "drop":
         return _names(columns), f"rowid NOT IN ({_REPLACED}) AND rowid NOT IN ({_GONE})"
     marks = {"_deleted": "true", "_deleted_at": read_at(load, schema, files)}

@@ -1,6 +1,6 @@
-"""The update methods on the files of a Delta table: which stay, which go, and what is written instead.
+"""The update methods on the files of a Delta table: which files stay, are removed and are written.
 
-A file is never changed. One that loses rows, or gets columns, goes, and what stays of it is written anew.
+A file is never changed. A file that loses rows or gets columns is removed, and its remaining rows are rewritten.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def apply(
     into: Path,
     stop: Stop | None = None,
 ) -> Change:
-    """Writes what the load adds to a table, or there is none yet, into a folder."""
+    """Writes the new files of a load into a folder. `present` is None if there is no table yet."""
     exchanged = present is None or load.method == "replace"
     columns = widened(() if present is None or exchanged else present.columns, load, schema)
     if load.method == "partition":
@@ -50,7 +50,7 @@ def apply(
 def _carried(
     cursor: duckdb.DuckDBPyConnection, load: Load, present: Version, columns: Columns, out: RowFiles
 ) -> tuple[tuple[DataFile, ...], int]:
-    """Which files stay, and how many rows go; what stays of the others is written."""
+    """The files that stay, and the number of deleted rows. Writes the remaining rows of other files."""
     wider = len(columns) > len(present.columns)
     if load.method == "append":
         for file in present.files if wider else ():

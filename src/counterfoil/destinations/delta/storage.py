@@ -1,4 +1,4 @@
-"""Where Delta tables are: a folder for each table, below a folder of this machine or a prefix of a bucket."""
+"""Storage of Delta tables: a folder for each table, below a local folder or a prefix of a bucket."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from counterfoil.destinations.files.table_folder import HIDDEN, check_folder, lo
 from counterfoil.destinations.protocol import Progress, Stop
 from counterfoil.errors import DestinationRejected
 
-#: What readers of a table, and those who clean it up, leave alone: its name begins with an underscore.
+#: The folder of our records. Readers and cleanup tools ignore it because its name begins with an underscore.
 RECORDS = "_counterfoil"
 LOG = "_delta_log"
-#: After so long nobody works any more with what a load put on this machine.
+#: Age after which local files of a load are no longer in use.
 _STALE_SECONDS = 86_400
 _TIMEOUT_SECONDS = 30
 
 
 def folder_name(table: str) -> str:
-    """The name of the table's folder: what is not a letter, digit, space, `_`, `-` or inner dot is `~` and its code.
+    """The name of the table's folder, encoded with `~` except for letters, digits, space, `_`, `-` and inner dots.
 
-    Not percent-encoded, since the library for Delta tables decodes paths once too often (observed, 1.6.6).
+    Not percent-encoded, since the deltalake library decodes paths once too often (observed in 1.6.6).
     """
     encoded = "".join(one if one.isalnum() or one in " _-." else _coded(one) for one in table)
     return _coded(".") + encoded[1:] if encoded.startswith(".") else encoded
 
 
 def table_name(folder: str) -> str:
-    """The table whose folder has the name."""
+    """The table of a folder with this name."""
     return unquote(folder.replace("~", "%"))
 
 
@@ -48,67 +48,67 @@ def _coded(letter: str) -> str:
 
 
 class Storage(Protocol):
-    """One place with tables. Names of files are relative to the folder of their table."""
+    """A location of tables. File names are relative to the folder of their table."""
 
-    #: What to print; and what the library of tables takes beside a URI.
+    #: The name to display, and the options of the deltalake library for a URI.
     place: str
     options: Mapping[str, str] | None
 
     def uri(self, table: str) -> str: ...
 
     def files(self, table: str) -> pafs.FileSystem:
-        """The folder of the table."""
+        """The folder of the table, as a file system."""
         ...
 
     def tables(self) -> list[str]:
-        """Names of what may be tables."""
+        """Names of possible tables."""
         ...
 
     def entries(self, table: str, folder: str = "") -> list[str]:
-        """Names of what is in the folder of the table, or in one of its folders; none when there is no such folder."""
+        """Names of the entries of the table's folder, or of a folder in it; none if there is no such folder."""
         ...
 
     def read(self, table: str, name: str) -> bytes:
-        """FileNotFoundError when there is no such file."""
+        """FileNotFoundError if there is no such file."""
         ...
 
     def fetch(self, table: str, name: str, columns: Sequence[str] | None, into: Path) -> Path:
-        """A Parquet file of the table on this machine, in the folder unless it is there already."""
+        """The local path of a Parquet file of the table, which is copied to `into` if it is remote."""
         ...
 
     def put(self, table: str, name: str, file: Path) -> None:
-        """Brings a file of this machine into the table's folder, where it takes the place of none."""
+        """Moves or copies a local file into the table's folder. It never replaces a file."""
         ...
 
     def delete(self, table: str, names: Sequence[str]) -> None: ...
 
     def remove(self, table: str) -> None:
-        """Takes the folder of the table away."""
+        """Removes the folder of the table."""
         ...
 
     def committed(self, table: str, version: int) -> None:
-        """Makes a version last through a power cut, where that is not a matter of course."""
+        """Makes a version durable, if the storage does not do so itself."""
         ...
 
-    #: Folders of this machine in which the files of tables are; and one for what a question has no room for in memory.
+    #: Local folders with the files of tables, and a folder for query data that does not fit in memory.
     readable: Sequence[Path]
     spill: Path
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """A folder of this machine for one load."""
+        """A local folder for one load."""
         ...
 
     def locked(self, busy_seconds: float, progress: Progress | None, stop: Stop | None) -> AbstractContextManager[None]:
-        """Holds the place against other loads, where that can be."""
+        """Locks the location against other loads, if possible."""
         ...
 
     def check(self) -> None:
-        """Raises what a load would for a place that can't be reached or written; makes nothing."""
+        """Raises what a load would raise if the location can't be reached or written. Creates nothing."""
         ...
 
 
 class FolderStorage:
-    """Below a folder of this machine, which one load at a time holds."""
+    """Tables below a local folder, which one load at a time locks."""
 
     options: Mapping[str, str] | None = None
 
@@ -172,7 +172,7 @@ class FolderStorage:
     @contextmanager
     def locked(self, busy_seconds: float, progress: Progress | None, stop: Stop | None) -> Iterator[None]:
         with locked(self._folder, busy_seconds, progress, stop):
-            # What a load that was killed left: nobody else is at work here.
+            # Leftovers of a killed load: no other load is running here.
             shutil.rmtree(self._folder / HIDDEN / "loading", ignore_errors=True)
             yield
 
@@ -184,7 +184,7 @@ class FolderStorage:
 
 
 class BucketStorage:
-    """Below a prefix of a bucket; `home` is a folder of this machine for what is on its way."""
+    """Tables below a prefix of a bucket; `home` is a local folder for files on their way."""
 
     def __init__(self, base: str, options: Mapping[str, str], home: Path) -> None:
         self._base = base.rstrip("/")
@@ -229,12 +229,12 @@ class BucketStorage:
             files.delete_file(name)
 
     def remove(self, table: str) -> None:
-        # Without its log it is no table any more, whatever else is there still.
+        # The log first: without it, the table no longer exists, even if other files remain.
         for folder in (f"{self._path(table)}/{LOG}", self._path(table)):
             self._bucket.delete_dir(folder)
 
     def committed(self, table: str, version: int) -> None:
-        """What a bucket took lasts."""
+        """Nothing to do: writes to a bucket are durable."""
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -256,7 +256,9 @@ class BucketStorage:
     def check(self) -> None:
         bucket = self._path().partition("/")[0]
         if self._bucket.get_file_info(bucket).type == pafs.FileType.NotFound:
-            raise DestinationRejected(f"there is no bucket {bucket}", hint="Make it first, or check AWS_REGION.")
+            raise DestinationRejected(
+                f"bucket {bucket} not found", hint="Create it, or check AWS_REGION.", code="bucket_missing"
+            )
         self.tables()
 
     def _path(self, table: str | None = None) -> str:
@@ -265,7 +267,7 @@ class BucketStorage:
 
     @cached_property
     def _bucket(self) -> pafs.FileSystem:
-        # Not the file system of the library for Delta tables, which stops all threads while it waits (1.6.6).
+        # Not the file system of the deltalake library, which blocks all threads while it waits (1.6.6).
         endpoint = (self.options or {}).get("AWS_ENDPOINT_URL")
         return pafs.S3FileSystem(
             endpoint_override=endpoint,

@@ -1,6 +1,6 @@
-"""Domo's DataSets, Streams and executions as far as loads need them.
+"""The parts of Domo's API that loads need: DataSets, Streams and executions.
 
-Facts: DataSet-API.yaml and Stream-API.yaml in portal/API-Reference/Domo-APIs of DomoApps/domo-documentation-hub on
+Sources: DataSet-API.yaml and Stream-API.yaml in portal/API-Reference/Domo-APIs of DomoApps/domo-documentation-hub on
 GitHub, shown as https://developer.domo.com/portal/3b1e3a7d5f420 and https://developer.domo.com/portal/lw7cqi3lqufah.
 """
 
@@ -14,127 +14,127 @@ from typing import Any, Literal
 from counterfoil.destinations.domo.client import DomoClient
 from counterfoil.errors import DestinationRejected, TransientError
 
-#: The most that one list of DataSets, and of executions, holds.
+#: The maximum page sizes for DataSets and for executions.
 _DATASETS, _EXECUTIONS = 50, 500
 
 #: Name and type of each column: STRING, DECIMAL, LONG, DOUBLE, DATE or DATETIME.
 Columns = Sequence[tuple[str, str]]
 UpdateMethod = Literal["REPLACE", "APPEND"]
 
-#: What an execution says while it takes parts, and for a while after it was committed: the documented answer to a
-#: commit has it. Of the ends only SUCCESS is seen in examples; whatever is neither is taken for a failure.
+#: The state of an execution while it accepts parts, and for a while after the commit: the documented response to a
+#: commit has it. Of the final states, only SUCCESS is in examples; any other state counts as a failure.
 ACTIVE, SUCCESS = "ACTIVE", "SUCCESS"
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A table of Domo's. Names are not unique."""
+    """A table in Domo. Names are not unique."""
 
     id: str
     name: str
     description: str
     rows: int
     columns: tuple[tuple[str, str], ...]
-    #: Whether policies limit who sees which rows; said again with every update, since it must not end by one.
+    #: Whether policies limit access to rows. Every update repeats this value, so that no update turns it off.
     policies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The way into a DataSet that was made together with it; there is no other to put one on a DataSet."""
+    """The upload channel of a DataSet. It is created with the DataSet and cannot be added to an existing one."""
 
     id: int
     method: str
 
 
 class DomoApi:
-    """The calls. All raise what `DomoClient.ask` raises."""
+    """The API calls. All raise the errors of `DomoClient.ask`."""
 
     def __init__(self, client: DomoClient) -> None:
         self.client = client
 
     def check(self) -> None:
-        """One look that needs the client, its secret and its scope."""
+        """One request that needs the client, its secret and its scope."""
         self.client.ask("GET", "/v1/datasets", {"limit": "1"})
 
     def datasets(self, name: str) -> list[DataSet]:
-        """Those with exactly this name; `nameLike` finds all that hold it, whatever the case."""
+        """The DataSets with exactly this name; `nameLike` finds all that contain it, in any case."""
         return [
-            self.dataset(told["id"])
-            for told in self._pages("/v1/datasets", _DATASETS, nameLike=name)
-            if told.get("name") == name
+            self.dataset(item["id"])
+            for item in self._pages("/v1/datasets", _DATASETS, nameLike=name)
+            if item.get("name") == name
         ]
 
     def dataset(self, number: str) -> DataSet:
-        told = self.client.ask("GET", f"/v1/datasets/{number}")
-        columns = (told.get("schema") or {}).get("columns") or ()
+        body = self.client.ask("GET", f"/v1/datasets/{number}")
+        columns = (body.get("schema") or {}).get("columns") or ()
         return DataSet(
-            id=told["id"],
-            name=told.get("name", ""),
-            description=told.get("description") or "",
-            rows=int(told.get("rows") or 0),
+            id=body["id"],
+            name=body.get("name", ""),
+            description=body.get("description") or "",
+            rows=int(body.get("rows") or 0),
             columns=tuple((column["name"], column["type"]) for column in columns),
-            policies=bool(told.get("pdpEnabled")),
+            policies=bool(body.get("pdpEnabled")),
         )
 
     def describe(self, dataset: DataSet, description: str) -> None:
         self._update(dataset, {"description": description})
 
     def reshape(self, dataset: DataSet, columns: Columns, description: str) -> None:
-        """The columns that parts and rows have from now on, by place; with the description in one step."""
+        """Sets the columns, by position, of all later parts and rows, and the description, in one step."""
         self._update(dataset, {"description": description, "schema": _schema(columns)})
 
     def create(self, name: str, description: str, columns: Columns, method: UpdateMethod) -> tuple[DataSet, Stream]:
-        """A DataSet with its Stream. When the answer is lost, they may be there all the same."""
+        """Creates a DataSet with its Stream. If the response is lost, they may exist all the same."""
         dataset = {"name": name, "description": description, "schema": _schema(columns)}
-        told = self.client.ask("POST", "/v1/streams", json={"dataSet": dataset, "updateMethod": method}, twice=False)
-        return (DataSet(told["dataSet"]["id"], name, description, 0, tuple(columns)), Stream(int(told["id"]), method))
+        body = self.client.ask("POST", "/v1/streams", json={"dataSet": dataset, "updateMethod": method}, twice=False)
+        return (DataSet(body["dataSet"]["id"], name, description, 0, tuple(columns)), Stream(int(body["id"]), method))
 
     def delete(self, dataset: DataSet) -> None:
-        """The DataSet first: without one its Stream is nothing, and without a Stream the DataSet takes no loads."""
+        """Deletes the DataSet first: a DataSet without its Stream would exist but accept no loads."""
         stream = self.stream(dataset)
         self._unless_gone("DELETE", f"/v1/datasets/{dataset.id}")
         if stream is not None:
             self._unless_gone("DELETE", f"/v1/streams/{stream.id}")
 
     def stream(self, dataset: DataSet) -> Stream | None:
-        """None for a DataSet that was not made by the Stream API, and takes no parts."""
+        """None for a DataSet that the Stream API did not create, which accepts no parts."""
         found = self.client.ask("GET", "/v1/streams/search", {"q": f"dataSource.id:{dataset.id}", "fields": "all"})
-        told = next((each for each in found or () if (each.get("dataSet") or {}).get("id") == dataset.id), None)
-        return Stream(int(told["id"]), told.get("updateMethod", "")) if told else None
+        item = next((each for each in found or () if (each.get("dataSet") or {}).get("id") == dataset.id), None)
+        return Stream(int(item["id"]), item.get("updateMethod", "")) if item else None
 
     def use(self, stream: Stream, method: UpdateMethod) -> None:
-        """How executions that begin from now on change the DataSet; named in both places that the page names."""
+        """Sets how later executions change the DataSet, in both places that the documentation names."""
         if stream.method != method:
             self.client.ask(
                 "PATCH", f"/v1/streams/{stream.id}", {"updateMethod": method}, json={"updateMethod": method}
             )
 
     def begin(self, stream: Stream) -> int:
-        """A new execution. When the answer is lost, it may be there all the same."""
-        told = self.client.ask("POST", f"/v1/streams/{stream.id}/executions", json={}, twice=False)
-        return int(told["id"])
+        """Creates an execution. If the response is lost, it may exist all the same."""
+        body = self.client.ask("POST", f"/v1/streams/{stream.id}/executions", json={}, twice=False)
+        return int(body["id"])
 
     def active(self, stream: Stream) -> list[int]:
-        """Executions that are open."""
+        """The open executions."""
         found = self._pages(f"/v1/streams/{stream.id}/executions", _EXECUTIONS)
-        return [int(told["id"]) for told in found if told.get("currentState") == ACTIVE]
+        return [int(item["id"]) for item in found if item.get("currentState") == ACTIVE]
 
     def state(self, stream: Stream, execution: int) -> str:
-        """Its state; empty when there is no such execution."""
-        told = self._unless_gone("GET", f"/v1/streams/{stream.id}/executions/{execution}")
-        return str(told.get("currentState", "")) if told else ""
+        """The state of the execution; empty if it does not exist."""
+        body = self._unless_gone("GET", f"/v1/streams/{stream.id}/executions/{execution}")
+        return str(body.get("currentState", "")) if body else ""
 
     def upload(self, stream: Stream, execution: int, number: int, part: Path) -> None:
-        """The part with this number, from 1 on; the same again takes its place."""
+        """Uploads the part with this number, from 1. A repeated upload replaces it."""
         self.client.ask("PUT", f"/v1/streams/{stream.id}/executions/{execution}/part/{number}", part=part)
 
     def commit(self, stream: Stream, execution: int) -> None:
-        """When the answer is lost, it may be committed all the same."""
+        """Commits. If the response is lost, the execution may be committed all the same."""
         self.client.ask("PUT", f"/v1/streams/{stream.id}/executions/{execution}/commit", json={}, twice=False)
 
     def abort(self, stream: Stream, execution: int) -> None:
-        """Ends the execution, unless it has ended: which of the two, its state says."""
+        """Ends the execution unless it has already ended; its state shows which."""
         try:
             self.client.ask("PUT", f"/v1/streams/{stream.id}/executions/{execution}/abort", json={})
         except DestinationRejected as error:
@@ -142,8 +142,8 @@ class DomoApi:
                 raise
 
     def _update(self, dataset: DataSet, change: dict[str, Any]) -> None:
-        told = {"name": dataset.name, "pdpEnabled": dataset.policies, **change}
-        self.client.ask("PUT", f"/v1/datasets/{dataset.id}", json=told)
+        body = {"name": dataset.name, "pdpEnabled": dataset.policies, **change}
+        self.client.ask("PUT", f"/v1/datasets/{dataset.id}", json=body)
 
     def _unless_gone(self, method: str, path: str) -> Any:
         try:
@@ -158,7 +158,7 @@ class DomoApi:
         while True:
             page = self.client.ask("GET", path, {**query, "limit": str(limit), "offset": str(offset)})
             if not isinstance(page, list):
-                raise TransientError("Domo answered something else than a list", path=path)
+                raise TransientError("Domo returned an unexpected response: not a list", path=path)
             yield from page
             if len(page) < limit:
                 return

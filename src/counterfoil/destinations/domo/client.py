@@ -1,7 +1,7 @@
-"""One request to Domo's API and its answer, retried where that helps.
+"""Requests to Domo's API, retried where that helps.
 
-Facts: portal/API-Reference/Domo-APIs and portal/1845fc11bbe5d-api-authentication of DomoApps/domo-documentation-hub on
-GitHub, which is developer.domo.com; the shape of an error is `ErrorResponse` of domoinc/domo-java-sdk.
+Sources: portal/API-Reference/Domo-APIs and portal/1845fc11bbe5d-api-authentication of DomoApps/domo-documentation-hub
+on GitHub, published as developer.domo.com; the format of an error is `ErrorResponse` of domoinc/domo-java-sdk.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from counterfoil.http.transport import Failure, Headers, Query, Reply, Transport
 from counterfoil.logging import redacted
 from counterfoil.version import __version__
 
-#: For a request: Domo takes its time for the answer to a large part.
+#: Timeout of a request: the response to a large part takes long.
 _REQUEST_SECONDS = 120.0
-#: A part may take this much longer than other requests.
+#: Slowest expected upload, which extends the timeout for a part.
 _LEAST_BYTES_PER_SECOND = 8 << 10
 _TRIES = 6
-#: At most as long it waits before the second try, and then ever longer.
+#: Maximum wait before the second attempt, and before any attempt. Waits grow from attempt to attempt.
 WAIT_SECONDS, _MOST_SECONDS = 0.25, 30.0
-#: A token is renewed before it ends, so that it lasts for a request.
+#: A token is renewed this long before it expires, so that it lasts for a request.
 _EARLY_SECONDS = 60
 _MESSAGE_LETTERS = 300
 _Body = bytes | Path | None
@@ -38,7 +38,7 @@ _HEADERS = {"User-Agent": f"counterfoil/{__version__}"}
 
 
 class _Again(Exception):  # noqa: N818 - never leaves this module
-    """A request that may work later, the error that it ends with otherwise, and how long Domo asks to wait."""
+    """A request to retry, with the error to raise in the end, and the wait that Domo asks for."""
 
     def __init__(self, error: CounterfoilError, *, seconds: float = 0) -> None:
         super().__init__(error.message)
@@ -47,7 +47,7 @@ class _Again(Exception):  # noqa: N818 - never leaves this module
 
 
 class DomoTokens:
-    """The access token of one client, for all who ask; it lasts for an hour (`expires_in`)."""
+    """The access token of one client, shared by all requests. It is valid for an hour (`expires_in`)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class DomoTokens:
         self._until = 0.0
 
     def token(self, client: DomoClient, *, not_this: str = "") -> str:
-        """One that still holds; a new one where the present one was refused."""
+        """A valid token; a new one if the current one was rejected."""
         with self._lock:
             if not self._token or self._token == not_this or time.monotonic() > self._until:
                 answer = client.new_token()
@@ -65,12 +65,12 @@ class DomoTokens:
 
 
 class DomoClient:
-    """What one load, or one look, asks of Domo; safe to share between its threads."""
+    """The client of one load or one read. Safe to share between its threads."""
 
     def __init__(
         self, place: DomoAddress, tokens: DomoTokens, *, most_megabytes: int, wait_seconds: float = WAIT_SECONDS
     ) -> None:
-        #: How often one request is tried.
+        #: Attempts per request.
         self.tries = _TRIES
         jitter = wait_random_exponential(multiplier=wait_seconds, max=_MOST_SECONDS)
         self._wait = jitter + wait_exception(lambda error: getattr(error, "seconds", 0.0))
@@ -82,19 +82,19 @@ class DomoClient:
         self._given_up = threading.Event()
 
     def interrupt(self) -> None:
-        """Ends requests in progress within half a second, and refuses others until `resume`."""
+        """Ends requests in progress within half a second, and rejects others until `resume`."""
         self._given_up.set()
 
     def resume(self) -> None:
         self._given_up.clear()
 
     def check(self) -> None:
-        """Raises once it was interrupted."""
+        """Raises RunError after an interrupt."""
         if self._given_up.is_set():
-            raise RunError("the load was stopped", hint="The table is as it was.")
+            raise RunError("the load was canceled", hint="The table is unchanged.", code="load_canceled")
 
     def pause(self, seconds: float) -> None:
-        """Waits, unless it is interrupted."""
+        """Waits, and raises RunError after an interrupt."""
         self._given_up.wait(seconds)
         self.check()
 
@@ -108,10 +108,10 @@ class DomoClient:
         part: Path | None = None,
         twice: bool = True,
     ) -> Any:
-        """The decoded answer, None for an empty one; `part` is a file of gzip'd CSV to send.
+        """The decoded response, None for an empty one; `part` is a file of gzipped CSV to send.
 
-        Where `twice` would do it twice, it is tried again only when Domo did nothing. TransientError when no try
-        worked; DestinationRejected, with Domo's `status`, when Domo refuses.
+        Without `twice`, a request that Domo may have executed is not repeated. TransientError if no attempt succeeded;
+        DestinationRejected, with Domo's `status`, if Domo rejects the request.
         """
         headers = {"Content-Type": "application/json"} if json is not None else {}
         if part is not None:
@@ -132,20 +132,20 @@ class DomoClient:
         return self._again(once)
 
     def new_token(self) -> Any:
-        """Client credentials with the scope `data`: https://developer.domo.com/portal/1845fc11bbe5d."""
+        """A token for client credentials with the scope `data`: https://developer.domo.com/portal/1845fc11bbe5d."""
         client, secret = self._place.credentials()
         basic = base64.b64encode(f"{client}:{secret}".encode()).decode()
         query = {"grant_type": "client_credentials", "scope": "data"}
         reply = self._sent("GET", "/oauth/token", query, {"Authorization": f"Basic {basic}"})
         if reply.status in (400, 401, 403):
             raise DestinationRejected(
-                f"{self._host} does not take the client id and secret ({reply.status})",
-                hint="Check both, and that the client has the scope data: Admin, API Clients.",
+                f"{self._host} rejected the client id and secret ({reply.status})",
+                hint="Check both, and that the client has the scope data (in Domo: Admin, API Clients).",
                 status=reply.status,
             )
         body = self._judged(reply, "/oauth/token", quiet=True)
         if not isinstance(body, dict) or "access_token" not in body:
-            raise TransientError(f"{self._host} answered without a token")
+            raise TransientError(f"{self._host} returned no token")
         return body
 
     def _again(self, once: Any) -> Any:
@@ -165,7 +165,7 @@ class DomoClient:
         self, method: str, path: str, query: Query, headers: Headers, body: _Body = None, *, twice: bool = True
     ) -> Reply:
         async def exchange(data: bytes | IO[bytes] | None) -> Reply | Failure:
-            # A new connection each time: one that Domo closed meanwhile would lose a request that must not be repeated.
+            # A new connection each time: a request that must not be repeated could be lost on one that Domo has closed.
             transport = Transport(
                 self._place.address, _HEADERS, most_megabytes=self._most_megabytes, certificates=self._certificates
             )
@@ -185,10 +185,10 @@ class DomoClient:
             if outcome.retry and (twice or not outcome.sent):
                 raise _Again(error)
             if not outcome.retry and isinstance(error, TransientError):  # the certificate is not trusted
-                error = DestinationRejected(error.message, hint=error.hint)
+                error = DestinationRejected(error.message, hint=error.hint, code=error.code)
             raise error
         if outcome.status == 429 or outcome.status >= 500:
-            error = TransientError(f"{self._host} answers {outcome.status}", hint="Try again later.", path=path)
+            error = TransientError(f"{self._host} returned status {outcome.status}", hint="Try again later.", path=path)
             error.status = outcome.status
             if outcome.status != 429 and not twice:
                 raise error
@@ -196,25 +196,25 @@ class DomoClient:
         return outcome
 
     def _judged(self, reply: Reply, path: str, *, quiet: bool) -> Any:
-        """`quiet` leaves out Domo's words, which may repeat values of rows."""
+        """The decoded response. `quiet` omits Domo's message from errors, since it may repeat values of rows."""
         try:
             body = orjson.loads(reply.body) if reply.body else None
         except ValueError:
             body = None
             if reply.status < 300:
-                raise TransientError(f"{self._host} answered something else than JSON", path=path) from None
+                raise TransientError(f"{self._host} returned a response that is not JSON", path=path) from None
         if 200 <= reply.status < 300:
             return body
-        said = body if isinstance(body, dict) else {}
-        reason = str(said.get("statusReason") or "") if quiet else str(said.get("message") or "")
+        details = body if isinstance(body, dict) else {}
+        reason = str(details.get("statusReason") or "") if quiet else str(details.get("message") or "")
         text = f": {redacted(reason)[:_MESSAGE_LETTERS]}" if reason else ""
         hint = None
         if reply.status in (401, 403):
-            hint = "The client needs the scope data, and its user the grant Manage DataSet."
+            hint = "Give the client the scope data, and its user the grant Manage DataSet."
         raise DestinationRejected(
-            f"{self._host} refuses ({reply.status}){text}",
+            f"{self._host} rejected the request ({reply.status}){text}",
             hint=hint,
-            request_id=str(said["toe"]) if said.get("toe") else None,
+            request_id=str(details["toe"]) if details.get("toe") else None,
             path=path,
             status=reply.status,
         )

@@ -1,7 +1,7 @@
-"""Rows as Domo takes them: six types of columns, and CSV in which a null is nothing and an empty text is `""`.
+"""Rows in Domo's format: six column types, and CSV in which null is an empty field and an empty string is `""`.
 
-Facts: the types in DataSet-API.yaml, the CSV on https://developer.domo.com/portal/eb00606e6f114, the form of an instant
-in the example of https://developer.domo.com/portal/52fd0777839f4 (no zone, which is UTC in Domo).
+Sources: the types in DataSet-API.yaml, the CSV on https://developer.domo.com/portal/eb00606e6f114, the format of an
+instant in the example of https://developer.domo.com/portal/52fd0777839f4 (no zone, which is UTC in Domo).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from counterfoil.destinations.sql.query import schema_of
 from counterfoil.destinations.sql.text import duckdb_type
 from counterfoil.errors import SchemaConflict
 
-#: Rows that are in memory at a time.
+#: Rows in memory at a time.
 _BATCH_ROWS = 8_192
-#: Of a part, gzip'd: Domo's pages ask for parts of 25 to 50 MB.
+#: Size of a gzipped part: Domo's documentation asks for 25 to 50 MB.
 PART_BYTES = 32 << 20
 _OPTIONS = pc_csv.WriteOptions(include_header=False, quoting_style="needed")
-#: By DuckDB's names, which is how the program says types. Domo has no yes and no: as words they can be read and
-#: filtered by, as numbers cards would add them up.
+#: By DuckDB's names of types, which Counterfoil uses throughout. Domo has no boolean type: as text, values can be read
+#: and filtered; as numbers, cards would add them up.
 _TYPES = {
     "VARCHAR": "STRING",
     "JSON": "STRING",
@@ -42,13 +42,13 @@ _TYPES = {
 
 
 def domo_type(field: pa.Field) -> str:
-    """The type of the column that holds the field."""
+    """Domo's type for the field."""
     kind = duckdb_type(field)
     return "DECIMAL" if kind.startswith("DECIMAL") else _TYPES[kind]
 
 
 def widened(present: Sequence[tuple[str, str]], table: str, schema: pa.Schema) -> list[tuple[str, str]]:
-    """The columns that are there, then those that the schema adds; SchemaConflict when one is of another type."""
+    """The present columns, then those that the schema adds. SchemaConflict if one has another type."""
     kinds = {same_name(name): kind for name, kind in present}
     added = []
     for field in schema:
@@ -61,14 +61,15 @@ def widened(present: Sequence[tuple[str, str]], table: str, schema: pa.Schema) -
 
 
 def batches_of(files: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows of the parts, whose types must be the schema's."""
+    """The rows of the parts. SchemaConflict if their types differ from the schema's."""
     for file in files:
         own = {field.name: duckdb_type(field) for field in schema_of(file)}
         for field in schema:
             kind, wanted = own.get(field.name), duckdb_type(field)
             if kind != wanted and (kind, wanted) != ("VARCHAR", "JSON"):
                 raise SchemaConflict(
-                    f"column {field.name} is {kind or 'missing'} in the parts and {wanted} in the report"
+                    f"column {field.name} is {kind or 'missing'} in the parts and {wanted} in the report",
+                    code="parts_mismatch",
                 )
         with pq.ParquetFile(file, pre_buffer=False) as source:
             yield from source.iter_batches(_BATCH_ROWS, columns=schema.names, use_threads=False)
@@ -82,10 +83,10 @@ def write_parts(
     written: Callable[[Path], None],
     check: Callable[[], None],
 ) -> int:
-    """Writes the rows as files of gzip'd CSV, each of which `written` gets when it is whole; says how many rows.
+    """Writes the rows as files of gzipped CSV, passes each finished file to `written`, and returns the row count.
 
-    The fields stand in the order of the columns, which is how Domo tells them apart; `check` ends it by raising.
-    Without rows it is one file without rows.
+    Fields are in the order of the columns: Domo identifies them by position. `check` can stop the write by raising.
+    Without rows, one empty file is written.
     """
     rows, number, source = 0, 0, iter(batches)
     batch = next(source, None)
@@ -118,17 +119,17 @@ def _written(values: pa.Array) -> pa.Array:
     if pa.types.is_decimal(kind):
         return _plain(pc.cast(values, pa.string()))
     if pa.types.is_timestamp(kind):
-        # The same instants without their zone: of the zones, only UTC comes this way.
+        # The same instants without their zone, which is always UTC here.
         instants = pc.strftime(values.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
         return pc.replace_substring_regex(instants, pattern=r"\.0+$", replacement="")
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        # As in Postgres: few programs behind a CSV take a NUL character.
+        # As in Postgres: few readers of CSV accept a NUL character.
         return pc.replace_substring(values, pattern="\0", replacement="\ufffd")
     return pc.cast(values, pa.string()) if not pa.types.is_integer(kind) else values
 
 
 def _plain(numbers: pa.Array) -> pa.Array:
-    """Arrow writes small decimals with an exponent (0E-12)."""
+    """Decimals without an exponent: Arrow writes small ones with one (0E-12)."""
     small = pc.match_substring(numbers, "E")
     if not pc.any(small).as_py():
         return numbers

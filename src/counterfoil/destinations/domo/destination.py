@@ -1,6 +1,7 @@
 """The Domo destination: a table is a DataSet, and a load is one execution of its Stream.
 
-Rows count when their execution is committed. Columns are told to Domo before, in a step of its own: see docs.
+Rows become visible when their execution is committed. Columns are set before, in a separate step: see
+`docs/destinations.md`.
 """
 
 from __future__ import annotations
@@ -45,31 +46,31 @@ from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRej
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Part
 
-#: How long a load waits for the execution that a killed one may have committed, before it aborts it.
+#: How long a load waits for an execution that a killed load may have committed, before it aborts that.
 _LEFT_OVER_SECONDS = 60.0
-#: How often what a failed load left is tried to be taken back; the next load does it too.
+#: Attempts per request to undo a failed load; the next load undoes it too.
 _UNDO_TRIES = 2
 
 Columns = list[tuple[str, str]]
-#: From the columns that are there, those that a load makes of them, and its rows.
+#: Takes the present columns; returns the columns after the load, and its rows.
 Content = Callable[[Columns, Path], AbstractContextManager[tuple[Columns, Iterable[pa.RecordBatch] | None]]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A DataSet as it was found; without a record it is not ours."""
+    """A DataSet as found. Without a record, Counterfoil did not create it."""
 
     dataset: DataSet
     record: Record | None
 
     @property
     def loaded(self) -> bool:
-        """False for what a load made that did not end well."""
+        """False for a DataSet that was created by a load that failed."""
         return self.record is None or bool(self.record.notes)
 
 
 class DomoDestination:
-    """DataSets of one Domo instance, which others read there."""
+    """The DataSets of one Domo instance."""
 
     kind = DOMO
 
@@ -178,7 +179,7 @@ class DomoDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        """One execution: `method` is what the record calls the load, `parts` say how many rows it must have."""
+        """Runs one execution. `method` is for the record; `parts` define the expected number of rows."""
         check_stop(stop)
         api = self._api()
         with self._held(load.table, progress, stop) as spool, mapped(self.name):
@@ -207,7 +208,7 @@ class DomoDestination:
     def _opened(
         self, api: DomoApi, found: _Table | None, load: Load, columns: Columns, update: UpdateMethod
     ) -> tuple[DataSet, Stream, Record, bool]:
-        """The DataSet, its Stream, the record so far, and whether it was made just now."""
+        """The DataSet, its Stream, its record so far, and whether this load created it."""
         name = self._place.prefix + load.table
         if found is None:
             record = Record(report=load.report, account=load.account, comment=load.comment)
@@ -216,13 +217,14 @@ class DomoDestination:
         stream_found = api.stream(found.dataset)
         if stream_found is None:
             raise DestinationRejected(
-                f"the DataSet {name} takes no loads: it was not made by Domo's Stream API, or its Stream is gone",
+                f"the DataSet {name} accepts no loads: Domo's Stream API did not create it, or its Stream was deleted",
                 hint="Choose another table, or remove the DataSet in Domo.",
+                code="stream_missing",
             )
         return found.dataset, stream_found, found.record or Record(), False
 
     def _settled(self, api: DomoApi, table: str) -> _Table | None:
-        """The table with nothing open: what a killed load left is aborted, unless it turns out to be in."""
+        """The table without open executions. One of a killed load is aborted unless it was committed."""
         found = self._found(api, table)
         if found is None or found.record is None:
             return found
@@ -238,11 +240,11 @@ class DomoDestination:
         if record.columns:
             columns, record = record.columns, replace(record, columns=())
             api.reshape(found.dataset, columns, record.text())
-        # Its rows and columns may be others by now.
+        # Its rows and columns may have changed.
         return _Table(api.dataset(found.dataset.id), record) if record is not found.record else found
 
     def _seen(self, table: str) -> _Table | None:
-        """The table as others see it, for looking only; None also for one whose first load did not end well."""
+        """The table as others see it, for reading only; None also if its first load failed."""
         api = self._api()
         found = self._found(api, table)
         if found and found.record and (last := found.record.unsettled()):
@@ -257,14 +259,14 @@ class DomoDestination:
         ours = [each for each in all_found if each.record is not None]
         if len(ours) > 1:
             raise DestinationRejected(
-                f"{len(ours)} DataSets of Counterfoil's are called {name}",
+                f"{len(ours)} DataSets that Counterfoil created have the name {name}",
                 hint=f"Remove all but one in Domo; their ids are {', '.join(each.dataset.id for each in ours)}.",
             )
         return ours[0] if ours else all_found[0] if all_found else None
 
     @contextmanager
     def _held(self, table: str, progress: Progress | None, stop: Stop | None) -> Iterator[Path]:
-        """A folder for what goes up, held against other loads of the table from this machine."""
+        """A folder for uploads, locked against other loads of the table on this machine."""
         place = f"{self.name} {self._place.prefix}{table}"
         folder = self._settings.home.resolve() / "domo" / hashlib.sha256(place.encode()).hexdigest()[:20]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -276,7 +278,7 @@ class DomoDestination:
 
 
 class _Change:
-    """What one load does to a DataSet, step by step, and how it is taken back until it is committed."""
+    """The steps of one load into a DataSet, which can be undone until the commit."""
 
     def __init__(self, api: DomoApi, place: str, load: Load, opened: tuple[DataSet, Stream, Record, bool]) -> None:
         self._api = api
@@ -284,19 +286,19 @@ class _Change:
         self._load = load
         self._dataset, self._stream, self._record, self._made = opened
         self._upload: Upload | None = None
-        #: As Domo tells it, which may trim it.
+        #: As Domo returns it; Domo may trim it.
         self._description = self._dataset.description
         self._changed = self._needless = False
 
     def shape(self, columns: Columns, update: UpdateMethod) -> None:
-        """Tells Domo the columns, by whose places it knows the fields, and how the rows come."""
+        """Sets the columns, by whose positions Domo identifies the fields, and the update method."""
         if tuple(columns) != self._dataset.columns:
             self._changed = True
             self._record = replace(self._record, columns=self._dataset.columns)
             self._api.reshape(self._dataset, columns, self._record.text())
             self._description = self._api.dataset(self._dataset.id).description
         self._api.use(self._stream, update)
-        # Nothing replaced by nothing, and nothing added, needs no execution.
+        # A load without rows needs no execution if it appends, or replaces no rows.
         self._needless = update == "APPEND" or not self._dataset.rows
 
     def send(
@@ -314,11 +316,12 @@ class _Change:
         return self._upload.send(batches or (), columns, spool, part_bytes, progress=progress)
 
     def note(self, done: Loaded, method: str, guard: Guard | None) -> None:
-        """Writes down what is about to be committed; the guard has the last word."""
+        """Records the load before its commit. The guard is called last."""
         if self._api.dataset(self._dataset.id).description != self._description:
             raise DestinationBusy(
-                f"{self._place}: somebody else changed {self._dataset.name} meanwhile",
-                hint="Try again when that is done.",
+                f"{self._place}: another program changed {self._dataset.name} during the load",
+                hint="Try again when that program has finished.",
+                code="concurrent_load",
             )
         execution = self._upload.execution if self._upload else None
         self._record = self._record.with_load(self._load, done, method, execution)
@@ -336,12 +339,12 @@ class _Change:
         if refusal is not None:
             self.undo()
             raise refusal
-        # Where this fails, the next load asks Domo about the execution.
+        # If this fails, the next load asks Domo for the state of the execution.
         with suppress(CounterfoilError):
             self._api.describe(self._dataset, self._record.settled(well=True).text())
 
     def undo(self) -> None:
-        """As well as it goes: what is left is invisible, and is taken back by the next load."""
+        """Undoes the load as far as possible. The rest is invisible, and the next load undoes it."""
         self._api.client.tries = _UNDO_TRIES
         with suppress(CounterfoilError):
             if self._upload is not None:

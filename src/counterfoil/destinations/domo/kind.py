@@ -1,4 +1,4 @@
-"""What DataSets of Domo can do as a destination."""
+"""The capabilities of Domo DataSets as a destination."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterfoil.table_names import NameRules
 
 
 def _identity(url: str, _home: Path) -> tuple[str, str]:
-    """All of Domo has one host: whose instance it is, the client says."""
+    """All Domo instances have the same host; the client identifies the instance."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].lower()
     return f"domo://{parts.username or ''}@{host}", last_of(parts.query, "prefix").casefold()

@@ -1,6 +1,6 @@
-"""The record of a table's loads, which is kept in the description of its DataSet: Domo has no other place for it.
+"""The record of a table's loads, stored in the description of its DataSet: Domo has no other place for it.
 
-A load is noted, with its execution, before that is committed. So whoever finds the note asks Domo what became of it.
+A load is recorded, with its execution, before the commit. A later load can then ask Domo for the result.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from counterfoil.errors import DestinationRejected
 from counterfoil.values import Load, Loaded
 
 _MARK = "Kept by Counterfoil, to be left as it is: "
-#: Loads that are told apart by their runs; how long a description may be is not documented.
+#: Loads that are recorded with their runs. The maximum length of a description is not documented.
 _KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
 class LoadNote:
-    """One load, and the execution that it is in until that is known to have ended well."""
+    """One load, with its execution until that is known to have succeeded."""
 
     run: str
     method: str
@@ -33,26 +33,26 @@ class LoadNote:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Loads, the oldest first; what is left of older ones are the scopes of those whose rows are in the table."""
+    """The latest loads, oldest first. Of older loads, only the scopes of rows in the table are stored."""
 
     notes: tuple[LoadNote, ...] = ()
     older: tuple[Mapping[str, Any], ...] = ()
     report: str = ""
     account: str = ""
     comment: str = ""
-    #: Those of the rows, while a load that has not ended well has told Domo others.
+    #: The columns of the rows, while an unfinished load has set other columns in Domo.
     columns: tuple[tuple[str, str], ...] = ()
 
     def loaded(self, run: str) -> Loaded | None:
-        """What the run did to the table."""
+        """The result of the run's load; None if it was not loaded."""
         return next((note.done for note in reversed(self.notes) if note.run == run), None)
 
     def unsettled(self) -> LoadNote | None:
-        """The last load, when nobody saw how it ended."""
+        """The last load, if its result is unknown."""
         return self.notes[-1] if self.notes and self.notes[-1].execution is not None else None
 
     def settled(self, *, well: bool) -> Record:
-        """The same with the last load ended."""
+        """The record after the last load has succeeded (`well`) or failed."""
         *before, last = self.notes
         if not well:
             return replace(self, notes=tuple(before))
@@ -70,12 +70,12 @@ class Record:
         return Record(kept, tuple(older), load.report, load.account, load.comment, self.columns)
 
     def scopes(self) -> tuple[Mapping[str, Any], ...]:
-        """Of each load whose rows are in the table, the latest first; of older ones once for each scope."""
+        """The scopes of the loads whose rows are in the table, newest first; of older loads without duplicates."""
         loads = [(note.method, note.scope) for note in reversed(self.notes)]
         return since_replace([*loads, *(("append", scope) for scope in self.older)])
 
     def text(self) -> str:
-        """The description: the comment for people, and the record in the last line."""
+        """The description: the comment for readers, and the record in the last line."""
         scopes: list[Mapping[str, Any]] = []
         for scope in (*self.older, *(note.scope for note in self.notes)):
             if scope not in scopes:
@@ -85,22 +85,22 @@ class Record:
             | ({"execution": note.execution} if note.execution is not None else {})
             for note in self.notes
         ]
-        told: dict[str, Any] = {"report": self.report, "account": self.account, "scopes": scopes, "loads": loads}
-        told["older"] = [scopes.index(scope) for scope in self.older]
+        values: dict[str, Any] = {"report": self.report, "account": self.account, "scopes": scopes, "loads": loads}
+        values["older"] = [scopes.index(scope) for scope in self.older]
         if self.columns:
-            told["columns"] = self.columns
-        line = _MARK + orjson.dumps(told).decode()
+            values["columns"] = self.columns
+        line = _MARK + orjson.dumps(values).decode()
         return f"{self.comment}\n\n{line}" if self.comment else line
 
 
 def record_in(description: str, name: str) -> Record | None:
-    """The record in a description of the DataSet `name`; None when there is none, so that it is not ours."""
+    """The record in the description of the DataSet `name`; None if Counterfoil did not create it."""
     comment, mark, line = description.rpartition(_MARK)
     if not mark:
         return None
     try:
-        told = orjson.loads(line)
-        scopes = told["scopes"]
+        values = orjson.loads(line)
+        scopes = values["scopes"]
         counts = ("rows", "added", "changed", "deleted")
         notes = tuple(
             LoadNote(
@@ -110,13 +110,14 @@ def record_in(description: str, name: str) -> Record | None:
                 Loaded(**{count: each[count] for count in counts}),
                 each.get("execution"),
             )
-            for each in told["loads"]
+            for each in values["loads"]
         )
-        older = tuple(scopes[number] for number in told["older"])
-        columns = tuple((name, kind) for name, kind in told.get("columns", ()))
-        return Record(notes, older, told["report"], told["account"], comment.strip(), columns)
+        older = tuple(scopes[number] for number in values["older"])
+        columns = tuple((name, kind) for name, kind in values.get("columns", ()))
+        return Record(notes, older, values["report"], values["account"], comment.strip(), columns)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise DestinationRejected(
-            f"the description of the DataSet {name} is damaged, and with it the record of its loads",
+            f"the record of loads in the description of the DataSet {name} is damaged",
             hint="Choose another table, or remove the DataSet in Domo.",
+            code="damaged_record",
         ) from error

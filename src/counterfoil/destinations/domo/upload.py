@@ -1,8 +1,8 @@
-"""An execution: rows go up in parts, side by side, and count when it is committed.
+"""An execution: parts are uploaded in parallel, and their rows become visible on commit.
 
-Facts: Stream-API.yaml (see domo_api): parts are numbered upwards and may go up at the same time, all must be there
-before the commit, which by default may come every 15 minutes. One execution of a Stream at a time: StreamClient.py of
-domoinc/domo-python-sdk.
+Sources: Stream-API.yaml (see `api.py`): parts have increasing numbers, can be uploaded in parallel, and must all be
+uploaded before the commit, which is allowed every 15 minutes by default. One execution of a Stream at a time:
+StreamClient.py of domoinc/domo-python-sdk.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from counterfoil.destinations.domo.csv import write_parts
 from counterfoil.destinations.protocol import Progress, Stop
 from counterfoil.errors import CounterfoilError, DestinationRejected, RunError, TransientError
 
-#: Parts that go up at the same time; as many wait on the disk at most.
+#: Parts to upload in parallel; at most as many wait on disk.
 _SIDE_BY_SIDE = 3
-#: How long an execution that was committed may take to become rows.
+#: How long the rows of a committed execution may take to become visible.
 _COMMIT_SECONDS = 1_800.0
-#: The same when it may not have been committed.
+#: The same if the commit may not have arrived.
 _LOST_SECONDS = 30.0
 _COMMITS = 3
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 5.0
 
 
 class Upload:
-    """One execution that is open."""
+    """One open execution."""
 
     def __init__(self, api: DomoApi, stream: Stream, place: str) -> None:
         self._api = api
@@ -50,19 +50,19 @@ class Upload:
         *,
         progress: Progress | None,
     ) -> int:
-        """Sends the rows and says how many; memory and disk hold a few parts of them."""
+        """Sends the rows and returns their number. Memory and disk hold only a few parts of them."""
         free = threading.Semaphore(_SIDE_BY_SIDE + 1)
         sent: list[Future[None]] = []
-        told = 0
+        reported = 0
         with TemporaryDirectory(prefix="domo-", dir=spool) as folder, ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
 
             def check() -> None:
-                nonlocal told
+                nonlocal reported
                 self._api.client.check()
                 there = [done.result() for done in sent if done.done()]
-                if progress and len(there) > told:
-                    told = len(there)
-                    progress(f"{told} parts sent to {self._place}")
+                if progress and len(there) > reported:
+                    reported = len(there)
+                    progress(f"{reported} parts sent to {self._place}")
 
             def put(number: int, path: Path) -> None:
                 try:
@@ -82,10 +82,10 @@ class Upload:
         return rows
 
     def commit(self) -> CounterfoilError | None:
-        """Commits, and returns None when the rows are in the DataSet, or why they are not and will not be.
+        """Commits. Returns None if the rows are in the DataSet, or the reason why they never will be.
 
-        Raises only when nobody can tell. A commit whose answer is lost may have worked: the state tells, and where it
-        does not, it is committed again.
+        Raises only if the result is unknown. A commit without a response may have succeeded: the state shows that, and
+        otherwise the commit is repeated.
         """
         refusal: CounterfoilError | None = None
         for _ in range(_COMMITS):
@@ -99,15 +99,16 @@ class Upload:
                     break
                 self._api.client.pause(_FIRST_PAUSE)
             except DestinationRejected as refused:
-                refused.hint = refused.hint or "By default Domo lets a Stream commit every 15 minutes: try again later."
+                refused.hint = refused.hint or "Try again later: by default, a Stream can commit every 15 minutes."
                 refusal = refusal or refused
                 break
         patience = _LOST_SECONDS if isinstance(refusal, TransientError) else 0 if refusal else _COMMIT_SECONDS
         if ended_well(self._api, self._stream, self.execution, patience=patience):
             return None
         return refusal or RunError(
-            f"{self._place}: Domo did not take the rows of execution {self.execution}",
-            hint="Look at the history of the DataSet in Domo.",
+            f"{self._place}: Domo did not accept the rows of execution {self.execution}",
+            hint="Check the history of the DataSet in Domo.",
+            code="rows_rejected",
         )
 
     def abort(self) -> None:
@@ -115,9 +116,9 @@ class Upload:
 
 
 def ended_well(api: DomoApi, stream: Stream, execution: int, *, patience: float = 0) -> bool:
-    """Whether the rows of an execution are in. One that is open after so many seconds is aborted, and asked again.
+    """Whether an execution succeeded. One that is open after `patience` seconds is aborted and checked again.
 
-    TransientError when it is open even then.
+    TransientError if it is still open then.
     """
     state = api.state(stream, execution)
     pause, waited = _FIRST_PAUSE, 0.0
@@ -131,14 +132,16 @@ def ended_well(api: DomoApi, stream: Stream, execution: int, *, patience: float 
         state = api.state(stream, execution)
     if state == ACTIVE:
         raise TransientError(
-            f"execution {execution} of Domo's stream {stream.id} does not end", hint="Try again later."
+            f"execution {execution} of Domo's stream {stream.id} has not ended",
+            hint="Try again later.",
+            code="execution_open",
         )
     return state == SUCCESS
 
 
 @contextmanager
 def giving_up(api: DomoApi, stop: Stop | None) -> Iterator[None]:
-    """The block ends soon after `stop` says so; what comes behind it can ask Domo again."""
+    """Ends the block soon after a stop is requested. Code after the block can send requests again."""
     try:
         with stoppable(api.client.interrupt, stop):
             yield

@@ -1,4 +1,4 @@
-"""The macro that gives a table as it was at an instant: `FROM charges__as_of('2027-01-01')`."""
+"""The macro that returns a table as of an instant: `FROM charges__as_of('2027-01-01')`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from counterfoil.destinations.history import as_of
 from counterfoil.destinations.protocol import same_name
 from counterfoil.destinations.sql.text import quoted
 
-#: What the definition of our macros says, as DuckDB writes it down.
+#: Text in the definition of our macros, as DuckDB stores it.
 _OURS = "_valid_from <= instant"
 _MACROS = """SELECT function_name, macro_definition FROM duckdb_functions() WHERE NOT internal
     AND database_name = current_database() AND schema_name = 'main' AND function_type = 'table_macro'"""
 
 
 def macros(cursor: duckdb.DuckDBPyConnection) -> dict[str, bool]:
-    """Of each macro that gives rows, by its name as databases compare it, whether it is ours."""
+    """The table macros, by their names in lower case, and whether Counterfoil created them."""
     return {same_name(name): _OURS in definition for name, definition in cursor.execute(_MACROS).fetchall()}
 
 
 def make_macro(cursor: duckdb.DuckDBPyConnection, table: str, history: str) -> None:
-    """Makes the macro, or makes it anew; columns that the history gets later are in what it gives."""
+    """Creates or replaces the macro. Its result includes columns that are added to the history later."""
     cursor.execute(f"""
         CREATE OR REPLACE MACRO main.{quoted(as_of(table))}(instant) AS TABLE
         SELECT * EXCLUDE (_valid_from, _valid_to) FROM main.{quoted(history)}
@@ -29,6 +29,6 @@ def make_macro(cursor: duckdb.DuckDBPyConnection, table: str, history: str) -> N
 
 
 def drop_macro(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Removes the macro if it is there and ours."""
+    """Drops the macro if Counterfoil created it."""
     if macros(cursor).get(same_name(as_of(table))):
         cursor.execute(f"DROP MACRO TABLE main.{quoted(as_of(table))}")

@@ -1,4 +1,4 @@
-"""The DuckDB destination: a load is one transaction on a file that is held only meanwhile."""
+"""The DuckDB destination: a load is one transaction on a file, which is open only during the load."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ class DuckDBDestination:
                 files = files_of(parts, self._archive)
                 own = schema_of(files[0]) if files else schema
                 check_load(load, own, self.kind)
-                # Nobody sees the table before the transaction ends, so that it is its own staging table, and what it
-                # is meanwhile is no part of its history.
+                # The table is invisible to others until the commit, so it is its own staging table. Its intermediate
+                # states are not part of its history.
                 apply(cursor, replace(load, history=False), own, parts, files, there=number > 0, stop=hooks.get("stop"))
             tables.widen(cursor, whole.table, schema)
             tables.comment(cursor, whole, schema)
             if whole.history:
-                # Going back is a change of now, whenever the rows were read.
+                # A rollback is a change at the current time, whenever the rows were read.
                 keep_history(cursor, whole, schema, "now()", touched=False, when_read=False)
             rows = tables.count(cursor, whole.table)
             done = Loaded(rows=rows, added=rows, deleted=deleted_count)
@@ -133,19 +133,21 @@ class DuckDBDestination:
 
     def query(self, sql: str, *, seconds: float | None = None) -> pa.RecordBatchReader:
         if not self._file.path.exists():
-            raise DestinationRejected(f"there is no file {self._place} yet", hint="Load a report into it first.")
+            raise DestinationRejected(
+                f"file {self._place} not found", hint="Load a report into it first.", code="file_missing"
+            )
         with ExitStack() as stack:
             cursor = stack.enter_context(self._file.held([self._archive], self._busy_seconds))
             stack.enter_context(querying(cursor, seconds))
             reader = select(cursor, sql)
-            # From here on the file is held by the reader's batches.
+            # From here on, the reader's batches hold the file.
             return pa.RecordBatchReader.from_batches(reader.schema, batches_of(reader, stack.pop_all()))
 
     def close(self) -> None:
         """Nothing is held between calls."""
 
     def _check_ours(self, cursor: duckdb.DuckDBPyConnection, load: Load) -> bool:
-        """Whether the table is there; refuses one that is not ours, and what stands where its history would."""
+        """Whether the table exists. Rejects a table or history that Counterfoil did not create."""
         there = tables.check_ours(cursor, load, self._place)
         if load.history:
             check_history(cursor, load, self._place)
@@ -155,7 +157,7 @@ class DuckDBDestination:
     def _writing(
         self, progress: Progress | None = None, guard: Guard | None = None, stop: Stop | None = None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor in a transaction, while nobody else loads into the file; then the copy follows, if there is one."""
+        """A cursor in a transaction, exclusive among loads into the file. Then updates the copy, if there is one."""
         with (
             taken(self._file.loading, stop),
             self._file.held([self._archive], self._busy_seconds, progress, stop) as cursor,
@@ -164,12 +166,12 @@ class DuckDBDestination:
                 yield cursor
             if self._copy is not None:
                 if progress is not None:
-                    progress(f"Copying {self._place} to {self._copy}.")
+                    progress(f"copying {self._place} to {self._copy}")
                 publish(self._file.path, self._copy)
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
-        """A cursor, or None while there is no file: looking never makes one."""
+        """A cursor, or None if there is no file: reading never creates one."""
         if not self._file.path.exists():
             yield None
             return

@@ -1,4 +1,4 @@
-"""The history of a DuckDB table: the table with the versions, and the macro, follow each load."""
+"""The history of a DuckDB table: each load updates the table of versions and the macro."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from counterfoil.destinations.sql.text import quoted
 from counterfoil.errors import SchemaConflict
 from counterfoil.values import Load, Loaded
 
-#: Columns of a table that these names would be taken for.
+#: Column names that a table with a history cannot have.
 _TAKEN = frozenset({"rowid", "_valid_from", "_valid_to"})
 
-#: Rows that are copied at a time.
+#: Rows to copy at a time.
 _SLICE_ROWS = 100_000
 
 
 def check_history(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> None:
-    """Refuses a load whose history, or macro, would take the place of something that is not ours."""
+    """Rejects a load if Counterfoil did not create what has the name of its history or macro."""
     name, macro = history_of(load.table), as_of(load.table)
     there = tables.kind_of(cursor, name) is not None
     if there and not _is_ours(cursor, name):
@@ -38,7 +38,7 @@ def check_history(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> 
 
 
 def drop_history(cursor: duckdb.DuckDBPyConnection, table: str, place: str) -> None:
-    """Removes the history of a table, and its macro, as far as they are there and ours."""
+    """Drops the history of a table and its macro, if Counterfoil created them."""
     if _is_ours(cursor, history_of(table)):
         tables.drop(cursor, history_of(table), place)
     drop_macro(cursor, table)
@@ -53,17 +53,18 @@ def keep_history(
     touched: bool,
     when_read: bool = True,
 ) -> None:
-    """Closes and opens versions, so that the current ones are the table's rows; begins the history where there is none.
+    """Closes and opens versions so that the current ones are the table's rows. Creates the history if it is missing.
 
-    `touched` says whether a merge has left the keys of rows that it touched. A version begins when its row was read; or
-    at the `instant`, in SQL, where that can't be, and all of them then unless `when_read`.
+    `touched` says whether a merge has stored the keys of the rows that it changed. A version begins when its row was
+    read, or at `instant` (SQL) if that is not possible. Without `when_read`, all new versions begin at `instant`.
     """
     history = history_of(load.table)
     touched = touched and _is_current(cursor, load)
     columns = tables.columns_of(cursor, load.table)
     _make(cursor, load, schema, columns)
     _stage(cursor, load, columns, touched=touched)
-    # A row that the history should have known before, had it been kept, was not in the table for what it says of then.
+    # After a gap, a new version must not begin before the latest recorded change: the history already describes the
+    # time before it.
     earliest = "versions.since" if touched else "(SELECT max(since) FROM temp._counterfoil_versions)"
     _compare(cursor, load, instant, earliest, seen_at="present.seen_at" if when_read else "NULL::TIMESTAMPTZ")
     ((closed,),) = cursor.execute(f"""
@@ -78,13 +79,13 @@ def keep_history(
 
 
 def _is_ours(cursor: duckdb.DuckDBPyConnection, name: str) -> bool:
-    """Whether what has that name, if anything, is a history by the record of loads."""
+    """Whether the record of loads has this name as a history, and it is not a view now."""
     recorded = any(method == HISTORY for _, method, _ in tables.loads_of(cursor, name))
     return recorded and tables.kind_of(cursor, name) != "view"
 
 
 def _is_current(cursor: duckdb.DuckDBPyConnection, load: Load) -> bool:
-    """Whether the history says what the last load left in the table."""
+    """Whether the history includes the last load into the table."""
     history = history_of(load.table)
     if tables.kind_of(cursor, history) is None:
         return False
@@ -95,10 +96,14 @@ def _is_current(cursor: duckdb.DuckDBPyConnection, load: Load) -> bool:
 def _make(
     cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, columns: tuple[tuple[str, str], ...]
 ) -> None:
-    """Makes the table with the versions, and the macro, or adds the columns that it lacks; and the comments."""
+    """Creates the table of versions and the macro, or adds missing columns. Sets the comments."""
     for name, _ in columns:
         if same_name(name) in _TAKEN:
-            raise SchemaConflict(f"a table with a column {name} has no history", hint="Switch it off.")
+            raise SchemaConflict(
+                f"a table with a column {name} cannot have a history",
+                hint="Turn the history off.",
+                code="reserved_column",
+            )
     history = history_of(load.table)
     if tables.kind_of(cursor, history) is None:
         all_columns = [*columns, *((field.name, "TIMESTAMP WITH TIME ZONE") for field in FIELDS)]
@@ -106,17 +111,17 @@ def _make(
         cursor.execute(f"CREATE TABLE main.{quoted(history)} ({made})")
         make_macro(cursor, load.table, history)
     else:
-        hint = f"Rename {history}, or drop it: the history begins anew then."
+        hint = f"Rename or drop {history} to start a new history."
         tables.add_columns(cursor, history, columns, hint=hint)
-    words = f"{load.comment} Every version of each row.".strip()
-    named = replace(load, table=history, comment=words, comments={**load.comments, **COMMENTS})
+    text = f"{load.comment} Every version of each row.".strip()
+    named = replace(load, table=history, comment=text, comments={**load.comments, **COMMENTS})
     tables.comment(cursor, named, pa.schema([*schema, *FIELDS]))
 
 
 def _stage(
     cursor: duckdb.DuckDBPyConnection, load: Load, columns: tuple[tuple[str, str], ...], *, touched: bool
 ) -> None:
-    """The rows of the table and the current versions of the history by key: all, or those that were touched."""
+    """Stages the rows of the table and the current versions by key: all of them, or those of changed keys."""
     table, history = f"main.{quoted(load.table)}", f"main.{quoted(history_of(load.table))}"
     has = {same_name(name) for name, _ in columns}
     there = "present._deleted IS NOT TRUE" if "_deleted" in has else "true"
@@ -132,7 +137,7 @@ def _stage(
     """)  # noqa: S608 - quoted
     keep_first(cursor, "_counterfoil_present", "place", load, "there DESC, seen_at DESC NULLS LAST, place DESC")
     keys = ", ".join(f"version.{quoted(key)}" for key in load.primary_key)
-    # A version that is current may end a microsecond after it began: else no instant would have it.
+    # A current version lasts at least a microsecond; otherwise it would not be valid at any instant.
     cursor.execute(f"""
         CREATE TEMP TABLE _counterfoil_versions AS
         SELECT {own_keys(load, "version")}, max(version.rowid) FILTER (version._valid_to IS NULL) AS place,
@@ -142,7 +147,7 @@ def _stage(
 
 
 def _of_keys(load: Load, table: str) -> str:
-    """Whether a row of the table has a key that was touched; of other rows nothing but the key is read."""
+    """SQL condition: the row has a changed key. Of other rows only the key is read."""
     return f"""rowid IN (
         SELECT found.rowid FROM {table} AS found SEMI JOIN temp._counterfoil_touched AS touched
         ON {is_key(load, "touched", "found")}
@@ -152,14 +157,14 @@ def _of_keys(load: Load, table: str) -> str:
 def _fingerprint(
     cursor: duckdb.DuckDBPyConnection, load: Load, columns: tuple[tuple[str, str], ...] | None = None
 ) -> str:
-    """Of the history's columns; of the table's rows, those that the table lacks are null."""
+    """SQL: the fingerprint of the history's columns. Columns that the table lacks count as null."""
     kept = tables.columns_of(cursor, history_of(load.table))
     compared = [(name, kind) for name, kind in kept if same_name(name) not in NOT_A_VALUE]
     return fingerprint(compared, None if columns is None else [name for name, _ in columns])
 
 
 def _compare(cursor: duckdb.DuckDBPyConnection, load: Load, instant: str, earliest: str, *, seen_at: str) -> None:
-    """Which versions are no longer the table's rows, which rows are to be versions, and since when."""
+    """Finds versions to close and rows that become versions, each with its instant."""
     cursor.execute(f"""
         CREATE TEMP TABLE _counterfoil_compared AS
         SELECT rowid AS place, {_fingerprint(cursor, load)} AS fingerprint FROM main.{quoted(history_of(load.table))}
@@ -183,7 +188,7 @@ def _compare(cursor: duckdb.DuckDBPyConnection, load: Load, instant: str, earlie
 
 
 def _open(cursor: duckdb.DuckDBPyConnection, load: Load) -> int:
-    """Copies the rows that are to be versions; so many at a time, since a join and wide rows share the memory."""
+    """Copies the rows that become versions, in slices, since a join and wide rows share the memory."""
     starts = cursor.execute(f"""
         SELECT min(place) FROM (
             SELECT place, (row_number() OVER (ORDER BY place) - 1) // {_SLICE_ROWS} AS slice

@@ -1,4 +1,4 @@
-"""What a DuckDB file can do as a destination."""
+"""The capabilities of a DuckDB file as a destination."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The view of the latest snapshot in a DuckDB file; it follows each load."""
+"""The view of the latest snapshot in a DuckDB file; each load updates it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _VIEWS = """SELECT view_name, sql FROM duckdb_views()
 
 
 def check_latest(cursor: duckdb.DuckDBPyConnection, load: Load, columns: Iterable[str], place: str) -> None:
-    """Refuses a snapshot whose view would take the place of something that is not ours."""
+    """Rejects a snapshot if Counterfoil did not create what has the name of its view."""
     name = latest_of(load.table)
     if has_snapshots(load, columns) and tables.kind_of(cursor, name) and not _is_there(cursor, name):
         raise latest_name_taken(load.table, place)
 
 
 def keep_latest(cursor: duckdb.DuckDBPyConnection, load: Load, columns: Iterable[str], done: Loaded) -> None:
-    """Makes the view show the rows of this load; removes it where the table is no row of snapshots any more."""
+    """Makes the view show the rows of this load. Drops it if the table does not hold snapshots any more."""
     drop_latest(cursor, load.table)
     if not has_snapshots(load, columns):
         return
@@ -45,7 +45,7 @@ def keep_latest(cursor: duckdb.DuckDBPyConnection, load: Load, columns: Iterable
 
 
 def drop_latest(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Removes the view as far as it is there and ours."""
+    """Drops the view if Counterfoil created it."""
     name = latest_of(table)
     if _is_there(cursor, name):
         cursor.execute(f"DROP VIEW main.{quoted(name)}")

@@ -27,7 +27,7 @@ def apply(
     there: bool,
     stop: Stop | None = None,
 ) -> Loaded:
-    """Makes the table what the load says; `there` says whether there is one to start from."""
+    """Applies the load to its table; `there` says whether the table exists."""
     if load.method == "partition":
         check_within(cursor, load, files)
         present = {same_name(name) for name, _ in tables.columns_of(cursor, load.table)} if there else set()

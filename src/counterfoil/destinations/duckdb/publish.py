@@ -1,4 +1,4 @@
-"""A copy of a DuckDB file for readers who must never wait: whole after each load, and put in its place in one step."""
+"""A copy of a DuckDB file for readers that must never wait. Each load replaces the copy in one step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import duckdb
 
 from counterfoil.errors import FOLDER_MISSING, DestinationRejected, TransientError
 
-#: Copies in a process of its own: to open the file beside DuckDB, and close it, would take away DuckDB's lock on it.
+#: Copies in a separate process: opening and closing the file in this one would release DuckDB's lock on it.
 _COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
 
 
 def publish(file: Path, to: Path) -> None:
-    """Copies the file, which the caller holds and nobody writes to meanwhile.
+    """Copies the file. The caller holds it, so no other process writes to it.
 
-    TransientError when it can't; then the copy before stays, and the file is as it is.
+    TransientError if that fails; the previous copy and the file are then unchanged.
     """
     new = to.with_name(f".{to.name}.new")
     try:
@@ -26,17 +26,18 @@ def publish(file: Path, to: Path) -> None:
         wal = Path(f"{file}.wal")
         if wal.exists():
             _copied(wal, Path(f"{new}.wal"))
-            # Opened and closed, so that what is in the log comes into the copy.
+            # Opening and closing applies the write-ahead log to the copy.
             duckdb.connect(str(new), config={"storage_compatibility_version": "v1.4.0"}).close()
         new.chmod(0o444)
         with new.open("rb") as written:
             os.fsync(written.fileno())
         new.replace(to)
     except (OSError, duckdb.Error, subprocess.CalledProcessError) as error:
-        why = error.stderr.strip().splitlines()[-1] if isinstance(error, subprocess.CalledProcessError) else str(error)
+        text = error.stderr.strip().splitlines()[-1] if isinstance(error, subprocess.CalledProcessError) else str(error)
         raise TransientError(
-            f"{file} was loaded, but its copy {to} could not be written: {why}",
-            hint="The copy before stays. Look at the folder's rights and at the room on its disk.",
+            f"{file} was loaded, but its copy {to} could not be written: {text}",
+            hint="Check the folder's permissions and free disk space; the previous copy is unchanged.",
+            code="copy_not_written",
         ) from error
     finally:
         for left in (new, Path(f"{new}.wal")):
@@ -44,13 +45,15 @@ def publish(file: Path, to: Path) -> None:
 
 
 def check_publish(file: Path, to: Path) -> None:
-    """Refuses a place where no copy can be."""
+    """Rejects a path where no copy can be written."""
     if to == file:
-        raise DestinationRejected(f"{to} is the file itself, not a place for its copy", hint="Give another path.")
+        raise DestinationRejected(
+            f"the copy cannot have the path of the DuckDB file itself: {to}", hint="Use another path for publish."
+        )
     if not to.parent.is_dir():
         raise DestinationRejected(
-            f"{to} cannot be made: there is no folder {to.parent}",
-            hint=f"Make it first: mkdir -p {to.parent}",
+            f"{to} cannot be created: folder {to.parent} not found",
+            hint=f"Create the folder: mkdir -p {to.parent}",
             code=FOLDER_MISSING,
         )
     if to.is_dir():
@@ -58,9 +61,11 @@ def check_publish(file: Path, to: Path) -> None:
             f"{to} is a folder, not a file", hint=f"Choose a file in it, such as {to / file.name}"
         )
     if not os.access(to.parent, os.W_OK):
-        raise DestinationRejected(f"{to.parent} may not be written", hint="Check the rights of the folder.")
+        raise DestinationRejected(
+            f"{to.parent} is not writable", hint="Check the permissions of the folder.", code="not_writable"
+        )
 
 
 def _copied(file: Path, to: Path) -> None:
     command = [sys.executable, "-I", "-S", "-c", _COPY, str(file), str(to)]
-    subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own words
+    subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own arguments

@@ -1,4 +1,4 @@
-"""What is done to tables inside a transaction on a DuckDB file."""
+"""Operations on tables inside a transaction on a DuckDB file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LOADS_COLUMNS = (
     "run VARCHAR, table_name VARCHAR, method VARCHAR, report VARCHAR, account VARCHAR, scope JSON, rows BIGINT, "
     "loaded_at TIMESTAMP WITH TIME ZONE, added BIGINT, changed BIGINT, deleted BIGINT"
 )
-#: Columns that the record did not have in the first release.
+#: Columns that were added to the record after the first release.
 _LATER_COLUMNS = ("added", "changed", "deleted")
 _OBJECTS = """
     SELECT 'table', table_name FROM duckdb_tables()
@@ -43,7 +43,7 @@ _OBJECTS = """
 
 
 def kind_of(cursor: duckdb.DuckDBPyConnection, name: str) -> Literal["table", "view"] | None:
-    """What goes by that name in the schema `main`."""
+    """The kind of object with this name in the schema `main`; None if there is none."""
     found = (kind for kind, other in cursor.execute(_OBJECTS).fetchall() if same_name(other) == same_name(name))
     return next(found, None)
 
@@ -55,9 +55,9 @@ def columns_of(cursor: duckdb.DuckDBPyConnection, table: str) -> tuple[tuple[str
 
 
 def make_loads(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Makes the record of loads where it is missing."""
+    """Creates the record of loads if it is missing."""
     if kind_of(cursor, LOADS_TABLE) == "view":
-        raise DestinationRejected(f"{LOADS_TABLE} is a view, and has to be our table", hint="Drop or rename the view.")
+        raise DestinationRejected(f"{LOADS_TABLE} is a view, not Counterfoil's table", hint="Drop or rename the view.")
     cursor.execute(f"CREATE TABLE IF NOT EXISTS {_LOADS} ({_LOADS_COLUMNS})")
     present = {name for name, _ in columns_of(cursor, LOADS_TABLE)}
     for name in _LATER_COLUMNS:
@@ -66,7 +66,7 @@ def make_loads(cursor: duckdb.DuckDBPyConnection) -> None:
 
 
 def loads_of(cursor: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, str, str]]:
-    """Run, method and scope of each load into the table, the latest first."""
+    """Run, method and scope of each load into the table, newest first."""
     if kind_of(cursor, LOADS_TABLE) is None:
         return []
     sql = f"SELECT run, method, scope::VARCHAR, table_name FROM {_LOADS} ORDER BY loaded_at DESC, rowid DESC"  # noqa: S608
@@ -75,12 +75,12 @@ def loads_of(cursor: duckdb.DuckDBPyConnection, table: str) -> list[tuple[str, s
 
 
 def has_load(cursor: duckdb.DuckDBPyConnection, load: Load) -> bool:
-    """Whether the run was loaded into its table, which still exists."""
+    """Whether the table exists and the run was loaded into it."""
     return kind_of(cursor, load.table) == "table" and any(run == load.run for run, *_ in loads_of(cursor, load.table))
 
 
 def loaded(cursor: duckdb.DuckDBPyConnection, load: Load) -> Loaded | None:
-    """What the run did to its table; None when it did nothing yet, or when the table is gone."""
+    """The result of the run's load; None if it was not loaded, or the table no longer exists."""
     if not has_load(cursor, load):
         return None
     sql = f"SELECT table_name, rows, added, changed, deleted FROM {_LOADS} WHERE run = ?"  # noqa: S608
@@ -99,7 +99,7 @@ def scopes_of(cursor: duckdb.DuckDBPyConnection, table: str) -> tuple[Mapping[st
 
 
 def record(cursor: duckdb.DuckDBPyConnection, load: Load, done: Loaded, *, method: str | None = None) -> None:
-    """Notes the load, as one of its own method or another; an older note of the same run, whose table is gone, goes."""
+    """Records the load, with its own method or `method`. Replaces an entry of the run for a dropped table."""
     cursor.execute(f"DELETE FROM {_LOADS} WHERE run = ? AND table_name = ?", [load.run, load.table])  # noqa: S608
     values = {
         "run": load.run,
@@ -117,7 +117,7 @@ def record(cursor: duckdb.DuckDBPyConnection, load: Load, done: Loaded, *, metho
 
 
 def drop(cursor: duckdb.DuckDBPyConnection, table: str, place: str) -> bool:
-    """Removes a table of ours and the notes of its loads; False when there is none."""
+    """Drops a table that Counterfoil created, and the entries of its loads; False if there is none."""
     kind = kind_of(cursor, table)
     loads = loads_of(cursor, table)
     if kind == "view" or (kind == "table" and not loads):
@@ -132,30 +132,30 @@ def drop(cursor: duckdb.DuckDBPyConnection, table: str, place: str) -> bool:
 
 
 def forget(cursor: duckdb.DuckDBPyConnection, table: str, method: str) -> None:
-    """Removes the table's notes of one method from the record."""
+    """Deletes the table's entries with this method from the record."""
     noted = cursor.execute(f"SELECT DISTINCT table_name FROM {_LOADS} WHERE method = ?", [method]).fetchall()  # noqa: S608
     for name in (name for (name,) in noted if same_name(name) == same_name(table)):
         cursor.execute(f"DELETE FROM {_LOADS} WHERE table_name = ? AND method = ?", [name, method])  # noqa: S608
 
 
 def check_ours(cursor: duckdb.DuckDBPyConnection, load: Load, place: str) -> bool:
-    """Whether the table is there; refuses one that is not ours, unless it may be overwritten."""
+    """Whether the table exists. Rejects one that Counterfoil did not create, unless the load may overwrite it."""
     kind = kind_of(cursor, load.table)
     return check_owned(load, kind, [method for _, method, _ in loads_of(cursor, load.table)], place)
 
 
 def create(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) -> None:
-    """Makes the table, empty, in the place of any other of its name."""
+    """Creates the table, empty, or replaces an existing one."""
     cursor.execute(f"CREATE OR REPLACE TABLE main.{quoted(load.table)} ({definitions(schema)})")
 
 
 def widen(cursor: duckdb.DuckDBPyConnection, table: str, schema: pa.Schema) -> None:
-    """Adds the columns that the table lacks; SchemaConflict when one is of another type."""
+    """Adds the columns that the table lacks. SchemaConflict if one has another type."""
     add_columns(cursor, table, [(field.name, duckdb_type(field)) for field in schema])
 
 
 def add_columns(cursor: duckdb.DuckDBPyConnection, table: str, columns: Iterable[tuple[str, str]], **hint: str) -> None:
-    """Adds those of the columns, as name and type, that the table lacks; `hint` is for a type that differs."""
+    """Adds the columns (name and type) that the table lacks; `hint` is for the error on a different type."""
     present = {same_name(name): kind for name, kind in columns_of(cursor, table)}
     for name, wanted in columns:
         kind = present.get(same_name(name))
@@ -166,7 +166,7 @@ def add_columns(cursor: duckdb.DuckDBPyConnection, table: str, columns: Iterable
 
 
 def count(cursor: duckdb.DuckDBPyConnection, table: str, where: str = "true") -> int:
-    """Rows of the table that meet the condition."""
+    """The number of rows that meet the condition."""
     ((rows,),) = cursor.execute(f"SELECT count(*) FROM main.{quoted(table)} WHERE {where}").fetchall()  # noqa: S608
     return int(rows)
 
@@ -188,7 +188,7 @@ def comment(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) ->
 def insert(
     cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, files: Sequence[Path], stop: Stop | None = None
 ) -> int:
-    """Adds the rows of the parts in the load's order and says how many there were."""
+    """Inserts the rows of the parts in the load's order and returns their number."""
     if not files:
         return 0
     check_types(cursor, files, schema)

@@ -1,1 +1,1 @@
-"""What destinations of files share: columns of Parquet files, folders of tables and their records."""
+"""Shared code of file destinations: columns of Parquet files, folders of tables and their records."""

@@ -1,4 +1,4 @@
-"""Columns of Parquet files as the table's: which a load adds, and how rows of files that have others are read."""
+"""Columns of tables in Parquet files: columns that a load adds, and reading files with different columns."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from counterfoil.destinations.protocol import conflict, same_name
 from counterfoil.destinations.sql.text import duckdb_type, literal, quoted
 from counterfoil.values import Load
 
-#: Name and DuckDB's type of each column.
+#: Name and DuckDB type of each column.
 Columns = Sequence[tuple[str, str]]
 
 
 def widened(present: Columns, load: Load, schema: pa.Schema) -> list[tuple[str, str]]:
-    """The columns of the next version: those that are there, then those that the schema adds.
+    """The columns of the next version: the present ones, then those that the schema adds.
 
-    JSON is kept as text: Parquet has a type for it, which other readers take for bytes or not at all.
+    JSON is stored as text: other readers read Parquet's JSON type as bytes, or not at all.
     """
     kinds = {same_name(name): kind for name, kind in present}
     added = []
@@ -35,7 +35,7 @@ def widened(present: Columns, load: Load, schema: pa.Schema) -> list[tuple[str, 
 
 
 def values_of(columns: Columns, present: set[str]) -> str:
-    """What stands behind SELECT for the columns, where the source has those of these names; the others are null."""
+    """A SELECT list of the columns, from a source with the names in `present`; other columns are null."""
     return ", ".join(
         f"{quoted(name)}::{kind} AS {quoted(name)}" if same_name(name) in present else f"NULL::{kind} AS {quoted(name)}"
         for name, kind in columns
@@ -43,17 +43,17 @@ def values_of(columns: Columns, present: set[str]) -> str:
 
 
 def values_in(cursor: duckdb.DuckDBPyConnection, paths: Sequence[Path], columns: Columns) -> str:
-    """The same for files, of which some may have fewer columns than others."""
+    """The same for files, some of which may have fewer columns than others."""
     described = cursor.execute(f"DESCRIBE SELECT * FROM {union_source(paths)}").fetchall()  # noqa: S608 - quoted
     return values_of(columns, {same_name(name) for name, *_ in described})
 
 
 def union_source(paths: Sequence[Path]) -> str:
-    """What stands behind FROM to read files of which some may have fewer columns; folders' names add none."""
+    """A FROM clause that reads files, some of which may have fewer columns. Folder names add no column."""
     files = ", ".join(literal(str(path)) for path in paths)
     return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
 
 
 def rows_of(path: Path) -> int:
-    """Rows of a file."""
+    """The number of rows in a file."""
     return int(pq.read_metadata(path).num_rows)

@@ -1,4 +1,4 @@
-"""A table as a folder of Parquet files: its versions, the link that names the current one, and its record of loads."""
+"""A table as a folder of Parquet files: its versions, the link to the current one, and its record of loads."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class TableFolder:
         self._versions = folder / HIDDEN / file_name(table)
 
     def exists(self) -> bool:
-        """Whether anything goes by the table's name."""
+        """Whether anything has the table's name."""
         return os.path.lexists(self.link)
 
     def record(self) -> Record | None:
-        """The current version's record; None when there is none, so that the table is not ours."""
+        """The record of the current version; None if Counterfoil did not create the table."""
         try:
             data = orjson.loads((self.link / _RECORD).read_bytes())
             return Record(**data | {"columns": [(name, kind) for name, kind in data["columns"]]})
@@ -44,11 +44,13 @@ class TableFolder:
             return None
         except (ValueError, TypeError, KeyError) as error:
             raise DestinationRejected(
-                f"{self.link / _RECORD} is damaged", hint="Choose another table, or remove this one."
+                f"{self.link / _RECORD} is damaged",
+                hint="Choose another table, or remove this one.",
+                code="damaged_record",
             ) from error
 
     def files(self) -> list[Path]:
-        """The Parquet files of the current version, in order of name."""
+        """The Parquet files of the current version, sorted by path."""
         return files_below(self.version)
 
     @property
@@ -58,7 +60,7 @@ class TableFolder:
 
     @contextmanager
     def next_version(self, guard: Guard | None = None) -> Iterator[Path]:
-        """A new folder, which becomes the table when the block ends well and the guard lets it, and else is removed."""
+        """A new folder. It becomes the table if the block and the guard raise nothing; otherwise it is removed."""
         self._versions.mkdir(parents=True, exist_ok=True)
         self._sweep(self.link.resolve())
         version = self._versions / uuid.uuid4().hex
@@ -76,12 +78,12 @@ class TableFolder:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder beside the versions while the block lasts; what a kill leaves of it goes with the next load."""
+        """A temporary folder next to the versions. After a kill, the next load removes it."""
         with TemporaryDirectory(dir=self._versions) as folder:
             yield Path(folder)
 
     def _sweep(self, keep: Path) -> None:
-        """Removes all versions but one: the old one, and what a killed load left."""
+        """Removes all versions except `keep`: old ones, and leftovers of killed loads."""
         for path in self._versions.iterdir():
             if path.is_symlink():
                 path.unlink()
@@ -92,13 +94,13 @@ class TableFolder:
         link = self._versions / "next"
         link.symlink_to(Path(HIDDEN, self._versions.name, version.name), target_is_directory=True)
         if self.link.is_dir() and not self.link.is_symlink():
-            # Someone else's folder, which may be overwritten: a link cannot take its name in one step.
+            # A folder of another program, which may be overwritten. A link cannot replace it in one step.
             self.link.rename(self._versions / uuid.uuid4().hex)
         link.replace(self.link)
         sync(self.link.parent)
 
     def remove(self) -> None:
-        """Takes the table away, in one step; its versions follow."""
+        """Removes the table in one step, then its versions."""
         if self.link.is_symlink():
             self.link.unlink()
         else:  # a copy that was made without links
@@ -107,7 +109,7 @@ class TableFolder:
         shutil.rmtree(self._versions, ignore_errors=True)
 
     def overwritable(self) -> bool:
-        """Whether all that goes by the table's name is a folder of Parquet files and nothing else."""
+        """Whether the table's name belongs to a folder that contains only Parquet files."""
         return (
             self.link.is_dir()
             and not self.link.is_symlink()
@@ -116,12 +118,12 @@ class TableFolder:
 
 
 def write_record(version: Path, record: Record) -> None:
-    """Puts the record into a version that is being made."""
+    """Writes the record into a new version."""
     (version / _RECORD).write_bytes(orjson.dumps(asdict(record), option=orjson.OPT_INDENT_2))
 
 
 def tables_below(folder: Path) -> dict[str, list[Path]]:
-    """The Parquet files of each table of the folder, by the table's name."""
+    """The Parquet files of each table of the folder, by table name."""
     if not folder.is_dir():
         return {}
     names = [unquote(path.name) for path in sorted(folder.iterdir()) if path.is_dir() and path.name != HIDDEN]
@@ -129,13 +131,13 @@ def tables_below(folder: Path) -> dict[str, list[Path]]:
 
 
 def file_name(name: str) -> str:
-    """The name as that of a file: what is not a letter, digit, space, `_`, `-` or inner dot is percent-encoded."""
+    """The name as a file name, percent-encoded except for letters, digits, space, `_`, `-` and inner dots."""
     encoded = "".join(letter if letter.isalnum() or letter in " _-." else quote(letter, safe="") for letter in name)
     return "%2E" + encoded[1:] if encoded.startswith(".") else encoded
 
 
 def sync(path: Path) -> None:
-    """Makes a file, or the names in a folder, last through a power cut."""
+    """Makes a file, or the entries of a folder, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -144,23 +146,25 @@ def sync(path: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuses a folder that can't be made, or not be written."""
+    """Rejects a folder that can't be created or written."""
     if not folder.parent.is_dir():
         raise DestinationRejected(
-            f"{folder} cannot be made: there is no folder {folder.parent}",
-            hint=f"Make it first: mkdir -p {folder.parent}",
+            f"{folder} cannot be created: folder {folder.parent} not found",
+            hint=f"Create the folder: mkdir -p {folder.parent}",
             code=FOLDER_MISSING,
         )
     if folder.exists() and not folder.is_dir():
         raise DestinationRejected(f"{folder} is a file, not a folder", hint="Choose a folder.")
     place = folder if folder.exists() else folder.parent
     if not os.access(place, os.W_OK):
-        raise DestinationRejected(f"{place} may not be written", hint="Check the rights of the folder.")
+        raise DestinationRejected(
+            f"{place} is not writable", hint="Check the permissions of the folder.", code="not_writable"
+        )
 
 
 @contextmanager
 def locked(folder: Path, busy_seconds: float, progress: Progress | None, stop: Stop | None = None) -> Iterator[None]:
-    """Makes the folder when its parent is there, and holds it against other loads."""
+    """Creates the folder if its parent exists, and locks it against other loads."""
     check_folder(folder)
     (folder / HIDDEN).mkdir(parents=True, exist_ok=True)
     with file_locked(folder / HIDDEN / "lock", str(folder), busy_seconds, progress, stop):

@@ -1,4 +1,4 @@
-"""What a table of files says of itself: its columns, and the loads that are in it."""
+"""The record of a table of files: its columns, and the loads in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from counterfoil.values import Load, Loaded
 
 @dataclass(slots=True)
 class Record:
-    """What a version says of itself: columns as DuckDB types, rows, comments, and its loads, oldest first."""
+    """The record of a version: columns with DuckDB types, rows, comments, and loads, oldest first."""
 
     columns: list[tuple[str, str]]
     rows: int
@@ -22,12 +22,12 @@ class Record:
     loads: list[dict[str, Any]] = field(default_factory=list)
 
     def scopes(self) -> tuple[Mapping[str, Any], ...] | None:
-        """The scopes of the loads whose rows are in the table, the latest first; None when there was none."""
+        """The scopes of the loads whose rows are in the table, newest first; None if there was no load."""
         return since_replace((load["method"], load["scope"]) for load in reversed(self.loads)) if self.loads else None
 
 
 def loaded(record: Record | None, run: str) -> Loaded | None:
-    """What the run did to the table; None when it did nothing yet."""
+    """The result of the run's load; None if it was not loaded."""
     found = next((load for load in record.loads if load["run"] == run), None) if record else None
     if found is None:
         return None
@@ -38,13 +38,13 @@ def loaded(record: Record | None, run: str) -> Loaded | None:
 def next_record(
     before: Record | None, load: Load, columns: list[tuple[str, str]], rows: int, done: Loaded, method: str
 ) -> Record:
-    """The record behind a load, which in the record of loads goes by `method`."""
+    """The record after a load, which is recorded with `method`."""
     earlier = [] if before is None or method == "replace" else before.loads
     return Record(columns, rows, load.comment, dict(load.comments), [*earlier, entry_of(load, method, done)])
 
 
 def entry_of(load: Load, method: str, done: Loaded) -> dict[str, Any]:
-    """What a record says of one load."""
+    """The entry of one load in a record."""
     return {
         "run": load.run,
         "method": method,

@@ -1,4 +1,4 @@
-"""Parquet files in an object store: a folder for each table, in which a manifest says which files are the table."""
+"""Parquet files in an object store: a folder for each table, with a manifest that lists the table's files."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ from counterfoil.errors import DestinationRejected, RunError
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Part
 
-#: Makes the files of a version in a folder: its columns, what was done, the paths of files that stay.
+#: The result of building a version: its columns, its counts, and the paths of files that stay.
 _Made = tuple[list[tuple[str, str]], Loaded, set[str]]
 
 
 class ObjectParquetDestination:
-    """Tables as Parquet files in S3, Google Cloud Storage or Azure. Versions are built in a folder of this machine."""
+    """Tables as Parquet files in S3, Google Cloud Storage or Azure. Versions are built in a local folder."""
 
     kind = OBJECT_STORE
 
@@ -171,7 +171,7 @@ class ObjectParquetDestination:
         return adds_up(sql)
 
     def holding(self, *_: object) -> AbstractContextManager[object]:
-        """Files that one call fetched are there for the next."""
+        """Keeps fetched files for later calls."""
         return self._fetched_files.held()
 
     def close(self) -> None:
@@ -186,7 +186,7 @@ class ObjectParquetDestination:
         guard: Guard | None = None,
         stop: Stop | None = None,
     ) -> Loaded:
-        """Makes the files on this machine, writes them, and then the manifest that makes them the table."""
+        """Builds the files locally, uploads them, and then publishes the manifest that makes them the table."""
         table = ObjectTable(self._store, load.table)
         with self._alone(table, progress, stop), scratch(self._scratch) as folder, mapped(str(self._scratch)):
             latest = table.latest()
@@ -225,14 +225,15 @@ class ObjectParquetDestination:
         return done
 
     def _overwritable(self, table: ObjectTable, load: Load) -> list[str]:
-        """What stands in the table's place and may be taken for it; refuses what may not."""
+        """Existing files with the table's name that the load may overwrite; rejects any others."""
         theirs = table.theirs()
         if theirs and not load.overwrite:
             raise not_ours(load.table, self.name)
         if not all(path.endswith(".parquet") for path in theirs):
             raise DestinationRejected(
-                f"{table.place} is more than a folder of Parquet files, and is not overwritten",
-                hint="Choose another table, or remove it by hand.",
+                f"{table.place} contains more than Parquet files and was not overwritten",
+                hint="Choose another table, or remove this one manually.",
+                code="table_not_overwritten",
             )
         return theirs
 
@@ -248,12 +249,12 @@ class ObjectParquetDestination:
         return [ReusedFile(entry.path, entry.rows, partial(fetch, entry.path), entry.span) for entry in current.files]
 
     def _asked(self, cursor: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
-        """The tables in the place that a question names."""
+        """The tables of the destination that a query names."""
         try:
-            # It leaves out those that DuckDB has too, such as sqlite_master.
+            # DuckDB omits names that it has itself, such as sqlite_master.
             named = {same_name(name) for name in cursor.get_table_names(sql)}
         except duckdb.Error:
-            # What is wrong with it, it is told when it is asked.
+            # An invalid query raises its error later, when it runs.
             return []
         there = map(unquote, self._store.folders())
         return [
@@ -263,7 +264,7 @@ class ObjectParquetDestination:
         ]
 
     def _copies(self, table: ObjectTable, folder: Path, stop: Stop) -> list[Path]:
-        """The table's files on this machine; none when there is no table."""
+        """Local copies of the table's files; none if there is no table."""
         current = table.current()
         paths = [entry.path for entry in current.files] if current else table.theirs()
         files = []
@@ -274,7 +275,9 @@ class ObjectParquetDestination:
                     files.append(to if to.exists() else table.fetch(path, to, stop))
                 except RunError as error:
                     if stop():
-                        raise RunError("The question took too long", hint="Ask for less.") from error
+                        raise RunError(
+                            "the query took too long", hint="Select fewer rows.", code="query_timeout"
+                        ) from error
                     raise
         return files
 
@@ -285,7 +288,7 @@ class ObjectParquetDestination:
 
     @contextmanager
     def _alone(self, table: ObjectTable, progress: Progress | None, stop: Stop | None) -> Iterator[None]:
-        """Loads of this process into one table come one after the other."""
+        """Serializes the loads of this process into one table."""
         with _locks_guard:
             lock = _locks.setdefault(table.place, threading.Lock())
 

@@ -1,4 +1,4 @@
-"""The one mapping from the errors of object stores to ours. What a store says of an error is not repeated."""
+"""Maps errors of object stores to Counterfoil's errors. Messages never repeat the store's own text."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from typing import Any
 from counterfoil.destinations.object_store.url import StoreAddress
 from counterfoil.errors import CounterfoilError, DestinationRejected, TransientError
 
-_AS_IT_WAS = "The table is as it was."
-_RIGHTS = "It takes the rights to list the place, and to read, write and delete objects in it."
-#: Names of errors that mean that there is nothing to say who we are with.
+_RIGHTS = "Grant permission to list the folder, and to read, write and delete objects in it."
+#: Parts of the names of errors for missing or invalid credentials.
 _UNKNOWN = ("Credential", "ProfileNotFound", "TokenRetrieval", "SSOToken", "RefreshError", "ClientAuthentication")
-#: The same of a request that went to the wrong region.
+#: Codes of errors for a request to the wrong region.
 _ELSEWHERE = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _LATER = frozenset({errno.EBUSY, errno.EREMOTEIO, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED, errno.EPIPE})
 
 
 class NoFolder(Exception):  # noqa: N818 - never leaves this package
-    """There is nothing by this name, in a bucket that is there."""
+    """There is no object with this name, in a bucket that exists."""
 
 
 def foreign(place: StoreAddress) -> tuple[type[Exception], ...]:
-    """What the store's library raises, beside the system's errors."""
+    """The errors that the store's library raises, including those of the system."""
     if place.kind.scheme == "s3":
         from botocore.exceptions import BotoCoreError, ClientError
         from s3fs.core import S3_RETRYABLE_ERRORS
@@ -42,7 +41,7 @@ def foreign(place: StoreAddress) -> tuple[type[Exception], ...]:
 
 @contextmanager
 def mapped(place: StoreAddress, errors: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Lets our errors, and those of local files, pass and turns the store's into ours."""
+    """Maps the store's errors to Counterfoil's errors, and passes those through."""
     try:
         yield
     except errors as error:
@@ -50,40 +49,54 @@ def mapped(place: StoreAddress, errors: tuple[type[Exception], ...]) -> Iterator
 
 
 def error_of(error: Exception, place: StoreAddress) -> CounterfoilError | NoFolder:
-    """Our error for the store's."""
+    """The Counterfoil error for an error of the store."""
     name, bucket = place.name, f"{place.kind.scheme}://{place.bucket}"
-    told, code = _told(error)
+    status, code = _response(error)
     number = error.errno if isinstance(error, OSError) else None
     if code in ("NoSuchBucket", "ContainerNotFound"):
-        return DestinationRejected(f"there is no bucket {bucket}", hint="Make it first, or check its name.")
+        return DestinationRejected(
+            f"bucket {bucket} not found", hint="Create it, or check its name.", code="bucket_missing"
+        )
     if any(word in type(error).__name__ for word in _UNKNOWN):
         return DestinationRejected(
-            f"there are no credentials for {name}", hint=f"They are found in {place.kind.credentials}."
+            f"no credentials found for {name}", hint=f"Use {place.kind.credentials}.", code="credentials_missing"
         )
     if code in _ELSEWHERE:
-        return DestinationRejected(f"{bucket} is in another region", hint="Say which: ?region=…")
-    if told in (401, 403) or isinstance(error, PermissionError) or str(error).startswith("Forbidden"):
-        return DestinationRejected(f"{name} lets these credentials in no further{_named(code)}", hint=_RIGHTS)
-    if told == 404 or isinstance(error, FileNotFoundError) or "NotFound" in type(error).__name__:
+        return DestinationRejected(
+            f"{bucket} is in another region", hint="Set the region: ?region=…", code="wrong_region"
+        )
+    if status in (401, 403) or isinstance(error, PermissionError) or str(error).startswith("Forbidden"):
+        return DestinationRejected(f"access to {name} denied{_named(code)}", hint=_RIGHTS, code="access_denied")
+    if status == 404 or isinstance(error, FileNotFoundError) or "NotFound" in type(error).__name__:
         return NoFolder(name)
     if number == errno.ENOSPC:
-        return DestinationRejected("this machine's disk is full", hint=f"Free some space. {_AS_IT_WAS}")
-    if _is_late(error, told, number):
-        return TransientError(f"{name} can't be reached, or is too busy{_named(code)}", hint=_AS_IT_WAS)
-    return DestinationRejected(f"{name} refuses{_named(code or type(error).__name__)}", hint=_AS_IT_WAS)
+        return DestinationRejected(
+            "this machine's disk is full", hint="Free some disk space; the table is unchanged.", code="disk_full"
+        )
+    if _is_late(error, status, number):
+        return TransientError(
+            f"{name} can't be reached, or is too busy{_named(code)}",
+            hint="Try again later; the table is unchanged.",
+            code="unreachable",
+        )
+    return DestinationRejected(
+        f"{name} rejected the request{_named(code or type(error).__name__)}",
+        hint="The table is unchanged.",
+        code="request_rejected",
+    )
 
 
-def _is_late(error: Exception, told: int | None, number: int | None) -> bool:
-    """Whether the same may work later; what says nothing of itself is a connection that was lost."""
-    if told is not None:
-        return told in (408, 409, 429) or told >= 500
+def _is_late(error: Exception, status: int | None, number: int | None) -> bool:
+    """Whether the error is transient. An error without a status or number is a lost connection."""
+    if status is not None:
+        return status in (408, 409, 429) or status >= 500
     if isinstance(error, OSError):
         return number is None or number in _LATER or isinstance(error, (TimeoutError, ConnectionError))
     return not isinstance(error, ValueError)
 
 
-def _told(error: Exception) -> tuple[int | None, str]:
-    """The status and the code of the answer, as each library keeps them."""
+def _response(error: Exception) -> tuple[int | None, str]:
+    """The status and the code of the response, from the attributes that each library uses."""
     for one in (error, error.__cause__):
         answer: Any = getattr(one, "response", None)
         if isinstance(answer, dict):

@@ -1,4 +1,4 @@
-"""What Parquet files in an object store can do as a destination."""
+"""The capabilities of Parquet files in an object store as a destination."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterfoil.destinations.object_store.url import STORES
 
 
 def _identity(url: str, _home: Path) -> tuple[str, str]:
-    """How it is reached, and how files lie in it, makes it no other place; another service does."""
+    """The location includes the endpoint, but not the other parameters, such as the file layout."""
     parts = urlsplit(url)
     endpoint = last_of(parts.query, "endpoint").rstrip("/").lower()
     return f"{STORES[parts.scheme].scheme}://{parts.netloc}{parts.path.rstrip('/')} {endpoint}", ""

@@ -1,4 +1,4 @@
-"""What a version of a table in an object store is: its files, and its record of loads, in one object."""
+"""The manifest of a table's version in an object store: its files and its record of loads, in one object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OURS = re.compile(r"(\d{8})-[0-9a-f]{8}-")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A data file: its path below the table, and the span of the time of creation."""
+    """A data file: its path below the table, and its range of creation times."""
 
     path: str
     rows: int
@@ -30,15 +30,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A version. Numbers grow by one; the greatest is the table."""
+    """A version. Numbers increase by one; the greatest is the current version."""
 
     number: int
     record: Record
     files: Sequence[Entry]
-    #: The id of the version before; empty for the first.
+    #: The id of the previous version; empty for the first.
     after: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    #: Whether the table was dropped: the number is kept, so that no load that began before takes it.
+    #: Whether the table was dropped. The number stays in use, so that no earlier load can take it.
     dropped: bool = False
 
     @property
@@ -47,7 +47,7 @@ class Manifest:
 
 
 def manifest_name(number: int) -> str:
-    """The name of the object, so that names sort as numbers do."""
+    """The name of the object. Names sort like numbers."""
     return f"{number:08}.json"
 
 
@@ -58,12 +58,12 @@ def number_of(manifest: str) -> int | None:
 
 
 def data_name(number: int, load: str, name: str) -> str:
-    """The name of a data file that is written for a version, from that of a file of this or of an earlier one."""
+    """The name of a new data file of a version, from the name of a file of this or an earlier version."""
     return f"{number:08}-{load}-{_OURS.sub('', name, count=1) if _OURS.match(name) else name}"
 
 
 def version_of(path: str) -> int | None:
-    """For which version a data file was written; None for a file that is not ours."""
+    """The version that a data file was written for; None if Counterfoil did not write the file."""
     found = _OURS.match(path.rpartition("/")[2])
     return int(found[1]) if found else None
 
@@ -72,20 +72,21 @@ def written(manifest: Manifest) -> bytes:
     """The manifest as JSON, for any reader: `columns`, `rows`, `files` with their `path` below the table, `loads`."""
     files = []
     for entry in manifest.files:
-        told: dict[str, Any] = {"path": entry.path, "rows": entry.rows, "bytes": entry.bytes}
-        files.append(told | ({"span": asdict(entry.span)} if entry.span else {}))
+        values: dict[str, Any] = {"path": entry.path, "rows": entry.rows, "bytes": entry.bytes}
+        files.append(values | ({"span": asdict(entry.span)} if entry.span else {}))
     values = {"format": _FORMAT, "id": manifest.id, "after": manifest.after, "dropped": manifest.dropped}
     return orjson.dumps(values | asdict(manifest.record) | {"files": files}, option=orjson.OPT_INDENT_2)
 
 
 def read_manifest(number: int, data: bytes, place: str) -> Manifest:
-    """DestinationRejected when it is none."""
+    """DestinationRejected if the data is not a valid manifest."""
     try:
         values = orjson.loads(data)
         if values["format"] != _FORMAT:
             raise DestinationRejected(
-                f"{place} is of format {values['format']!r}, which this version of Counterfoil does not know",
+                f"{place} has the unsupported format {values['format']!r}",
                 hint="Upgrade Counterfoil: pip install -U counterfoil",
+                code="unsupported_format",
             )
         record = Record(
             [(name, kind) for name, kind in values["columns"]],
@@ -100,4 +101,6 @@ def read_manifest(number: int, data: bytes, place: str) -> Manifest:
         ]
         return Manifest(number, record, files, values["after"], values["id"], values["dropped"])
     except (ValueError, TypeError, KeyError) as error:
-        raise DestinationRejected(f"{place} is damaged", hint="Choose another table, or remove this one.") from error
+        raise DestinationRejected(
+            f"{place} is damaged", hint="Choose another table, or remove this one.", code="damaged_record"
+        ) from error

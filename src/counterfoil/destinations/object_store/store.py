@@ -1,4 +1,4 @@
-"""A folder of an object store: whole objects are listed, read, written and removed, in no step more than one."""
+"""A folder of an object store: lists, reads, writes and removes whole objects, one per step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from counterfoil.errors import DestinationRejected, SettingsError
 
 _LIBRARIES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 _PIECE_BYTES = 8 << 20
-#: How a file is moved: in pieces, of which few are in memory at a time.
+#: Options to transfer a file in pieces, with few of them in memory at a time.
 _PIECES: dict[str, dict[str, int]] = {
     "s3": {"chunksize": _PIECE_BYTES, "max_concurrency": 4},
     "gs": {"chunksize": _PIECE_BYTES},
@@ -26,7 +26,7 @@ _PIECES: dict[str, dict[str, int]] = {
 
 
 class Store:
-    """Paths are below the place, with `/` between their parts; the library is loaded when it is first asked."""
+    """Paths are relative to the folder and separated by `/`. The library is loaded on first use."""
 
     def __init__(self, place: StoreAddress) -> None:
         self.place = place
@@ -37,7 +37,7 @@ class Store:
         self._errors: tuple[type[Exception], ...] = ()
 
     def folders(self) -> list[str]:
-        """Names of the folders in the place; raises when its bucket is not there."""
+        """Names of the subfolders. Raises if the bucket does not exist."""
         found: list[dict[str, Any]] = []
         with self._files() as files:
             found = files.ls(self.place.root, detail=True)
@@ -51,21 +51,21 @@ class Store:
         return sorted(name.rpartition("/")[2] for name in found)
 
     def sizes(self, folder: str) -> dict[str, int]:
-        """Bytes of each object in the folder or below it, by its path in the folder."""
+        """Size in bytes of each object in or below the folder, by its path in the folder."""
         found: dict[str, dict[str, Any]] = {}
         with self._files() as files:
             found = files.find(self._path(folder), detail=True)
         return {self._below(name).removeprefix(f"{folder}/"): one["size"] for name, one in sorted(found.items())}
 
     def read(self, path: str) -> bytes | None:
-        """None when there is no such object."""
+        """None if there is no such object."""
         found: list[bytes] = []
         with self._files() as files:
             found.append(files.cat_file(self._path(path)))
         return found[0] if found else None
 
     def create(self, path: str, data: bytes) -> bool:
-        """Writes an object in one step, unless there is one by this name, also when two do it at once."""
+        """Creates an object in one step; False if it exists. Safe with concurrent writers."""
         with self._writing() as files:
             try:
                 files.pipe_file(self._path(path), data, mode="create")
@@ -74,14 +74,14 @@ class Store:
             return True
 
     def put(self, file: Path, path: str, stop: Stop | None = None) -> None:
-        """Writes a file as an object, until `stop` says to give up."""
+        """Uploads a file as an object. RunError if a stop is requested."""
         check_stop(stop)
         with self._writing() as files:
             pieces = _PIECES[self.place.kind.scheme]
             files.put_file(str(file), self._path(path), callback=_asking(stop), **pieces)
 
     def get(self, path: str, file: Path, stop: Stop | None = None) -> bool:
-        """Reads an object into a file, whole or not at all; False when there is no such object."""
+        """Downloads an object into a file, completely or not at all; False if there is no such object."""
         check_stop(stop)
         file.parent.mkdir(parents=True, exist_ok=True)
         half = file.with_name(f"{file.name}.{threading.get_ident()}.half")
@@ -92,14 +92,14 @@ class Store:
         return file.exists()
 
     def remove(self, paths: Sequence[str]) -> None:
-        """Objects that are not there are none to remove."""
+        """Removes objects; missing ones are ignored."""
         if paths:
             with self._files() as files:
                 files.rm([self._path(path) for path in paths])
 
     @contextmanager
     def _files(self) -> Iterator[Any]:
-        """fsspec's files; the block ends without a word where there is nothing by the name."""
+        """fsspec's file system. The block ends silently if there is no object with the name."""
         files = self._open()
         try:
             with mapped(self.place, self._errors):
@@ -109,14 +109,16 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[Any]:
-        """The same, where nothing by the name means that there is no bucket."""
+        """The same for writes, where a missing name means a missing bucket."""
         files = self._open()
         try:
             with mapped(self.place, self._errors):
                 yield files
         except NoFolder as error:
             bucket = f"{self.place.kind.scheme}://{self.place.bucket}"
-            raise DestinationRejected(f"there is no bucket {bucket}", hint="Make it first.") from error
+            raise DestinationRejected(
+                f"bucket {bucket} not found", hint="Create it first.", code="bucket_missing"
+            ) from error
 
     def _open(self) -> Any:
         with self._guard:
@@ -149,13 +151,13 @@ class Store:
 
 def _missing(place: StoreAddress) -> SettingsError:
     return SettingsError(
-        f"{place.kind.scheme}:// needs the package {_LIBRARIES[place.kind.scheme]}",
-        hint=f"pip install 'counterfoil[{place.kind.extra}]'",
+        f"{place.kind.scheme} destinations need the package {_LIBRARIES[place.kind.scheme]}, which is not installed",
+        hint=f"Run: pip install 'counterfoil[{place.kind.extra}]'",
     )
 
 
 def _asking(stop: Stop | None) -> Any:
-    """What fsspec tells of each piece that was moved; raises when it is time to give up."""
+    """An fsspec callback for each transferred piece. Raises RunError if a stop is requested."""
     from fsspec.callbacks import Callback
 
     class Asking(Callback):  # type: ignore[misc]

@@ -1,8 +1,8 @@
-"""One table in an object store: its data files, and the manifests of which the one with the greatest number counts.
+"""One table in an object store: its data files and its manifests, of which the greatest number is current.
 
-A store has no rename: a version is data files under names that no other has, and a manifest that is created behind
-them, in one step that only one of two loads can win. Names of data files begin with the number of the version that they
-are written for, so that what a load left that was killed is known from what another is writing just now.
+A store has no rename. A version consists of data files with unique names and a manifest that is created after them, in
+one step that only one of two loads can win. Names of data files begin with the number of their version. This
+distinguishes leftovers of a killed load from the files that another load is writing.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from counterfoil.errors import CounterfoilError, DestinationBusy, TransientError
 from counterfoil.logging import get_logger
 
 _log = get_logger(__name__)
-#: Where manifests are; readers of folders pass over what begins with `_`.
+#: The folder of manifests. Readers of folders skip names that begin with `_`.
 MANIFESTS = "_counterfoil"
-#: How often a manifest may be gone between its name and its content: two loads have come in between, each time.
+#: How often a manifest may disappear between its listing and its read: each time, two loads were faster.
 _TRIES = 5
 
 
 class ObjectTable:
-    """A table below the store's place, by its name."""
+    """A table below the store's folder, by its name."""
 
     def __init__(self, store: Store, table: str) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class ObjectTable:
         self.place = f"{store.place.kind.scheme}://{store.place.root}/{self.folder}"
 
     def latest(self) -> Manifest | None:
-        """The current version, or the mark of a table that was dropped; None where no load has ever been."""
+        """The current version, or the mark of a dropped table; None if there was never a load."""
         for _ in range(_TRIES):
             numbers = self._numbers()
             if not numbers:
@@ -58,23 +58,25 @@ class ObjectTable:
         raise TransientError(f"{self.place} changes faster than it can be read", hint="Try again.")
 
     def current(self) -> Manifest | None:
-        """The current version; None when there is no table, or none of ours."""
+        """The current version; None if there is no table, or Counterfoil did not create it."""
         found = self.latest()
         return None if found is None or found.dropped else found
 
     def theirs(self) -> list[str]:
-        """Paths of what stands in the table's place and was not written by us."""
+        """Paths of files in the table's folder that Counterfoil did not write."""
         found = self._store.sizes(self.folder)
         return [path for path in found if not path.startswith(f"{MANIFESTS}/") and version_of(path) is None]
 
     def fetch(self, path: str, to: Path, stop: Stop | None = None) -> Path:
-        """A data file on this machine."""
+        """Downloads a data file to `to`."""
         if not self._store.get(f"{self.folder}/{path}", to, stop):
-            raise TransientError(f"{self.place}/{path} is gone: the table was loaded meanwhile", hint="Read it again.")
+            raise TransientError(
+                f"{self.place}/{path} was replaced by another load", hint="Try again.", code="version_replaced"
+            )
         return to
 
     def upload(self, folder: Path, number: int, created: str | None, stop: Stop | None) -> list[Entry]:
-        """Writes the folder's files as data of a version; what was written is removed again when that fails."""
+        """Uploads the folder's files as data of a version, and removes them again on failure."""
         load = uuid.uuid4().hex[:8]
         entries: list[Entry] = []
         with ExitStack() as undo:
@@ -88,14 +90,14 @@ class ObjectTable:
         return entries
 
     def discard(self, entries: Iterable[Entry]) -> None:
-        """Removes data files that no manifest names, as far as that goes now; a later load does the rest."""
+        """Removes data files that no manifest lists, as far as possible; a later load removes the rest."""
         with suppress(CounterfoilError):
             self._store.remove([f"{self.folder}/{entry.path}" for entry in entries])
 
     def publish(self, manifest: Manifest) -> None:
-        """Makes it the table if no other load came first; DestinationBusy when one did.
+        """Makes the manifest the current version. DestinationBusy if another load came first.
 
-        After any other error it may be the table or not, so that its files stay where they are.
+        After any other error, the manifest may or may not be current, so its files stay.
         """
         if not self._store.create(self._manifest(manifest.number), written(manifest)):
             there = self._read(manifest.number)
@@ -103,16 +105,16 @@ class ObjectTable:
                 raise self._overtaken()
         if max(self._numbers(), default=manifest.number) == manifest.number:
             return
-        # Versions that came behind this one know it; those that were there before don't, and their number was free
-        # because it had been swept.
+        # If a later load continued from this version, the next manifest refers to it. Otherwise, the later versions
+        # are older than this one, and its number was free only because `sweep` had removed an earlier manifest.
         behind = self._read(manifest.number + 1)
         if behind is None or behind.after != manifest.id:
             raise self._overtaken()
 
     def sweep(self, manifest: Manifest, before: Manifest | None) -> None:
-        """Removes what neither this version nor the one before needs; what can't be removed now is left for later.
+        """Removes files that neither this version nor `before` needs. On errors, a later load removes them.
 
-        Never what is written for a later version: another load may be at it.
+        Files of later versions stay: another load may be writing them.
         """
         try:
             retired = [number for number in self._numbers() if number < (before or manifest).number]
@@ -129,7 +131,7 @@ class ObjectTable:
             _log.warning("old files of a table could not be removed", place=self.place, error=str(error))
 
     def drop(self, current: Manifest) -> None:
-        """Leaves nothing of the table but the mark that it was dropped."""
+        """Removes the table, except for the mark that it was dropped."""
         mark = Manifest(current.number + 1, Record([], 0), [], after=current.id, dropped=True)
         self.publish(mark)
         self.sweep(mark, None)
@@ -155,5 +157,6 @@ class ObjectTable:
     def _overtaken(self) -> DestinationBusy:
         return DestinationBusy(
             f"another program loaded into {self.place} at the same time",
-            hint="The table is as that load left it. Run this again.",
+            hint="Try again; the table has the rows of that load.",
+            code="concurrent_load",
         )

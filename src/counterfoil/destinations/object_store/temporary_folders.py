@@ -1,4 +1,4 @@
-"""Folders for as long as they are used: a later one removes those of killed processes."""
+"""Temporary folders. Creating one removes those of killed processes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from counterfoil.file_locks import remove_unless_locked, try_lock
 
 @contextmanager
 def scratch(below: Path) -> Iterator[Path]:
-    """A new folder, which is removed with its contents when the block or the process ends."""
+    """A new folder, removed with its contents when the block ends, or later if the process is killed."""
     below.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in below.glob("*.lock"):
         remove_unless_locked(left.with_suffix(""))
-    # Another process may remove the lock's file before it is locked.
+    # Another process may remove the lock file before it is locked.
     while (lock := try_lock(mark := below / f"{uuid.uuid4().hex}.lock")) is None:
         pass
     folder = mark.with_suffix("")
@@ -32,7 +32,7 @@ def scratch(below: Path) -> Iterator[Path]:
 
 
 class SharedScratch:
-    """One such folder for all who hold it at the same time."""
+    """One such folder, shared by all concurrent users."""
 
     def __init__(self, below: Path) -> None:
         self._below = below
@@ -43,7 +43,7 @@ class SharedScratch:
 
     @contextmanager
     def held(self) -> Iterator[Path]:
-        """The folder, which goes with the last of its users."""
+        """The folder, which is removed after its last user."""
         with self._guard:
             if not self._users:
                 self._folder = self._made.enter_context(scratch(self._below))

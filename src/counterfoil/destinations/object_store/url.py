@@ -1,4 +1,4 @@
-"""What a URL says of a place in an object store. Credentials are never in it: the store's own library finds them."""
+"""Parses the URL of a folder in an object store. It has no credentials: the store's own library finds them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from counterfoil.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class StoreKind:
-    """One kind of store: what fsspec calls it, and which parameters of a URL its library takes by which names."""
+    """One kind of store: fsspec's name for it, and its library's names for the parameters of a URL."""
 
     scheme: str
     #: The extra that installs the library.
@@ -43,26 +43,26 @@ _AZURE = StoreKind(
     "azure",
     "az://container/stripe?account=NAME",
     MappingProxyType({"account": "account_name"}),
-    "AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_CLIENT_ID and its like, or the identity of the machine",
+    "AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN, AZURE_CLIENT_ID etc., or the identity of the machine",
 )
-#: By scheme; several may mean the same.
+#: By scheme; several schemes can name the same store.
 STORES: Mapping[str, StoreKind] = MappingProxyType(
     {"s3": _S3, "gs": _GCS, "gcs": _GCS, "az": _AZURE, "abfs": _AZURE, "abfss": _AZURE}
 )
 _SECRET = re.compile(r"key|secret|token|pass|sas|cred|sig|conn", re.IGNORECASE)
-_HIDDEN = "Credentials never stand in the URL. They are found in {}."
+_HIDDEN = "Remove credentials from the URL, and use {}."
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAddress:
-    """A folder of an object store, and how to get there."""
+    """A folder of an object store, and how to connect to it."""
 
     kind: StoreKind
     bucket: str
     #: Without slashes at its ends; may be empty.
     prefix: str
     parameters: Mapping[str, str]
-    #: Whether files lie in a folder for each month.
+    #: Whether each month has a folder of its files.
     monthly: bool
 
     @property
@@ -72,18 +72,18 @@ class StoreAddress:
 
     @property
     def name(self) -> str:
-        """The URL in one spelling, which opens the same place."""
+        """The normalized URL, which opens the same folder."""
         parameters = dict(self.parameters) | ({"partition": "month"} if self.monthly else {})
         query = "&".join(f"{name}={value}" for name, value in sorted(parameters.items()))
         return f"{self.kind.scheme}://{self.root}{'?' if query else ''}{query}"
 
 
 def store_address(url: str) -> StoreAddress:
-    """SettingsError when the URL names no place in a store; it never repeats what may be a secret."""
+    """SettingsError if the URL names no folder in a store. The message never repeats a possible secret."""
     scheme, _, rest = url.partition(":")
     kind = STORES[scheme.lower()]
     if not rest.startswith("//"):
-        raise SettingsError(f"{scheme}: is followed by two slashes and a bucket", hint=f"Such as {kind.example}.")
+        raise SettingsError(f"a {scheme} URL needs two slashes and a bucket", hint=f"Use a URL such as {kind.example}")
     rest = rest.removeprefix("//")
     path, _, query = rest.partition("?")
     bucket, _, prefix = path.partition("/")
@@ -93,13 +93,13 @@ def store_address(url: str) -> StoreAddress:
         bucket, _, host = bucket.partition("@")
         parameters.setdefault("account", host.partition(".")[0])
     if "@" in bucket or ":" in bucket:
-        raise SettingsError(f"the URL of {kind.extra} holds a user", hint=_HIDDEN.format(kind.credentials))
+        raise SettingsError(f"the {scheme} URL contains a user", hint=_HIDDEN.format(kind.credentials))
     prefix = prefix.strip("/")
     if not bucket or {"", ".", ".."} & set(prefix.split("/") if prefix else ()) or set(path) & set("\0*?[]#"):
-        raise SettingsError(f"{scheme}:// names no place in a bucket", hint=f"Such as {kind.example}.")
+        raise SettingsError(f"invalid bucket or folder in the {scheme} URL", hint=f"Use a URL such as {kind.example}")
     monthly = parameters.pop("partition", None)
     if monthly not in (None, "month"):
-        raise SettingsError("files can lie in a folder for each month and in no others", hint="?partition=month")
+        raise SettingsError("the parameter partition accepts only month", hint="Use ?partition=month.")
     return StoreAddress(kind, bucket, prefix, MappingProxyType(parameters), monthly is not None)
 
 
@@ -109,14 +109,16 @@ def _parameters(kind: StoreKind, query: str) -> Mapping[str, str]:
         name, _, value = pair.partition("=")
         if name != "partition" and name not in kind.takes:
             secret = _HIDDEN.format(kind.credentials)
-            known = f"It takes {', '.join((*kind.takes, 'partition'))}."
+            known = f"Use one of: {', '.join((*kind.takes, 'partition'))}."
             raise SettingsError(
-                f"a place in {kind.scheme}:// takes no such parameter", hint=secret if _SECRET.search(name) else known
+                f"unsupported parameter in the {kind.scheme} URL", hint=secret if _SECRET.search(name) else known
             )
         if not value:
-            raise SettingsError(f"{name}= says nothing", hint="Give a value, or remove it.")
+            raise SettingsError(f"the parameter {name} has no value", hint="Add a value, or remove it.")
         found[name] = value
     endpoint = urlsplit(found.get("endpoint", "https://host"))
     if endpoint.scheme not in ("http", "https") or not endpoint.netloc or "@" in endpoint.netloc:
-        raise SettingsError("endpoint is no address", hint="Such as ?endpoint=http://127.0.0.1:9000, without a user.")
+        raise SettingsError(
+            "invalid endpoint", hint="Use a URL without a user, such as ?endpoint=http://127.0.0.1:9000"
+        )
     return found

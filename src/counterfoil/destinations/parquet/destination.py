@@ -1,7 +1,7 @@
-"""The Parquet destination: a folder for each table, whose files a plain glob reads.
+"""The Parquet destination: a folder for each table, with files that a plain glob can read.
 
-`<folder>/<table>` is a link to a version of the table in `<folder>/.counterfoil`. A load builds the next version beside
-the current one, with the record of loads in it, and moves the link: readers see the one or the other.
+`<folder>/<table>` is a link to a version of the table in `<folder>/.counterfoil`. A load builds the next version next
+to the current one, with its record of loads, and moves the link. Readers see one version or the other.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from counterfoil.values import Load, Loaded, Part
 
 
 class ParquetDestination:
-    """Tables as folders of Parquet files, on a file system that has links."""
+    """Tables as folders of Parquet files, on a file system with symbolic links."""
 
     kind = PARQUET
 
@@ -187,8 +187,9 @@ class ParquetDestination:
             raise not_ours(load.table, self._place)
         if not table.overwritable():
             raise DestinationRejected(
-                f"{table.link} is more than a folder of Parquet files, and is not overwritten",
-                hint="Choose another table, or remove it by hand.",
+                f"{table.link} contains more than Parquet files and was not overwritten",
+                hint="Choose another table, or remove this one manually.",
+                code="table_not_overwritten",
             )
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What a folder of Parquet files can do as a destination."""
+"""The capabilities of a folder of Parquet files as a destination."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the files of a table lie: beside each other, or in a folder for each month, as Hive names them."""
+"""The layout of a table's files: in one folder, or in a Hive-style folder for each month."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from counterfoil.destinations.protocol import same_name
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.values import Load
 
-#: What readers call the month.
+#: The name of the month column for readers.
 MONTH = "created_month"
-#: Hive's word for null.
+#: Hive's folder value for null.
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """By the month, in UTC, of the time in a column, or by nothing."""
+    """Folders by the month, in UTC, of the time in `column`; None for one folder."""
 
     column: str | None = None
 
     @classmethod
     def of(cls, load: Load, columns: Sequence[tuple[str, str]], *, monthly: bool) -> Layout:
-        """A table without times of creation, or with a column that is called as the month would be, has no months."""
+        """The layout of a table. Without a creation time, or with a column `created_month`, it has no months."""
         kinds = {same_name(name): (name, kind) for name, kind in columns}
         name, kind = kinds.get(same_name(load.created or ""), ("", ""))
         return cls(name if monthly and kind == "TIMESTAMP WITH TIME ZONE" and MONTH not in kinds else None)
 
     @property
     def nowhere(self) -> str:
-        """The folder of what has no month."""
+        """The folder of rows without a month."""
         return "" if self.column is None else f"{MONTH}={_NULL}"
 
     def fits(self, file: ReusedFile) -> bool:
-        """Whether the file lies where this layout has it; by months, files without rows lie nowhere."""
+        """Whether the file is where this layout puts it. With months, a file without rows never is."""
         return file.name.startswith(f"{MONTH}=") and file.rows > 0 if self.column else "/" not in file.name
 
     def folders(self, cursor: duckdb.DuckDBPyConnection, source: str, where: str) -> list[tuple[str, str]]:
-        """The folders that the rows go to, each with the condition of its rows."""
+        """The folders of the rows, each with the SQL condition for its rows."""
         if self.column is None:
             return [("", "true")]
         month = f"strftime({quoted(self.column)}, '%Y-%m')"

@@ -1,4 +1,4 @@
-"""The update methods on Parquet files: how the files of a table's next version come from those of the current one."""
+"""The update methods on Parquet files: they build a table's next version from the files of the current one."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from counterfoil.destinations.sql.ranges import check_within, no_created, within
 from counterfoil.destinations.sql.text import parts_source
 from counterfoil.values import Load, Loaded, Part
 
-#: Rows of a row group: with more of them the writer outgrows its memory where rows are wide.
+#: Rows per row group. With more, wide rows would need too much memory to write.
 _GROUP_ROWS = 20_480
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a load makes of a table, beside the files that it wrote."""
+    """The result of a load, apart from the files that it wrote."""
 
     columns: list[tuple[str, str]]
     loaded: Loaded
-    #: The files that stay as they are.
+    #: The files that stay unchanged.
     carried: list[ReusedFile]
 
 
@@ -48,9 +48,9 @@ def apply(
     monthly: bool = False,
     stop: Stop | None = None,
 ) -> Applied:
-    """Writes what is new in the next version into a folder, from the load and the files of the current one.
+    """Writes the new files of the next version into a folder, from the load and the files of the current version.
 
-    `present` are the columns of those; all files of a version have the same columns.
+    `present` are the columns of the current version; all files of a version have the same columns.
     """
     files = files_of(parts, archive)
     carried: list[ReusedFile] = []
@@ -77,7 +77,7 @@ def apply(
                 carried.append(file)
     rows = _write(cursor, load, schema, files, columns, layout, into, stop)
     if not carried and not any(into.rglob("*.parquet")):
-        # Columns without rows are a file too.
+        # A table without rows needs a file for its columns.
         empty = into / layout.nowhere / f"{file_name(load.run)}.parquet"
         _copy(cursor, values_of(columns, set()), "WHERE false", empty)
     check_rows(load, parts, rows)
@@ -85,11 +85,11 @@ def apply(
 
 
 def _deleted_count(cursor: duckdb.DuckDBPyConnection, file: ReusedFile, load: Load) -> int:
-    """How many rows of the file a partition takes out."""
+    """The number of rows of the file that a partition load deletes."""
     if file.span is not None and file.span.column == load.created:
-        told = file.span.within(load.covers)
-        if told is not None:
-            return file.rows if told else 0
+        covered = file.span.within(load.covers)
+        if covered is not None:
+            return file.rows if covered else 0
     sql = f"SELECT count(*) FROM {parts_source([file.fetch()])} WHERE {within(load)}"  # noqa: S608 - quoted
     ((deleted_count,),) = cursor.execute(sql).fetchall()
     return int(deleted_count)
@@ -98,7 +98,7 @@ def _deleted_count(cursor: duckdb.DuckDBPyConnection, file: ReusedFile, load: Lo
 def _rewrite(
     cursor: duckdb.DuckDBPyConnection, file: ReusedFile, columns: Columns | None, stays: str, layout: Layout, into: Path
 ) -> None:
-    """Writes the file anew, with `columns` where there are others now and with the rows that stay."""
+    """Rewrites the file, with `columns` if they changed, and with the rows that stay."""
     path = file.fetch()
     present = described(cursor, [path])
     values = values_of(columns or present, {same_name(name) for name, _ in present})
@@ -115,7 +115,7 @@ def _put(
     into: Path,
     name: str,
 ) -> int:
-    """Writes the rows into a file of that name, or into one in the folder of each month."""
+    """Writes the rows into a file with this name, or into one in each month's folder."""
     return sum(
         _copy(cursor, values, f"FROM {source} WHERE {where} AND {chosen}{order}", into / folder / name)
         for folder, chosen in layout.folders(cursor, source, where)
@@ -123,7 +123,7 @@ def _put(
 
 
 def _copy(cursor: duckdb.DuckDBPyConnection, values: str, rest: str, to: Path) -> int:
-    """Writes the rows into a file. Not by COPY: DuckDB 2.0 can wait for itself for ever when that is interrupted."""
+    """Writes the rows into a file. Not by COPY: DuckDB 2.0 can deadlock when that is interrupted."""
     copied = 0
     to.parent.mkdir(parents=True, exist_ok=True)
     reader = cursor.sql(f"SELECT {values} {rest}").to_arrow_reader(_GROUP_ROWS)
@@ -144,7 +144,7 @@ def _write(
     into: Path,
     stop: Stop | None,
 ) -> int:
-    """Writes the parts, in the load's order, as files that are named for the run and sort by name."""
+    """Writes the parts, in the load's order, as files that are named after the run and sort by name."""
     if not files:
         return 0
     name = file_name(load.run)

@@ -1,4 +1,4 @@
-"""A table rebuilt from archived loads, as files."""
+"""Rebuilds a table from archived loads, as files."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def rebuild(
     monthly: bool = False,
     stop: Stop | None = None,
 ) -> list[tuple[str, str]]:
-    """Writes what the loads make one after the other into a folder, by way of a folder for each below `steps`.
+    """Applies the loads in order, each in a folder below `steps`, and writes the result into the folder `into`.
 
-    Says the columns: those of the parts, then those that only the schema has.
+    Returns the columns: those of the parts, then those that only the schema has.
     """
     step = steps / "0"
     columns: list[tuple[str, str]] = []
-    # Nothing appended under the schema adds the columns that only it has.
+    # A final append without rows adds the columns that only the schema has.
     for number, (load, parts) in enumerate([*loads, (replace(whole, method="append"), ())], start=1):
         last = number > len(loads)
         files = files_of(parts, archive)

@@ -1,4 +1,4 @@
-"""The files of a version that the next one may keep as they are."""
+"""The files of a version that the next one can reuse unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from counterfoil.destinations.parquet.time_ranges import Span, span_of
 
 @dataclass(frozen=True, slots=True)
 class ReusedFile:
-    """A file of a version. Where its rows have to be read, they are on this machine after `fetch`."""
+    """A file of a version. To read its rows, `fetch` makes it available on this machine."""
 
     #: The path below the table's folder.
     name: str
@@ -26,12 +26,12 @@ class ReusedFile:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The Parquet files of a version, in order of their paths."""
+    """The Parquet files of a version, sorted by path."""
     return sorted(folder.rglob("*.parquet"))
 
 
 def reused_in(folder: Path, created: str | None = None) -> list[ReusedFile]:
-    """The same as what may be kept, with the spans of the column."""
+    """The same as reusable files, with the time ranges of the column `created`."""
     return [
         ReusedFile(path.relative_to(folder).as_posix(), rows_of([path]), partial(Path, path), span_of(path, created))
         for path in files_below(folder)
@@ -39,12 +39,12 @@ def reused_in(folder: Path, created: str | None = None) -> list[ReusedFile]:
 
 
 def rows_of(files: Iterable[Path]) -> int:
-    """Rows of all the files."""
+    """The number of rows in all the files."""
     return sum(pq.read_metadata(file).num_rows for file in files)
 
 
 def link(kept: Iterable[ReusedFile], into: Path) -> None:
-    """Brings the files into a version on the same file system."""
+    """Links the files into a version on the same file system."""
     for file in kept:
         path, to = file.fetch(), free(into / file.name)
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def link(kept: Iterable[ReusedFile], into: Path) -> None:
 
 
 def free(path: Path) -> Path:
-    """The path, or a name beside it that no file has: files of two months that lose their folders may share one."""
+    """The path, or an unused name next to it: files from different month folders can have the same name."""
     number, found = 1, path
     while found.exists():
         number, found = number + 1, path.with_stem(f"{path.stem}-{number}")

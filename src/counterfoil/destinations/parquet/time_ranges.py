@@ -1,4 +1,4 @@
-"""What a Parquet file says of the times in one of its columns, without its rows being read."""
+"""The range of times in a column of a Parquet file, from its statistics alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The times of a column, in microseconds since 1970; None and None where all of them are null."""
+    """The range of times in a column, in microseconds since 1970; None and None if all of them are null."""
 
     column: str
     least: int | None
@@ -25,7 +25,7 @@ class Span:
     nulls: int
 
     def within(self, windows: Sequence[Window]) -> bool | None:
-        """Whether all rows are in one of the ranges, or none in any; None when the rows have to be asked."""
+        """True if all rows are in one of the ranges, False if none is in any; None if the rows must be read."""
         if Window() in windows:
             return True
         if self.least is None or self.greatest is None:
@@ -45,7 +45,7 @@ class Span:
 
 
 def span_of(file: Path, column: str | None) -> Span | None:
-    """None when there is no such column of times, or the file says too little of it."""
+    """None if the file has no such column of times, or too few statistics."""
     metadata = pq.read_metadata(file)
     names = metadata.schema.names
     if column is None or column not in names:
@@ -55,16 +55,16 @@ def span_of(file: Path, column: str | None) -> Span | None:
     nulls = 0
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
-        told = group.column(names.index(column)).statistics
-        if told is None or not told.has_null_count:
+        statistics = group.column(names.index(column)).statistics
+        if statistics is None or not statistics.has_null_count:
             return None
-        nulls += told.null_count
-        if told.null_count == group.num_rows:
+        nulls += statistics.null_count
+        if statistics.null_count == group.num_rows:
             continue
-        if not told.has_min_max or not isinstance(told.min, dt.datetime) or told.min.tzinfo is None:
+        if not statistics.has_min_max or not isinstance(statistics.min, dt.datetime) or statistics.min.tzinfo is None:
             return None
-        least.append(_micros(told.min))
-        greatest.append(_micros(told.max))
+        least.append(_micros(statistics.min))
+        greatest.append(_micros(statistics.max))
     return Span(column, min(least, default=None), max(greatest, default=None), nulls)
 
 

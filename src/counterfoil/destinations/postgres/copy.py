@@ -1,4 +1,4 @@
-"""Rows of parts into a Postgres table by COPY, batch by batch: neither side ever holds all of them."""
+"""Copies rows of parts into a Postgres table by COPY, batch by batch: neither side holds all of them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from counterfoil.errors import SchemaConflict
 from counterfoil.values import Load
 
 _BATCH_ROWS = 2_048
-#: Every value in quotes, so that an empty text is not taken for null.
+#: All values are quoted, so that an empty string is not read as null.
 _CSV = pcsv.WriteOptions(include_header=False, quoting_style="all_valid")
-#: What Postgres has instead of the NUL character, which it takes in no text: U+FFFD.
+#: Replaces the NUL character, which Postgres does not accept in text: U+FFFD.
 _REPLACEMENT = "\ufffd"
-#: A NUL character in JSON, behind an even number of backslashes.
+#: A NUL character in JSON, after an even number of backslashes.
 _NUL_IN_JSON = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-#: The column of a staging table that tells later rows of the parts from earlier ones.
+#: The column of a staging table with the position of a row in the parts.
 POSITION = "_counterfoil_position"
 
 
 class Source:
-    """The parts of a load, read in bounded memory: batch by batch, or by DuckDB where all of them have to be seen."""
+    """The parts of a load, read in bounded memory: batch by batch, or by DuckDB where all rows are needed."""
 
     def __init__(
         self, load: Load, schema: pa.Schema, files: Sequence[Path], opened: Callable[[], duckdb.DuckDBPyConnection]
@@ -47,15 +47,15 @@ class Source:
 
     @cached_property
     def database(self) -> duckdb.DuckDBPyConnection:
-        """DuckDB, which reads the parts; opening it takes longer than a small load."""
+        """DuckDB, which reads the parts. Opened on first use: that takes longer than a small load."""
         return self._opened()
 
     def put(self, session: Session, table: str) -> int:
-        """Adds the rows to the table, in no order that anybody could rely on; how many there were."""
+        """Inserts the rows into the table, in no defined order, and returns their number."""
         return self._copy(session, session.named(table), self.schema.names)
 
     def stage(self, session: Session, table: str) -> int:
-        """Adds the rows to a temporary table with their position in the parts; how many there were."""
+        """Inserts the rows into a temporary table with their position in the parts, and returns their number."""
         return self._copy(session, f"pg_temp.{quoted(table)}", [*self.schema.names, POSITION])
 
     def _copy(self, session: Session, into: str, names: Sequence[str]) -> int:
@@ -95,7 +95,7 @@ class Source:
 def source_of(
     session: Session, load: Load, schema: pa.Schema, files: Sequence[Path], *, archive: Path, megabytes: int
 ) -> Iterator[Source]:
-    """The parts, of the types that the schema says; what does not fit in memory is put beside them meanwhile."""
+    """The parts, checked against the schema's types. Data that does not fit in memory goes to a folder next to them."""
     for file in files:
         check_types(file, schema)
     with ExitStack() as stack:
@@ -111,16 +111,19 @@ def source_of(
 
 
 def check_types(file: Path, schema: pa.Schema) -> None:
-    """Refuses a part of other types than the schema's: what Postgres makes of the text of a value could be another."""
+    """Rejects a part with other types than the schema: Postgres could read the text of a value differently."""
     present = {field.name: duckdb_type(field) for field in schema_of(file)}
     for field in schema:
         kind, wanted = present.get(field.name), duckdb_type(field)
         if kind != wanted and (kind, wanted) != ("VARCHAR", "JSON"):
-            raise SchemaConflict(f"column {field.name} is {kind or 'missing'} in the parts and {wanted} in the report")
+            raise SchemaConflict(
+                f"column {field.name} is {kind or 'missing'} in the parts and {wanted} in the report",
+                code="parts_mismatch",
+            )
 
 
 def _ahead(texts: Iterator[bytes]) -> Generator[bytes, None, None]:
-    """The same, each made while the server takes the one before."""
+    """The same texts, each created while the server receives the previous one."""
     with ThreadPoolExecutor(1, thread_name_prefix="reading") as thread:
         coming = thread.submit(next, texts, b"")
         while text := coming.result():
@@ -129,12 +132,12 @@ def _ahead(texts: Iterator[bytes]) -> Generator[bytes, None, None]:
 
 
 def without_nul(text: str) -> str:
-    """The text as Postgres keeps it."""
+    """The text as Postgres can store it."""
     return text.replace("\0", _REPLACEMENT)
 
 
 def plain(column: pa.Array) -> pa.Array:
-    """JSON as text."""
+    """The column, with JSON as text."""
     return column.storage if isinstance(column, pa.ExtensionArray) else column
 
 

@@ -73,7 +73,7 @@ class PostgresDestination:
                     files = files_of(parts, self._archive)
                     own = schema_of(files[0]) if files else schema
                     self._check(load, own)
-                    # What the table is meanwhile is no part of its history.
+                    # Intermediate states of the table are not part of its history.
                     step = replace(load, table=scratch, history=False)
                     with source_of(
                         session, step, own, files, archive=self._archive, megabytes=self._megabytes
@@ -83,7 +83,7 @@ class PostgresDestination:
             rows, deleted_count = methods.exchange(session, whole.table, scratch, there=there)
             tables.comment(session, whole, schema.names)
             if whole.history:
-                # Going back is a change of now, whenever the rows were read.
+                # A rollback is a change at the current time, whenever the rows were read.
                 keep_history(session, whole, schema, now(session), touched=False, when_read=False)
             done = Loaded(rows=rows, added=rows, deleted=deleted_count)
             keep_latest(session, loads[-1][0], schema.names, done)
@@ -136,11 +136,11 @@ class PostgresDestination:
 
     def _check(self, load: Load, schema: pa.Schema) -> None:
         check_load(load, schema, self.kind)
-        check_table(load.table, beside="__history" if load.history else "__latest" if load.method == "append" else "")
+        check_table(load.table, suffix="__history" if load.history else "__latest" if load.method == "append" else "")
         check_columns(schema.names)
 
     def _check_ours(self, session: Session, load: Load) -> bool:
-        """Whether the table is there; refuses one that is not ours, and what stands where its history would."""
+        """Whether the table exists. Rejects a table or history that Counterfoil did not create."""
         there = tables.check_ours(session, load, self.name)
         if load.history:
             check_history(session, load, self.name)

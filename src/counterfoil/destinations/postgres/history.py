@@ -1,6 +1,6 @@
-"""The history of a Postgres table: every version of every row, in a table beside it, and the function `…__as_of`.
+"""The history of a Postgres table: every version of every row, in a second table, and the function `…__as_of`.
 
-What makes a version, and how long it holds, is what `duckdb_history` says: only the SQL is another.
+The rules for versions are those of `duckdb/history.py`; only the SQL differs.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import SchemaConflict
 from counterfoil.values import Load, Loaded
 
-#: Columns of a table that these names would be taken for.
+#: Column names that a table with a history cannot have.
 _TAKEN = frozenset({"_valid_from", "_valid_to"})
-#: What our functions say, by which they are told from others.
+#: Text in the source of our functions, which identifies them.
 _OURS = "version._valid_from <= $1"
 _FUNCTIONS = """
     SELECT proc.prosrc, proc.oid::regprocedure::text FROM pg_proc AS proc
@@ -39,7 +39,7 @@ _FUNCTIONS = """
 
 
 def check_history(session: Session, load: Load, place: str) -> None:
-    """Refuses a load whose history, or function, would take the place of something that is not ours."""
+    """Rejects a load if Counterfoil did not create what has the name of its history or function."""
     name, function = history_of(load.table), as_of(load.table)
     there = tables.kind_of(session, name) is not None
     if there and not _is_ours(session, name):
@@ -49,7 +49,7 @@ def check_history(session: Session, load: Load, place: str) -> None:
 
 
 def drop_history(session: Session, table: str, place: str) -> None:
-    """Removes the history of a table, and its function, as far as they are there and ours."""
+    """Drops the history of a table and its function, if Counterfoil created them."""
     _drop_function(session, table)
     if _is_ours(session, history_of(table)):
         tables.drop(session, history_of(table), place)
@@ -58,17 +58,18 @@ def drop_history(session: Session, table: str, place: str) -> None:
 def keep_history(
     session: Session, load: Load, schema: pa.Schema, instant: str, *, touched: bool, when_read: bool = True
 ) -> None:
-    """Closes and opens versions, so that the current ones are the table's rows; begins the history where there is none.
+    """Closes and opens versions so that the current ones are the table's rows. Creates the history if it is missing.
 
-    `touched` says whether a merge has left the keys of rows that it touched. A version begins when its row was read; or
-    at the `instant`, in SQL, where that can't be, and all of them then unless `when_read`.
+    `touched` says whether a merge has stored the keys of the rows that it changed. A version begins when its row was
+    read, or at `instant` (SQL) if that is not possible. Without `when_read`, all new versions begin at `instant`.
     """
     history = history_of(load.table)
     touched = touched and _is_current(session, load)
     columns = tables.columns_of(session, load.table)
     _make(session, load, schema, columns)
     _stage(session, load, columns, touched=touched)
-    # A row that the history should have known before, had it been kept, was not in the table for what it says of then.
+    # After a gap, a new version must not begin before the latest recorded change: the history already describes the
+    # time before it.
     earliest = "versions.since" if touched else "(SELECT max(since) FROM pg_temp._counterfoil_versions)"
     seen_at = "present.seen_at" if when_read else "NULL::timestamptz"
     _compare(session, load, columns, instant, earliest, seen_at=seen_at)
@@ -89,13 +90,13 @@ def keep_history(
 
 
 def _is_ours(session: Session, name: str) -> bool:
-    """Whether what has that name, if anything, is a history by the record of loads."""
+    """Whether the record of loads has this name as a history, and it is a table or nothing now."""
     recorded = any(method == HISTORY for _, method, _ in tables.loads_of(session, name))
     return recorded and tables.kind_of(session, name) in (None, "table")
 
 
 def _is_current(session: Session, load: Load) -> bool:
-    """Whether the history says what the last load left in the table."""
+    """Whether the history includes the last load into the table."""
     history = history_of(load.table)
     if tables.kind_of(session, history) is None:
         return False
@@ -104,30 +105,34 @@ def _is_current(session: Session, load: Load) -> bool:
 
 
 def _make(session: Session, load: Load, schema: pa.Schema, columns: tuple[tuple[str, str], ...]) -> None:
-    """Makes the table with the versions, and the function, or adds the columns that it lacks; and the comments."""
+    """Creates the table of versions and the function, or adds missing columns. Sets the comments."""
     for name, _ in columns:
         if same_name(name) in _TAKEN:
-            raise SchemaConflict(f"a table with a column {name} has no history", hint="Switch it off.")
+            raise SchemaConflict(
+                f"a table with a column {name} cannot have a history",
+                hint="Turn the history off.",
+                code="reserved_column",
+            )
     history = history_of(load.table)
     made = tables.kind_of(session, history) is None
     if made:
         tables.create(session, history, [*columns, *typed(pa.schema(FIELDS))])
-    hint = f"Rename {history}, or drop it: the history begins anew then."
+    hint = f"Rename or drop {history} to start a new history."
     if tables.add_columns(session, history, columns, hint=hint) or made:
         _make_function(session, load.table, history)
     tables.index_keys(session, history, load.primary_key)
-    words = f"{load.comment} Every version of each row.".strip()
-    named = replace(load, table=history, comment=words, comments={**load.comments, **COMMENTS})
+    text = f"{load.comment} Every version of each row.".strip()
+    named = replace(load, table=history, comment=text, comments={**load.comments, **COMMENTS})
     tables.comment(session, named, [*schema.names, *COMMENTS])
 
 
 def _functions(session: Session, name: str) -> list[tuple[Any, ...]]:
-    """Text and name, with its parameters, of each function of the schema that is called so."""
+    """Source and signature of each function with this name in the schema."""
     return session.all(_FUNCTIONS, [session.schema, name])
 
 
 def _make_function(session: Session, table: str, history: str) -> None:
-    """Makes the function anew, since the columns of what it gives can't be changed."""
+    """Recreates the function, since the columns of its result can't be changed."""
     _drop_function(session, table)
     columns = [(name, kind) for name, kind in tables.columns_of(session, history) if name not in COMMENTS]
     chosen = ", ".join(f"version.{quoted(name)}" for name, _ in columns)
@@ -140,18 +145,18 @@ def _make_function(session: Session, table: str, history: str) -> None:
         f"CREATE FUNCTION {named}(timestamp with time zone) RETURNS TABLE ({tables.definitions(columns)}) "
         f"LANGUAGE sql STABLE AS {literal(text)}"
     )
-    session.run(f"COMMENT ON FUNCTION {named} IS {literal(f'The rows of {table} as they were at an instant')}")
+    session.run(f"COMMENT ON FUNCTION {named} IS {literal(f'The rows of {table} as of an instant')}")
 
 
 def _drop_function(session: Session, table: str) -> None:
-    """Removes the function if it is there and ours."""
+    """Drops the function if Counterfoil created it."""
     for text, signature in _functions(session, as_of(table)):
         if _OURS in text:
             session.run(f"DROP FUNCTION {signature}")
 
 
 def _stage(session: Session, load: Load, columns: tuple[tuple[str, str], ...], *, touched: bool) -> None:
-    """The rows of the table and the current versions of the history by key: all, or those that were touched."""
+    """Stages the rows of the table and the current versions by key: all of them, or those of changed keys."""
     table, history = session.named(load.table), session.named(history_of(load.table))
     has = {name for name, _ in columns}
     there = "present._deleted IS NOT TRUE" if "_deleted" in has else "true"
@@ -174,7 +179,7 @@ def _stage(session: Session, load: Load, columns: tuple[tuple[str, str], ...], *
     )
     keep_first(session, "_counterfoil_present", "place", load, "there DESC, seen_at DESC NULLS LAST, place DESC")
     keys = ", ".join(f"version.{quoted(key)}" for key in load.primary_key)
-    # A version that is current may end a microsecond after it began: else no instant would have it.
+    # A current version lasts at least a microsecond; otherwise it would not be valid at any instant.
     make_temporary(
         session,
         "_counterfoil_versions",
@@ -187,7 +192,7 @@ def _stage(session: Session, load: Load, columns: tuple[tuple[str, str], ...], *
 def _compare(
     session: Session, load: Load, columns: tuple[tuple[str, str], ...], instant: str, earliest: str, *, seen_at: str
 ) -> None:
-    """Which versions are no longer the table's rows, which rows are to be versions, and since when."""
+    """Finds versions to close and rows that become versions, each with its instant."""
     compared = [
         (name, kind) for name, kind in tables.columns_of(session, history_of(load.table)) if name not in NOT_A_VALUE
     ]

@@ -1,4 +1,4 @@
-"""What a schema of a Postgres database can do as a destination."""
+"""The capabilities of a Postgres schema as a destination."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 from counterfoil.destinations.kind import DestinationKind, last_of
 from counterfoil.table_names import NameRules
 
-#: Where tables go unless the URL says so.
+#: The default schema of tables.
 SCHEMA = "public"
 EXAMPLE = "postgresql://user@host/database"
 
 
 def _identity(url: str, _home: Path) -> tuple[str, str]:
-    """A user or a password makes no other place, another schema does."""
+    """The location includes the schema, but not the user or the password."""
     parts = urlsplit(url)
     host = (parts.netloc.rpartition("@")[2].lower() or last_of(parts.query, "host")).removesuffix(":5432")
     return f"postgresql://{host}{parts.path.rstrip('/')}", f"{last_of(parts.query, 'schema', SCHEMA)}."

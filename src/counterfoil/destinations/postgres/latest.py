@@ -1,4 +1,4 @@
-"""The view of the latest snapshot in a Postgres schema; it is made once, and its record follows each load."""
+"""The view of the latest snapshot in a Postgres schema. It is created once; each load updates its record."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from counterfoil.values import Load, Loaded
 
 
 def check_latest(session: Session, load: Load, columns: Iterable[str], place: str) -> None:
-    """Refuses a snapshot whose view would take the place of something that is not ours."""
+    """Rejects a snapshot if Counterfoil did not create what has the name of its view."""
     name = latest_of(load.table)
     if has_snapshots(load, columns) and tables.kind_of(session, name) and not _is_there(session, name):
         raise latest_name_taken(load.table, place)
 
 
 def keep_latest(session: Session, load: Load, columns: Iterable[str], done: Loaded) -> None:
-    """Makes the view show the rows of this load; removes it where the table is no row of snapshots any more."""
+    """Makes the view show the rows of this load. Drops it if the table does not hold snapshots any more."""
     if not has_snapshots(load, columns):
         drop_latest(session, load.table)
         return
@@ -42,14 +42,14 @@ def keep_latest(session: Session, load: Load, columns: Iterable[str], done: Load
         return
     if shown != wanted[: len(shown)]:
         session.run(f"DROP VIEW {session.named(name)}")
-    # Columns that were added come last, and a view that gets them keeps its rights, and what others made of it.
+    # Added columns come last. A view that is replaced, not dropped, keeps its privileges and dependent objects.
     select = selected(load.table, session.named(load.table), session.named(LOADS_TABLE))
     session.run(f"CREATE OR REPLACE VIEW {session.named(name)} AS {select}")
     session.run(f"COMMENT ON VIEW {session.named(name)} IS {literal(comment_of(load.table))}")
 
 
 def drop_latest(session: Session, table: str) -> None:
-    """Removes the view as far as it is there and ours."""
+    """Drops the view if Counterfoil created it."""
     name = latest_of(table)
     if _is_there(session, name):
         session.run(f"DROP VIEW {session.named(name)}")

@@ -1,7 +1,7 @@
-"""Merging parts into a Postgres table: rows whose values differ are replaced by key, what is gone is marked or dropped.
+"""Merges parts into a Postgres table by key: replaces changed rows, and marks or drops deleted ones.
 
-The rows of the parts are staged in a temporary table, in which rows are told apart by their position in the parts; in
-the table they are told apart by their place (`ctid`), which stays while the transaction has the table to itself.
+The rows of the parts are staged in a temporary table and identified by their position in the parts. Rows of the table
+are identified by `ctid`, which is stable while the transaction has the table locked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from counterfoil.values import Load, Loaded, Part
 
 
 def read_at(session: Session, source: Source) -> str:
-    """The instant for which the load speaks, in SQL: what it lacks was gone by then."""
+    """SQL: the instant that the load describes. Rows that it lacks were deleted by then."""
     if source.load.as_of is not None:
         return f"to_timestamp({int(source.load.as_of)})"
     if "_synced_at" in source.schema.names and source.files:
@@ -34,12 +34,12 @@ def read_at(session: Session, source: Source) -> str:
 
 
 def now(session: Session) -> str:
-    """This instant by the server's clock, in SQL."""
+    """SQL: the current time of the server's clock."""
     return f"'{session.one('SELECT clock_timestamp()::text')}'::timestamptz"
 
 
 def values(alias: str, columns: Sequence[tuple[str, str]], names: Sequence[str] | None = None) -> str:
-    """A row's values in the columns; of rows that have only those names, the others are null."""
+    """SQL: a row's values in the columns. With `names`, all other columns are null."""
     present = None if names is None else set(names)
     compared = [
         f"{alias}.{quoted(name)}" if present is None or name in present else f"NULL::{kind}" for name, kind in columns
@@ -48,9 +48,9 @@ def values(alias: str, columns: Sequence[tuple[str, str]], names: Sequence[str] 
 
 
 def has_key(load: Load, one: str, row: str, *, nulls: bool) -> str:
-    """Whether a row of the table has the key of one of a temporary table.
+    """SQL condition: a row of the table has the key of a row of a temporary table.
 
-    An equality of columns is found by an index, and knows no nulls; where keys have them, as JSON they are equal too.
+    A comparison of columns can use an index but does not match nulls. Keys with nulls are compared as JSON.
     """
     pairs = [(f"{one}.key{n}", f"{row}.{quoted(key)}") for n, key in enumerate(load.primary_key)]
     if not nulls:
@@ -60,13 +60,13 @@ def has_key(load: Load, one: str, row: str, *, nulls: bool) -> str:
 
 
 def has_nulls(session: Session, load: Load, table: str) -> bool:
-    """Whether a key of a temporary table has a null."""
+    """Whether a key in a temporary table contains null."""
     some = " OR ".join(f"key{n} IS NULL" for n in range(len(load.primary_key)))
     return bool(session.one(f"SELECT EXISTS (SELECT FROM pg_temp.{table} WHERE {some})"))  # noqa: S608 - ours
 
 
 def keep_first(session: Session, table: str, place: str, load: Load, order: str) -> None:
-    """Of rows of a temporary table with one key, told apart by their place, leaves the first in this order."""
+    """Deletes duplicate keys from a temporary table, except the first row in `order`; `place` identifies a row."""
     names = key_names(load)
     doubled = f"SELECT 1 FROM pg_temp.{table} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"  # noqa: S608 - ours
     if session.all(doubled):
@@ -81,34 +81,38 @@ def keep_first(session: Session, table: str, place: str, load: Load, order: str)
 
 
 def make_temporary(session: Session, table: str, query: str) -> None:
-    """Keeps a query's rows until the transaction ends, and counts them, which nobody else does for such a table."""
+    """Stores a query's rows until the transaction ends. ANALYZE: autovacuum ignores temporary tables."""
     session.run(f"CREATE TEMP TABLE {table} ON COMMIT DROP AS {query}")
     session.run(f"ANALYZE pg_temp.{table}")
 
 
 def drop_temporary(session: Session, *tables_: str) -> None:
-    """Removes them before that."""
+    """Drops temporary tables before the transaction ends."""
     for table in tables_:
         session.run(f"DROP TABLE IF EXISTS pg_temp.{table}")
 
 
 def merge(session: Session, source: Source, parts: Sequence[Part], columns: Sequence[tuple[str, str]]) -> Loaded:
-    """Merges into the table, whose `columns` are at least the schema's; `rows` are the keys that the parts have.
+    """Merges into the table. `columns` include all of the schema's; `rows` of the result counts the parts' keys.
 
-    With history the keys of rows that may differ from before stay in `_counterfoil_touched`.
+    With a history, the keys of rows that may have changed stay in `_counterfoil_touched`.
     """
     load, schema = source.load, source.schema
     if POSITION in dict(columns):
-        raise SchemaConflict(f"a table with a column {POSITION} cannot be merged into", hint="Replace it instead.")
+        raise SchemaConflict(
+            f"a table with a column {POSITION} cannot be merged into",
+            hint="Use replace instead.",
+            code="reserved_column",
+        )
     staged = tables.definitions([*columns, (POSITION, "bigint")])
     session.run(f"CREATE TEMP TABLE _counterfoil_staged ({staged}) ON COMMIT DROP")
     check_rows(load, parts, source.stage(session, "_counterfoil_staged"))
-    # Readers go on; whoever else writes waits, so that places stay what they are.
+    # Readers continue. Other writers wait, so that ctid values stay valid.
     session.run(f"LOCK TABLE {session.named(load.table)} IN SHARE ROW EXCLUSIVE MODE")
     tables.index_keys(session, load.table, load.primary_key)
     _stage(session, load, schema)
     _match(session, load, columns)
-    # That something unknown is gone makes no row: it may never have belonged to the table.
+    # A deletion notice for an unknown key inserts no row: the object may never have been in the table.
     session.run("""
         DELETE FROM pg_temp._counterfoil_incoming AS incoming
         WHERE notice AND NOT EXISTS (
@@ -128,7 +132,7 @@ def merge(session: Session, source: Source, parts: Sequence[Part], columns: Sequ
 
 
 def _stage(session: Session, load: Load, schema: pa.Schema) -> None:
-    """Key, position and time of each row of the parts; of rows with one key that which was read last."""
+    """Stages key, position and time of the rows of the parts; per key, the row that was read last."""
     has = set(schema.names)
     synced = "staged._synced_at" if "_synced_at" in has else "NULL::timestamptz"
     gone = "coalesce(staged._deleted, false)" if "_deleted" in has else "false"
@@ -144,7 +148,7 @@ def _stage(session: Session, load: Load, schema: pa.Schema) -> None:
 
 
 def _match(session: Session, load: Load, columns: Sequence[tuple[str, str]]) -> None:
-    """The rows of the table that have a key of the parts, and whether they already hold the same values."""
+    """Finds the rows of the table with a key of the parts, and whether their values are the same."""
     keys = has_key(load, "incoming", "present", nulls=has_nulls(session, load, "_counterfoil_incoming"))
     compared = [(name, kind) for name, kind in columns if name not in NOT_COMPARED]
     same = f"{values('staged', compared)} IS NOT DISTINCT FROM {values('present', compared)}"
@@ -156,7 +160,7 @@ def _match(session: Session, load: Load, columns: Sequence[tuple[str, str]]) -> 
         JOIN {session.named(load.table)} AS present ON {keys}
         JOIN pg_temp._counterfoil_staged AS staged ON staged.{POSITION} = incoming.position""",  # noqa: S608 - quoted
     )
-    # A key that stands in the table more than once, as appending leaves it, becomes one row.
+    # A key that is in the table more than once, after appends, becomes one row.
     session.run("""
         UPDATE pg_temp._counterfoil_matched SET same = false WHERE position IN (
             SELECT position FROM pg_temp._counterfoil_matched GROUP BY position HAVING count(*) > 1
@@ -165,7 +169,7 @@ def _match(session: Session, load: Load, columns: Sequence[tuple[str, str]]) -> 
 
 
 def _counts(session: Session) -> tuple[int, int, int]:
-    """Keys that the parts have, that are new, and whose values differ."""
+    """The number of keys in the parts, of new keys, and of keys with changed values."""
     ((rows, known, changed),) = session.all("""
         SELECT (SELECT count(*) FROM pg_temp._counterfoil_incoming), count(DISTINCT position),
             count(DISTINCT position) FILTER (WHERE NOT same AND NOT gone)
@@ -175,7 +179,7 @@ def _counts(session: Session) -> tuple[int, int, int]:
 
 
 def _find_gone(session: Session, load: Load, schema: pa.Schema) -> int:
-    """How many rows Stripe says are gone, or no longer lists where the parts are all that it lists."""
+    """Counts rows that Stripe reports as deleted, or that are missing from ranges that the parts cover."""
     still_there = "true" if load.deleted == "drop" or "_deleted" not in schema.names else "present._deleted IS NOT TRUE"
     judged = within(load, "present.") if load.covers else "false"
     if load.parents:
@@ -187,7 +191,7 @@ def _find_gone(session: Session, load: Load, schema: pa.Schema) -> int:
     table = session.named(load.table)
     query = f"""
         SELECT present.ctid AS place FROM {table} AS present
-        JOIN pg_temp._counterfoil_matched AS told ON told.place = present.ctid AND told.gone WHERE {still_there}
+        JOIN pg_temp._counterfoil_matched AS hit ON hit.place = present.ctid AND hit.gone WHERE {still_there}
     """  # noqa: S608 - quoted
     if judged != "false":
         query += f"""
@@ -201,7 +205,7 @@ def _find_gone(session: Session, load: Load, schema: pa.Schema) -> int:
 
 
 def _touch(session: Session, load: Load) -> None:
-    """The keys of rows that are new, differ or are gone."""
+    """Stores the keys of new, changed and deleted rows."""
     make_temporary(
         session,
         "_counterfoil_touched",
@@ -215,7 +219,7 @@ def _touch(session: Session, load: Load) -> None:
 
 
 def _delete(session: Session, load: Load, instant: str) -> None:
-    """Marks or drops the rows that are gone."""
+    """Marks or drops the deleted rows."""
     table = session.named(load.table)
     gone = "FROM pg_temp._counterfoil_gone AS gone WHERE gone.place = present.ctid"
     if load.deleted == "drop":
@@ -225,14 +229,14 @@ def _delete(session: Session, load: Load, instant: str) -> None:
 
 
 def _replace(session: Session, load: Load, schema: pa.Schema) -> None:
-    """Takes out the rows whose values differ, and puts those and the new ones in."""
+    """Deletes the changed rows, then inserts the changed and new ones."""
     table = session.named(load.table)
     session.run(f"""
         DELETE FROM {table} AS present USING pg_temp._counterfoil_matched AS matched
         WHERE matched.place = present.ctid AND NOT matched.same AND NOT matched.gone
     """)  # noqa: S608 - quoted
     names = ", ".join(quoted(name) for name in schema.names)
-    # A notice that something is gone never takes the place of values.
+    # A deletion notice never replaces values.
     session.run(f"""
         INSERT INTO {table} ({names}) SELECT {", ".join(f"staged.{quoted(name)}" for name in schema.names)}
         FROM pg_temp._counterfoil_staged AS staged

@@ -1,7 +1,7 @@
 """The update methods, inside a transaction on a Postgres database.
 
-A table that has the columns it should have is filled where it is: readers are never kept waiting, whatever snapshot
-they have, and what others made on it (indexes, views, rights) stays. With other columns it is replaced by a new one.
+A table with the expected columns is filled in place: readers never wait, whatever their snapshot, and its indexes,
+views and privileges stay. A table with other columns is replaced by a new one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RIGHTS = """
 
 
 def apply(session: Session, source: Source, parts: Sequence[Part], *, there: bool) -> Loaded:
-    """Makes the table what the load says; `there` says whether there is one to start from."""
+    """Applies the load to its table; `there` says whether the table exists."""
     load, schema = source.load, source.schema
     if load.method == "replace":
         return _replace(session, source, parts, there=there)
@@ -56,13 +56,13 @@ def apply(session: Session, source: Source, parts: Sequence[Part], *, there: boo
 
 
 def scratch_of(table: str) -> str:
-    """The name under which a table is made that then takes the table's place."""
+    """The name under which the replacement of a table is built."""
     return f"{RESERVED}next_{sha256(table.encode()).hexdigest()[:24]}"
 
 
 @contextmanager
 def called(scratch: str, table: str) -> Iterator[None]:
-    """Errors name the table for which the other one is made."""
+    """Puts the name of the table into errors, in place of its replacement."""
     try:
         yield
     except CounterfoilError as error:
@@ -71,7 +71,7 @@ def called(scratch: str, table: str) -> Iterator[None]:
 
 
 def put_in_place(session: Session, table: str, scratch: str) -> None:
-    """Gives the table's name to another one that was made in this transaction, with the rights that others had."""
+    """Replaces the table by one that was created in this transaction, and grants it the same privileges."""
     named = session.named(table)
     if tables.kind_of(session, table) == "table":
         for privilege, grantable, who in session.all(_RIGHTS, [named]):
@@ -83,9 +83,9 @@ def put_in_place(session: Session, table: str, scratch: str) -> None:
 
 
 def exchange(session: Session, table: str, scratch: str, *, there: bool) -> tuple[int, int]:
-    """Gives the table the rows of another one that was made in this transaction: how many these are, and were before.
+    """Replaces the rows by those of a table of this transaction. Returns the number of new and of replaced rows.
 
-    It is filled where it is when it has the same columns.
+    The table is filled in place if it has the same columns.
     """
     rows = tables.count(session, scratch)
     columns = tables.columns_of(session, scratch)
@@ -107,7 +107,7 @@ def same_columns(session: Session, table: str, columns: Sequence[tuple[str, str]
 
 
 def empty(session: Session, table: str) -> int:
-    """Takes all rows out, for those who do not see the table as it was; how many there were."""
+    """Deletes all rows, except for readers with an older snapshot, and returns their number."""
     return session.run(f"DELETE FROM {session.named(table)}")  # noqa: S608 - quoted
 
 

@@ -1,6 +1,6 @@
-"""A person's SELECT over a Postgres database: checked by Postgres' own parser, read-only, and streamed as Arrow.
+"""User queries on a Postgres database: checked by Postgres' own parser, read-only, and streamed as Arrow.
 
-The answer comes by COPY as CSV, which Arrow reads in the types that the question's columns have.
+The result comes by COPY as CSV, which Arrow reads with the types of the query's columns.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from counterfoil.destinations.postgres.server import READ_ONLY, Session
 from counterfoil.destinations.query_check import OF_A_RUN
 from counterfoil.errors import RunError
 
-_HINT = "Ask one SELECT over the datasets' tables. Anything else needs psql."
-#: Functions that may give another answer each time and do nothing else.
+_HINT = "Use one SELECT over the datasets' tables; for anything else, use psql."
+#: Volatile functions without side effects.
 _HARMLESS = ("random", "clock_timestamp", "timeofday", "gen_random_uuid", "bernoulli", "system")
-#: Functions and relations in a parsed query, as Postgres writes it down.
+#: Ids of functions in a parsed query, as Postgres stores it.
 _FUNCTIONS = re.compile(r":(?:funcid|opfuncid|aggfnoid|winfnoid|tsmhandler) (\d+)")
 _VOLATILE = """
     SELECT proname FROM pg_proc WHERE oid = ANY(%s::oid[]) AND provolatile = 'v'
     AND NOT (pronamespace = 'pg_catalog'::regnamespace AND proname = ANY(%s)) ORDER BY 1 LIMIT 1
 """
 _ANY_AGGREGATE = "SELECT EXISTS (SELECT FROM pg_aggregate WHERE aggfnoid::oid = ANY(%s::oid[]))"
-#: Relations of the schema that the question depends on, and whether it names the columns that tell runs apart. One that
-#: depends on every column of a relation has `*`, which is no word of any.
+#: Relations of the schema that the query depends on, and whether it names columns that identify runs. A query that
+#: depends on every column of a relation contains `*`, which does not count as naming one.
 _NAMED = """
     SELECT relation.relname, bool_or(coalesce(attribute.attname = ANY(%s), false))
         AND count(attribute.attnum) < (SELECT count(*) FROM pg_attribute AS every
@@ -45,7 +45,7 @@ _NAMED = """
     GROUP BY relation.oid, relation.relname
 """
 _BATCH_BYTES = 1 << 20
-#: Null is nothing, an empty text stands in quotes; a row of one null is an empty line.
+#: Null is an empty field, an empty string is quoted; a row of one null is an empty line.
 _PARSE = pcsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
 _CONVERT: dict[str, Any] = {
     "null_values": [""],
@@ -54,7 +54,7 @@ _CONVERT: dict[str, Any] = {
     "true_values": ["t"],
     "false_values": ["f"],
 }
-#: By the type's number: https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat
+#: By the OID of the type: https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat
 _TYPES = {
     16: pa.bool_(),
     20: pa.int64(),
@@ -68,12 +68,12 @@ _TYPES = {
     1184: pa.timestamp("us", tz="UTC"),
 }
 _NUMERIC = 1700
-#: Digits of a decimal, and how many of them behind the point where the column does not say.
+#: Maximum digits of a decimal. `decimal128(_DIGITS, 0)` stands for a column without a declared scale.
 _DIGITS = 38
 
 
 class Question:
-    """One SELECT that was checked, inside a transaction that cannot write."""
+    """One checked SELECT, inside a transaction that cannot write."""
 
     def __init__(self, session: Session, sql: str, place: str, seconds: float | None) -> None:
         self._session = session
@@ -83,37 +83,39 @@ class Question:
 
     @contextmanager
     def mapped(self) -> Iterator[None]:
-        """Errors as the person who asks should read them."""
+        """Maps errors to those that the user sees."""
         with mapped_query(self._place, self._seconds):
             yield
 
     def check(self) -> None:
-        """RunError for anything but one SELECT whose functions only compute.
+        """RunError unless the query is one SELECT with functions that only compute.
 
-        Functions that read files, wait, signal or set something are volatile to Postgres, so that its own parser and
-        its own list of functions say what is refused, wherever it hides.
+        Functions that read files, wait, send signals or change settings are volatile in Postgres. So Postgres' own
+        parser and catalog decide what to reject, wherever it is in the query.
         """
         with self._parsed() as functions:
             volatile = self._session.all(_VOLATILE, [functions, list(_HARMLESS)])
         if volatile:
-            raise RunError(f"{volatile[0][0]}() does more than read the datasets' tables", hint=_HINT)
+            raise RunError(
+                f"{volatile[0][0]}() does more than read the datasets' tables", hint=_HINT, code="query_not_allowed"
+            )
 
     def adds_up(self) -> frozenset[str]:
-        """Tables and views of the schema that are added up, without a word of the run that each row is of."""
+        """Tables and views of the schema that the query aggregates without using a column that identifies runs."""
         with self._parsed() as functions:
             if not self._session.one(_ANY_AGGREGATE, [functions]):
                 return frozenset()
             found = self._session.all(_NAMED, [sorted(OF_A_RUN), self._session.schema])
-        return frozenset() if any(told_apart for _, told_apart in found) else frozenset(name for name, _ in found)
+        return frozenset() if any(names_run for _, names_run in found) else frozenset(name for name, _ in found)
 
     @contextmanager
     def _parsed(self) -> Iterator[list[int]]:
-        """A transaction in which Postgres has parsed the question: the functions in it, by number."""
+        """A transaction in which Postgres has parsed the query. Yields the ids of the query's functions."""
         self._session.begin("READ WRITE", seconds=self._seconds)
         try:
-            # Asked for a binary answer, psycopg uses the protocol that takes one statement at a time.
+            # For a binary result, psycopg uses the protocol that accepts one statement at a time.
             self._session.connection.execute(
-                f"CREATE TEMP VIEW _counterfoil_question AS SELECT 1 AS one FROM (\n{self._sql}\n) AS asked",  # noqa: S608 - what is checked
+                f"CREATE TEMP VIEW _counterfoil_question AS SELECT 1 AS one FROM (\n{self._sql}\n) AS asked",  # noqa: S608 - checked here
                 binary=True,
             )
             tree = self._session.one(
@@ -124,15 +126,15 @@ class Question:
             self._session.connection.rollback()
 
     def schema(self) -> pa.Schema:
-        """Names and types of the answer's columns; what Arrow has no type for is text."""
+        """Names and types of the result's columns. Types that Arrow does not have are text."""
         sql = f"SELECT * FROM (\n{self._sql}\n) AS asked LIMIT 0"  # noqa: S608 - checked
         described = self._session.connection.execute(sql, binary=True).description or ()
         if not described:
-            raise RunError("This asks for no column", hint=_HINT)
+            raise RunError("the query selects no columns", hint=_HINT)
         return pa.schema([pa.field(column.name, _type(column)) for column in described])
 
     def batches(self, schema: pa.Schema) -> Generator[pa.RecordBatch, None, None]:
-        """The answer's rows."""
+        """The rows of the result."""
         cursor = self._session.connection.cursor()
         with cursor.copy(f"COPY (\n{self._sql}\n) TO STDOUT (FORMAT csv)") as copy:
             rows: list[bytes] = []
@@ -149,18 +151,18 @@ class Question:
 
 
 def added_up(session: Session, sql: str, place: str, seconds: float | None) -> frozenset[str]:
-    """What a question adds up, see `Question.adds_up`."""
+    """See `Question.adds_up`."""
     question = Question(session, sql, place, seconds)
     with question.mapped():
         return question.adds_up()
 
 
 def ask(session: Session, sql: str, place: str, seconds: float | None, held: ExitStack) -> pa.RecordBatchReader:
-    """The answer as a stream; `held` is closed behind the last batch, or when the rest is dropped."""
+    """The result as a stream; `held` is closed after the last batch, or when the rest is dropped."""
     question = Question(session, sql, place, seconds)
     with question.mapped():
         if "\0" in sql:
-            raise RunError("A question can't hold a NUL character", hint="Remove it.")
+            raise RunError("the query contains a NUL character", hint="Remove it.")
         question.check()
         session.begin(READ_ONLY, seconds=seconds)
         schema = question.schema()
@@ -185,7 +187,7 @@ def _rest(
 
 
 def _parsed(text: bytes, schema: pa.Schema) -> pa.RecordBatch:
-    """Rows of CSV, all of them whole."""
+    """Parses complete rows of CSV."""
     names = [f"c{number}" for number in range(len(schema))]
     table = pcsv.read_csv(
         pa.BufferReader(text),
@@ -208,12 +210,12 @@ def _type(column: psycopg.Column) -> pa.DataType:
 
 
 def _read(kind: pa.DataType) -> pa.DataType:
-    """As what a column is read: a decimal that does not say its digits is settled when some are there."""
+    """The type to read a column as: text for a decimal without a declared scale."""
     return pa.string() if kind == pa.decimal128(_DIGITS, 0) else kind
 
 
 def _settled(schema: pa.Schema, first: pa.RecordBatch | None) -> pa.Schema:
-    """The schema, with as many digits behind the point as the first rows have. Sums keep theirs in all rows."""
+    """The schema with the scale of the first rows for such decimals. Sums have one scale in all rows."""
     fields = []
     for number, field in enumerate(schema):
         kind = field.type
@@ -246,7 +248,7 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _exact(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Decimals from their texts; those of later rows are cut to as many digits as the first ones have."""
+    """Decimals from text. Later rows are truncated to the scale of the first ones."""
     if not pa.types.is_decimal(kind):
         return column.cast(kind)
     texts = [

@@ -1,6 +1,6 @@
-"""Connections to one Postgres database, and transactions on them that can be waited for, stopped and refused.
+"""Connections to one Postgres database, and transactions that wait for a lock and can be stopped or rejected.
 
-All that a transaction needs is set in it, and locks end with it, so that a pooler of transactions may stand between.
+A transaction makes all its settings itself, and locks end with it, so a transaction pooler can be in between.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import RunError, SettingsError, TransientError
 
 _CONNECT_SECONDS = 10
-#: The oldest server that has all that merging and histories need.
+#: The oldest server version with the features that merges and histories need.
 _OLDEST = 140_000
-#: How soon the server finds that the process at the other end is gone.
+#: How soon the server detects that the client process has ended.
 _LOOK_SECONDS = 2
 _ALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
-#: Any number, the same in every process: the first half of the names of our advisory locks.
+#: An arbitrary number, the same in every process: the first half of the keys of our advisory locks.
 _LOCKS = 0x436F_756E
-#: Who holds a lock that is taken, as far as that may be seen.
+#: The holder of a lock, as far as the user can see it.
 _HOLDER = """
     SELECT coalesce(nullif(activity.application_name, ''), 'another program'), locks.pid, activity.client_addr::text
     FROM pg_locks AS locks LEFT JOIN pg_stat_activity AS activity ON activity.pid = locks.pid
@@ -49,7 +49,7 @@ _SETTINGS = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
-    # To compile a comparison of a hundred columns takes seconds, also for a few rows.
+    # Compiling a comparison of a hundred columns takes seconds, even for a few rows.
     "jit": "off",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -58,39 +58,39 @@ _SETTINGS = {
 
 @dataclass(slots=True)
 class Session:
-    """One transaction: its connection, and what is to be interrupted when it is stopped."""
+    """One transaction: its connection, and the callbacks that interrupt other work on a stop."""
 
     connection: psycopg.Connection[Any]
     schema: str
-    #: What holds in each transaction, whatever is usual for the user or the database.
+    #: The SQL settings of each transaction, which override the defaults of the user and the database.
     settings: str
     stopped: threading.Event = field(default_factory=threading.Event)
     interrupts: list[Callable[[], None]] = field(default_factory=list)
 
     def begin(self, mode: str, *, seconds: float | None = None) -> None:
-        """Begins a transaction; a statement that takes so many seconds is broken off."""
+        """Begins a transaction. Statements are canceled after `seconds`."""
         limit = "" if seconds is None else f"; SET LOCAL statement_timeout TO {max(1, int(seconds * 1000))}"
         self.run(f"BEGIN {mode}; {self.settings}{limit}")
 
     def run(self, sql: str, values: list[Any] | None = None) -> int:
-        """Executes a statement of ours; how many rows it touched."""
+        """Executes a statement and returns the number of affected rows."""
         return self.connection.execute(sql, values).rowcount
 
     def all(self, sql: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
-        """The rows of a query of ours, which are few."""
+        """The rows of a query with a small result."""
         return self.connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, values: list[Any] | None = None) -> Any:
-        """The only value of a query of ours."""
+        """The only value of a query."""
         ((value,),) = self.all(sql, values)
         return value
 
     def named(self, table: str) -> str:
-        """The table's name with its schema."""
+        """The quoted name of the table, with its schema."""
         return f"{quoted(self.schema)}.{quoted(table)}"
 
     def interrupt(self) -> None:
-        """Breaks off what is being done, from another thread; what has just ended is not harmed."""
+        """Cancels the current work, from another thread. Work that has just ended is not affected."""
         self.stopped.set()
         for interrupt in self.interrupts:
             interrupt()
@@ -98,13 +98,13 @@ class Session:
             self.connection.cancel_safe(timeout=_LOOK_SECONDS)
 
     def check(self) -> None:
-        """Raises after an interrupt."""
+        """Raises RunError after an interrupt."""
         if self.stopped.is_set():
-            raise RunError("the load was stopped", hint="The table is as it was.")
+            raise RunError("the load was canceled", hint="The table is unchanged.", code="load_canceled")
 
 
 class Server:
-    """Opens connections when they are needed; between two calls none is open unless the place is held."""
+    """Opens connections on demand. Between two calls none is open, except inside `held`."""
 
     def __init__(self, place: PostgresAddress, busy_seconds: float) -> None:
         self._place = place
@@ -115,7 +115,7 @@ class Server:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps connections open for the next call, in any thread, until the block ends."""
+        """Keeps connections open for later calls, in any thread, until the block ends."""
         with self._guard:
             self._holders += 1
         try:
@@ -131,7 +131,7 @@ class Server:
 
     @contextmanager
     def connected(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection that nobody else uses meanwhile."""
+        """A connection that no other thread uses."""
         with mapped(self._place.name):
             with self._guard:
                 connection = self._idle.pop() if self._idle else None
@@ -149,7 +149,7 @@ class Server:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that sees one state of the database, and changes none."""
+        """A read-only session on one snapshot of the database."""
         with self.connected() as connection:
             session = self._session(connection)
             session.begin(READ_ONLY)
@@ -158,11 +158,11 @@ class Server:
 
     @contextmanager
     def asking(self) -> Iterator[Session]:
-        """A session for a question, which begins its own transactions; what it leaves undone is undone."""
+        """A session for a query, which begins its own transactions. An open transaction is rolled back at the end."""
         with self.connected() as connection:
             yield self._session(connection)
             if connection.info.transaction_status == TransactionStatus.ACTIVE:
-                connection.close()  # in the middle of an answer
+                connection.close()  # in the middle of a result
             else:
                 connection.rollback()
 
@@ -170,26 +170,27 @@ class Server:
     def writing(
         self, table: str, progress: Progress | None = None, guard: Guard | None = None, stop: Stop | None = None
     ) -> Iterator[Session]:
-        """A transaction while nobody else loads into the table. It commits when the block ends well and the guard
-        lets it, and else leaves everything as it was.
+        """A transaction that is exclusive among loads into the table.
+
+        It commits if the block and the guard raise nothing; otherwise it rolls back.
         """
         check_stop(stop)
         with self.connected() as connection:
             session = self._session(connection)
             place = f"{table} in {self._place.name}"
             wait_for(lambda: self._begin(session, table), place, self._busy_seconds, progress, stop)
-            # An interrupt must not meet the end of the transaction, so that nobody is asked any more by then.
+            # Ends before the commit, which an interrupt must not hit.
             with stoppable(session.interrupt, stop):
                 yield session
             if guard is not None:
                 guard()
-            # Of a transaction that failed, Postgres makes a rollback without calling it an error.
+            # Postgres rolls back a failed transaction on COMMIT, without an error.
             if connection.execute("COMMIT").statusmessage != "COMMIT":
-                raise TransientError(f"{place} took back what was loaded", hint="The table is as it was.")
+                raise TransientError(f"{place} rolled back the load", hint="Try again; the table is unchanged.")
 
     @contextmanager
     def committed(self) -> Iterator[Session]:
-        """A transaction for what takes no time and waits for nobody."""
+        """A short transaction that does not wait for the table."""
         with self.connected() as connection:
             session = self._session(connection)
             session.begin(_READ_WRITE)
@@ -197,7 +198,7 @@ class Server:
             session.run("COMMIT")
 
     def _begin(self, session: Session, table: str) -> None:
-        """Begins the transaction with the table's lock; Held when somebody has it."""
+        """Begins the transaction with the table's lock. Locked if another session has it."""
         session.begin(_READ_WRITE)
         key = [_LOCKS, session.one("SELECT hashtext(%s)", [session.named(table)])]
         if session.one("SELECT pg_try_advisory_xact_lock(%s, %s)", key):
@@ -211,28 +212,28 @@ class Server:
         settings = {**_SETTINGS, "lock_timeout": f"{int(max(1, self._busy_seconds) * 1000)}"}
         if connection.info.server_version >= 170_000:
             settings["transaction_timeout"] = "0"
-        told = [f"SET LOCAL search_path TO {quoted(self._place.schema)}"]
-        told += [f"SET LOCAL {name} TO {literal(value)}" for name, value in settings.items()]
-        return Session(connection, self._place.schema, "; ".join(told))
+        statements = [f"SET LOCAL search_path TO {quoted(self._place.schema)}"]
+        statements += [f"SET LOCAL {name} TO {literal(value)}" for name, value in settings.items()]
+        return Session(connection, self._place.schema, "; ".join(statements))
 
     def _connect(self) -> psycopg.Connection[Any]:
-        given = {"connect_timeout": f"{_CONNECT_SECONDS}", "application_name": "counterfoil", **_ALIVE}
-        wanted: dict[str, Any] = {**given, **self._place.connection(), "client_encoding": "utf8"}
-        # Prepared statements belong to a connection, which a pooler may exchange behind our back.
+        defaults = {"connect_timeout": f"{_CONNECT_SECONDS}", "application_name": "counterfoil", **_ALIVE}
+        wanted: dict[str, Any] = {**defaults, **self._place.connection(), "client_encoding": "utf8"}
+        # Prepared statements belong to a connection, and a pooler can switch connections.
         connection = psycopg.connect(**wanted, autocommit=True, prepare_threshold=None)
         if connection.info.server_version < _OLDEST:
             connection.close()
             raise SettingsError(
                 f"{self._place.name} is Postgres {connection.info.server_version // 10_000}, which is too old",
-                hint=f"Postgres {_OLDEST // 10_000} or newer is needed.",
+                hint=f"Use Postgres {_OLDEST // 10_000} or newer.",
             )
-        with contextlib.suppress(psycopg.Error):  # some systems cannot
+        with contextlib.suppress(psycopg.Error):  # not supported on some systems
             connection.execute(f"SET client_connection_check_interval TO {_LOOK_SECONDS * 1000}")
         return connection
 
 
 def _give_up(connection: psycopg.Connection[Any]) -> None:
-    # Told to, the server lets go of its locks before we go on; else when it finds that nobody is there.
+    # A rollback releases the locks before we continue; otherwise the server first has to detect the lost client.
     with contextlib.suppress(psycopg.Error):
         if connection.info.transaction_status != TransactionStatus.ACTIVE:
             connection.rollback()

@@ -1,4 +1,4 @@
-"""What is done to tables inside a transaction on a Postgres database, and the record of loads."""
+"""Operations on tables inside a transaction on a Postgres database, and the record of loads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KIND = """
     SELECT relkind::text FROM pg_class
     WHERE relname = %s AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s)
 """
-#: How Postgres calls what can have a table's name. Only a table gets rows: in partitions a place is not one row's.
+#: Kinds of objects by `relkind`. Only plain tables are loaded: across partitions, a ctid is not unique.
 _KINDS = {
     "r": "table", "p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table", "i": "index",
     "I": "index", "S": "sequence", "c": "type", "t": "internal table",
@@ -43,13 +43,13 @@ _COMMENTS = """
 
 
 def kind_of(session: Session, name: str) -> str | None:
-    """What goes by that name in the schema: a table, a view, an index, …"""
+    """The kind of object with this name in the schema, such as a table, view or index; None if there is none."""
     found = session.all(_KIND, [name, session.schema])
-    return _KINDS.get(found[0][0], "thing") if found else None
+    return _KINDS.get(found[0][0], "object") if found else None
 
 
 def is_readable(session: Session, name: str) -> bool:
-    """Whether there is a table, or something that can be read like one."""
+    """Whether there is a table, or an object that can be read like one."""
     return kind_of(session, name) in _READABLE
 
 
@@ -59,7 +59,7 @@ def columns_of(session: Session, table: str) -> tuple[tuple[str, str], ...]:
 
 
 def check_place(session: Session) -> bool:
-    """Whether the schema is there; SettingsError where no load could make what it needs."""
+    """Whether the schema exists. SettingsError if a load could not create what it needs."""
     sql = """
         SELECT has_database_privilege(current_database(), 'CREATE'), has_database_privilege(current_database(), 'TEMP'),
             (SELECT has_schema_privilege(oid, 'CREATE, USAGE') FROM pg_namespace WHERE nspname = %s), current_user,
@@ -68,29 +68,30 @@ def check_place(session: Session) -> bool:
     ((may_create, may_temp, may_make, user, standby, database),) = session.all(sql, [session.schema])
     who, where = quoted(user), quoted(database)
     if standby:
-        raise DestinationRejected("the server is a standby, which is read-only", hint="Name the primary server.")
+        raise DestinationRejected("the server is a standby, which is read-only", hint="Use the primary server.")
     if may_make is None and not may_create:
         raise SettingsError(
-            f"there is no schema {session.schema}, and {user} may not create it",
-            hint=f"CREATE SCHEMA {quoted(session.schema)} AUTHORIZATION {who};",
+            f"schema {session.schema} not found, and {user} may not create it",
+            hint=f"Run: CREATE SCHEMA {quoted(session.schema)} AUTHORIZATION {who};",
         )
     if may_make is False:
         raise SettingsError(
             f"{user} may not create tables in the schema {session.schema}",
-            hint=f"GRANT USAGE, CREATE ON SCHEMA {quoted(session.schema)} TO {who}; or name another with ?schema=…",
+            hint=f"Use another ?schema=…, or run: GRANT USAGE, CREATE ON SCHEMA {quoted(session.schema)} TO {who};",
         )
     if not may_temp:
         raise SettingsError(
-            f"{user} may not create temporary tables in {database}", hint=f"GRANT TEMP ON DATABASE {where} TO {who};"
+            f"{user} may not create temporary tables in {database}",
+            hint=f"Run: GRANT TEMP ON DATABASE {where} TO {who};",
         )
     return may_make is not None
 
 
 def make_loads(session: Session) -> None:
-    """Makes the schema and the record of loads where they are missing."""
+    """Creates the schema and the record of loads if they are missing."""
     if kind_of(session, LOADS_TABLE) == "table":
         return
-    # Two processes at once would else both find them missing.
+    # Otherwise two concurrent processes would both find them missing.
     session.run("SELECT pg_advisory_xact_lock(hashtext(%s))", [session.named(LOADS_TABLE)])
     if not check_place(session):
         session.run(f"CREATE SCHEMA IF NOT EXISTS {quoted(session.schema)}")
@@ -98,16 +99,16 @@ def make_loads(session: Session) -> None:
     if kind is None:
         session.run(f"CREATE TABLE {session.named(LOADS_TABLE)} ({_LOADS_COLUMNS})")
     elif kind != "table":
-        raise DestinationRejected(f"{LOADS_TABLE} is a {kind}, and has to be our table", hint="Drop or rename it.")
+        raise DestinationRejected(f"{LOADS_TABLE} is a {kind}, not Counterfoil's table", hint="Drop or rename it.")
 
 
 def _loads(session: Session) -> str:
-    """The name of the record in a statement that takes parameters."""
+    """The name of the record of loads in a statement with parameters."""
     return session.named(LOADS_TABLE).replace("%", "%%")
 
 
 def loads_of(session: Session, table: str) -> list[tuple[str, str, Any]]:
-    """Run, method and scope of each load into the table, the latest first."""
+    """Run, method and scope of each load into the table, newest first."""
     if kind_of(session, LOADS_TABLE) is None:
         return []
     sql = f"SELECT run, method, scope FROM {_loads(session)} WHERE table_name = %s ORDER BY number DESC"  # noqa: S608 - quoted
@@ -115,7 +116,7 @@ def loads_of(session: Session, table: str) -> list[tuple[str, str, Any]]:
 
 
 def loaded(session: Session, load: Load) -> Loaded | None:
-    """What the run did to its table; None when it did nothing yet, or when the table is gone."""
+    """The result of the run's load; None if it was not loaded, or the table no longer exists."""
     if kind_of(session, load.table) != "table" or kind_of(session, LOADS_TABLE) is None:
         return None
     sql = f"SELECT rows, added, changed, deleted FROM {_loads(session)} WHERE run = %s AND table_name = %s"  # noqa: S608 - quoted
@@ -130,7 +131,7 @@ def scopes_of(session: Session, table: str) -> tuple[Mapping[str, Any], ...] | N
 
 
 def record(session: Session, load: Load, done: Loaded, *, method: str | None = None) -> None:
-    """Notes the load, as one of its own method or another; an older note of the same run, whose table is gone, goes."""
+    """Records the load, with its own method or `method`. Replaces an entry of the run for a dropped table."""
     loads = _loads(session)
     session.run(f"DELETE FROM {loads} WHERE run = %s AND table_name = %s", [load.run, load.table])  # noqa: S608 - quoted
     values = {
@@ -147,7 +148,7 @@ def record(session: Session, load: Load, done: Loaded, *, method: str | None = N
 
 
 def drop(session: Session, table: str, place: str) -> bool:
-    """Removes a table of ours and the notes of its loads; False when there is none."""
+    """Drops a table that Counterfoil created, and the entries of its loads; False if there is none."""
     kind, loads = kind_of(session, table), loads_of(session, table)
     if kind is not None and (kind != "table" or not loads):
         raise not_ours(table, place)
@@ -159,18 +160,18 @@ def drop(session: Session, table: str, place: str) -> bool:
 
 
 def forget(session: Session, table: str, method: str) -> None:
-    """Removes the table's notes of one method from the record."""
+    """Deletes the table's entries with this method from the record."""
     session.run(f"DELETE FROM {_loads(session)} WHERE table_name = %s AND method = %s", [table, method])  # noqa: S608 - quoted
 
 
 def check_ours(session: Session, load: Load, place: str) -> bool:
-    """Whether the table is there; refuses one that is not ours, unless it may be overwritten."""
+    """Whether the table exists. Rejects one that Counterfoil did not create, unless the load may overwrite it."""
     kind = kind_of(session, load.table)
     return check_owned(load, kind, [method for _, method, _ in loads_of(session, load.table)], place)
 
 
 def create(session: Session, table: str, columns: Iterable[tuple[str, str]]) -> None:
-    """Makes the table, empty."""
+    """Creates the table, empty."""
     session.run(f"CREATE TABLE {session.named(table)} ({definitions(columns)})")
 
 
@@ -180,9 +181,9 @@ def definitions(columns: Iterable[tuple[str, str]]) -> str:
 
 
 def add_columns(session: Session, table: str, columns: Iterable[tuple[str, str]], **hint: str) -> bool:
-    """Adds those of the columns, as name and type, that the table lacks; whether there were any.
+    """Adds the columns (name and type) that the table lacks, and returns whether there were any.
 
-    SchemaConflict when one is of another type, for which `hint` is.
+    SchemaConflict, with `hint`, if one has another type.
     """
     present = dict(columns_of(session, table))
     added = []
@@ -198,12 +199,12 @@ def add_columns(session: Session, table: str, columns: Iterable[tuple[str, str]]
 
 
 def widen(session: Session, table: str, schema: pa.Schema) -> None:
-    """Adds the columns that the table lacks; SchemaConflict when one is of another type."""
+    """Adds the columns that the table lacks. SchemaConflict if one has another type."""
     add_columns(session, table, typed(schema))
 
 
 def count(session: Session, table: str) -> int:
-    """Rows of the table."""
+    """The number of rows in the table."""
     return int(session.one(f"SELECT count(*) FROM {session.named(table)}"))  # noqa: S608 - quoted
 
 
@@ -216,16 +217,16 @@ def comment(session: Session, load: Load, names: Sequence[str], table: str | Non
         text = load.comments.get(name, "").replace("\0", "")
         if text and present.get(name) != text:
             set_.append(f"COMMENT ON COLUMN {named}.{quoted(name)} IS {literal(text)}")
-    words = load.comment.replace("\0", "")
-    if words and present.get(None) != words:
-        set_.append(f"COMMENT ON TABLE {named} IS {literal(words)}")
+    title = load.comment.replace("\0", "")
+    if title and present.get(None) != title:
+        set_.append(f"COMMENT ON TABLE {named} IS {literal(title)}")
     if set_:
-        # In one go, since each takes a way to the server and back.
+        # In one round trip to the server.
         session.run("; ".join(set_))
 
 
 def index_keys(session: Session, table: str, keys: Sequence[str]) -> None:
-    """Makes an index by which rows are found by their key, unless there is one that begins so."""
+    """Creates an index on the key columns, unless an index begins with them."""
     sql = """
         SELECT 1 FROM pg_index WHERE indrelid = %s::regclass AND indisvalid AND indpred IS NULL
         AND (SELECT array_agg(attname::text ORDER BY place)
@@ -235,5 +236,5 @@ def index_keys(session: Session, table: str, keys: Sequence[str]) -> None:
     """
     if not session.all(sql, [session.named(table), len(keys), list(keys)]):
         named, columns = session.named(table), ", ".join(map(quoted, keys))
-        # Until autovacuum has counted the keys, the planner would not think of the index.
+        # Without ANALYZE, the planner would ignore the index until autovacuum has collected statistics.
         session.run(f"CREATE INDEX ON {named} ({columns}); ANALYZE {named} ({columns})")

@@ -1,4 +1,4 @@
-"""Postgres' SQL as text: types and names."""
+"""Postgres types and names in SQL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from counterfoil.destinations.sql.text import duckdb_type
 from counterfoil.errors import INVALID_TABLE, DestinationRejected, SchemaConflict
 
-#: Postgres cuts longer names without a word, so that two of them could become one.
+#: Postgres silently truncates longer names, so two of them could become the same.
 NAME_BYTES = 63
 #: https://www.postgresql.org/docs/current/ddl-system-columns.html
 _SYSTEM = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
@@ -28,7 +28,7 @@ _TYPES = {
 
 
 def postgres_type(field: pa.Field) -> str:
-    """The type of the column that holds the field, as Postgres spells it."""
+    """Postgres' name for the type of the field."""
     kind = duckdb_type(field)
     decimal = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind)
     return f"numeric({decimal[1]},{decimal[2]})" if decimal else _TYPES[kind]
@@ -39,22 +39,30 @@ def typed(schema: pa.Schema) -> list[tuple[str, str]]:
     return [(field.name, postgres_type(field)) for field in schema]
 
 
-def check_table(table: str, *, beside: str = "") -> None:
-    """Refuses a name that Postgres would cut, or whose table has something of a longer name beside it."""
-    most = NAME_BYTES - len(beside)
+def check_table(table: str, *, suffix: str = "") -> None:
+    """Rejects a name that Postgres would truncate, alone or with the suffix `suffix` of a second table or view."""
+    most = NAME_BYTES - len(suffix)
     if len(table.encode()) > most:
-        kept = f" with {table}{beside} beside it" if beside else ""
+        second = f" (with {table}{suffix})" if suffix else ""
         raise DestinationRejected(
-            f"{table} is too long for the name of a table{kept}: Postgres takes {most} bytes",
-            hint="Choose another one.",
+            f"the table name {table} is too long: Postgres allows {most} bytes{second}",
+            hint="Choose a shorter name.",
             code=INVALID_TABLE,
         )
 
 
 def check_columns(names: Iterable[str]) -> None:
-    """Refuses columns that Postgres would cut the names of, or has itself."""
+    """Rejects columns with names that Postgres would truncate, or that its system columns have."""
     for name in names:
         if len(name.encode()) > NAME_BYTES:
-            raise SchemaConflict(f"column {name} is too long: Postgres takes {NAME_BYTES} bytes", hint="Leave it out.")
+            raise SchemaConflict(
+                f"the column name {name} is too long: Postgres allows {NAME_BYTES} bytes",
+                hint="Leave it out.",
+                code="invalid_column",
+            )
         if name in _SYSTEM:
-            raise SchemaConflict(f"column {name} has the name of one that Postgres keeps itself", hint="Leave it out.")
+            raise SchemaConflict(
+                f"column {name} has the name of a Postgres system column",
+                hint="Leave it out.",
+                code="reserved_column",
+            )

@@ -1,4 +1,4 @@
-"""What a URL says of a Postgres database. Passwords are taken from it, or from where it points, and never shown."""
+"""Parses the URL of a Postgres database. Passwords come from the URL or its references, and are never displayed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SECRETS = frozenset({"password", "sslpassword"})
 
 @dataclass(frozen=True, slots=True)
 class PostgresAddress:
-    """A schema of a database, and how to get there."""
+    """A schema of a database, and how to connect to it."""
 
-    #: The URL without anything secret, which opens the same place where the password is found elsewhere.
+    #: The URL without secrets. It opens the same database if the password is available elsewhere.
     name: str
     schema: str
-    #: Parameters of libpq.
+    #: The parameters of libpq.
     parameters: Mapping[str, str] = field(repr=False)
 
     def connection(self) -> dict[str, str]:
-        """The parameters, with the password that `password=env:NAME` or `password=file:/path` points to."""
+        """The parameters, with the password that `password=env:NAME` or `password=file:/path` refers to."""
         found = dict(self.parameters)
         for name in _SECRETS & found.keys():
             found[name] = resolve(found[name], f"the {name}") if is_reference(found[name]) else found[name]
@@ -35,33 +35,37 @@ class PostgresAddress:
 
 
 def postgres_address(url: str) -> PostgresAddress:
-    """SettingsError when the URL names no database; it never repeats a password."""
+    """SettingsError if the URL names no database. The message never contains a password."""
     front, _, query = url.partition("?")
     pairs = [pair for pair in query.split("&") if pair]
     schemas = [unquote(pair.partition("=")[2]) for pair in pairs if pair.partition("=")[0] == "schema"]
     rest = "&".join(pair for pair in pairs if pair.partition("=")[0] != "schema")
     _, _, behind = front.partition("://")
     try:
-        told = conninfo_to_dict(f"postgresql://{behind}{'?' if rest else ''}{rest}")
+        parsed = conninfo_to_dict(f"postgresql://{behind}{'?' if rest else ''}{rest}")
     except psycopg.Error:
-        # What libpq says of it may repeat any part of the URL.
+        # libpq's message may repeat any part of the URL.
         raise SettingsError(
-            "the URL of the Postgres database can't be read",
-            hint=f"Such as {EXAMPLE}?schema=stripe; signs such as @, / and % in a password are written %40, %2F, %25.",
+            "invalid URL of a Postgres database",
+            hint=f"Use a URL such as {EXAMPLE}?schema=stripe; write @, / and % in a password as %40, %2F and %25.",
         ) from None
-    parameters = {name: str(value) for name, value in told.items() if value is not None}
+    parameters = {name: str(value) for name, value in parsed.items() if value is not None}
     if not parameters.get("dbname"):
-        raise SettingsError("the URL names no database", hint=f"Such as {EXAMPLE}.")
+        raise SettingsError("the URL names no database", hint=f"Use a URL such as {EXAMPLE}")
     if any("\0" in value for value in (*parameters.values(), *schemas)):
-        raise SettingsError("the URL of the Postgres database holds a NUL character", hint=f"Such as {EXAMPLE}.")
+        raise SettingsError(
+            "the URL of the Postgres database contains a NUL character", hint=f"Use a URL such as {EXAMPLE}"
+        )
     schema = schemas[-1] if schemas else SCHEMA
     if not schema or len(schema.encode()) > 63 or schema.startswith("pg_") or schema == "information_schema":
-        raise SettingsError(f"{schema!r} can't be the schema of tables", hint="Give 1 to 63 bytes, not pg_….")
+        raise SettingsError(
+            f"invalid schema: {schema!r}", hint="Use a name of 1 to 63 bytes that does not begin with pg_."
+        )
     return PostgresAddress(_name(parameters, schema), schema, parameters)
 
 
 def _name(parameters: Mapping[str, str], schema: str) -> str:
-    """A host that is a folder, of a socket, stands behind the question mark."""
+    """The URL to display. A host that is the folder of a socket is a parameter."""
     host = parameters.get("host", "")
     is_address = bool(host) and "/" not in host and "," not in host
     user = f"{quote(parameters['user'], safe='')}@" if "user" in parameters else ""

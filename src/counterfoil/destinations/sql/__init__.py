@@ -1,1 +1,1 @@
-"""DuckDB as a scratch engine: what every destination may use to sort, merge and query Parquet files."""
+"""DuckDB as a scratch engine: helpers of all destinations to sort, merge and query Parquet files."""

@@ -1,6 +1,6 @@
-"""A table looked at page by page: filters, sort and profile as SQL, with every value a literal.
+"""SQL to browse a table: pages, filters, sort and column profiles. Every value is a literal.
 
-What DuckDB and Postgres both understand is written once.
+SQL that works in both DuckDB and Postgres is written once.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from counterfoil.destinations.protocol import same_name
 from counterfoil.destinations.sql.text import literal, quoted
 from counterfoil.errors import SettingsError
 
-#: How a value is compared; `contains` compares as text without case, `empty` and `filled` take no value.
+#: Comparisons. `contains` compares text and ignores case; `empty` and `filled` take no value.
 Test = Literal["is", "is_not", "contains", "over", "under", "empty", "filled"]
 
 _COMPARED = {"is": "IS NOT DISTINCT FROM", "is_not": "IS DISTINCT FROM", "over": ">", "under": "<"}
 Columns = Sequence[tuple[str, str]]
 
-#: By what rows of a table are told apart.
+#: The row identifier of each dialect.
 _PLACES: dict[Dialect, str] = {"duckdb": "rowid", "postgresql": "ctid"}
-#: Types of texts, as which every value can be written.
+#: Text types, which accept any value.
 _TEXTS = frozenset({"VARCHAR", "JSON", "text"})
-#: Types that Postgres has no least and no greatest of.
+#: Types without min() and max() in Postgres.
 _UNORDERED = frozenset({"jsonb", "json", "boolean"})
 
 
@@ -39,7 +39,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Which rows of a table, in which order: names of columns, `-` for the largest first."""
+    """The rows of a table to show, and their order: column names, with `-` for descending."""
 
     filters: tuple[Filter, ...] = ()
     sort: tuple[str, ...] = ()
@@ -54,9 +54,9 @@ def rows_sql(
     offset: int = 0,
     only: Sequence[str] | None = None,
 ) -> str:
-    """The rows of the view, all of them or a page, with all columns or `only` some that are there.
+    """The rows of the view, all of them or a page, with all columns or `only` some existing ones.
 
-    SettingsError for a column or a value that can't be.
+    SettingsError for an unknown column or an invalid value.
     """
     page = "" if limit is None else f" LIMIT {int(limit)} OFFSET {int(offset)}"
     return f"SELECT {_names(only)} {_from(table, columns, view)}{_order(columns, view.sort)}{page}"
@@ -73,10 +73,10 @@ def page_sql(
     only: Sequence[str] | None = None,
     dialect: Dialect = "duckdb",
 ) -> str:
-    """A page of a table, no view or file, whose view has `total` rows; rows that sort alike come as they are stored.
+    """A page of a table (not of a database view or file) whose view has `total` rows. Ties are in stored order.
 
-    Only what is sorted by is read of all rows, and from the nearer end: a page far into a million rows would else
-    take all their columns into memory.
+    Only the sort columns of all rows are read, from the nearer end. Otherwise a page deep in a million rows would
+    load all of their columns into memory.
     """
     offset = min(offset, total)
     limit = min(limit, total - offset)
@@ -92,17 +92,17 @@ def page_sql(
 
 
 def count_sql(table: str, columns: Columns, view: View) -> str:
-    """How many rows the view has, as `rows`."""
+    """The number of rows of the view, as `rows`."""
     return f"SELECT count(*) AS rows {_from(table, columns, view)}"
 
 
 def runs_sql(table: str) -> str:
-    """How many runs the rows of the table are of, as `runs`."""
+    """The number of different runs of the rows of the table, as `runs`."""
     return f"SELECT count(DISTINCT _run) AS runs FROM {quoted(table)}"  # noqa: S608 - quoted
 
 
 def profile_sql(table: str, columns: Columns, column: str, view: View, dialect: Dialect = "duckdb") -> str:
-    """Of one column of the view: rows, nulls, distinct values (about), least and greatest as text."""
+    """The profile of a column of the view: rows, nulls, distinct values (estimated), minimum and maximum as text."""
     known, kind = _known(columns, column)
     name = quoted(known)
     ordered = f"{name}::VARCHAR" if dialect == "postgresql" and kind in _UNORDERED else name
@@ -115,7 +115,7 @@ def profile_sql(table: str, columns: Columns, column: str, view: View, dialect: 
 
 
 def top_sql(table: str, columns: Columns, column: str, view: View, *, limit: int = 10) -> str:
-    """The most frequent values of one column of the view, as text, with how often."""
+    """The most frequent values of a column of the view, as text, with their counts."""
     name = quoted(_known(columns, column)[0])
     return (
         f"SELECT {name}::VARCHAR AS value, count(*) AS rows {_from(table, columns, view)} "
@@ -135,7 +135,7 @@ def _from(table: str, columns: Columns, view: View) -> str:
 def _condition(columns: Columns, chosen: Filter) -> str:
     name, kind = _known(columns, chosen.column)
     if chosen.test not in get_args(Test):
-        raise SettingsError(f"{chosen.test!r} is no way to filter", hint=f"Choose one of: {', '.join(get_args(Test))}.")
+        raise SettingsError(f"unknown filter: {chosen.test!r}", hint=f"Use one of: {', '.join(get_args(Test))}.")
     if chosen.test in ("empty", "filled"):
         return f"{quoted(name)} IS {'NOT ' * (chosen.test == 'filled')}NULL"
     if chosen.test == "contains":
@@ -144,9 +144,9 @@ def _condition(columns: Columns, chosen: Filter) -> str:
 
 
 def _value(kind: str, chosen: Filter) -> str:
-    """The value in the column's type; a text that is none of it matches nothing, and is refused before."""
+    """The value as a literal of the column's type."""
     if "\0" in chosen.value:
-        raise SettingsError("A value can't hold a NUL character", hint="Remove it.")
+        raise SettingsError("the value contains a NUL character", hint="Remove it.")
     return literal(chosen.value) if kind in _TEXTS else f"CAST({literal(chosen.value)} AS {kind})"
 
 
@@ -163,4 +163,4 @@ def _known(columns: Columns, name: str) -> tuple[str, str]:
     for known, kind in columns:
         if same_name(known) == same_name(name):
             return known, kind
-    raise SettingsError(f"There is no column {name!r} in this table", hint="The schema lists its columns.")
+    raise SettingsError(f"column {name!r} not found in this table", hint="Use a column of the table's schema.")

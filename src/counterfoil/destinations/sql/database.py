@@ -1,4 +1,4 @@
-"""The DuckDB file: opened when it is needed, once in a process, waited for when another process holds it."""
+"""DuckDB files: opened on demand, once per process, and waited for while another process holds them."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _log = get_logger(__name__)
 
 _CONFIG = {
     "threads": "2",
-    # Files that we make are opened by every DuckDB since 1.4.
+    # New files can be opened by DuckDB 1.4 and later.
     "storage_compatibility_version": "v1.4.0",
-    # Nothing is ever fetched from the network, and no variable of Python's is taken for a table.
+    # Never download extensions, and never read Python variables as tables.
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
 }
-#: Memory that DuckDB may take, as far as it keeps to it.
+#: Memory limit of DuckDB, which it can exceed.
 MEGABYTES = 160
 _OTHERS = ((b"SQLite format 3", "an SQLite database"), (b"PAR1", "a Parquet file"), (b"", "not a DuckDB database"))
 
 
 class DatabaseFile:
-    """One file. Its users share one connection, and the last of them closes it."""
+    """One file. Its users share one connection, which the last of them closes."""
 
     def __init__(self, path: Path, megabytes: int) -> None:
         self.path = path
         self._megabytes = megabytes
-        #: Held while loading: loads into one file come one after the other.
+        #: Held during a load, so that loads into one file run one after the other.
         self.loading = threading.Lock()
         self._guard = threading.Lock()
         self._users = 0
@@ -55,16 +55,14 @@ class DatabaseFile:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor on the file, which may read files below the `readable` folders and no others."""
+        """A cursor on the file, which can read other files only below the `readable` folders."""
         with taken(self._guard, stop):
             if self._connection is None:
                 place = str(self.path)
                 self._connection = wait_for(lambda: self._attempt(readable), place, busy_seconds, progress, stop)
                 self._readable = readable
             elif self._readable != readable:
-                raise DestinationBusy(
-                    f"{self.path} is in use by a load from another archive", hint="Try again when it is done."
-                )
+                raise DestinationBusy(f"{self.path} is in use by a load from another archive", hint="Try again later.")
             self._users += 1
             cursor = self._connection.cursor()
         try:
@@ -74,10 +72,10 @@ class DatabaseFile:
             self._release()
 
     def check(self) -> None:
-        """Raises what opening it for a load would, as far as that shows without opening it.
+        """Raises what opening the file for a load would raise, as far as is known without opening it.
 
-        Where this process has it open, or is about to, nothing is to be seen: and to look into the file, and close it,
-        would take away DuckDB's lock on it, so that another process could write too.
+        The file is not inspected while this process has it open or is opening it. Reading and closing the file would
+        release DuckDB's lock on it, and another process could then write to it.
         """
         if self._guard.acquire(blocking=False):
             try:
@@ -88,8 +86,9 @@ class DatabaseFile:
         for place in (self.path.parent, self.path):
             if place.exists() and not os.access(place, os.W_OK):
                 raise DestinationRejected(
-                    f"{place} may not be written",
-                    hint="Check the rights of the file and of its folder, which must both be writable.",
+                    f"{place} is not writable",
+                    hint="Check the permissions: the file and its folder must both be writable.",
+                    code="not_writable",
                 )
 
     def _release(self) -> None:
@@ -109,12 +108,12 @@ class DatabaseFile:
             raise error_of(error, str(self.path)) from error
 
     def _inspect(self) -> None:
-        """Refuses what DuckDB would take for something else, or refuse in words that do not help."""
+        """Rejects paths that DuckDB would misread, or reject with an unhelpful message."""
         path = self.path
         if not path.parent.is_dir():
             raise DestinationRejected(
-                f"{path} cannot be made: there is no folder {path.parent}",
-                hint=f"Make it first: mkdir -p {path.parent}",
+                f"{path} cannot be created: folder {path.parent} not found",
+                hint=f"Create the folder: mkdir -p {path.parent}",
                 code=FOLDER_MISSING,
             )
         if path.is_dir():
@@ -126,14 +125,14 @@ class DatabaseFile:
         with path.open("rb") as file:
             start = file.read(16)
         if not start:
-            raise DestinationRejected(f"{path} is empty, not a DuckDB database", hint="Remove it; it is made anew.")
+            raise DestinationRejected(f"{path} is empty, not a DuckDB database", hint="Remove the file.")
         if start[8:12] != b"DUCK":
-            kind = next(words for magic, words in _OTHERS if start.startswith(magic))
+            kind = next(name for magic, name in _OTHERS if start.startswith(magic))
             raise DestinationRejected(f"{path} is {kind}", hint="Choose another file.")
 
 
 def _connect(database: str, readable: Sequence[Path], megabytes: int, **config: str) -> duckdb.DuckDBPyConnection:
-    """Opens it, and shuts out the network, every other file and all further settings."""
+    """Opens a database, blocks access to the network and other files, and locks the settings."""
     connection = duckdb.connect(database, config=_CONFIG | {"memory_limit": f"{megabytes}MB"} | config)
     try:
         folders = ", ".join(literal(f"{folder}/") for folder in readable)
@@ -149,7 +148,7 @@ def _connect(database: str, readable: Sequence[Path], megabytes: int, **config: 
 
 @contextmanager
 def in_memory(readable: Sequence[Path], spill: Path, megabytes: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to no file, for reading and writing Parquet; what does not fit in memory goes to `spill`."""
+    """An in-memory connection to read and write Parquet. Data that does not fit in memory goes to `spill`."""
     connection = _connect(":memory:", readable, megabytes, temp_directory=str(spill))
     try:
         yield connection
@@ -162,7 +161,7 @@ _files_guard = threading.Lock()
 
 
 def database_file(path: Path, megabytes: int = MEGABYTES) -> DatabaseFile:
-    """The one DatabaseFile of this process for the file, by whatever name it goes."""
+    """The one DatabaseFile of this process for the file, whichever path names it."""
     with _files_guard:
         return _files.setdefault(path.resolve(), DatabaseFile(path.resolve(), megabytes))
 
@@ -171,12 +170,12 @@ def database_file(path: Path, megabytes: int = MEGABYTES) -> DatabaseFile:
 def transaction(
     cursor: duckdb.DuckDBPyConnection, name: str, guard: Guard | None = None, stop: Stop | None = None
 ) -> Iterator[None]:
-    """Commits when the block ends well and the guard lets it, and else leaves everything as it was."""
+    """Commits if the block and the guard raise nothing; otherwise rolls everything back."""
     with mapped(name):
         cursor.execute("BEGIN TRANSACTION")
         with ExitStack() as undo:
             undo.callback(_roll_back, cursor)
-            # An interrupt must not meet the end of the transaction, so that nobody is asked any more by then.
+            # Ends before the commit, which an interrupt must not hit.
             with stoppable(cursor.interrupt, stop):
                 yield
             if guard is not None:
@@ -189,5 +188,5 @@ def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
     try:
         cursor.execute("ROLLBACK")
     except duckdb.Error as error:
-        # DuckDB has rolled back by itself, or the database is gone; either way nothing was committed.
+        # DuckDB has already rolled back, or the database is gone; in both cases nothing was committed.
         _log.debug("rollback", error=str(error))

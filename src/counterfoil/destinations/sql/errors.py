@@ -1,4 +1,4 @@
-"""The one mapping from DuckDB's errors, and the system's, to ours."""
+"""Maps errors of DuckDB and of the operating system to Counterfoil's errors."""
 
 from __future__ import annotations
 
@@ -14,44 +14,50 @@ from counterfoil.destinations.lock_wait import program_of
 from counterfoil.errors import CounterfoilError, DestinationBusy, DestinationRejected, QueryFailed
 
 _LOCKED = re.compile(r"Conflicting lock is held(?: in (?P<program>.*?))? \(PID (?P<pid>\d+)\)")
-#: What an error says, what that means, and what to do. The first that fits counts.
+#: Pattern of an error text, its code, its meaning, and the hint. The first match applies.
 _MEANINGS = (
     (
         r"no space left|file too large|disk quota|max_temp_directory_size|not enough space",
-        "has no room left: its disk is full",
-        "Free some space; the table is as it was.",
+        "disk_full",
+        "has no space left: its disk is full",
+        "Free some disk space; the table is unchanged.",
     ),
     (
         r"read-only file system|permission denied|operation not permitted|opened in read-only",
-        "may not be written",
-        "Check the rights of the file and of its folder, which must both be writable.",
+        "not_writable",
+        "is not writable",
+        "Check the permissions: the file and its folder must both be writable.",
     ),
     (
         r"newer version of duckdb|version number",
-        "was written by another version of DuckDB, which this one cannot read",
-        "Upgrade DuckDB here (`pip install -U duckdb`), or choose another file.",
+        "unsupported_version",
+        "was written by another version of DuckDB, which the installed one cannot read",
+        "Upgrade DuckDB (`pip install -U duckdb`), or choose another file.",
     ),
-    (r"encrypt", "is encrypted, and there is no way to give its key", "Choose a file that is not encrypted."),
+    (r"encrypt", "encrypted", "is encrypted, which is not supported", "Choose a file that is not encrypted."),
     (
         r"not a valid duckdb database|corrupt|serialization|checksum",
+        "damaged_file",
         "is damaged, or not a DuckDB database",
-        "Choose another file, or bring this one back from a backup.",
+        "Choose another file, or restore this one from a backup.",
     ),
     (
         r"different configuration|unique file handle|already attached|invalidated|write-write conflict",
-        "is in use by something else in this process",
-        "Try again when it is done.",
+        "file_in_use",
+        "is in use by another part of this process",
+        "Try again later.",
     ),
     (
         r"out of memory|could not allocate|failed to pin",
-        "needs more memory for this load than it may take",
+        "out_of_memory",
+        "needs more memory for this load than the limit allows",
         "Load fewer rows at once.",
     ),
 )
 
 
 def holder_of(error: BaseException) -> str | None:
-    """Who holds the file, as `name (PID n)`, when the error says that somebody does."""
+    """The process that holds the file, as `name (PID n)`; None if the error has another cause."""
     if "Could not set lock" not in str(error) and "Conflicting lock" not in str(error):
         return None
     found = _LOCKED.search(str(error))
@@ -61,31 +67,32 @@ def holder_of(error: BaseException) -> str | None:
 
 
 def error_of(error: BaseException, name: str) -> CounterfoilError:
-    """Our error for DuckDB's; values of rows never get into it."""
+    """The Counterfoil error for a DuckDB error. Its message never contains values of rows."""
     text = str(error)
     if (holder := holder_of(error)) is not None:
-        return DestinationBusy(f"{name} is held by {holder}", hint="Close that program, or try again when it is done.")
-    for pattern, words, hint in _MEANINGS:
+        return DestinationBusy(f"{name} is held by {holder}", hint="Close that program, or try again later.")
+    for pattern, code, meaning, hint in _MEANINGS:
         if re.search(pattern, text, re.IGNORECASE):
-            kind = DestinationBusy if "in use" in words else DestinationRejected
-            return kind(f"{name} {words}", hint=hint)
+            kind = DestinationBusy if code == "file_in_use" else DestinationRejected
+            return kind(f"{name} {meaning}", hint=hint, code=code)
     if isinstance(error, (duckdb.ConstraintException, duckdb.ConversionException, duckdb.DataError)):
         return DestinationRejected(
-            f"{name} refuses the rows: the table has a constraint that they do not meet ({type(error).__name__})",
+            f"{name} rejected the rows: they violate a constraint of the table ({type(error).__name__})",
             hint="Choose another table, or remove the constraint.",
+            code="constraint_violated",
         )
     return DestinationRejected(f"{name}: {text.splitlines()[0] if text else type(error).__name__}")
 
 
 @contextmanager
 def mapped(name: str) -> Iterator[None]:
-    """Lets our errors pass and turns DuckDB's, Arrow's and the system's into them."""
+    """Maps errors of DuckDB, Arrow and the system to Counterfoil's errors, and passes those through."""
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         raise error_of(error, name) from error
     except RuntimeError as error:
-        # What a signal's handler raises while a statement runs, DuckDB replaces by this (observed, 2.0.0).
+        # DuckDB replaces what a signal handler raises during a statement by this error (observed in 2.0.0).
         if str(error) == "Query interrupted":
             raise KeyboardInterrupt from error
         raise
@@ -93,7 +100,7 @@ def mapped(name: str) -> Iterator[None]:
 
 @contextmanager
 def mapped_query() -> Iterator[None]:
-    """The same for the words of a person's query, whose mistakes are shown as DuckDB tells them."""
+    """The same for a user's query: its mistakes are shown in DuckDB's words."""
     try:
         yield
     except (duckdb.Error, OSError) as error:

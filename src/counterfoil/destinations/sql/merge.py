@@ -1,6 +1,6 @@
-"""Merging parts into a table: rows whose values differ are replaced by key, and what is gone is marked or dropped.
+"""Merges parts into a table by key: replaces changed rows, and marks or drops deleted ones.
 
-The rows themselves are read twice, and staged never: what is staged is each row's key, place and fingerprint.
+The rows themselves are read twice and never staged. Only the key, position and fingerprint of each row are staged.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from counterfoil.destinations.sql.text import duckdb_type, parts_source, quoted
 from counterfoil.errors import SchemaConflict
 from counterfoil.values import Load, Loaded
 
-#: Names by which DuckDB tells rows of tables and files apart, unless a column has them.
+#: Names of row identifiers in DuckDB tables and files, unless a column has the name.
 _PLACES = ("rowid", "file_index", "file_row_number")
-#: The place of a row in the parts; later parts and later rows are greater.
+#: The position of a row in the parts: greater for later parts and later rows.
 POSITION = "((file_index::BIGINT << 40) + file_row_number)"
 
 
 def is_unique(cursor: duckdb.DuckDBPyConnection, load: Load, files: Sequence[Path]) -> bool:
-    """Whether each row of the parts has a key of its own."""
+    """Whether no two rows of the parts have the same key."""
     if not files:
         return True
     keys = ", ".join(quoted(key) for key in load.primary_key)
@@ -35,7 +35,7 @@ def is_unique(cursor: duckdb.DuckDBPyConnection, load: Load, files: Sequence[Pat
 
 
 def read_at(load: Load, schema: pa.Schema, files: Sequence[Path]) -> str:
-    """The instant for which the load speaks, in SQL: what it lacks was gone by then."""
+    """SQL: the instant that the load describes. Rows that it lacks were deleted by then."""
     if load.as_of is not None:
         return f"to_timestamp({int(load.as_of)})"
     if "_synced_at" not in schema.names or not files:
@@ -50,9 +50,9 @@ def merge(
     files: Sequence[Path],
     columns: Sequence[tuple[str, str]],
 ) -> Loaded:
-    """Merges into the table, whose `columns` are at least the schema's; `rows` are the keys that the parts have.
+    """Merges into the table. `columns` include all of the schema's; `rows` of the result counts the parts' keys.
 
-    With history the keys of rows that may differ from before stay in `temp._counterfoil_touched`.
+    With a history, the keys of rows that may have changed stay in `temp._counterfoil_touched`.
     """
     done = compare(cursor, load, schema, files, columns)
     if load.history:
@@ -74,19 +74,23 @@ def compare(
     narrow: Callable[[], None] | None = None,
     widen: Callable[[], None] | None = None,
 ) -> Loaded:
-    """What a merge does, and to which rows: they stay in temporary tables until `forget`.
+    """Finds the rows that a merge affects, and counts them. They stay in temporary tables until `forget`.
 
-    Of the table, or of a view with a column `rowid`, rows are read whole only between `narrow` and `widen`, and only
-    those whose place is in `temp._counterfoil_known`.
+    Whole rows of the table, or of a view with a column `rowid`, are read only between `narrow` and `widen`, and only
+    those with a position in `temp._counterfoil_known`.
     """
     for name in (*schema.names, *(name for name, _ in columns)):
         if same_name(name) in _PLACES:
-            raise SchemaConflict(f"a table with a column {name} cannot be merged into", hint="Replace it instead.")
+            raise SchemaConflict(
+                f"a table with a column {name} cannot be merged into",
+                hint="Use replace instead.",
+                code="reserved_column",
+            )
     if files:
         check_types(cursor, files, schema)
     _stage(cursor, load, schema, files, columns)
     _match(cursor, load, columns, narrow, widen)
-    # That something unknown is gone makes no row: it may never have belonged to the table.
+    # A deletion notice for an unknown key inserts no row: the object may never have been in the table.
     cursor.execute("""
         DELETE FROM temp._counterfoil_incoming
         WHERE notice AND position NOT IN (SELECT position FROM temp._counterfoil_matched)
@@ -97,7 +101,7 @@ def compare(
 
 
 def forget(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Drops what `compare` left."""
+    """Drops the temporary tables of `compare`."""
     for name in ("incoming", "known", "compared", "matched", "gone"):
         cursor.execute(f"DROP TABLE temp._counterfoil_{name}")
 
@@ -109,12 +113,12 @@ def _stage(
     files: Sequence[Path],
     columns: Sequence[tuple[str, str]],
 ) -> None:
-    """Key, place, fingerprint and time of each row of the parts; of rows with one key that which was read last."""
+    """Stages key, position, fingerprint and time of the rows of the parts; per key, the row that was read last."""
     keys = [f"{quoted(key)}::{duckdb_type(schema.field(key))} AS key{n}" for n, key in enumerate(load.primary_key)]
     has = set(schema.names)
     synced = "_synced_at::TIMESTAMPTZ" if "_synced_at" in has else "NULL::TIMESTAMPTZ"
     gone = "coalesce(_deleted, false)" if "_deleted" in has else "false"
-    # Without parts the same table, and no rows: the names come from the schema then.
+    # Without parts, an empty table with the columns of the schema.
     nothing = ", ".join(f"NULL::{duckdb_type(field)} AS {quoted(field.name)}" for field in schema)
     empty = f"(SELECT {nothing}, 0 AS file_index, 0 AS file_row_number WHERE false)"
     cursor.execute(f"""
@@ -133,10 +137,10 @@ def _match(
     narrow: Callable[[], None] | None,
     widen: Callable[[], None] | None,
 ) -> None:
-    """The rows of the table that have a key of the parts, and whether they already hold the same values."""
+    """Finds the rows of the table with a key of the parts, and whether their values are the same."""
     keys = is_key(load, "incoming", "present")
     table = f"main.{quoted(load.table)}"
-    # In steps: of rows that no key leads to, nothing but the key is ever read; and what joins holds no wide row.
+    # In steps: only the key is read of rows without a match, and the join holds no wide rows.
     cursor.execute(f"""
         CREATE TEMP TABLE _counterfoil_known AS
         SELECT incoming.position, incoming.gone, incoming.fingerprint, present.rowid AS place
@@ -156,7 +160,7 @@ def _match(
         SELECT known.position, known.gone, known.place, known.fingerprint = compared.fingerprint AS same
         FROM temp._counterfoil_known AS known JOIN temp._counterfoil_compared AS compared USING (place)
     """)
-    # A key that stands in the table more than once, as appending leaves it, becomes one row.
+    # A key that is in the table more than once, after appends, becomes one row.
     cursor.execute("""
         UPDATE temp._counterfoil_matched SET same = false WHERE position IN (
             SELECT position FROM temp._counterfoil_matched GROUP BY position HAVING count(*) > 1
@@ -165,7 +169,7 @@ def _match(
 
 
 def _counts(cursor: duckdb.DuckDBPyConnection) -> tuple[int, int, int]:
-    """Keys that the parts have, that are new, and whose values differ."""
+    """The number of keys in the parts, of new keys, and of keys with changed values."""
     ((rows, known, changed),) = cursor.execute("""
         SELECT (SELECT count(*) FROM temp._counterfoil_incoming), count(DISTINCT position),
             count(DISTINCT position) FILTER (NOT same AND NOT gone)
@@ -175,7 +179,7 @@ def _counts(cursor: duckdb.DuckDBPyConnection) -> tuple[int, int, int]:
 
 
 def _find_gone(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema) -> int:
-    """How many rows Stripe says are gone, or no longer lists where the parts are all that it lists."""
+    """Counts rows that Stripe reports as deleted, or that are missing from ranges that the parts cover."""
     table = f"main.{quoted(load.table)}"
     still_there = "true" if load.deleted == "drop" or "_deleted" not in schema.names else "_deleted IS NOT TRUE"
     judged = within(load)
@@ -199,7 +203,7 @@ def _find_gone(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema)
 
 
 def _touch(cursor: duckdb.DuckDBPyConnection, load: Load) -> None:
-    """The keys of rows that are new, differ or are gone."""
+    """Stores the keys of new, changed and deleted rows."""
     cursor.execute(f"""
         CREATE TEMP TABLE _counterfoil_touched AS
         SELECT {key_names(load)} FROM temp._counterfoil_incoming
@@ -211,7 +215,7 @@ def _touch(cursor: duckdb.DuckDBPyConnection, load: Load) -> None:
 
 
 def _delete(cursor: duckdb.DuckDBPyConnection, load: Load, instant: str) -> None:
-    """Marks or drops the rows that are gone."""
+    """Marks or drops the deleted rows."""
     table = f"main.{quoted(load.table)}"
     gone = "rowid IN (SELECT place FROM temp._counterfoil_gone)"
     if load.deleted == "drop":
@@ -221,7 +225,7 @@ def _delete(cursor: duckdb.DuckDBPyConnection, load: Load, instant: str) -> None
 
 
 def _replace(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, files: Sequence[Path]) -> None:
-    """Takes out the rows whose values differ, and puts those and the new ones in."""
+    """Deletes the changed rows, then inserts the changed and new ones."""
     if not files:
         return
     table = f"main.{quoted(load.table)}"
@@ -234,13 +238,13 @@ def _replace(cursor: duckdb.DuckDBPyConnection, load: Load, schema: pa.Schema, f
 
 
 def result_counts(files: Sequence[Path]) -> Iterator[str]:
-    """What stands behind FROM to get the rows of the parts that are new or differ.
+    """FROM clauses for the new and changed rows of the parts.
 
-    Part by part: a join and wide rows of all of them would share the memory.
+    One part at a time: for all parts, the join and the wide rows would share the memory.
     """
     for number, file in enumerate(files):
         position = POSITION.replace("file_index", f"{number}")
-        # A notice that something is gone never takes the place of values.
+        # A deletion notice never replaces values.
         yield f"""{parts_source([file])} WHERE {position} IN (
             SELECT position FROM temp._counterfoil_incoming
             WHERE position >> 40 = {number}

@@ -1,7 +1,7 @@
-"""Rows in a load's order within bounded memory.
+"""Sorts rows into a load's order within bounded memory.
 
-What fits is sorted at once. What does not is first dealt out, in one pass over the parts, to files by ranges of the
-first key; then each of them is sorted by itself.
+Rows that fit are sorted at once. Otherwise one pass over the parts distributes the rows to files by ranges of the first
+key; then each file is sorted separately.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from counterfoil.destinations.protocol import Stop
 from counterfoil.destinations.sql.text import parts_source, quoted
 from counterfoil.values import Load
 
-#: Bytes that one sort may take, some of which DuckDB spills. Half as much again, of long texts, it could not sort in
-#: the 160 MB that it has at least.
+#: Bytes per sort, some of which DuckDB spills. With 50% more, it could not sort long texts in its minimum of 160 MB.
 _SLICE_BYTES = 64 << 20
-#: What a value and a row take in a sort beside their bytes in the file.
+#: Overhead of a value and of a row in a sort, in addition to their bytes in the file.
 _VALUE_BYTES, _ROW_BYTES = 16, 64
 _SAMPLE_ROWS = 20_000
-#: Rows that are dealt out at a time.
+#: Rows to distribute at a time.
 _DEALT_ROWS = 8_192
 _WRITTEN: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
 
@@ -34,7 +33,7 @@ _WRITTEN: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_
 def sorted_slices(
     load: Load, files: Sequence[Path], *, slice_bytes: int = _SLICE_BYTES, stop: Stop | None = None
 ) -> Iterator[str]:
-    """What stands behind FROM to get the rows in order, slice after slice, until `stop` says to give up."""
+    """FROM clauses for the rows in order, slice by slice. RunError if a stop is requested."""
     for source, order in ordered_slices(load, files, slice_bytes=slice_bytes, stop=stop):
         yield source + order
 
@@ -42,7 +41,7 @@ def sorted_slices(
 def ordered_slices(
     load: Load, files: Sequence[Path], *, slice_bytes: int = _SLICE_BYTES, stop: Stop | None = None
 ) -> Iterator[tuple[str, str]]:
-    """The same in two pieces, between which a WHERE can stand."""
+    """The same, each split in two parts so that a WHERE clause can go between them."""
     if not load.order:
         yield parts_source(files), ""
         return
@@ -69,7 +68,7 @@ def _sort_bytes(files: Sequence[Path]) -> int:
 
 
 def _deal_out(first: str, files: Sequence[Path], count: int, folder: Path, stop: Stop | None) -> list[list[Path]]:
-    """Writes the rows to about `count` groups of files, each of which comes before the next; nulls are in the last."""
+    """Writes the rows to about `count` groups of files, in order by group; nulls are in the last group."""
     key, descending = first.removeprefix("-"), first[0] == "-"
     bounds = _bounds(key, files, count, descending=descending)
     groups: list[list[Path]] = [[] for _ in range(len(bounds) + 1)]
@@ -82,7 +81,7 @@ def _deal_out(first: str, files: Sequence[Path], count: int, folder: Path, stop:
             pq.write_table(pa.Table.from_batches([dealt.slice(start, rows)]), path, **_WRITTEN)
             groups[number].append(path)
             start += rows
-    # What was dealt out is on the disk; the memory is the database's now.
+    # The rows are on disk now; leave the memory to the database.
     pa.default_memory_pool().release_unused()
     return [group for group in groups if group]
 
@@ -94,7 +93,7 @@ def _batches(files: Sequence[Path], columns: list[str] | None = None) -> Iterato
 
 
 def _places(keys: pa.Array, bounds: Sequence[Any], *, descending: bool) -> pa.Array:
-    """For each key how many bounds it comes behind: the number of its file."""
+    """For each key, the number of bounds at or before it, which is the number of its group."""
     places = pc.multiply(pc.cast(pc.is_null(keys), pa.int32()), len(bounds))
     for bound in bounds:
         behind = pc.less(keys, bound) if descending else pc.greater_equal(keys, bound)

@@ -1,4 +1,4 @@
-"""Parts as tables of a database that is in no file: what was read is asked before it is loaded, or beside a table."""
+"""Parts as tables of an in-memory database: queries on rows before a load, or together with a table."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from counterfoil.destinations.sql.database import in_memory
 from counterfoil.destinations.sql.errors import mapped
 from counterfoil.destinations.sql.text import duckdb_type, parts_source, quoted
 
-#: Few, since checks look at wide rows one by one.
+#: Small, since checks process wide rows one by one.
 _BATCH_ROWS = 1_000
 _PLACE = "the database of the checks"
 
 
 class PartsTables:
-    """Answers SQL of our own; safe for one thread."""
+    """Runs our own SQL. For one thread only."""
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
         self._cursor = cursor
         self._folder = folder
 
     def ask(self, sql: str) -> pa.RecordBatchReader:
-        """The answer, which is to be read before the next question."""
+        """The result of a query, to be read before the next query."""
         with mapped(_PLACE):
             reader = self._cursor.sql(sql).to_arrow_reader(_BATCH_ROWS)
             return pa.RecordBatchReader.from_batches(reader.schema, _batches(reader))
 
     def put(self, name: str, schema: pa.Schema, files: Sequence[Path]) -> None:
-        """Gives the files' rows a name; without files it is a table with the schema and no rows."""
+        """Creates a view of the files' rows; without files, an empty one with the schema."""
         with mapped(_PLACE):
             if files:
                 source = parts_source([file.resolve() for file in files])
@@ -44,14 +44,14 @@ class PartsTables:
                 self._cursor.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT {nothing} WHERE false")
 
     def keep(self, name: str, sql: str) -> None:
-        """Keeps the answer under a name, to be asked again."""
+        """Stores the result of a query as a temporary table."""
         with mapped(_PLACE):
             self._cursor.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(name)} AS {sql}")
 
     def canonical(self, name: str, sql: str, texts: Sequence[str]) -> str:
-        """What stands behind FROM for the answer, with JSON (`texts`) in the one writing that all of the same have.
+        """A FROM clause for the result of a query, with the JSON columns (`texts`) in canonical form.
 
-        A function of SQL in Python would do it in place, and DuckDB wants numpy for those.
+        A Python function in SQL could do this in place, but needs numpy in DuckDB.
         """
         file = self._folder / f"{name}.parquet"
         reader = self.ask(sql)
@@ -67,7 +67,7 @@ class PartsTables:
 
 @contextmanager
 def parts_tables(*, folders: Sequence[Path], spill: Path, megabytes: int) -> Iterator[PartsTables]:
-    """A place for parts that are in the folders. What does not fit in memory goes to `spill`, in one of them."""
+    """A database for parts in these folders. Data that does not fit in memory goes to `spill`, in one of them."""
     with in_memory([folder.resolve() for folder in folders], spill, megabytes) as cursor:
         spill.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield PartsTables(cursor, spill)

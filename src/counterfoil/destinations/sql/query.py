@@ -1,4 +1,4 @@
-"""Reading with DuckDB: a person's SELECT, and what the columns of Parquet files are."""
+"""Reads with DuckDB: user queries, and the columns of Parquet files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BATCH_ROWS = 10_000
 
 @contextmanager
 def querying(cursor: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
-    """Interrupts what the cursor does after so many seconds."""
+    """Interrupts the cursor after `seconds`."""
     if seconds is None:
         yield
         return
@@ -39,7 +39,9 @@ def querying(cursor: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterat
     except RunError as error:
         if late.is_set():
             raise RunError(
-                f"The question took longer than {seconds:g} seconds", hint="Ask for less, or narrow it by a date."
+                f"the query took longer than {seconds:g} seconds",
+                hint="Select fewer rows, or filter by date.",
+                code="query_timeout",
             ) from error
         raise
     finally:
@@ -47,7 +49,7 @@ def querying(cursor: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterat
 
 
 def select(cursor: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
-    """Starts one SELECT over the tables in a transaction that cannot write; RunError for anything else."""
+    """Starts one SELECT over the tables in a read-only transaction. RunError for anything else."""
     with mapped_query():
         check_question(cursor, sql)
         cursor.execute("BEGIN TRANSACTION READ ONLY")
@@ -56,7 +58,7 @@ def select(cursor: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
 
 
 def batches_of(reader: pa.RecordBatchReader, held: ExitStack) -> Iterator[pa.RecordBatch]:
-    """The reader's batches; closes `held` behind the last one, or when they are dropped."""
+    """The reader's batches. Closes `held` after the last one, or when they are dropped."""
     with held, mapped_query():
         yield from reader
 
@@ -68,7 +70,7 @@ def described(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> tuple
 
 
 def schema_of(file: Path) -> pa.Schema:
-    """The schema that the part was written with: JSON is text, marked as JSON."""
+    """The schema that the part was written with. JSON is text, marked as JSON."""
     fields = [
         pa.field(f.name, pa.string(), metadata={b"counterfoil": b"json"}) if f.type == pa.json_() else f
         for f in pq.read_schema(file)
@@ -77,9 +79,12 @@ def schema_of(file: Path) -> pa.Schema:
 
 
 def check_types(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], schema: pa.Schema) -> None:
-    """Refuses parts of other types than the schema's: DuckDB would round a double into an integer without a word."""
+    """Rejects parts with other types than the schema: DuckDB would silently round a double to an integer."""
     present = dict(described(cursor, files))
     for field in schema:
         kind, wanted = present.get(field.name), duckdb_type(field)
         if kind != wanted and (kind, wanted) != ("VARCHAR", "JSON"):
-            raise SchemaConflict(f"column {field.name} is {kind or 'missing'} in the parts and {wanted} in the report")
+            raise SchemaConflict(
+                f"column {field.name} is {kind or 'missing'} in the parts and {wanted} in the report",
+                code="parts_mismatch",
+            )

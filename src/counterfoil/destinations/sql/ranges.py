@@ -1,4 +1,4 @@
-"""Ranges of the time of creation as conditions in DuckDB's SQL."""
+"""Ranges of the creation time as conditions in DuckDB's SQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from counterfoil.values import Load, Window
 
 
 def within(load: Load, alias: str = "") -> str:
-    """Whether a row is in a range that the load covers; never null."""
+    """SQL condition: the row is in a range that the load covers. Never null."""
     if Window() in load.covers:
         return "true"
     column = alias + quoted(load.created or "")
@@ -30,21 +30,23 @@ def _condition(column: str, window: Window) -> str:
 
 
 def check_within(cursor: duckdb.DuckDBPyConnection, load: Load, files: Sequence[Path]) -> None:
-    """Refuses parts with rows outside of the ranges that they replace: the next load would not find them there."""
+    """Rejects parts with rows outside the ranges that they replace: the next load would not find those rows."""
     if not files:
         return
     sql = f"SELECT count(*) FROM {parts_source(files)} WHERE NOT {within(load)}"  # noqa: S608 - quoted
     ((outside,),) = cursor.execute(sql).fetchall()
     if outside:
         raise RunError(
-            f"{load.table}: {outside} of the rows are not in the ranges that are replaced",
-            hint="The table is as it was. Run the report again.",
+            f"{load.table}: {outside} of the rows are not in the ranges to replace",
+            hint="Run the report again; the table is unchanged.",
+            code="rows_outside_ranges",
         )
 
 
 def no_created(load: Load) -> SchemaConflict:
-    """The refusal to replace ranges of a table whose rows do not say when they were created."""
+    """The error for replacing ranges of a table without a creation time."""
     return SchemaConflict(
-        f"{load.table} has no column {load.created} to find the rows by that are replaced",
+        f"{load.table} has no column {load.created} to find the rows to replace",
         hint="Replace the whole table, or choose another one.",
+        code="column_missing",
     )

@@ -11,7 +11,7 @@ from counterfoil.errors import SchemaConflict
 
 
 def quoted(name: str) -> str:
-    """The name as an identifier, whatever is in it."""
+    """The name as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -21,7 +21,7 @@ def literal(text: str) -> str:
 
 
 def duckdb_type(field: pa.Field) -> str:
-    """The type of the column that holds the field, as DuckDB spells it."""
+    """DuckDB's name for the type of the field."""
     if (field.metadata or {}).get(b"counterfoil") == b"json":
         return "JSON"
     kind = field.type
@@ -39,7 +39,7 @@ def duckdb_type(field: pa.Field) -> str:
         pa.date32(): "DATE",
     }
     if kind not in known:
-        raise SchemaConflict(f"column {field.name} is {kind}, and no destination has a type for that")
+        raise SchemaConflict(f"column {field.name} has the unsupported type {kind}")
     return known[kind]
 
 
@@ -49,5 +49,5 @@ def definitions(schema: pa.Schema) -> str:
 
 
 def parts_source(paths: Sequence[Path]) -> str:
-    """What stands behind FROM to read these Parquet files; folders such as `month=2026-10` add no column."""
+    """A FROM clause that reads these Parquet files. Folders such as `month=2026-10` add no column."""
     return f"read_parquet([{', '.join(literal(str(path)) for path in paths)}], hive_partitioning = false)"

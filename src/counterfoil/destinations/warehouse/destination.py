@@ -1,4 +1,4 @@
-"""Warehouses by dlt: one dataset of one of them, which is held only while something is done there."""
+"""The warehouse destination: one dataset of a warehouse, loaded by dlt. It is connected only during a call."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from counterfoil.errors import FOLDER_MISSING, DestinationRejected
 from counterfoil.settings import Settings
 from counterfoil.values import Load, Loaded, Part
 
-#: Where our tests have tried what is guaranteed.
+#: A lock for each destination and table, so that loads of this process run one after the other.
 _loading: dict[tuple[str, str], threading.Lock] = {}
 
 
 class WarehouseDestination:
-    """Tables in one dataset of a warehouse, which is a schema in most."""
+    """Tables in one dataset of a warehouse: in most warehouses, a schema."""
 
     def __init__(self, url: str, relative_to: Path, settings: Settings) -> None:
         self._place: WarehouseAddress = warehouse_address(url, relative_to)
@@ -57,12 +57,12 @@ class WarehouseDestination:
         check_load(load, schema, self.kind)
         tables.check_names(self.name, load.table, schema)
         files = files_of(parts, self._archive)
-        with self._writing(load, schema, _beside(files), hooks.get("progress"), hooks.get("stop")) as session:
+        with self._writing(load, schema, _work_folder(files), hooks.get("progress"), hooks.get("stop")) as session:
             before = tables.loaded(session, load)
             if before is not None:
                 return before
             tables.check_ours(session, load)
-            with mapped_files(self.name), TemporaryDirectory(prefix="loading-", dir=_beside(files)) as folder:
+            with mapped_files(self.name), TemporaryDirectory(prefix="loading-", dir=_work_folder(files)) as folder:
                 check_rows(load, parts, rows_of(schema, files))
                 if load.method == "merge":
                     megabytes, stop = self._settings.duckdb_megabytes, hooks.get("stop")
@@ -80,14 +80,14 @@ class WarehouseDestination:
         for load, _ in loads:
             check_load(load, schema, self.kind)
         tables.check_names(self.name, whole.table, schema)
-        beside = _beside([part.path for _, parts in loads for part in parts])
-        with self._writing(whole, schema, beside, hooks.get("progress"), hooks.get("stop")) as session:
+        work_folder = _work_folder([part.path for _, parts in loads for part in parts])
+        with self._writing(whole, schema, work_folder, hooks.get("progress"), hooks.get("stop")) as session:
             before = tables.loaded(session, whole)
             if before is not None:
                 return before
             tables.check_ours(session, whole)
-            with TemporaryDirectory(prefix="loading-", dir=beside) as folder:
-                # The table as the loads make it is made in a file here.
+            with TemporaryDirectory(prefix="loading-", dir=work_folder) as folder:
+                # The loads are first replayed into a local DuckDB file.
                 scratch = DuckDBDestination(Path(folder, "scratch.duckdb"), self._settings)
                 scratch.replay(loads, schema, run=run, progress=hooks.get("progress"), stop=hooks.get("stop"))
                 json = {name for name, kind in scratch.columns(whole.table) or () if kind == "JSON"}
@@ -104,8 +104,8 @@ class WarehouseDestination:
             path = Path(str(self._place.address["database"]))
             if not path.parent.is_dir():
                 raise DestinationRejected(
-                    f"{path} cannot be made: there is no folder {path.parent}",
-                    hint=f"Make it first: mkdir -p {path.parent}",
+                    f"{path} cannot be created: folder {path.parent} not found",
+                    hint=f"Create the folder: mkdir -p {path.parent}",
                     code=FOLDER_MISSING,
                 )
             return
@@ -151,17 +151,17 @@ class WarehouseDestination:
 
     @contextmanager
     def _writing(
-        self, load: Load, schema: pa.Schema, beside: Path | None, progress: Progress | None, stop: Stop | None
+        self, load: Load, schema: pa.Schema, work_folder: Path | None, progress: Progress | None, stop: Stop | None
     ) -> Iterator[Session]:
-        """A session, while no other thread of this process loads the table."""
+        """A session while no other thread of this process loads the table."""
         turn = _loading.setdefault((self.name, load.table), threading.Lock())
-        with taken(turn, stop), self._session(beside, progress, stop) as session:
+        with taken(turn, stop), self._session(work_folder, progress, stop) as session:
             session.check_lengths(load.table, schema)
             yield session
 
     @contextmanager
     def _reading(self) -> Iterator[Session | None]:
-        """A session, or None while there is no file: looking never makes one."""
+        """A session, or None if there is no file: reading never creates one."""
         if self._is_missing():
             yield None
             return
@@ -170,19 +170,19 @@ class WarehouseDestination:
 
     @contextmanager
     def _session(
-        self, beside: Path | None = None, progress: Progress | None = None, stop: Stop | None = None
+        self, work_folder: Path | None = None, progress: Progress | None = None, stop: Stop | None = None
     ) -> Iterator[Session]:
         with ExitStack() as stack:
 
             def attempt() -> Connection:
-                return stack.enter_context(connected(self._place, self._own_settings(), beside))
+                return stack.enter_context(connected(self._place, self._own_settings(), work_folder))
 
             with mapped(self.name, self._place.warehouse, self._place.secrets().values()):
                 connection = wait_for(attempt, self.name, self._settings.busy_seconds, progress, stop)
             yield Session(connection, self.kind.dialect)
 
     def _own_settings(self) -> dict[str, Any]:
-        """What a DuckDB file is opened with."""
+        """The settings to open a DuckDB file with."""
         if self._place.warehouse != "duckdb":
             return {}
         megabytes = self._settings.duckdb_megabytes
@@ -192,8 +192,8 @@ class WarehouseDestination:
         return self._place.warehouse == "duckdb" and not Path(str(self._place.address["database"])).exists()
 
 
-def _beside(files: Sequence[Path]) -> Path | None:
-    """Where files may lie for a while: beside the parts, whose folder is swept, or where the system says."""
+def _work_folder(files: Sequence[Path]) -> Path | None:
+    """The folder for temporary files: next to the parts, where leftovers are removed, or the system's default."""
     return files[0].parent if files else None
 
 

@@ -1,4 +1,4 @@
-"""dlt as this program uses it: settings of its own, a folder for each use, one thread, and no word to anybody."""
+"""dlt with Counterfoil's settings: a temporary folder for each use, one thread, and no telemetry."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from counterfoil.destinations.sql.errors import holder_of
 from counterfoil.destinations.warehouse.url import WarehouseAddress, is_secret
 from counterfoil.errors import RunError, SettingsError
 
-#: Columns and rows of each table, by its name.
+#: Columns and rows of each table, by table name.
 Tables = Mapping[str, tuple[pa.Schema, Iterable[pa.RecordBatch]]]
 
-#: What is as we say, whatever the environment and the files say.
+#: Settings that override the environment and dlt's files.
 _FORCED: dict[str, Any] = {
     "runtime": {"dlthub_telemetry": False, "log_level": "CRITICAL", "sentry_dsn": "", "dlthub_dsn": ""},
-    # Small letters, digits and single underscores stay as they are.
+    # Names of lower-case letters, digits and single underscores stay unchanged.
     "schema": {"naming": "sql_ci_v1"},
     "pipelines": {"dev_mode": False},
     "extract": {"workers": 1},
     "normalize": {"workers": 1, "parquet_normalizer": {"add_dlt_load_id": False, "add_dlt_id": False}},
     "load": {"workers": 1, "raise_on_failed_jobs": True, "delete_completed_jobs": True},
-    # A load is stopped between two files.
+    # A load can be stopped only between two files.
     "data_writer": {"file_max_bytes": 8 << 20, "disable_compression": True},
 }
 
 
 class _Context(RunContext):
-    """Settings from the environment and from dlt's folder of the user, and none from the working folder.
+    """Takes settings from the environment and the user's dlt folder, and none from the working folder.
 
-    What dlt would keep in the folder of the user, it keeps in one that is removed.
+    Files that dlt would store in the user's folder go to a temporary one.
     """
 
     def __init__(self, folder: str) -> None:
@@ -71,7 +71,7 @@ class _Context(RunContext):
 
 
 class _Users:
-    """How many use dlt with our settings, which are those of the whole process meanwhile."""
+    """Counts the users of dlt with our settings, which apply to the whole process while there is one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,7 +82,7 @@ class _Users:
     def one_more(self) -> Iterator[None]:
         with self._lock:
             if not self._count:
-                # A context that was never asked for is not made either: the usual one starts to tell at once.
+                # The default context must never be created: it starts telemetry at once.
                 context = PluggableRunContext(_Context(self._ours.enter_context(TemporaryDirectory(prefix="dlt-"))))
                 self._ours.enter_context(Container().injectable_context(context))
             self._count += 1
@@ -99,7 +99,7 @@ _users = _Users()
 
 
 class Halt(Collector):
-    """Ends dlt's work at its next step, once it is set."""
+    """Ends dlt's work at its next step after `set`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,9 +107,9 @@ class Halt(Collector):
         self.set = self._event.set
 
     def check(self) -> None:
-        """Raises when it is time."""
+        """Raises RunError after `set`."""
         if self._event.is_set():
-            raise RunError("the load was stopped", hint="The table is as it was.")
+            raise RunError("the load was canceled", hint="The table is unchanged.", code="load_canceled")
 
     def update(self, *_: Any, **__: Any) -> None:
         self.check()
@@ -118,11 +118,11 @@ class Halt(Collector):
         self.check()
 
     def _stop(self) -> None:
-        """Nothing is drawn."""
+        """Nothing to do: no progress is displayed."""
 
 
 class Connection:
-    """dlt's client of one dataset, while it is connected."""
+    """dlt's connected client of one dataset."""
 
     def __init__(self, place: WarehouseAddress, pipeline: Any, client: Any) -> None:
         self.place = place
@@ -132,11 +132,11 @@ class Connection:
 
     @property
     def secrets(self) -> list[str]:
-        """All that must not be told."""
+        """All values that must not appear in messages."""
         return [*_secret_values(self.client.config.credentials), *self.place.secrets().values()]
 
     def interrupt(self) -> None:
-        """Ends the statement that runs, where the driver can; from any thread."""
+        """Cancels the running statement, if the driver can. Callable from any thread."""
         native = self.sql.native_connection
         for name in ("interrupt", "cancel"):
             if callable(end := getattr(native, name, None)):
@@ -144,7 +144,7 @@ class Connection:
                 return
 
     def stage(self, name: str, tables: Tables, halt: Halt) -> None:
-        """Makes tables of these names and columns and loads their batches; dlt notes them as a schema of this name."""
+        """Creates these tables and loads their batches; dlt records them as a schema with this name."""
         resources = [
             dlt.resource(
                 _batches(schema, batches, halt),
@@ -154,28 +154,28 @@ class Connection:
             )
             for table, (schema, batches) in tables.items()
         ]
-        # Of files in CSV, which dlt would choose for Postgres, it makes nulls of empty texts.
+        # From CSV, its default for Postgres, dlt would load empty strings as null.
         form = {"loader_file_format": "insert_values"} if self.place.warehouse == "postgres" else {}
         self._pipeline.collector = halt
         self._pipeline.run(resources, schema=Schema(name), **form)
 
 
 @contextmanager
-def connected(place: WarehouseAddress, settings: Mapping[str, Any], beside: Path | None) -> Iterator[Connection]:
-    """A connection; raises what dlt and the driver raise, and Held while another process has a DuckDB file.
+def connected(place: WarehouseAddress, settings: Mapping[str, Any], work_folder: Path | None) -> Iterator[Connection]:
+    """A connection. Raises errors of dlt and the driver, and Locked while another process holds a DuckDB file.
 
-    What is on its way lies in a folder in `beside`, or where the system says, and is removed in the end.
+    Temporary files are in a folder in `work_folder`, or in the system's default, and are removed at the end.
     """
     with ExitStack() as stack:
         stack.enter_context(_users.one_more())
         pipeline = dlt.pipeline(
             "counterfoil",
-            pipelines_dir=stack.enter_context(TemporaryDirectory(prefix="dlt-", dir=beside)),
+            pipelines_dir=stack.enter_context(TemporaryDirectory(prefix="dlt-", dir=work_folder)),
             destination=_destination(place, settings),
             staging=place.staging,
             dataset_name=place.dataset,
         )
-        # Nothing is remembered from load to load, there or here.
+        # No state passes from load to load, remote or local.
         pipeline.config.restore_from_destination = False
         client = pipeline.destination_client()
         try:
@@ -188,12 +188,12 @@ def connected(place: WarehouseAddress, settings: Mapping[str, Any], beside: Path
 
 
 def columns_of(schema: pa.Schema, *, json: bool) -> Any:
-    """The columns as dlt calls their types; JSON is a type of its own, or text."""
+    """The columns with dlt's names of their types. JSON is a separate type, or text."""
     return [{"name": field.name, "nullable": True, **_type(field, json=json)} for field in schema]
 
 
 def normalized(name: str) -> str:
-    """The name as dlt would make it."""
+    """The name as dlt would normalize it."""
     from dlt.common.normalizers.naming.sql_ci_v1 import NamingConvention
 
     return NamingConvention().normalize_path(name) if name.strip() else ""
@@ -220,7 +220,7 @@ def _batches(schema: pa.Schema, batches: Iterable[pa.RecordBatch], halt: Halt) -
         some = True
         yield batch
     if not some:
-        # Without a batch there would be no table.
+        # Without a batch, dlt would create no table.
         yield pa.RecordBatch.from_pylist([], schema=schema.remove_metadata())
 
 
@@ -241,10 +241,11 @@ def _destination(place: WarehouseAddress, settings: Mapping[str, Any]) -> Any:
             query[name] = value
         else:
             raise SettingsError(
-                f"{place.warehouse} takes no {name}", hint=f"It takes {', '.join(sorted(fields - {'query'}))}."
+                f"{place.warehouse} does not accept {name}",
+                hint=f"Use one of: {', '.join(sorted(fields - {'query'}))}.",
             )
     if "host" in query:
-        # libpq's way to name a socket; an address has to be there too.
+        # libpq's way to name a socket; dlt needs an address too.
         credentials.setdefault("host", "localhost")
     if query:
         credentials["query"] = query

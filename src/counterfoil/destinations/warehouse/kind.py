@@ -1,4 +1,4 @@
-"""What the warehouses that dlt loads can do as destinations."""
+"""The capabilities of the warehouses that dlt loads, as destinations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterfoil.destinations.kind import DestinationKind, last_of
 from counterfoil.destinations.warehouse.url import DATASET, PREFIX, WAREHOUSES, Warehouse
 from counterfoil.table_names import RESERVED, NameRules
 
-#: Those of which our tests prove what they guarantee.
+#: Warehouses with guarantees that our tests prove.
 _PROVED = frozenset({"duckdb", "postgres"})
 
 
@@ -41,5 +41,5 @@ def _kind(name: str, warehouse: Warehouse) -> DestinationKind:
     )
 
 
-#: By dlt's names of them.
+#: By dlt's names of the warehouses.
 KINDS = MappingProxyType({name: _kind(name, warehouse) for name, warehouse in WAREHOUSES.items()})

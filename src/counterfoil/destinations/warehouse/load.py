@@ -1,7 +1,7 @@
-"""One load: dlt brings its rows into a table of their own, and one transaction puts them in place.
+"""One load: dlt loads the rows into a staging table, and one transaction moves them to their table.
 
-What dlt does by itself is not one step: killed in a replace, its defaults leave an empty table. So it only ever adds
-rows to new tables, which belong to one load and go with it; what a kill leaves of them goes with the table's next load.
+dlt's own loads are not atomic: a replace that is killed leaves an empty table by default. So dlt only adds rows to new
+tables, which belong to one load and are dropped with it. The table's next load removes those of a killed load.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _log = get_logger(__name__)
 
 _PARENTS = pa.schema([pa.field("id", pa.string())])
 _IDS_AT_ONCE = 10_000
-_AS_IT_WAS = "The table is as it was. Run the report again."
-#: Where dlt notes the columns of what it makes, and what it loaded.
+_RUN_AGAIN = "Run the report again; the table is unchanged."
+#: dlt's own tables of the schemas that it created, and of its loads.
 _NOTES = ("_dlt_version", "_dlt_loads")
 
 
 @dataclass(frozen=True, slots=True)
 class _Staged:
-    """What belongs to one load: the name by which dlt notes it, and its tables."""
+    """The staging of one load: its name in dlt's own tables, and its tables."""
 
     note: str
 
@@ -48,7 +48,7 @@ class _Staged:
 
 
 class _Counted:
-    """Batches, and how many rows they had so far."""
+    """Batches, with a count of their rows so far."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self.rows = 0
@@ -70,9 +70,9 @@ def put(
     stop: Stop | None,
     method: str | None = None,
 ) -> Loaded:
-    """Loads the rows, of which a merge has one for each key, and notes that, as of the load's method or another."""
+    """Loads the rows (one per key for a merge) and records the load, with its own method or `method`."""
     names = f"counterfoil_{hashlib.sha256(load.table.encode()).hexdigest()[:12]}_"
-    # Whoever staged rows for this table was killed, or is too slow: what it does now fails.
+    # Earlier staging of this table is from a load that was killed or is too slow; such a load fails from now on.
     for note in _notes(session, names):
         _forget(session, _Staged(note))
     staged = _Staged(f"{names}{uuid.uuid4().hex[:12]}")
@@ -86,7 +86,11 @@ def put(
             session.stage(staged.note, sent, halt)
         arrived = session.count(session.named(staged.rows))
         if arrived != counted.rows:
-            raise RunError(f"{load.table}: {counted.rows} rows were sent and {arrived} arrived", hint=_AS_IT_WAS)
+            raise RunError(
+                f"{load.table}: {counted.rows} rows were sent, but {arrived} arrived",
+                hint=_RUN_AGAIN,
+                code="row_count_mismatch",
+            )
         tables.make_loads(session)
         place = _together if session.place.kind.transactions else _exchange
         return place(session, load, schema, staged, _Asked(guard, stop), method or load.method)
@@ -96,24 +100,24 @@ def put(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Whom to ask on the way."""
+    """The callbacks of a load."""
 
     guard: Guard | None
     stop: Stop | None
 
 
 def _together(session: Session, load: Load, schema: pa.Schema, staged: _Staged, asked: _Asked, method: str) -> Loaded:
-    """All that a method does, and the note of it, in one transaction."""
+    """Applies the method and records the load in one transaction."""
     tables_too = session.place.kind.tables_too
     if not tables_too:
-        _prepare(session, load, schema, staged, anew=False)
+        _prepare(session, load, schema, staged, recreate=False)
     with session.transaction(asked.guard), stoppable(session.interrupt, asked.stop):
         tables.take_turn(session, load.table)
         before = tables.loaded(session, load)
         if before is not None:
             return before
         if tables_too:
-            _prepare(session, load, schema, staged, anew=True)
+            _prepare(session, load, schema, staged, recreate=True)
         if load.method == "merge":
             done = methods.merge(session, load, schema, staged.rows, staged.parents)
         else:
@@ -123,7 +127,7 @@ def _together(session: Session, load: Load, schema: pa.Schema, staged: _Staged, 
 
 
 def _exchange(session: Session, load: Load, schema: pa.Schema, staged: _Staged, asked: _Asked, method: str) -> Loaded:
-    """A replace in one statement, and its note after it: a kill between the two has it done again."""
+    """Replaces the table in one statement, then records the load. A kill between the two repeats the load."""
     check_stop(asked.stop)
     if asked.guard is not None:
         asked.guard()
@@ -132,10 +136,10 @@ def _exchange(session: Session, load: Load, schema: pa.Schema, staged: _Staged, 
     return done
 
 
-def _prepare(session: Session, load: Load, schema: pa.Schema, staged: _Staged, *, anew: bool) -> None:
+def _prepare(session: Session, load: Load, schema: pa.Schema, staged: _Staged, *, recreate: bool) -> None:
     if load.method == "partition":
         methods.check_partition(session, load)
-    tables.prepare(session, load, schema, staged.rows, anew=anew)
+    tables.prepare(session, load, schema, staged.rows, recreate=recreate)
 
 
 def _ids(ids: Sequence[str], *, nul: bool) -> Iterator[pa.RecordBatch]:
@@ -145,7 +149,7 @@ def _ids(ids: Sequence[str], *, nul: bool) -> Iterator[pa.RecordBatch]:
 
 
 def _notes(session: Session, names: str) -> list[str]:
-    """dlt's notes of what was staged under such names."""
+    """Names of staged loads in dlt's own tables, with this prefix."""
     if not session.columns(_NOTES[0])[0]:
         return []
     sql = f"SELECT DISTINCT {session.quoted('schema_name')} FROM {session.named(_NOTES[0])}"  # noqa: S608 - quoted
@@ -153,7 +157,7 @@ def _notes(session: Session, names: str) -> list[str]:
 
 
 def _forget(session: Session, staged: _Staged) -> None:
-    """Removes what was staged, and dlt's notes of it; what can't be now is removed by the table's next load."""
+    """Removes the staging tables and dlt's entries of them. After an error, the table's next load removes them."""
     try:
         session.remove(staged.rows, staged.parents)
         for notes, columns in zip(_NOTES, session.columns(*_NOTES), strict=True):

@@ -1,4 +1,4 @@
-"""The update methods, from a staged table into a table, inside a transaction on a warehouse."""
+"""The update methods, from a staging table into a table, inside a transaction on a warehouse."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Condition = tuple[str, list[Any]]
 
 
 def put(session: Session, load: Load, schema: pa.Schema, staged: str) -> Loaded:
-    """Replaces all, or the ranges of a partition, or nothing, by the staged rows."""
+    """Inserts the staged rows. A replace first deletes all rows, a partition load those in its ranges."""
     table, rows = session.named(load.table), session.named(staged)
     deleted_count = 0
     if load.method == "partition":
@@ -37,7 +37,7 @@ def put(session: Session, load: Load, schema: pa.Schema, staged: str) -> Loaded:
 
 
 def exchange(session: Session, load: Load, schema: pa.Schema, staged: str) -> Loaded:
-    """Replaces all in one statement, where several can't count together."""
+    """Replaces all rows in one statement, for warehouses without transactions."""
     deleted_count = session.count(session.named(load.table)) if session.columns(load.table)[0] else 0
     engine = " ENGINE = MergeTree ORDER BY tuple()" if session.place.warehouse == "clickhouse" else ""
     source = f"SELECT {session.listed(schema.names)} FROM {session.named(staged)}"  # noqa: S608 - quoted
@@ -47,35 +47,36 @@ def exchange(session: Session, load: Load, schema: pa.Schema, staged: str) -> Lo
 
 
 def check_partition(session: Session, load: Load) -> None:
-    """Refuses to replace ranges of a table whose rows do not say when they were created."""
+    """Rejects a partition load into a table without a creation time."""
     (present,) = session.columns(load.table)
     if present and same_name(load.created or "") not in map(same_name, present):
         raise no_created(load)
 
 
 def check_within(session: Session, load: Load, staged: str) -> None:
-    """Refuses rows outside of the ranges that they replace: the next load would not find them there."""
+    """Rejects rows outside the ranges that they replace: the next load would not find them."""
     rows = session.named(staged)
     where, values = _within(session, load, staged)
     outside = session.count(rows) - session.count(f"{rows} WHERE {where}", *values)
     if outside:
         raise RunError(
-            f"{load.table}: {outside} of the rows are not in the ranges that are replaced",
-            hint="The table is as it was. Run the report again.",
+            f"{load.table}: {outside} of the rows are not in the ranges to replace",
+            hint="Run the report again; the table is unchanged.",
+            code="rows_outside_ranges",
         )
 
 
 def merge(session: Session, load: Load, schema: pa.Schema, staged: str, parents: str) -> Loaded:
-    """Merges the staged rows, of which each has a key of its own; what is done with is taken out of them on the way."""
+    """Merges the staged rows, which have unique keys. Processed rows are deleted from the staging table."""
     table, rows = session.named(load.table), session.named(staged)
     same_key = _same_key(session, load, staged)
     in_table = f"EXISTS (SELECT 1 FROM {table} WHERE {same_key})"  # noqa: S608 - quoted
     notices = "_deleted" in schema.names
     gone = f"{session.column(staged, '_deleted')} = %s"
-    # Of deleted objects that Stripe shows there are rows, unless these are dropped (`keys.is_notice`).
+    # Deleted objects that Stripe still returns have rows, unless deleted rows are dropped (`keys.is_notice`).
     shown = notices and load.deleted == "keep" and OBJECT in schema.names
     if notices:
-        # That something unknown is gone makes no row: it may never have belonged to the table.
+        # A deletion notice for an unknown key inserts no row: the object may never have been in the table.
         unknown = f"{gone} AND NOT {in_table}"
         if shown:
             unknown += f" AND {session.column(staged, OBJECT)} IS NULL"
@@ -98,7 +99,7 @@ def _insert(session: Session, schema: pa.Schema, table: str, rows: str) -> None:
 
 
 def _same_key(session: Session, load: Load, staged: str) -> str:
-    """Whether rows have one key. Nulls are the same, which is asked only where there are any: it costs the join."""
+    """SQL condition: rows have the same key. Nulls are compared only if there are any, since that slows the join."""
     conditions = []
     for key in load.primary_key:
         ours, theirs = session.column(load.table, key), session.column(staged, key)
@@ -108,12 +109,12 @@ def _same_key(session: Session, load: Load, staged: str) -> str:
 
 
 def _equal(one: str, other: str) -> str:
-    """Whether two values are the same, or both null."""
+    """SQL condition: two values are equal, or both are null."""
     return f"({one} = {other} OR ({one} IS NULL AND {other} IS NULL))"
 
 
 def _delete(session: Session, load: Load, schema: pa.Schema, staged: str, parents: str, same_key: str) -> int:
-    """Marks or drops what Stripe says is gone, or no longer lists where the rows are all that it lists."""
+    """Marks or drops rows that Stripe reports as deleted, or that are missing from ranges that the load covers."""
     table, rows = session.named(load.table), session.named(staged)
     marks = "_deleted" in schema.names
     where, values = _within(session, load, load.table)
@@ -142,7 +143,7 @@ def _delete(session: Session, load: Load, schema: pa.Schema, staged: str, parent
 
 
 def _read_at(session: Session, load: Load, schema: pa.Schema, rows: str) -> datetime:
-    """The instant for which the load speaks: what it lacks was gone by then."""
+    """The instant that the load describes. Rows that it lacks were deleted by then."""
     if load.as_of is not None:
         return datetime.fromtimestamp(load.as_of, UTC)
     latest = None
@@ -152,7 +153,7 @@ def _read_at(session: Session, load: Load, schema: pa.Schema, rows: str) -> date
 
 
 def _drop_same(session: Session, load: Load, staged: str, same_key: str) -> None:
-    """Takes those out of the staged rows that are in the table as they are, once."""
+    """Deletes staged rows that the table already has, unchanged and only once."""
     present, incoming = session.columns(load.table, staged)
     table, rows = session.named(load.table), session.named(staged)
     names = {same_name(name) for name in incoming}
@@ -168,7 +169,7 @@ def _drop_same(session: Session, load: Load, staged: str, same_key: str) -> None
         else:
             pairs.append((ours, theirs))
     if session.dialect == "duckdb":
-        # Hashes are joined in place of wide rows, which would not fit; 128 bits tell rows apart.
+        # Joins hashes of 128 bits instead of wide rows, which would not fit in memory.
         keys = [(session.column(load.table, key), session.column(staged, key)) for key in load.primary_key]
         here, there = (
             f"(hash({', '.join(key[side] for key in keys)}), hash({', '.join(pair[side] for pair in (*keys, *pairs))}))"
@@ -182,7 +183,7 @@ def _drop_same(session: Session, load: Load, staged: str, same_key: str) -> None
 
 
 def _once(session: Session, load: Load, staged: str) -> str:
-    """Whether the key of a staged row is not in the table more than once, as appending leaves it."""
+    """SQL condition: the table has the key of a staged row at most once. Appends can leave duplicates."""
     keys = session.listed(load.primary_key)
     twice = f"(SELECT {keys} FROM {session.named(load.table)} GROUP BY {keys} HAVING count(*) > 1) AS twice"  # noqa: S608 - quoted
     if not session.count(twice):
@@ -192,7 +193,7 @@ def _once(session: Session, load: Load, staged: str) -> str:
 
 
 def _within(session: Session, load: Load, table: str) -> Condition:
-    """Whether a row is in a range that the load covers."""
+    """SQL condition, with its values: the row is in a range that the load covers."""
     if Window() in load.covers:
         return "1 = 1", []
     column = session.column(table, load.created or "")

@@ -1,4 +1,4 @@
-"""The rows of parts as a warehouse is given them: batch by batch, and for a merge one for each key."""
+"""The rows of parts for a warehouse: batch by batch, and for a merge one row per key."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from counterfoil.destinations.sql.merge import POSITION, is_unique
 from counterfoil.destinations.sql.text import duckdb_type, literal, parts_source, quoted
 from counterfoil.values import Load
 
-#: Few, since some warehouses get them as rows of Python.
+#: Small, since some warehouses receive them as Python rows.
 _BATCH_ROWS = 2_000
 
 
 def batches_of(schema: pa.Schema, files: Sequence[Path], *, nul: bool) -> Iterator[pa.RecordBatch]:
-    """The rows of the files in the schema's columns, JSON as text; without `nul`, U+FFFD stands for that character."""
+    """The rows of the files in the schema's columns, JSON as text. Without `nul`, U+FFFD replaces NUL."""
     for path in files:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(_BATCH_ROWS, columns=schema.names, use_threads=False):
@@ -39,7 +39,7 @@ def as_text(schema: pa.Schema, batch: pa.RecordBatch, *, nul: bool) -> pa.Record
 
 
 def rows_of(schema: pa.Schema, files: Sequence[Path]) -> int:
-    """Rows of the files; SchemaConflict when their columns are not the schema's."""
+    """The number of rows in the files. SchemaConflict if their columns differ from the schema's."""
     for file in files:
         check_types(file, schema)
     return sum(pq.read_metadata(file).num_rows for file in files)
@@ -48,7 +48,7 @@ def rows_of(schema: pa.Schema, files: Sequence[Path]) -> int:
 def one_of_each_key(
     load: Load, schema: pa.Schema, files: Sequence[Path], folder: Path, *, megabytes: int, stop: Stop | None
 ) -> Sequence[Path]:
-    """Files in which each key has the row that was read last: the same ones, or others in the folder."""
+    """Files with one row per key, the row that was read last: the given files, or new ones in the folder."""
     if not files:
         return files
     readable = [*{file.parent for file in files}, folder]
@@ -77,7 +77,7 @@ def one_of_each_key(
 
 
 def drained(schema: pa.Schema, reader: pa.RecordBatchReader, *, nul: bool) -> Iterator[pa.RecordBatch]:
-    """The batches of an answer, as those of files."""
+    """The batches of a query result, in the same form as those of files."""
     with closing(reader):
         for batch in reader:
             yield as_text(schema, batch, nul=nul)

@@ -1,4 +1,4 @@
-"""What is done to tables of a warehouse, in SQL that all of them speak and with dlt's words for their columns."""
+"""Operations on tables of a warehouse, in portable SQL and with dlt's column types."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dlt.common.schema.utils import new_table
 from counterfoil.destinations.protocol import LOADS_TABLE, Guard, conflict, not_ours, same_name, since_replace
 from counterfoil.destinations.warehouse.dlt_connection import Connection, Halt, Tables, columns_of, normalized
 from counterfoil.destinations.warehouse.errors import mapped
-from counterfoil.errors import CounterfoilError, DestinationRejected, SchemaConflict
+from counterfoil.errors import INVALID_TABLE, CounterfoilError, DestinationRejected, SchemaConflict
 from counterfoil.values import Load, Loaded
 
-#: A column as dlt describes it, by its name, in order.
+#: Columns as dlt describes them, by name, in order.
 Columns = Mapping[str, Mapping[str, Any]]
 
 _TEXTS = ("run", "table_name", "method", "report", "account", "scope")
@@ -35,12 +35,12 @@ _SPELLED = {
     "postgresql": {"double": "double precision", "bool": "boolean", "json": "jsonb",
                    "timestamp": "timestamp with time zone", "decimal": "numeric"},
 }  # fmt: skip
-#: Held while the record of loads is made, which two threads can't at once.
+#: Held while the record of loads is created: two threads can't create it at once.
 _making = threading.Lock()
 
 
 class Session:
-    """Statements on one dataset; all that they raise is ours."""
+    """Statements on one dataset. They raise Counterfoil's errors only."""
 
     def __init__(self, connection: Connection, dialect: str) -> None:
         self.connection = connection
@@ -49,39 +49,39 @@ class Session:
         self._client = connection.client
         self._sql = connection.sql
         self.dialect = dialect
-        #: Whether its texts can hold the NUL character.
+        #: Whether text can contain the NUL character.
         self.keeps_nul = dialect == "duckdb"
 
     def ask(self, sql: str, *values: Any) -> list[Sequence[Any]]:
-        """The rows of a statement in which `%s` stands for each value."""
+        """Executes a statement, with `%s` for each value, and returns its rows."""
         with self._mapped():
             return list(self._sql.execute_sql(sql, *values) or ())
 
     def count(self, sql: str, *values: Any) -> int:
-        """The number that stands behind SELECT count(*) FROM."""
+        """The result of SELECT count(*) FROM `sql`."""
         return int(self.ask(f"SELECT count(*) FROM {sql}", *values)[0][0])  # noqa: S608 - quoted
 
     def named(self, table: str) -> str:
-        """The table as a statement names it."""
+        """The qualified and quoted name of the table."""
         return str(self._sql.make_qualified_table_name(table))
 
     def quoted(self, column: str) -> str:
-        """The column as a statement names it."""
+        """The quoted name of the column."""
         return str(self._sql.escape_column_name(column))
 
     def column(self, table: str, column: str) -> str:
-        """The column of a table that the statement names."""
+        """The name of a column, qualified with its table."""
         return f"{self._sql.make_qualified_table_name_path(table)[-1]}.{self.quoted(column)}"
 
     def listed(self, columns: Sequence[str]) -> str:
-        """Columns with commas between."""
+        """Quoted column names, comma-separated."""
         return ", ".join(map(self.quoted, columns))
 
     def columns(self, *tables: str) -> list[Columns]:
-        """The columns of each table or view; of one that is not there, none."""
+        """The columns of each table or view; empty for one that does not exist."""
         with self._mapped():
             found = dict(self._client.get_storage_tables(tables))
-            # Snowflake tells names that were written without quotes in capitals.
+            # Snowflake returns names that were created without quotes in upper case.
             capitals = self._client.capabilities.casefold_identifier("a") == "A"
         return [
             {
@@ -94,13 +94,13 @@ class Session:
         ]
 
     def spelled(self, column: Mapping[str, Any]) -> str:
-        """The type of a column, as the dialect calls it."""
+        """The type of a column, as the dialect spells it."""
         kind = str(column["data_type"])
-        told = _SPELLED[self.dialect].get(kind, kind)
-        return f"{told}({column['precision']},{column['scale']})" if kind == "decimal" else told
+        name = _SPELLED[self.dialect].get(kind, kind)
+        return f"{name}({column['precision']},{column['scale']})" if kind == "decimal" else name
 
     def make(self, table: str, schema: pa.Schema, *, only: Sequence[str] | None = None) -> None:
-        """Makes the table, or adds the columns `only` to it, of the types that dlt gives them there."""
+        """Creates the table, or adds the columns `only` to it, with dlt's types for the warehouse."""
         columns = columns_of(schema, json=self.place.kind.json)
         with self._mapped():
             self._client.schema.tables.pop(table, None)
@@ -109,27 +109,30 @@ class Session:
             self._sql.execute_many(self._client._get_table_update_sql(table, wanted, only is not None))
 
     def stage(self, name: str, tables: Tables, halt: Halt) -> None:
-        """Has dlt make these tables and load their batches."""
+        """Creates these tables and loads their batches with dlt."""
         with self._mapped():
             self.connection.stage(name, tables, halt)
 
     def remove(self, *tables: str) -> None:
-        """Drops tables that may be there."""
+        """Drops those of the tables that exist."""
         with self._mapped():
             self._sql.drop_tables(*tables)
 
     def check_lengths(self, table: str, schema: pa.Schema) -> None:
-        """Refuses names that are too long there."""
+        """Rejects names that are too long for the warehouse."""
         limits = self._client.capabilities
         most = limits.max_column_identifier_length
         if len(table) > limits.max_identifier_length:
-            raise DestinationRejected(f"{self.place.name} can't have a table {table}: its name is too long")
+            raise DestinationRejected(f"table name too long for {self.place.name}: {table}", code=INVALID_TABLE)
         if (name := next((name for name in schema.names if len(name) > most), None)) is not None:
-            raise SchemaConflict(f"{self.place.name} can't have a column {name}: names have {most} letters at most")
+            raise SchemaConflict(
+                f"column name too long for {self.place.name}: {name} (at most {most} characters)",
+                code="invalid_column",
+            )
 
     @contextmanager
     def transaction(self, guard: Guard | None = None) -> Iterator[None]:
-        """All that the block does counts together when it ends well and the guard lets it, and else nothing."""
+        """Commits the block if it and the guard raise nothing; otherwise rolls back."""
         begun = self._sql.begin_transaction()
         with self._mapped():
             begun.__enter__()
@@ -140,7 +143,7 @@ class Session:
         except BaseException as error:
             try:
                 begun.__exit__(type(error), error, error.__traceback__)
-            except Exception as other:  # noqa: BLE001 - the connection is gone, and with it what was done
+            except Exception as other:  # noqa: BLE001 - the connection is lost, and its changes with it
                 if other is not error:
                     raise error from None
             raise
@@ -152,30 +155,34 @@ class Session:
 
 
 def check_names(place: str, table: str, schema: pa.Schema) -> None:
-    """Refuses names of which dlt would make others."""
-    rule = "Names there have small letters, digits and single underscores: "
+    """Rejects names that dlt would change."""
+    rule = "Use lower-case letters, digits and single underscores: "
     if normalized(table) != table or table.startswith("_dlt"):
-        raise DestinationRejected(f"{place} can't have a table {table!r}", hint=f"{rule}{normalized(table)}.")
+        raise DestinationRejected(
+            f"invalid table name for {place}: {table!r}", hint=f"{rule}{normalized(table)}.", code=INVALID_TABLE
+        )
     for name in schema.names:
         if normalized(name) != name:
-            raise SchemaConflict(f"{place} can't have a column {name!r}", hint=f"{rule}{normalized(name)}.")
+            raise SchemaConflict(
+                f"invalid column name for {place}: {name!r}", hint=f"{rule}{normalized(name)}.", code="invalid_column"
+            )
 
 
 def make_loads(session: Session) -> None:
-    """Makes the record of loads where it is missing."""
+    """Creates the record of loads if it is missing."""
     with _making:
         if session.columns(LOADS_TABLE)[0]:
             return
         try:
             session.make(LOADS_TABLE, _LOADS)
         except CounterfoilError:
-            # Another process may have made it just now.
+            # Another process may have created it at the same time.
             if not session.columns(LOADS_TABLE)[0]:
                 raise
 
 
 def loads_of(session: Session, table: str) -> list[tuple[str, str, str]]:
-    """Run, method and scope of each load into the table, the latest first."""
+    """Run, method and scope of each load into the table, newest first."""
     if not session.columns(LOADS_TABLE)[0]:
         return []
     names = session.listed(["run", "method", "scope"])
@@ -185,7 +192,7 @@ def loads_of(session: Session, table: str) -> list[tuple[str, str, str]]:
 
 
 def loaded(session: Session, load: Load) -> Loaded | None:
-    """What the run did to its table; None when it did nothing yet, or when the table is gone."""
+    """The result of the run's load; None if it was not loaded, or the table no longer exists."""
     record, table = session.columns(LOADS_TABLE, load.table)
     if not record or not table:
         return None
@@ -205,13 +212,13 @@ def scopes_of(session: Session, table: str) -> tuple[Mapping[str, Any], ...] | N
 
 
 def check_ours(session: Session, load: Load) -> None:
-    """Refuses a table that this program did not make, unless it may be overwritten."""
+    """Rejects a table that Counterfoil did not create, unless the load may overwrite it."""
     if session.columns(load.table)[0] and not load.overwrite and not loads_of(session, load.table):
         raise not_ours(load.table, session.place.name)
 
 
 def take_turn(session: Session, table: str) -> None:
-    """Inside a transaction: waits for another one that loads the table to end, where the warehouse can make it wait."""
+    """Waits, inside a transaction, for other loads of the table, if the warehouse has locks."""
     runs = session.quoted("run")
     session.ask(
         f"UPDATE {session.named(LOADS_TABLE)} SET {runs} = {runs} WHERE {session.quoted('table_name')} = %s",  # noqa: S608 - quoted
@@ -220,7 +227,7 @@ def take_turn(session: Session, table: str) -> None:
 
 
 def record(session: Session, load: Load, done: Loaded, method: str) -> None:
-    """Notes the load; an older note of the same run, whose table is gone, goes."""
+    """Records the load. Replaces an entry of the run for a dropped table."""
     loads = session.named(LOADS_TABLE)
     where = f"{session.quoted('run')} = %s AND {session.quoted('table_name')} = %s"
     session.ask(f"DELETE FROM {loads} WHERE {where}", load.run, load.table)  # noqa: S608 - quoted
@@ -231,7 +238,7 @@ def record(session: Session, load: Load, done: Loaded, method: str) -> None:
 
 
 def drop(session: Session, table: str) -> bool:
-    """Removes a table of ours and the notes of its loads; False when there is none."""
+    """Drops a table that Counterfoil created, and the entries of its loads; False if there is none."""
     there, loads = bool(session.columns(table)[0]), bool(loads_of(session, table))
     if there and not loads:
         raise not_ours(table, session.place.name)
@@ -244,13 +251,13 @@ def drop(session: Session, table: str) -> bool:
     return there
 
 
-def prepare(session: Session, load: Load, schema: pa.Schema, staged: str, *, anew: bool) -> bool:
-    """Makes the table, or adds what it lacks, so that the staged columns fit; whether there was one.
+def prepare(session: Session, load: Load, schema: pa.Schema, staged: str, *, recreate: bool) -> bool:
+    """Creates the table, or adds the staged columns that it lacks. Returns whether the table existed.
 
-    A replace makes it anew if its columns are others, where `anew` says that this can be done.
+    A replace recreates a table with other columns if `recreate` allows it.
     """
     present, wanted = session.columns(load.table, staged)
-    if present and load.method == "replace" and anew and list(present.items()) != list(wanted.items()):
+    if present and load.method == "replace" and recreate and list(present.items()) != list(wanted.items()):
         session.remove(load.table)
         session.make(load.table, schema)
         return True

@@ -1,4 +1,4 @@
-"""What a URL says of a warehouse that dlt loads. Secrets are taken from where it points, or where dlt looks."""
+"""Parses the URL of a warehouse that dlt loads. Secrets come from its references or from dlt's settings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from counterfoil.errors import SettingsError
 from counterfoil.secret_references import is_reference, resolve
 
 PREFIX = "dlt+"
-#: Where tables go unless the URL says so: dlt's dataset, which is a schema in most databases.
+#: The default dataset of dlt: in most databases, a schema.
 DATASET = "stripe"
-#: What settings that are secret are called, whatever the warehouse.
+#: Names of secret settings, for any warehouse.
 _SECRET = re.compile(
     r"password|passwd|pwd|token|secret|private_key(?!_path)|passphrase|api_?key|access_?key", re.IGNORECASE
 )
@@ -22,22 +22,22 @@ _SECRET = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """What dlt calls the parts of the address, and what the warehouse does at once."""
+    """dlt's names for the parts of the address, and the capabilities of the warehouse."""
 
     example: str
     host: str | None = None
     path: str = "database"
-    #: Whether several statements count together or not at all.
+    #: Whether a transaction can have several statements.
     transactions: bool = True
-    #: Whether tables can be made and changed among them.
+    #: Whether a transaction can create and alter tables.
     tables_too: bool = True
-    #: Whether JSON gets the warehouse's type for it: what dlt makes of it in files differs among the others.
+    #: Whether JSON has the warehouse's own type. In other warehouses, dlt's files represent it in different ways.
     json: bool = False
-    #: Other names that a URL may give it.
+    #: Other names of the warehouse in URLs.
     aliases: tuple[str, ...] = ()
 
 
-#: By the vendors' documentation; DuckDB and Postgres by our tests.
+#: From the vendors' documentation; DuckDB and Postgres from our tests.
 WAREHOUSES: Mapping[str, Warehouse] = {
     "duckdb": Warehouse("dlt+duckdb:///books.duckdb", json=True),
     "postgres": Warehouse("dlt+postgres://user@host/database", "host", json=True, aliases=("postgresql",)),
@@ -55,21 +55,21 @@ _NAMES = {name: each for each, warehouse in WAREHOUSES.items() for name in (each
 
 @dataclass(frozen=True, slots=True)
 class WarehouseAddress:
-    """One dataset of a warehouse, and how to get there."""
+    """One dataset of a warehouse, and how to connect to it."""
 
     kind: Warehouse
-    #: The URL without anything secret, which opens the same place where the secrets are found elsewhere.
+    #: The URL without secrets. It opens the same dataset if the secrets are available elsewhere.
     name: str
     warehouse: str
     dataset: str
-    #: dlt's destination that takes files on their way, such as `filesystem`; None when there is none.
+    #: dlt's staging destination, such as `filesystem`; None if there is none.
     staging: str | None
-    #: The address, by dlt's names, and what stands behind the question mark.
+    #: The address, by dlt's names, and the parameters of the URL.
     address: Mapping[str, str | int]
     parameters: Mapping[str, str] = field(repr=False)
 
     def secrets(self) -> dict[str, str]:
-        """The values that `?password=env:NAME` and the like point to."""
+        """The values that parameters such as `?password=env:NAME` refer to."""
         return {name: resolve(value, f"the {name}") for name, value in self.parameters.items() if is_secret(name)}
 
 
@@ -79,7 +79,7 @@ def is_secret(name: str) -> bool:
 
 
 def warehouse_address(url: str, relative_to: Path) -> WarehouseAddress:
-    """SettingsError when the URL names no dataset of a warehouse; it never repeats a secret."""
+    """SettingsError if the URL names no dataset of a warehouse. The message never contains a secret."""
     scheme, _, behind = url.partition(":")
     warehouse = _NAMES[scheme.lower().removeprefix(PREFIX)]
     kind = WAREHOUSES[warehouse]
@@ -87,19 +87,19 @@ def warehouse_address(url: str, relative_to: Path) -> WarehouseAddress:
         parts = urlsplit(f"{warehouse}:{behind}")
         port = parts.port
     except ValueError:
-        raise SettingsError(f"the URL of {warehouse} can't be read", hint=f"Such as {kind.example}.") from None
+        raise SettingsError(f"invalid {warehouse} URL", hint=f"Use a URL such as {kind.example}") from None
     user, host, path = unquote(parts.username or ""), unquote(parts.hostname or ""), unquote(parts.path)
     pairs = [pair.partition("=") for pair in parts.query.split("&") if pair]
     given = {name: unquote(value) for name, _, value in pairs}
     if not behind.startswith("//") or parts.fragment or (host and not kind.host) or (user and kind.host != "host"):
-        raise SettingsError(f"the URL names no place of {warehouse}", hint=f"Such as {kind.example}.")
+        raise SettingsError(f"invalid address in the {warehouse} URL", hint=f"Use a URL such as {kind.example}")
     if warehouse == "duckdb" and path.strip("/"):
         path = str(Path(relative_to, Path(path[1:]).expanduser()).resolve())
     elif kind.path == "database":
         path = path.removeprefix("/")
     needs_path = kind.host == "host" or kind.host is None
     if (needs_path and not path) or "\0" in unquote(behind):
-        raise SettingsError(f"the URL names no database of {warehouse}", hint=f"Such as {kind.example}.")
+        raise SettingsError(f"no database in the {warehouse} URL", hint=f"Use a URL such as {kind.example}")
     if parts.password is not None:
         given["password"] = unquote(parts.password)
     _check_secrets(given, warehouse)
@@ -107,8 +107,8 @@ def warehouse_address(url: str, relative_to: Path) -> WarehouseAddress:
     _check_dataset(dataset)
     if kind.host is None and Path(path).stem == dataset:
         raise SettingsError(
-            f"in {warehouse} a dataset can't be called {dataset} as its database is",
-            hint="Give it another name: ?dataset=name.",
+            f"the {warehouse} dataset {dataset} has the same name as its database",
+            hint="Choose another name with ?dataset=name.",
         )
     address: dict[str, str | int] = {kind.host or "host": host} if host else {}
     address |= {"username": user} if user else {}
@@ -126,8 +126,8 @@ def _check_dataset(dataset: str) -> None:
     plain = re.sub(r"[^a-z0-9]+", "_", dataset.lower()).strip("_")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", dataset):
         raise SettingsError(
-            f"{dataset!r} can't be a dataset",
-            hint=f"Its name has small letters, digits and single underscores: {plain or DATASET}.",
+            f"invalid dataset name: {dataset!r}",
+            hint=f"Use lower-case letters, digits and single underscores: {plain or DATASET}.",
         )
 
 
@@ -135,7 +135,7 @@ def _check_secrets(given: Mapping[str, str], warehouse: str) -> None:
     for name, value in given.items():
         if is_secret(name) and not is_reference(value):
             raise SettingsError(
-                f"the URL of {warehouse} holds a {name.replace('_', ' ')}, and URLs are shown and kept",
-                hint=f"Say where it is: ?{name}=env:NAME or ?{name}=file:/path, or leave it to dlt: "
+                f"the {warehouse} URL contains a secret ({name}), and URLs are displayed and stored",
+                hint=f"Use ?{name}=env:NAME or ?{name}=file:/path, or set dlt's variable "
                 f"DESTINATION__{warehouse.upper()}__CREDENTIALS__{name.upper()}.",
             )

@@ -1,1 +1,1 @@
-"""How many rows a list has, and where they are in time, from a few of its pages."""
+"""Estimates the number of rows of a list, and their distribution over time, from a few of its pages."""

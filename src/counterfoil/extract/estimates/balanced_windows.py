@@ -1,4 +1,4 @@
-"""Cuts a range of `created` into windows with about as many rows each, by a few looks at the lists of its report."""
+"""Splits a range of `created` into windows with about equally many rows, based on samples of the report's lists."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from counterfoil.settings import Settings
 from counterfoil.stripe.client import Client
 from counterfoil.values import Window
 
-#: To find where a list begins; an estimate does without.
+#: Additional samples, to find where a list begins. Estimates omit them.
 _MORE_LOOKS = 8
 
-#: A range `[since, until)` and the rows in it, which are taken to come evenly.
+#: A range `[since, until)` and its number of rows, assumed to be evenly distributed.
 Piece = tuple[int, int, float]
 
 
 async def even_windows(
     client: Client, report: Report, window: Window, count: int, *, params: Mapping[str, str], settings: Settings
 ) -> tuple[Window, ...]:
-    """At most so many, oldest first; the window itself where it can't be cut, or Stripe refuses to be looked at."""
+    """At most `count` windows, oldest first; only `window` if it can't be split or Stripe refuses the samples."""
     match report.source:
         case Listing() as listing if report.created is not None:
             listings = [listing]
@@ -41,7 +41,7 @@ async def even_windows(
 
 
 def cut(window: Window, pieces: Sequence[Piece], count: int) -> tuple[Window, ...]:
-    """The window in at most so many parts with even shares of the pieces' rows, of a page of rows at least."""
+    """The window in at most `count` parts with equal shares of the pieces' rows, each at least one page."""
     total = sum(rows for *_, rows in pieces)
     count = min(count, math.ceil(total / PAGE_ROWS))
 

@@ -1,4 +1,4 @@
-"""How a report's rows lie in time: what tells how many pages a list window has before it is asked for."""
+"""The distribution of a report's rows over time, used to predict the number of pages in a window."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: Between two neighbouring instants lie a 256th of the rows.
+#: Each interval between two neighbouring instants contains a 256th of the rows.
 _STEPS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedHistogram:
-    """Rows, and the instants (Unix seconds, ascending) that cut them into parts with equally many each."""
+    """The number of rows, and the instants (Unix seconds, ascending) that split them into equal parts."""
 
     rows: int
     instants: tuple[int, ...]
 
     @classmethod
     def of(cls, created: Sequence[int]) -> CreatedHistogram:
-        """The spread of these instants, which are in ascending order."""
+        """The histogram of these instants, which are in ascending order."""
         if not created:
             return cls(0, ())
         last = len(created) - 1
         return cls(len(created), tuple(created[last * step // _STEPS] for step in range(_STEPS + 1)))
 
     def before(self, instant: float) -> float:
-        """About how many rows were created before it; behind the newest they go on as they came lately."""
+        """Estimated number of rows created before the instant. After the newest row, the latest rate continues."""
         if not self.rows:
             return 0
         instants, part = self.instants, self.rows / (len(self.instants) - 1)
@@ -39,14 +39,14 @@ class CreatedHistogram:
         return (at - 1 + (instant - since) / (until - since)) * part
 
     def instant(self, rows: float) -> int:
-        """About when so many rows had been created."""
+        """Estimated time at which `rows` rows had been created."""
         part = self.rows / (len(self.instants) - 1)
         at = min(int(rows / part), len(self.instants) - 2)
         since, until = self.instants[at], self.instants[at + 1]
         return round(since + (until - since) * min(rows / part - at, 1))
 
     def grown(self, rows: int, until: int) -> CreatedHistogram:
-        """With as many rows more, which came evenly since the newest."""
+        """The histogram with `rows` more rows, evenly distributed from the newest row to `until`."""
         if not self.rows:
             return CreatedHistogram(rows, (until,) * (_STEPS + 1)) if rows else self
         until = max(until, self.instants[-1])
@@ -60,6 +60,6 @@ class CreatedHistogram:
         return CreatedHistogram(total, tuple(when(total * step / _STEPS) for step in range(_STEPS + 1)))
 
     def _pace(self) -> float:
-        """Rows a second in the newest sixteenth."""
+        """Rows per second in the newest sixteenth."""
         first = self.instants[-1 - _STEPS // 16]
         return self.rows / 16 / max(self.instants[-1] - first, 1)

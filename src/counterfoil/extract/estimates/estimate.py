@@ -1,6 +1,6 @@
-"""Estimates what a reading will take before it starts, from a few pages that are looked at and thrown away.
+"""Estimates the rows, requests and seconds of a pull before it starts, from a few sample pages.
 
-What a list holds is judged by `survey.py`; the rest is arithmetic, its constants observed on lists of many kinds.
+`sampling.py` estimates the rows of a list; the rest is arithmetic with constants observed on lists of many kinds.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from counterfoil.stripe.client import Client
 from counterfoil.stripe.rates import FIRST_SLOTS, LIVE_RATE, TEST_RATE
 from counterfoil.values import StripeObject, Window
 
-#: A page when none could be looked at.
+#: Duration of a request, if no page could be sampled.
 _PAGE_SECONDS = 0.2
-#: A row's way from the socket to the table, on a machine of today; matters where Stripe is not the limit.
+#: Time to process a row, from the socket to the table; matters only if Stripe's rates are not the limit.
 _ROW_SECONDS = 0.0002
-#: What it takes to open, write and commit the smallest table.
+#: Time to open, write and commit the smallest table.
 _LEAST_SECONDS = 0.1
-#: Rounds that pass before all slots are busy, and after the first of them is not.
+#: Rounds of requests in which not all slots are busy, at the start and at the end.
 _ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a reading will probably take. `looks` are the requests that the estimate itself took."""
+    """The estimated cost of a pull. `looks` is the number of requests for the estimate itself."""
 
     windows: int
     rows: int
-    #: By how many rows it may well be off, and how many were seen.
+    #: The uncertainty in rows, and the number of rows in the samples.
     doubt: int
     least: int
     requests: int
-    #: Of the requests, those that Stripe counts as reads.
+    #: The requests that Stripe counts as reads.
     reads: int
     seconds: float
     looks: int
@@ -52,34 +52,34 @@ class Estimate:
 
 @dataclass(slots=True)
 class Listed:
-    """A list as it was estimated."""
+    """The estimate of one list."""
 
     windows: float = 1
     rows: float = 0
     doubt: float = 0
-    #: Rows that were seen.
+    #: Rows in the samples.
     least: int = 0
     requests: float = 1
     page_seconds: float = _PAGE_SECONDS
     looks: int = 0
-    #: Of the looks.
+    #: The objects of all sample pages.
     sample: list[StripeObject] = field(default_factory=list)
-    #: None where the list could not be looked at.
+    #: None if the list could not be sampled.
     sampling: Sampling | None = None
 
     def share(self, count: int) -> float:
-        """Of all rows, what `count` is of the sample."""
+        """The number of rows in the list that corresponds to `count` rows in the sample."""
         return self.rows * count / max(len(self.sample), 1)
 
     def become(self, count: int) -> None:
-        """Not the objects of the list are the rows, but as many as `count` is of the sample."""
+        """Counts other objects than the list's as rows; `count` is their number in the sample."""
         self.rows, self.doubt, self.least = self.share(count), self.doubt * count / max(len(self.sample), 1), 0
 
 
 async def estimate(
     client: Client, report: Report, window: Window, *, params: Mapping[str, str], limit: int | None, settings: Settings
 ) -> Estimate:
-    """What Stripe refuses is estimated as nothing: it is an error only of the reading itself."""
+    """The estimate of a pull. A list that Stripe refuses counts as empty; the pull itself raises the error."""
     source = report.source
     look = Sampler(client, window, limit, settings)
     posts = 0.0
@@ -118,7 +118,7 @@ def _summed(
     rows, reads = sum(one.rows for one in listed), sum(one.requests for one in listed)
     endpoint_rate, account_rate = _rates(settings, live_key=live_key)
     slowest = max(one.page_seconds for one in listed)
-    # Lists of one report are read side by side, and previews wait for their own endpoint.
+    # The lists of a report are read in parallel; previews have an endpoint of their own.
     longest = max(_seconds(one.requests, one.page_seconds, endpoint_rate, settings.in_flight) for one in listed)
     asking = max(longest + posts * max(1 / endpoint_rate, slowest / settings.in_flight), (reads + posts) / account_rate)
     return Estimate(
@@ -144,24 +144,24 @@ def _rates(settings: Settings, *, live_key: bool) -> tuple[float, float]:
 
 
 def _embedded(listed: Listed, paths: Sequence[Sequence[str]]) -> int:
-    """How many objects hang in the sample, each id once."""
+    """The number of distinct objects embedded in the sample."""
     found = (one for path in paths for one in found_at(listed.sample, ("*", *path)))
     return len({one if isinstance(one, str) else one.get("id") for one in found})
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Looks at lists in one window."""
+    """Samples lists in one window."""
 
     client: Client
     window: Window
     limit: int | None
     settings: Settings
-    #: Looks at each list beyond those that an estimate is worth.
+    #: Samples of each list in addition to those for an estimate.
     more: int = 0
 
     async def at(self, listing: Listing, params: Mapping[str, str]) -> Listed:
-        """The list, judged by its newest page and, where that does not say it, by pages further back."""
+        """The estimate of a list from its newest page and, if that is not enough, from older pages."""
         sampling, listed = Sampling(self.window.since, more=self.more), Listed()
         seconds = 0.0
         instants: Sequence[int | None] = [self.window.until]
@@ -183,12 +183,12 @@ class Sampler:
         return listed
 
     def _judge(self, listed: Listed, sampling: Sampling, listing: Listing) -> None:
-        """Rows, windows and requests."""
+        """Sets rows, windows and requests."""
         listed.least = len({row.get("id") for row in listed.sample})
         exact = sampling.count == 1 and not sampling.goes_on
         listed.rows = len(listed.sample) if exact else sampling.rows
         if self.limit is not None:
-            # How much there is beyond the newest page shows only when it is read.
+            # The number of rows beyond the newest page is unknown until they are read.
             listed.rows = min(self.limit, listed.rows) if exact else self.limit
             listed.least = min(self.limit, listed.least)
         elif not exact:
@@ -196,7 +196,7 @@ class Sampler:
         pages = max(1.0, listed.rows / PAGE_ROWS)
         if pages > 1 and self.limit is None:
             slots = min(self.settings.in_flight, max(FIRST_SLOTS, self._rate * listed.page_seconds))
-            # The search for the oldest object makes windows and requests of its own.
+            # The search for the oldest object takes additional windows and requests.
             search = 5 if self.window.since is None else 0
             listed.windows = min(pages / 2 + 3, 1.6 * slots + search)
             listed.requests = math.ceil(pages + 0.55 * (listed.windows - 1) + search / 2)
@@ -212,7 +212,7 @@ class Sampler:
     async def _look(
         self, listing: Listing, params: Mapping[str, str], until: int | None
     ) -> tuple[list[StripeObject], bool] | None:
-        """The newest page below the instant, and whether more follow; None when it is refused."""
+        """The newest page before the instant, and whether more follow; None if Stripe refuses the request."""
         asked: dict[str, Any] = {**listing.params, **params, "limit": PAGE_ROWS}
         if listing.created is not None:
             asked |= {} if self.window.since is None else {"created[gte]": self.window.since}

@@ -1,7 +1,7 @@
-"""How many rows a list holds, judged from a few of its pages: no I/O, no clock.
+"""Estimates the number of rows of a list from a few sample pages. No I/O, no clock.
 
-Stripe tells no totals. A page that was asked for below an instant tells how dense the list is there; between two such
-looks the density is taken to pass from one to the other. The next look goes where most depends on that.
+Stripe does not return totals. A sample is the newest page before an instant; it shows the density of rows there.
+Between two samples the density is interpolated. The next sample is taken where the uncertainty is greatest.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from itertools import pairwise
 
 from counterfoil.extract.windows import FIRST_YEAR, PAGE_ROWS
 
-#: Looks may take this share of the pages that the list seems to have, at least a few, at most so many.
+#: Samples as a share of the list's estimated pages, and their maximum number. The first few are always allowed.
 _SHARE, _MOST = 0.02, 40
-#: Behind a look: so many times as far back, until nothing is older.
+#: Factor by which each sample goes further back, until nothing is older.
 _STEP_BACK = 3
-#: Looks of one round, which are asked for side by side.
+#: Samples per round, which are requested in parallel.
 _ROUND = 8
-#: A gap with fewer rows at stake is left as it is judged.
+#: A gap with an uncertainty below this number of rows gets no further sample.
 _LEAST_ROWS = 50
-#: Where one end of a gap is so much denser than the other, the look goes near the dense end.
+#: If one end of a gap is denser than the other by this factor, the sample is taken near the dense end.
 _STEEP = 20
-#: Of a gap's rows, what its judgement may be off by even where both ends are alike: observed on lists of many kinds.
+#: Relative uncertainty of a gap even if both ends are equally dense, observed on lists of many kinds.
 _NOISE = 0.25
 _GOLDEN = 0.6180339887
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A page that has rows: the newest of the list below `until`."""
+    """A page with rows: the newest page of the list before `until`."""
 
     until: int
     newest: int
@@ -49,7 +49,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """Time between two looks, with the density at its older and at its newer end."""
+    """The time between two samples, with the density at its older and at its newer end."""
 
     since: int
     until: int
@@ -62,12 +62,12 @@ class _Gap:
 
     @property
     def density(self) -> float:
-        # Straight from one to the other is too much where the ends differ by orders; the geometric mean is too little.
+        # If the ends differ by orders of magnitude, the arithmetic mean is too high and the geometric mean too low.
         return ((self.older + self.newer) / 2 + math.sqrt(self.older * self.newer)) / 2
 
     @property
     def rows(self) -> float:
-        # Two looks that overlap have counted what is in both twice.
+        # Overlapping samples counted the rows that are in both twice.
         return self.seconds * (self.older if self.seconds < 0 else self.density)
 
     @property
@@ -79,7 +79,7 @@ class _Gap:
         return self.seconds * (abs(self.newer - self.older) + 0.2 * (self.newer + self.older))
 
     def inside(self, share: float) -> int:
-        """An instant in the gap: at the share of it, or near its dense end where that is far denser."""
+        """An instant in the gap: at the given share of it, or near its dense end if that end is much denser."""
         dense, thin = max(self.newer, self.older), min(self.newer, self.older)
         if 0 < thin * _STEEP < dense:
             step = int(min(self.seconds * 0.4, math.sqrt(self.seconds * PAGE_ROWS / dense)))
@@ -88,9 +88,9 @@ class _Gap:
 
 
 class Sampling:
-    """The looks at one list, newest first, and what follows from them.
+    """The samples of one list, newest first, and the estimates based on them.
 
-    `more` looks may be taken than its rows are worth.
+    `more` is the number of samples in addition to those that the estimate allows.
     """
 
     def __init__(self, since: int | None, *, more: int = 0) -> None:
@@ -99,12 +99,12 @@ class Sampling:
         self._more = more
         self._since = since
         self._floor = FIRST_YEAR if since is None else since
-        #: Whether it is known how far back the list goes.
+        #: Whether the start of the list is known.
         self._bounded = since is not None
         self._open = True
 
     def add(self, until: int | None, created: list[int], *, has_more: bool) -> None:
-        """Takes the times of a page that was asked for below `until`, newest first."""
+        """Adds the creation times of the newest page before `until`, newest first."""
         self.count += 1
         if created:
             newest, oldest = created[0], created[-1]
@@ -117,34 +117,34 @@ class Sampling:
 
     @property
     def goes_on(self) -> bool:
-        """Something is older than all that was looked at."""
+        """Whether the list has objects older than all samples."""
         return self._open and bool(self.looks)
 
     def _gaps(self) -> Iterator[_Gap]:
         for newer, older in pairwise(self.looks):
             yield _Gap(older.until, newer.oldest, older.density_above, newer.density_below)
         if self.goes_on and self._floor < self.looks[-1].oldest:
-            # A bound cuts through the list; where nothing is older, it began somewhere in between.
+            # With a lower bound, the density continues down to it; otherwise it falls to zero at the start of the list.
             below = self.looks[-1].density_below
             yield _Gap(self._floor, self.looks[-1].oldest, below if self._floor == self._since else 0.0, below)
 
     def pieces(self) -> Iterator[tuple[int, int, float]]:
-        """Ranges `[since, until)` of the list with the rows that they are judged to hold, in no order."""
+        """Ranges `[since, until)` of the list with their estimated number of rows, in no order."""
         yield from ((look.oldest, look.newest + 1, look.rows) for look in self.looks)
         yield from ((gap.since, gap.until, gap.rows) for gap in self._gaps() if gap.seconds > 0)
 
     @property
     def rows(self) -> float:
-        """Of the whole list."""
+        """Estimated rows of the whole list."""
         return max(0.0, sum(look.rows for look in self.looks) + sum(gap.rows for gap in self._gaps()))
 
     @property
     def doubt(self) -> float:
-        """Rows by which the judgement may well be off."""
+        """Uncertainty of the estimate, in rows."""
         return 2 * math.sqrt(sum(gap.doubt**2 for gap in self._gaps()))
 
     def next(self) -> list[int]:
-        """Instants to look below, side by side; none when it is not worth a request more."""
+        """Instants of the next samples, which can be requested in parallel; empty if none is worth a request."""
         left = int(_allowed(self.rows)) + self._more - self.count
         if left < 1 or not self.looks:
             return []
@@ -156,7 +156,7 @@ class Sampling:
             self._bounded = True
         open_gaps = [gap for gap in self._gaps() if gap.seconds > 1 and gap.at_stake >= _LEAST_ROWS]
         chosen = nlargest(min(left, _ROUND), open_gaps, key=lambda gap: gap.at_stake)
-        # Not the middle: halves of halves would fall on the same hour of the day, or day of the week.
+        # Not the middle: repeated halving would hit the same hour of the day or day of the week.
         return [gap.inside(0.3 + 0.4 * ((self.count + n) * _GOLDEN % 1)) for n, gap in enumerate(chosen)]
 
 

@@ -1,4 +1,4 @@
-"""Operators of Airflow 3: one runs a saved dataset of a served Counterfoil, `pull_operator` pulls in the worker."""
+"""Operators for Airflow 3: `run_operator` runs a dataset of `counterfoil serve`, `pull_operator` pulls locally."""
 
 from counterfoil.integrations.airflow.run_operator import CounterfoilRunOperator, RunEnded
 

@@ -1,4 +1,4 @@
-"""An operator of Airflow 3 that pulls a report in the worker itself, where Counterfoil is installed beside Airflow."""
+"""An operator for Airflow 3 that pulls a report in the worker, which needs Counterfoil installed next to Airflow."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["CounterfoilPullOperator"]
 
 
 class CounterfoilPullOperator(BaseOperator):
-    """Pulls a report into a table, as `Connection.pull` does; the result tells rows, columns, requests and warnings.
+    """Pulls a report into a table, like `Connection.pull`. The result contains rows, columns, requests and warnings.
 
-    The key is the password of the connection `stripe_conn_id`, of type generic; a simulated Stripe is its host.
-    Airflow retries what may pass by itself, and fails at once for the rest.
+    The key is the password of the connection `stripe_conn_id`, of type generic. Its host, if set, replaces the address
+    of the Stripe API, for example with a sandbox. Airflow retries transient errors; other errors fail the task at once.
     """
 
     template_fields: Sequence[str] = ("report", "to", "table", "since", "until")
@@ -40,12 +40,12 @@ class CounterfoilPullOperator(BaseOperator):
         pull: dict[str, Any] | None = None,
         **of_task: Any,
     ) -> None:
-        """`pull` are further words of `Connection.pull`."""
+        """`pull` contains additional arguments of `Connection.pull`."""
         super().__init__(**of_task)
         self.report, self.to, self.table, self.since, self.until = report, to, table, since, until
         self.stripe_conn_id, self.account, self.pull = stripe_conn_id, account, pull or {}
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow gives it
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - passed by Airflow
         connection = BaseHook.get_connection(self.stripe_conn_id)
         try:
             with counterfoil.connect(
@@ -56,7 +56,7 @@ class CounterfoilPullOperator(BaseOperator):
                 )
         except counterfoil.CounterfoilError as error:
             kind = AirflowException if isinstance(error, counterfoil.TransientError) else AirflowFailException
-            raise kind(f"{error} {error.hint or ''}".strip()) from error
+            raise kind(f"{error}. {error.hint or ''}".strip()) from error
         for warning in pulled.warnings:
             self.log.warning(warning)
         return {**pulled.as_dict(), "warnings": list(pulled.warnings)}

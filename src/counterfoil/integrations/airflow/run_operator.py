@@ -1,7 +1,7 @@
-"""An operator of Airflow 3 that runs a dataset of a served Counterfoil and waits for it.
+"""An operator for Airflow 3 that runs a dataset of `counterfoil serve` and waits for the run.
 
-It needs nothing but what Airflow brings, so that none of Counterfoil's dependencies meet Airflow's. The token is the
-password of an Airflow connection: it reaches no argument, no trigger and no result.
+It needs only packages that Airflow includes, so Counterfoil's dependencies cannot conflict with Airflow's. The token is
+the password of an Airflow connection, and never part of an argument, a trigger or a result.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.integrations import engine, may_pass
+from counterfoil.integrations import engine, is_transient
 
 with engine("airflow", extra="airflow"):
     from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, conf
@@ -27,11 +27,11 @@ __all__ = ["CounterfoilRunOperator", "RunEnded"]
 
 
 class CounterfoilRunOperator(BaseOperator):
-    """Runs a dataset, by name or id, or joins its run that is going on; ends as the run does.
+    """Runs a dataset, by name or id, or waits for its active run. The task succeeds if the run succeeds.
 
-    The connection `conn_id` (of type HTTP) has the address of `counterfoil serve` as its host, or host, port and
-    schema, and a token as its password. The result is the run, as `GET /api/v1/runs/{run}` tells it. Airflow retries
-    what may pass by itself; a refusal, and a run that can't succeed as it is, fail at once.
+    The connection `conn_id` (of type HTTP) contains the address of `counterfoil serve` as its host, or as host, port
+    and schema, and a token as its password. The result is the run, in the form of `GET /api/v1/runs/{run}`. Airflow
+    retries transient errors; other errors fail the task at once.
     """
 
     template_fields: Sequence[str] = ("dataset",)
@@ -60,16 +60,17 @@ class CounterfoilRunOperator(BaseOperator):
             time.sleep(self.poll_seconds)
         return self.ended(context, {"run": self._run})
 
-    def ended(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - Airflow gives it
-        """Judges the run."""
+    def ended(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - passed by Airflow
+        """Returns the finished run; raises if it did not succeed."""
         run: dict[str, Any] = ask(BaseHook.get_connection(self.conn_id), "GET", f"/runs/{event['run']}")
         for warning in run["warnings"]:
             self.log.warning(warning)
         if run["status"] != "succeeded":
             error = run["error"] or {}
-            told = " ".join(str(one) for one in (error.get("message") or run["reason"], error.get("hint")) if one)
-            kind = AirflowException if may_pass(error.get("kind")) else AirflowFailException
-            raise kind(f"The run {run['id']} of the dataset {self.dataset} is {run['status']}. {told}".strip())
+            texts = [error.get("message") or run["reason"], error.get("hint")]
+            details = ". ".join(str(text).rstrip(".") for text in texts if text)
+            kind = AirflowException if is_transient(error.get("kind")) else AirflowFailException
+            raise kind(f"the run {run['id']} of the dataset {self.dataset} is {run['status']}: {details}".strip())
         return run
 
     def on_kill(self) -> None:
@@ -78,18 +79,18 @@ class CounterfoilRunOperator(BaseOperator):
 
 
 class RunEnded(BaseTrigger):
-    """Fires once the run is over, however it ended; what it keeps is not secret."""
+    """Fires when the run has ended, successfully or not. Its serialized fields contain no secrets."""
 
     def __init__(self, conn_id: str, run: str, poll_seconds: float) -> None:
         super().__init__()
         self.conn_id, self.run_id, self.poll_seconds = conn_id, run, poll_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        kept = {"conn_id": self.conn_id, "run": self.run_id, "poll_seconds": self.poll_seconds}
-        return f"counterfoil.integrations.airflow.{type(self).__name__}", kept
+        fields = {"conn_id": self.conn_id, "run": self.run_id, "poll_seconds": self.poll_seconds}
+        return f"counterfoil.integrations.airflow.{type(self).__name__}", fields
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         connection = await BaseHook.aget_connection(self.conn_id)
-        while not await asyncio.to_thread(is_over, connection, self.run_id):  # noqa: ASYNC110 - another machine's
+        while not await asyncio.to_thread(is_over, connection, self.run_id):  # noqa: ASYNC110 - polls a remote service
             await asyncio.sleep(self.poll_seconds)
         yield TriggerEvent({"run": self.run_id})

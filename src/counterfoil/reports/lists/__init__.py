@@ -1,1 +1,1 @@
-"""The reports, a file for each area of Stripe's API. Data only."""
+"""The reports, one file per area of the Stripe API. Data only."""

@@ -1,4 +1,4 @@
-"""What Stripe holds for the account, and each movement of it."""
+"""The Stripe balance of the account, and its movements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _AMOUNTS = ("amount", "source_types_bank_account", "source_types_card", "source_
 BALANCE = Report(
     key="balance",
     title="Balance",
-    description="What Stripe holds for you at this moment: a row per bucket, state and currency.",
+    description="Your current Stripe balance: one row per bucket, state and currency.",
     source=Singleton(
         path="/v1/balance",
         object="balance",
@@ -39,7 +39,7 @@ BALANCE = Report(
                 name="_bucket",
                 type="string",
                 path=("_bucket",),
-                description="The list of the balance that the row is in",
+                description="The list in the balance that contains the row",
             ),
             "bucket",
         ),
@@ -48,7 +48,7 @@ BALANCE = Report(
                 name="_state",
                 type="string",
                 path=("_state",),
-                description="Whether it is available, pending or reserved",
+                description="Whether the amount is available, pending or reserved",
             ),
             "state",
         ),
@@ -69,8 +69,8 @@ BALANCE = Report(
     default_method="append",
     permissions=("rak_balance_read",),
     notes=(
-        "Each run is the balance at its time; append keeps them all, told apart by _run.",
-        "Money in instant_available is in available or pending as well, so the buckets do not add up to one sum.",
+        "Each run reads the balance at that time; append keeps the rows of all runs, identified by _run.",
+        "Money in instant_available is also in available or pending, so the buckets do not add up to one total.",
     ),
 )
 
@@ -93,11 +93,11 @@ BALANCE_TRANSACTIONS = Report(
         Option(name="currency", pattern="currency", description="Only movements in this currency."),
         Option(name="type", pattern="id", description="Only movements of this type, such as charge or payout."),
         Option(
-            name="payout", pattern="id", drifts=True, description="Only movements that this automatic payout paid out."
+            name="payout", pattern="id", drifts=True, description="Only movements paid out by this automatic payout."
         ),
     ),
     notes=(
-        "A movement never changes, but for its status: pending becomes available when available_on has passed.",
-        "exchange_rate turns the source's amount into this one, both in minor units.",
+        "Only the status of a movement changes: pending becomes available after available_on.",
+        "exchange_rate converts the amount of the source to this amount, both in minor units.",
     ),
 )

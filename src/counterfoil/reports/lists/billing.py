@@ -1,4 +1,4 @@
-"""Subscriptions, and the invoices that they make."""
+"""Subscriptions and invoices."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _INVOICE_MONEY = (
 _INVOICE_COLUMNS = declared("invoice", money=dict.fromkeys(_INVOICE_MONEY, "currency"))
 _INVOICE_COUNTS = frozenset({"attempt_count", "rendering_template_version"})
 _PRICE = Option(name="price", pattern="id", description="Only subscriptions with this price.")
-_CUSTOMER = Option(name="customer", pattern="id", description="Only those of this customer.")
+_CUSTOMER = Option(name="customer", pattern="id", description="Only rows of this customer.")
 
 INVOICES = Report(
     key="invoices",
@@ -47,7 +47,7 @@ INVOICES = Report(
     columns=_INVOICE_COLUMNS,
     not_money=_INVOICE_COUNTS,
     events=(
-        # invoice.upcoming is left out: its invoice has no id.
+        # invoice.upcoming is omitted because its invoice has no id.
         *(
             EventType(type=f"invoice.{what}")
             for what in (
@@ -79,18 +79,18 @@ INVOICES = Report(
         Option(
             name="status",
             choices=("draft", "open", "paid", "uncollectible", "void"),
-            description="Only invoices of this status.",
+            description="Only invoices with this status.",
         ),
         Option(
             name="collection_method",
             choices=("charge_automatically", "send_invoice"),
-            description="Only invoices that are collected in this way.",
+            description="Only invoices with this collection method.",
         ),
         _CUSTOMER,
         Option(name="subscription", pattern="id", description="Only invoices of this subscription."),
     ),
     notes=(
-        "lines holds every line; parent_subscription_details_subscription names the subscription.",
+        "lines contains every line; parent_subscription_details_subscription is the subscription.",
         "Only drafts can be deleted.",
     ),
 )
@@ -98,13 +98,13 @@ INVOICES = Report(
 INVOICE_ITEMS = Report(
     key="invoiceitems",
     title="Invoice Items",
-    description="Single amounts that are, or will be, on an invoice of a customer.",
+    description="Single amounts that are, or will be, on a customer's invoice.",
     source=Listing(path="/v1/invoiceitems", object="invoiceitem", created="date"),
     columns=declared("invoiceitem", money=dict.fromkeys(("amount", "net_amount"), "currency")),
     created="date",
     order=("-date", "-id"),
     not_money=frozenset({"quantity"}),
-    # That an item joins an invoice is told by the invoice's event; that a pending one changes by none.
+    # The invoice's event reports that an item was added to it. No event reports a change of a pending item.
     events=(*customer_events("customer", ("deleted",)), *INVOICE_ITEMS_OF_CUSTOMERS, *INVOICES_OF_CUSTOMERS),
     changes="parents",
     parents=Parents(column="customer", param="customer", silent={"pending": "true"}),
@@ -118,18 +118,18 @@ INVOICE_ITEMS = Report(
         Option(
             name="pending",
             choices=("true", "false"),
-            description="Only items that are on no invoice yet (true), or that are on one (false).",
+            description="Only items not yet on an invoice (true), or only items on an invoice (false).",
         ),
         _CUSTOMER,
         Option(name="invoice", pattern="id", description="Only items of this invoice."),
     ),
-    notes=("The time of creation is in date; invoice is null while the item is pending.",),
+    notes=("date is the creation time; invoice is null while the item is pending.",),
 )
 
 UPCOMING_INVOICES = Report(
     key="upcoming_invoices",
     title="Upcoming Invoices",
-    description="The next invoice of each live subscription and of each schedule that has not started.",
+    description="The next invoice of each current subscription and of each schedule that has not started.",
     source=Preview(
         path="/v1/invoices/create_preview",
         object="invoice",
@@ -137,7 +137,7 @@ UPCOMING_INVOICES = Report(
             Previewed(
                 listing=Listing(path="/v1/subscriptions", object="subscription", hides="test_clock"),
                 param="subscription",
-                # An unpaid subscription still makes invoices, as drafts.
+                # An unpaid subscription still creates draft invoices.
                 statuses=frozenset({"active", "trialing", "past_due", "unpaid"}),
             ),
             Previewed(
@@ -149,7 +149,7 @@ UPCOMING_INVOICES = Report(
             ),
         ),
         key="preview_of",
-        # resource_missing: it was canceled or deleted between the list and the preview.
+        # resource_missing: the object was canceled or deleted after it was listed.
         none=frozenset({"invoice_upcoming_none", "resource_missing"}),
         lists=("lines",),
     ),
@@ -158,7 +158,7 @@ UPCOMING_INVOICES = Report(
             name="preview_of",
             type="string",
             path=("preview_of",),
-            description="The subscription or subscription schedule whose next invoice this is",
+            description="The subscription or subscription schedule of the invoice",
         ),
         *(replace(column, description=f"previewed {column.description}") for column in _INVOICE_COLUMNS),
     ),
@@ -170,11 +170,11 @@ UPCOMING_INVOICES = Report(
     changes="parents",
     parents=Parents(column="customer", param="customer"),
     methods=("replace", "append", "merge"),
-    # Stripe publishes no permission of this POST; a key that lacks one is told so by name.
+    # Stripe does not document the permission for this POST; its error names a missing permission.
     permissions=("rak_subscription_read", "rak_invoice_write"),
     notes=(
-        "Previews are made for the run and are not stored by Stripe: they have no number and no lasting id.",
-        "It takes one request per subscription and schedule.",
+        "Each run creates new previews, which Stripe does not store: they have no number and no permanent id.",
+        "A run takes one request per subscription and schedule.",
     ),
 )
 
@@ -213,7 +213,7 @@ SUBSCRIPTIONS = Report(
             EventType(type=f"customer.discount.{what}", path=("subscription",))
             for what in ("created", "updated", "deleted")
         ),
-        # The column `schedule` changes with these.
+        # These events can change the column `schedule`.
         *(
             EventType(type=f"subscription_schedule.{what}", path=("subscription",))
             for what in ("created", "canceled", "completed", "aborted")
@@ -230,26 +230,26 @@ SUBSCRIPTIONS = Report(
             default="not_canceled",
             widest="all",
             sends={"not_canceled": None},
-            description="not_canceled leaves out canceled subscriptions, as Stripe's own list does; all has them too.",
+            description="not_canceled excludes canceled subscriptions, like Stripe's own list; all includes them.",
         ),
         _CUSTOMER,
         _PRICE,
     ),
-    notes=("The current period is in items: each item of a subscription has its own.",),
+    notes=("items contains the current period, because each item of a subscription has its own.",),
 )
 
-#: What finance needs: churn is a subscription that is canceled, which Subscriptions leaves out.
+#: For churn reports, which need the canceled subscriptions that Subscriptions excludes.
 ALL_SUBSCRIPTIONS = replace(
     SUBSCRIPTIONS,
     key="all_subscriptions",
     title="All Subscriptions",
-    description="Each subscription, the canceled ones too, with its items, trial, cancellation and payment settings.",
+    description="Each subscription, including canceled ones, with items, trial, cancellation and payment settings.",
     source=Listing(
         path="/v1/subscriptions", object="subscription", params={"status": "all"}, lists=("items",), hides="test_clock"
     ),
     options=(_CUSTOMER, _PRICE),
     notes=(
         *SUBSCRIPTIONS.notes,
-        "A canceled subscription stays: its status is canceled, and ended_at is when it ended.",
+        "Canceled subscriptions have the status canceled, and ended_at is the time of their end.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The account itself, and money that moves between accounts."""
+"""The account itself, and money that moves between accounts or out of Stripe."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ ACCOUNT = Report(
     changes="snapshot",
     methods=("replace", "append"),
     permissions=("rak_accounts_kyc_basic_read",),
-    notes=("capabilities is one JSON column; settings_dashboard_timezone is the zone of Stripe's own reports.",),
+    notes=("capabilities is one JSON column; settings_dashboard_timezone is the time zone of Stripe's own reports.",),
 )
 
 APPLICATION_FEES = Report(
     key="application_fees",
     title="Application Fees",
-    description="What your platform kept of payments to its connected accounts; empty for an account without them.",
+    description="Your platform's fees on payments to connected accounts; empty for other accounts.",
     source=Listing(path="/v1/application_fees", object="application_fee", lists=("refunds",)),
     columns=declared("application_fee", money=dict.fromkeys(("amount", "amount_refunded"), "currency")),
     events=(
@@ -50,18 +50,18 @@ APPLICATION_FEES = Report(
     references=(Reference(column="balance_transaction", report="balance_transactions", amount="amount"),),
     default_method="merge",
     permissions=("rak_application_fee_read",),
-    notes=("refunds holds every refund of the fee.",),
+    notes=("refunds contains every refund of the fee.",),
 )
 
 RECIPIENTS = Report(
     key="recipients",
     title="Recipients (DEPRECATED)",
-    description="Third parties that were paid before connected accounts; retired by Stripe.",
+    description="Third-party payees from the time before connected accounts; retired by Stripe.",
     source=Listing(
         path="/v1/recipients",
         created=None,
         lists=("cards",),
-        # The last version whose reference has recipients (FACTS: the spec dropped them on 2022-08-01).
+        # The last API version with recipients in its reference; the OpenAPI spec dropped them on 2022-08-01.
         api_version="2020-08-27",
         retired=frozenset({400, 403, 404}),
     ),
@@ -130,7 +130,7 @@ TRANSFERS = Report(
     default_method="merge",
     permissions=("rak_transfer_read", "rak_payout_read"),
     notes=(
-        "Before 2017-04-06 Stripe had both in one list, and payouts from then have ids that begin with tr_.",
-        "A payout that fails can show as paid for some days.",
+        "Before 2017-04-06 Stripe listed both together, and payouts from that time have ids that begin with tr_.",
+        "A failed payout can have the status paid for some days.",
     ),
 )

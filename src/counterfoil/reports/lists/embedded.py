@@ -1,4 +1,4 @@
-"""What hangs in other objects, row by row: each entry of lists that Stripe embeds, read to their end."""
+"""Reports with one row per entry of the lists that Stripe embeds in other objects, read to their end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INVOICE_LINE_ITEMS = Report(
         )
     ),
     columns=declared("line_item", money=dict.fromkeys(("amount", "subtotal"), "currency")),
-    # Two invoices can have lines of one id.
+    # Lines of two invoices can have the same id.
     primary_key=("invoice", "id"),
     created=None,
     order=("invoice", "id"),
@@ -33,13 +33,13 @@ INVOICE_LINE_ITEMS = Report(
     methods=("replace", "append", "merge"),
     default_method="merge",
     permissions=("rak_invoice_read",),
-    notes=("amount is before discounts and taxes; discount_amounts and taxes have those.",),
+    notes=("amount excludes discounts and taxes, which are in discount_amounts and taxes.",),
 )
 
 SUBSCRIPTION_ITEMS = Report(
     key="subscription_items",
     title="Subscription Items",
-    description="What each subscription is for: a row per price, with its quantity and current period.",
+    description="The items of each subscription: one row per price, with its quantity and current period.",
     source=Collected(
         places=(
             ObjectPath(
@@ -65,13 +65,13 @@ SUBSCRIPTION_ITEMS = Report(
     methods=("replace", "append", "merge"),
     default_method="merge",
     permissions=("rak_subscription_read",),
-    notes=("Items of canceled subscriptions are included; All Subscriptions has their subscriptions.",),
+    notes=("Items of canceled subscriptions are included; All Subscriptions contains these subscriptions.",),
 )
 
 APPLICATION_FEE_REFUNDS = Report(
     key="application_fee_refunds",
     title="Application Fee Refunds",
-    description="What your platform gave back of its fees.",
+    description="Refunds of your platform's application fees.",
     source=Collected(
         places=(
             ObjectPath(
@@ -95,7 +95,7 @@ APPLICATION_FEE_REFUNDS = Report(
 TRANSFER_REVERSALS = Report(
     key="transfer_reversals",
     title="Transfer Reversals",
-    description="Money that came back from connected accounts.",
+    description="Money returned from connected accounts.",
     source=Collected(
         places=(
             ObjectPath(

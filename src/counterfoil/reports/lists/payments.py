@@ -1,4 +1,4 @@
-"""Customers, what they paid, what they got back, and what happened."""
+"""Customers, charges, refunds and events."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _CHARGE_MONEY = (
     "payment_method_details_card_amount_authorized",
     "transfer_data_amount",
 )
-#: What the customer saw, where that was another currency.
+#: The amount that the customer saw, if it was in another currency.
 _PRESENTMENT = {"presentment_details_presentment_amount": "presentment_details_presentment_currency"}
 
 CHARGES = Report(
     key="charges",
     title="Charges",
-    description="Each attempt to take a payment; $10.00 is 1000 in amount and 10.00 in amount_major.",
+    description="Each attempted payment; $10.00 is 1000 in amount and 10.00 in amount_major.",
     source=Listing(path="/v1/charges", object="charge"),
     columns=declared(
         "charge",
         money={**dict.fromkeys(_CHARGE_MONEY, "currency"), **_PRESENTMENT},
-        # Sent for charges of the older flows, and not in the spec (observed in Stripe's own fixtures and SDK).
+        # Sent for charges of older payment flows, but not in the OpenAPI spec (observed in Stripe's fixtures and SDK).
         also=(Column(name="source", type="json", path=("source",)),),
     ),
     not_money=frozenset(
@@ -48,7 +48,7 @@ CHARGES = Report(
         EventType(type="charge.refund.updated", path=("charge",)),
         *(EventType(type=f"refund.{what}", path=("charge",)) for what in ("created", "updated", "failed")),
         *(EventType(type=f"review.{what}", path=("charge",)) for what in ("opened", "closed")),
-        # An authorization that was raised is another amount of the charge.
+        # An increased authorization changes the amount of the charge.
         EventType(type="payment_intent.amount_capturable_updated", path=("latest_charge",)),
     ),
     references=(
@@ -63,8 +63,8 @@ CHARGES = Report(
         Option(name="transfer_group", pattern="id", description="Only charges of this transfer group."),
     ),
     notes=(
-        "payment_method_details holds every method's details; the columns of cards repeat a part of it.",
-        "Refunds are a report of their own; amount_refunded is their sum.",
+        "payment_method_details contains the details of every payment method; the card columns repeat part of it.",
+        "Refunds is a separate report; amount_refunded is the sum of a charge's refunds.",
     ),
 )
 
@@ -97,14 +97,14 @@ CUSTOMERS = Report(
     permissions=("rak_customer_read",),
     notes=(
         "Stripe does not list deleted customers.",
-        "balance is what the customer owes (above zero) or is owed (below zero) on the next invoice.",
+        "A balance above zero is added to the customer's next invoice; one below zero is credited to it.",
     ),
 )
 
 EVENTS = Report(
     key="events",
     title="Events",
-    description="What happened in the account, as Stripe noted it; Stripe keeps events for 30 days.",
+    description="Events in the account, as recorded by Stripe; Stripe keeps them for 30 days.",
     source=Listing(path="/v1/events", object="event"),
     columns=declared("event"),
     not_money=frozenset({"pending_webhooks"}),
@@ -117,19 +117,19 @@ EVENTS = Report(
             name="delivery_success",
             choices=("true", "false"),
             drifts=True,
-            description="Only events whose webhooks all succeeded (true), or of which some did not (false).",
+            description="Only events with all webhooks delivered (true), or with some not delivered (false).",
         ),
     ),
     notes=(
-        "Merge keeps events for longer than Stripe does; replace keeps the last 30 days.",
-        "data_object has the shape of api_version, the version that was the account's when the event happened.",
+        "Merge keeps events longer than Stripe does; replace keeps only the last 30 days.",
+        "data_object has the format of api_version, the account's API version at the time of the event.",
     ),
 )
 
 REFUNDS = Report(
     key="refunds",
     title="Refunds",
-    description="Money given back to customers, most recent first.",
+    description="Money returned to customers, newest first.",
     source=Listing(path="/v1/refunds", object="refund"),
     columns=declared("refund", money={"amount": "currency", **_PRESENTMENT}),
     events=(

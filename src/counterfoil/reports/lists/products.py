@@ -1,4 +1,4 @@
-"""What is sold, and for how much less."""
+"""Plans, coupons and discounts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from counterfoil.reports.report import Collected, EventType, Listing, ObjectPath
 COUPONS = Report(
     key="coupons",
     title="Coupons",
-    description="Reductions that can be given, as a percentage or an amount.",
+    description="Coupons, with their percentage or amount off.",
     source=Listing(path="/v1/coupons", object="coupon", expand=("data.applies_to", "data.currency_options")),
     columns=declared("coupon", money={"amount_off": "currency"}),
     not_money=frozenset({"duration_in_months", "max_redemptions", "times_redeemed"}),
@@ -17,13 +17,13 @@ COUPONS = Report(
     changes="reread",
     default_method="merge",
     permissions=("rak_coupon_read",),
-    notes=("Deleted coupons leave Stripe's list; times_redeemed changes without an event.",),
+    notes=("Stripe does not list deleted coupons; times_redeemed changes without an event.",),
 )
 
 DISCOUNTS = Report(
     key="discounts",
     title="Discounts",
-    description="Coupons as they were applied to customers, subscriptions, invoices and their items.",
+    description="Coupons applied to customers, subscriptions, invoices and their items.",
     source=Collected(
         places=(
             ObjectPath(
@@ -72,15 +72,15 @@ DISCOUNTS = Report(
     default_method="merge",
     permissions=("rak_customer_read", "rak_subscription_read", "rak_invoice_read"),
     notes=(
-        "Stripe has no list of discounts: they are collected from what they were applied to.",
-        "A discount that ended is found on the invoices that it reduced, and nowhere else.",
+        "Stripe has no list of discounts; they are collected from the objects that they apply to.",
+        "A discount that has ended is only found on the invoices that it reduced.",
     ),
 )
 
 PLANS = Report(
     key="plans",
     title="Plans",
-    description="Recurring prices: how much, how often, in which tiers.",
+    description="Recurring prices, with their amounts, intervals and tiers.",
     source=Listing(path="/v1/plans", object="plan", expand=("data.tiers",)),
     columns=declared("plan", money={"amount": "currency"}),
     not_money=frozenset({"interval_count", "transform_usage_divide_by", "trial_period_days"}),
@@ -89,11 +89,11 @@ PLANS = Report(
     default_method="merge",
     permissions=("rak_plan_read",),
     options=(
-        Option(name="active", choices=("true", "false"), description="Only plans that can, or can no longer, be used."),
+        Option(name="active", choices=("true", "false"), description="Only active (true) or inactive (false) plans."),
         Option(name="product", pattern="id", description="Only plans of this product."),
     ),
     notes=(
         "One-time prices are not plans.",
-        "amount is null with tiers, and where the price is no whole number of minor units (amount_decimal has it).",
+        "amount is null for prices with tiers, and for prices with fractions of a minor unit (see amount_decimal).",
     ),
 )

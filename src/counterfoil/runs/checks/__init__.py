@@ -1,1 +1,1 @@
-"""The checks that belong to a run."""
+"""The checks of a run."""

@@ -1,4 +1,4 @@
-"""What a run is to be proved by: its plan, its archive and its table, and what the state knows beside them."""
+"""The subject of a run's checks: its plan, its archive, its table, and related records of the state."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from counterfoil.state.dataset import Dataset, Merge, Target
 from counterfoil.state.run import Run
 from counterfoil.values import Loaded, Window
 
-#: After which what a killed proof left is removed.
+#: The age after which files of killed checks are removed.
 _LEFT_SECONDS = 86_400
 _MOST_RUNS = 10_000
 
 
 @contextmanager
 def scratch_of(settings: Settings, run: str) -> Iterator[Path]:
-    """A folder for what comparisons need for a while."""
+    """A temporary folder for comparisons."""
     folder = settings.archive / "proofs" / run
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -49,7 +49,7 @@ def scratch_of(settings: Settings, run: str) -> Iterator[Path]:
 
 
 def remove_left(settings: Settings, *, now: float | None = None) -> None:
-    """Removes what proofs left that were killed."""
+    """Removes the temporary folders of killed checks."""
     for folder in (settings.archive / "proofs").glob("*"):
         with suppress(OSError):
             if (time.time() if now is None else now) - folder.stat().st_mtime > _LEFT_SECONDS:
@@ -66,7 +66,7 @@ def subject_of(
     scratch: Path,
     watch: Callable[[str], None] | None = None,
 ) -> Subject:
-    """The run's rows in one of the dataset's tables. Before the load nothing is known of the table."""
+    """The run's rows in one of the dataset's tables. Before the load, the fields about the table are None."""
     plan = from_json(run.plan)
     folder = archive_of(records.settings, run.id)
     ledger = read_ledger(folder)
@@ -103,7 +103,7 @@ def subject_of(
 
 
 def expected_windows(plan: DatasetPlan, ledger: Ledger) -> Expected:
-    """What the run's pages are to cover; nothing where it went from parent to parent."""
+    """The windows that the run's pages must cover; empty if it read the rows by parent."""
     report = plan.plan.report
     if plan.changes is None or ledger.whole:
         return sources_of(report, plan.window)
@@ -114,7 +114,7 @@ def expected_windows(plan: DatasetPlan, ledger: Ledger) -> Expected:
 
 
 def _loaded(records: RunContext, run: Run, target: Target) -> Loaded | None:
-    """What the run did to the table; None before it was loaded."""
+    """The result of the run's load into the table; None before the load."""
     for load in records.runs.loads(run.id):
         if (load.url, load.table) == (target.url, target.table):
             counts = run.counts
@@ -141,7 +141,7 @@ def _expectation(
 
 
 def _rows_before(records: RunContext, run: Run, target: Target) -> int | None:
-    """Rows of the table after the run before, as they were counted then."""
+    """The number of rows of the table after the previous run, as counted by its check."""
     earlier = records.runs.list(run.dataset, "succeeded", _MOST_RUNS)
     before = next((one for one in earlier if (one.created_at, one.id) < (run.created_at, run.id)), None)
     if before is None:
@@ -154,7 +154,7 @@ def _rows_before(records: RunContext, run: Run, target: Target) -> int | None:
 
 
 def _others(records: RunContext, dataset: Dataset, target: Target) -> Mapping[str, ReferencedTable]:
-    """Tables of the same account in the same destination, one of each report: a full one, read last."""
+    """Tables of the same account in the same destination, one per report: preferably a full one, then the newest."""
     home = records.settings.home
     mine = target_key(target.url, "", home=home)
     found: dict[str, ReferencedTable] = {}

@@ -1,4 +1,4 @@
-"""The checks of a run, made and kept. What can't be checked is said so; it never is the run's failure."""
+"""Makes and stores the checks of a run. A check that can't be made is reported, and never fails the run."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import LostOwnership, Run
 from counterfoil.stripe.client import Client
 
-#: How long checks that follow a run wait for a table that another process holds; what they can't see, they say so.
+#: How long checks after a run wait for a locked table; checks that can't read it report that.
 PROOF_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prover:
-    """Makes checks of one run's rows, in one table after the other."""
+    """Makes the checks of one run's rows, table by table."""
 
     records: RunContext
     dataset: Dataset
     run: Run
-    #: Called with the name of each check before it is made.
+    #: Called with the name of each check before it runs.
     watch: Callable[[str], None] | None = None
 
     def before_load(self, target: Target, destination: Destination) -> None:
-        """Keeps what can be told before the load; RunError when that is a FAIL."""
+        """Makes and stores the checks that are possible before the load; RunError if one of them fails."""
         with scratch_of(self.records.settings, self.run.id) as scratch:
             checks = before_load(subject_of(self.records, self.dataset, self.run, target, destination, scratch=scratch))
         self.records.checks.keep(self.run.id, target.url, target.table, checks)
-        found = next((check for check in checks if check.result == "FAIL"), None)
-        if found is not None:
+        failed = next((check for check in checks if check.result == "FAIL"), None)
+        if failed is not None:
             raise RunError(
-                f"Nothing was loaded, since a check failed: {found.name} ({found.family}): {found.reason}",
+                f"nothing was loaded, because the check {failed.name} ({failed.family}) failed: {failed.reason}",
                 hint=f"Look at it with `counterfoil prove {self.dataset.id} --run {self.run.id}`, and run it again.",
             )
 
@@ -62,14 +62,14 @@ class Prover:
         connected: Callable[[], AbstractContextManager[Client]],
         cancellation: Cancellation,
     ) -> None:
-        """Makes the checks of a run that has just loaded its rows, the deeper ones when they are due.
+        """Makes the checks of a run that has just loaded its rows, and the deep ones if they are due.
 
-        `connected` gives a client; what it spends is the run's. A run that is to end is not proved.
+        `connected` returns a client; its requests count as the run's. A canceled run is not checked.
         """
         deep = ThoroughOptions(recount=Recount(seed=secrets.randbelow(2**31))) if self.is_deep_due() else None
         with ExitStack() as stack:
             inquiry = None
-            with suppress(SettingsError):  # the key is not at hand
+            with suppress(SettingsError):  # the key is unavailable
                 most = None if deep is not None else affordable(sum(self.run.requests.values()))
                 inquiry = StripeRequests(stack.enter_context(connected()), check=cancellation.check, requests=most)
             try:
@@ -78,7 +78,7 @@ class Prover:
                     cancellation.check()
                     made += self.prove(target, destination, inquiry, deep)
             except (Canceled, DeadlinePassed):
-                self.records.runs.log(self.run.id, "info", "Not proved: the run was to end.")
+                self.records.runs.log(self.run.id, "info", "Not checked: the run was canceled or passed its deadline.")
             else:
                 check_failed(self.records.alerts, self.dataset, self.run, made, self._earlier())
 
@@ -89,13 +89,13 @@ class Prover:
         inquiry: StripeRequests | None,
         deep: ThoroughOptions | None = None,
     ) -> list[Check]:
-        """Makes and keeps the cheap checks of one table, or with `deep` all of them."""
+        """Makes and stores the cheap checks of one table or, with `deep`, all checks."""
 
         def make() -> list[Check]:
             if (target.url, target.table) not in {
                 (load.url, load.table) for load in self.records.runs.loads(self.run.id)
             }:
-                raise RunError(f"the rows of the run {self.run.id} are not in {target.table}")
+                raise RunError(f"table {target.table} does not have the rows of run {self.run.id}")
             with scratch_of(self.records.settings, self.run.id) as scratch, destination.holding():
                 subject = subject_of(
                     self.records, self.dataset, self.run, target, destination, scratch=scratch, watch=self.watch
@@ -113,14 +113,14 @@ class Prover:
         return checks
 
     def _earlier(self) -> tuple[StoredCheck, ...]:
-        """The checks of the run before."""
+        """The checks of the previous run."""
         before = next(
             (one for one in self.records.runs.list(self.dataset.id, "succeeded", 2) if one.id != self.run.id), None
         )
         return () if before is None else self.records.checks.of_run(before.id)
 
     def is_deep_due(self) -> bool:
-        """Whether the deeper checks are to be made with this run."""
+        """Whether the deep checks are due with this run."""
         schedule = self.dataset.proof.deep
         if schedule is None:
             return False
@@ -131,16 +131,16 @@ class Prover:
     def _log(self, checks: list[Check], *, requests: int) -> None:
         for check in checks:
             if check.result == "FAIL":
-                told = f"Check failed: {check.name} ({check.family}): {check.reason}"
-                self.records.runs.log(self.run.id, "warning", told)
+                text = f"Check failed: {check.name} ({check.family}): {check.reason}"
+                self.records.runs.log(self.run.id, "warning", text)
         results = [check.result for check in checks]
         counts = ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(sorted(results)))
-        told = f"Proved: {worst(checks)} ({counts}), with {counted(requests, 'request')}."
-        self.records.runs.log(self.run.id, "info", told)
+        text = f"Checks: {worst(checks)} ({counts}), {counted(requests, 'request')}."
+        self.records.runs.log(self.run.id, "info", text)
 
 
 def _told(make: Callable[[], list[Check]]) -> list[Check]:
-    """The checks, or the one that says why there are none."""
+    """The checks, or one INCONCLUSIVE check with the reason why there are none."""
     try:
         return make()
     except (Canceled, DeadlinePassed, LostOwnership):

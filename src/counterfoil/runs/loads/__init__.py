@@ -1,1 +1,1 @@
-"""From the parts of a run to the tables of its dataset."""
+"""Loads the parts of a run into the tables of its dataset."""

@@ -1,4 +1,4 @@
-"""What a run read, brought into each of its dataset's tables; one that is down does not hold up the others."""
+"""Loads a run's rows into each table of its dataset; an unavailable destination does not block the others."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from counterfoil.state.dataset import Dataset, Target
 from counterfoil.state.run import LOAD_STEP, LostOwnership, Run
 from counterfoil.values import Load, Loaded
 
-#: How long a table of several is waited for that another process holds; the run is tried again.
+#: How long to wait for a locked table if the dataset has several; the run is retried afterwards.
 _BUSY_SECONDS = 10.0
-#: What ends the run, whichever table it was about.
+#: Errors that end the run for all tables.
 _ENDS = (Canceled, DeadlinePassed, ServiceStops, LostOwnership)
 
 _Bring = Callable[..., Loaded]
@@ -36,17 +36,17 @@ _Bring = Callable[..., Loaded]
 
 @dataclass(frozen=True, slots=True)
 class LoadOutcome:
-    """What one run did to the tables of its dataset."""
+    """The result of loading one run into the tables of its dataset."""
 
-    #: What the first that was loaded says; all of them get the same rows.
+    #: The result of the first loaded table; all tables get the same rows.
     done: Loaded
-    #: Those that could not be loaded, and why.
+    #: The tables that could not be loaded, with their errors.
     failed: Mapping[Target, CounterfoilError]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLoader:
-    """Loads one run into one table after the other."""
+    """Loads one run into its tables, one after the other."""
 
     records: RunContext
     destinations: TargetDestinations
@@ -54,11 +54,11 @@ class RunLoader:
     run: Run
     owner: str
     cancellation: Cancellation
-    #: Asked before what this run read is loaded; its RunError keeps that out of the table.
+    #: Called before this run's rows are loaded; a RunError prevents the load.
     check: Callable[[Target, Destination], None] | None = None
 
     def all(self) -> LoadOutcome:
-        """The first error is raised when there is no table that could be loaded."""
+        """Raises the first error if no table could be loaded."""
         into = only_into(self.run)
         targets = self.dataset.targets if into is None else (into,)
         bring, done = self._bring(), None
@@ -99,14 +99,14 @@ class RunLoader:
         return loaded
 
     def _check_sizes(self, targets: Sequence[Target]) -> None:
-        """Checks all tables before the first is loaded; those that are down are passed over."""
+        """Checks the sizes of all tables before the first load; skips unavailable tables."""
         for target in targets:
             opened = self.destinations.open(target, busy_seconds=_BUSY_SECONDS)
             with suppress(TransientError), closing(opened) as destination, destination.holding():
                 self._check_size(target, destination)
 
     def _check_size(self, target: Target, destination: Destination) -> None:
-        """Stops a full refresh that would remove more than half of the table, unless that is accepted."""
+        """Stops a full refresh that would remove more than half of the table, unless that is allowed."""
         if rollback_target(self.run) is not None:
             return
         plan, ledger = from_json(self.run.plan), read_ledger(archive_of(self.records.settings, self.run.id))
@@ -119,7 +119,7 @@ class RunLoader:
             plan.plan,
             plan.method,
             rows=sum(part.rows for part in ledger.parts),
-            hint=f"If these rows are deleted at Stripe, load the rest without reading Stripe again: {accept}",
+            hint=f"If these rows were deleted at Stripe, load the rest from the archive: {accept}",
         )
         if note is not None:
             self.records.runs.log(self.run.id, "info", note)
@@ -130,16 +130,16 @@ class RunLoader:
         other = rollback_target(run)
         if only_into(run) is not None and other is not None:
             for one in same_state(self.records, self.dataset, other):
-                # What that run brought into the other tables is in this one now, too.
+                # This table now has that run's rows too.
                 known = next((load.rows for load in runs.loads(one) if one != run.id), rows)
                 runs.record_load(one, target.url, target.table, method, known)
 
     def _catch_up(self, target: Target, destination: Destination, how: Mapping[str, Any]) -> None:
-        """Loads what the table lacks of earlier runs, unless this one makes it anew."""
+        """Loads earlier runs that the table lacks, unless this run rebuilds the table."""
         if rollback_target(self.run) is not None:
             return
         plan = from_json(self.run.plan)
-        # It may have been down when the run was planned.
+        # The destination may have been unavailable when the run was planned.
         overwrite_risk(destination, plan.plan, target.table, plan.method, identity=plan.identity)
         if plan.after is None or plan.method == "replace" or destination.has_load(_named(self.run.id, target)):
             return
@@ -149,22 +149,23 @@ class RunLoader:
             if plan.method != "append" and not starts_anew(plan):
                 raise
             if plan.method == "append":
-                told = f"{target.table} of {destination.name} lacks rows of earlier runs: {error.message}"
-                self.records.runs.log(self.run.id, "warning", told)
+                text = f"{target.table} of {destination.name} lacks rows of earlier runs: {error.message}"
+                self.records.runs.log(self.run.id, "warning", text)
             return
         if backlog is not None:
             self._give(backlog, target, destination, how)
 
     def _give(self, backlog: Backlog, target: Target, destination: Destination, how: Mapping[str, Any]) -> None:
         ids = ", ".join(run.id for run, _ in backlog.runs)
-        self.records.runs.log(self.run.id, "info", f"{target.table} of {destination.name} gets what it lacks: {ids}.")
-        kept = [(run, plan, checked_ledger(self.records, run.id, plan)) for run, plan in backlog.runs]
-        if backlog.anew and destination.columns(target.table) is not None:
-            _replay(kept, backlog.last)(destination, target.table, **how)
+        text = f"Loading earlier runs into {target.table} of {destination.name}: {ids}."
+        self.records.runs.log(self.run.id, "info", text)
+        archived = [(run, plan, checked_ledger(self.records, run.id, plan)) for run, plan in backlog.runs]
+        if backlog.rebuild and destination.columns(target.table) is not None:
+            _replay(archived, backlog.last)(destination, target.table, **how)
         else:
-            for run, plan, ledger in kept:
+            for run, plan, ledger in archived:
                 destination.load(load_of(plan, run.id, target.table, ledger), schema_of(plan), ledger.parts, **how)
-        for run, plan, ledger in kept:
+        for run, plan, ledger in archived:
             rows = sum(part.rows for part in ledger.parts)
             self.records.runs.record_load(run.id, target.url, target.table, plan.method, rows)
         if backlog.last not in {run.id for run, _ in backlog.runs}:
@@ -173,7 +174,7 @@ class RunLoader:
             )
 
     def _bring(self) -> _Bring:
-        """What brings the run's rows, or those of the run that it goes back to, into a table of a destination."""
+        """The function that loads the run's rows, or those of its rollback target, into a table."""
         run, other = self.run, rollback_target(self.run)
         if other is None:
             plan = from_json(run.plan)
@@ -186,15 +187,15 @@ class RunLoader:
 
             return load
         chain = replayed(self.records.runs, self.records.settings, self.records.runs.get(other))
-        kept = [(one, plan, checked_ledger(self.records, one.id, plan)) for one, plan in chain]
+        archived = [(one, plan, checked_ledger(self.records, one.id, plan)) for one, plan in chain]
         start, first = chain[0]
         if first.method == "merge" and first.covers:
-            note = f"Made anew from the run {start.id} on: rows that Stripe listed no longer by then are not in it."
+            note = f"Rebuilt from run {start.id} on; rows that Stripe no longer listed then are missing."
             self.records.runs.log(run.id, "info", note)
-        return _replay(kept, run.id)
+        return _replay(archived, run.id)
 
     def _stop(self, target: Target) -> Stop | None:
-        """What ends the load early; None for one that was done before its process was killed: nothing undoes it."""
+        """The callback that ends the load early; None if the load was committed before a crash."""
         try:
             self.cancellation.check()
         except (Canceled, DeadlinePassed):
@@ -211,19 +212,20 @@ class RunLoader:
                 return False
 
     def _guard(self, *, signaled: bool) -> None:
-        """The last look before a load counts."""
+        """The last check before a load is committed."""
         if signaled:
             self.cancellation.check(at_once=True)
         if not self.records.runs.owns(self.run.id, self.owner):
             raise LostOwnership(
-                f"Another attempt of the run {self.run.id} has taken over", hint="Nothing was written by this one."
+                f"another attempt of run {self.run.id} has taken over; this one wrote nothing",
+                hint="Wait for the other attempt.",
             )
 
 
-def _replay(kept: Sequence[tuple[Run, DatasetPlan, Ledger]], run: str) -> _Bring:
+def _replay(archived: Sequence[tuple[Run, DatasetPlan, Ledger]], run: str) -> _Bring:
     return lambda destination, table, **how: destination.replay(
-        [(load_of(plan, one.id, table, ledger), ledger.parts) for one, plan, ledger in kept],
-        schema_of(kept[-1][1]),
+        [(load_of(plan, one.id, table, ledger), ledger.parts) for one, plan, ledger in archived],
+        schema_of(archived[-1][1]),
         run=run,
         **how,
     )
@@ -240,20 +242,20 @@ def _named(run: str, target: Target) -> Load:
 
 
 def ledger_of(records: RunContext, run: str) -> Ledger:
-    """What a run read, once its parts have been looked over."""
+    """The ledger of a run's archive, after its parts were verified."""
     ledger = read_ledger(archive_of(records.settings, run))
     if ledger is None:
-        raise RunError(f"The archive of the run {run} is gone", hint="Run the dataset again.")
+        raise RunError(f"the archive of run {run} was not found", hint="Run the dataset again.")
     for part in ledger.parts:
         verify(part)
     return ledger
 
 
 def checked_ledger(records: RunContext, run: str, plan: DatasetPlan) -> Ledger:
-    """The same, once the keys of its rows have been checked too; RunError names a key that is missing or doubled."""
+    """The ledger, after the keys of its rows were checked too; RunError names a missing or duplicate key."""
     ledger = ledger_of(records, run)
     report = plan.plan.report
-    # A run of changes can read an object twice, as new and as changed: the merge takes its newest version.
+    # An incremental run can read an object twice, as new and as changed; the merge takes its newest version.
     unique = plan.changes is None or ledger.whole
     check_part_keys(ledger.parts, report.primary_key, report=report.title, unique=unique)
     return ledger

@@ -13,23 +13,23 @@ from counterfoil.values import Method
 TABLE_WOULD_SHRINK = "table_would_shrink"
 #: Smaller tables are not checked.
 MIN_ROWS = 100
-#: What narrows the rows of a load: with another value, fewer rows are expected.
+#: The fields of a scope that restrict a load: with another value, fewer rows are expected.
 _OPTIONS = ("since", "until", "limit", "options")
 
 
 def check_size(destination: Destination, table: str, plan: Plan, method: Method, *, rows: int, hint: str) -> str | None:
-    """Raises RunError when the load would remove more than half of the table; a note where that can't be known.
+    """Raises RunError if the load would remove more than half of the table; returns a note if that is unknown.
 
     `rows` is the number of rows that the table would have.
     """
     if not is_comparable(plan, method) or not _has_same_options(destination, table, plan, method):
         return None
     if "query" not in destination.kind.guarantees and method == "merge":
-        return f"The number of rows of {table} was not compared: {destination.name} does not say how many are deleted"
+        return f"the number of rows of {table} was not compared: {destination.name} does not report deleted rows"
     before = _live_rows(destination, table)
     if before >= MIN_ROWS and rows * 2 < before:
         raise RunError(
-            f"Loading would shrink {table} of {destination.name} from {before:,} to {rows:,} rows",
+            f"the load would shrink {table} of {destination.name} from {before:,} to {rows:,} rows",
             hint=hint,
             code=TABLE_WOULD_SHRINK,
         )
@@ -37,7 +37,7 @@ def check_size(destination: Destination, table: str, plan: Plan, method: Method,
 
 
 def is_comparable(plan: Plan, method: Method) -> bool:
-    """Not reports of a state, and not those that a filter narrows: their rows leave by themselves."""
+    """False for reports of a current state and for filtered reports: their rows disappear as a matter of course."""
     return (
         method in ("replace", "merge") and not isinstance(plan.report.source, Singleton | Preview) and not plan.narrowed
     )
@@ -45,7 +45,7 @@ def is_comparable(plan: Plan, method: Method) -> bool:
 
 def _has_same_options(destination: Destination, table: str, plan: Plan, method: Method) -> bool:
     scopes = destination.scopes(table) if destination.columns(table) is not None else None
-    # A replace of several snapshots is another matter, which was asked about.
+    # A replace of several snapshots was confirmed separately.
     if not scopes or (method == "replace" and len(scopes) > 1):
         return False
     now = plan.scope

@@ -1,4 +1,4 @@
-"""How what a dataset's run read comes into its tables."""
+"""Builds the loads of a dataset's runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from counterfoil.values import Load, Parents
 
 
 def holds(runs: Sequence[str], target: Target, destination: Destination) -> Held:
-    """What of the dataset is in the table; `runs` are those that leave what its last one did."""
+    """Whether the table has the dataset's last run; `runs` are that run and the rollbacks to it."""
     if destination.columns(target.table) is None:
         return "nothing"
     return "last" if any(_has(destination, target.table, run) for run in runs) else "other"
@@ -29,16 +29,16 @@ def holds(runs: Sequence[str], target: Target, destination: Destination) -> Held
 def check_goes_on(
     plan: DatasetPlan, run: str, table: str, ledger: Ledger, destination: Destination, *, after: Sequence[str]
 ) -> None:
-    """Refuses to load what changed into a table that has not what it goes on from, which is one of `after`.
+    """Raises RunError if an incremental run would load into a table that has none of the runs `after`.
 
-    The dataset may have got another table, or lost it, since the run was planned.
+    The table may have been changed or lost since the run was planned.
     """
     if plan.whole or ledger.whole or plan.after is None:
         return
     if destination.columns(table) is None or not any(_has(destination, table, one) for one in (run, *after)):
         raise RunError(
-            f"{table} is not the table that this run's changes go on from",
-            hint="The dataset or the table was changed while it ran. Run it again: everything is read then.",
+            f"table {table} lacks the run that this run continues from; it was changed while the run was in progress",
+            hint="Run the dataset again, which then makes a full refresh.",
         )
 
 
@@ -47,12 +47,12 @@ def _has(destination: Destination, table: str, run: str) -> bool:
 
 
 def schema_of(plan: DatasetPlan) -> pa.Schema:
-    """The table's columns."""
+    """The schema of the table."""
     return arrow_schema((*plan.chosen.columns, *SYSTEM_COLUMNS))
 
 
 def load_of(plan: DatasetPlan, run: str, table: str, ledger: Ledger) -> Load:
-    """How a run's parts come into the table."""
+    """The load of a run's parts into the table."""
     parents, merge = plan.plan.report.parents, plan.merge or Merge()
     return replace(
         build_load(plan.plan, plan.identity, run=run, table=table, method=plan.method),

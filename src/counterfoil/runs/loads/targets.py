@@ -1,4 +1,4 @@
-"""The destinations of a dataset's tables: opened, looked at, and passed over while they are down and others are not."""
+"""Opens the destinations of a dataset's tables; skips unavailable ones if the dataset has several tables."""
 
 from __future__ import annotations
 
@@ -14,36 +14,33 @@ from counterfoil.runs.cancellation import Cancellation
 from counterfoil.runs.run_context import RunContext
 from counterfoil.state.dataset import Dataset, Target
 
-#: How long a look at a table waits for a file that is held, before it is asked again whether to go on.
+#: How long an inspection waits for a locked file before it checks for a cancellation.
 _LOOK_SECONDS = 1.0
 
 _Seen = TypeVar("_Seen")
 
 
 class TargetDestinations:
-    """Opens destinations as the settings say."""
+    """Opens destinations according to the settings."""
 
     def __init__(self, records: RunContext) -> None:
         self._records = records
 
     def open(self, target: Target, *, busy_seconds: float | None = None) -> Destination:
-        """With less patience for one that is held than the settings have."""
+        """Opens the target's destination; `busy_seconds` can shorten the wait for a lock that the settings allow."""
         settings = self._records.settings
         if busy_seconds is not None:
             settings = settings.model_copy(update={"busy_seconds": min(busy_seconds, settings.busy_seconds)})
         return open_destination(target.url, relative_to=settings.home, settings=settings)
 
     def each(self, dataset: Dataset, *, busy_seconds: float | None = None) -> Iterator[tuple[Target, Destination]]:
-        """One after the other, each open while it is looked at."""
+        """Opens the destinations one after the other, and closes each after use."""
         for target in dataset.targets:
             with closing(self.open(target, busy_seconds=busy_seconds)) as destination:
                 yield target, destination
 
     def check(self, dataset: Dataset) -> None:
-        """Refuses a run that no table of the dataset could take, before anything is read.
-
-        Of several, those that can be loaded are; the error of the first is raised when none can.
-        """
+        """Raises the first error, before anything is read, if none of the dataset's tables can be loaded."""
         settings = self._records.settings
         check_place(settings.archive, settings.free_megabytes)
         failed: list[CounterfoilError] = []
@@ -58,9 +55,9 @@ class TargetDestinations:
     def looked(
         self, dataset: Dataset, run: str, cancellation: Cancellation, look: Callable[[Target, Destination], _Seen]
     ) -> Mapping[Target, _Seen]:
-        """What is seen in each of the dataset's tables; of several, those that can be reached.
+        """The results of `look` for the dataset's tables; if it has several, for those that are available.
 
-        A signal ends the wait for a file that is held. The error of the first is raised when none can be reached.
+        A cancellation ends the wait for a locked file. Raises the first error if no table is available.
         """
         seen: dict[Target, _Seen] = {}
         down: list[TransientError] = []
@@ -71,7 +68,7 @@ class TargetDestinations:
             except TransientError as error:
                 down.append(error)
                 if not alone:
-                    self._records.runs.log(run, "warning", f"{destination.name} is passed over for now: {error}")
+                    self._records.runs.log(run, "warning", f"{destination.name} is skipped for now: {error}")
         if not seen and down:
             raise down[0]
         return seen
@@ -87,7 +84,7 @@ class TargetDestinations:
         waits: bool,
     ) -> _Seen:
         patience = self._records.settings.busy_seconds
-        until, told = time.monotonic() + patience, False
+        until, logged = time.monotonic() + patience, False
         while True:
             cancellation.check()
             try:
@@ -96,9 +93,9 @@ class TargetDestinations:
             except DestinationBusy as busy:
                 if not waits:
                     raise
-                held = busy.reason
+                reason = busy.reason
                 if time.monotonic() >= until:
-                    raise DestinationBusy(held, waited_seconds=patience, hint=busy.hint) from busy
-                if not told:
-                    self._records.runs.log(run, "info", f"{held}; waiting for it.")
-                    told = True
+                    raise DestinationBusy(reason, waited_seconds=patience, hint=busy.hint) from busy
+                if not logged:
+                    self._records.runs.log(run, "info", f"{reason}; waiting for it.")
+                    logged = True

@@ -1,1 +1,1 @@
-"""What a run reads and loads, fixed before it begins."""
+"""Plans: the rows that a run reads and loads, fixed before it begins."""

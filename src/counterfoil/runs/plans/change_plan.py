@@ -1,4 +1,4 @@
-"""Whether a run of a merge can read changes only, and which."""
+"""Plans incremental runs of a merge: whether one is possible, and which changes it reads."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from counterfoil.reports.report import Report
 from counterfoil.runs.plans.sync_state import SyncState
 from counterfoil.values import Window
 
-#: Before the last run's instant: what Stripe listed late, and events that came late.
+#: How far an incremental run reaches back before the last run, for objects and events that Stripe listed late.
 OVERLAP_SECONDS = 600
-#: Stripe keeps events for 30 days (https://docs.stripe.com/api/events/list); one is left for the run itself.
+#: Stripe keeps events for 30 days (https://docs.stripe.com/api/events/list); one day is reserved for the run itself.
 EVENT_DAYS = 29
 DAY = 86_400
 
-#: How a table that is kept by these can be brought up to date by changes.
+#: The values of `Report.changes` that allow incremental runs.
 CHANGING = frozenset({"events", "pending", "parents", "immutable"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangePlan:
-    """A run that reads changes."""
+    """The plan of an incremental run."""
 
     changes: Changes
-    #: Ranges of `created` that are listed whole again, so that what they lack is gone.
+    #: Ranges of `created` that are listed completely: rows missing from them were deleted at Stripe.
     covers: tuple[Window, ...]
-    #: For the next run: how far back the reread has come.
+    #: For the next run: how far back the gradual reread has come.
     swept_to: int | None
 
 
 def needs_full_refresh(
     sync_state: SyncState, as_of: int, *, dataset: str, report: Report, days: int, most_requests: int
 ) -> bool:
-    """Whether everything is to be read again, for what no event tells.
+    """Whether a full refresh is due, for changes without an event.
 
-    Datasets of one age come at different times: each in the last fifth of its days.
+    Datasets of the same age become due at different times: each in the last fifth of its interval.
     """
     if report.changes == "immutable":
         return False
     if sync_state.whole_requests > most_requests and sync_state.histogram is not None and sync_state.histogram.rows:
-        return False  # bit by bit
+        return False  # reread gradually instead
     share = int.from_bytes(hashlib.sha256(dataset.encode()).digest()[:4]) / 2**32
     return as_of - sync_state.whole_at >= days * DAY * (0.8 + 0.2 * share)
 
@@ -61,7 +61,7 @@ def plan_changes(
     days: int,
     most_requests: int,
 ) -> ChangePlan:
-    """What is read after a run at `before`, all in Stripe's time: changes until `now`, and a bit of what was."""
+    """The plan after a run at `before`: changes until `now`, and a part of the older rows; all in Stripe's time."""
     due = [Window(group.oldest, group.newest + 1) for group in sync_state.pending if group.due <= now]
     swept: tuple[Window, ...] = ()
     swept_to = sync_state.swept_to
@@ -82,7 +82,7 @@ def plan_changes(
 def _sweep(
     sync_state: SyncState, *, before: int, as_of: int, days: int, most_requests: int
 ) -> tuple[Window | None, int | None]:
-    """The next older rows, as many as are due since the last run, and how far it has come with them."""
+    """The next older rows of the gradual reread, as many as are due since the last run, and how far back it comes."""
     histogram = sync_state.histogram
     if histogram is None or not histogram.rows:
         return None, sync_state.swept_to
@@ -91,20 +91,20 @@ def _sweep(
     left = histogram.before(upto) - rows
     if left <= 0:
         return Window(None, upto), None
-    # A second at least, however many rows it has: else it would never come past it.
+    # At least a second, however many rows it has; otherwise the reread could not get past it.
     since = min(histogram.instant(left), upto - 1)
     return Window(since, upto), since
 
 
 def _within(one: Window, window: Window) -> Window | None:
-    """The part of it that is in the dataset's own window."""
+    """The part of the range that is in the dataset's window."""
     since = max((bound for bound in (one.since, window.since) if bound is not None), default=None)
     until = min((bound for bound in (one.until, window.until) if bound is not None), default=None)
     return None if since is not None and until is not None and since >= until else Window(since, until)
 
 
 def changes_json(changes: Changes | None) -> dict[str, Any] | None:
-    """As the run's plan keeps it; the spread stands with the table's standing."""
+    """The changes as JSON for the run's plan; the histogram is stored with the sync state."""
     if changes is None:
         return None
     return {
@@ -116,7 +116,7 @@ def changes_json(changes: Changes | None) -> dict[str, Any] | None:
 
 
 def changes_of(kept: Mapping[str, Any] | None, sync_state: SyncState | None) -> Changes | None:
-    """From the run's plan."""
+    """The changes from the JSON of the run's plan."""
     if kept is None:
         return None
     again = tuple(Window(*bounds) for bounds in kept["again"])

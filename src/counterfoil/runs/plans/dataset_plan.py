@@ -1,4 +1,4 @@
-"""What one run of a dataset reads and loads, fixed by its first attempt and kept with the run as JSON."""
+"""The plan of a dataset's run: the rows that it reads and loads. Made by the first attempt and stored as JSON."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from counterfoil.values import Method, Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetPlan:
-    """One run's plan."""
+    """The plan of one run."""
 
     dataset: str
     report: str
@@ -44,41 +44,41 @@ class DatasetPlan:
     window: Window
     #: Ranges of `created` that will be complete, for `Load.covers`.
     covers: tuple[Window, ...]
-    #: Whether it reads all that the dataset is to hold.
+    #: Whether the run reads all rows of the dataset.
     whole: bool
-    #: By the earlier of Stripe's clock and ours, in Unix seconds: what changed later may be missing.
+    #: By the earlier of Stripe's clock and this machine's, in Unix seconds; later changes may be missing.
     as_of: int
-    #: The id of our account with whose key it is read.
+    #: The id of the account that provides the key.
     credential: str
-    #: Whose data it is: the Stripe account, and whether it is live.
+    #: The Stripe account that owns the data, and whether it is live.
     account: str
     livemode: bool
     api_version: str = API_VERSION
-    #: The run that the dataset's bookmark was of when this was planned: what is not whole goes on from its table.
+    #: The run of the dataset's bookmark at planning; a run that is not `whole` continues from its table.
     after: str | None = None
-    #: How a merge keeps the table.
+    #: The settings of a merge.
     merge: Merge | None = None
-    #: What a run reads that need not read everything.
+    #: The changes that an incremental run reads.
     changes: Changes | None = None
-    #: Of the table before such a run, and how far back the reread comes with it.
+    #: The table's sync state before an incremental run, and how far back the gradual reread comes with it.
     sync_state: SyncState | None = None
     swept_to: int | None = None
-    #: Of the table's columns and key when this was planned; empty for a plan of an earlier version.
+    #: A digest of the table's columns and key at planning; empty in plans of earlier versions.
     layout: str = ""
-    #: Of the clocks.
+    #: Warnings about the clocks.
     warnings: tuple[str, ...] = ()
     #: Whether the load may remove more than half of the table.
     allow_shrink: bool = False
 
     @property
     def chosen(self) -> Chosen:
-        """The table's columns and what is to be done to objects."""
+        """The table's columns, and the redaction of objects."""
         choice = self.choice
         return choose(report_of(self.report), promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
 
     @property
     def plan(self) -> Plan:
-        """What is read, with the report as the dataset has it."""
+        """The rows to read, with the report's columns as the dataset has them."""
         report = replace(report_of(self.report), columns=self.chosen.columns)
         return Plan(report, self.window, None, self.choice.options)
 
@@ -88,11 +88,11 @@ class DatasetPlan:
 
     @property
     def now(self) -> int:
-        """The earlier of Stripe's clock and ours when it was made."""
+        """The earlier of Stripe's clock and this machine's at planning."""
         return self.as_of + MARGIN_SECONDS
 
     def bookmark(self, run: str, sync_state: SyncState | None = None) -> dict[str, Any]:
-        """How far the dataset is when this is loaded as the run, and what for."""
+        """The dataset's bookmark after this plan was loaded as the run."""
         return {
             "run": run,
             "as_of": self.as_of,
@@ -105,7 +105,7 @@ class DatasetPlan:
         }
 
 
-#: What is in one of the dataset's tables: no table, not what the last run left there, or just that.
+#: The state of one of the dataset's tables: missing, without the last run, or with it.
 Held = Literal["nothing", "other", "last"]
 
 
@@ -118,9 +118,10 @@ def plan_run(
     most_requests: int = 500,
     why: str | None = None,
 ) -> tuple[DatasetPlan, str | None]:
-    """The plan of a run that begins at `date`, by the earlier of Stripe's clock and ours, in Unix seconds.
+    """The plan of a run that begins at `date`, by the earlier of Stripe's clock and this machine's, in Unix seconds.
 
-    With it, where the update method would have read less, why everything is read; `why` when that is known before.
+    Also returns the reason for a full refresh where the update method would have read less; `why` is that reason if
+    it is known before.
     """
     report = report_of(dataset.report)
     as_of = date - MARGIN_SECONDS
@@ -133,7 +134,7 @@ def plan_run(
         method=method,
         choice=dataset.choice,
         window=window,
-        # Where what Stripe no longer lists is kept, as events are, nothing is covered.
+        # A table that keeps rows which Stripe no longer lists, such as events, covers nothing.
         covers=() if report.changes == "immutable" and method == "merge" else (window,),
         whole=True,
         as_of=as_of,
@@ -149,7 +150,7 @@ def plan_run(
         if why is None:
             window = _rolling(dataset.partition, as_of, before)
             return replace(made, window=window, covers=(window,), whole=False), None
-        return replace(made, method="replace"), why  # the table is made anew, with the columns of now
+        return replace(made, method="replace"), why  # rebuilds the table with the current columns
     if merge is not None and report.changes in CHANGING:
         why = (
             why or _why_whole(dataset, tables, ("merge",)) or _why_reread(dataset, report, merge, as_of, most_requests)
@@ -178,47 +179,47 @@ def _of_changes(made: DatasetPlan, sync_state: SyncState, found: ChangePlan) -> 
 
 
 def _why_whole(dataset: Dataset, tables: tuple[Held, ...], methods: tuple[Method, ...]) -> str | None:
-    """Why what is there can't be brought up to date by parts; None when it can."""
+    """Why the table can't be updated in part; None if it can."""
     before = dataset.bookmark
     if before is None:
-        return "Everything is read: it is the first run, or a reload was asked for."
+        return "Full refresh: this is the first run, or a reload was requested."
     if "nothing" in tables:
-        return "Everything is read: the table is gone."
+        return "Full refresh: the table does not exist."
     if before.get("choice") != choice_json(dataset.choice):
-        return "Everything is read: what the dataset holds of the report was changed."
+        return "Full refresh: the dataset's range, options or columns were changed."
     if before.get("method") not in methods:
-        return "Everything is read: the update method was changed."
+        return "Full refresh: the update method was changed."
     if before.get("api_version") != API_VERSION:
-        return "Everything is read: the version of Stripe's API is another one."
+        return "Full refresh: the version of Stripe's API has changed."
     if "other" in tables:
-        return "Everything is read: the table is not the one that the last run left."
+        return "Full refresh: the table does not have the dataset's last run."
     if before.get("columns") != _layout(report_of(dataset.report), dataset.choice):
-        return "Everything is read: this version of Counterfoil has other columns or another key for the table."
+        return "Full refresh: this version of Counterfoil has different columns or another key for the table."
     return None
 
 
 def _why_reread(dataset: Dataset, report: Report, merge: Merge, as_of: int, most_requests: int) -> str | None:
-    """Why a table that could be brought up to date by changes is read whole all the same."""
+    """Why a table that allows incremental runs needs a full refresh; None if it does not."""
     before = dataset.bookmark or {}
     choice = dataset.choice
     chosen = choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
     if "standing" not in before:
-        return "Everything is read: nothing is known of the table that the last run left."
+        return "Full refresh: the sync state after the last run is unknown."
     if before.get("deleted") != merge.deleted:
-        return "Everything is read: what is done with deleted rows was changed."
+        return "Full refresh: the treatment of deleted rows was changed."
     if report.events and as_of - before["as_of"] > EVENT_DAYS * DAY:
-        return f"Everything is read: the last run is more than {EVENT_DAYS} days ago, and Stripe keeps events for 30."
+        return f"Full refresh: the last run is more than {EVENT_DAYS} days ago, and Stripe keeps events for 30 days."
     if report.parents is not None and choice.last_days is not None:
-        return "Everything is read: rows leave the period of the last days, and not for what Stripe says of them."
+        return "Full refresh: rows leave the period of the last days, and Stripe has no event for that."
     drifting = next((option.name for option in report.options if option.drifts and option.name in choice.options), None)
     if drifting is not None:
-        return f"Everything is read: what {drifting} lets through changes, and no event tells of it."
+        return f"Full refresh: the rows that match the option {drifting} change without an event."
     readable = {column.name for column in chosen.columns} - set(choice.hashed)
     rule = report.pending
     if rule is not None and not {rule.column, rule.due} <= readable:
-        return f"Everything is read: without {rule.column} and {rule.due} nothing tells which rows will change."
+        return f"Full refresh: the rows that will change are unknown without {rule.column} and {rule.due}."
     if report.parents is not None and report.parents.column not in readable:
-        return f"Everything is read: without {report.parents.column} nothing tells which rows belong together."
+        return f"Full refresh: the rows that belong together are unknown without {report.parents.column}."
     if needs_full_refresh(
         sync_state_of(before["standing"]),
         as_of,
@@ -227,7 +228,7 @@ def _why_reread(dataset: Dataset, report: Report, merge: Merge, as_of: int, most
         days=merge.reread_days,
         most_requests=most_requests,
     ):
-        return f"Everything is read again, as it is every {merge.reread_days} days: for what no event tells."
+        return f"Full refresh: due every {merge.reread_days} days, for changes without an event."
     return None
 
 
@@ -236,22 +237,22 @@ def _layout(report: Report, choice: Choice) -> str:
     chosen = choose(report, promoted=choice.promoted, left_out=choice.left_out, hashed=choice.hashed)
     schema = arrow_schema((*chosen.columns, *SYSTEM_COLUMNS))
     named: list[tuple[str, ...]] = [(field.name, str(field.type)) for field in schema]
-    if len(report.primary_key) > 1:  # bookmarks of earlier versions know nothing of keys of one column
+    if len(report.primary_key) > 1:  # bookmarks of earlier versions do not include keys of one column
         named.append(report.primary_key)
     return hashlib.sha256(str(named).encode()).hexdigest()[:16]
 
 
 def window_of(choice: Choice, as_of: int) -> Window:
-    """What was created when, of a run at that instant."""
+    """The range of `created` of a run at that instant."""
     if choice.last_days is None:
         return Window(choice.since, choice.until)
     return Window(as_of // DAY * DAY - choice.last_days * DAY)
 
 
 def _rolling(partition: Partition, as_of: int, before: Mapping[str, Any]) -> Window:
-    """The last so many days, weeks (from Monday) or months of UTC, the current one included.
+    """The last N days, weeks (from Monday) or months in UTC, including the current one.
 
-    It reaches back to the one in which the last run ended: what came later in it has never been read.
+    Reaches back to the period in which the last run ended, because later objects of that period were not read.
     """
     current = _start(partition, as_of)
     first = min(_moved(current, partition, 1 - partition.last), _start(partition, before.get("as_of", as_of)))
@@ -259,7 +260,7 @@ def _rolling(partition: Partition, as_of: int, before: Mapping[str, Any]) -> Win
 
 
 def _start(partition: Partition, instant: int) -> datetime:
-    """When the day, week or month began."""
+    """The beginning of the day, week or month."""
     start = datetime.fromtimestamp(instant, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if partition.unit == "week":
         return start - timedelta(days=start.weekday())
@@ -274,7 +275,7 @@ def _moved(start: datetime, partition: Partition, units: int) -> datetime:
 
 
 def choice_json(choice: Choice) -> dict[str, Any]:
-    """What the dataset holds of the report, as runs and bookmarks keep it."""
+    """The dataset's choice as JSON, as runs and bookmarks store it."""
     return {
         "since": choice.since,
         "until": choice.until,
@@ -287,12 +288,12 @@ def choice_json(choice: Choice) -> dict[str, Any]:
 
 
 def choice_of(kept: Mapping[str, Any]) -> Choice:
-    """The same from their JSON."""
+    """The choice from its JSON."""
     return Choice(**{**kept, **{name: tuple(kept[name]) for name in ("promoted", "left_out", "hashed")}})
 
 
 def as_json(plan: DatasetPlan) -> dict[str, Any]:
-    """The plan as the run keeps it."""
+    """The plan as JSON, as the run stores it."""
     return {
         "dataset": plan.dataset,
         "report": plan.report,
@@ -318,17 +319,17 @@ def as_json(plan: DatasetPlan) -> dict[str, Any]:
 
 
 def allowing_shrink(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """The stored plan of a run whose load may remove more than half of its table; empty before it is planned."""
+    """The stored plan, which is empty before planning, changed to allow a load that removes most of the table."""
     return {**kept, "allow_shrink": True}
 
 
 def is_planned(kept: Mapping[str, Any]) -> bool:
-    """Whether a run's stored plan says what it reads."""
+    """Whether a run's stored plan is complete."""
     return bool(kept.keys() - {"allow_shrink"})
 
 
 def from_json(kept: Mapping[str, Any]) -> DatasetPlan:
-    """The plan of a run."""
+    """The plan from its JSON."""
     sync_state = sync_state_of(kept["standing"]) if kept.get("standing") else None
     merge = kept.get("merge")
     made = {

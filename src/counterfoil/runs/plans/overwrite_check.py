@@ -1,4 +1,4 @@
-"""What a load may put in the place of: refuses before anything is read what the load would refuse after it."""
+"""Checks before reading whether a load may write to its table, and which rows it would overwrite."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from counterfoil.runs.plans.pull_plan import Plan
 from counterfoil.stripe.client import AccountIdentity
 from counterfoil.values import Method
 
-#: Takes a question, answers whether to go on.
+#: Takes a question; returns whether to continue.
 Confirm = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class OverwriteRisk:
-    """Rows that a replace would leave out, and a merge take for deleted: a person is asked before that."""
+    """Rows that a replace would remove, or a merge would treat as deleted; needs a confirmation."""
 
     table: str
     rows: int
-    #: Loads that they came with.
+    #: The number of loads that they came from.
     loads: int
 
     @property
-    def told(self) -> str:
-        return f"{self.rows:,} rows of {f'{self.loads} loads' if self.loads > 1 else 'a wider choice'}"
+    def description(self) -> str:
+        return f"{self.rows:,} rows{f' of {self.loads} loads' if self.loads > 1 else ''}"
 
 
 def check_table(
@@ -43,10 +43,10 @@ def check_table(
     overwrite: bool = False,
     confirm: Confirm | None,
 ) -> None:
-    """Refuses a table that is not ours, holds another report, the other mode or, for a replace, another account.
+    """Raises for a table of another program, report or mode or, unless the method is append, of another account.
 
-    A replace that would leave out rows which the table was loaded with is asked about, and refused when there is
-    nobody to ask. Only a replace can overwrite: rows that are appended stay beside those that are there.
+    A replace that would remove rows of earlier loads needs a confirmation, and is rejected without `confirm`. Only a
+    replace can overwrite; an append keeps the existing rows.
     """
     if overwrite and method == "replace":
         return
@@ -55,18 +55,18 @@ def check_table(
         return
     if confirm is None:
         raise DestinationRejected(
-            f"Table {table} holds {held.told}" + ("" if held.loads > 1 else " than this one"),
-            hint="Add --overwrite to replace them, --method append to keep them, or choose another --table.",
+            f"this pull would replace {held.description} of table {table}" + ("" if held.loads > 1 else " with fewer"),
+            hint="Pass --overwrite to replace them, --method append to keep them, or another --table.",
             code=INVALID_TABLE,
         )
-    if not confirm(f"Table {table} holds {held.told}. Replace them by this one{narrowed_by(plan)}?"):
-        raise DestinationRejected(f"Table {table} was left as it was")
+    if not confirm(f"Table {table} holds {held.description}. Replace them with this pull{narrowed_by(plan)}?"):
+        raise DestinationRejected(f"the replacement was declined; table {table} is unchanged")
 
 
 def overwrite_risk(
     destination: Destination, plan: Plan, table: str, method: Method, *, identity: AccountIdentity
 ) -> OverwriteRisk | None:
-    """What the load would leave out of the table, None for nothing; raises for a table that it may not touch."""
+    """The rows that the load would remove from the table, None if there are none; raises if it may not write there."""
     if destination.columns(table) is None:
         return None
     scopes = destination.scopes(table)
@@ -84,17 +84,17 @@ def overwrite_risk(
 
 
 def scope_of(plan: Plan, identity: AccountIdentity) -> dict[str, Any]:
-    """What a load's rows are: of which report and account, test or live, and what narrows them."""
-    told = {"report": plan.report.key, "account": identity.id, "livemode": identity.livemode}
-    return {**plan.scope, **told}
+    """The scope of a load's rows: report, account, test or live, and the restrictions."""
+    source = {"report": plan.report.key, "account": identity.id, "livemode": identity.livemode}
+    return {**plan.scope, **source}
 
 
 def narrowed_by(plan: Plan) -> str:
-    """What narrows the plan, in brackets behind a space; empty when nothing does."""
-    told = dict(plan.scope)
-    chosen = told.pop("options", {})
-    words = [f"{name} {_day(told[name])}" for name in ("since", "until") if name in told]
-    words += [f"the newest {told['limit']:,}"] if "limit" in told else []
+    """The plan's restrictions, in parentheses after a space; empty if there are none."""
+    scope = dict(plan.scope)
+    chosen = scope.pop("options", {})
+    words = [f"{name} {_day(scope[name])}" for name in ("since", "until") if name in scope]
+    words += [f"the newest {scope['limit']:,}"] if "limit" in scope else []
     words += [f"{name} {value}" for name, value in chosen.items()]
     return f" ({', '.join(words)})" if words else ""
 
@@ -105,39 +105,39 @@ def _day(seconds: int) -> str:
 
 
 def _hint(instead: str, method: Method) -> str:
-    return f"{instead}, or add --overwrite to replace it." if method == "replace" else f"{instead}."
+    return f"{instead}, or pass --overwrite to replace it." if method == "replace" else f"{instead}."
 
 
 def _check_same(table: str, before: Mapping[str, Any], now: Mapping[str, Any], method: Method) -> None:
     if before.get("report", now["report"]) != now["report"]:
         raise SchemaConflict(
-            f"Table {table} holds the report {before['report']}, not {now['report']}",
+            f"table {table} holds the report {before['report']}, not {now['report']}",
             hint=_hint("Choose another --table", method),
             code=INVALID_TABLE,
         )
     if before.get("livemode", now["livemode"]) != now["livemode"]:
         modes = {True: "live", False: "test"}
         raise DestinationRejected(
-            f"Table {table} holds {modes[before['livemode']]} data; the key is a {modes[now['livemode']]} key",
+            f"table {table} holds {modes[before['livemode']]} data, but the key is a {modes[now['livemode']]} key",
             hint=_hint("Choose another --table or file", method),
             code=INVALID_TABLE,
         )
-    # Rows of another account would go with a replace, and be taken for deleted ones by a merge or a partition.
+    # A replace would remove rows of another account; a merge or a partition would treat them as deleted.
     if method != "append" and _another(before.get("account"), now["account"]):
         raise DestinationRejected(
-            f"Table {table} holds rows of the account {before['account']}; the key is of {now['account']}",
-            hint="Choose another --table, --method append to keep both, or --overwrite to replace them.",
+            f"table {table} holds rows of the account {before['account']}, but the key belongs to {now['account']}",
+            hint="Pass another --table, --method append to keep both, or --overwrite to replace them.",
             code=INVALID_TABLE,
         )
 
 
 def _another(before: str | None, now: str) -> bool:
-    # A key that may not read its account is known by itself, and a new key of the same account looks like another one.
+    # A key that can't read its account is identified by itself, so a new key of the account looks like another account.
     return before is not None and before != now and not before.startswith("key_") and not now.startswith("key_")
 
 
 def narrower(plan: Plan, before: Mapping[str, Any]) -> bool:
-    """Whether a table that was loaded with the scope `before` can hold rows that the plan leaves out."""
+    """Whether a table that was loaded with the scope `before` can hold rows that the plan omits."""
     now = plan.scope
     if (
         now.get("since", -inf) > before.get("since", -inf)

@@ -1,4 +1,4 @@
-"""Plans a run: checks what was asked against the report, and fixes what will be read before anything is."""
+"""Plans a pull: validates its options against the report, and fixes the rows to read."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Instant = str | date | datetime | int
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one run reads: which objects of which report."""
+    """The rows that one run reads: a report, a window, a limit and options."""
 
     report: Report
     window: Window = field(default_factory=Window)
-    #: The newest so many; None for all.
+    #: Only the N newest rows; None for all rows.
     limit: int | None = None
-    #: Options that differ from the report's defaults, as they were given.
+    #: Options that differ from the report's defaults, as given.
     options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def params(self) -> dict[str, str]:
-        """What the options send to Stripe."""
+        """The request parameters of the options."""
         sent = {}
         for option in self.report.options:
             choice = self.options.get(option.name, option.default)
@@ -41,13 +41,13 @@ class Plan:
 
     @property
     def narrowed(self) -> bool:
-        """Whether there can be objects that the options do not let through."""
+        """Whether the options can exclude objects."""
         chosen = ((option, self.options.get(option.name, option.default)) for option in self.report.options)
         return any(choice is not None and choice != option.widest for option, choice in chosen)
 
     @property
     def scope(self) -> dict[str, Any]:
-        """What narrows the rows, for comparison with another load's; empty when nothing does."""
+        """The restrictions, for comparison with those of another load; empty if there are none."""
         chosen: dict[str, Any] = {
             "since": self.window.since,
             "until": self.window.until,
@@ -65,19 +65,17 @@ def plan(
     limit: int | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Plan:
-    """The plan, or SettingsError naming the word that is wrong and what would be right."""
+    """The plan; SettingsError names the invalid value and valid ones."""
     limit = None if limit is None else _checked_limit(limit)
     if limit is not None and report.created is None:
-        raise SettingsError(f"{report.title} has no newest rows to be limited to", hint="Leave out --limit.")
+        raise SettingsError(f"{report.title} does not support --limit", hint="Omit --limit.")
     first = None if since is None else parse_instant(since, "--since")
     end = None if until is None else parse_instant(until, "--until")
     if (first is not None or end is not None) and report.created is None:
-        raise SettingsError(
-            f"{report.title} has no time of creation to be narrowed by", hint="Leave out --since and --until."
-        )
+        raise SettingsError(f"{report.title} does not support --since and --until", hint="Omit --since and --until.")
     if first is not None and end is not None and end <= first:
         raise SettingsError(
-            f"--until {until} is not after --since {since}", hint="The range is [since, until): until is left out."
+            f"--until {until} is not after --since {since}", hint="Use a later --until; the range excludes it."
         )
     given = {name: checked_option(report, name, value) for name, value in (options or {}).items()}
     defaults = {option.name: option.default for option in report.options}
@@ -88,23 +86,23 @@ def plan(
 def _checked_limit(given: int) -> int:
     limit = whole_number(given, "limit")
     if limit >= 2**63:
-        raise SettingsError(f"--limit {limit} is beyond what a table counts", hint="Leave it out to read all.")
+        raise SettingsError(f"--limit {limit} is too large", hint="Omit --limit to read all rows.")
     return limit
 
 
 def parse_instant(value: Instant, name: str) -> int:
     """Unix seconds of a date (UTC midnight) or an RFC 3339 instant; SettingsError names `name` and the value."""
-    hint = "Write 2026-01-31 for UTC midnight, or 2026-01-31T09:30:00Z."
+    hint = "Use YYYY-MM-DD for UTC midnight, or RFC 3339, such as 2026-01-31T09:30:00Z."
     if isinstance(value, bool) or not isinstance(value, int | str | date):
-        raise SettingsError(f"{name} {value!r} is not a date", hint=hint)
+        raise SettingsError(f"invalid date for {name}: {value!r}", hint=hint)
     if isinstance(value, int):
         return value
     try:
         parsed: date = _parsed(value) if isinstance(value, str) else value
     except ValueError as error:
-        # Python names its own format; what is wrong with a day or an hour is worth telling.
+        # Python's message about the format does not help; one about an invalid day or hour does.
         reason = "" if str(error).startswith("Invalid isoformat") else f": {error}"
-        raise SettingsError(f"{name} {value} is not a date{reason}", hint=hint) from error
+        raise SettingsError(f"invalid date for {name}: {value!r}{reason}", hint=hint) from error
     if not isinstance(parsed, datetime):
         parsed = datetime.combine(parsed, time(), UTC)
     if parsed.tzinfo is None:

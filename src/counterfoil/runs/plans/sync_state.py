@@ -1,4 +1,4 @@
-"""What a merge's bookmark knows of its table, so that the next run need not read everything; and how it grows."""
+"""The sync state in a merge's bookmark, which makes incremental runs possible, and its updates."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from counterfoil.extract import CreatedHistogram
 from counterfoil.reports.report import Report
 from counterfoil.values import Part
 
-#: Groups of pending rows that are told apart; beyond it neighbours are joined.
+#: The maximum number of groups of pending rows; beyond it, neighboring groups are joined.
 _MOST_GROUPS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Pending rows: from when on one of them may have changed, and between which times of creation they lie."""
+    """Pending rows: the time from which one of them may have changed, and the range of their creation times."""
 
     due: int
     oldest: int
@@ -29,19 +29,19 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncState:
-    """Of a table that a merge keeps."""
+    """The sync state of a table with the update method merge."""
 
-    #: When everything was read last, by Stripe's clock, in Unix seconds, and the requests that it took.
+    #: The time of the last full refresh, in Unix seconds of Stripe's clock, and the number of its requests.
     whole_at: int
     whole_requests: int
-    #: None where the table does not tell when its rows were created.
+    #: None if the table has no creation times.
     histogram: CreatedHistogram | None = None
     pending: tuple[Group, ...] = ()
-    #: Rows created from here on have been read again since `whole_at`; None while none have.
+    #: Rows created from this time on have been reread since `whole_at`; None if there are none.
     swept_to: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As the bookmark has it."""
+        """The state as JSON for the bookmark."""
         return {
             "whole_at": self.whole_at,
             "whole_requests": self.whole_requests,
@@ -52,7 +52,7 @@ class SyncState:
 
 
 def sync_state_of(kept: Mapping[str, Any]) -> SyncState:
-    """From the bookmark's JSON."""
+    """The state from the bookmark's JSON."""
     histogram = kept["spread"]
     return SyncState(
         whole_at=kept["whole_at"],
@@ -64,7 +64,7 @@ def sync_state_of(kept: Mapping[str, Any]) -> SyncState:
 
 
 def state_after_full_refresh(report: Report, parts: Sequence[Part], *, as_of: int, requests: int) -> SyncState:
-    """After everything was read."""
+    """The state after a full refresh."""
     created = None if report.created is None else _instants(parts, report.created)
     return SyncState(
         whole_at=as_of,
@@ -77,7 +77,7 @@ def state_after_full_refresh(report: Report, parts: Sequence[Part], *, as_of: in
 def state_after_changes(
     before: SyncState, report: Report, parts: Sequence[Part], *, as_of: int, added: int, swept_to: int | None
 ) -> SyncState:
-    """After changes were read, with what was due by `as_of`."""
+    """The state after an incremental run that also read the rows due by `as_of`."""
     left = tuple(group for group in before.pending if group.due > as_of)
     return replace(
         before,
@@ -93,7 +93,7 @@ def _pending(report: Report, parts: Sequence[Part]) -> tuple[Group, ...]:
         return ()
     names = {rule.column, rule.due, created}
     tables = [pq.read_table(part.path, columns=sorted(names)) for part in parts]
-    # A column that is left out or hashed tells nothing; such a table is read whole.
+    # A column that is left out or hashed has no usable values; such a table gets full refreshes.
     if not tables or names - set(tables[0].column_names) or pa.types.is_string(tables[0].schema.field(rule.due).type):
         return ()
     rows = pa.concat_tables(tables)
@@ -107,7 +107,7 @@ def _pending(report: Report, parts: Sequence[Part]) -> tuple[Group, ...]:
 
 
 def _joined(groups: tuple[Group, ...]) -> tuple[Group, ...]:
-    """By time due; when there are many, neighbours are one group, which is due with its first."""
+    """The groups by due time; if there are too many, neighbors form one group that is due with its first."""
     ordered = sorted(groups, key=lambda group: group.due)
     size = -(-len(ordered) // _MOST_GROUPS) or 1
     together = [ordered[at : at + size] for at in range(0, len(ordered), size)]
@@ -117,13 +117,13 @@ def _joined(groups: tuple[Group, ...]) -> tuple[Group, ...]:
 
 
 def _instants(parts: Sequence[Part], column: str) -> Sequence[int] | None:
-    """Unix seconds in the column, ascending; None where the table lacks it."""
+    """The column's values in Unix seconds, ascending; None if the table lacks it."""
     if any(column not in pq.read_schema(part.path).names for part in parts):
         return None
     chunks = [_seconds(pq.read_table(part.path, columns=[column])[column]) for part in parts]
     seconds = pa.chunked_array([chunk for one in chunks for chunk in one.chunks], pa.int64()).drop_null()
     ordered = seconds.take(pc.sort_indices(seconds)).combine_chunks()
-    # As Arrow has them: a list of Python's would take five times as much memory.
+    # Arrow's buffer: a Python list would take five times as much memory.
     return memoryview(ordered.buffers()[1]).cast("q")[: len(ordered)] if len(ordered) else ()
 
 

@@ -1,4 +1,4 @@
-"""The state's schema, step by step. `versions` holds a file per step, named by its number."""
+"""The migrations of the state's schema. `versions` has a file per version, named by its number."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 
 def migrate(connection: sa.Connection, to: str, *, down: bool = False) -> None:
-    """Takes the schema up or down to a step, in the connection's transaction; down to `base` takes all tables away."""
+    """Upgrades or downgrades the schema to a version, in the connection's transaction; `base` drops all tables."""
     from alembic import command
     from alembic.config import Config
 

@@ -1,4 +1,4 @@
-"""What Alembic runs a migration in: the connection that the caller opened, and its transaction."""
+"""Alembic's environment: runs migrations in the connection and the transaction of the caller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     version_table=SCHEMA_TABLE,
-    # SQLite changes a table by making another one.
+    # SQLite changes a table by creating another one.
     render_as_batch=True,
 )
 with context.begin_transaction():

@@ -1,1 +1,1 @@
-"""Who may use the page: hosts, login, sessions, and the guard before every route."""
+"""Access control: host names, login, sessions, and the guard in front of every route."""

@@ -1,4 +1,4 @@
-"""Who may come in: the owner's password, tried slowly, or a link."""
+"""Authentication: the owner's password with throttled attempts, or a link."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _MOST_CHARACTERS = 1000
 
 
 class Password:
-    """The owner's password, of which the hash alone is kept, in memory and in the state."""
+    """The owner's password. Only its hash is stored, in memory and in the state."""
 
     def __init__(self, text: str | None, sessions: SessionService) -> None:
-        """Sessions that began with another password, or without one, are ended."""
-        # The OWASP's smallest: its larger ones take 64 MB a try, which strangers may cause.
+        """A changed, new or removed password ends all sessions."""
+        # OWASP's smallest parameters: the larger ones take 64 MB per attempt, which any client could cause.
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         kept = sessions.password_hash()
         if text is not None and len(text) < LEAST_CHARACTERS:
             raise SettingsError(
-                f"COUNTERFOIL_PASSWORD has {len(text)} characters; it needs at least {LEAST_CHARACTERS}",
-                hint="Choose a longer one: a few words will do.",
+                f"COUNTERFOIL_PASSWORD is too short: {len(text)} characters",
+                hint=f"Use at least {LEAST_CHARACTERS} characters, such as a few words.",
             )
         if text is None or kept is None or not self._fits(kept, text):
             made = None if text is None else self._hasher.hash(_spelled(text))
@@ -41,11 +41,11 @@ class Password:
 
     @property
     def is_set(self) -> bool:
-        """Whether there is one; else links are the way in."""
+        """Whether a password is set; otherwise users log in by link."""
         return self._hash is not None
 
     def fits(self, text: str) -> bool:
-        """Whether it is the password. Takes about 25 ms and 19 MB, whatever is given."""
+        """Whether `text` is the password. Takes about 25 ms and 19 MB for any text."""
         return self._hash is not None and self._fits(self._hash, text[:_MOST_CHARACTERS])
 
     def _fits(self, known: str, text: str) -> bool:
@@ -57,27 +57,27 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class LoginAttempt:
-    """What came of a password."""
+    """The result of a login attempt."""
 
     fits: bool
     wait_seconds: int = 0
 
 
 class Auth:
-    """Who may come in."""
+    """Login by password or link."""
 
     def __init__(self, password: Password, sessions: SessionService, links: Links, throttle: Throttle) -> None:
         self.password = password
         self.sessions = sessions
         self.links = links
         self._throttle = throttle
-        # One at a time: each takes time and memory, and tries side by side would all pass before the first has failed.
+        # One attempt at a time: each takes time and memory, and parallel attempts would bypass the throttle.
         self._one = threading.Lock()
 
     def attempt(self, password: str, address: str, token: str | None) -> LoginAttempt:
-        """Tries the password, or tells how long to wait.
+        """Checks the password, or returns the time to wait.
 
-        A browser that was signed in before is counted for itself, so that nobody can keep the owner out by guessing.
+        Browsers with an earlier session are throttled separately: attempts of others can't lock out the owner.
         """
         known = token is not None and self.sessions.knows(token)
         key = f"browser {token}" if known else f"address {address}"
@@ -93,5 +93,5 @@ class Auth:
 
 
 def _spelled(text: str) -> str:
-    """One spelling of what keyboards write in several."""
+    """The text in Unicode form NFC, since keyboards differ in how they compose characters."""
     return unicodedata.normalize("NFC", text)

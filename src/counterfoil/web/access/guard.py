@@ -1,7 +1,7 @@
-"""What stands before every route: the host's name, the origin, the size, the session; and the headers of each answer.
+"""Checks every request: host name, origin, size and session; sets the headers of every response.
 
-A route needs nothing to be guarded: whatever is not on the short list of what is public takes a session, and below
-`/api` a token, which is good for nothing else.
+Every route is guarded by default: all paths outside the list of public ones require a session, and paths below `/api`
+require a token, which is valid only there.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from counterfoil.web.api.bearer import Bearer
 from counterfoil.web.api.problems import is_api
 from counterfoil.web.problems import is_navigation, problem
 
-#: What needs no session: whether the service is well, the way in, and what the way in looks like.
+#: Routes without a session: health, login, and the static files of the login page.
 PUBLIC = frozenset({("GET", "/health"), ("GET", "/login"), ("POST", "/login"), ("POST", "/login/link")})
 PUBLIC_FOLDER = "/static/"
-#: The longest request; nothing is uploaded here but forms.
+#: The maximum size of a request; only forms and JSON are uploaded.
 MOST_BYTES = 1_000_000
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -50,7 +50,7 @@ _log = get_logger("web")
 
 
 class Guard:
-    """The middleware. It is the outermost, so that refusals and errors have the same headers as pages."""
+    """The outermost middleware: refusals and errors have the same headers as pages."""
 
     def __init__(self, app: ASGIApp, *, hosts: Hosts, cookie: Cookie, sessions: SessionService, bearer: Bearer) -> None:
         self._app = app
@@ -76,7 +76,7 @@ class Guard:
         except Exception as error:
             _log.error("a page failed", path=_path(scope), exc_info=error)
             if answer.status is not None:
-                raise  # half of an answer is out: the connection breaks off, so that nobody takes it for a whole one
+                raise  # part of the response is sent: the connection is aborted so that clients notice the error
             await self._told(request, receive, answer, 500)
         finally:
             _note(request, answer.status, time.monotonic() - began)
@@ -93,8 +93,10 @@ class Guard:
         if not self._hosts.allows(request):
             if is_api(request):
                 return problem(request, 421)
-            # In words alone: a page would ask for its style under the same name.
-            return PlainTextResponse("The page does not answer under this name.\n", status_code=421)
+            # Plain text: a page would load its style sheet from the same host name.
+            return PlainTextResponse(
+                "Unknown host name. Use the URL that counterfoil serve printed.\n", status_code=421
+            )
         length = request.headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > MOST_BYTES:
             return problem(request, 413)
@@ -103,10 +105,10 @@ class Guard:
         return None
 
     def _is_foreign(self, request: Request) -> bool:
-        """Whether another site's page makes the browser ask. Following a link to here is fine."""
+        """Whether a page of another site caused the request. Following a link to this page is allowed."""
         site = request.headers.get("sec-fetch-site")
         if is_api(request):
-            # Programs tell nothing of this, and need not: browsers send no token by themselves.
+            # API clients usually send neither header, and need not: browsers don't send tokens on their own.
             origin = request.headers.get("origin")
             return site in ("cross-site", "same-site") or origin not in (None, self._hosts.origin(request))
         if request.method in _SAFE:
@@ -118,19 +120,21 @@ class Guard:
         return request.headers.get("origin", "").lower() != self._hosts.origin(request)
 
     async def _stranger(self, request: Request) -> Response | None:
-        """The answer to whoever has no session; None when there is one, which pages find in `request.state`."""
+        """The response to a request without a session; None with one, which is stored in `request.state`."""
         token = self._cookie.read(request)
         try:
             session = None if token is None else await run_in_threadpool(self._sessions.find, token)
         except CounterfoilError as error:
             _log.error("sessions can't be read", error=str(error))
-            return problem(request, 503, "The service can't look up sessions now", "Its log says why. Try again.")
+            return problem(
+                request, 503, "Sessions are unavailable", "Try again, or see the log of the service for details."
+            )
         if session is not None:
             request.state.session = session
             return None
         if request.headers.get("hx-request") == "true":
-            way_in = f"/login?next={quote(self._page_of(request, 'hx-current-url'), safe='')}"
-            return Response(status_code=401, headers={"HX-Redirect": way_in})
+            login = f"/login?next={quote(self._page_of(request, 'hx-current-url'), safe='')}"
+            return Response(status_code=401, headers={"HX-Redirect": login})
         if not is_navigation(request):
             return PlainTextResponse("Sign in first.\n", status_code=401)
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -138,7 +142,7 @@ class Guard:
         return RedirectResponse(f"/login?next={quote(place, safe='')}", status_code=303)
 
     def _page_of(self, request: Request, header: str) -> str:
-        """The page that a header names, if it is one of ours."""
+        """The path of the URL in a header, or `/` if the URL is of another origin."""
         url = urlsplit(request.headers.get(header, ""))
         if f"{url.scheme}://{url.netloc}".lower() != self._hosts.origin(request):
             return "/"
@@ -148,15 +152,15 @@ class Guard:
         if answer.status is not None:
             return
         try:
-            told = problem(request, status)
-        except Exception as error:  # noqa: BLE001 - even the page of what went wrong can go wrong
+            response = problem(request, status)
+        except Exception as error:  # noqa: BLE001 - rendering the error page can fail too
             _log.error("the page of an error failed", exc_info=error)
-            told = PlainTextResponse("Something went wrong; the service's log says what.\n", status_code=500)
-        await told(request.scope, receive, answer)
+            response = PlainTextResponse("Internal error. See the log of the service for details.\n", status_code=500)
+        await response(request.scope, receive, answer)
 
 
 class _Answer:
-    """Sends on, with the headers that every answer has; remembers what was sent."""
+    """Forwards messages, adds the common headers, and records the status."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -172,12 +176,12 @@ class _Answer:
         await self._send(message)
 
 
-class _TooLarge(Exception):  # noqa: N818 - the names say what happened
-    """More came than the length that was told, or than is taken."""
+class _TooLarge(Exception):  # noqa: N818 - the name says what happened
+    """The body exceeds the limit."""
 
 
 class _Limited:
-    """Receives up to the limit, whatever length was told."""
+    """Receives a body up to the limit, regardless of its `Content-Length`."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -199,9 +203,9 @@ def _is_public(request: Request) -> bool:
 
 
 def _note(request: Request, status: int | None, seconds: float) -> None:
-    """A line of the log, for what changes things and for what was refused; what is only looked at needs more detail.
+    """Logs a request: changes and refusals at level info, successful reads at level debug.
 
-    Without the query: links have their token there, and filters may have names of customers.
+    The query is omitted: it may contain the token of a login link, or filters with names of customers.
     """
     fields: dict[str, Any] = {"method": request.method, "path": _path(request.scope), "status": status}
     if request.client is not None:
@@ -213,5 +217,5 @@ def _note(request: Request, status: int | None, seconds: float) -> None:
 
 
 def _path(scope: Scope) -> str:
-    """The path as it was sent, percent-encoded: it can't begin a line of its own."""
+    """The path, percent-encoded: it can't inject lines into the log."""
     return quote(scope["path"], safe="/")[:300]

@@ -1,4 +1,4 @@
-"""Under which names the page answers: a foreign name that leads here is how other sites would reach it."""
+"""The host names that the page accepts, as a protection against DNS rebinding."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::\d{1,5
 
 
 class Hosts:
-    """The names of this machine's loopback, of the address that is listened on, and of `COUNTERFOIL_URL`."""
+    """Accepts loopback names, the listening address, and the host of `COUNTERFOIL_URL`."""
 
     def __init__(self, host: str, url: str | None) -> None:
         self._own = host.lower()
-        #: Every address of the machine is listened on: no name can be told, but none is needed for an address.
+        #: Whether the page listens on all addresses of the machine: any IP address is accepted then.
         self._anywhere = self._own in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
         self._public = None if url is None else urlsplit(url.lower())
 
     def allows(self, request: Request) -> bool:
-        """Whether the request was meant for us."""
+        """Whether the `Host` header of the request is accepted."""
         given = request.headers.getlist("host")
         if len(given) != 1 or (match := _HOST.fullmatch(given[0])) is None:
             return False
@@ -37,12 +37,12 @@ class Hosts:
         )
 
     def is_https(self, request: Request) -> bool:
-        """Whether the browser came by the public address, and that is an encrypted one."""
+        """Whether the request came through the public URL and that URL uses HTTPS."""
         public = self._public
         return public is not None and public.scheme == "https" and _same(request.headers.get("host", ""), public.netloc)
 
     def origin(self, request: Request) -> str:
-        """What browsers call the place of this page: scheme, host and port."""
+        """The origin of the page: scheme, host and port."""
         return f"{'https' if self.is_https(request) else 'http'}://{request.headers.get('host', '').lower()}"
 
 

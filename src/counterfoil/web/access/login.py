@@ -1,4 +1,4 @@
-"""The way in and out: the link that the service prints, the password, and logging out."""
+"""Login by password or by the link that the service prints, and logout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = get_logger("web")
 
 
 class Login:
-    """The routes of `/login`, `/login/link` and `/logout`. `announce` prints a new link where the service runs."""
+    """The routes `/login`, `/login/link` and `/logout`. `announce` prints a new link in the service's terminal."""
 
     def __init__(self, door: Auth, cookie: Cookie, announce: Callable[[], None]) -> None:
         self._door = door
@@ -39,7 +39,7 @@ class Login:
         if current(request, self._cookie, self._door.sessions):
             return RedirectResponse(place, status_code=303)
         if linked:
-            return self._asked(request, place, 403, problem="This link was used, or it is older than ten minutes.")
+            return self._asked(request, place, 403, problem="This link was used already, or it has expired.")
         return self._asked(request, place)
 
     def attempt(
@@ -54,7 +54,7 @@ class Login:
         if tried.fits:
             return self._let_in(request, place)
         if not tried.wait_seconds:
-            return self._asked(request, place, 403, problem="That is not the password.")
+            return self._asked(request, place, 403, problem="Wrong password.")
         problem = f"Too many wrong passwords. Try again in {tried.wait_seconds} s."
         answer = self._asked(request, place, 429, problem=problem, wait_seconds=tried.wait_seconds)
         answer.headers["Retry-After"] = str(tried.wait_seconds)
@@ -63,13 +63,13 @@ class Login:
     def print_link(self, request: Request, next: Annotated[str, Form()] = "/") -> Response:  # noqa: A002
         place = within(next)
         if self._door.password.is_set:
-            return self._asked(request, place, 403, problem="This service takes its password, not a link.")
+            return self._asked(request, place, 403, problem="Login links are disabled: this service has a password.")
         if self._door.links.wait_seconds() > 0:
-            told = "A link was printed a moment ago where counterfoil serve runs. Open it within ten minutes."
-            return self._asked(request, place, 429, told=told)
+            message = "A link was just printed in the terminal of counterfoil serve. Open it within 10 minutes."
+            return self._asked(request, place, 429, message=message)
         self._announce()
-        told = "A new link is printed where counterfoil serve runs. It works once, within ten minutes."
-        return self._asked(request, place, told=told)
+        message = "A new link was printed in the terminal of counterfoil serve. It works once, within 10 minutes."
+        return self._asked(request, place, message=message)
 
     def leave(self, request: Request) -> Response:
         token = self._cookie.read(request)
@@ -80,7 +80,7 @@ class Login:
         return answer
 
     def _asked(self, request: Request, place: str, status: int = 200, **more: object) -> Response:
-        values = {"problem": None, "told": None, "wait_seconds": 0, **more}
+        values = {"problem": None, "message": None, "wait_seconds": 0, **more}
         asks_password = self._door.password.is_set
         return render(request, "login.html", status_code=status, next=place, asks_password=asks_password, **values)
 
@@ -95,8 +95,8 @@ class Login:
 
 
 def within(place: str) -> str:
-    """The place if it is one of this page's, else its first: nobody is sent elsewhere by a link to here."""
-    # Browsers take "//host" and "/\\host" for another site, and leave out tabs and line ends before they look.
+    """The path if it is one of this site, else `/`: prevents open redirects."""
+    # Browsers treat "//host" and "/\\host" as another site, and ignore tabs and line breaks.
     if not place.startswith("/") or place.startswith("//") or "\\" in place or not place.isprintable():
         return "/"
     return "/" if urlsplit(place).path.split("/")[1] in ("login", "logout") else place

@@ -1,4 +1,4 @@
-"""What a browser holds: the cookie of its session, and the link with which it gets one."""
+"""Session cookies, and the single-use login links."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from starlette.responses import Response
 from counterfoil.app.sessions import LONGEST, SessionService
 from counterfoil.web.access.hosts import Hosts
 
-#: How long a link works.
+#: The lifetime of a link.
 LINK_SECONDS = 600
-#: How often a new one is made for whoever asks.
+#: The minimum time between links printed on request.
 _LINK_EVERY_SECONDS = 30
 
 
 class Cookie:
-    """The session's cookie: opaque, out of the reach of scripts, and sent along by links but not by foreign forms.
+    """The session cookie: opaque, `HttpOnly`, and `SameSite=Lax`.
 
-    Lax, not Strict: a link to a dataset in a mail should open it. What changes anything is checked by its origin.
+    Lax instead of Strict: a link to a dataset in an email must work. State-changing requests are checked by origin.
     """
 
     def __init__(self, hosts: Hosts, port: int) -> None:
         self._hosts = hosts
-        # Browsers share cookies between the ports of one host, and two services may run on one machine.
+        # Browsers share cookies between the ports of a host, and two services may run on one machine.
         self._plain = f"counterfoil_{port}"
 
     def read(self, request: Request) -> str | None:
-        """The token that the browser sent."""
+        """The token in the request's cookie, or None."""
         return request.cookies.get(self._name(request))
 
     def give(self, request: Request, response: Response, token: str) -> None:
-        """Puts the token into the answer."""
+        """Sets the cookie in a response."""
         response.set_cookie(
             self._name(request),
             token,
@@ -48,7 +48,7 @@ class Cookie:
         )
 
     def remove(self, request: Request, response: Response) -> None:
-        """Takes it back."""
+        """Deletes the cookie."""
         secure = self._hosts.is_https(request)
         response.delete_cookie(self._name(request), path="/", httponly=True, samesite="lax", secure=secure)
 
@@ -57,7 +57,7 @@ class Cookie:
 
 
 class Links:
-    """Tokens that work once, within ten minutes. They are in memory alone: a restart makes new ones."""
+    """Single-use tokens, valid for ten minutes. They are in memory only: a restart invalidates them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -75,22 +75,22 @@ class Links:
         return token
 
     def wait_seconds(self) -> float:
-        """How long until another may be made for someone who only asks; earlier ones stay good meanwhile."""
+        """Seconds until another link may be printed on request; earlier links stay valid."""
         return 0 if self._made_at is None else max(0, self._made_at + _LINK_EVERY_SECONDS - self._clock())
 
     def take(self, token: str) -> bool:
-        """Whether the token works; from now on it does not."""
+        """Whether the token is valid; invalidates it."""
         with self._lock:
             until = self._until.pop(_hash(token), None)
             return until is not None and until > self._clock()
 
 
 def current(request: Request, cookie: Cookie, sessions: SessionService) -> bool:
-    """Whether the request comes from a session."""
+    """Whether the request has a valid session."""
     token = cookie.read(request)
     return token is not None and sessions.find(token) is not None
 
 
 def _hash(token: str) -> str:
-    # Looked up by hash, so that how long the look-up takes says nothing about a token.
+    # Tokens are looked up by hash: the duration of a lookup reveals nothing about a token.
     return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

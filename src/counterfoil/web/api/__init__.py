@@ -1,1 +1,1 @@
-"""`/api/v1`: what the page does, for other programs. A token is the way in; bodies and answers are JSON."""
+"""The API below `/api/v1`: all functions of the page for other programs, with a token and JSON."""

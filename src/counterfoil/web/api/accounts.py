@@ -1,4 +1,4 @@
-"""`/accounts`: keys of Stripe, saved under a name."""
+"""`/accounts`: saved Stripe keys."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from counterfoil.web.api.resource import address_of, router_of
 
 _Word = Annotated[str, Path(alias="account", description="The account's name or id.")]
 
-_KNOWN: dict[int | str, dict[str, Any]] = {200: {"model": answers.Account, "description": "It was saved already."}}
+_KNOWN: dict[int | str, dict[str, Any]] = {200: {"model": answers.Account, "description": "The key was already saved."}}
 
 
 def routes(app: App) -> APIRouter:
-    """`/accounts`, and what is done with one."""
+    """`/accounts` and the routes below it."""
     router = router_of("accounts")
     _saved(app, router)
     _one(app, router)
@@ -31,13 +31,13 @@ def routes(app: App) -> APIRouter:
 def _saved(app: App, router: APIRouter) -> None:
     @router.get("/accounts")
     def list_accounts() -> answers.Accounts:
-        """All accounts by name."""
+        """Lists all accounts by name."""
         return answers.Accounts(items=[_answer(one) for one in app.accounts.list()])
 
     @router.post("/accounts", status_code=201, responses=_KNOWN)
     def create_account(response: Response, body: bodies.AccountBody) -> answers.Account:
-        """Saves a key, after Stripe has taken it."""
-        # The sandbox is found as by the command line.
+        """Tests a key at Stripe and saves it."""
+        # STRIPE_API_BASE applies here as on the command line.
         api_base = (body.api_base or os.environ.get("STRIPE_API_BASE", "")).strip() or None
         key = body.key.get_secret_value()
         if body.name is None:
@@ -53,36 +53,38 @@ def _saved(app: App, router: APIRouter) -> None:
 def _one(app: App, router: APIRouter) -> None:
     @router.get("/accounts/{account}")
     def get_account(account: _Word) -> answers.Account:
-        """One account."""
+        """Returns an account."""
         return _answer(_account(app, account))
 
     @router.patch("/accounts/{account}")
     def rename_account(account: _Word, body: bodies.AccountChanges) -> answers.Account:
-        """Gives another name."""
+        """Renames an account."""
         return _answer(app.accounts.rename(_account(app, account).id, body.name))
 
     @router.post("/accounts/{account}/check")
     def check_account(account: _Word) -> answers.Account:
-        """Tries the key again, and what it may read."""
+        """Tests the key again and updates the list of available reports."""
         return _answer(app.accounts.check(_account(app, account).id))
 
     @router.put("/accounts/{account}/key")
     def replace_key(account: _Word, body: bodies.KeyBody) -> answers.Account:
-        """Another key of the same Stripe account and mode, after Stripe has taken it."""
+        """Replaces the key with another one of the same Stripe account and mode. Stripe must accept the new key."""
         found = _account(app, account)
         return _answer(app.accounts.replace_key(found.id, body.key.get_secret_value()))
 
     @router.delete("/accounts/{account}")
     def delete_account(
         account: _Word,
-        with_datasets: Annotated[bool, Query(description="Remove the datasets that read it too.")] = False,
+        with_datasets: Annotated[bool, Query(description="Remove the datasets of the account too.")] = False,
     ) -> answers.AccountGone:
-        """Forgets the account and its key. Tables stay."""
+        """Removes the account and its key. Tables stay unchanged."""
         found = _account(app, account)
         users = app.accounts.used_by(found.id)
         if users and not with_datasets:
             raise Refused(
-                "in_use", f"The account {found.name!r} is read by {', '.join(users)}", "Say with_datasets=true."
+                "in_use",
+                f"account {found.name!r} is used by {', '.join(users)}",
+                "Pass with_datasets=true to remove them too.",
             )
         gone = app.accounts.remove(found.id, with_datasets=with_datasets)
         return answers.AccountGone(removed=found.name, datasets=list(gone))

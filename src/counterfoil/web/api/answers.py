@@ -1,4 +1,4 @@
-"""What the routes return. `app` makes the dictionaries, for `--json` too; these models check and describe them."""
+"""Response models. They validate and describe the dictionaries of `app`, which `--json` prints too."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from starlette.responses import JSONResponse
 
 from counterfoil.logging import redacted
 
-CURSOR = "What to give for the next page; null when there is none."
+CURSOR = "Pass this value to get the next page; null on the last page."
 
 
 class RedactedJson(JSONResponse):
-    """JSON without Stripe keys and tokens."""
+    """JSON with redacted Stripe keys and tokens."""
 
     def render(self, content: object) -> bytes:
         return redacted(json.dumps(content, ensure_ascii=False, allow_nan=False)).encode(errors="replace")
 
 
 class ApiModel(BaseModel):
-    """Has exactly the fields of what is sent."""
+    """The base of response models; unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-#: An instant as `app` writes it, in RFC 3339.
+#: An instant in RFC 3339, formatted by `app`.
 Instant = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
 class Problem(ApiModel):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     title: str
     status: int
-    detail: str = Field(description="What happened, with names and values, for people.")
-    hint: str | None = Field(description="What to do, for people.")
-    code: str = Field(description="What happened, for programs: it stays the same.")
+    detail: str = Field(description="The error with names and values, for people.")
+    hint: str | None = Field(description="The next step, for people.")
+    code: str = Field(description="The error code, for programs. Codes don't change between versions.")
 
 
 class Readable(ApiModel):
-    """Whether the key may read a report."""
+    """Whether the key can read a report."""
 
     report: str
     title: str
-    readable: bool | None = Field(description="Null when that was never tried.")
-    permission: str | None = Field(description="What the key lacks, `rak_…`.")
+    readable: bool | None = Field(description="Null if it was never tested.")
+    permission: str | None = Field(description="The missing permission of the key, `rak_…`.")
 
 
 class Account(ApiModel):
-    """A saved key of Stripe, which is not told."""
+    """A saved Stripe key. The key itself is never returned."""
 
     id: str
     name: str
     stripe_id: str | None
     display_name: str | None
-    shown: str = Field(description="The key as it may be shown, `sk_test_…4242`.")
-    reference: str | None = Field(description="Where the key is kept, when it is not stored here.")
+    shown: str = Field(description="The shortened key, `sk_test_…4242`.")
+    reference: str | None = Field(description="Where the key is stored, if not in Counterfoil.")
     api_base: str
     stripe_account: str | None
     status: str
@@ -69,7 +69,7 @@ class Account(ApiModel):
 
 
 class AccountGone(ApiModel):
-    """What was removed, by name."""
+    """The names of the removed account and datasets."""
 
     removed: str
     datasets: list[str]
@@ -89,7 +89,7 @@ class ReportOption(ApiModel):
 
 
 class Report(ApiModel):
-    """What can be read."""
+    """A report that datasets can load."""
 
     key: str
     title: str
@@ -106,7 +106,7 @@ class Report(ApiModel):
 
 
 class Destination(ApiModel):
-    """Where datasets go, and what can be asked there."""
+    """A destination of datasets, and the tables that can be queried there."""
 
     id: str
     name: str
@@ -119,22 +119,22 @@ class AnswerColumn(ApiModel):
 
 
 class AskedWarning(ApiModel):
-    """What is odd about an answer. `snapshots_added`: it adds up the rows of several runs of an append table."""
+    """A warning about a result. `snapshots_added`: the query adds up the rows of several runs of an append table."""
 
     code: Literal["snapshots_added"]
     table: str
-    runs: int = Field(description="How many runs the table holds the rows of.")
-    latest: str | None = Field(description="The view of the latest run's rows, where the destination has one.")
+    runs: int = Field(description="The number of runs with rows in the table.")
+    latest: str | None = Field(description="The view of the latest run's rows, if the destination has one.")
     message: str
     hint: str
 
 
 class Asked(ApiModel):
-    """What a question gave: at most 10,000 rows, each a list in the order of the columns."""
+    """The result of a query: at most 10,000 rows, each a list in the order of the columns."""
 
     columns: list[AnswerColumn]
     rows: list[list[Any]]
-    cut: bool = Field(description="Whether there were more.")
+    cut: bool = Field(description="Whether the result has more rows.")
     warnings: list[AskedWarning]
 
 
@@ -154,21 +154,21 @@ class Change(ApiModel):
 
 
 class Applied(ApiModel):
-    """What a configuration changes, or would."""
+    """The changes of a configuration, applied or planned."""
 
     changes: list[Change]
-    others: list[str] = Field(description="What it does not name, which is left alone.")
+    others: list[str] = Field(description="Accounts and datasets that are not in the file; they stay unchanged.")
     dry_run: bool
 
 
 class Alert(ApiModel):
-    """A place that is told; of its address what is no secret."""
+    """A recipient of notifications. `shown` is its URL without secrets."""
 
     id: str
     name: str
     shown: str
     kinds: list[str]
-    problem: str | None = Field(description="Why the newest notice did not arrive.")
+    problem: str | None = Field(description="Why the last notification could not be sent.")
     sent_at: Instant | None
     created_at: Instant
 

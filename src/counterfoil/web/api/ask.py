@@ -1,4 +1,4 @@
-"""`/ask` and `/questions`: one SELECT over the tables of datasets, and those that are kept."""
+"""`/ask` and `/questions`: one SELECT over the tables of datasets, and saved queries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from counterfoil.web.api.problems import Refused
 from counterfoil.web.api.resource import router_of
 from counterfoil.web.downloads import Download
 
-_Name = Annotated[str, Path(description="The question's name.")]
+_Name = Annotated[str, Path(description="The name of the saved query.")]
 _Form = Annotated[Literal["json", "csv"], Query(alias="format", description="CSV is streamed as a file.")]
 _ASKED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
@@ -35,7 +35,7 @@ def routes(app: App) -> APIRouter:
 def _asking(app: App, router: APIRouter) -> None:
     @router.get("/destinations")
     def list_destinations() -> answers.Destinations:
-        """Where datasets go, the one that most go to first."""
+        """Lists the destinations of datasets that support queries, the most used one first."""
         found = app.tables.places().items()
         items = [
             {"id": _key(url), "name": app.tables.destination_name(url), "tables": list(names)} for url, names in found
@@ -45,43 +45,43 @@ def _asking(app: App, router: APIRouter) -> None:
     @router.get("/ask", response_model=answers.Asked, responses=_ASKED)
     def ask_again(
         sql: Annotated[str | None, Query(max_length=20_000, description="One SELECT.")] = None,
-        question: Annotated[str | None, Query(description="Instead: the name of one that is kept.")] = None,
+        question: Annotated[str | None, Query(description="Instead of `sql`: the name of a saved query.")] = None,
         destination: Annotated[str | None, Query(description="An id of `/destinations`.")] = None,
         form: _Form = "json",
     ) -> answers.Asked | Response:
-        """The same as by POST, for tokens that may only read."""
+        """Runs a query like POST, for read-only tokens."""
         if (sql is None) == (question is None):
-            raise Refused("invalid", "Neither sql nor question is given, or both", "Give one of the two.")
+            raise Refused("invalid", "sql and question: exactly one is required", "Pass one of the two.")
         if question is not None:
-            kept = _kept(app, question)
-            return _answered(app, kept.sql, kept.place, form)
+            saved = _kept(app, question)
+            return _answered(app, saved.sql, saved.place, form)
         return _answered(app, str(sql), _place(app, destination), form)
 
     @router.post("/ask", response_model=answers.Asked, responses=_ASKED)
     def ask(body: bodies.AskBody, form: _Form = "json") -> answers.Asked | Response:
-        """The answer to one SELECT: its first 10,000 rows, within 30 seconds. Nothing can be changed by it."""
+        """Runs one SELECT and returns its first 10,000 rows. It times out after 30 seconds and is read-only."""
         return _answered(app, body.sql, _place(app, body.destination), form)
 
 
 def _keeping(app: App, router: APIRouter) -> None:
     @router.get("/questions")
     def list_questions() -> answers.Questions:
-        """Those that are kept, by name."""
+        """Lists the saved queries by name."""
         return answers.Questions(items=[_question(one) for one in app.questions.list()])
 
     @router.get("/questions/{name:path}")
     def get_question(name: _Name) -> answers.Question:
-        """One of them."""
+        """Returns a saved query."""
         return _question(_kept(app, name))
 
     @router.put("/questions/{name:path}")
     def save_question(name: _Name, body: bodies.QuestionBody) -> answers.Question:
-        """Keeps it; one of the same name is replaced."""
+        """Saves a query. A saved query of the same name is replaced."""
         return _question(app.questions.save(name, body.sql, _place(app, body.destination)))
 
     @router.delete("/questions/{name:path}")
     def delete_question(name: _Name) -> answers.Question:
-        """Forgets it."""
+        """Removes a saved query."""
         found = _kept(app, name)
         app.questions.remove(found.name)
         return _question(found)
@@ -89,7 +89,7 @@ def _keeping(app: App, router: APIRouter) -> None:
 
 def _answered(app: App, sql: str, place: str | None, form: str) -> answers.Asked | Response:
     if not sql.strip():
-        raise Refused("invalid", "There is no question", "Write a SELECT.")
+        raise Refused("invalid", "the query is empty", "Send a SELECT.")
     try:
         found = app.tables.ask(sql, url=place)
     except RunError as error:
@@ -105,7 +105,7 @@ def _answered(app: App, sql: str, place: str | None, form: str) -> answers.Asked
 def _kept(app: App, name: str) -> SavedQuery:
     found = app.questions.get(name)
     if found is None:
-        raise Refused("not_found", f"There is no question {name!r}", "/api/v1/questions lists them.")
+        raise Refused("not_found", f"saved query {name!r} not found", "List them with GET /api/v1/questions.")
     return found
 
 
@@ -115,15 +115,15 @@ def _question(question: SavedQuery) -> answers.Question:
 
 
 def _place(app: App, wanted: str | None) -> str | None:
-    """The URL of a destination of ours: no request opens another file."""
+    """The URL of a dataset's destination for an id. Never any other file."""
     if wanted is None:
         return None
     found = next((url for url in app.tables.places() if _key(url) == wanted), None)
     if found is None:
-        raise Refused("invalid", f"There is no destination {wanted!r}", "/api/v1/destinations lists them.")
+        raise Refused("invalid", f"destination {wanted!r} not found", "List them with GET /api/v1/destinations.")
     return found
 
 
 def _key(url: str) -> str:
-    """How a destination is called: its URL can hold a password."""
+    """The id of a destination: its URL may contain a password."""
     return sha256(url.encode()).hexdigest()[:12]

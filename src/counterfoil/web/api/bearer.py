@@ -1,4 +1,4 @@
-"""The way in for programs: a token in the header `Authorization`, and nowhere else."""
+"""Authentication of API clients: a token in the header `Authorization`, and nowhere else."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from counterfoil.web.access.throttle import Throttle
 from counterfoil.web.api.problems import answer
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Parameters in which other services take tokens.
+#: Query parameters in which other services accept tokens.
 _IN_ADDRESS = frozenset({"token", "access_token", "api_key", "key", "authorization", "bearer"})
-_HOW = "Send it as the header Authorization: Bearer cf_…"
+_HOW = "Send a token in the header Authorization: Bearer cf_…"
 
 _log = get_logger("web")
 
 
 class Bearer:
-    """Lets in whoever has a token that works, and leaves what is known of it in `request.state.token`.
+    """Checks the token of a request and stores it in `request.state.token`.
 
-    Wrong tokens are answered slowly, like wrong passwords. One that works is never kept waiting by those of others:
-    256 random bits are not guessed.
+    Wrong tokens are throttled like wrong passwords. Valid tokens are never delayed: 256 random bits can't be guessed.
     """
 
     def __init__(self, tokens: TokenService, throttle: Throttle) -> None:
@@ -35,19 +34,21 @@ class Bearer:
         self._throttle = throttle
 
     async def refusal(self, request: Request) -> Response | None:
-        """Why the request is not let in; None when it is. For the event loop alone: the throttle is for one caller."""
+        """The response that rejects the request; None if it is allowed. Call it in the event loop only."""
         if _is_in_address(request):
-            hint = "Addresses are kept in logs and histories: revoke this token if it is one, and make another. "
-            return answer("token_in_address", "A token never goes into an address", hint + _HOW)
+            hint = "Revoke this token, since logs store URLs. Send a new one in the header Authorization: Bearer cf_…"
+            return answer("token_in_address", "token in the URL", hint)
         given = request.headers.getlist("authorization")
         scheme, _, secret = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() != "bearer" or not secret.strip():
-            return _unknown("token_missing", "A token is needed", _HOW, 'Bearer realm="counterfoil"')
+            return _unknown("token_missing", "no token in the request", _HOW, 'Bearer realm="counterfoil"')
         try:
             found = await run_in_threadpool(self._tokens.find, secret.strip())
         except CounterfoilError as error:
             _log.error("tokens can't be read", error=str(error))
-            return answer("unavailable", "The service can't look up tokens now", "Its log says why. Try again.")
+            return answer(
+                "unavailable", "tokens are unavailable", "Try again, or see the log of the service for details."
+            )
         who = f"address {request.client.host if request.client else ''}"
         if found is None:
             return self._wrong(who)
@@ -56,8 +57,8 @@ class Bearer:
         if found.scope == "read" and request.method not in _SAFE:
             return answer(
                 "read_only",
-                f"The token {found.name!r} may only read",
-                "Use one that was made without read-only.",
+                f"token {found.name!r} is read-only",
+                "Use a token with full access.",
                 {"WWW-Authenticate": 'Bearer realm="counterfoil", error="insufficient_scope"'},
             )
         return None
@@ -66,12 +67,12 @@ class Bearer:
         wait = self._throttle.wait_seconds(who)
         if wait > 0:
             seconds = str(ceil(wait))
-            return answer("throttled", f"Try again in {seconds} s", None, {"Retry-After": seconds})
+            return answer("throttled", "too many wrong tokens", f"Try again in {seconds} s.", {"Retry-After": seconds})
         self._throttle.failed(who)
         return _unknown(
             "token_refused",
-            "The token is unknown, expired or revoked",
-            "`counterfoil tokens list` shows those that work.",
+            "the token is unknown, expired or revoked",
+            "List valid tokens with: counterfoil tokens list",
             'Bearer realm="counterfoil", error="invalid_token"',
         )
 

@@ -1,4 +1,4 @@
-"""What requests bring, with the words of `docs/configuration.md`. A word that is not here is refused."""
+"""Request bodies. Fields have the names of `docs/configuration.md`; unknown fields are rejected."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
 from counterfoil.dataset_options import CHOICE, OPTIONS, Kind, Option
 
 _Number = Annotated[int, Field(ge=0, le=1_000_000)]
-#: Postgres, where the state may be, has no text with a zero in it.
+#: Text without NUL, which Postgres can't store.
 _Word = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 _Words = Annotated[list[_Word], Field(max_length=1000)]
 
 
 class Body(BaseModel):
-    """Types are not guessed: "5" is no number."""
+    """The base of request bodies. Types are strict: "5" is not a number."""
 
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
     def said(self) -> dict[str, Any]:
-        """What was said, a null too."""
+        """The fields of the request, including nulls."""
         return self.model_dump(exclude_unset=True)
 
 
 class AccountBody(Body):
     """A key to save."""
 
-    key: SecretStr = Field(description="Stripe's key. It is tried first, kept encrypted, and never told again.")
+    key: SecretStr = Field(description="A Stripe key. It is tested first, stored encrypted, and never returned.")
     name: _Word | None = Field(
         default=None,
-        description="How you call the account. Without one it is as Stripe calls it, and a key that is saved "
-        "already is not saved again.",
+        description="The name of the account. Default: Stripe's name of the account; a key that is already saved is "
+        "not saved again then.",
     )
     stripe_account: _Word | None = Field(default=None, description="A connected account of a platform, `acct_…`.")
-    api_base: _Word | None = Field(default=None, description="Where another Stripe is, such as a sandbox.")
+    api_base: _Word | None = Field(default=None, description="A custom API URL, such as that of a sandbox.")
 
 
 class AccountChanges(Body):
-    """Another name of an account."""
+    """A new name of an account."""
 
     name: _Word
 
@@ -50,7 +50,7 @@ class KeyBody(Body):
     key: SecretStr
 
 
-#: Other kinds are text.
+#: All other kinds are text.
 _TYPES: dict[Kind, Any] = {
     "number": _Number,
     "attempts": _Number | bool,
@@ -70,16 +70,16 @@ def _body(options: Iterable[Option]) -> Any:
     return create_model("Options", __base__=Body, **fields)
 
 
-class ChoiceWords(_body(CHOICE), Body):  # type: ignore[misc] # its fields are those of the table
-    """What of the report."""
+class ChoiceWords(_body(CHOICE), Body):  # type: ignore[misc] # the fields come from the table
+    """The options that select rows and columns of a report."""
 
 
 class DatasetWords(_body(OPTIONS), Body):  # type: ignore[misc]
-    """What, where to, when. Null, or what is left out of a new dataset, is as it usually is."""
+    """The options of a dataset. Null restores the default; fields omitted from a new dataset have their defaults."""
 
 
 class DatasetBody(DatasetWords):
-    """A dataset to make."""
+    """A dataset to create."""
 
     name: _Word
     account: _Word = Field(description="An account's name or id.")
@@ -87,14 +87,14 @@ class DatasetBody(DatasetWords):
 
 
 class DatasetChanges(DatasetWords):
-    """Words of a dataset to change: those that are not given stay, null takes one back."""
+    """The fields of a dataset to change. Omitted fields stay unchanged; null restores the default."""
 
     name: _Word | None = None
     account: _Word | None = Field(default=None, description="Another account's name or id.")
 
 
 class PreviewBody(ChoiceWords):
-    """A report of an account, as a dataset would have it."""
+    """A report of an account with the options of a dataset."""
 
     account: _Word
     report: _Word
@@ -102,53 +102,55 @@ class PreviewBody(ChoiceWords):
 
 
 class ReloadBody(Body):
-    """Which table."""
+    """The table to rebuild, if any."""
 
     to: _Word | None = Field(
         default=None,
-        description="A destination, of the dataset or a new one: its table is made anew from what is kept, at once.",
+        description="A destination URL, of the dataset or a new one. Its table is rebuilt from the archive at once.",
     )
 
 
 class PauseBody(Body):
-    """Why."""
+    """The reason of a pause."""
 
-    reason: _Word = "Paused by another program."
+    reason: _Word = "Paused through the API."
 
 
 class RunBody(Body):
-    """How it may run."""
+    """The options of a run."""
 
     allow_shrink: bool = Field(
         default=False,
-        description="Load even if that removes more than half of the table. A run that stopped for that continues "
-        "from its archive.",
+        description="Load even if this removes more than half of the table. A run that stopped for this reason "
+        "continues from its archive.",
     )
 
 
 class ProveBody(Body):
-    """How much is checked."""
+    """The extent of the checks."""
 
     recount: Annotated[int, Field(ge=1, le=1000)] | Literal["all"] = Field(
-        default=3, description="Windows of time, chosen by chance, that are read again."
+        default=3, description="The number of random windows to read again, or all."
     )
-    seed: _Number | None = Field(default=None, description="Chooses the same windows as before.")
-    payouts: _Number = Field(default=30, description="How many of the newest payouts are added up.")
+    seed: _Number | None = Field(default=None, description="The seed of an earlier check, to select the same windows.")
+    payouts: _Number = Field(default=30, description="The number of newest payouts to add up.")
 
 
 _Kind = Literal["failed", "recovered", "paused", "late", "proof"]
 
 
 class AlertBody(Body):
-    """A place that is told."""
+    """A recipient of notifications."""
 
     name: _Word
-    url: SecretStr = Field(description="An address of Apprise's (docs/alerts.md). It is kept encrypted, and not told.")
-    on: list[_Kind] | None = Field(default=None, description="What it is told of; everything unless given.")
+    url: SecretStr = Field(
+        description="An Apprise URL (`counterfoil docs alerts`). It is stored encrypted and never returned."
+    )
+    on: list[_Kind] | None = Field(default=None, description="The kinds of notifications to send. Default: all.")
 
 
 class AlertChanges(Body):
-    """What of an alert to change."""
+    """The fields of an alert to change. Omitted fields stay unchanged."""
 
     name: _Word | None = None
     url: SecretStr | None = None
@@ -160,9 +162,9 @@ class AskBody(Body):
 
     sql: str = Field(max_length=20_000)
     destination: _Word | None = Field(
-        default=None, description="An id of `/destinations`; the one that most datasets have unless given."
+        default=None, description="An id of `/destinations`. Default: the destination of most datasets."
     )
 
 
 class QuestionBody(AskBody):
-    """A question to keep under the name in the address."""
+    """A query to save under the name in the URL."""

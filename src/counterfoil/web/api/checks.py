@@ -1,4 +1,4 @@
-"""`/datasets/{dataset}/checks`: whether it is complete, as it was checked last, and checked anew."""
+"""`/datasets/{dataset}/checks`: the latest statement of completeness, and new checks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from counterfoil.web.proof_jobs import ProofJobs
 
 
 def routes(app: App) -> APIRouter:
-    """The statement, and a new proof."""
+    """`/datasets/{dataset}/checks`."""
     router = router_of("checks")
 
     @router.get("/datasets/{dataset}/checks")
     def get_checks(
         request: Request,
         dataset: DatasetWord,
-        run: Annotated[str | None, Query(description="What was checked of this run instead.")] = None,
+        run: Annotated[str | None, Query(description="Return the checks of this run instead.")] = None,
     ) -> StatementDetail:
-        """The latest checks of what is in its tables, with their figures; and the proof that goes on."""
+        """Returns the latest checks of the tables with figures, and the progress of checks that are running."""
         found = dataset_of(app, dataset).id
         statement = as_dict(app.proofs.kept(found, run))
         return StatementDetail.model_validate({**statement, "proving": _proving(_hand(request), found)})
@@ -34,15 +34,15 @@ def routes(app: App) -> APIRouter:
     def prove(
         request: Request, response: Response, dataset: DatasetWord, body: bodies.ProveBody | None = None
     ) -> Proving:
-        """Makes every check now, in the background. Ask at the Location until `proving.going_on` is false.
+        """Runs all checks now, in the background. Poll the URL in `Location` until `proving.going_on` is false.
 
-        A proof of the dataset that goes on already is the one that is answered.
+        If checks of the dataset are already running, no others are started.
         """
-        found, words, hand = dataset_of(app, dataset), body or bodies.ProveBody(), _hand(request)
-        recount = None if words.recount == "all" else words.recount
-        hand.begin(found.id, request.app.state.closing, recount=recount, seed=words.seed, payouts=words.payouts)
+        found, options, jobs = dataset_of(app, dataset), body or bodies.ProveBody(), _hand(request)
+        recount = None if options.recount == "all" else options.recount
+        jobs.begin(found.id, request.app.state.closing, recount=recount, seed=options.seed, payouts=options.payouts)
         response.headers["Location"] = address_of(f"/datasets/{found.id}/checks")
-        return _proving(hand, found.id)
+        return _proving(jobs, found.id)
 
     return router
 
@@ -52,8 +52,8 @@ def _hand(request: Request) -> ProofJobs:
     return found
 
 
-def _proving(hand: ProofJobs, dataset: str) -> Proving:
-    proving, problem = hand.of(dataset), hand.last_problem(dataset)
+def _proving(jobs: ProofJobs, dataset: str) -> Proving:
+    proving, problem = jobs.of(dataset), jobs.last_problem(dataset)
     progress = None if proving is None else proving.progress
     return Proving(
         going_on=proving is not None,

@@ -1,4 +1,4 @@
-"""`/config`: accounts and datasets as the file of `docs/configuration.md`."""
+"""`/config`: accounts and datasets as a configuration file (`docs/configuration.md`)."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _TEXT: dict[str, Any] = {"content": {_TOML: {"schema": {"type": "string"}}}}
 
 
 def routes(app: App) -> APIRouter:
-    """Export and apply."""
+    """`/config`."""
     router = router_of("configuration")
 
     @router.get("/config", response_class=Response, responses={200: {"description": "TOML.", **_TEXT}})
     def export_config() -> Response:
-        """All accounts and datasets. Keys that are stored are not in it."""
+        """Exports all accounts and datasets as TOML, without stored keys."""
         return Response(redacted(app.config.export()), media_type=_TOML)
 
     @router.put("/config", openapi_extra={"requestBody": {"required": True, **_TEXT}})
     async def apply_config(
         request: Request,
-        diff: Annotated[bool, Query(description="Check everything and answer what would change.")] = False,
+        diff: Annotated[bool, Query(description="Dry run: check everything and return the changes.")] = False,
         overwrite: Overwrite = False,
     ) -> answers.Applied:
-        """Makes accounts and datasets what the file says, all of it or nothing. What it does not name stays."""
+        """Applies a configuration file, all of it or nothing. Accounts and datasets not in the file stay unchanged."""
         from starlette.concurrency import run_in_threadpool
 
         try:
             text = (await request.body()).decode()
         except UnicodeDecodeError:
-            raise Refused("malformed", "The file is not UTF-8", "Send the TOML as it is.") from None
+            raise Refused("malformed", "the file is not UTF-8", "Send TOML in UTF-8.") from None
         applied = await run_in_threadpool(app.config.apply, text, dry_run=diff, overwrite=overwrite)
         return answers.Applied.model_validate(plain(applied))
 

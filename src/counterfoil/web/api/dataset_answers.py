@@ -1,4 +1,4 @@
-"""What routes answer of datasets and what is in their tables."""
+"""Response models of datasets and their tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from counterfoil.dataset_options import OPTIONS, Kind
 from counterfoil.web.api.answers import ApiModel, Instant, ReportColumn
 from counterfoil.web.api.run_answers import Result, Run
 
-#: Other kinds are text.
+#: All other kinds are text.
 _TYPES: dict[Kind, Any] = {
     "number": int,
     "attempts": int,
@@ -23,7 +23,7 @@ _TYPES: dict[Kind, Any] = {
 
 
 def _options(group: str = "") -> Any:
-    """An answer with a field for each option that is stored in a group, or by itself."""
+    """A model with a field for each option of a group; without a group, for each option outside groups."""
     fields: dict[str, Any] = {}
     for option in OPTIONS:
         if option.group == group:
@@ -32,8 +32,8 @@ def _options(group: str = "") -> Any:
     return create_model("Options", __base__=ApiModel, **fields)
 
 
-class Choice(_options("choice"), ApiModel):  # type: ignore[misc] # its fields are those of the table
-    """What of the report."""
+class Choice(_options("choice"), ApiModel):  # type: ignore[misc] # the fields come from the table
+    """The options that select rows and columns of the report."""
 
 
 class Merge(_options("merge"), ApiModel):  # type: ignore[misc]
@@ -63,12 +63,12 @@ class Pause(ApiModel):
     action: str | None
     at: Instant
     code: Literal["manual", "key_rejected", "permission_missing", "failures", "schedule"] | None = Field(
-        description="`key_rejected` ends by itself once Stripe accepts the key; null in a pause of an older version."
+        description="`key_rejected` ends automatically when Stripe accepts the key. Null in pauses of older versions."
     )
 
 
 class Outlook(ApiModel):
-    """The thirty days to come."""
+    """The forecast for the next 30 days. `reads` are API requests (GET)."""
 
     next_times: list[Instant]
     runs_a_month: int
@@ -92,20 +92,20 @@ class _DatasetFacts(_options(), ApiModel):  # type: ignore[misc]
     retry: Retry
     proof: Proof
     pause: Pause | None
-    failures: int = Field(description="Failed runs in a row.")
+    failures: int = Field(description="Consecutive failed runs.")
     next_due_at: Instant | None
     created_at: Instant
     updated_at: Instant
 
 
 class Dataset(_DatasetFacts):
-    """A dataset by itself: what it refers to goes by ids."""
+    """A dataset that refers to other objects by id."""
 
     account: str
 
 
 class DatasetPlanned(Dataset):
-    """A dataset as it is, or would be."""
+    """A dataset, saved or planned by a dry run."""
 
     outlook: Outlook
     warnings: list[str]
@@ -131,7 +131,7 @@ class ChecksShort(ApiModel):
 
 
 class Attention(ApiModel):
-    """Why a dataset needs attention."""
+    """The reason why a dataset needs attention."""
 
     cause: Literal["account", "paused", "table_would_shrink", "run_failed", "check_failed", "behind"]
     message: str | None
@@ -139,30 +139,30 @@ class Attention(ApiModel):
 
 
 class Rollback(ApiModel):
-    """An earlier version in the tables."""
+    """A rollback of the tables to an earlier version."""
 
-    run: str = Field(description="The run whose version it is.")
-    version_at: Instant = Field(description="When that run ended.")
-    at: Instant = Field(description="When the tables were returned to it.")
+    run: str = Field(description="The run that the tables were rolled back to.")
+    version_at: Instant = Field(description="When this run ended.")
+    at: Instant = Field(description="When the tables were rolled back.")
 
 
 class DatasetSummary(_DatasetFacts):
-    """A dataset with the names of what it refers to."""
+    """A dataset with its account, status, last run and checks."""
 
     account: DatasetAccount
     after: DatasetBefore | None
     status: Literal[
         "running", "paused", "attention", "late", "rolled_back", "new", "verified", "partly_verified", "ok"
-    ] = Field(description="The one status of the dataset: the first of these that applies.")
+    ] = Field(description="The status of the dataset: the first of these that applies.")
     attention: Attention | None
-    rollback: Rollback | None = Field(description="Where its tables hold an earlier version.")
+    rollback: Rollback | None = Field(description="The rollback, if its tables hold an earlier version.")
     last_run: Run | None
-    behind: list[Target] = Field(description="Tables that lack the last run: their destinations could not be loaded.")
+    behind: list[Target] = Field(description="Tables that lack the last run because their load failed.")
     checks: ChecksShort
 
 
 class DatasetDetail(DatasetSummary):
-    """A dataset, and what it takes."""
+    """A dataset with the forecast of its runs and API requests."""
 
     outlook: Outlook
 
@@ -173,9 +173,9 @@ class DatasetColumn(ApiModel):
     name: str
     type: str
     origin: Literal["stripe", "metadata", "system"]
-    path: list[str] = Field(description="Keys from the top of Stripe's object; none for what Counterfoil adds.")
+    path: list[str] = Field(description="The path in Stripe's object; empty for columns that Counterfoil adds.")
     hashed: bool
-    currency: str | None = Field(description="For money: the column that holds its currency.")
+    currency: str | None = Field(description="For amounts: the column that holds the currency.")
     major: bool = Field(description="Whether the amount is in major units.")
     is_key: bool
     description: str
@@ -187,7 +187,7 @@ class NamedColumn(ApiModel):
 
 
 class Preview(ApiModel):
-    """The first rows that Stripe has. Instants and decimals are text, so that no digit is lost."""
+    """The first rows at Stripe. Instants and decimals are strings, so no digit is lost."""
 
     report: str
     columns: list[NamedColumn]
@@ -197,13 +197,13 @@ class Preview(ApiModel):
 
 
 class Rows(ApiModel):
-    """A page of a table. Instants and decimals are text, so that no digit is lost."""
+    """A page of a table. Instants and decimals are strings, so no digit is lost."""
 
     columns: list[ReportColumn]
     rows: list[dict[str, Any]]
-    total: int = Field(description="How many rows the filters leave.")
+    total: int = Field(description="The number of rows that match the filters.")
     offset: int
-    next: int | None = Field(description="The offset of the next page; null when there is none.")
+    next: int | None = Field(description="The offset of the next page; null on the last page.")
 
 
 class TopValue(ApiModel):
@@ -212,12 +212,12 @@ class TopValue(ApiModel):
 
 
 class Profile(ApiModel):
-    """What is in a column."""
+    """Statistics of a column."""
 
     column: ReportColumn
     rows: int
     nulls: int
-    distinct: int = Field(description="About right.")
+    distinct: int = Field(description="The approximate number of distinct values.")
     least: str | None
     greatest: str | None
     top: list[TopValue]

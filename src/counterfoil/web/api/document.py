@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI tells of the routes, with what the guard and the problems add to each."""
+"""The OpenAPI document: FastAPI's description of the routes, with authentication and error responses."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from counterfoil.web.api.answers import Problem
 from counterfoil.web.api.problems import CODES, MEDIA_TYPE
 
 _ABOUT = (
-    "What the page of Counterfoil does, for other programs. The way in is a token, which `counterfoil tokens create` "
-    "makes. Datasets and accounts go by name or id. Errors are problems (RFC 9457) whose `code` stays the same. "
-    "By example: docs/api.md."
+    "All functions of the Counterfoil web interface. Create a token with `counterfoil tokens create` and send it as "
+    "a bearer token. Identify datasets and accounts by name or id. Errors are problem details (RFC 9457) with a "
+    "stable `code`. Examples: `counterfoil docs api`."
 )
-#: What any route may answer.
+#: Error statuses of every route.
 _ALWAYS = (401, 403, 421, 429, 500, 503)
 _METHODS = ("get", "put", "post", "patch", "delete")
 
 
 def document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
-    """As OpenAPI 3.1, of the routes below `/api/v1`."""
+    """The OpenAPI 3.1 document of the routes below `/api/v1`."""
     made = get_openapi(
         title="Counterfoil", version=__version__, openapi_version="3.1.0", description=_ABOUT, routes=routes
     )

@@ -1,4 +1,4 @@
-"""`/metrics`: how datasets, runs and the service fare, for Prometheus."""
+"""`/metrics`: metrics of datasets, runs and the service for Prometheus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def routes(app: App) -> APIRouter:
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     def get_metrics(request: Request) -> Response:
-        """How datasets, runs and the service fare, as Prometheus reads it."""
+        """Returns metrics of datasets, runs and the service in the Prometheus text format."""
         from counterfoil.app.metrics import MEDIA_TYPE
 
         return Response(app.metrics.text(request.app.state.health()), media_type=MEDIA_TYPE)

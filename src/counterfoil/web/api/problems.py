@@ -1,4 +1,4 @@
-"""What went wrong, as `application/problem+json` (RFC 9457): for people `detail` and `hint`, for programs `code`."""
+"""Error responses as `application/problem+json` (RFC 9457): `detail` and `hint` for people, `code` for programs."""
 
 from __future__ import annotations
 
@@ -32,36 +32,36 @@ from counterfoil.web.api.hints import in_api
 PREFIX = "/api"
 MEDIA_TYPE = "application/problem+json"
 
-#: Every code with its status and its title. Codes stay what they are; titles may be said better.
+#: Every code with its status and title. Codes never change; titles may be reworded.
 CODES: Mapping[str, tuple[int, str]] = {
-    "malformed": (400, "Not a request that can be read"),
-    "token_in_address": (400, "A token in an address"),
-    "token_missing": (401, "No token"),
-    "token_refused": (401, "Not a token that works"),
-    "read_only": (403, "The token may only read"),
-    "foreign_origin": (403, "Asked by another site's page"),
+    "malformed": (400, "Malformed request"),
+    "token_in_address": (400, "Token in the URL"),
+    "token_missing": (401, "Token missing"),
+    "token_refused": (401, "Invalid token"),
+    "read_only": (403, "Read-only token"),
+    "foreign_origin": (403, "Cross-origin request"),
     "not_found": (404, "Not found"),
-    "method_not_allowed": (405, "Not to be asked in this way"),
-    "name_taken": (409, "The name is taken"),
-    "in_use": (409, "It is in use"),
-    "run_error": (409, "It can't be done as things are"),
-    "clock_error": (409, "A clock is or was wrong"),
-    "schema_conflict": (409, "The table has another shape"),
-    "destination_rejected": (409, "The destination refuses"),
-    "too_large": (413, "Too large"),
-    "wrong_host": (421, "Not the name of this service"),
-    "invalid": (422, "Not as it should be"),
-    "account_error": (422, "The account can't be used"),
-    "key_rejected": (422, "Stripe does not take the key"),
+    "method_not_allowed": (405, "Method not allowed"),
+    "name_taken": (409, "Name already taken"),
+    "in_use": (409, "In use"),
+    "run_error": (409, "Not possible in the current state"),
+    "clock_error": (409, "Wrong clock"),
+    "schema_conflict": (409, "Incompatible table schema"),
+    "destination_rejected": (409, "Rejected by the destination"),
+    "too_large": (413, "Request too large"),
+    "wrong_host": (421, "Unknown host name"),
+    "invalid": (422, "Invalid request"),
+    "account_error": (422, "Account unusable"),
+    "key_rejected": (422, "Stripe rejected the key"),
     "permission_missing": (422, "The key lacks a permission"),
     "throttled": (429, "Too many wrong tokens"),
-    "internal": (500, "Something unforeseen"),
-    "unavailable": (503, "Not at this moment"),
-    "stripe_rate_limited": (503, "Stripe's limit is reached"),
-    "stripe_unavailable": (503, "Stripe can't be reached"),
-    "destination_busy": (503, "The destination is held by another process"),
+    "internal": (500, "Internal error"),
+    "unavailable": (503, "Temporarily unavailable"),
+    "stripe_rate_limited": (503, "Stripe's rate limit is reached"),
+    "stripe_unavailable": (503, "Stripe is unreachable"),
+    "destination_busy": (503, "The destination is locked by another process"),
 }
-#: The most special class first.
+#: Subclasses come before their base classes.
 _OF_ERRORS: Mapping[type[CounterfoilError], str] = {
     NameTaken: "name_taken",
     SettingsError: "invalid",
@@ -77,7 +77,7 @@ _OF_ERRORS: Mapping[type[CounterfoilError], str] = {
     DestinationRejected: "destination_rejected",
     RunError: "run_error",
 }
-#: What a status is called where nothing more is known.
+#: The code of a status without a more specific one.
 _OF_STATUS = {
     400: "malformed",
     403: "foreign_origin",
@@ -91,7 +91,7 @@ _OF_STATUS = {
 
 
 class Refused(Exception):  # noqa: N818 - the name says what happened
-    """A request that is answered with the problem of a code."""
+    """Rejects a request with the problem of a code."""
 
     def __init__(self, code: str, detail: str, hint: str | None = None) -> None:
         super().__init__(detail)
@@ -101,7 +101,7 @@ class Refused(Exception):  # noqa: N818 - the name says what happened
 
 
 def is_api(request: Request) -> bool:
-    """Whether a program asks, with a token, and not a browser, with a session."""
+    """Whether the request is for the API, which requires a token, and not for a page, which requires a session."""
     path: str = request.scope["path"]
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
@@ -119,23 +119,23 @@ def of_status(status: int, detail: str, hint: str | None) -> Response:
 
 
 def of_error(error: CounterfoilError) -> Response:
-    """The problem of an error of ours."""
+    """The problem of a CounterfoilError."""
     code = next((code for kind, code in _OF_ERRORS.items() if isinstance(error, kind)), "internal")
     return answer(code, str(error), error.hint)
 
 
 def of_request(error: RequestValidationError) -> Response:
-    """The problem of a request that has not the form which its route asks for. What was sent is not repeated."""
+    """The problem of an invalid request. It does not repeat the input, which may contain secrets."""
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
-        return answer("malformed", "The body is not JSON", "Send one JSON object as application/json.")
-    told = "; ".join(dict.fromkeys(f"{_place(one['loc'])}: {one['msg']}" for one in found[:10]))
-    return answer("invalid", told, "See /api/v1/openapi.json for what each route takes.")
+        return answer("malformed", "the body is not JSON", "Send one JSON object as application/json.")
+    messages = "; ".join(dict.fromkeys(f"{_place(one['loc'])}: {one['msg']}" for one in found[:10]))
+    return answer("invalid", messages, "See the parameters of each route in /api/v1/openapi.json")
 
 
 @contextmanager
 def looked_up() -> Iterator[None]:
-    """What the address names has to be there: else the answer is 404."""
+    """Converts a SettingsError of a lookup by name or id to status 404."""
     try:
         yield
     except SettingsError as error:
@@ -143,5 +143,5 @@ def looked_up() -> Iterator[None]:
 
 
 def _place(steps: tuple[int | str, ...]) -> str:
-    """`body.options`: what is behind a name may be the validator's word for one of several types."""
+    """The path of a field, such as `body.options`. Further parts are names of types, which the validator adds."""
     return redacted(".".join(map(str, steps[:2])))[:100]

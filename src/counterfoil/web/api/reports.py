@@ -1,4 +1,4 @@
-"""`/reports`: what can be read."""
+"""`/reports`: the reports that datasets can load."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def routes(_app: App) -> APIRouter:
 
     @router.get("/reports")
     def list_reports() -> answers.Reports:
-        """All reports in the menu's order, with columns, options and permissions."""
+        """Lists all reports with columns, options and permissions, in the same order as the UI."""
         return answers.Reports.model_validate({"items": describe_reports()})
 
     @router.get("/reports/{report}")
     def get_report(report: Annotated[str, Path(description="The report's key.")]) -> answers.Report:
-        """One report."""
+        """Returns a report."""
         found = next((one for one in describe_reports() if one["key"] == report), None)
         if found is None:
-            raise Refused("not_found", f"There is no report {report!r}", "/api/v1/reports lists them.")
+            raise Refused("not_found", f"report {report!r} not found", "List them with GET /api/v1/reports.")
         return answers.Report.model_validate(found)
 
     return router

@@ -1,4 +1,4 @@
-"""The router, the parameters and the lookups that the resources share."""
+"""Router, parameters and lookups shared by all resources."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ V1 = "/api/v1"
 
 DatasetWord = Annotated[str, Path(alias="dataset", description="The dataset's name or id.")]
 RunWord = Annotated[str, Path(alias="run", description="The run's id.")]
-DryRun = Annotated[bool, Query(description="Check everything and answer what would be, without saving it.")]
+DryRun = Annotated[bool, Query(description="Check everything and return the result without saving it.")]
 Overwrite = Annotated[
-    bool, Query(description="Let the first run replace a table that earlier loads filled with more than this holds.")
+    bool, Query(description="Let the first run replace a table that holds more rows from earlier loads.")
 ]
 Form = Literal["csv", "parquet", "jsonl"]
-AsIs = Annotated[bool, Query(description="In CSV, leave text alone that a spreadsheet would run as a formula.")]
+AsIs = Annotated[bool, Query(description="In CSV, don't escape text that a spreadsheet would run as a formula.")]
 
-#: How the document tells files.
+#: The description of file responses.
 FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "All rows, streamed.",
@@ -36,22 +36,22 @@ FILES: dict[int | str, dict[str, Any]] = {
 
 
 def router_of(tag: str) -> APIRouter:
-    """A router for the routes of a resource. They return models, which are sent as the document describes them."""
+    """A router for the routes of a resource. Routes return models, which define the OpenAPI document."""
     return APIRouter(prefix=V1, tags=[tag], default_response_class=RedactedJson)
 
 
 def address_of(place: str) -> str:
-    """The value of `Location` for what is below `/api/v1`."""
+    """The value of `Location` for a path below `/api/v1`."""
     return V1 + quote(place)
 
 
 def dataset_of(app: App, word: str) -> Dataset:
-    """The dataset that an address names."""
+    """The dataset with a name or id; 404 if there is none."""
     with looked_up():
         return app.datasets.get(word)
 
 
 def run_of(app: App, word: str) -> Run:
-    """The run that an address names."""
+    """The run with an id; 404 if there is none."""
     with looked_up():
         return app.runs.get(word)

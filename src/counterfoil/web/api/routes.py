@@ -1,4 +1,4 @@
-"""The routes of `/api/v1`, put together, with the document that describes them."""
+"""All routes of `/api/v1`, and their OpenAPI document."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ RESOURCES: tuple[Callable[[App], APIRouter], ...] = (
 
 
 def api(app: App, resources: Sequence[Callable[[App], APIRouter]] = RESOURCES) -> APIRouter:
-    """The routes of the resources, and their document. Each takes a token, by the guard."""
+    """The routes of the resources and their document. The guard requires a token for all of them."""
     router = router_of("document")
     for resource in resources:
-        # Not by `include_router`, which would make each route anew.
+        # Not `include_router`, which would create each route a second time.
         router.routes.extend(resource(app).routes)
     made: list[Mapping[str, Any]] = []
 
     @router.get("/openapi.json")
     def get_document() -> Mapping[str, Any]:
-        """This document."""
-        if not made:  # it takes longer than all the rest
+        """Returns this document."""
+        if not made:  # cached: generating it is slow
             made.append(document(router.routes))
         return made[0]
 

@@ -1,4 +1,4 @@
-"""`/datasets/{dataset}/rows`: what is in its table, sorted, filtered, paged and exported by the database."""
+"""`/datasets/{dataset}/rows`: the rows of its table, sorted, filtered, paged and exported by the database."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from counterfoil.app.app import App
 from counterfoil.app.dictionaries import plain
+from counterfoil.app.export.amounts import currencies_of
 from counterfoil.app.export.files import file_chunks, json_value
 from counterfoil.app.tables import Filter, Test, View
 from counterfoil.errors import QueryFailed
@@ -29,10 +30,10 @@ _Filters = Annotated[
     Query(
         alias="filter",
         max_length=20,
-        description=f"`COLUMN~TEST~VALUE`, with a test of {', '.join(_TESTS)}; all of them have to hold.",
+        description=f"`COLUMN~TEST~VALUE` with one of the tests {', '.join(_TESTS)}. Rows must match all filters.",
     ),
 ]
-_Sort = Annotated[str | None, Query(description="A column; `-` before it for the largest first.")]
+_Sort = Annotated[str | None, Query(description="A column to sort by; the prefix `-` sorts in descending order.")]
 
 
 def routes(app: App) -> APIRouter:
@@ -44,11 +45,11 @@ def routes(app: App) -> APIRouter:
         dataset: DatasetWord,
         filters: _Filters = None,
         sort: _Sort = None,
-        columns: Annotated[list[str] | None, Query(alias="column", description="Only these columns.")] = None,
+        columns: Annotated[list[str] | None, Query(alias="column", description="Return only these columns.")] = None,
         limit: Annotated[int, Query(ge=1, le=_MOST_ROWS)] = 50,
         offset: Annotated[int, Query(ge=0, le=_FARTHEST)] = 0,
     ) -> dataset_answers.Rows:
-        """A page of the table, in the report's own order unless it is sorted."""
+        """Returns a page of the table. Default order: the order of the report."""
         found = dataset_of(app, dataset)
         only = None if columns is None else _known(app, found.id, columns)
         with _asked():
@@ -68,11 +69,12 @@ def routes(app: App) -> APIRouter:
     def export_rows(
         dataset: DatasetWord, form: Form, filters: _Filters = None, sort: _Sort = None, as_is: AsIs = False
     ) -> Response:
-        """All rows as a file; more than 50,000 come as they are stored, whatever they are sorted by."""
+        """Exports all rows as a file. More than 50,000 rows are not sorted."""
         found = dataset_of(app, dataset)
         with _asked():
             rows = app.tables.export(found.id, _view(filters, sort))
-        return Download(file_chunks(rows, f".{form}", as_is=as_is), found.name, f".{form}")
+        chunks = file_chunks(rows, f".{form}", currencies=currencies_of(found.report), as_is=as_is)
+        return Download(chunks, found.name, f".{form}")
 
     @router.get("/datasets/{dataset}/columns/{column}/profile")
     def profile_column(
@@ -80,7 +82,7 @@ def routes(app: App) -> APIRouter:
         column: Annotated[str, Path(description="A column of the table.")],
         filters: _Filters = None,
     ) -> dataset_answers.Profile:
-        """What is in a column: nulls, distinct values, the least, the greatest, the most frequent."""
+        """Returns statistics of a column: nulls, distinct values, minimum, maximum, most frequent values."""
         known = dataset_of(app, dataset).id
         with _asked():
             found = app.tables.profile(known, column, _view(filters, None))
@@ -92,11 +94,11 @@ def routes(app: App) -> APIRouter:
 
 @contextmanager
 def _asked() -> Iterator[None]:
-    """A value that can't be compared with a column is wrong in the request, not at the destination."""
+    """Reports a failed query as an invalid request: a filter value does not match the type of its column."""
     try:
         yield
     except QueryFailed as error:
-        raise Refused("invalid", error.first_line, "Compare with a value of its type.") from error
+        raise Refused("invalid", error.first_line, "Use a value of the column's type.") from error
 
 
 def _view(filters: Sequence[str] | None, sort: str | None) -> View:
@@ -109,8 +111,8 @@ def _filter(words: str) -> Filter:
     if not column or test not in _TESTS:
         raise Refused(
             "invalid",
-            f"filter {redacted(words)!r} is not COLUMN~TEST~VALUE",
-            f"The test is one of {', '.join(_TESTS)}: filter=currency~is~usd",
+            f"invalid filter: {redacted(words)!r}",
+            f"Use COLUMN~TEST~VALUE, such as filter=currency~is~usd. TEST is one of {', '.join(_TESTS)}.",
         )
     return Filter(column=column, test=cast("Test", test), value=value)
 
@@ -119,7 +121,5 @@ def _known(app: App, dataset: str, wanted: Sequence[str]) -> frozenset[str]:
     known = {column.name for column in app.tables.columns(dataset)}
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise Refused(
-            "invalid", f"The table has no column {redacted(unknown[0])!r}", "Ask without column to see which it has."
-        )
+        raise Refused("invalid", f"the table has no column {redacted(unknown[0])!r}", "Omit column to get all columns.")
     return frozenset(wanted)

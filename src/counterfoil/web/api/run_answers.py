@@ -1,4 +1,4 @@
-"""What routes answer of runs and their checks."""
+"""Response models of runs and checks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Run(ApiModel):
     attempt: int
     report: str | None
     method: str | None
-    whole: bool | None = Field(description="Whether it read everything, not only changes.")
+    whole: bool | None = Field(description="Whether it was a full refresh; false for an incremental run.")
     window: Window | None
     rows: RowCounts
     archive_bytes: int
@@ -87,14 +87,14 @@ class RunDetail(Run):
     """A run with its attempts, checks and loads."""
 
     next_attempt_at: Instant | None
-    rows_kept: bool = Field(description="Whether `/runs/{run}/rows` still has what it brought.")
+    rows_kept: bool = Field(description="Whether the rows of the run are still archived, for `/runs/{run}/rows`.")
     attempts: list[Attempt]
     checks: list[CheckResult]
     loads: list[Load]
 
 
 class Runs(ApiModel):
-    """The newest first."""
+    """Runs, newest first."""
 
     items: list[Run]
     next: str | None = Field(description=CURSOR)
@@ -109,10 +109,10 @@ class Line(ApiModel):
 
 
 class Lines(ApiModel):
-    """What a run said."""
+    """Lines of the log of a run."""
 
     items: list[Line]
-    next: int = Field(description="What to give as `after` for the lines that are still to come.")
+    next: int = Field(description="Pass this value as `after` to get the following lines.")
 
 
 class Check(CheckResult):
@@ -130,17 +130,17 @@ class StatementAccount(ApiModel):
 
 
 class Proving(ApiModel):
-    """A proof that goes on, or how the last one ended."""
+    """The progress of running checks, or the error of the last ones."""
 
     going_on: bool
     seconds: int | None
     doing: str | None
     requests: int | None
-    problem: str | None = Field(description="Why the last one came to nothing.")
+    problem: str | None = Field(description="The error that ended the last checks, if any.")
 
 
 class StatementDetail(ApiModel):
-    """What was checked of a run's rows."""
+    """The statement of completeness of a run."""
 
     result: Result | None
     dataset: str

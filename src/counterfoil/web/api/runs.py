@@ -1,4 +1,4 @@
-"""`/runs`: what came of datasets."""
+"""`/runs`: list, inspect, cancel and roll back to runs, and export their rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from counterfoil.app.app import App
 from counterfoil.app.dictionaries import detail_dict, plain, run_dict
+from counterfoil.app.export.amounts import currencies_of
 from counterfoil.app.export.files import file_chunks
 from counterfoil.web.api import run_answers
 from counterfoil.web.api.resource import FILES, AsIs, Form, RunWord, address_of, dataset_of, router_of, run_of
@@ -18,7 +19,7 @@ _MOST = 500
 
 
 def routes(app: App) -> APIRouter:
-    """`/runs`, and what is done with one."""
+    """`/runs` and the routes below it."""
     router = router_of("runs")
     _seen(app, router)
     _doing(app, router)
@@ -28,12 +29,12 @@ def routes(app: App) -> APIRouter:
 def _seen(app: App, router: APIRouter) -> None:
     @router.get("/runs")
     def list_runs(
-        dataset: Annotated[str | None, Query(description="Only those of one dataset, by name or id.")] = None,
-        status: Annotated[list[run_answers.Status] | None, Query(description="Only those of these statuses.")] = None,
+        dataset: Annotated[str | None, Query(description="Return only runs of this dataset, by name or id.")] = None,
+        status: Annotated[list[run_answers.Status] | None, Query(description="Return only these statuses.")] = None,
         limit: Annotated[int, Query(ge=1, le=_MOST)] = 50,
-        cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+        cursor: Annotated[str | None, Query(description="`next` of the previous page.")] = None,
     ) -> run_answers.Runs:
-        """The newest first."""
+        """Lists runs, newest first."""
         known = None if dataset is None else dataset_of(app, dataset).id
         found = app.runs.list(known, status or None, limit + 1, before=cursor)
         names = app.runs.dataset_names()
@@ -43,37 +44,38 @@ def _seen(app: App, router: APIRouter) -> None:
 
     @router.get("/runs/{run}")
     def get_run(run: RunWord) -> run_answers.RunDetail:
-        """How it went: times, attempts, rows, requests, warnings, error, checks and tables."""
+        """Returns a run with its attempts, rows, API requests, warnings, error, checks and loads."""
         return run_answers.RunDetail.model_validate(detail_dict(app.runs.show(run_of(app, run).id)))
 
     @router.get("/runs/{run}/lines")
     def list_lines(
-        run: RunWord, after: Annotated[int, Query(ge=0, lt=2**63, description="`next` of the answer before.")] = 0
+        run: RunWord, after: Annotated[int, Query(ge=0, lt=2**63, description="`next` of the previous response.")] = 0
     ) -> run_answers.Lines:
-        """What it said. While it goes on, asking again with `after` brings the new lines; at most 10,000 at once."""
+        """Lists log lines of a run, at most 10,000 per request. Pass `after` to get new lines of an active run."""
         found = app.runs.lines(run_of(app, run).id, after=after)
         last = found[-1].number if found else after
         return run_answers.Lines.model_validate({"items": plain(found), "next": last})
 
     @router.get("/runs/{run}/rows.{form}", response_class=Response, responses=FILES)
     def export_run(run: RunWord, form: Form, as_is: AsIs = False) -> Response:
-        """The rows that it brought, as a file."""
+        """Exports the rows that the run read as a file."""
         found = app.runs.show(run_of(app, run).id)
         rows = app.runs.rows(found.run.id)
-        return Download(file_chunks(rows, f".{form}", as_is=as_is), f"{found.dataset} {found.run.id}", f".{form}")
+        chunks = file_chunks(rows, f".{form}", currencies=currencies_of(found.run.plan["report"]), as_is=as_is)
+        return Download(chunks, f"{found.dataset} {found.run.id}", f".{form}")
 
 
 def _doing(app: App, router: APIRouter) -> None:
     @router.post("/runs/{run}/cancel", status_code=202)
     def cancel_run(response: Response, run: RunWord) -> run_answers.RunDetail:
-        """Ends it; one that runs does so within about two seconds, and its tables stay as they were."""
+        """Cancels a run. An active run ends within about two seconds; its tables stay unchanged."""
         found = app.runs.cancel(run_of(app, run).id)
         response.headers["Location"] = address_of(f"/runs/{found.id}")
         return run_answers.RunDetail.model_validate(detail_dict(app.runs.show(found.id)))
 
     @router.post("/runs/{run}/revert", status_code=202)
     def revert_run(response: Response, run: RunWord) -> run_answers.Run:
-        """Makes its dataset's tables what they were after it, from what is kept; as a run of its own."""
+        """Starts a run that rolls back the dataset's tables to this run, from the archive."""
         made = app.runs.revert(run_of(app, run).id, wait=False)
         response.headers["Location"] = address_of(f"/runs/{made.id}")
         return run_answers.Run.model_validate(run_dict(made, app.runs.show(made.id).dataset))

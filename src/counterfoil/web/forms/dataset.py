@@ -1,4 +1,4 @@
-"""What was typed into the form of a dataset: read from the request, and made into what is saved."""
+"""The form of a dataset: parsed from the request, and converted to the arguments of `DatasetService`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from counterfoil.app.values import Choice, Dataset, Partition, Schedule
 from counterfoil.dataset_options import OPTIONS, Option
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.values import Method
-from counterfoil.web.hints import on_page
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 UNITS = ("minutes", "hours", "days", "weeks", "months")
-#: The options that a field of the form holds by itself.
+#: The options that correspond to exactly one field of the form.
 FIELDS = tuple(option for option in OPTIONS if option.form)
-#: Fields that are switches: when their pane is open and they are not sent, they are off.
+#: Switches: off if their pane is open and the browser does not send them.
 _SWITCHES = {"retry", "overwrite", "drop_deleted", *(option.form for option in FIELDS if option.kind == "switch")}
 #: The other fields of each pane.
 _PANES: Mapping[str, tuple[str, ...]] = {
@@ -37,7 +36,7 @@ _PANES: Mapping[str, tuple[str, ...]] = {
 
 
 def _text(value: Any) -> str:
-    """An option as a field of the form shows it."""
+    """The value of an option as text for a field."""
     if isinstance(value, bool):
         return "yes" if value else ""
     return ", ".join(value) if isinstance(value, list | tuple) else "" if value is None else str(value)
@@ -52,8 +51,8 @@ _Fields: Any = make_dataclass(
 
 
 @dataclass(slots=True, kw_only=True)
-class DatasetForm(_Fields):  # type: ignore[misc] # fields of the table too
-    """Every field of the form as text, whatever was typed; the defaults are those of a form that nobody touched."""
+class DatasetForm(_Fields):  # type: ignore[misc] # includes the fields of the table
+    """Every field of the form as unvalidated text, with the defaults of an empty form."""
 
     account: str = ""
     stripe_account: str = ""
@@ -87,23 +86,23 @@ class DatasetForm(_Fields):  # type: ignore[misc] # fields of the table too
     period: str = "month"
     drop_deleted: str = ""
     retry: str = "yes"
-    #: Reads of a full run as they were estimated, and what for.
+    #: Estimated API requests of a full refresh, and the options they were estimated for.
     reads: str = ""
     reads_of: str = ""
 
     name: str = ""
     to: str = ""
-    #: Other destinations, one a line.
+    #: Additional destinations, one per line.
     more: str = ""
     overwrite: str = ""
-    #: What was proposed for them, to tell what was typed since.
+    #: The proposed values, to detect edits by the user.
     proposed_name: str = ""
     proposed_description: str = ""
     proposed_table: str = ""
 
     @classmethod
     def read(cls, form: FormData | QueryParams) -> DatasetForm:
-        """Of what was sent; what was not sent keeps its default, but switches are off."""
+        """The form of a request; fields that were not sent keep their defaults, switches are off."""
         sent = {name: str(form[name]) for name in _TEXTS if name in form}
         if "retry_minutes" in form:
             sent |= {name: str(form.get(name, "")) for name in _SWITCHES}
@@ -120,7 +119,7 @@ class DatasetForm(_Fields):  # type: ignore[misc] # fields of the table too
         return cls(**sent, options=options, left_out=left_out, hashed=hashed, weekdays=weekdays)
 
     def hidden(self, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """The fields by name as hidden inputs have them."""
+        """Names and values of hidden inputs for the fields."""
         for name in names:
             value = getattr(self, name)
             if name == "options":
@@ -133,7 +132,7 @@ class DatasetForm(_Fields):  # type: ignore[misc] # fields of the table too
                 yield name, value
 
     def given(self) -> dict[str, Any]:
-        """The options as a configuration file has them, but for the schedule."""
+        """The options as in a configuration file, without the schedule."""
         found: dict[str, Any] = self._choice() | {
             "partition": self._period(),
             "to": [url.strip() for url in (self.to, *self.more.splitlines()) if url.strip()],
@@ -146,18 +145,18 @@ class DatasetForm(_Fields):  # type: ignore[misc] # fields of the table too
         return found | {option.name: self.value(option) for option in FIELDS if self.uses(option)}
 
     def uses(self, option: Option) -> bool:
-        """Whether the option counts beside what else is chosen."""
+        """Whether the option applies to the selected method and retry setting."""
         return option.method in (None, self.method) and (option.group != "retry" or bool(self.retry))
 
     def value(self, option: Option) -> Any:
-        """The option that a field holds; SettingsError for no number."""
+        """The value of an option's field; SettingsError if a number is invalid."""
         text: str = getattr(self, option.form)
         if option.limits and (text.strip() or default_of(option) is not None):
-            return whole(f"The number of {option.limits.unit}", text)
+            return whole(f"the number of {option.limits.unit}", text)
         return bool(text) if option.kind == "switch" else listed(text) if option.kind == "names" else text.strip()
 
     def choice(self) -> Choice:
-        """What of the report."""
+        """The options that select rows and columns of the report."""
         made: Choice = read_group("choice", self._choice(), Choice())
         return made
 
@@ -167,29 +166,29 @@ class DatasetForm(_Fields):  # type: ignore[misc] # fields of the table too
             "options": {name: value for name, value in self.options.items() if value},
             "since": self.since if between else "",
             "until": self.until if between else "",
-            "last_days": whole("The number of days", self.days) if last else "",
+            "last_days": whole("the number of days", self.days) if last else "",
             "promote": listed(self.promoted),
             "leave_out": self.left_out,
             "hash": self.hashed,
         }
 
     def partition(self) -> Partition | None:
-        """The period of the method `partition`."""
+        """The period of the method `partition`; None for other methods."""
         return read_partition(self._period())
 
     def _period(self) -> str:
         return f"{self.last} {self.period}s" if self.method == "partition" else ""
 
     def schedule(self) -> Schedule:
-        """When it runs."""
+        """The schedule; SettingsError if it is invalid."""
         return read_input(self.words if self.way == "advanced" else self.basic_words(), self.zone)
 
     def basic_words(self) -> str:
-        """The basic schedule in the words that say the same."""
+        """The basic schedule as a schedule expression."""
         if self.when != "every":
             return "manual"
         unit = self.unit if self.unit in UNITS else "days"
-        n = str(whole(f"The number of {unit}", self.n))
+        n = str(whole(f"the number of {unit}", self.n))
         days = f" on {','.join(self.weekdays)}" if self.weekdays and len(self.weekdays) < len(WEEKDAYS) else ""
         if unit in ("minutes", "hours"):
             between = f" between {self.opens} and {self.closes}" if self.opens or self.closes else ""
@@ -203,12 +202,12 @@ class DatasetForm(_Fields):  # type: ignore[misc] # fields of the table too
 
 
 def pane_fields(pane: str) -> tuple[str, ...]:
-    """The fields of a pane, for the hidden inputs of one that is closed."""
+    """The fields of a pane, for the hidden inputs of a closed pane."""
     return (*_PANES[pane], *(option.form for option in FIELDS if option.pane == pane))
 
 
 def typed_of(dataset: Dataset) -> DatasetForm:
-    """What would have been typed for a dataset as it is."""
+    """The form filled with the values of a dataset."""
     given = options_of(dataset) | {"retry": dataset.retry.attempts}
     own: dict[str, Any] = {option.form: _text(given[option.name]) for option in FIELDS}
     target, *others = dataset.targets
@@ -237,7 +236,7 @@ def typed_of(dataset: Dataset) -> DatasetForm:
 
 
 def _schedule_typed(made: DatasetForm, dataset: Dataset) -> None:
-    """The basic fields where they say the same; else the words."""
+    """Fills the basic fields if they can express the schedule, else the advanced expression."""
     schedule = dataset.schedule
     made.zone = schedule.zone
     words = input_of(schedule)
@@ -255,7 +254,7 @@ def _schedule_typed(made: DatasetForm, dataset: Dataset) -> None:
 
 
 def _readings(words: str) -> Iterator[dict[str, Any]]:
-    """What the basic fields could be that say the words."""
+    """Candidates of basic fields for a schedule expression."""
     if found := re.fullmatch(r"every (?:(\d+) )?(minute|hour)s?(?: between (\S+) and (\S+))?", words):
         yield {"n": found[1] or "1", "unit": f"{found[2]}s", "opens": found[3] or "", "closes": found[4] or ""}
     if found := re.fullmatch(r"(?:daily|every (\d+) days) at (.+)", words):
@@ -270,14 +269,14 @@ _TEXTS = frozenset(one.name for one in fields(DatasetForm) if isinstance(one.def
 
 
 def whole(what: str, text: str) -> int:
-    """The whole number that was typed; SettingsError names what it is of."""
+    """The whole number in `text`; SettingsError with the name `what` if it is invalid."""
     if not re.fullmatch(r"\d{1,9}", text.strip(), re.ASCII):
-        raise SettingsError(f"{what} is not a whole number", hint="Give a number such as 3.")
+        raise SettingsError(f"{what} is not a whole number", hint="Use a number such as 3.")
     return int(text)
 
 
 def listed(text: str) -> list[str]:
-    """What is between commas or on lines of its own."""
+    """The items of a list separated by commas or line breaks."""
     return [word.strip() for word in re.split(r"[,\n]", text) if word.strip()]
 
 
@@ -285,23 +284,13 @@ Field = str
 Problems = dict[Field, CounterfoilError]
 
 
-def field_messages(problems: Mapping[Field, CounterfoilError]) -> dict[Field, str]:
-    """Each problem as the line below its field: what is wrong, and what to do."""
-    return {name: _line(error) for name, error in problems.items()}
-
-
-def _line(error: CounterfoilError) -> str:
-    text = f"{on_page(error.message).rstrip('.')}. {on_page(error.hint)}".rstrip()
-    return text[:1].upper() + text[1:]
-
-
 def as_method(text: str) -> Method:
-    """As the calls take it; they refuse what is none."""
+    """Casts the text to a method; the calls reject invalid ones."""
     return cast("Method", text)
 
 
 def changes_of(typed: DatasetForm, before: Dataset | None = None) -> dict[str, Any]:
-    """The fields as `DatasetService.create` takes them, or those that differ from a dataset, as `edit` takes them."""
+    """The arguments of `DatasetService.create`; with `before` the changed ones, as arguments of `edit`."""
     changes = read_changes(typed.given(), before)
     schedule = typed.schedule()
     return changes if before is not None and schedule == before.schedule else changes | {"schedule": schedule}

@@ -1,4 +1,4 @@
-"""What is wrong with what was typed into the form of a dataset, by pane and by field."""
+"""Validates the form of a dataset by pane and field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from counterfoil.web.forms.dataset import FIELDS, DatasetForm, Problems, as_meth
 
 
 class Checks:
-    """Of a new dataset, or of one that is changed."""
+    """Validates the form of a new dataset, or of `dataset`."""
 
     def __init__(self, app: App, dataset: Dataset | None) -> None:
         self._app = app
@@ -23,7 +23,7 @@ class Checks:
         self._dataset = dataset
 
     def problems(self, pane: str, typed: DatasetForm) -> Problems:
-        """Of one of the panes; none when it is as it should be."""
+        """The problems of a pane by field; empty if it is valid."""
         found: Problems = {}
         {
             "credentials": self._of_credentials,
@@ -38,7 +38,7 @@ class Checks:
 
     def _of_details(self, found: Problems, typed: DatasetForm) -> None:
         if not typed.report:
-            found["report"] = SettingsError("No report is chosen", hint="Choose what to read of the account.")
+            found["report"] = SettingsError("no report selected", hint="Select a report.")
             return
         for name, value in typed.options.items():
             tried(found, f"option:{name}", partial(self._drafts.option, typed.report, name, value))
@@ -48,7 +48,7 @@ class Checks:
         if typed.rows == "between" and not found.keys() & {"since", "until"}:
             tried(found, "until", lambda: _range_only(typed))
             if not (typed.since or typed.until):
-                found["since"] = SettingsError("There is no day yet", hint="Give one of the two, or choose all rows.")
+                found["since"] = SettingsError("no date given", hint="Enter one of the two dates, or select all rows.")
         columns = Choice(
             promoted=tuple(listed(typed.promoted)), left_out=tuple(typed.left_out), hashed=tuple(typed.hashed)
         )
@@ -84,7 +84,7 @@ class Checks:
 
 
 def tried(found: Problems, field: str, call: Callable[[], object]) -> None:
-    """Keeps what the call raises as the problem of the field, unless it has one."""
+    """Records a CounterfoilError of the call as the problem of the field, unless the field has one."""
     try:
         call()
     except CounterfoilError as error:

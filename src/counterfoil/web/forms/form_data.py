@@ -1,4 +1,4 @@
-"""Forms that have fields of any name, and where a person goes once one is done with."""
+"""Forms with arbitrary field names, and redirects after a form."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from counterfoil.web.problems import is_htmx
 
 
 async def form_data(request: Request) -> FormData:
-    """All fields of the form, for handlers that run in threads."""
+    """All fields of the form; a dependency for handlers that run in threads."""
     return await request.form()
 
 
 def redirect(request: Request, place: str) -> Response:
-    """Goes to another page of ours, whether a page asked or a part of one."""
+    """Redirects to another page of this site, for htmx and for plain requests."""
     if is_htmx(request):
         return Response(status_code=204, headers={"HX-Redirect": place})
     return RedirectResponse(place, status_code=303)

@@ -1,4 +1,4 @@
-"""What each update method does, in a sentence, and what that means for a report, in another."""
+"""Help texts of the update methods, in general and for a report."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from counterfoil.app.datasets.drafts import ReportOptions
 
 TITLES = {"replace": "Replace", "append": "Append", "merge": "Merge", "partition": "Partition"}
 _DOES = {
-    "replace": "Exchanges the whole table in one step.",
-    "append": "Adds a snapshot with each run and never touches those before; _run tells them apart.",
-    "merge": "Adds and changes rows by their key, and marks those that Stripe no longer has.",
-    "partition": "Replaces the newest days, weeks or months of the table, and leaves older rows as they are.",
+    "replace": "Replaces the whole table.",
+    "append": "Adds a snapshot with each run; the column _run identifies it. Earlier snapshots stay unchanged.",
+    "merge": "Adds and updates rows by key, and marks rows that were deleted at Stripe.",
+    "partition": "Replaces the newest days, weeks or months of the table. Older rows stay unchanged.",
 }
 _MEANS_THERE = {
-    ("replace", "balance"): "The table holds the balance of this moment and nothing of before.",
-    ("append", "balance"): "A few rows for each run: the course of the balance over time.",
-    ("replace", "events"): "The table holds the last 30 days, which is all that Stripe keeps.",
-    ("merge", "events"): "The table keeps events for longer than Stripe does: it only ever grows.",
-    ("replace", "account"): "The table always has the one row of now.",
-    ("append", "account"): "One row for each run: how the account changed over time.",
-    ("replace", "upcoming_invoices"): "The table holds what will be invoiced next, as previewed by the last run.",
+    ("replace", "balance"): "The table holds the current balance only.",
+    ("append", "balance"): "Each run adds a few rows: the balance over time.",
+    ("replace", "events"): "The table holds the last 30 days; Stripe deletes older events.",
+    ("merge", "events"): "The table keeps events longer than Stripe does: it only grows.",
+    ("replace", "account"): "The table holds one row with the current account.",
+    ("append", "account"): "Each run adds one row: the account over time.",
+    ("replace", "upcoming_invoices"): "The table holds the next invoices as previewed by the last run.",
     ("append", "upcoming_invoices"): "The table shows how the forecast changed from run to run.",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodHelp:
-    """An update method as the form offers it."""
+    """An update method with its help texts."""
 
     value: str
     title: str
@@ -38,7 +38,7 @@ class MethodHelp:
 
 
 def method_help(offer: ReportOptions) -> Iterator[MethodHelp]:
-    """The methods that the report permits."""
+    """The update methods of the report."""
     for method in offer.methods:
         yield MethodHelp(
             value=method,
@@ -49,22 +49,22 @@ def method_help(offer: ReportOptions) -> Iterator[MethodHelp]:
         )
 
 
-#: What a merge reads after its first run, by how changes of the report are found.
+#: The rows that a merge reads after its first run, by the way changes of the report are detected.
 _READS = {
-    "events": "what Stripe’s events tell of, and now and then everything",
-    "parents": "what Stripe’s events tell of, and now and then everything",
-    "pending": "what is new or was pending, and now and then everything",
-    "immutable": "only what is new",
+    "events": "changes reported by Stripe’s events, with a periodic full refresh",
+    "parents": "changes reported by Stripe’s events, with a periodic full refresh",
+    "pending": "new and pending rows, with a periodic full refresh",
+    "immutable": "new rows only",
 }
 
 
 def _means(method: str, offer: ReportOptions) -> str:
     title = offer.title
     if method == "replace":
-        return f"For {title}: what the table says is what Stripe said at the last run; each run reads all of it."
+        return f"For {title}: each run is a full refresh; the table has the rows of the last run."
     if method == "append":
-        return f"For {title}: every run adds all rows again, so the table grows quickly; ask for the newest _run."
+        return f"For {title}: each run adds all rows again, so the table grows quickly; query the newest _run."
     if method == "merge":
-        reads = _READS.get(offer.changes, "all of it")
-        return f"For {title}: rows that are gone stay, with _deleted set; each run reads {reads}."
-    return f"For {title}: the quickest, since only that period is read; later changes of older rows are not seen."
+        reads = _READS.get(offer.changes, "all rows")
+        return f"For {title}: deleted rows stay with _deleted set; each run reads {reads}."
+    return f"For {title}: the fastest method, since it reads only this period; it misses later changes of older rows."

@@ -1,4 +1,4 @@
-"""The pages, one module each, and the list of their routes: each takes the app and gives a router."""
+"""The pages, one module each, and the list of their routes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from counterfoil.web.pages import (
     tokens,
 )
 
-#: What `make_app` serves, in the menu's order: each module's `routes`.
+#: The `routes` of each module, for `make_app`. Each takes the app and returns a router.
 PAGES: tuple[Callable[[App], APIRouter], ...] = (
     home.routes,
     connect.routes,
@@ -34,7 +34,7 @@ PAGES: tuple[Callable[[App], APIRouter], ...] = (
     ask.routes,
     alerts.routes,
     tokens.routes,
-    # What is below a dataset's address comes last: it would else take `/datasets/new` for a dataset.
+    # Routes below `/datasets/{dataset}` come last, since they would match `/datasets/new`.
     data.routes,
     history.routes,
     proof.routes,

@@ -1,4 +1,4 @@
-"""One account: its key and what it may read, its datasets; renamed, given another key, checked, emptied, removed."""
+"""The page of an account: key, available reports, datasets; rename, replace the key, check, move datasets, remove."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from counterfoil.app.values import Account, DatasetSummary
 from counterfoil.errors import AccountError, CounterfoilError, SettingsError
 from counterfoil.web.access.login import within
 from counterfoil.web.formatting import counted
-from counterfoil.web.forms.dataset import Problems, field_messages
+from counterfoil.web.forms.dataset import Problems
 from counterfoil.web.forms.form_data import redirect
 from counterfoil.web.pages.actions import each, failures_page
 from counterfoil.web.pages.connect import KEY_PAGES, check_given, say_key_problem
@@ -23,7 +23,7 @@ from counterfoil.web.rendering import render
 
 
 def routes(app: App) -> APIRouter:
-    """`/accounts/{account}` and what is below it; the list is at home."""
+    """`/accounts/{account}` and the routes below it; `pages/home.py` has the list."""
     router, pages, place = APIRouter(), _Pages(app), "/accounts/{account}"
     router.add_api_route(place, pages.show, methods=["GET"])
     router.add_api_route(f"{place}/name", pages.rename, methods=["POST"])
@@ -36,7 +36,7 @@ def routes(app: App) -> APIRouter:
 
 
 class _Pages:
-    """The page of an account, and what is done there."""
+    """The page of an account and its actions."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -68,7 +68,7 @@ class _Pages:
         except (AccountError, SettingsError):
             if self._app.accounts.get(found.id).status == "ok":
                 raise
-            # It is kept with the account, whose page tells of it.
+            # The account stores the problem, and its page shows it.
         return RedirectResponse(within(next) if next else f"/accounts/{found.id}", status_code=303)
 
     def move(
@@ -80,7 +80,7 @@ class _Pages:
     ) -> Response:
         found = self._app.accounts.get(account)
         if not dataset:
-            error = SettingsError("No dataset is chosen", hint="Tick those that are to be moved.")
+            error = SettingsError("no dataset selected", hint="Select the datasets to move.")
             return self._page(request, found, problems={"move": error})
         other = self._app.accounts.get(to)
         done, failed = each(self._app, dataset, lambda one: self._app.datasets.edit(one, account=other.id))
@@ -92,12 +92,13 @@ class _Pages:
         return self._removal(request, self._app.accounts.get(account))
 
     def remove(self, request: Request, account: str, datasets: Annotated[str, Form()] = "") -> Response:
-        """`datasets` says that the person saw which go with it."""
+        """`datasets` confirms that the datasets of the account are removed too."""
         found = self._app.accounts.get(account)
         users = self._users(found)
         if users and not datasets:
-            stop = f"{counted(len(users), 'dataset')} would stop without it"
-            return self._removal(request, found, SettingsError(stop, hint="Tick that, or move what is to stay first."))
+            in_use = f"account {found.name!r} is used by {counted(len(users), 'dataset')}"
+            hint = "Select that they are removed too, or move them to another account first."
+            return self._removal(request, found, SettingsError(in_use, hint=hint))
         try:
             self._app.accounts.remove(found.id, with_datasets=bool(datasets))
         except CounterfoilError as error:
@@ -123,7 +124,7 @@ class _Pages:
             mode=mode(found),
             new=new,
             typed=found.name if typed is None else typed,
-            errors=field_messages(problems or {}),
+            errors=problems or {},
             reports=readable(found),
             users=users,
             outlooks=outlooks,

@@ -1,4 +1,4 @@
-"""What is done to several datasets at once. One that fails keeps none of the others from it, and is told by name."""
+"""Actions on several datasets at once. A failure of one does not affect the others and is reported by name."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TITLES = {"run": "Run now", "allow-shrink": "Accept and load", "pause": "Pause",
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A dataset, by name, and why it was not done."""
+    """A dataset for which an action failed, and the error."""
 
     name: str
-    #: None when the dataset is not there any more.
+    #: None when the dataset no longer exists.
     id: str | None
     error: CounterfoilError
 
@@ -48,9 +48,9 @@ def routes(app: App) -> APIRouter:
             "delete": lambda one: app.datasets.remove(one, drop_table=bool(drop_table)),
         }
         if action not in calls:
-            return problem(request, 400, "It is not said what to do", "Choose run now, pause, resume or delete.")
+            return problem(request, 400, "Unknown action", "Use run, pause, resume or delete.")
         if not dataset:
-            return problem(request, 400, "No dataset is chosen", "Tick those that it is for.")
+            return problem(request, 400, "No dataset selected", "Select one or more datasets.")
         done, failed = each(app, dataset, calls[action])
         place = within(next)
         if failed:
@@ -61,13 +61,13 @@ def routes(app: App) -> APIRouter:
 
 
 def each(app: App, datasets: Sequence[str], call: Callable[[str], object]) -> tuple[list[str], list[Failed]]:
-    """Calls for each dataset (by id); the names of those for which it worked, and the others."""
+    """Calls `call` for each dataset (by id); the names of the successful ones, and the failures."""
     names = {one.dataset.id: one.dataset.name for one in app.datasets.list()}
     done, failed = [], []
     for one in dict.fromkeys(datasets):
         try:
             if one not in names:
-                raise SettingsError("It is not there any more", hint="Somebody may have deleted it.")
+                raise SettingsError("dataset not found", hint="It may have been deleted.", code="dataset_not_found")
             call(one)
             done.append(names[one])
         except CounterfoilError as error:
@@ -76,5 +76,5 @@ def each(app: App, datasets: Sequence[str], call: Callable[[str], object]) -> tu
 
 
 def failures_page(request: Request, title: str, done: Sequence[str], failed: Sequence[Failed], place: str) -> Response:
-    """What was done, what was not and why, and the way back."""
+    """The page with successes, failures and a link back."""
     return render(request, "actions.html", status_code=409, title=title, done=done, failed=failed, back=place)

@@ -1,4 +1,4 @@
-"""Who is told when something goes wrong: the list, and one of them to be made, changed, tried and removed."""
+"""The pages of alerts: list, create, edit, test and remove."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from counterfoil.app.values import Alert, Kind
 from counterfoil.errors import CounterfoilError, SettingsError
 from counterfoil.web.rendering import render
 
-#: What an alert can be told of: in a list, and with a line of what it means.
+#: Label and help of each kind of notification.
 KINDS: dict[Kind, tuple[str, str]] = {
-    "failed": ("Failures", "A run failed for good: after its last attempt, once until it has succeeded."),
-    "recovered": ("Recoveries", "The first run that succeeds after that."),
-    "paused": ("Pauses", "Counterfoil paused a dataset, since what is wrong will not go away by itself."),
-    "late": ("Lateness", "A dataset was not updated for a whole turn of its schedule."),
-    "proof": ("Failed checks", "A check of a run failed that had passed before."),
+    "failed": ("Failures", "A run failed after its last attempt. Sent once until a run succeeds."),
+    "recovered": ("Recoveries", "The first successful run after a failure."),
+    "paused": ("Pauses", "Counterfoil paused a dataset because of an error that requires action."),
+    "late": ("Late updates", "A dataset was not updated for a whole interval of its schedule."),
+    "proof": ("Failed checks", "A check failed that passed before."),
 }
 
 
 def routes(app: App) -> APIRouter:
-    """`/alerts` and what is below it."""
+    """`/alerts` and the routes below it."""
     router, pages = APIRouter(), _Pages(app)
     router.add_api_route("/alerts", pages.list, methods=["GET"])
     router.add_api_route("/alerts/new", pages.ask, methods=["GET"])

@@ -1,4 +1,4 @@
-"""A question over the datasets: one SELECT, its answer as a table and a chart, and questions that are kept."""
+"""The page Ask: one SELECT over the datasets, its result as table and charts, and saved queries."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _MOST_EXAMPLES = 6
 
 
 def routes(app: App) -> APIRouter:
-    """`/ask`, and what can be done with a question."""
+    """`/ask` and the routes below it."""
     router = APIRouter()
 
     def page(request: Request, sql: str, place: str, name: str = "", **more: Any) -> HTMLResponse:
-        """The whole page; `more` has the answer, or what is wrong."""
+        """The full page; `more` has the answer or the problem."""
         places = app.tables.places()
         chosen = _known(app, place) or ""
         known: dict[str, Any] = {
@@ -55,7 +55,7 @@ def routes(app: App) -> APIRouter:
 
 
 def _asking(app: App, router: APIRouter, page: _Page) -> None:
-    """The question, its answer, and what it can be asked of."""
+    """The query, its result, and the tables for completion."""
 
     @router.get("/ask")
     def ask(
@@ -63,7 +63,7 @@ def _asking(app: App, router: APIRouter, page: _Page) -> None:
     ) -> HTMLResponse:
         found = app.questions.get(question) if question else None
         if question and found is None:
-            raise SettingsError(f"There is no question {question!r}", hint="It may have been removed.")
+            raise SettingsError(f"saved query {question!r} not found", hint="It may have been removed.")
         if found is not None:
             return page(request, found.sql, _key(found.place or ""), found.name, saved=saved)
         place = place or next((_key(url) for url, names in app.tables.places().items() if table in names), "")
@@ -71,11 +71,11 @@ def _asking(app: App, router: APIRouter, page: _Page) -> None:
 
     @router.post("/ask")
     def answer(request: Request, sql: _Field = "", place: _Field = "", name: _Field = "") -> HTMLResponse:
-        told = _answered(app, sql, place)
-        status = 422 if told["problem"] else 200
+        values = _answered(app, sql, place)
+        status = 422 if values["problem"] else 200
         if is_htmx(request):
-            return render(request, "parts/answer.html", status_code=status, **told)
-        return page(request, sql, place, name, saved="", status_code=status, **told)
+            return render(request, "parts/answer.html", status_code=status, **values)
+        return page(request, sql, place, name, saved="", status_code=status, **values)
 
     @router.post("/ask/answer.csv")
     def export(request: Request, sql: _Field = "", place: _Field = "", name: _Field = "") -> Response:
@@ -96,28 +96,28 @@ def _asking(app: App, router: APIRouter, page: _Page) -> None:
 
 
 def _answered(app: App, sql: str, place: str) -> dict[str, Any]:
-    """The answer, or what is wrong with the question."""
-    told: dict[str, Any] = {"answer": None, "problem": None, "shown_rows": SHOWN_ROWS, "most": ASK_ROWS}
+    """The values for the template: the answer, or the problem."""
+    values: dict[str, Any] = {"answer": None, "problem": None, "shown_rows": SHOWN_ROWS, "most": ASK_ROWS}
     began = time.monotonic()
     try:
         if not sql.strip():
-            raise SettingsError("There is no question yet", hint="Write a SELECT, or take one of the examples.")
+            raise SettingsError("the query is empty", hint="Enter a SELECT, or use one of the examples.")
         found = app.tables.ask(sql, url=_known(app, place))
     except CounterfoilError as error:
-        return {**told, "problem": problem_of(error, sql)}
-    return {**told, "answer": shown_of(found, time.monotonic() - began)}
+        return {**values, "problem": problem_of(error, sql)}
+    return {**values, "answer": shown_of(found, time.monotonic() - began)}
 
 
 def _keeping(app: App, router: APIRouter, page: _Page) -> None:
-    """Questions that are asked again."""
+    """Routes of saved queries."""
 
     @router.post("/ask/questions")
     def save(request: Request, sql: _Field = "", place: _Field = "", name: _Field = "") -> Response:
         try:
-            kept = app.questions.save(name, sql, _known(app, place))
+            query = app.questions.save(name, sql, _known(app, place))
         except SettingsError as error:
             return page(request, sql, place, name, saved="", status_code=422, save_problem=error)
-        return RedirectResponse(f"/ask?{urlencode({'question': kept.name, 'saved': 'yes'})}", status_code=303)
+        return RedirectResponse(f"/ask?{urlencode({'question': query.name, 'saved': 'yes'})}", status_code=303)
 
     @router.post("/ask/questions/remove")
     def remove(name: _Field = "") -> Response:
@@ -126,18 +126,18 @@ def _keeping(app: App, router: APIRouter, page: _Page) -> None:
 
 
 def _known(app: App, place: str) -> str | None:
-    """A destination of ours: no form opens another file."""
+    """The URL of a dataset's destination for a key; the first destination for unknown keys. Never any other file."""
     places = tuple(app.tables.places())
     return next((url for url in places if _key(url) == place), next(iter(places), None))
 
 
 def _key(url: str) -> str:
-    """How a destination is called in forms and addresses: its URL can hold a password."""
+    """The key of a destination in forms and URLs: its own URL may contain a password."""
     return sha256(url.encode()).hexdigest()[:12]
 
 
 def _examples(app: App, place: str) -> list[tuple[str, str]]:
-    """Questions that the tables can answer, as links."""
+    """Titles and links of example queries for the tables of a destination."""
     made = []
     for shown in app.datasets.list():
         for target in shown.dataset.targets:

@@ -1,4 +1,4 @@
-"""Connecting an account: one field for a key, which is tried at once and saved under the name of whose it is."""
+"""Connecting an account: the key is tested at once and saved under the name of its Stripe account."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from counterfoil.app.app import App
 from counterfoil.app.datasets.drafts import all_report_options, permissions
 from counterfoil.app.values import Account
 from counterfoil.errors import CounterfoilError, SettingsError
-from counterfoil.web.forms.dataset import field_messages
 from counterfoil.web.forms.form_data import redirect
 from counterfoil.web.problems import is_htmx, problem
 from counterfoil.web.rendering import render
 
-#: What stands for an account that is yet to be connected.
+#: The value of the field `account` for an account that is not connected yet.
 NEW = "new"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPages:
-    """Stripe's pages about keys."""
+    """URLs of Stripe's pages for API keys."""
 
     all: str
     test: str
-    #: Makes a restricted key, with the permissions ticked.
+    #: Creates a restricted key with preselected permissions.
     create: str
 
 
 def _create_page() -> str:
-    # Stripe does not document these parameters; others rely on them, and the names are listed beside the link.
-    asked = [("name", "Counterfoil"), *(("permissions[]", name) for name in permissions())]
-    return f"https://dashboard.stripe.com/apikeys/create?{urlencode(asked)}"
+    # Stripe does not document these parameters, but other products use them. The page also lists the permissions.
+    parameters = [("name", "Counterfoil"), *(("permissions[]", name) for name in permissions())]
+    return f"https://dashboard.stripe.com/apikeys/create?{urlencode(parameters)}"
 
 
 KEY_PAGES = KeyPages(
@@ -45,7 +44,7 @@ KEY_PAGES = KeyPages(
 
 
 class Where(Protocol):
-    """Which Stripe, and whose account there."""
+    """The API base URL, and the connected account if any."""
 
     stripe_account: str
     api_base: str
@@ -53,7 +52,7 @@ class Where(Protocol):
 
 @dataclass(slots=True)
 class ConnectForm:
-    """What was typed beside the key, which is never sent back."""
+    """The fields in addition to the key, which is never sent back."""
 
     stripe_account: str = ""
     api_base: str = ""
@@ -64,12 +63,11 @@ def routes(app: App) -> APIRouter:
     router = APIRouter()
 
     def show(request: Request, typed: ConnectForm, problem: CounterfoilError | None = None) -> Response:
-        errors = {} if problem is None else field_messages({"key": problem})
         return render(
             request,
             "connect.html",
             form=typed,
-            errors=errors,
+            errors={} if problem is None else {"key": problem},
             focus=_focus,
             key_pages=KEY_PAGES,
             permissions=permissions(),
@@ -96,7 +94,7 @@ def routes(app: App) -> APIRouter:
 
     @router.post("/accounts/sandbox")
     def try_sandbox(request: Request) -> Response:
-        """An account of a simulated Stripe, and on to its first dataset."""
+        """Connects an account of the simulated Stripe and redirects to the form of its first dataset."""
         if request.app.state.sandbox is None:
             return problem(request, 404)
         address, key = request.app.state.sandbox()
@@ -108,31 +106,31 @@ def routes(app: App) -> APIRouter:
 
 
 def _free_name(app: App) -> str:
-    """`Sandbox`, or that with a number."""
+    """An unused name: `Sandbox`, `Sandbox 2`, …"""
     taken = {one.name for one in app.accounts.list()}
     return next(name for n in range(1, len(taken) + 2) if (name := f"Sandbox {n}" if n > 1 else "Sandbox") not in taken)
 
 
 def connect(app: App, key: str, where: Where) -> Account:
-    """The account of a key that was typed; raises what Stripe says to it."""
+    """Saves the account of a key; raises the errors of `AccountService.connect`."""
     check_given(key)
-    # The sandbox is found as by the command line.
+    # STRIPE_API_BASE applies here as on the command line.
     api_base = where.api_base.strip() or os.environ.get("STRIPE_API_BASE", "").strip()
     return app.accounts.connect(key, api_base=api_base or None, stripe_account=where.stripe_account.strip() or None)
 
 
 def check_given(key: str) -> None:
-    """Nothing is not worth asking Stripe about."""
+    """SettingsError for an empty key."""
     if not key.strip():
-        raise SettingsError("No key is given", hint="Paste a key that begins with rk_ or sk_.")
+        raise SettingsError("no key given", hint="Paste a key that starts with rk_ or sk_.", code="missing_key")
 
 
 def say_key_problem(request: Request, error: CounterfoilError) -> Response | None:
-    """For htmx only the line below the field: what was typed stays in the browser, and a key never travels back."""
+    """For htmx the error below the key field; None for other requests. The browser keeps the form and the key."""
     if not is_htmx(request):
         return None
-    answer = render(request, "parts/key_problem.html", error=field_messages({"key": error})["key"])
-    answer.headers["HX-Retarget"] = "#key-told"
+    answer = render(request, "parts/key_problem.html", error=error)
+    answer.headers["HX-Retarget"] = "#key-message"
     answer.headers["HX-Reswap"] = "innerHTML"
     answer.headers["HX-Reselect"] = "#key-problem"
     return answer

@@ -1,4 +1,4 @@
-"""What is in a dataset's table: sorted, filtered, paged and profiled by the database, and exported as files."""
+"""The table of a dataset: sorted, filtered, paged and profiled by the database, and exported as files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import DatasetColumn, dataset_columns
+from counterfoil.app.export.amounts import currencies_of
 from counterfoil.app.export.files import file_chunks
 from counterfoil.app.tables import SORTED_ROWS, Column, Filter, Page, Test, View
 from counterfoil.app.values import Dataset
@@ -23,14 +24,14 @@ from counterfoil.web.problems import is_htmx
 from counterfoil.web.rendering import render
 
 SIZES = (50, 100, 250)
-#: Columns that are shown unasked; more are there to be chosen.
+#: The maximum number of columns shown by default; users can select more.
 SHOWN_COLUMNS = 40
 TESTS = {
     "is": "is",
     "is_not": "is not",
     "contains": "contains",
-    "over": "is over",
-    "under": "is under",
+    "over": "is greater than",
+    "under": "is less than",
     "empty": "is null",
     "filled": "is not null",
 }
@@ -42,18 +43,18 @@ Conditions = Annotated[list[str], Query()]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataQuery:
-    """What of a table an address asks for."""
+    """Filters and sort order in a URL."""
 
     filters: tuple[Filter, ...]
     sort: str
 
     @property
     def view(self) -> View:
-        """For the table."""
+        """The view of the table."""
         return View(filters=self.filters, sort=(self.sort,) if self.sort else ())
 
     def query(self, *, without: Filter | None = None, added: Filter | None = None, **more: object) -> str:
-        """The parameters of an address that asks for the same, less a filter, or with one more."""
+        """The query string of this view, without one filter or with an additional one; `more` are other parameters."""
         kept = [one for one in self.filters if one != without]
         filters = [*kept, *([added] if added is not None and added not in kept else [])]
         pairs = [("f", f"{one.column}~{one.test}~{one.value}") for one in filters]
@@ -64,7 +65,7 @@ class DataQuery:
 
 
 def data_query(conditions: Sequence[str], sort: str) -> DataQuery:
-    """Of conditions as `column~test~value`; those that are none are left out."""
+    """Parses conditions of the form `column~test~value`; ignores invalid ones."""
     filters = []
     for condition in conditions[:_MOST_FILTERS]:
         column, _, rest = condition.partition("~")
@@ -75,7 +76,7 @@ def data_query(conditions: Sequence[str], sort: str) -> DataQuery:
 
 
 def routes(app: App) -> APIRouter:
-    """`/datasets/{dataset}/data` and what hangs on it."""
+    """`/datasets/{dataset}/data` and the routes below it."""
     router = APIRouter()
 
     @router.get("/datasets/{dataset}/data")
@@ -123,16 +124,16 @@ def routes(app: App) -> APIRouter:
         sort: str = "",
     ) -> HTMLResponse:
         found, wanted = app.datasets.get(dataset), data_query(f, sort)
-        told = app.tables.profile(dataset, column, wanted.view)
-        name = told.column.name
+        result = app.tables.profile(dataset, column, wanted.view)
+        name = result.column.name
         return render(
             request,
             "profile.html",
             part=is_htmx(request),
             dataset=found,
             declared=_declared(found).get(name),
-            profile=told,
-            unique=told.distinct >= 0.97 * max(1, told.rows - told.nulls),
+            profile=result,
+            unique=result.distinct >= 0.97 * max(1, result.rows - result.nulls),
             asked=wanted,
             back=f"/datasets/{found.id}/data?{wanted.query()}",
             narrowed=lambda value: wanted.query(
@@ -145,7 +146,9 @@ def routes(app: App) -> APIRouter:
         found = app.datasets.get(dataset)
         page = app.tables.page(dataset, data_query(f, "").view, limit=1)
         if not page.rows:
-            raise SettingsError("This row is not in the table any more", hint="A newer run has taken its place.")
+            raise SettingsError(
+                "the row is no longer in the table", hint="A newer run may have replaced it.", code="row_not_found"
+            )
         declared = _declared(found)
         cells = _cells(page, declared)[0]
         return render(
@@ -192,11 +195,12 @@ def routes(app: App) -> APIRouter:
 
 def _file(app: App, dataset: str, wanted: DataQuery, suffix: str) -> Download:
     found = app.datasets.get(dataset)
-    return Download(file_chunks(app.tables.export(found.id, wanted.view), suffix), found.name, suffix)
+    rows = app.tables.export(found.id, wanted.view)
+    return Download(file_chunks(rows, suffix, currencies=currencies_of(found.report)), found.name, suffix)
 
 
 def _shown(app: App, dataset: Dataset, wanted: DataQuery, number: int, size: int) -> dict[str, Any]:
-    """The page that is asked for, or the last one; with what is wrong instead, if anything is."""
+    """The values for the template: the requested page or the last one, or the problem."""
     none: dict[str, Any] = {"page": None, "number": 1, "rows": [], "columns": (), "visible": (), "has_table": True}
     try:
         known = app.tables.columns(dataset.id)
@@ -232,7 +236,7 @@ def _declared(dataset: Dataset) -> Mapping[str, DatasetColumn]:
 def _visible(
     known: Sequence[Column], declared: Mapping[str, DatasetColumn], chosen: Sequence[str] | None
 ) -> tuple[str, ...]:
-    """The columns that were chosen, or the first ones, amounts as money rather than in minor units."""
+    """The selected columns; by default the first ones, with amounts in major units only."""
     names = [column.name for column in known]
     if chosen is not None and (kept := [name for name in names if name in chosen]):
         return tuple(kept)
@@ -243,7 +247,7 @@ def _visible(
 
 
 def _needed(known: Sequence[Column], visible: Sequence[str], declared: Mapping[str, DatasetColumn]) -> frozenset[str]:
-    """What is shown, the currencies of it, and what finds a row again."""
+    """The visible columns, the currencies of their amounts, and the columns that identify a row."""
     currencies = {declared[name].currency or name for name in visible if name in declared}
     keys = {column.name for column in known if _is_key(declared, column.name)}
     return frozenset({*visible, *currencies, *keys})
@@ -254,7 +258,7 @@ def _is_key(declared: Mapping[str, DatasetColumn], name: str) -> bool:
 
 
 def _row_query(columns: Sequence[Column], keys: Sequence[int], values: Sequence[Any]) -> str:
-    """The parameters that find this row again: its key, and the run that brought it."""
+    """The query string that identifies a row: its key, and its run."""
     filters = tuple(
         Filter(column=columns[index].name, test="empty" if values[index] is None else "is", value=_text(values[index]))
         for index in keys

@@ -1,4 +1,4 @@
-"""A dataset: how it fares, what its columns are, how it is set."""
+"""The pages of a dataset: overview, schema and settings."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from counterfoil.web.pages.home import home_rows
 from counterfoil.web.pages.runs import Pace, live_of, reads, seconds_of
 from counterfoil.web.rendering import fragment, render
 
-#: Runs that the charts show, and runs that are looked through for the month.
+#: The number of runs in the charts, and of runs searched for those of the month.
 COURSE, _LOOKED_AT = 30, 5000
 _ACTIVE: tuple[Status, ...] = ("queued", "running", "waiting")
 _METHODS = {
     "replace": "Each run replaces the whole table",
     "append": "Each run adds a full copy",
-    "merge": "Each run brings what changed, by key",
+    "merge": "Incremental updates",
     "partition": "Each run replaces the last periods",
 }
 
 
 def frame(app: App, name_or_id: str, tab: str) -> dict[str, Any]:
-    """What the head of each of a dataset's pages shows."""
+    """The values for the head of the pages of a dataset."""
     shown = app.datasets.show(name_or_id)
     dataset = shown.dataset
     now = app.state.now()
@@ -127,7 +127,7 @@ def routes(app: App) -> APIRouter:
             request,
             "settings.html",
             **values,
-            told=dataset_dict(found),
+            detail=dataset_dict(found),
             labeled=[(label.capitalize(), value or "none") for label, value in labeled_options(found)],
             facts=_facts(app, found),
             method=_METHODS[found.method],
@@ -143,7 +143,7 @@ def _has(wanted: Sequence[str], *texts: str) -> bool:
 
 
 def _there(app: App, dataset: Dataset) -> tuple[dict[str, str], CounterfoilError | None]:
-    """Names and types of the columns that the table has now; none while there is no table."""
+    """Names and types of the table's columns, empty with the error if they can't be read."""
     try:
         return {column.name: column.type for column in app.tables.columns(dataset.id)}, None
     except CounterfoilError as error:
@@ -151,7 +151,7 @@ def _there(app: App, dataset: Dataset) -> tuple[dict[str, str], CounterfoilError
 
 
 def _total(app: App, dataset: Dataset) -> int | None:
-    """Rows of the table; None when it can't be looked into now."""
+    """The number of rows of the table; None if it can't be read."""
     try:
         return app.tables.count(dataset.id)
     except CounterfoilError:
@@ -159,7 +159,7 @@ def _total(app: App, dataset: Dataset) -> int | None:
 
 
 def _charts(ended: Sequence[Run], total: int | None) -> Mapping[str, Any]:
-    """Rows, durations and requests of the last runs, the oldest first."""
+    """Charts of the rows, durations and requests of the last runs, oldest first."""
     succeeded = [run for run in ended if run.status == "succeeded"]
     return {
         "rows": charts.line(
@@ -180,7 +180,7 @@ def _charts(ended: Sequence[Run], total: int | None) -> Mapping[str, Any]:
         ),
         "requests": charts.bars(
             [(label, float(reads(run))) for label, run in zip(_labels(ended), ended, strict=True)],
-            title="Requests that each run spent",
+            title="API requests of each run",
             width=420,
             height=190,
         ),
@@ -191,27 +191,27 @@ _TONES = {"failed": "bar-error", "canceled": "bar-mute"}
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """The day of each run, or its time when all are of one day."""
+    """The day of each run, or its time if all runs are on one day."""
     instants = [run.finished_at or run.created_at for run in runs]
     same = len({at.date() for at in instants}) <= 1
     return [f"{at:%H:%M}" if same else f"{at.day} {at:%b}" for at in instants]
 
 
 def _course(succeeded: Sequence[Run], total: int | None) -> list[float | None]:
-    """Rows in the table after each run, counted back from those that are in it now."""
+    """Rows in the table after each run, calculated backwards from the current number."""
     if total is None:
         return [float(run.counts.read) for run in succeeded]
     after: list[float | None] = []
     for run in reversed(succeeded):
         after.append(float(total))
-        # A merge marks what is deleted; every other method takes it out.
+        # A merge marks deleted rows; the other methods remove them.
         gone = 0 if run.plan.get("method") == "merge" else run.counts.deleted
         total = max(0, total - run.counts.added + gone)
     return after[::-1]
 
 
 def _spent(app: App, dataset: Dataset, now: datetime) -> dict[str, Any]:
-    """Reads since the month began: of this dataset, and of all of its account."""
+    """API requests (GET) of this month: of the dataset, and of all datasets of its account."""
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     same = {shown.dataset.id for shown in app.datasets.list() if shown.dataset.account == dataset.account}
     runs = [run for run in app.runs.list(limit=_LOOKED_AT) if run.created_at >= month and run.dataset in same]
@@ -227,11 +227,11 @@ def _spent(app: App, dataset: Dataset, now: datetime) -> dict[str, Any]:
 
 
 def _facts(app: App, dataset: Dataset) -> dict[str, Any]:
-    told = dataset_dict(dataset)
+    values = dataset_dict(dataset)
     return {
-        "schedule": told["schedule"],
-        "zone": told["zone"],
-        "targets": told["targets"],
+        "schedule": values["schedule"],
+        "zone": values["zone"],
+        "targets": values["targets"],
         "places": app.datasets.places(dataset),
-        "choice": told["choice"],
+        "choice": values["choice"],
     }

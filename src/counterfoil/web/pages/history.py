@@ -1,4 +1,4 @@
-"""The runs of one dataset, what each delivered, going back to one of them, and filling a table from what is kept."""
+"""The history of a dataset: its runs, rollback to a run, and backfill of a table from the archive."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ def routes(app: App) -> APIRouter:
 
 
 def _confirm(app: App, request: Request, run: Run, problem: CounterfoilError | None) -> HTMLResponse:
-    """What happens when one goes back to the run, and the button that does it."""
-    told = app.runs.show(run.id)
+    """The confirmation page of a rollback."""
+    found = app.runs.show(run.id)
     dataset = app.datasets.get(run.dataset)
     since = [one for one in app.runs.list(run.dataset, "succeeded", limit=_MOST) if one.created_at > run.created_at]
     return render(
         request,
         "revert.html",
         status_code=200 if problem is None else 409,
-        told=told,
+        detail=found,
         run=run,
         dataset=dataset,
         since=since,

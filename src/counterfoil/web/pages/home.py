@@ -1,4 +1,4 @@
-"""The Data Center: all datasets and all accounts, what is broken first."""
+"""The Data Center: all datasets and accounts; datasets that need attention come first."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from counterfoil.app.values import Account, DatasetSummary, Run
 from counterfoil.web.rendering import address, render
 
 PAGE_SIZE = 50
-#: What a dataset can be, the worst first: the order of the list, and of its filters.
+#: The statuses of a dataset, worst first: the order of the list and of its filters.
 STATUSES: tuple[StatusCode, ...] = tuple(LABELS)
 
-_ACTIVE = {"queued": "Queued", "running": "Running", "waiting": "Tries again"}
-#: Runs that a course shows, and runs that are looked through for them.
+_ACTIVE = {"queued": "Queued", "running": "Running", "waiting": "Retrying"}
+#: The number of runs in a sparkline, and of runs searched for them.
 _COURSE, _LOOKED_AT = 14, 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A dataset as the list shows it."""
+    """A dataset in the list."""
 
     id: str
     name: str
@@ -40,19 +40,19 @@ class Row:
     account_id: str
     #: `live`, `test` or None.
     mode: str | None
-    #: What to call it when another word than that of the status is better.
     status: StatusCode
+    #: The label of an active run; None for the label of the status.
     word: str | None
-    #: Why it needs attention.
+    #: The reason why it needs attention.
     cause: Cause | None
     rollback: Rollback | None
-    #: What is wrong, if anything, and what to do.
+    #: The error and the next step, if any.
     problem: str | None
     hint: str | None
-    #: Of the table, as its checks counted them; else of the last run that succeeded, which with `adds` came to others.
+    #: Rows of the table as counted by its checks, else rows of the last successful run; `adds`: added to earlier rows.
     rows: int | None
     adds: bool
-    #: Rows of the last runs that succeeded, the oldest first.
+    #: Rows of the last successful runs, oldest first.
     course: tuple[int, ...]
     last_run: str | None
     last_at: datetime | None
@@ -125,9 +125,9 @@ def routes(app: App) -> APIRouter:
 
 
 def sorted_rows(rows: Iterable[Row], sort: str) -> list[Row]:
-    """In the order asked for, `-` turning it around, or with what is broken first; by name where that leaves a choice.
+    """Sorts by a column, descending with the prefix `-`; unknown columns sort by status. Ties are sorted by name.
 
-    What has no value comes last either way.
+    Rows without a value come last in both directions.
     """
     value = _ORDERS.get(sort.removeprefix("-"), _ORDERS["status"])
     ordered = sorted(rows, key=lambda row: row.name.casefold())
@@ -177,14 +177,14 @@ def _row(shown: DatasetSummary, succeeded: Sequence[Run], titles: Mapping[str, s
 
 
 def _counted(shown: DatasetSummary) -> int | None:
-    """The rows of the table after the run that left it as it is; None when they were not counted."""
+    """The rows of the table as counted by the latest checks; None if they were not counted."""
     found = [check for check in shown.checks if (check.family, check.name) == ("coverage", "table")]
     rows = {check.figures.get("rows") for check in found}
     return rows.pop() if len(rows) == 1 else None
 
 
 def _has(row: Row, search: str) -> bool:
-    """Whether each word is somewhere in what the row says."""
+    """Whether the row contains each word of the search."""
     text = f"{row.name} {row.title} {row.report} {row.account}".casefold()
     return all(word in text for word in search.casefold().split())
 

@@ -1,4 +1,4 @@
-"""The form of a dataset: four panes that open in order and can be gone back to. What was typed lives in it alone."""
+"""The form of a dataset: four panes that open in order and can be reopened. Nothing is stored until it is saved."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from counterfoil.web.forms.dataset import (
     DatasetForm,
     Problems,
     changes_of,
-    field_messages,
     listed,
     pane_fields,
     typed_of,
@@ -48,7 +47,7 @@ DESTINATION = "duckdb:///counterfoil.duckdb"
 
 
 def routes(app: App) -> APIRouter:
-    """`/datasets/new`, and `/datasets/{dataset}/edit`, which is the same form."""
+    """`/datasets/new` and `/datasets/{dataset}/edit`, which share one form."""
     router = APIRouter()
 
     @router.get("/datasets/new")
@@ -71,7 +70,7 @@ def routes(app: App) -> APIRouter:
 
 
 class _Form:
-    """The form's answer to one request: of a new dataset, or of one that is changed."""
+    """Handles one request of the form of a new dataset, or of `dataset`."""
 
     def __init__(self, app: App, dataset: Dataset | None = None) -> None:
         self._app = app
@@ -91,13 +90,13 @@ class _Form:
         return self._render(request, typed, pane, PANES.index(pane), moved=True, saved=before)
 
     def change(self, request: Request, pane: str) -> Response:
-        """The form with what the dataset is."""
-        assert self._dataset is not None  # noqa: S101 - that is what the route is for
+        """The form filled with the values of the dataset."""
+        assert self._dataset is not None  # noqa: S101 - the route requires a dataset
         pane = pane if pane in PANES else "details"
         return self._render(request, typed_of(self._dataset), pane, len(PANES) - 1, moved=True)
 
     def step(self, request: Request, data: FormData) -> Response:
-        """What a button of the form, or a change of a field, asks for."""
+        """Handles a button of the form, or the change of a field."""
         typed = DatasetForm.read(data)
         if self._dataset is not None:
             typed.report = self._dataset.report
@@ -109,8 +108,8 @@ class _Form:
             try:
                 typed.account = connect(self._app, str(data.get("key", "")), typed).id
             except CounterfoilError as error:
-                told_alone = say_key_problem(request, error)
-                return told_alone or self._render(request, typed, "credentials", reached, problems={"key": error})
+                response = say_key_problem(request, error)
+                return response or self._render(request, typed, "credentials", reached, problems={"key": error})
         if go.startswith("save"):
             return self._save(request, typed, reached, go)
         if go == "check":
@@ -125,7 +124,7 @@ class _Form:
         return self._open(request, typed, pane, target, reached)
 
     def _open(self, request: Request, typed: DatasetForm, pane: str, target: str, reached: int) -> Response:
-        """The target, or the first pane before it that something is wrong in; going back asks nothing."""
+        """Opens the target, or the first pane before it that is invalid; going back validates nothing."""
         if PANES.index(target) > PANES.index(pane):
             for one in PANES[: PANES.index(target)]:
                 problems = self._checks.problems(one, typed)
@@ -161,19 +160,19 @@ class _Form:
         )
 
     def _edit(self, dataset: Dataset, typed: DatasetForm) -> PlannedDataset:
-        """Only what is another thing than before: the same schedule would count anew."""
+        """Saves only the changed fields: saving an unchanged schedule would restart its intervals."""
         overwrite = bool(typed.overwrite)
         changes = changes_of(typed, dataset)
         names = {"name": typed.name.strip(), "account": typed.account}
         changes |= {name: value for name, value in names.items() if value != getattr(dataset, name)}
         if input_of(dataset.schedule) != "manual" and changes.get("after", "") is None:
-            del changes["after"]  # it has a schedule besides, and the form has room for one of the two
+            del changes["after"]  # the dataset also has a schedule, and the form shows only one of the two
         if (changes["to"], changes["table"]) == ([one.url for one in dataset.targets], dataset.targets[0].table):
             del changes["to"], changes["table"]
         tried = self._app.datasets.edit(dataset.id, overwrite=overwrite, dry_run=True, **changes)
         if tried.replaces is not None and not overwrite:
             raise SettingsError(
-                tried.replaces, hint="Choose another table, or let the next run replace them.", code=REPLACES_ROWS
+                tried.replaces, hint="Use another table, or let the next run replace the rows.", code=REPLACES_ROWS
             )
         return self._app.datasets.edit(dataset.id, overwrite=overwrite, **changes)
 
@@ -200,13 +199,13 @@ class _Form:
         )
 
     def _estimate(self, typed: DatasetForm) -> None:
-        """Asks Stripe once for each choice; what can't be estimated stays open."""
+        """Estimates the API requests of a full refresh, once for each selection of rows."""
         if typed.reads_of != (asked := _asked(typed)):
             reads = self._drafts.reads(typed.account, typed.report, typed.choice())
             typed.reads, typed.reads_of = "" if reads is None else str(reads), asked
 
     def _propose(self, typed: DatasetForm) -> None:
-        """Proposals follow what is chosen until somebody writes something else."""
+        """Fills in proposals for name, description and table; edited values stay unchanged."""
         found, account = report_options(typed.report), self._app.accounts.get(typed.account)
         typed.to = typed.to or next(iter(self._drafts.destinations()), DESTINATION)
         proposed = {
@@ -230,7 +229,7 @@ class _Form:
         moved: bool = False,
         **more: Any,
     ) -> Response:
-        errors = field_messages(problems or {})
+        errors = problems or {}
         accounts = self._app.accounts.list()
         account = next((one for one in accounts if one.id == typed.account), None)
         values: dict[str, Any] = {
@@ -275,7 +274,7 @@ class _Form:
         return answer
 
     def _schedule(self, typed: DatasetForm, account: Account | None) -> dict[str, Any]:
-        """When it would run and what that takes, or why that can't be told."""
+        """The next runs and the forecast of API requests, or the error in the schedule."""
         nothing: dict[str, Any] = dict.fromkeys(("outlook", "together", "schedule", "schedule_error"))
         nothing |= {"schedule_words": "", "next_times": []}
         if account is None or not typed.report:
@@ -286,31 +285,31 @@ class _Form:
             schedule = read_input("manual", typed.zone) if after else typed.schedule()
             self._drafts.schedule(schedule)
         except CounterfoilError as error:
-            return nothing | {"schedule_error": field_messages({"": error})[""]}
+            return nothing | {"schedule_error": error}
         words = f"after {after.name}" if after else input_of(schedule)
         outlook = self._drafts.outlook(schedule, after=after.id if after else None, reads_each=reads)
         together = self._app.datasets.together(
             account.id, instead={self._dataset.id if self._dataset else NEW: outlook}
         )
         times = [_local(at, schedule.zone) for at in outlook.next_times]
-        told_of = {"outlook": outlook, "together": together, "schedule": schedule}
-        return nothing | told_of | {"schedule_words": words, "next_times": times}
+        forecast = {"outlook": outlook, "together": together, "schedule": schedule}
+        return nothing | forecast | {"schedule_words": words, "next_times": times}
 
 
 def _local(at: datetime, zone: str) -> tuple[str, str, str]:
-    """For machines, by the clock of the zone, and in UTC."""
+    """An instant in ISO 8601, in local time of the zone, and in UTC."""
     local = at.astimezone(ZoneInfo(zone))
     return at.isoformat(), f"{local:%a} {local.day} {local:%b %Y, %H:%M}", f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _first(pane: str, accounts: Sequence[Account]) -> str:
-    """The field that a pane begins with."""
+    """The first field of a pane."""
     first = {"credentials": "account" if accounts else "key", "details": "report", "scheduling": "n", "naming": "name"}
     return first[pane]
 
 
 def _focus(field: str | None) -> Callable[[str], dict[str, str]]:
-    """Where a person goes on typing."""
+    """Attributes that focus a field."""
     return lambda name: {"autofocus": "autofocus"} if name == field else {}
 
 
@@ -326,7 +325,7 @@ def _fit_all(typed: DatasetForm) -> None:
 
 
 def _fit(typed: DatasetForm, found: ReportOptions) -> None:
-    """Leaves out what was chosen of another report."""
+    """Removes options and columns that the report does not have."""
     columns = {column.name for column in found.columns}
     options = {option.name for option in found.options}
     keys = {f"metadata_{name}" for name in listed(typed.promoted)}
@@ -342,26 +341,26 @@ def _fit(typed: DatasetForm, found: ReportOptions) -> None:
 
 
 def _asked(typed: DatasetForm) -> str:
-    """What an estimate is of."""
-    told = (typed.account, typed.report, typed.rows, typed.since, typed.until, typed.days)
+    """Identifies the selection of rows that an estimate applies to."""
+    values = (typed.account, typed.report, typed.rows, typed.since, typed.until, typed.days)
     options = (f"{name}={value}" for name, value in sorted(typed.options.items()))
-    return " ".join((*told, *options))
+    return " ".join((*values, *options))
 
 
 def _choice_words(typed: DatasetForm) -> str:
-    """What of the report, in a line."""
-    said = {
+    """The selection of rows and columns, in a line."""
+    rows = {
         "between": " ".join(
             part
             for part in (
                 f"from {typed.since}" if typed.since else "",
-                f"to before {typed.until}" if typed.until else "",
+                f"until {typed.until}" if typed.until else "",
             )
             if part
         ),
         "days": f"the last {typed.days} days before each run",
     }.get(typed.rows, "all rows")
-    parts = [said, *(f"{name} {value}" for name, value in typed.options.items() if value)]
+    parts = [rows, *(f"{name} {value}" for name, value in typed.options.items() if value)]
     parts += [f"metadata {key}" for key in listed(typed.promoted)]
     parts += [f"{counted(len(typed.left_out), 'column')} left out"] if typed.left_out else []
     parts += [f"{counted(len(typed.hashed), 'column')} hashed"] if typed.hashed else []
@@ -369,5 +368,5 @@ def _choice_words(typed: DatasetForm) -> str:
 
 
 def _field_of(error: CounterfoilError) -> str:
-    """The field that the error is about: all others were checked before."""
+    """The field of an error on saving: all other fields are validated before."""
     return "table" if error.code in (INVALID_TABLE, REPLACES_ROWS) else "to"

@@ -1,4 +1,4 @@
-"""Whether a dataset is complete: its checks with their figures, and the statement to keep."""
+"""The page Proof of a dataset: its checks with figures, and the statement of completeness."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FORMS = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8"
 
 
 def routes(app: App) -> APIRouter:
-    """`/datasets/{dataset}/proof`, what goes on of it, and its statement as a file."""
+    """`/datasets/{dataset}/proof`, its live progress, and the statement as a file."""
     router = APIRouter()
 
     @router.get("/datasets/{dataset}/proof")
@@ -102,7 +102,7 @@ def _page(app: App, request: Request, dataset: str, refused: CounterfoilError | 
 
 
 def _balances(check: StoredCheck) -> Iterator[dict[str, Any]]:
-    """A chart for each currency of a type of balance: what the table's movements come to, and what Stripe says."""
+    """Values for a chart per currency of a balance check: the sum of the table's movements, and Stripe's balance."""
     if check.family != "balance":
         return
     for code, sums in check.figures.get("currencies", {}).items():
@@ -110,21 +110,21 @@ def _balances(check: StoredCheck) -> Iterator[dict[str, Any]]:
         yield {
             "name": f"{check.name.replace('_', ' ')} in {code}",
             "same": table == stripe,
-            "told": major(table, code),
+            "stripe": major(table, code),
             "difference": major(table - stripe, code),
             "svg": _drawn(code, table, stripe),
         }
 
 
 def _drawn(code: str, table: int, stripe: int) -> Markup | None:
-    """Two bars; nothing below zero, where bars do not reach."""
+    """A chart of two bars; None for negative amounts, which bars can't show."""
     if min(table, stripe) < 0:
         return None
     unit = units(code)
     return charts.bars(
         [("In the table", table / unit), ("At Stripe", stripe / unit)],
-        title=f"The balance in {code} as computed and as Stripe says",
+        title=f"The balance in {code}, computed and reported by Stripe",
         width=420,
         height=150,
-        tell=lambda told: major(round(told * unit), code),
+        tell=lambda amount: major(round(amount * unit), code),
     )

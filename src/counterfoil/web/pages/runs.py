@@ -1,4 +1,4 @@
-"""Runs: what goes on now, what waits, what failed; one run in full, live while it lasts."""
+"""The pages of runs: active and finished runs, and the details of a run with live progress."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from starlette.responses import StreamingResponse
 from counterfoil.app.app import App
 from counterfoil.app.datasets.columns import dataset_columns
 from counterfoil.app.dictionaries import run_dict
+from counterfoil.app.export.amounts import currencies_of
 from counterfoil.app.export.files import file_chunks, first
 from counterfoil.app.values import Line, Run, Status
 from counterfoil.errors import CounterfoilError
@@ -27,24 +28,24 @@ from counterfoil.web.events import Seen, stream
 from counterfoil.web.rendering import address, fragment, render
 
 PAGE_SIZE = 50
-#: Rows of a run that are shown, and lines of its log.
+#: The maximum numbers of rows and log lines shown of a run.
 SHOWN_ROWS, SHOWN_LINES = 50, 500
 ACTIVE: tuple[Status, ...] = ("running", "queued", "waiting")
 _ENDED: dict[Status, str] = {"failed": "Failed", "succeeded": "Succeeded", "canceled": "Canceled", "skipped": "Skipped"}
-#: Over how many seconds the speed is taken, and how often the list of what runs is looked at.
+#: The time over which the speed is averaged, and the polling interval of the list of active runs.
 _PACE_SECONDS, _LOOK_SECONDS = 15, 1.0
 _MOST_ENDED = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A run that is not over, as it is shown meanwhile."""
+    """An active run with its progress."""
 
     run: Run
     dataset: str
-    #: What it does now.
+    #: The current activity.
     doing: str
-    #: Rows of the last full run, when this one reads everything too.
+    #: Rows of the last full refresh, if this run is a full refresh too.
     about: int | None
     rows_a_second: float | None
     requests_a_second: float | None
@@ -54,14 +55,14 @@ class Live:
 
 
 class Pace:
-    """How fast runs go, from what was seen of them in the last seconds."""
+    """The speed of runs, averaged over the last seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[str, deque[tuple[float, int, int]]] = {}
 
     def of(self, run: Run) -> tuple[float, float] | None:
-        """Rows and requests a second; None before there is anything to compare with."""
+        """Rows and requests per second; None at first, before there are two measurements."""
         now, seen = self._clock(), self._seen.setdefault(run.id, deque())
         newest = (run.counts.read, requests_of(run))
         if not seen or seen[-1][1:] != newest:
@@ -75,7 +76,7 @@ class Pace:
 
 
 def routes(app: App) -> APIRouter:
-    """`/runs`, `/runs/{run}`, and what can be done there."""
+    """`/runs` and the routes below it."""
     router = APIRouter()
 
     @router.get("/runs")
@@ -107,7 +108,7 @@ def routes(app: App) -> APIRouter:
 
 
 def _live(app: App, router: APIRouter) -> None:
-    """What is watched while it goes on; before `/runs/{run}`, which would else take the name."""
+    """Live progress. Registered before `/runs/{run}`, which would match `/runs/live`."""
 
     @router.get("/runs/live")
     def live(request: Request) -> StreamingResponse:
@@ -135,28 +136,28 @@ def _live(app: App, router: APIRouter) -> None:
 
 
 def _one(app: App, router: APIRouter) -> None:
-    """A run, the rows that it brought, and its end."""
+    """A run, its rows, and its cancellation."""
 
     @router.get("/runs/{run}")
     def one(request: Request, run: str) -> HTMLResponse:
-        told = app.runs.show(run)
+        found = app.runs.show(run)
         lines = app.runs.lines(run)
         return render(
             request,
             "run.html",
             now=app.state.now(),
-            told=told,
-            run=told.run,
-            plain=run_dict(told.run, told.dataset),
-            live=live_of(app, told.run, told.dataset, Pace()) if told.run.status in ACTIVE else None,
+            detail=found,
+            run=found.run,
+            plain=run_dict(found.run, found.dataset),
+            live=live_of(app, found.run, found.dataset, Pace()) if found.run.status in ACTIVE else None,
             lines=lines[-SHOWN_LINES:],
             left_out=max(0, len(lines) - SHOWN_LINES),
-            back_to=told.run.plan.get("back_to"),
+            back_to=found.run.plan.get("back_to"),
         )
 
     @router.get("/runs/{run}/rows")
     def rows(request: Request, run: str) -> HTMLResponse:
-        told = app.runs.show(run)
+        found = app.runs.show(run)
         names, numbers, shown, problem = [], [], [], None
         try:
             reader = app.runs.rows(run)
@@ -167,14 +168,14 @@ def _one(app: App, router: APIRouter) -> None:
             numbers = [is_number(str(field.type)) for field in reader.schema]
             in_json = {one.name for one in reader.schema if (one.metadata or {}).get(b"counterfoil") == b"json"}
             values = [tuple(row.values()) for batch in first(reader, SHOWN_ROWS) for row in batch.to_pylist()]
-            money = money_of(dataset_columns(app.datasets.get(told.run.dataset)))
+            money = money_of(dataset_columns(app.datasets.get(found.run.dataset)))
             shown = cells_of(names, values, json_columns=in_json, money=money)
             reader.close()
         return render(
             request,
             "run_rows.html",
-            told=told,
-            run=told.run,
+            detail=found,
+            run=found.run,
             names=names,
             numbers=numbers,
             rows=shown,
@@ -191,20 +192,20 @@ def _one(app: App, router: APIRouter) -> None:
         return _file(app, run, ".parquet")
 
     @router.post("/runs/{run}/cancel")
-    def cancel(run: str, next: Annotated[str, Form()] = "") -> Response:  # noqa: A002 - the form's word
+    def cancel(run: str, next: Annotated[str, Form()] = "") -> Response:  # noqa: A002 - the name of the form's field
         app.runs.cancel(run)
         return RedirectResponse("/runs" if next == "/runs" else f"/runs/{run}", status_code=303)
 
 
 def lives(app: App, pace: Pace) -> list[Live]:
-    """Runs that are not over: those that run, those that are queued, those that wait; each as they came."""
+    """Active runs: first running, then queued, then waiting ones, each by creation."""
     names = app.runs.dataset_names()
     found = sorted(app.runs.list(status=ACTIVE, limit=500), key=lambda run: (ACTIVE.index(run.status), run.created_at))
     return [live_of(app, run, names.get(run.dataset, run.dataset), pace) for run in found]
 
 
 def live_of(app: App, run: Run, dataset: str, pace: Pace, lines: Sequence[Line] | None = None) -> Live:
-    """What is shown of a run while it lasts."""
+    """An active run with its progress."""
     speed = pace.of(run)
     elapsed = None if run.started_at is None else (run.finished_at or app.state.now()) - run.started_at
     if speed is None and run.status == "running" and elapsed is not None and elapsed.total_seconds() > 1:
@@ -223,17 +224,17 @@ def live_of(app: App, run: Run, dataset: str, pace: Pace, lines: Sequence[Line] 
 
 
 def requests_of(run: Run) -> int:
-    """All requests that a run made."""
+    """The number of API requests of a run."""
     return sum(run.requests.values())
 
 
 def reads(run: Run) -> int:
-    """Those that Stripe counts as reads."""
+    """The number of GET requests, which count towards Stripe's allowance."""
     return sum(count for endpoint, count in run.requests.items() if endpoint.startswith("GET "))
 
 
 def seconds_of(run: Run) -> float | None:
-    """How long it took."""
+    """The duration of a run; None unless it has started and finished."""
     if run.started_at is None or run.finished_at is None:
         return None
     return (run.finished_at - run.started_at).total_seconds()
@@ -241,20 +242,20 @@ def seconds_of(run: Run) -> float | None:
 
 def _doing(run: Run, lines: Sequence[Line]) -> str:
     if run.cancel_requested:
-        return "Is being canceled"
+        return "Canceling"
     if run.status == "queued":
-        return "Waits for a place"
+        return "Queued"
     if run.status == "waiting":
-        return "Waits to be tried again"
+        return "Waiting to retry"
     if run.plan.get("back_to"):
-        return "Goes back to an earlier run"
+        return "Rolling back to an earlier run"
     if any(line.fields.get("step") == LOAD_STEP for line in islice(reversed(lines), 5)):
-        return "Loads into the table"
-    return "Reads from Stripe" if run.plan else "Begins"
+        return "Loading into the table"
+    return "Reading from Stripe" if run.plan else "Starting"
 
 
 def _about(app: App, run: Run) -> int | None:
-    """How many rows are to be expected, where that is known."""
+    """The expected number of rows: those of the last full refresh; None if unknown."""
     if run.status != "running" or not run.plan.get("whole"):
         return None
     full = (one for one in app.runs.list(run.dataset, "succeeded", limit=10) if one.plan.get("whole"))
@@ -263,9 +264,10 @@ def _about(app: App, run: Run) -> int | None:
 
 
 def _file(app: App, run: str, suffix: str) -> Download:
-    told = app.runs.show(run)
+    found = app.runs.show(run)
     rows = app.runs.rows(run)
-    return Download(file_chunks(rows, suffix), f"{told.dataset} {run}", suffix)
+    chunks = file_chunks(rows, suffix, currencies=currencies_of(found.run.plan["report"]))
+    return Download(chunks, f"{found.dataset} {run}", suffix)
 
 
 def _chips(request: Request, ended: Sequence[Run], chosen: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Tokens for other programs: those that there are, a new one, which is shown once, and their end."""
+"""The page of API tokens: list, create and revoke. A new token is shown once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from starlette.responses import RedirectResponse, Response
 from counterfoil.app.app import App
 from counterfoil.app.tokens import NewToken
 from counterfoil.errors import SettingsError
-from counterfoil.web.forms.dataset import field_messages
 from counterfoil.web.rendering import render
 
-#: How long a token may last, and how that is called.
-PERIODS = (("30d", "30 days"), ("90d", "90 days"), ("365d", "A year"), ("", "Until it is revoked"))
-SCOPES = (("read", "May look at everything"), ("full", "May do what this page does"))
+#: Lifetimes of a token, with labels.
+PERIODS = (("30d", "30 days"), ("90d", "90 days"), ("365d", "1 year"), ("", "No expiration"))
+SCOPES = (("read", "Read-only"), ("full", "Full access"))
 
 
 def routes(app: App) -> APIRouter:
@@ -39,11 +38,11 @@ def routes(app: App) -> APIRouter:
         scope: Annotated[str, Form()] = "read",
         expires: Annotated[str, Form()] = "",
     ) -> Response:
-        """The one answer that holds the token: it is never kept, not by the browser either."""
+        """The only response with the token, which is never stored or cached."""
         try:
             made: NewToken = app.tokens.create(name, read_only=scope != "full", expires=expires)
         except SettingsError as error:
-            return page(request, 422, errors=field_messages({"name": error}), typed=name, scope=scope, expires=expires)
+            return page(request, 422, errors={"name": error}, typed=name, scope=scope, expires=expires)
         return page(request, made=made)
 
     @router.post("/tokens/{token}/revoke")

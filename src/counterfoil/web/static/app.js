@@ -1,4 +1,4 @@
-// The page's own behaviour. Everything is found by attribute, so that parts that htmx brings later behave alike:
+// The behaviour of all pages. Elements are found by attribute, which also works for parts that htmx loads later:
 // data-theme-choice, data-open, data-close, data-copy, data-filter, data-search, data-choosing, data-choose,
 // data-choose-all, data-chosen, data-chosen-names, data-poll, data-keep, data-returns, time[data-local], time[data-ago].
 "use strict";
@@ -6,7 +6,7 @@
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 const typing = (element) => element.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
 
-// Theme: the server draws what the cookie says, so that no page flashes.
+// Theme: the server renders the theme of the cookie, so that pages don't flash.
 function chooseTheme(theme) {
   const root = document.documentElement;
   const age = theme ? 31536000 : 0;
@@ -15,7 +15,7 @@ function chooseTheme(theme) {
   else delete root.dataset.theme;
 }
 
-// Times: the browser's zone, with UTC left in the title.
+// Times: in the browser's zone, with UTC in the title.
 const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
 const relative = new Intl.RelativeTimeFormat("en-GB", { numeric: "always" });
 
@@ -37,7 +37,7 @@ function showTimes(inside = document) {
   }
 }
 
-// Chosen rows: how many there are, what they are called, and the box that chooses all.
+// Selected rows: their number, their names, and the checkbox that selects all.
 const rowBoxes = (region) => all("tbody input[type=checkbox]", region);
 function countChosen(region) {
   const boxes = rowBoxes(region);
@@ -56,7 +56,7 @@ function chooseOnly(value, region) {
   countChosen(region);
 }
 
-// A list of radios, narrowed to those whose text has every word.
+// Filters a list: an item stays visible if its text contains every word.
 function filterList(input) {
   const list = document.getElementById(input.dataset.filter);
   const words = input.value.toLowerCase().split(/\s+/);
@@ -65,12 +65,12 @@ function filterList(input) {
   list.querySelector("[data-none]").hidden = items.some((item) => !item.hidden);
 }
 
-// A time zone that nobody chose is the browser's.
+// Fills an empty time zone with the browser's zone.
 function fillZones(inside = document) {
   for (const input of all("input[data-zone]", inside)) input.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
 }
 
-// What is chosen in a list is in sight.
+// Scrolls lists to their selected items.
 function showChosen(inside = document) {
   for (const radio of all(".picker-list input[type=radio]:checked", inside)) {
     const list = radio.closest(".picker-list");
@@ -93,11 +93,11 @@ async function copy(button) {
     await navigator.clipboard.writeText(source.value ?? source.textContent);
     toast("Copied.", "ok");
   } catch {
-    getSelection().selectAllChildren(source); // no clipboard without https: it is ready for the person's own copy
+    getSelection().selectAllChildren(source); // no clipboard without https: select the text for a manual copy
   }
 }
 
-// A lost connection says so, and asks until there is an answer.
+// Shows that the connection is lost, and polls until the server responds.
 let asking = null;
 function lost() {
   document.getElementById("lost").hidden = false;
@@ -149,8 +149,8 @@ document.addEventListener("keydown", (event) => {
     event.target.value = "";
     event.target.dispatchEvent(new Event("input", { bubbles: true }));
   }
-  if (event.key === "Enter" && event.target.matches("[data-filter]")) event.preventDefault(); // it is no form's field
-  // From its search into the list: Tab alone would stop at the group's first radio, which may be hidden, and go past.
+  if (event.key === "Enter" && event.target.matches("[data-filter]")) event.preventDefault(); // Enter would submit the form
+  // Moves the focus from the search into the list. Tab would skip the list if the group's first radio button is hidden.
   if (event.target.matches("[data-filter]") && (event.key === "ArrowDown" || (event.key === "Tab" && !event.shiftKey))) {
     const items = all(".picker-item:not([hidden]) input[type=radio]", document.getElementById(event.target.dataset.filter));
     const next = items.find((item) => item.checked) ?? items[0];
@@ -161,7 +161,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// What was typed is kept: a page that would be left with changes in it asks first.
+// Warns before leaving a page with unsaved changes.
 const changed = () => all("form[data-keep]").some((form) => "changed" in form.dataset);
 document.addEventListener("input", (event) => {
   const form = event.target.closest("form[data-keep]");
@@ -172,7 +172,7 @@ addEventListener("beforeunload", (event) => {
   if (changed()) event.preventDefault();
 });
 
-// A session that ended leads to the sign-in and back; meanwhile what was typed waits in this tab, but for keys.
+// An expired session redirects to the login and back. Until then, the tab stores the form, without keys.
 const waiting = (form) => `typed ${form.getAttribute("action")}`;
 document.addEventListener("htmx:beforeOnLoad", ({ detail: { xhr, elt } }) => {
   const form = xhr.status === 401 && elt.closest("form[data-keep]");
@@ -193,7 +193,7 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 
-// The sign-in goes on by itself when it was done in another tab.
+// The login page continues if the user has logged in in another tab.
 document.addEventListener("visibilitychange", async () => {
   const returns = document.querySelector("[data-returns]")?.dataset.returns;
   if (!returns || document.visibilityState !== "visible") return;
@@ -203,19 +203,19 @@ document.addEventListener("visibilitychange", async () => {
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   const region = event.target;
-  // A part that asks for news of itself waits while the person has something in hand there.
+  // A polling element is not refreshed while the user interacts with it.
   const busy = region.matches("[data-poll]") && region.querySelector(":checked, :focus-visible, dialog[open], :popover-open");
   if (busy && event.detail.elt === region) event.preventDefault();
 });
 document.addEventListener("htmx:configRequest", ({ detail }) => {
   if (detail.verb !== "get") return;
-  for (const [name, value] of [...detail.formData]) if (value === "") detail.formData.delete(name); // a short address
+  for (const [name, value] of [...detail.formData]) if (value === "") detail.formData.delete(name); // keeps URLs short
 });
 document.addEventListener("htmx:sendError", lost);
 document.addEventListener("htmx:sseError", lost);
 document.addEventListener("htmx:sseOpen", found);
 document.addEventListener("htmx:afterOnLoad", found);
-// A problem that the server tells of goes where it says, above the page; any other error touches nothing.
+// Shows a problem in the target that the server sets, above the page. Other errors leave the page unchanged.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr } = event.detail;
   if (xhr.status < 400 || xhr.status === 422) document.getElementById("problem").replaceChildren();
@@ -224,7 +224,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     event.detail.shouldSwap = true;
     scrollTo({ top: 0 });
   } else if (!event.detail.shouldSwap) {
-    toast(`That did not work (${xhr.status}). What you typed is still here; try again.`);
+    toast(`Request failed (${xhr.status}). Your input is still here; try again.`);
   }
 });
 document.addEventListener("htmx:load", (event) => {

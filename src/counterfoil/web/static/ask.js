@@ -1,4 +1,4 @@
-// The editor of questions: names are completed from the list of tables beside it, and an error's place is shown.
+// The query editor: completes names from the list of tables, and selects the position of an error.
 "use strict";
 
 const editor = document.querySelector("[data-editor]");
@@ -11,7 +11,7 @@ const quoted = (name) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.repl
 const tables = () => [...document.querySelectorAll("[data-table]")];
 const columnsOf = (table) => [...table.querySelectorAll("[data-column]")].map((each) => each.dataset.column);
 
-// What is written before the caret: the word, and the table before its point.
+// The word before the caret, and the table before its dot.
 function writing() {
   const before = editor.value.slice(0, editor.selectionStart);
   const [, owner, word] = before.match(/(?:([\w]+)\.)?([\w]*)$/);
@@ -26,10 +26,10 @@ function fitting({ owner, word }) {
     if (name.toLowerCase() !== word.toLowerCase() && !found.some((one) => one.name === name)) found.push({ name, kind });
   };
   if (owner) {
-    const meant = owner.toLowerCase();
+    const name = owner.toLowerCase();
     // An alias: `charges c`, `charges AS c`.
-    const aliased = [...text.matchAll(new RegExp(`([\\w]+)"?\\s+(?:as\\s+)?${meant}\\b`, "g"))].map((one) => one[1]);
-    const table = known.find((one) => [meant, ...aliased].includes(one.dataset.table.toLowerCase()));
+    const aliased = [...text.matchAll(new RegExp(`([\\w]+)"?\\s+(?:as\\s+)?${name}\\b`, "g"))].map((one) => one[1]);
+    const table = known.find((one) => [name, ...aliased].includes(one.dataset.table.toLowerCase()));
     for (const column of table ? columnsOf(table) : []) add(column, table.dataset.table);
   } else {
     const used = known.filter((one) => text.includes(one.dataset.table.toLowerCase()));
@@ -42,7 +42,7 @@ function fitting({ owner, word }) {
     }
   }
   const start = word.toLowerCase();
-  // The shortest first: `status` before `statement_descriptor`.
+  // Shortest first: `status` before `statement_descriptor`.
   const begins = found.filter((one) => one.name.toLowerCase().startsWith(start));
   if (start) begins.sort((one, other) => one.name.length - other.name.length);
   const holds = start.length > 1 ? found.filter((one) => !begins.includes(one) && one.name.toLowerCase().includes(start)) : [];
@@ -79,7 +79,7 @@ function show() {
   choose(0);
 }
 
-// Below the caret: lines are not wrapped and letters are all as wide.
+// Places the list below the caret: lines are not wrapped, and the font is monospaced.
 const paper = document.createElement("canvas").getContext("2d");
 function place() {
   const style = getComputedStyle(editor);
@@ -94,7 +94,7 @@ function place() {
 function put(text, start = editor.selectionStart) {
   editor.focus();
   editor.setSelectionRange(start, editor.selectionEnd);
-  // So that the browser's own undo knows of it.
+  // execCommand supports the browser's undo.
   if (!document.execCommand("insertText", false, text)) editor.setRangeText(text, start, editor.selectionEnd, "end");
 }
 function take(name) {
@@ -126,19 +126,19 @@ if (editor) {
   });
   for (const gone of ["blur", "scroll", "click"]) editor.addEventListener(gone, hide);
   list.addEventListener("mousedown", (event) => {
-    event.preventDefault(); // the editor keeps the focus
+    event.preventDefault(); // keeps the focus in the editor
     const option = event.target.closest("[role=option]");
     if (option) take(option.dataset.name);
   });
 }
 
-// Where DuckDB says that it went wrong.
+// Selects the word at the position of DuckDB's error.
 function toError(region) {
-  const told = region.querySelector("[data-error-line]");
-  if (!told) return;
+  const error = region.querySelector("[data-error-line]");
+  if (!error) return;
   const lines = editor.value.split("\n");
-  const line = Number(told.dataset.errorLine) - 1;
-  const start = lines.slice(0, line).reduce((sum, each) => sum + each.length + 1, 0) + Number(told.dataset.errorColumn) - 1;
+  const line = Number(error.dataset.errorLine) - 1;
+  const start = lines.slice(0, line).reduce((sum, each) => sum + each.length + 1, 0) + Number(error.dataset.errorColumn) - 1;
   const word = editor.value.slice(start).match(/^[\w"]+|^[^\s]/)?.[0] ?? "";
   editor.focus();
   editor.setSelectionRange(start, start + word.length);
@@ -153,7 +153,7 @@ document.addEventListener("submit", (event) => {
   const source = document.getElementById(event.target.dataset.takes);
   if (source) event.target.elements.sql.value = source.value;
 }, true);
-// A file is no part of the page: its button sends the form as the browser does.
+// The download button submits a plain form, since htmx can't save files.
 document.addEventListener("click", (event) => {
   const plain = event.target.closest("[data-plain]");
   if (!plain) return;

@@ -1,4 +1,4 @@
-// The data of a dataset: what is asked for into the panel waits visibly, and all columns can be ticked at once.
+// The page Data of a dataset: a placeholder while the panel loads, and buttons that select all columns or none.
 "use strict";
 
 document.addEventListener("htmx:beforeRequest", (event) => {
@@ -7,7 +7,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (waiting) target.replaceChildren(waiting.content.cloneNode(true));
 });
 
-// A problem is told where the person looks: in the panel, not behind it.
+// Problems are shown on the page: close the panel in front of it.
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id === "problem") document.getElementById("panel")?.close();
 });

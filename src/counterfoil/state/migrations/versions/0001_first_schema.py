@@ -34,7 +34,7 @@ def _of_run(table: str) -> sa.ForeignKeyConstraint:
 
 
 def upgrade() -> None:
-    """Makes every table."""
+    """Creates all tables."""
     _accounts()
     _datasets()
     _runs()
@@ -190,6 +190,6 @@ def _what_runs_did() -> None:
 
 
 def downgrade() -> None:
-    """Takes every table away."""
+    """Drops all tables."""
     for table in ("settings", "run_lines", "loads", "attempts", "runs", "targets", "datasets", "accounts"):
         op.drop_table(table)

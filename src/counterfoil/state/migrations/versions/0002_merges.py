@@ -1,4 +1,4 @@
-"""How merges keep their tables."""
+"""The options of merges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """A merge has its options; those that there are get what they did so far."""
+    """Adds the options; existing merges get those that match their behavior."""
     op.add_column("datasets", sa.Column("merge", sa.JSON(none_as_null=True), nullable=True))
     merge = {"deleted": "keep", "history": False, "reread_days": 7}
     datasets = sa.table("datasets", sa.column("method", sa.String), sa.column("merge", sa.JSON))
@@ -18,6 +18,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forgets the options."""
+    """Removes the options."""
     with op.batch_alter_table("datasets") as table:
         table.drop_column("merge")

@@ -1,4 +1,4 @@
-"""Checks of runs, and which of them a dataset's runs make."""
+"""Checks of runs, and the options of datasets for them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _text(name: str) -> sa.Column[str]:
 
 
 def upgrade() -> None:
-    """Adds the table, and the dataset's column: null is what datasets have unless told otherwise."""
+    """Adds the table, and the column of datasets, in which null means the defaults."""
     op.create_table(
         "checks",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -36,6 +36,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes them away."""
+    """Drops the table and the column."""
     op.drop_column("datasets", "proof")
     op.drop_table("checks")

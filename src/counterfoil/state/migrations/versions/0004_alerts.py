@@ -1,4 +1,4 @@
-"""Alerts, and the notices that are to be sent to them."""
+"""Alerts, and the notices to send to them."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes them away."""
+    """Drops the tables."""
     op.drop_table("notices")
     op.drop_table("alerts")

@@ -1,4 +1,4 @@
-"""The processes that work on the state, on whatever machine."""
+"""The processes of all machines that use the state."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes it away."""
+    """Drops the table."""
     op.drop_table("nodes")

@@ -1,4 +1,4 @@
-"""Tokens of other programs, by their hashes."""
+"""API tokens, by their hashes."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Takes it away: no token works any more."""
+    """Drops the table, after which no token works."""
     op.drop_table("tokens")
