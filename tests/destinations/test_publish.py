@@ -92,7 +92,7 @@ def test_failed_load_creates_no_copy(copied: Destination, archived: Archived, tm
     ("path", "value", "code"),
     [
         ("missing/x.duckdb", "missing", FOLDER_MISSING),
-        ("stripe.duckdb", "the file itself", None),
+        ("stripe.duckdb", "the DuckDB file itself", None),
         ("folder", "folder, not a file", None),
     ],
 )
