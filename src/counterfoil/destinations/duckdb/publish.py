@@ -47,9 +47,7 @@ def publish(file: Path, to: Path) -> None:
 def check_publish(file: Path, to: Path) -> None:
     """Rejects a path where no copy can be written."""
     if to == file:
-        raise DestinationRejected(
-            f"the copy cannot have the path of the DuckDB file itself: {to}", hint="Use another path for publish."
-        )
+        raise DestinationRejected(f"{to} is the path of the DuckDB file itself", hint="Use another path for publish.")
     if not to.parent.is_dir():
         raise DestinationRejected(
             f"{to} cannot be created: folder {to.parent} not found",
