@@ -93,19 +93,19 @@ def _damaged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "value", "code"),
     [
-        (_folder, "folder", None),
-        (_text, "not a DuckDB database", None),
-        (_empty, "empty", None),
-        (_sqlite, "SQLite", None),
-        (_parquet, "Parquet", None),
+        (_folder, "", "not_a_file"),
+        (_text, "", "not_a_database"),
+        (_empty, "", "empty_file"),
+        (_sqlite, "SQLite", "not_a_database"),
+        (_parquet, "Parquet", "not_a_database"),
         (_version(100), "DuckDB", "unsupported_version"),
         (_version(3), "DuckDB", "unsupported_version"),
-        (_encrypted, "encrypted", "encrypted"),
-        (_damaged, "damaged", "damaged_file"),
+        (_encrypted, "", "encrypted"),
+        (_damaged, "", "damaged_file"),
     ],
 )
 def test_unusable_file_is_rejected_and_unchanged(
-    duckdb_destination: Destination, tmp_path: Path, make: Callable[[Path], None], value: str, code: str | None
+    duckdb_destination: Destination, tmp_path: Path, make: Callable[[Path], None], value: str, code: str
 ) -> None:
     path = tmp_path / "stripe.duckdb"
     make(path)

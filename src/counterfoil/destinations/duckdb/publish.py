@@ -47,7 +47,11 @@ def publish(file: Path, to: Path) -> None:
 def check_publish(file: Path, to: Path) -> None:
     """Rejects a path where no copy can be written."""
     if to == file:
-        raise DestinationRejected(f"{to} is the path of the DuckDB file itself", hint="Use another path for publish.")
+        raise DestinationRejected(
+            f"{to} is the path of the DuckDB file itself",
+            hint="Use another path for publish.",
+            code="invalid_copy_path",
+        )
     if not to.parent.is_dir():
         raise DestinationRejected(
             f"{to} cannot be created: folder {to.parent} not found",
@@ -56,7 +60,9 @@ def check_publish(file: Path, to: Path) -> None:
         )
     if to.is_dir():
         raise DestinationRejected(
-            f"{to} is a folder, not a file", hint=f"Choose a file in it, such as {to / file.name}"
+            f"{to} is a folder, not a file",
+            hint=f"Choose a file in it, such as {to / file.name}",
+            code="not_a_file",
         )
     if not os.access(to.parent, os.W_OK):
         raise DestinationRejected(

@@ -154,7 +154,7 @@ def check_folder(folder: Path) -> None:
             code=FOLDER_MISSING,
         )
     if folder.exists() and not folder.is_dir():
-        raise DestinationRejected(f"{folder} is a file, not a folder", hint="Choose a folder.")
+        raise DestinationRejected(f"{folder} is a file, not a folder", hint="Choose a folder.", code="not_a_folder")
     place = folder if folder.exists() else folder.parent
     if not os.access(place, os.W_OK):
         raise DestinationRejected(

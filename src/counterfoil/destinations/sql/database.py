@@ -118,17 +118,21 @@ class DatabaseFile:
             )
         if path.is_dir():
             raise DestinationRejected(
-                f"{path} is a folder, not a file", hint="Choose a file in it, such as stripe.duckdb."
+                f"{path} is a folder, not a file",
+                hint="Choose a file in it, such as stripe.duckdb.",
+                code="not_a_file",
             )
         if not path.exists():
             return
         with path.open("rb") as file:
             start = file.read(16)
         if not start:
-            raise DestinationRejected(f"{path} is empty, not a DuckDB database", hint="Remove the file.")
+            raise DestinationRejected(
+                f"{path} is empty, not a DuckDB database", hint="Remove the file.", code="empty_file"
+            )
         if start[8:12] != b"DUCK":
             kind = next(name for magic, name in _OTHERS if start.startswith(magic))
-            raise DestinationRejected(f"{path} is {kind}", hint="Choose another file.")
+            raise DestinationRejected(f"{path} is {kind}", hint="Choose another file.", code="not_a_database")
 
 
 def _connect(database: str, readable: Sequence[Path], megabytes: int, **config: str) -> duckdb.DuckDBPyConnection:
