@@ -38,6 +38,7 @@ def test_destination_with_password_is_rejected(tmp_path: Path) -> None:
         for url in ("postgresql://me:hunter2@host/x", "postgresql://me@host/x?password=hunter2"):
             done = center.do("datasets", "create", "C", "--account", "acme", "--report", "charges", "--to", url)
             assert done.code == 2
+            assert "contains a password" in done.err
             assert "password=env:NAME" in done.err
             assert "hunter2" not in done.out + done.err
         center.close()

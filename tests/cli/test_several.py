@@ -45,7 +45,7 @@ def test_table_that_is_behind_is_reported_and_filled_from_archive(center: Center
     (center.home / "far").rename(center.home / "away")
     ran = center.do("run", "Refunds")
     assert ran.code == 0
-    assert f"refunds of {FAR}" in ran.err
+    assert f"refunds of {FAR} is not up to date" in ran.err
     shown = center.do("datasets", "show", "Refunds", "--json").json[0]
     assert shown["behind"] == [{"url": FAR, "table": "refunds"}]
     assert f"refunds of {FAR}" in center.do("datasets", "show", "Refunds").out.split("\nbehind")[1]
@@ -62,6 +62,7 @@ def test_new_destination_is_filled_and_added_to_dataset(center: Center, sandbox:
     center.add("Refunds", "refunds", method="merge")
     early = center.do("datasets", "reload", "Refunds", "--to", FAR)
     assert early.code == 1
+    assert "no run has succeeded" in early.err
     assert "counterfoil run Refunds" in early.err
     assert len(center.app.datasets.get("Refunds").targets) == 1, "the dataset was changed"
     for _ in range(2):  # a full refresh, then an incremental run

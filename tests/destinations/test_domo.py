@@ -103,7 +103,7 @@ def test_description_has_comment_and_record_and_damage_is_rejected(
     destination.load(load, _SCHEMA, archived(_SCHEMA, _ROWS))
     dataset = domo_server.dataset("charges")
     assert dataset
-    assert dataset.description.startswith("Charges\nof the shop\n\n")
+    assert dataset.description.startswith("Charges\nof the shop\n\nKept by Counterfoil")
     assert destination.scopes("charges") == ({"since": 7},)
     dataset.description += " and more text"
     with raises(DestinationRejected, "charges", code="damaged_record"):

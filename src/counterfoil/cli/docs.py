@@ -38,8 +38,13 @@ def docs(topic: str | None = None, /) -> None:
 
 def _files() -> Mapping[str, Path]:
     """The files by topic: those of the wheel, or of the repository in a development install."""
-    folder = next(each for each in (_PACKAGE / "docs", _PACKAGE.parents[1] / "docs") if each.is_dir())
-    return {file.stem: file for file in sorted(folder.glob("*.md"))}
+    folders = (_PACKAGE / "docs", _PACKAGE.parents[1] / "docs")
+    files = next((found for folder in folders if (found := sorted(folder.glob("*.md")))), None)
+    if files is None:
+        raise SettingsError(
+            "the documentation is not installed", hint="Reinstall: pip install --force-reinstall counterfoil"
+        )
+    return {file.stem: file for file in files}
 
 
 def _title(file: Path) -> str:
